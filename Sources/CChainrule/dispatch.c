@@ -1,0 +1,36 @@
+/* The kernel set of a network: the one that its description or CHAINRULE_ISA names, or the best of the CPU. */
+#include <stdlib.h>
+#include <string.h>
+
+#include "internal.h"
+
+/* Best first.  gsl, the baseline to beat, is never chosen unasked: it stands behind one that always runs. */
+static const cr_kernel_set *const sets[] = {
+#if defined __x86_64__
+    &cr_isa_avx512,
+    &cr_isa_avx2,
+#endif
+    &cr_isa_baseline,
+    &cr_isa_gsl,
+};
+
+const char *chainrule_kernel_set_name(size_t index)
+{
+  for (size_t i = 0; i < CR_COUNT(sets); i++)
+    if (sets[i]->supported() && index-- == 0) return sets[i]->name;
+  return NULL;
+}
+
+chainrule_status cr_select_kernels(const char *name, const cr_kernel_set **kernels, chainrule_error *error)
+{
+  const char *source = name ? "kernel set " : "CHAINRULE_ISA=";
+  if (!name) name = getenv("CHAINRULE_ISA");
+  const bool any = !name || !*name;
+  for (size_t i = 0; i < CR_COUNT(sets); i++) {
+    if (!any && strcmp(name, sets[i]->name)) continue;
+    if (sets[i]->supported()) return *kernels = sets[i], CHAINRULE_OK;
+    if (!any) return cr_fail(error, CHAINRULE_INVALID_ARGUMENT, 0, "%s%s: this CPU lacks it", source, name);
+  }
+  return cr_fail(error, CHAINRULE_INVALID_ARGUMENT, 0,
+                 "%s%.40s: not here; expected avx512, avx2, neon, baseline or gsl", source, any ? "" : name);
+}

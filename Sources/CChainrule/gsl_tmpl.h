@@ -1,0 +1,172 @@
+/* The products and updates of a dense layer on gsl_blas and GSL's vectors: the kernel set `gsl`.
+ *
+ * GSL_VECTOR, GSL_MATRIX and BLAS give GSL's name of a function in this precision.  What GSL has no
+ * function for (elementwise roots) is a loop.
+ */
+
+/* Z = X Wᵀ + 1 bᵀ */
+static void CR(affine)(size_t rows, size_t in, size_t out, const R *x, size_t x_stride, const R *weights,
+                       size_t stride, const R *bias, R *z)
+{
+  GSL_MATRIX(const_view) X = GSL_MATRIX(const_view_array_with_tda)(x, rows, in, x_stride);
+  GSL_MATRIX(const_view) W_t = GSL_MATRIX(const_view_array_with_tda)(weights, in, out, stride);
+  GSL_MATRIX(view) Z = GSL_MATRIX(view_array_with_tda)(z, rows, out, stride);
+  for (size_t r = 0; bias && r < rows; r++) {
+    GSL_VECTOR(const_view) b = GSL_VECTOR(const_view_array)(bias, out);
+    GSL_MATRIX(set_row)(&Z.matrix, r, &b.vector);
+  }
+  BLAS(gemm)(CblasNoTrans, CblasNoTrans, 1, &X.matrix, &W_t.matrix, bias ? 1 : 0, &Z.matrix);
+}
+
+/* dWᵀ = Xᵀ δ, db = δᵀ 1 */
+static void CR(affine_gradient)(size_t rows, size_t in, size_t out, const R *x, size_t x_stride,
+                                const R *delta, size_t stride, R *weights_gradient, R *bias_gradient)
+{
+  GSL_MATRIX(const_view) X = GSL_MATRIX(const_view_array_with_tda)(x, rows, in, x_stride);
+  GSL_MATRIX(const_view) D = GSL_MATRIX(const_view_array_with_tda)(delta, rows, out, stride);
+  GSL_MATRIX(view) dW_t = GSL_MATRIX(view_array_with_tda)(weights_gradient, in, out, stride);
+  BLAS(gemm)(CblasTrans, CblasNoTrans, 1, &X.matrix, &D.matrix, 0, &dW_t.matrix);
+  if (!bias_gradient) return;
+  GSL_VECTOR(view) db = GSL_VECTOR(view_array)(bias_gradient, out);
+  GSL_VECTOR(set_zero)(&db.vector);
+  for (size_t r = 0; r < rows; r++) {
+    GSL_VECTOR(const_view) d = GSL_MATRIX(const_row)(&D.matrix, r);
+    BLAS(axpy)(1, &d.vector, &db.vector);
+  }
+}
+
+/* dX = δ W */
+static void CR(affine_transpose)(size_t rows, size_t in, size_t out, const R *delta, size_t stride,
+                                 const R *weights, R *dx, size_t dx_stride, R *scratch)
+{
+  (void)scratch;
+  GSL_MATRIX(const_view) D = GSL_MATRIX(const_view_array_with_tda)(delta, rows, out, stride);
+  GSL_MATRIX(const_view) W_t = GSL_MATRIX(const_view_array_with_tda)(weights, in, out, stride);
+  GSL_MATRIX(view) dX = GSL_MATRIX(view_array_with_tda)(dx, rows, in, dx_stride);
+  BLAS(gemm)(CblasNoTrans, CblasTrans, 1, &D.matrix, &W_t.matrix, 0, &dX.matrix);
+}
+
+/* The updates go in chunks, with a chunk of temporaries on the stack. */
+enum { CR(chunk) = 512 };
+
+typedef struct CR(part) {
+  size_t n;
+  R gradient_values[CR(chunk)], step_values[CR(chunk)];
+  GSL_VECTOR(view) p, g, step, state[3]; /* g = gradient + λ p */
+} CR(part);
+
+static void CR(begin_part)(CR(part) *part, size_t start, size_t n, R decay, R *p, const R *g, R *state,
+                           size_t stride, size_t state_count)
+{
+  const size_t left = n - start;
+  part->n = left < CR(chunk) ? left : CR(chunk);
+  part->p = GSL_VECTOR(view_array)(p + start, part->n);
+  part->g = GSL_VECTOR(view_array)(part->gradient_values, part->n);
+  part->step = GSL_VECTOR(view_array)(part->step_values, part->n);
+  for (size_t s = 0; s < state_count; s++)
+    part->state[s] = GSL_VECTOR(view_array)(state + s * stride + start, part->n);
+  GSL_VECTOR(const_view) gradient = GSL_VECTOR(const_view_array)(g + start, part->n);
+  GSL_VECTOR(memcpy)(&part->g.vector, &gradient.vector);
+  BLAS(axpy)(decay, &part->p.vector, &part->g.vector);
+}
+
+/* average ← decay average + weight x */
+static void CR(accumulate)(GSL_VECTOR(view) *average, R decay, R weight, const GSL_VECTOR(view) *x)
+{
+  BLAS(scal)(decay, &average->vector);
+  BLAS(axpy)(weight, &x->vector, &average->vector);
+}
+
+/* x ← √x / scale + ε */
+static void CR(root)(GSL_VECTOR(view) *x, R scale, R epsilon)
+{
+  for (size_t i = 0; i < x->vector.size; i++) x->vector.data[i] = M(sqrt)(x->vector.data[i]) / scale;
+  GSL_VECTOR(add_constant)(&x->vector, epsilon);
+}
+
+/* x ← x²: as g ⊙ g, or into another vector */
+static void CR(square)(GSL_VECTOR(view) *to, const GSL_VECTOR(view) *x)
+{
+  GSL_VECTOR(memcpy)(&to->vector, &x->vector);
+  GSL_VECTOR(mul)(&to->vector, &x->vector);
+}
+
+static void CR(update_sgd)(const cr_update *u, size_t n, R *p, const R *g, R *state, size_t stride)
+{
+  CR(part) part;
+  const bool momentum = u->momentum != 0;
+  for (size_t i = 0; i < n; i += part.n) {
+    CR(begin_part)(&part, i, n, (R)u->weight_decay, p, g, state, stride, momentum);
+    GSL_VECTOR(view) *v = momentum ? &part.state[0] : &part.g;
+    if (momentum) CR(accumulate)(v, (R)u->momentum, 1, &part.g);
+    if (u->nesterov) BLAS(axpy)((R)u->momentum, &v->vector, &part.g.vector);
+    BLAS(axpy)((R)-u->rate, u->nesterov ? &part.g.vector : &v->vector, &part.p.vector);
+  }
+}
+
+static void CR(update_adagrad)(const cr_update *u, size_t n, R *p, const R *g, R *state, size_t stride)
+{
+  CR(part) part;
+  for (size_t i = 0; i < n; i += part.n) {
+    CR(begin_part)(&part, i, n, (R)u->weight_decay, p, g, state, stride, 1);
+    CR(square)(&part.step, &part.g);
+    CR(accumulate)(&part.state[0], 1, 1, &part.step);
+    GSL_VECTOR(memcpy)(&part.step.vector, &part.state[0].vector);
+    CR(root)(&part.step, 1, (R)u->epsilon);
+    GSL_VECTOR(div)(&part.g.vector, &part.step.vector);
+    BLAS(axpy)((R)-u->rate, &part.g.vector, &part.p.vector);
+  }
+}
+
+static void CR(update_rmsprop)(const cr_update *u, size_t n, R *p, const R *g, R *state, size_t stride)
+{
+  CR(part) part;
+  const bool momentum = u->momentum != 0;
+  const R alpha = (R)u->alpha, rest = (R)(1 - u->alpha);
+  for (size_t i = 0; i < n; i += part.n) {
+    CR(begin_part)(&part, i, n, (R)u->weight_decay, p, g, state, stride, 1 + u->centered + momentum);
+    GSL_VECTOR(view) *s = &part.state[0], *m = &part.state[1], *v = &part.state[1 + u->centered];
+    CR(square)(&part.step, &part.g);
+    CR(accumulate)(s, alpha, rest, &part.step);
+    if (u->centered) { /* step = max(0, s − m²) */
+      CR(accumulate)(m, alpha, rest, &part.g);
+      CR(square)(&part.step, m);
+      BLAS(scal)(-1, &part.step.vector);
+      GSL_VECTOR(add)(&part.step.vector, &s->vector);
+      for (size_t k = 0; k < part.n; k++) part.step_values[k] = part.step_values[k] < 0 ? 0 : part.step_values[k];
+    } else {
+      GSL_VECTOR(memcpy)(&part.step.vector, &s->vector);
+    }
+    CR(root)(&part.step, 1, (R)u->epsilon);
+    GSL_VECTOR(div)(&part.g.vector, &part.step.vector);
+    if (momentum) CR(accumulate)(v, (R)u->momentum, 1, &part.g);
+    BLAS(axpy)((R)-u->rate, momentum ? &v->vector : &part.g.vector, &part.p.vector);
+  }
+}
+
+static void CR(gsl_adam)(const cr_update *u, size_t n, R keep, R decay, R *p, const R *g, R *state, size_t stride)
+{
+  CR(part) part;
+  for (size_t i = 0; i < n; i += part.n) {
+    CR(begin_part)(&part, i, n, decay, p, g, state, stride, 2);
+    GSL_VECTOR(view) *m = &part.state[0], *v = &part.state[1];
+    CR(accumulate)(m, (R)u->beta1, (R)(1 - u->beta1), &part.g);
+    CR(square)(&part.step, &part.g);
+    CR(accumulate)(v, (R)u->beta2, (R)(1 - u->beta2), &part.step);
+    GSL_VECTOR(memcpy)(&part.step.vector, &v->vector);
+    CR(root)(&part.step, (R)sqrt(u->correction2), (R)u->epsilon);
+    GSL_VECTOR(memcpy)(&part.g.vector, &m->vector);
+    GSL_VECTOR(div)(&part.g.vector, &part.step.vector);
+    CR(accumulate)(&part.p, keep, (R)(-u->rate / u->correction1), &part.g);
+  }
+}
+
+static void CR(update_adam)(const cr_update *u, size_t n, R *p, const R *g, R *state, size_t stride)
+{
+  CR(gsl_adam)(u, n, 1, (R)u->weight_decay, p, g, state, stride);
+}
+
+static void CR(update_adamw)(const cr_update *u, size_t n, R *p, const R *g, R *state, size_t stride)
+{
+  CR(gsl_adam)(u, n, (R)(1 - u->rate * u->weight_decay), 0, p, g, state, stride);
+}

@@ -1,0 +1,160 @@
+/* What the parts of the core share: the network as planned, and how to fail. */
+#ifndef CR_INTERNAL_H
+#define CR_INTERNAL_H
+
+#include <stdarg.h>
+
+#include "chainrule.h"
+#include "kernels/kernels.h"
+
+#define CR_COUNT(array) (sizeof(array) / sizeof *(array))
+
+/* ---- status.c ------------------------------------------------------------------------------- */
+
+/* Fills *error (unless NULL) and returns `status`, so that a check reads `return cr_fail(…)`. */
+#if defined __GNUC__
+__attribute__((format(printf, 4, 5)))
+#endif
+chainrule_status
+cr_fail(chainrule_error *error, chainrule_status status, size_t layer, const char *format, ...);
+chainrule_status cr_null(chainrule_error *error, const char *argument);
+chainrule_status cr_out_of_memory(chainrule_error *error, const char *what, size_t bytes);
+
+/* ---- network.c ------------------------------------------------------------------------------ */
+
+/* One layer as planned.  Offsets count scalars from the start of a parameter-shaped arena: the
+ * parameters themselves, their gradients, and each array of optimizer state. */
+typedef struct cr_dense {
+  size_t in, out;
+  size_t stride; /* of a row of Wᵀ, and of a row of this layer's z, a and δ */
+  chainrule_activation activation;
+  bool has_bias;
+  size_t weights, bias; /* offsets; bias: of `stride` values, 0 where the layer has none */
+  chainrule_initializer draw_weights, draw_bias;
+} cr_dense;
+
+/* Where a layer's z, a and δ lie in a workspace, in scalars per row of its capacity: the buffer of a
+ * workspace planned for n rows starts at n times the number. */
+typedef struct cr_place {
+  size_t z, a, delta;
+} cr_place;
+
+struct chainrule_network {
+  chainrule_scalar scalar;
+  const cr_kernel_set *kernels;
+  size_t inputs, layer_count;
+  size_t arena_size;      /* scalars in a parameter-shaped arena */
+  size_t parameter_count; /* without padding */
+  size_t widest;          /* the largest stride of a layer */
+  cr_dense *layers;
+  cr_place *predicting;   /* z and a of neighbouring layers alternate between two buffers */
+  size_t predicting_size; /* scalars per row of those two buffers */
+  void *parameters;
+  char **names[3]; /* by chainrule_names; NULL: none */
+};
+
+static inline size_t cr_scalar_size(chainrule_scalar scalar)
+{
+  return scalar == CHAINRULE_FLOAT32 ? sizeof(float) : sizeof(double);
+}
+
+static inline double cr_value(chainrule_scalar scalar, const void *values, size_t i)
+{
+  return scalar == CHAINRULE_FLOAT32 ? (double)((const float *)values)[i] : ((const double *)values)[i];
+}
+
+/* values + index, in scalars */
+static inline void *cr_at(chainrule_scalar scalar, const void *values, size_t index)
+{
+  return (char *)values + index * cr_scalar_size(scalar);
+}
+
+/* f′ of this activation is computed from z, which must then outlive a. */
+bool cr_derives_from_z(chainrule_activation activation);
+/* The loss gives ∂L/∂z of its output layer rather than ∂L/∂a. */
+bool cr_is_fused(chainrule_loss loss);
+bool cr_all_finite(const chainrule_network *network, const void *values, size_t count);
+/* The first layer with a parameter that is not finite: "layer 2, weights: NaN after step 137". */
+chainrule_status cr_check_parameters(const chainrule_network *network, uint64_t step, chainrule_error *error);
+/* 64-byte aligned, zeroed; NULL also where count × size overflows.  Free with free(). */
+void *cr_allocate(size_t count, size_t size);
+bool cr_multiply(size_t a, size_t b, size_t *product);
+bool cr_add(size_t a, size_t b, size_t *sum);
+
+chainrule_status cr_check_scalar(const chainrule_network *network, chainrule_scalar scalar,
+                                 chainrule_error *error);
+chainrule_status cr_check_loss(const chainrule_network *network, chainrule_loss loss, chainrule_error *error);
+/* Data of a call: finite x and y, targets in the loss's domain, finite sample weights ≥ 0. */
+chainrule_status cr_check_data(const chainrule_network *network, chainrule_loss loss, const void *x,
+                               const void *y, const void *sample_weights, size_t rows,
+                               chainrule_error *error);
+/* Copies values between [out][in] or [out], dense, and a parameter-shaped arena. */
+void cr_read(const chainrule_network *network, const void *arena, size_t layer, chainrule_parameter parameter,
+             void *values);
+void cr_write(const chainrule_network *network, void *arena, size_t layer, chainrule_parameter parameter,
+              const void *values);
+/* The number of values of a layer's parameter. */
+size_t cr_parameter_size(const cr_dense *layer, chainrule_parameter parameter);
+
+/* ---- backprop.c: forward and backward, for the network's scalar type -------------------------- */
+
+typedef struct cr_batch {
+  size_t rows;
+  const void *x, *y, *sample_weights; /* [rows][inputs], [rows][outputs], [rows] or NULL; y NULL: no loss */
+} cr_batch;
+
+/* A workspace planned for `capacity` rows. */
+typedef struct cr_workspace {
+  const cr_place *places;
+  size_t capacity;
+  void *buffers;
+  void *scratch; /* backward: 2 × capacity × widest scalars */
+} cr_workspace;
+
+/* Fills z and a of every layer. */
+void cr_forward(const chainrule_network *network, const cr_workspace *work, const cr_batch *batch);
+/* sum + Σ wᵣ lᵣ, row after row, after forward.  With `delta`, also the last layer's δ = ∂L/∂z for
+ * L = Σ wᵣ lᵣ / total. */
+double cr_loss(const chainrule_network *network, const cr_workspace *work, const cr_batch *batch,
+               chainrule_loss loss, double sum, double total, bool delta);
+/* From the last layer's δ: every layer's δ, and ∂L/∂W and ∂L/∂b into the arena `gradients`. */
+void cr_backward(const chainrule_network *network, const cr_workspace *work, const cr_batch *batch,
+                 void *gradients);
+/* Σ wᵣ, or rows where there are no sample weights. */
+double cr_total_weight(const chainrule_network *network, const cr_batch *batch);
+
+/* ---- replace.c ------------------------------------------------------------------------------- */
+
+/* "cannot write: No space left on device": what was refused, and the system's reason, an errno. */
+chainrule_status cr_refused(chainrule_error *error, const char *what, int code);
+/* All of the bytes, however often the system takes a part. */
+chainrule_status cr_write_all(int file, const void *bytes, size_t size, chainrule_error *error);
+
+/* Writes the contents `what` to a new file. */
+typedef chainrule_status cr_writer(int file, const void *what, chainrule_error *error);
+/* Replaces the file at `path`, or, where that is a symbolic link, the file to which it leads, by what `write`
+ * writes.  On an error the old file is as it was. */
+chainrule_status cr_replace_file(const char *path, cr_writer *write, const void *what,
+                                 chainrule_error *error);
+
+/* ---- dispatch.c ------------------------------------------------------------------------------ */
+
+/* The kernel set of that name; NULL: of CHAINRULE_ISA, or the best of this CPU. */
+chainrule_status cr_select_kernels(const char *name, const cr_kernel_set **kernels, chainrule_error *error);
+
+/* ---- gsl_bridge.c ---------------------------------------------------------------------------- */
+
+/* One of 2⁶⁴ streams of random numbers of a seed. */
+typedef struct cr_random {
+  uint64_t state[4];
+} cr_random;
+
+enum { CR_STREAM_PARAMETERS = 0, CR_STREAM_ORDER = 1 }; /* order: 1 + the number of the epoch */
+
+cr_random cr_random_stream(uint64_t seed, uint64_t stream);
+/* One draw of an initialiser other than DEFAULT. */
+double cr_draw(cr_random *random, chainrule_initializer initializer, size_t fan_in, size_t fan_out);
+/* 0 … count − 1 in random order. */
+void cr_shuffle(cr_random *random, size_t *order, size_t count);
+
+#endif

@@ -1,0 +1,28 @@
+/* x86-64 with AVX-512 F, VL, BW and DQ (2017). */
+#if defined __x86_64__
+#include <math.h>
+
+#include "kernels.h"
+
+#if defined __clang__
+#pragma clang attribute push(__attribute__((target("avx512f,avx512vl,avx512bw,avx512dq,avx2,fma"))),         \
+                             apply_to = function)
+#else
+#pragma GCC push_options
+#pragma GCC target("avx512f,avx512vl,avx512bw,avx512dq,avx2,fma")
+#endif
+
+#include "all_tmpl.h"
+
+#if defined __clang__
+#pragma clang attribute pop
+#else
+#pragma GCC pop_options
+#endif
+
+static bool supported(void) { return __builtin_cpu_supports("x86-64-v4"); }
+
+const cr_kernel_set cr_isa_avx512 = {"avx512", supported, &cr_table_f32, &cr_table_f64};
+#else
+typedef int cr_no_avx512; /* ISO C wants a declaration */
+#endif

@@ -1,0 +1,732 @@
+/* From a description to a validated plan: sizes, offsets, and one arena for all parameters. */
+#define _POSIX_C_SOURCE 200809L /* strdup */
+#include "internal.h"
+
+#include <math.h>
+#include <stdlib.h>
+#include <string.h>
+
+/* CBLAS, which GSL calls, counts in int. */
+static const size_t most_units = 2147483647;
+
+/* ---- Facts of the catalogue ------------------------------------------------------------------- */
+
+enum { DERIVE_FROM_A, DERIVE_FROM_Z };
+enum { RANGE_REAL, RANGE_POSITIVE };
+enum { TARGET_ANY, TARGET_UNIT, TARGET_NOT_NEGATIVE, TARGET_SIGN };
+
+/* What a loss needs of the output layer: an activation, or one of these. */
+enum { OUTPUT_ANY = -1, OUTPUT_POSITIVE = -2 };
+enum { OUTPUT_SIGMOID = CHAINRULE_ACTIVATION_SIGMOID, OUTPUT_SOFTMAX = CHAINRULE_ACTIVATION_SOFTMAX };
+
+static const struct {
+  int from, range;
+  chainrule_initializer_kind initializer;
+} activation_facts[] = {
+#define FACTS(ID, name, from, range, initializer, formula)                                                   \
+  {DERIVE_FROM_##from, RANGE_##range, CHAINRULE_INITIALIZER_##initializer},
+    CHAINRULE_ACTIVATIONS(FACTS)
+#undef FACTS
+};
+
+static const struct {
+  int output, target;
+} loss_facts[] = {
+#define FACTS(ID, name, output, target, formula) {OUTPUT_##output, TARGET_##target},
+    CHAINRULE_LOSSES(FACTS)
+#undef FACTS
+};
+
+bool cr_derives_from_z(chainrule_activation activation)
+{
+  return activation_facts[activation].from == DERIVE_FROM_Z;
+}
+
+bool cr_is_fused(chainrule_loss loss) { return loss_facts[loss].output >= 0; }
+
+/* ---- Memory ------------------------------------------------------------------------------------ */
+
+bool cr_multiply(size_t a, size_t b, size_t *product)
+{
+  *product = a * b;
+  return a == 0 || b <= SIZE_MAX / a;
+}
+
+bool cr_add(size_t a, size_t b, size_t *sum)
+{
+  *sum = a + b;
+  return a <= SIZE_MAX - b;
+}
+
+void *cr_allocate(size_t count, size_t size)
+{
+  size_t bytes;
+  if (!cr_multiply(count ? count : 1, size, &bytes) || bytes > PTRDIFF_MAX - CR_ALIGNMENT) return NULL;
+  bytes = (bytes + CR_ALIGNMENT - 1) / CR_ALIGNMENT * CR_ALIGNMENT;
+  void *memory = aligned_alloc(CR_ALIGNMENT, bytes);
+  return memory ? memset(memory, 0, bytes) : NULL;
+}
+
+/* ---- The plan ---------------------------------------------------------------------------------- */
+
+static chainrule_status check_initializer(chainrule_initializer initializer, size_t number, const char *what,
+                                          chainrule_error *error)
+{
+  if ((size_t)initializer.kind >= CHAINRULE_INITIALIZER_COUNT)
+    return cr_fail(error, CHAINRULE_INVALID_NETWORK, number,
+                   "layer %zu, %s: initializer %d is not in the catalogue", number, what,
+                   (int)initializer.kind);
+  bool spread =
+      initializer.kind == CHAINRULE_INITIALIZER_UNIFORM || initializer.kind == CHAINRULE_INITIALIZER_NORMAL;
+  if (!isfinite(initializer.value) || (spread && initializer.value < 0))
+    return cr_fail(error, CHAINRULE_INVALID_NETWORK, number,
+                   "layer %zu, %s: the value of initializer %s must be %s", number, what,
+                   chainrule_initializer_name(initializer.kind),
+                   spread ? "finite and not negative" : "finite");
+  return CHAINRULE_OK;
+}
+
+static chainrule_status check_layer(const chainrule_description *description, size_t l,
+                                    chainrule_error *error)
+{
+  const chainrule_layer *layer = &description->layers[l];
+  const size_t number = l + 1;
+  if (layer->units == 0 || layer->units > most_units)
+    return cr_fail(error, CHAINRULE_INVALID_NETWORK, number, "layer %zu has %zu units; expected 1 to %zu",
+                   number, layer->units, most_units);
+  if ((size_t)layer->activation >= CHAINRULE_ACTIVATION_COUNT)
+    return cr_fail(error, CHAINRULE_INVALID_NETWORK, number,
+                   "layer %zu: activation %d is not in the catalogue", number, (int)layer->activation);
+  if (layer->activation == CHAINRULE_ACTIVATION_SOFTMAX && number < description->layer_count)
+    return cr_fail(error, CHAINRULE_INVALID_NETWORK, number,
+                   "layer %zu is softmax, which only the last layer (%zu) may be", number,
+                   description->layer_count);
+  chainrule_status status = check_initializer(layer->weights, number, "weights", error);
+  return status ? status : check_initializer(layer->bias, number, "bias", error);
+}
+
+static chainrule_status check_description(const chainrule_description *description, chainrule_error *error)
+{
+  if (!description) return cr_null(error, "description");
+  if (description->scalar != CHAINRULE_FLOAT32 && description->scalar != CHAINRULE_FLOAT64)
+    return cr_fail(error, CHAINRULE_INVALID_ARGUMENT, 0, "scalar %d is neither float32 nor float64",
+                   (int)description->scalar);
+  if (description->inputs == 0 || description->inputs > most_units)
+    return cr_fail(error, CHAINRULE_INVALID_NETWORK, 0, "the network has %zu inputs; expected 1 to %zu",
+                   description->inputs, most_units);
+  if (description->layer_count == 0 || description->layer_count > most_units)
+    return cr_fail(error, CHAINRULE_INVALID_NETWORK, 0, "the network has %zu layers; expected 1 to %zu",
+                   description->layer_count, most_units);
+  if (!description->layers) return cr_null(error, "layers");
+  for (size_t l = 0; l < description->layer_count; l++) {
+    chainrule_status status = check_layer(description, l, error);
+    if (status) return status;
+  }
+  return CHAINRULE_OK;
+}
+
+static void choose_default(chainrule_initializer *initializer, chainrule_initializer_kind kind)
+{
+  if (initializer->kind == CHAINRULE_INITIALIZER_DEFAULT) initializer->kind = kind;
+}
+
+/* Sizes and offsets of every layer; false where one overflows. */
+static bool plan_layers(chainrule_network *network, const chainrule_description *description)
+{
+  const size_t lane = CR_ALIGNMENT / cr_scalar_size(network->scalar); /* scalars in an aligned run */
+  size_t in = network->inputs, bytes;
+  for (size_t l = 0; l < network->layer_count; l++) {
+    const chainrule_layer *given = &description->layers[l];
+    cr_dense *layer = &network->layers[l];
+    *layer = (cr_dense){
+        .in = in,
+        .out = given->units,
+        .stride = (given->units + lane - 1) / lane * lane,
+        .activation = given->activation,
+        .has_bias = !given->no_bias,
+        .draw_weights = given->weights,
+        .draw_bias = given->bias,
+    };
+    choose_default(&layer->draw_weights, activation_facts[given->activation].initializer);
+    choose_default(&layer->draw_bias, CHAINRULE_INITIALIZER_ZEROS);
+
+    size_t weights;
+    layer->weights = network->arena_size;
+    if (!cr_multiply(layer->in, layer->stride, &weights)) return false;
+    if (!cr_add(network->arena_size, weights, &network->arena_size)) return false;
+    if (layer->has_bias) {
+      layer->bias = network->arena_size;
+      if (!cr_add(network->arena_size, layer->stride, &network->arena_size)) return false;
+    }
+    network->parameter_count += layer->in * layer->out + (layer->has_bias ? layer->out : 0);
+    if (layer->stride > network->widest) network->widest = layer->stride;
+    in = layer->out;
+  }
+  return cr_multiply(network->arena_size, cr_scalar_size(network->scalar), &bytes);
+}
+
+/* Prediction needs two buffers in turn; the last layer keeps z beside a, for the losses fused with it. */
+static void plan_predicting(chainrule_network *network)
+{
+  const size_t last = network->layer_count - 1;
+  for (size_t l = 0; l <= last; l++) {
+    size_t buffer = (l % 2) * network->widest;
+    network->predicting[l] = (cr_place){.z = l == last ? 2 * network->widest : buffer, .a = buffer};
+  }
+  network->predicting_size = 2 * network->widest + network->layers[last].stride;
+}
+
+static chainrule_status create(const chainrule_description *description, const cr_kernel_set *kernels,
+                               chainrule_network **result, chainrule_error *error)
+{
+  const size_t count = description->layer_count;
+  chainrule_network *network = calloc(1, sizeof *network);
+  if (!network) return cr_out_of_memory(error, "a network", sizeof *network);
+  network->scalar = description->scalar;
+  network->kernels = kernels;
+  network->inputs = description->inputs;
+  network->layer_count = count;
+  network->layers = calloc(count, sizeof *network->layers);
+  network->predicting = calloc(count, sizeof *network->predicting);
+  if (!network->layers || !network->predicting) {
+    chainrule_network_free(network);
+    return cr_out_of_memory(error, "the plan",
+                            count * (sizeof *network->layers + sizeof *network->predicting));
+  }
+  if (!plan_layers(network, description)) {
+    chainrule_network_free(network);
+    return cr_fail(error, CHAINRULE_INVALID_NETWORK, 0,
+                   "the network's parameters need more bytes than a size can count");
+  }
+  plan_predicting(network);
+  network->parameters = cr_allocate(network->arena_size, cr_scalar_size(network->scalar));
+  if (!network->parameters) {
+    size_t bytes = network->arena_size * cr_scalar_size(network->scalar);
+    chainrule_network_free(network);
+    return cr_out_of_memory(error, "the parameters", bytes);
+  }
+  *result = network;
+  return CHAINRULE_OK;
+}
+
+chainrule_status chainrule_network_create(const chainrule_description *description,
+                                          chainrule_network **network, chainrule_error *error)
+{
+  if (!network) return cr_null(error, "network");
+  *network = NULL;
+  const cr_kernel_set *kernels;
+  chainrule_status status = check_description(description, error);
+  if (!status) status = cr_select_kernels(description->kernel_set, &kernels, error);
+  return status ? status : create(description, kernels, network, error);
+}
+
+chainrule_status chainrule_network_copy(const chainrule_network *network, chainrule_network **copy,
+                                        chainrule_error *error)
+{
+  if (!network) return cr_null(error, "network");
+  if (!copy) return cr_null(error, "copy");
+  *copy = NULL;
+  chainrule_layer *layers = calloc(network->layer_count, sizeof *layers);
+  if (!layers) return cr_out_of_memory(error, "a copy", network->layer_count * sizeof *layers);
+  for (size_t l = 0; l < network->layer_count; l++) chainrule_network_layer(network, l, &layers[l], NULL);
+
+  chainrule_network *made = NULL;
+  chainrule_status status =
+      create(&(chainrule_description){network->scalar, network->inputs, network->layer_count, layers, NULL},
+             network->kernels, &made, error);
+  free(layers);
+  if (status) return status;
+  memcpy(made->parameters, network->parameters, network->arena_size * cr_scalar_size(network->scalar));
+  for (int which = 0; which < 3 && !status; which++)
+    status =
+        chainrule_network_set_names(made, (chainrule_names)which, (const char *const *)network->names[which],
+                                    chainrule_network_name_count(network, (chainrule_names)which), error);
+  if (status) return chainrule_network_free(made), status;
+  *copy = made;
+  return CHAINRULE_OK;
+}
+
+static void free_names(char **names, size_t count)
+{
+  for (size_t i = 0; names && i < count; i++) free(names[i]);
+  free(names);
+}
+
+static size_t name_slots(const chainrule_network *network, chainrule_names which)
+{
+  return which == CHAINRULE_FEATURE_NAMES ? network->inputs : chainrule_network_outputs(network);
+}
+
+void chainrule_network_free(chainrule_network *network)
+{
+  if (!network) return;
+  for (int which = 0; which < 3; which++)
+    if (network->names[which]) free_names(network->names[which], name_slots(network, (chainrule_names)which));
+  free(network->parameters);
+  free(network->predicting);
+  free(network->layers);
+  free(network);
+}
+
+/* ---- What it is -------------------------------------------------------------------------------- */
+
+chainrule_scalar chainrule_network_scalar(const chainrule_network *network) { return network->scalar; }
+size_t chainrule_network_inputs(const chainrule_network *network) { return network->inputs; }
+size_t chainrule_network_layer_count(const chainrule_network *network) { return network->layer_count; }
+size_t chainrule_network_parameter_count(const chainrule_network *network)
+{
+  return network->parameter_count;
+}
+const char *chainrule_network_kernel_set(const chainrule_network *network) { return network->kernels->name; }
+
+size_t chainrule_network_outputs(const chainrule_network *network)
+{
+  return network->layers[network->layer_count - 1].out;
+}
+
+static chainrule_status check_index(const chainrule_network *network, size_t l, chainrule_error *error)
+{
+  if (l < network->layer_count) return CHAINRULE_OK;
+  return cr_fail(error, CHAINRULE_INVALID_ARGUMENT, 0,
+                 "no layer has index %zu; the network has layers 0 to %zu", l, network->layer_count - 1);
+}
+
+chainrule_status chainrule_network_layer(const chainrule_network *network, size_t index,
+                                         chainrule_layer *layer, chainrule_error *error)
+{
+  if (!network) return cr_null(error, "network");
+  if (!layer) return cr_null(error, "layer");
+  chainrule_status status = check_index(network, index, error);
+  if (status) return status;
+  const cr_dense *dense = &network->layers[index];
+  *layer = (chainrule_layer){.units = dense->out,
+                             .activation = dense->activation,
+                             .no_bias = !dense->has_bias,
+                             .weights = dense->draw_weights,
+                             .bias = dense->draw_bias};
+  return CHAINRULE_OK;
+}
+
+chainrule_status cr_check_scalar(const chainrule_network *network, chainrule_scalar scalar,
+                                 chainrule_error *error)
+{
+  if (network->scalar == scalar) return CHAINRULE_OK;
+  bool wide = network->scalar == CHAINRULE_FLOAT64;
+  return cr_fail(error, CHAINRULE_INVALID_ARGUMENT, 0,
+                 "the network is float%s; call the function that ends in _%s", wide ? "64" : "32",
+                 wide ? "f64" : "f32");
+}
+
+/* ---- Parameters -------------------------------------------------------------------------------- */
+
+size_t cr_parameter_size(const cr_dense *layer, chainrule_parameter parameter)
+{
+  return parameter == CHAINRULE_WEIGHTS ? layer->in * layer->out : layer->has_bias ? layer->out : 0;
+}
+
+/* Where value k of a dense parameter, [out][in] or [out], lies in an arena. */
+static size_t arena_offset(const cr_dense *layer, chainrule_parameter parameter, size_t k)
+{
+  if (parameter == CHAINRULE_BIAS) return layer->bias + k;
+  return layer->weights + cr_weight_offset(layer->stride, k / layer->in, k % layer->in);
+}
+
+void cr_read(const chainrule_network *network, const void *arena, size_t l, chainrule_parameter parameter,
+             void *values)
+{
+  const cr_dense *layer = &network->layers[l];
+  const size_t size = cr_scalar_size(network->scalar), count = cr_parameter_size(layer, parameter);
+  for (size_t k = 0; k < count; k++)
+    memcpy((char *)values + k * size, (const char *)arena + arena_offset(layer, parameter, k) * size, size);
+}
+
+void cr_write(const chainrule_network *network, void *arena, size_t l, chainrule_parameter parameter,
+              const void *values)
+{
+  const cr_dense *layer = &network->layers[l];
+  const size_t size = cr_scalar_size(network->scalar), count = cr_parameter_size(layer, parameter);
+  for (size_t k = 0; k < count; k++)
+    memcpy((char *)arena + arena_offset(layer, parameter, k) * size, (const char *)values + k * size, size);
+}
+
+static const char *const parameter_names[] = {[CHAINRULE_WEIGHTS] = "weights", [CHAINRULE_BIAS] = "bias"};
+
+static chainrule_status check_parameter(const chainrule_network *network, chainrule_scalar scalar, size_t l,
+                                        chainrule_parameter parameter, const void *values, size_t count,
+                                        chainrule_error *error)
+{
+  if (!network) return cr_null(error, "network");
+  if (!values) return cr_null(error, "values");
+  chainrule_status status = cr_check_scalar(network, scalar, error);
+  if (!status) status = check_index(network, l, error);
+  if (status) return status;
+  if (parameter != CHAINRULE_WEIGHTS && parameter != CHAINRULE_BIAS)
+    return cr_fail(error, CHAINRULE_INVALID_ARGUMENT, l + 1, "parameter %d is neither weights nor bias",
+                   (int)parameter);
+  const cr_dense *layer = &network->layers[l];
+  if (parameter == CHAINRULE_BIAS && !layer->has_bias)
+    return cr_fail(error, CHAINRULE_INVALID_ARGUMENT, l + 1, "layer %zu has no bias", l + 1);
+  size_t expected = cr_parameter_size(layer, parameter);
+  if (count != expected)
+    return cr_fail(error, CHAINRULE_SHAPE_MISMATCH, l + 1, "layer %zu, %s: expected %zu values, got %zu",
+                   l + 1, parameter_names[parameter], expected, count);
+  return CHAINRULE_OK;
+}
+
+static chainrule_status get(const chainrule_network *network, chainrule_scalar scalar, size_t l,
+                            chainrule_parameter parameter, void *values, size_t count, chainrule_error *error)
+{
+  chainrule_status status = check_parameter(network, scalar, l, parameter, values, count, error);
+  if (!status) cr_read(network, network->parameters, l, parameter, values);
+  return status;
+}
+
+bool cr_all_finite(const chainrule_network *network, const void *values, size_t count)
+{
+  return network->scalar == CHAINRULE_FLOAT32 ? network->kernels->f32->all_finite(count, values)
+                                              : network->kernels->f64->all_finite(count, values);
+}
+
+static const char *word(double value) { return isnan(value) ? "NaN" : value > 0 ? "infinity" : "-infinity"; }
+
+/* The index of the first value that is not finite. */
+static size_t first_not_finite(chainrule_scalar scalar, const void *values, size_t count)
+{
+  size_t i = 0;
+  while (i < count && isfinite(cr_value(scalar, values, i))) i++;
+  return i;
+}
+
+static chainrule_status set(chainrule_network *network, chainrule_scalar scalar, size_t l,
+                            chainrule_parameter parameter, const void *values, size_t count,
+                            chainrule_error *error)
+{
+  chainrule_status status = check_parameter(network, scalar, l, parameter, values, count, error);
+  if (status) return status;
+  if (!cr_all_finite(network, values, count)) {
+    size_t k = first_not_finite(scalar, values, count);
+    return cr_fail(error, CHAINRULE_NOT_FINITE, l + 1, "layer %zu, %s: value %zu is %s", l + 1,
+                   parameter_names[parameter], k, word(cr_value(scalar, values, k)));
+  }
+  cr_write(network, network->parameters, l, parameter, values);
+  return CHAINRULE_OK;
+}
+
+chainrule_status chainrule_network_get_f32(const chainrule_network *network, size_t layer,
+                                           chainrule_parameter parameter, float *values, size_t count,
+                                           chainrule_error *error)
+{
+  return get(network, CHAINRULE_FLOAT32, layer, parameter, values, count, error);
+}
+
+chainrule_status chainrule_network_get_f64(const chainrule_network *network, size_t layer,
+                                           chainrule_parameter parameter, double *values, size_t count,
+                                           chainrule_error *error)
+{
+  return get(network, CHAINRULE_FLOAT64, layer, parameter, values, count, error);
+}
+
+chainrule_status chainrule_network_set_f32(chainrule_network *network, size_t layer,
+                                           chainrule_parameter parameter, const float *values, size_t count,
+                                           chainrule_error *error)
+{
+  return set(network, CHAINRULE_FLOAT32, layer, parameter, values, count, error);
+}
+
+chainrule_status chainrule_network_set_f64(chainrule_network *network, size_t layer,
+                                           chainrule_parameter parameter, const double *values, size_t count,
+                                           chainrule_error *error)
+{
+  return set(network, CHAINRULE_FLOAT64, layer, parameter, values, count, error);
+}
+
+chainrule_status chainrule_network_initialize(chainrule_network *network, uint64_t seed,
+                                              chainrule_error *error)
+{
+  if (!network) return cr_null(error, "network");
+  cr_random random = cr_random_stream(seed, CR_STREAM_PARAMETERS);
+  for (size_t l = 0; l < network->layer_count; l++) {
+    const cr_dense *layer = &network->layers[l];
+    for (int parameter = CHAINRULE_WEIGHTS; parameter <= CHAINRULE_BIAS; parameter++) {
+      size_t count = cr_parameter_size(layer, (chainrule_parameter)parameter);
+      for (size_t k = 0; k < count; k++) {
+        double value =
+            cr_draw(&random, parameter == CHAINRULE_WEIGHTS ? layer->draw_weights : layer->draw_bias,
+                    layer->in, layer->out);
+        size_t offset = arena_offset(layer, (chainrule_parameter)parameter, k);
+        if (network->scalar == CHAINRULE_FLOAT32)
+          ((float *)network->parameters)[offset] = (float)value;
+        else
+          ((double *)network->parameters)[offset] = value;
+      }
+    }
+  }
+  return CHAINRULE_OK;
+}
+
+/* ---- Names ------------------------------------------------------------------------------------- */
+
+chainrule_status chainrule_network_set_names(chainrule_network *network, chainrule_names which,
+                                             const char *const *names, size_t count, chainrule_error *error)
+{
+  if (!network) return cr_null(error, "network");
+  if ((size_t)which > CHAINRULE_CLASS_LABELS)
+    return cr_fail(error, CHAINRULE_INVALID_ARGUMENT, 0,
+                   "names %d are neither of features, targets nor classes", (int)which);
+  const size_t slots = name_slots(network, which);
+  if (count != 0 && count != slots)
+    return cr_fail(error, CHAINRULE_SHAPE_MISMATCH, 0, "names of %s: expected %zu, got %zu",
+                   which == CHAINRULE_FEATURE_NAMES  ? "features"
+                   : which == CHAINRULE_TARGET_NAMES ? "targets"
+                                                     : "classes",
+                   slots, count);
+  if (count != 0 && !names) return cr_null(error, "names");
+
+  char **copies = NULL;
+  if (count != 0) {
+    copies = calloc(count, sizeof *copies);
+    if (!copies) return cr_out_of_memory(error, "names", count * sizeof *copies);
+    for (size_t i = 0; i < count; i++) {
+      if (names[i] && (copies[i] = strdup(names[i]))) continue;
+      free_names(copies, count);
+      return names[i] ? cr_out_of_memory(error, "a name", strlen(names[i]) + 1) : cr_null(error, "a name");
+    }
+  }
+  free_names(network->names[which], slots);
+  network->names[which] = copies;
+  return CHAINRULE_OK;
+}
+
+size_t chainrule_network_name_count(const chainrule_network *network, chainrule_names which)
+{
+  return (size_t)which <= CHAINRULE_CLASS_LABELS && network->names[which] ? name_slots(network, which) : 0;
+}
+
+const char *chainrule_network_name(const chainrule_network *network, chainrule_names which, size_t index)
+{
+  return index < chainrule_network_name_count(network, which) ? network->names[which][index] : NULL;
+}
+
+/* ---- Checks of data and losses ------------------------------------------------------------------ */
+
+chainrule_status cr_check_loss(const chainrule_network *network, chainrule_loss loss, chainrule_error *error)
+{
+  if ((size_t)loss >= CHAINRULE_LOSS_COUNT)
+    return cr_fail(error, CHAINRULE_INVALID_ARGUMENT, 0, "loss %d is not in the catalogue", (int)loss);
+  const size_t number = network->layer_count;
+  const chainrule_activation activation = network->layers[number - 1].activation;
+  const int output = loss_facts[loss].output;
+  if (output == OUTPUT_POSITIVE && activation_facts[activation].range != RANGE_POSITIVE)
+    return cr_fail(error, CHAINRULE_INVALID_NETWORK, number,
+                   "%s needs outputs above 0 (softplus, sigmoid or softmax); layer %zu is %s",
+                   chainrule_loss_name(loss), number, chainrule_activation_name(activation));
+  if (output >= 0 && activation != (chainrule_activation)output)
+    return cr_fail(error, CHAINRULE_INVALID_NETWORK, number, "%s needs a %s output layer; layer %zu is %s",
+                   chainrule_loss_name(loss), chainrule_activation_name((chainrule_activation)output), number,
+                   chainrule_activation_name(activation));
+  return CHAINRULE_OK;
+}
+
+/* x and y of so many rows can be in memory at all. */
+static chainrule_status check_rows(const chainrule_network *network, size_t rows, chainrule_error *error)
+{
+  const size_t outputs = chainrule_network_outputs(network);
+  const size_t width = network->inputs > outputs ? network->inputs : outputs;
+  if (rows <= PTRDIFF_MAX / (width * cr_scalar_size(network->scalar))) return CHAINRULE_OK;
+  return cr_fail(error, CHAINRULE_INVALID_ARGUMENT, 0, "rows is %zu, more than memory holds", rows);
+}
+
+static chainrule_status check_finite(const chainrule_network *network, const char *what, const void *values,
+                                     size_t rows, size_t columns, chainrule_error *error)
+{
+  if (cr_all_finite(network, values, rows * columns)) return CHAINRULE_OK;
+  size_t i = first_not_finite(network->scalar, values, rows * columns);
+  return cr_fail(error, CHAINRULE_NOT_FINITE, 0, "%s, row %zu, column %zu: %s", what, i / columns + 1,
+                 i % columns + 1, word(cr_value(network->scalar, values, i)));
+}
+
+static bool is_target(int domain, double y)
+{
+  switch (domain) {
+  case TARGET_UNIT: return y >= 0 && y <= 1;
+  case TARGET_NOT_NEGATIVE: return y >= 0;
+  case TARGET_SIGN: return y == 1 || y == -1;
+  default: return true;
+  }
+}
+
+static chainrule_status check_targets(const chainrule_network *network, chainrule_loss loss, const void *y,
+                                      size_t rows, chainrule_error *error)
+{
+  static const char *const domains[] = {[TARGET_ANY] = "finite",
+                                        [TARGET_UNIT] = "from 0 to 1",
+                                        [TARGET_NOT_NEGATIVE] = "0 or more",
+                                        [TARGET_SIGN] = "1 or -1"};
+  const int domain = loss_facts[loss].target;
+  const size_t outputs = chainrule_network_outputs(network);
+  if (domain == TARGET_ANY) return CHAINRULE_OK;
+  for (size_t i = 0; i < rows * outputs; i++)
+    if (!is_target(domain, cr_value(network->scalar, y, i)))
+      return cr_fail(error, CHAINRULE_INVALID_ARGUMENT, 0,
+                     "targets, row %zu, column %zu: %s needs targets %s", i / outputs + 1, i % outputs + 1,
+                     chainrule_loss_name(loss), domains[domain]);
+  return CHAINRULE_OK;
+}
+
+chainrule_status cr_check_data(const chainrule_network *network, chainrule_loss loss, const void *x,
+                               const void *y, const void *sample_weights, size_t rows, chainrule_error *error)
+{
+  if (!x) return cr_null(error, "x");
+  if (!y) return cr_null(error, "y");
+  const size_t outputs = chainrule_network_outputs(network);
+  chainrule_status status = check_rows(network, rows, error);
+  if (!status) status = check_finite(network, "inputs", x, rows, network->inputs, error);
+  if (!status) status = check_finite(network, "targets", y, rows, outputs, error);
+  if (!status) status = check_targets(network, loss, y, rows, error);
+  if (status || !sample_weights) return status;
+  status = check_finite(network, "sample weights", sample_weights, rows, 1, error);
+  for (size_t r = 0; r < rows && !status; r++)
+    if (cr_value(network->scalar, sample_weights, r) < 0)
+      status = cr_fail(error, CHAINRULE_INVALID_ARGUMENT, 0, "sample weights, row %zu: negative", r + 1);
+  return status;
+}
+
+chainrule_status cr_check_parameters(const chainrule_network *network, uint64_t step, chainrule_error *error)
+{
+  if (cr_all_finite(network, network->parameters, network->arena_size)) return CHAINRULE_OK;
+  for (size_t l = 0; l < network->layer_count; l++) {
+    const cr_dense *layer = &network->layers[l];
+    for (int parameter = CHAINRULE_WEIGHTS; parameter <= CHAINRULE_BIAS; parameter++) {
+      const size_t count = cr_parameter_size(layer, (chainrule_parameter)parameter);
+      for (size_t k = 0; k < count; k++) {
+        double value = cr_value(network->scalar, network->parameters,
+                                arena_offset(layer, (chainrule_parameter)parameter, k));
+        if (isfinite(value)) continue;
+        cr_fail(error, CHAINRULE_NOT_FINITE, l + 1, "layer %zu, %s: %s after step %llu", l + 1,
+                parameter_names[parameter], word(value), (unsigned long long)step);
+        if (error) error->step = step;
+        return CHAINRULE_NOT_FINITE;
+      }
+    }
+  }
+  return CHAINRULE_OK;
+}
+
+/* ---- Prediction -------------------------------------------------------------------------------- */
+
+size_t chainrule_network_scratch_size(const chainrule_network *network, size_t rows)
+{
+  size_t bytes;
+  if (!cr_multiply(rows ? rows : 1, network->predicting_size * cr_scalar_size(network->scalar), &bytes) ||
+      !cr_add(bytes, CR_ALIGNMENT - 1, &bytes))
+    return SIZE_MAX;
+  return bytes;
+}
+
+/* A workspace in the caller's scratch, for as many rows at once as fit. */
+static chainrule_status plan_scratch(const chainrule_network *network, void *scratch, size_t size,
+                                     cr_workspace *work, chainrule_error *error)
+{
+  if (!scratch) return cr_null(error, "scratch");
+  const size_t least = chainrule_network_scratch_size(network, 1);
+  if (size < least)
+    return cr_fail(error, CHAINRULE_SHAPE_MISMATCH, 0, "scratch: expected at least %zu bytes, got %zu", least,
+                   size);
+  const size_t offset = (CR_ALIGNMENT - (uintptr_t)scratch % CR_ALIGNMENT) % CR_ALIGNMENT;
+  *work = (cr_workspace){
+      .places = network->predicting,
+      .capacity = (size - offset) / (network->predicting_size * cr_scalar_size(network->scalar)),
+      .buffers = (char *)scratch + offset,
+  };
+  return CHAINRULE_OK;
+}
+
+static chainrule_status predict(const chainrule_network *network, chainrule_scalar scalar, const void *x,
+                                size_t rows, void *outputs, void *scratch, size_t scratch_size,
+                                chainrule_error *error)
+{
+  if (!network) return cr_null(error, "network");
+  if (!x) return cr_null(error, "x");
+  if (!outputs) return cr_null(error, "outputs");
+  cr_workspace work;
+  chainrule_status status = cr_check_scalar(network, scalar, error);
+  if (!status) status = plan_scratch(network, scratch, scratch_size, &work, error);
+  if (!status) status = check_rows(network, rows, error);
+  if (!status) status = check_finite(network, "inputs", x, rows, network->inputs, error);
+  if (status) return status;
+
+  const cr_dense *last = &network->layers[network->layer_count - 1];
+  const void *a = cr_at(scalar, work.buffers, work.places[network->layer_count - 1].a * work.capacity);
+  for (size_t start = 0, n; start < rows; start += n) {
+    n = rows - start < work.capacity ? rows - start : work.capacity;
+    cr_forward(network, &work, &(cr_batch){.rows = n, .x = cr_at(scalar, x, start * network->inputs)});
+    for (size_t r = 0; r < n; r++)
+      memcpy(cr_at(scalar, outputs, (start + r) * last->out), cr_at(scalar, a, r * last->stride),
+             last->out * cr_scalar_size(scalar));
+  }
+  return CHAINRULE_OK;
+}
+
+chainrule_status chainrule_network_predict_f32(const chainrule_network *network, const float *x, size_t rows,
+                                               float *outputs, void *scratch, size_t scratch_size,
+                                               chainrule_error *error)
+{
+  return predict(network, CHAINRULE_FLOAT32, x, rows, outputs, scratch, scratch_size, error);
+}
+
+chainrule_status chainrule_network_predict_f64(const chainrule_network *network, const double *x, size_t rows,
+                                               double *outputs, void *scratch, size_t scratch_size,
+                                               chainrule_error *error)
+{
+  return predict(network, CHAINRULE_FLOAT64, x, rows, outputs, scratch, scratch_size, error);
+}
+
+static chainrule_status mean_loss(const chainrule_network *network, chainrule_scalar scalar,
+                                  chainrule_loss loss, const void *x, const void *y,
+                                  const void *sample_weights, size_t rows, void *scratch, size_t scratch_size,
+                                  double *value, chainrule_error *error)
+{
+  if (!network) return cr_null(error, "network");
+  if (!value) return cr_null(error, "value");
+  if (rows == 0) return cr_fail(error, CHAINRULE_INVALID_ARGUMENT, 0, "rows is 0; a loss needs at least 1");
+  cr_workspace work;
+  chainrule_status status = cr_check_scalar(network, scalar, error);
+  if (!status) status = cr_check_loss(network, loss, error);
+  if (!status) status = plan_scratch(network, scratch, scratch_size, &work, error);
+  if (!status) status = cr_check_data(network, loss, x, y, sample_weights, rows, error);
+  if (status) return status;
+
+  const double total = cr_total_weight(network, &(cr_batch){.rows = rows, .sample_weights = sample_weights});
+  double sum = 0;
+  for (size_t start = 0, n; start < rows; start += n) {
+    n = rows - start < work.capacity ? rows - start : work.capacity;
+    const cr_batch batch = {
+        .rows = n,
+        .x = cr_at(scalar, x, start * network->inputs),
+        .y = cr_at(scalar, y, start * chainrule_network_outputs(network)),
+        .sample_weights = sample_weights ? cr_at(scalar, sample_weights, start) : NULL,
+    };
+    cr_forward(network, &work, &batch);
+    sum = cr_loss(network, &work, &batch, loss, sum, 0, false);
+  }
+  *value = total > 0 ? sum / total : 0;
+  return CHAINRULE_OK;
+}
+
+chainrule_status chainrule_network_loss_f32(const chainrule_network *network, chainrule_loss loss,
+                                            const float *x, const float *y, const float *sample_weights,
+                                            size_t rows, void *scratch, size_t scratch_size, double *value,
+                                            chainrule_error *error)
+{
+  return mean_loss(network, CHAINRULE_FLOAT32, loss, x, y, sample_weights, rows, scratch, scratch_size, value,
+                   error);
+}
+
+chainrule_status chainrule_network_loss_f64(const chainrule_network *network, chainrule_loss loss,
+                                            const double *x, const double *y, const double *sample_weights,
+                                            size_t rows, void *scratch, size_t scratch_size, double *value,
+                                            chainrule_error *error)
+{
+  return mean_loss(network, CHAINRULE_FLOAT64, loss, x, y, sample_weights, rows, scratch, scratch_size, value,
+                   error);
+}

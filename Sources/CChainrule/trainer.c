@@ -1,0 +1,559 @@
+/* Training: a step is forward, loss, backward, update; an epoch is steps over all rows in random order. */
+#include "internal.h"
+
+#include <math.h>
+#include <stdatomic.h>
+#include <stdlib.h>
+#include <string.h>
+
+struct chainrule_trainer {
+  chainrule_network *network;
+  chainrule_training training;
+
+  cr_place *places;  /* of z, a and δ, by layer */
+  size_t place_size; /* scalars per row of all places */
+  cr_workspace work;
+  cr_batch gathered; /* a batch of an epoch, in memory of ours */
+  void *gradients;   /* parameter-shaped, as is each array of state */
+  void *state;
+  cr_update update;
+  double beta1_power, beta2_power; /* β₁ᵗ, β₂ᵗ */
+
+  size_t *order; /* in which the epoch visits its rows */
+  size_t order_size;
+
+  uint64_t steps, epochs;
+  size_t rows_in_view;             /* of the last step; 0: none yet */
+  size_t position, epoch_rows;     /* of the epoch that is under way: rows done, of how many */
+  double epoch_loss, epoch_weight; /* Σ over its batches */
+  atomic_bool stop;
+};
+
+/* ---- Optimizers -------------------------------------------------------------------------------- */
+
+chainrule_optimizer chainrule_optimizer_default(chainrule_optimizer_kind kind)
+{
+  chainrule_optimizer o = {
+      .kind = kind, .learning_rate = 0.001, .alpha = 0.99, .beta1 = 0.9, .beta2 = 0.999, .epsilon = 1e-8};
+  switch (kind) {
+  case CHAINRULE_OPTIMIZER_SGD: break;
+  case CHAINRULE_OPTIMIZER_ADAGRAD: o.learning_rate = 0.01, o.epsilon = 1e-10; break;
+  case CHAINRULE_OPTIMIZER_RMSPROP: o.learning_rate = 0.01; break;
+  case CHAINRULE_OPTIMIZER_ADAM: break;
+  case CHAINRULE_OPTIMIZER_ADAMW: o.weight_decay = 0.01; break;
+  }
+  return o;
+}
+
+/* The number of parameter-shaped arrays that the update rule keeps. */
+static size_t state_count(const chainrule_optimizer *o)
+{
+  switch (o->kind) {
+  case CHAINRULE_OPTIMIZER_SGD: return o->momentum != 0;
+  case CHAINRULE_OPTIMIZER_ADAGRAD: return 1;
+  case CHAINRULE_OPTIMIZER_RMSPROP: return 1 + (size_t)o->centered + (o->momentum != 0);
+  case CHAINRULE_OPTIMIZER_ADAM:
+  case CHAINRULE_OPTIMIZER_ADAMW: return 2;
+  }
+  return 0;
+}
+
+static chainrule_status check_optimizer(const chainrule_optimizer *o, chainrule_error *error)
+{
+  if ((size_t)o->kind >= CHAINRULE_OPTIMIZER_COUNT)
+    return cr_fail(error, CHAINRULE_INVALID_ARGUMENT, 0, "optimizer %d is not in the catalogue",
+                   (int)o->kind);
+  const char *name = chainrule_optimizer_name(o->kind);
+  const struct {
+    const char *name, *expected;
+    bool good;
+  } checks[] = {
+      {"learning rate", "a finite number, 0 or more", o->learning_rate >= 0 && isfinite(o->learning_rate)},
+      {"weight decay", "a finite number, 0 or more", o->weight_decay >= 0 && isfinite(o->weight_decay)},
+      {"momentum", "a finite number, 0 or more", o->momentum >= 0 && isfinite(o->momentum)},
+      {"alpha", "0 or more, and less than 1", o->alpha >= 0 && o->alpha < 1},
+      {"beta1", "0 or more, and less than 1", o->beta1 >= 0 && o->beta1 < 1},
+      {"beta2", "0 or more, and less than 1", o->beta2 >= 0 && o->beta2 < 1},
+      {"epsilon", "a finite number above 0", o->epsilon > 0 && isfinite(o->epsilon)},
+      {"momentum", "above 0, as Nesterov's look ahead needs it", !o->nesterov || o->momentum > 0},
+  };
+  for (size_t i = 0; i < CR_COUNT(checks); i++)
+    if (!checks[i].good)
+      return cr_fail(error, CHAINRULE_INVALID_ARGUMENT, 0, "%s: %s must be %s", name, checks[i].name,
+                     checks[i].expected);
+  return CHAINRULE_OK;
+}
+
+static void update(chainrule_trainer *trainer)
+{
+  const chainrule_network *network = trainer->network;
+  const chainrule_optimizer_kind kind = trainer->training.optimizer.kind;
+  const size_t n = network->arena_size;
+  cr_update *u = &trainer->update;
+  u->correction1 = 1 - (trainer->beta1_power *= u->beta1);
+  u->correction2 = 1 - (trainer->beta2_power *= u->beta2);
+  if (network->scalar == CHAINRULE_FLOAT32)
+    network->kernels->f32->update[kind](u, n, network->parameters, trainer->gradients, trainer->state, n);
+  else
+    network->kernels->f64->update[kind](u, n, network->parameters, trainer->gradients, trainer->state, n);
+}
+
+/* ---- The plan ---------------------------------------------------------------------------------- */
+
+/* Gives z, a and δ of every layer a place; returns the scalars per row of all places.
+ * Kept, each has its own.  Shared, z lies with a unless someone reads it after a is written (f′ of some
+ * activations; the losses fused with the last layer), and δ of neighbouring layers alternate. */
+static size_t plan_places(const chainrule_network *network, bool keep, cr_place *places)
+{
+  size_t size = keep ? 0 : 2 * network->widest;
+  for (size_t l = 0; l < network->layer_count; l++) {
+    const cr_dense *layer = &network->layers[l];
+    const bool own_z = keep || cr_derives_from_z(layer->activation) || l + 1 == network->layer_count;
+    places[l].a = size;
+    size += layer->stride;
+    places[l].z = own_z ? size : places[l].a;
+    size += own_z ? layer->stride : 0;
+    places[l].delta = keep ? size : l % 2 * network->widest;
+    size += keep ? layer->stride : 0;
+  }
+  return size;
+}
+
+/* Scalars that the products of backward need per row. */
+static size_t scratch_per_row(const chainrule_network *network)
+{
+  size_t most = 0;
+  for (size_t l = 0; l < network->layer_count; l++) {
+    size_t sum = network->layers[l].in + network->layers[l].out;
+    most = sum > most ? sum : most;
+  }
+  return most;
+}
+
+static chainrule_status check_batch_size(size_t batch_size, chainrule_error *error)
+{
+  if (batch_size >= 1 && batch_size <= INT32_MAX)
+    return CHAINRULE_OK; /* CBLAS, which GSL calls, counts in int */
+  return cr_fail(error, CHAINRULE_INVALID_ARGUMENT, 0, "batch size is %zu; expected 1 to %d", batch_size,
+                 INT32_MAX);
+}
+
+static chainrule_status check_training(const chainrule_network *network, const chainrule_training *training,
+                                       chainrule_error *error)
+{
+  if (!network) return cr_null(error, "network");
+  if (!training) return cr_null(error, "training");
+  chainrule_status status = check_batch_size(training->batch_size, error);
+  if (!status) status = cr_check_loss(network, training->loss, error);
+  return status ? status : check_optimizer(&training->optimizer, error);
+}
+
+/* count × rows scalars, unless *status is an error already; the error names `what`. */
+static void *allocate(const chainrule_network *network, size_t count, size_t rows, const char *what,
+                      chainrule_status *status, chainrule_error *error)
+{
+  size_t scalars, bytes;
+  if (*status) return NULL;
+  if (!cr_multiply(count, rows, &scalars) || !cr_multiply(scalars, cr_scalar_size(network->scalar), &bytes))
+    bytes = SIZE_MAX;
+  void *memory = bytes == SIZE_MAX ? NULL : cr_allocate(scalars, cr_scalar_size(network->scalar));
+  if (!memory) *status = cr_out_of_memory(error, what, bytes);
+  return memory;
+}
+
+static void free_batches(cr_workspace *work, cr_batch *gathered)
+{
+  free(work->buffers);
+  free(work->scratch);
+  free((void *)gathered->x);
+  free((void *)gathered->y);
+  free((void *)gathered->sample_weights);
+}
+
+/* All memory that grows with the rows of a batch; in place of what there was, once all is there. */
+static chainrule_status plan_batches(chainrule_trainer *t, size_t rows, chainrule_error *error)
+{
+  const chainrule_network *network = t->network;
+  chainrule_status status = CHAINRULE_OK;
+  cr_workspace work = {.places = t->places, .capacity = rows};
+  cr_batch gathered = {0};
+  work.buffers = allocate(network, t->place_size, rows, "z, a and delta", &status, error);
+  work.scratch = allocate(network, scratch_per_row(network), rows, "scratch", &status, error);
+  gathered.x = allocate(network, network->inputs, rows, "a batch", &status, error);
+  gathered.y = allocate(network, chainrule_network_outputs(network), rows, "a batch", &status, error);
+  gathered.sample_weights = allocate(network, 1, rows, "a batch", &status, error);
+  if (status) return free_batches(&work, &gathered), status;
+  free_batches(&t->work, &t->gathered);
+  t->work = work;
+  t->gathered = gathered;
+  t->training.batch_size = rows;
+  t->rows_in_view = 0;
+  return CHAINRULE_OK;
+}
+
+chainrule_status chainrule_trainer_create(chainrule_network *network, const chainrule_training *training,
+                                          chainrule_trainer **result, chainrule_error *error)
+{
+  if (!result) return cr_null(error, "trainer");
+  *result = NULL;
+  chainrule_status status = check_training(network, training, error);
+  if (status) return status;
+
+  chainrule_trainer *t = calloc(1, sizeof *t);
+  if (t) t->places = calloc(network->layer_count, sizeof *t->places);
+  if (!t || !t->places) {
+    chainrule_trainer_free(t);
+    return cr_out_of_memory(error, "a trainer", sizeof *t + network->layer_count * sizeof *t->places);
+  }
+  const chainrule_optimizer *o = &training->optimizer;
+  t->network = network;
+  t->training = *training;
+  t->place_size = plan_places(network, training->keep, t->places);
+  t->beta1_power = t->beta2_power = 1;
+  t->update = (cr_update){.rate = o->learning_rate,
+                          .weight_decay = o->weight_decay,
+                          .momentum = o->momentum,
+                          .alpha = o->alpha,
+                          .beta1 = o->beta1,
+                          .beta2 = o->beta2,
+                          .epsilon = o->epsilon,
+                          .nesterov = o->nesterov,
+                          .centered = o->centered};
+  t->gradients = allocate(network, network->arena_size, 1, "the gradients", &status, error);
+  t->state = allocate(network, network->arena_size, state_count(o), "the optimizer's state", &status, error);
+  if (!status) status = plan_batches(t, training->batch_size, error);
+  if (status) return chainrule_trainer_free(t), status;
+  *result = t;
+  return CHAINRULE_OK;
+}
+
+chainrule_status chainrule_trainer_set_batch_size(chainrule_trainer *trainer, size_t batch_size,
+                                                  chainrule_error *error)
+{
+  if (!trainer) return cr_null(error, "trainer");
+  chainrule_status status = check_batch_size(batch_size, error);
+  if (status || batch_size == trainer->training.batch_size) return status;
+  if (trainer->position > 0)
+    return cr_fail(error, CHAINRULE_INVALID_ARGUMENT, 0,
+                   "epoch %llu was stopped after %zu rows; finish it before the batch size changes",
+                   (unsigned long long)trainer->epochs + 1, trainer->position);
+  return plan_batches(trainer, batch_size, error);
+}
+
+void chainrule_trainer_free(chainrule_trainer *t)
+{
+  if (!t) return;
+  free_batches(&t->work, &t->gathered);
+  free(t->order);
+  free(t->state);
+  free(t->gradients);
+  free(t->places);
+  free(t);
+}
+
+uint64_t chainrule_trainer_steps(const chainrule_trainer *trainer) { return trainer->steps; }
+uint64_t chainrule_trainer_epochs(const chainrule_trainer *trainer) { return trainer->epochs; }
+void chainrule_trainer_stop(chainrule_trainer *trainer) { atomic_store(&trainer->stop, true); }
+
+/* ---- A step ------------------------------------------------------------------------------------ */
+
+/* L was not finite: a parameter became so at the step before, or a layer's sum overflowed in this one. */
+static chainrule_status diagnose(const chainrule_trainer *trainer, const cr_batch *batch, double loss,
+                                 chainrule_error *error)
+{
+  const chainrule_network *network = trainer->network;
+  chainrule_status status = cr_check_parameters(network, trainer->steps, error);
+  if (status) return status;
+  size_t layer = 0;
+  for (size_t l = 0; l < network->layer_count && !layer; l++) {
+    const cr_dense *dense = &network->layers[l];
+    const void *z =
+        cr_at(network->scalar, trainer->work.buffers, trainer->places[l].z * trainer->work.capacity);
+    for (size_t r = 0; r < batch->rows && !layer; r++)
+      if (!cr_all_finite(network, cr_at(network->scalar, z, r * dense->stride), dense->out)) layer = l + 1;
+  }
+  if (layer)
+    cr_fail(error, CHAINRULE_NOT_FINITE, layer,
+            "layer %zu, z: not finite at step %llu; its inputs or weights are too large", layer,
+            (unsigned long long)trainer->steps + 1);
+  else
+    cr_fail(error, CHAINRULE_NOT_FINITE, 0, "the loss: %s at step %llu", isnan(loss) ? "NaN" : "infinity",
+            (unsigned long long)trainer->steps + 1);
+  if (error) error->step = trainer->steps;
+  return CHAINRULE_NOT_FINITE;
+}
+
+/* L and its gradients.  *total is Σ wᵣ. */
+static chainrule_status compute_gradients(chainrule_trainer *trainer, const cr_batch *batch, double *loss,
+                                          double *total, chainrule_error *error)
+{
+  const chainrule_network *network = trainer->network;
+  const chainrule_loss kind = trainer->training.loss;
+  chainrule_status status =
+      cr_check_data(network, kind, batch->x, batch->y, batch->sample_weights, batch->rows, error);
+  if (status) return status;
+
+  *total = cr_total_weight(network, batch);
+  cr_forward(network, &trainer->work, batch);
+  const double sum = cr_loss(network, &trainer->work, batch, kind, 0, *total, true);
+  *loss = *total > 0 ? sum / *total : 0;
+  if (!isfinite(*loss)) return diagnose(trainer, batch, *loss, error);
+
+  cr_backward(network, &trainer->work, batch, trainer->gradients);
+  trainer->rows_in_view = batch->rows;
+  return CHAINRULE_OK;
+}
+
+static chainrule_status step(chainrule_trainer *trainer, const cr_batch *batch, double *loss, double *total,
+                             chainrule_error *error)
+{
+  chainrule_status status = compute_gradients(trainer, batch, loss, total, error);
+  if (status) return status;
+  update(trainer);
+  trainer->steps++;
+  return CHAINRULE_OK;
+}
+
+static chainrule_status check_call(const chainrule_trainer *trainer, chainrule_scalar scalar,
+                                   chainrule_error *error)
+{
+  if (!trainer) return cr_null(error, "trainer");
+  return cr_check_scalar(trainer->network, scalar, error);
+}
+
+static chainrule_status check_rows(const chainrule_trainer *trainer, size_t rows, chainrule_error *error)
+{
+  if (rows >= 1 && rows <= trainer->training.batch_size) return CHAINRULE_OK;
+  return cr_fail(error, CHAINRULE_SHAPE_MISMATCH, 0,
+                 "the batch has %zu rows; the trainer was planned for 1 to %zu", rows,
+                 trainer->training.batch_size);
+}
+
+static chainrule_status step_call(chainrule_trainer *trainer, chainrule_scalar scalar, cr_batch batch,
+                                  double *loss, chainrule_error *error)
+{
+  double value, total;
+  chainrule_status status = check_call(trainer, scalar, error);
+  if (!status) status = check_rows(trainer, batch.rows, error);
+  if (!status) status = step(trainer, &batch, &value, &total, error);
+  if (!status && loss) *loss = value;
+  return status ? status : cr_check_parameters(trainer->network, trainer->steps, error);
+}
+
+static chainrule_status gradients_call(chainrule_trainer *trainer, chainrule_scalar scalar, cr_batch batch,
+                                       double *loss, chainrule_error *error)
+{
+  double value, total;
+  chainrule_status status = check_call(trainer, scalar, error);
+  if (!status) status = check_rows(trainer, batch.rows, error);
+  if (!status) status = compute_gradients(trainer, &batch, &value, &total, error);
+  if (!status && loss) *loss = value;
+  return status;
+}
+
+/* ---- An epoch ---------------------------------------------------------------------------------- */
+
+/* The order of this epoch: a function of the seed and the number of the epoch alone. */
+static chainrule_status begin_epoch(chainrule_trainer *trainer, size_t rows, chainrule_error *error)
+{
+  trainer->epoch_rows = rows;
+  trainer->epoch_loss = trainer->epoch_weight = 0;
+  if (trainer->training.in_order) return CHAINRULE_OK;
+  if (rows > trainer->order_size) {
+    size_t bytes;
+    void *order = cr_multiply(rows, sizeof *trainer->order, &bytes) ? realloc(trainer->order, bytes) : NULL;
+    if (!order) return cr_out_of_memory(error, "the order of the rows", rows * sizeof *trainer->order);
+    trainer->order = order;
+    trainer->order_size = rows;
+  }
+  cr_random random = cr_random_stream(trainer->training.seed, CR_STREAM_ORDER + trainer->epochs);
+  cr_shuffle(&random, trainer->order, rows);
+  return CHAINRULE_OK;
+}
+
+/* to[k] = from[order[k]], rows of `width` scalars */
+static const void *gather(const chainrule_network *network, const void *to, const void *from,
+                          const size_t *order, size_t count, size_t width)
+{
+  for (size_t k = 0; k < count; k++)
+    memcpy(cr_at(network->scalar, to, k * width), cr_at(network->scalar, from, order[k] * width),
+           width * cr_scalar_size(network->scalar));
+  return to;
+}
+
+/* The next rows of the epoch, at most batch_size of them. */
+static cr_batch next_batch(chainrule_trainer *trainer, const cr_batch *all)
+{
+  const chainrule_network *network = trainer->network;
+  const size_t in = network->inputs, out = chainrule_network_outputs(network), start = trainer->position;
+  const size_t left = all->rows - start, most = trainer->training.batch_size;
+  cr_batch batch = {.rows = left < most ? left : most};
+  if (trainer->training.in_order) {
+    batch.x = cr_at(network->scalar, all->x, start * in);
+    batch.y = cr_at(network->scalar, all->y, start * out);
+    batch.sample_weights = all->sample_weights ? cr_at(network->scalar, all->sample_weights, start) : NULL;
+    return batch;
+  }
+  const size_t *order = trainer->order + start;
+  batch.x = gather(network, trainer->gathered.x, all->x, order, batch.rows, in);
+  batch.y = gather(network, trainer->gathered.y, all->y, order, batch.rows, out);
+  if (all->sample_weights)
+    batch.sample_weights =
+        gather(network, trainer->gathered.sample_weights, all->sample_weights, order, batch.rows, 1);
+  return batch;
+}
+
+static chainrule_status check_epoch(const chainrule_trainer *trainer, const cr_batch *all,
+                                    chainrule_error *error)
+{
+  if (all->rows == 0)
+    return cr_fail(error, CHAINRULE_INVALID_ARGUMENT, 0, "rows is 0; an epoch needs at least 1");
+  if (trainer->position > 0 && all->rows != trainer->epoch_rows)
+    return cr_fail(error, CHAINRULE_SHAPE_MISMATCH, 0,
+                   "epoch %llu was stopped within %zu rows; it goes on with as many, not %zu",
+                   (unsigned long long)trainer->epochs + 1, trainer->epoch_rows, all->rows);
+  return cr_check_data(trainer->network, trainer->training.loss, all->x, all->y, all->sample_weights,
+                       all->rows, error);
+}
+
+static chainrule_status epoch(chainrule_trainer *trainer, chainrule_scalar scalar, cr_batch all, double *loss,
+                              chainrule_error *error)
+{
+  chainrule_status status = check_call(trainer, scalar, error);
+  if (!status) status = check_epoch(trainer, &all, error);
+  if (!status && trainer->position == 0) status = begin_epoch(trainer, all.rows, error);
+  while (!status && trainer->position < all.rows) {
+    if (atomic_exchange(&trainer->stop, false))
+      return cr_fail(error, CHAINRULE_STOPPED, 0, "stopped in epoch %llu after step %llu",
+                     (unsigned long long)trainer->epochs + 1, (unsigned long long)trainer->steps);
+    const cr_batch batch = next_batch(trainer, &all);
+    double batch_loss, weight;
+    status = step(trainer, &batch, &batch_loss, &weight, error);
+    if (status) break;
+    trainer->position += batch.rows;
+    trainer->epoch_loss += batch_loss * weight;
+    trainer->epoch_weight += weight;
+  }
+  if (status) return status;
+  trainer->position = 0;
+  trainer->epochs++;
+  if (loss) *loss = trainer->epoch_weight > 0 ? trainer->epoch_loss / trainer->epoch_weight : 0;
+  return cr_check_parameters(trainer->network, trainer->steps, error);
+}
+
+/* ---- Views ------------------------------------------------------------------------------------- */
+
+static chainrule_status view_rows(const chainrule_trainer *trainer, size_t l, size_t place, void *values,
+                                  size_t count, chainrule_error *error)
+{
+  const chainrule_network *network = trainer->network;
+  const cr_dense *layer = &network->layers[l];
+  const size_t expected = trainer->rows_in_view * layer->out;
+  if (count != expected)
+    return cr_fail(error, CHAINRULE_SHAPE_MISMATCH, l + 1,
+                   "layer %zu: expected %zu rows of %zu, %zu values, got %zu", l + 1, trainer->rows_in_view,
+                   layer->out, expected, count);
+  const void *buffer = cr_at(network->scalar, trainer->work.buffers, place * trainer->work.capacity);
+  for (size_t r = 0; r < trainer->rows_in_view; r++)
+    memcpy(cr_at(network->scalar, values, r * layer->out), cr_at(network->scalar, buffer, r * layer->stride),
+           layer->out * cr_scalar_size(network->scalar));
+  return CHAINRULE_OK;
+}
+
+static chainrule_status view_gradient(const chainrule_trainer *trainer, size_t l,
+                                      chainrule_parameter parameter, void *values, size_t count,
+                                      chainrule_error *error)
+{
+  const cr_dense *layer = &trainer->network->layers[l];
+  const size_t expected = cr_parameter_size(layer, parameter);
+  if (expected == 0) return cr_fail(error, CHAINRULE_INVALID_ARGUMENT, l + 1, "layer %zu has no bias", l + 1);
+  if (count != expected)
+    return cr_fail(error, CHAINRULE_SHAPE_MISMATCH, l + 1,
+                   "layer %zu, gradient: expected %zu values, got %zu", l + 1, expected, count);
+  cr_read(trainer->network, trainer->gradients, l, parameter, values);
+  return CHAINRULE_OK;
+}
+
+static chainrule_status view(const chainrule_trainer *trainer, chainrule_scalar scalar, size_t l,
+                             chainrule_view which, void *values, size_t count, chainrule_error *error)
+{
+  chainrule_status status = check_call(trainer, scalar, error);
+  if (status) return status;
+  if (!values) return cr_null(error, "values");
+  if (l >= trainer->network->layer_count)
+    return cr_fail(error, CHAINRULE_INVALID_ARGUMENT, 0,
+                   "no layer has index %zu; the network has layers 0 to %zu", l,
+                   trainer->network->layer_count - 1);
+  if (!trainer->training.keep)
+    return cr_fail(error, CHAINRULE_INVALID_ARGUMENT, 0,
+                   "the trainer was made without keep, so that no view is left");
+  if (trainer->rows_in_view == 0)
+    return cr_fail(error, CHAINRULE_INVALID_ARGUMENT, 0, "there is nothing to view before the first step");
+  switch (which) {
+  case CHAINRULE_VIEW_Z: return view_rows(trainer, l, trainer->places[l].z, values, count, error);
+  case CHAINRULE_VIEW_A: return view_rows(trainer, l, trainer->places[l].a, values, count, error);
+  case CHAINRULE_VIEW_DELTA: return view_rows(trainer, l, trainer->places[l].delta, values, count, error);
+  case CHAINRULE_VIEW_WEIGHTS_GRADIENT:
+    return view_gradient(trainer, l, CHAINRULE_WEIGHTS, values, count, error);
+  case CHAINRULE_VIEW_BIAS_GRADIENT: return view_gradient(trainer, l, CHAINRULE_BIAS, values, count, error);
+  }
+  return cr_fail(error, CHAINRULE_INVALID_ARGUMENT, 0, "view %d does not exist", (int)which);
+}
+
+/* ---- Either precision -------------------------------------------------------------------------- */
+
+chainrule_status chainrule_trainer_step_f32(chainrule_trainer *trainer, const float *x, const float *y,
+                                            const float *sample_weights, size_t rows, double *loss,
+                                            chainrule_error *error)
+{
+  return step_call(trainer, CHAINRULE_FLOAT32, (cr_batch){rows, x, y, sample_weights}, loss, error);
+}
+
+chainrule_status chainrule_trainer_gradients_f32(chainrule_trainer *trainer, const float *x, const float *y,
+                                                 const float *sample_weights, size_t rows, double *loss,
+                                                 chainrule_error *error)
+{
+  return gradients_call(trainer, CHAINRULE_FLOAT32, (cr_batch){rows, x, y, sample_weights}, loss, error);
+}
+
+chainrule_status chainrule_trainer_epoch_f32(chainrule_trainer *trainer, const float *x, const float *y,
+                                             const float *sample_weights, size_t rows, double *loss,
+                                             chainrule_error *error)
+{
+  return epoch(trainer, CHAINRULE_FLOAT32, (cr_batch){rows, x, y, sample_weights}, loss, error);
+}
+
+chainrule_status chainrule_trainer_view_f32(const chainrule_trainer *trainer, size_t layer,
+                                            chainrule_view which, float *values, size_t count,
+                                            chainrule_error *error)
+{
+  return view(trainer, CHAINRULE_FLOAT32, layer, which, values, count, error);
+}
+
+chainrule_status chainrule_trainer_step_f64(chainrule_trainer *trainer, const double *x, const double *y,
+                                            const double *sample_weights, size_t rows, double *loss,
+                                            chainrule_error *error)
+{
+  return step_call(trainer, CHAINRULE_FLOAT64, (cr_batch){rows, x, y, sample_weights}, loss, error);
+}
+
+chainrule_status chainrule_trainer_gradients_f64(chainrule_trainer *trainer, const double *x, const double *y,
+                                                 const double *sample_weights, size_t rows, double *loss,
+                                                 chainrule_error *error)
+{
+  return gradients_call(trainer, CHAINRULE_FLOAT64, (cr_batch){rows, x, y, sample_weights}, loss, error);
+}
+
+chainrule_status chainrule_trainer_epoch_f64(chainrule_trainer *trainer, const double *x, const double *y,
+                                             const double *sample_weights, size_t rows, double *loss,
+                                             chainrule_error *error)
+{
+  return epoch(trainer, CHAINRULE_FLOAT64, (cr_batch){rows, x, y, sample_weights}, loss, error);
+}
+
+chainrule_status chainrule_trainer_view_f64(const chainrule_trainer *trainer, size_t layer,
+                                            chainrule_view which, double *values, size_t count,
+                                            chainrule_error *error)
+{
+  return view(trainer, CHAINRULE_FLOAT64, layer, which, values, count, error);
+}

@@ -1,0 +1,23 @@
+/* Chainrule: dense neural networks trained by backpropagation.
+ *
+ *   chainrule_network   parameters and architecture; predicts
+ *   chainrule_trainer   trains one network: one step on a batch, or an epoch
+ *
+ * Every call that can fail returns a chainrule_status and, where the caller passes a chainrule_error,
+ * fills it with a sentence that names the culprit.  Nothing prints, exits or aborts, and there is no
+ * global state: distinct networks may be used from distinct threads without a lock.
+ *
+ * Notation, here and throughout: x inputs, z = W a + b, a = f(z), y target, L loss, δ = ∂L/∂z,
+ * η learning rate.  W is [out][in]: row = neuron of the next layer.  Matrices are row-major.
+ */
+#ifndef CHAINRULE_H
+#define CHAINRULE_H
+
+#include "chainrule/status.h"
+#include "chainrule/catalog.h"
+#include "chainrule/network.h"
+#include "chainrule/trainer.h"
+#include "chainrule/view.h"
+#include "chainrule/file.h"
+
+#endif

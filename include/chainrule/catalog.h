@@ -1,0 +1,136 @@
+/* The one list of activations, losses, optimizers and initialisers.
+ *
+ * From each list come the C enum, the names, the formulas and the tables of kernels; the enums are
+ * closed, so that a Swift switch stops compiling until it follows.  docs/adding-an-activation.md
+ * walks through an addition.
+ */
+#ifndef CHAINRULE_CATALOG_H
+#define CHAINRULE_CATALOG_H
+
+#include <stdbool.h>
+
+#include "status.h"
+
+#ifdef __cplusplus
+extern "C" {
+#endif
+
+/* Activations.  `from` is what f′ is computed from, A (the output a) or Z; `range` is where a lies;
+ * `initializer` draws the weights of a layer with this activation when none is named. */
+#define CHAINRULE_ELEMENTWISE_ACTIVATIONS(X)                                                        \
+  /* ID          name         from range     initializer     formula                             */ \
+  X(IDENTITY,    identity,    A,   REAL,     GLOROT_UNIFORM, "z")                                   \
+  X(SIGMOID,     sigmoid,     A,   POSITIVE, GLOROT_UNIFORM, "1 / (1 + e^-z)")                      \
+  X(TANH,        tanh,        A,   REAL,     GLOROT_UNIFORM, "tanh z")                              \
+  X(RELU,        relu,        A,   REAL,     HE_NORMAL,      "max(0, z)")                           \
+  X(LEAKY_RELU,  leakyReLU,   A,   REAL,     HE_NORMAL,      "z if z > 0 else 0.01 z")              \
+  X(ELU,         elu,         A,   REAL,     HE_NORMAL,      "z if z > 0 else e^z - 1")             \
+  X(SELU,        selu,        A,   REAL,     LECUN_NORMAL,   "1.0507 (z if z > 0 else 1.67326 (e^z - 1))") \
+  X(GELU,        gelu,        Z,   REAL,     HE_NORMAL,      "z (1 + erf(z / sqrt 2)) / 2")         \
+  X(GELU_TANH,   geluTanh,    Z,   REAL,     HE_NORMAL,      "z (1 + tanh(sqrt(2/pi) (z + 0.044715 z^3))) / 2") \
+  X(SILU,        silu,        Z,   REAL,     HE_NORMAL,      "z / (1 + e^-z)")                      \
+  X(SOFTPLUS,    softplus,    A,   POSITIVE, HE_NORMAL,      "log(1 + e^z)")                        \
+  X(SOFTSIGN,    softsign,    A,   REAL,     GLOROT_UNIFORM, "z / (1 + |z|)")                       \
+  X(MISH,        mish,        Z,   REAL,     HE_NORMAL,      "z tanh(log(1 + e^z))")                \
+  X(HARD_SIGMOID,hardSigmoid, A,   REAL,     GLOROT_UNIFORM, "min(max(z/6 + 1/2, 0), 1)")           \
+  X(HARD_TANH,   hardTanh,    A,   REAL,     GLOROT_UNIFORM, "min(max(z, -1), 1)")
+
+/* Softmax couples a whole row, so that it has kernels of its own; it may only be an output. */
+#define CHAINRULE_ACTIVATIONS(X)                                                                    \
+  CHAINRULE_ELEMENTWISE_ACTIVATIONS(X)                                                              \
+  X(SOFTMAX,     softmax,     A,   POSITIVE, GLOROT_UNIFORM, "e^z / sum(e^z)")
+
+/* Losses: per sample; a batch's loss is their (weighted) mean.  `output` is what the output layer has
+ * to be: ANY, POSITIVE (an activation of that range), or the one activation with which the loss is
+ * fused, computed stably from z.  `target` is where y must lie. */
+#define CHAINRULE_LOSSES(X)                                                                         \
+  /* ID                 name                output    target    formula                          */ \
+  X(HALF_SQUARED_ERROR, halfSquaredError,   ANY,      ANY,      "1/2 sum (a - y)^2")                \
+  X(MEAN_SQUARED_ERROR, meanSquaredError,   ANY,      ANY,      "1/n sum (a - y)^2")                \
+  X(MEAN_ABSOLUTE_ERROR,meanAbsoluteError,  ANY,      ANY,      "1/n sum |a - y|")                  \
+  X(HUBER,              huber,              ANY,      ANY,      "1/n sum (d^2/2 if |d| < 1 else |d| - 1/2), d = a - y") \
+  X(LOG_COSH,           logCosh,            ANY,      ANY,      "1/n sum log cosh(a - y)")          \
+  X(BINARY_CROSS_ENTROPY,binaryCrossEntropy,SIGMOID,  UNIT,     "-1/n sum y log a + (1 - y) log(1 - a)") \
+  X(CROSS_ENTROPY,      crossEntropy,       SOFTMAX,  UNIT,     "-sum y log a")                     \
+  X(POISSON,            poisson,            POSITIVE, NOT_NEGATIVE, "1/n sum a - y log a")          \
+  X(HINGE,              hinge,              ANY,      SIGN,     "1/n sum max(0, 1 - y a)")
+
+/* Optimizers, with PyTorch's rules and defaults.  g is the gradient, p a parameter. */
+#define CHAINRULE_OPTIMIZERS(X)                                                                     \
+  X(SGD,     sgd,     "v = momentum v + g; p -= rate v")                                            \
+  X(ADAGRAD, adagrad, "s += g^2; p -= rate g / (sqrt s + epsilon)")                                 \
+  X(RMSPROP, rmsprop, "s = alpha s + (1 - alpha) g^2; p -= rate g / (sqrt s + epsilon)")            \
+  X(ADAM,    adam,    "m = beta1 m + (1 - beta1) g; v = beta2 v + (1 - beta2) g^2; p -= rate m^ / (sqrt v^ + epsilon)") \
+  X(ADAMW,   adamw,   "p -= rate weightDecay p; then as adam")
+
+/* Initialisers.  fan_in and fan_out are a layer's inputs and units. */
+#define CHAINRULE_INITIALIZERS(X)                                                                   \
+  X(DEFAULT,        default,       "weights: by the activation; bias: zeros")                       \
+  X(GLOROT_UNIFORM, glorotUniform, "uniform in +-sqrt(6 / (fan_in + fan_out))")                     \
+  X(GLOROT_NORMAL,  glorotNormal,  "normal, variance 2 / (fan_in + fan_out)")                       \
+  X(HE_UNIFORM,     heUniform,     "uniform in +-sqrt(6 / fan_in)")                                 \
+  X(HE_NORMAL,      heNormal,      "normal, variance 2 / fan_in")                                   \
+  X(LECUN_NORMAL,   lecunNormal,   "normal, variance 1 / fan_in")                                   \
+  X(UNIFORM,        uniform,       "uniform in +-value")                                            \
+  X(NORMAL,         normal,        "normal, standard deviation value")                              \
+  X(ZEROS,          zeros,         "0")                                                             \
+  X(CONSTANT,       constant,      "value")
+
+#define CHAINRULE_ROW_(ID, name, ...) CHAINRULE_ACTIVATION_##ID CHAINRULE_SWIFT_NAME(name),
+typedef enum CHAINRULE_CLOSED_ENUM chainrule_activation {
+  CHAINRULE_ACTIVATIONS(CHAINRULE_ROW_)
+} chainrule_activation;
+#undef CHAINRULE_ROW_
+
+#define CHAINRULE_ROW_(ID, name, ...) CHAINRULE_LOSS_##ID CHAINRULE_SWIFT_NAME(name),
+typedef enum CHAINRULE_CLOSED_ENUM chainrule_loss {
+  CHAINRULE_LOSSES(CHAINRULE_ROW_)
+} chainrule_loss;
+#undef CHAINRULE_ROW_
+
+#define CHAINRULE_ROW_(ID, name, ...) CHAINRULE_OPTIMIZER_##ID CHAINRULE_SWIFT_NAME(name),
+typedef enum CHAINRULE_CLOSED_ENUM chainrule_optimizer_kind {
+  CHAINRULE_OPTIMIZERS(CHAINRULE_ROW_)
+} chainrule_optimizer_kind;
+#undef CHAINRULE_ROW_
+
+#define CHAINRULE_ROW_(ID, name, ...) CHAINRULE_INITIALIZER_##ID CHAINRULE_SWIFT_NAME(name),
+typedef enum CHAINRULE_CLOSED_ENUM chainrule_initializer_kind {
+  CHAINRULE_INITIALIZERS(CHAINRULE_ROW_)
+} chainrule_initializer_kind;
+#undef CHAINRULE_ROW_
+
+enum {
+#define CHAINRULE_ROW_(...) +1
+  CHAINRULE_ACTIVATION_COUNT = CHAINRULE_ACTIVATIONS(CHAINRULE_ROW_),
+  CHAINRULE_LOSS_COUNT = CHAINRULE_LOSSES(CHAINRULE_ROW_),
+  CHAINRULE_OPTIMIZER_COUNT = CHAINRULE_OPTIMIZERS(CHAINRULE_ROW_),
+  CHAINRULE_INITIALIZER_COUNT = CHAINRULE_INITIALIZERS(CHAINRULE_ROW_)
+#undef CHAINRULE_ROW_
+};
+
+/* Names, as files and the command line spell them ("leakyReLU"), and formulas, in ASCII.
+ * NULL where the value is not in the list. */
+CHAINRULE_API const char *chainrule_activation_name(chainrule_activation activation);
+CHAINRULE_API const char *chainrule_activation_formula(chainrule_activation activation);
+CHAINRULE_API const char *chainrule_loss_name(chainrule_loss loss);
+CHAINRULE_API const char *chainrule_loss_formula(chainrule_loss loss);
+CHAINRULE_API const char *chainrule_optimizer_name(chainrule_optimizer_kind kind);
+CHAINRULE_API const char *chainrule_optimizer_formula(chainrule_optimizer_kind kind);
+CHAINRULE_API const char *chainrule_initializer_name(chainrule_initializer_kind kind);
+CHAINRULE_API const char *chainrule_initializer_formula(chainrule_initializer_kind kind);
+
+/* The value with that name; CHAINRULE_INVALID_ARGUMENT lists the names there are. */
+CHAINRULE_API chainrule_status chainrule_activation_named(const char *name, chainrule_activation *activation,
+                                                          chainrule_error *error);
+CHAINRULE_API chainrule_status chainrule_loss_named(const char *name, chainrule_loss *loss,
+                                                    chainrule_error *error);
+CHAINRULE_API chainrule_status chainrule_optimizer_named(const char *name, chainrule_optimizer_kind *kind,
+                                                         chainrule_error *error);
+CHAINRULE_API chainrule_status chainrule_initializer_named(const char *name, chainrule_initializer_kind *kind,
+                                                           chainrule_error *error);
+
+#ifdef __cplusplus
+}
+#endif
+#endif

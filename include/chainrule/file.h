@@ -1,0 +1,24 @@
+/* Model files: safetensors, with the architecture as JSON in __metadata__.  docs/files.md has the format.
+ * Messages of these calls do not name the path, which the caller knows. */
+#ifndef CHAINRULE_FILE_H
+#define CHAINRULE_FILE_H
+
+#include "network.h"
+
+#ifdef __cplusplus
+extern "C" {
+#endif
+
+/* Writes the network beside `path` (UTF-8), syncs it, and renames it over `path`: after a crash there is
+ * the old file or the new one, never a part.  Refuses parameters that are not finite. */
+CHAINRULE_API chainrule_status chainrule_network_save(const chainrule_network *network, const char *path,
+                                                      chainrule_error *error);
+
+/* Reads a model file.  Trusts nothing: CHAINRULE_INVALID_FILE says what contradicts what. */
+CHAINRULE_API chainrule_status chainrule_network_load(const char *path, chainrule_network **network,
+                                                      chainrule_error *error);
+
+#ifdef __cplusplus
+}
+#endif
+#endif

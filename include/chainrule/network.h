@@ -1,0 +1,137 @@
+/* A dense network: its architecture, its parameters, and prediction. */
+#ifndef CHAINRULE_NETWORK_H
+#define CHAINRULE_NETWORK_H
+
+#include "catalog.h"
+
+#ifdef __cplusplus
+extern "C" {
+#endif
+
+/* The type in which parameters and activations are held and computed. */
+typedef enum CHAINRULE_CLOSED_ENUM chainrule_scalar {
+  CHAINRULE_FLOAT32 CHAINRULE_SWIFT_NAME(float32),
+  CHAINRULE_FLOAT64 CHAINRULE_SWIFT_NAME(float64)
+} chainrule_scalar;
+
+/* How parameters get their first values; `value` is the scale of UNIFORM, NORMAL and CONSTANT. */
+typedef struct chainrule_initializer {
+  chainrule_initializer_kind kind;
+  double value;
+} chainrule_initializer;
+
+/* a = f(W a + b), with W of [units][units of the layer before]. */
+typedef struct chainrule_layer {
+  size_t units;                    /* 1 … 2³¹ − 1 */
+  chainrule_activation activation; /* softmax: the last layer only */
+  bool no_bias;                    /* z = W a, without b */
+  chainrule_initializer weights, bias;
+} chainrule_layer;
+
+typedef struct chainrule_description {
+  chainrule_scalar scalar;
+  size_t inputs; /* 1 … 2³¹ − 1 */
+  size_t layer_count;
+  const chainrule_layer *layers;
+  const char *kernel_set; /* "avx512", "avx2", "neon", "baseline", "gsl"; NULL: see below */
+} chainrule_description;
+
+typedef struct chainrule_network chainrule_network;
+
+/* The kernel sets that this CPU can run, best first; NULL behind the last. */
+CHAINRULE_API const char *chainrule_kernel_set_name(size_t index);
+
+/* A network with all parameters 0.  Where the description names no kernel set, it is the one that the
+ * environment variable CHAINRULE_ISA names, or else the best of this CPU. */
+CHAINRULE_API chainrule_status chainrule_network_create(const chainrule_description *description,
+                                                        chainrule_network **network, chainrule_error *error);
+/* The same architecture, parameters and names, in a network of its own. */
+CHAINRULE_API chainrule_status chainrule_network_copy(const chainrule_network *network, chainrule_network **copy,
+                                                      chainrule_error *error);
+CHAINRULE_API void chainrule_network_free(chainrule_network *network);
+
+/* Draws every parameter by its layer's initialiser, W row by row, then b, layer by layer.  A float32
+ * network gets the rounded values of the float64 network of the same seed. */
+CHAINRULE_API chainrule_status chainrule_network_initialize(chainrule_network *network, uint64_t seed,
+                                                            chainrule_error *error);
+
+/* The architecture; `layers` counts from 0. */
+CHAINRULE_API chainrule_scalar chainrule_network_scalar(const chainrule_network *network);
+CHAINRULE_API size_t chainrule_network_inputs(const chainrule_network *network);
+CHAINRULE_API size_t chainrule_network_outputs(const chainrule_network *network);
+CHAINRULE_API size_t chainrule_network_layer_count(const chainrule_network *network);
+CHAINRULE_API chainrule_status chainrule_network_layer(const chainrule_network *network, size_t index,
+                                                       chainrule_layer *layer, chainrule_error *error);
+/* Weights and biases of all layers. */
+CHAINRULE_API size_t chainrule_network_parameter_count(const chainrule_network *network);
+/* The kernel set in use. */
+CHAINRULE_API const char *chainrule_network_kernel_set(const chainrule_network *network);
+
+typedef enum CHAINRULE_CLOSED_ENUM chainrule_parameter {
+  CHAINRULE_WEIGHTS CHAINRULE_SWIFT_NAME(weights), /* [units][inputs of the layer] */
+  CHAINRULE_BIAS CHAINRULE_SWIFT_NAME(bias)        /* [units] */
+} chainrule_parameter;
+
+/* Copies a layer's parameters out or in; `count` is the number of values and must be exact.  Setting
+ * refuses NaN and infinity, and leaves the network as it was. */
+CHAINRULE_API chainrule_status chainrule_network_get_f32(const chainrule_network *network, size_t layer,
+                                                         chainrule_parameter parameter, float *values,
+                                                         size_t count, chainrule_error *error);
+CHAINRULE_API chainrule_status chainrule_network_get_f64(const chainrule_network *network, size_t layer,
+                                                         chainrule_parameter parameter, double *values,
+                                                         size_t count, chainrule_error *error);
+CHAINRULE_API chainrule_status chainrule_network_set_f32(chainrule_network *network, size_t layer,
+                                                         chainrule_parameter parameter, const float *values,
+                                                         size_t count, chainrule_error *error);
+CHAINRULE_API chainrule_status chainrule_network_set_f64(chainrule_network *network, size_t layer,
+                                                         chainrule_parameter parameter, const double *values,
+                                                         size_t count, chainrule_error *error);
+
+/* Names that travel with a network into its file: of the input columns, of the output columns, and, for
+ * a classifier, of its classes.  None, or as many as there are inputs or outputs. */
+typedef enum CHAINRULE_CLOSED_ENUM chainrule_names {
+  CHAINRULE_FEATURE_NAMES CHAINRULE_SWIFT_NAME(features),
+  CHAINRULE_TARGET_NAMES CHAINRULE_SWIFT_NAME(targets),
+  CHAINRULE_CLASS_LABELS CHAINRULE_SWIFT_NAME(classes)
+} chainrule_names;
+
+CHAINRULE_API chainrule_status chainrule_network_set_names(chainrule_network *network, chainrule_names which,
+                                                           const char *const *names, size_t count,
+                                                           chainrule_error *error);
+/* How many there are: 0, or as many as inputs or outputs. */
+CHAINRULE_API size_t chainrule_network_name_count(const chainrule_network *network, chainrule_names which);
+/* The network's own string, valid until the names are set anew; NULL where there is none. */
+CHAINRULE_API const char *chainrule_network_name(const chainrule_network *network, chainrule_names which,
+                                                 size_t index);
+
+/* Bytes of scratch with which predict works in strips of `rows` rows; any larger number of rows can
+ * be predicted with it.  SIZE_MAX where the number would overflow. */
+CHAINRULE_API size_t chainrule_network_scratch_size(const chainrule_network *network, size_t rows);
+
+/* outputs [rows][outputs] = the last layer's a for x [rows][inputs].  Reads the network only and writes
+ * the caller's scratch only, so that any number of threads may predict at once; allocates nothing.  A
+ * row's outputs do not depend on the rows around it. */
+CHAINRULE_API chainrule_status chainrule_network_predict_f32(const chainrule_network *network, const float *x,
+                                                             size_t rows, float *outputs, void *scratch,
+                                                             size_t scratch_size, chainrule_error *error);
+CHAINRULE_API chainrule_status chainrule_network_predict_f64(const chainrule_network *network, const double *x,
+                                                             size_t rows, double *outputs, void *scratch,
+                                                             size_t scratch_size, chainrule_error *error);
+
+/* L, the mean of `loss` over rows x [rows][inputs] with targets y [rows][outputs]; sample_weights [rows]
+ * may be NULL, else L = Σ wᵢ lᵢ / Σ wᵢ.  Otherwise as predict. */
+CHAINRULE_API chainrule_status chainrule_network_loss_f32(const chainrule_network *network, chainrule_loss loss,
+                                                          const float *x, const float *y,
+                                                          const float *sample_weights, size_t rows,
+                                                          void *scratch, size_t scratch_size, double *value,
+                                                          chainrule_error *error);
+CHAINRULE_API chainrule_status chainrule_network_loss_f64(const chainrule_network *network, chainrule_loss loss,
+                                                          const double *x, const double *y,
+                                                          const double *sample_weights, size_t rows,
+                                                          void *scratch, size_t scratch_size, double *value,
+                                                          chainrule_error *error);
+
+#ifdef __cplusplus
+}
+#endif
+#endif

@@ -1,0 +1,32 @@
+/* What a training step computed, number by number: of the last step or gradients call of a trainer
+ * made with `keep`.  Keeping costs memory, never a bit of the result. */
+#ifndef CHAINRULE_VIEW_H
+#define CHAINRULE_VIEW_H
+
+#include "trainer.h"
+
+#ifdef __cplusplus
+extern "C" {
+#endif
+
+typedef enum CHAINRULE_CLOSED_ENUM chainrule_view {
+  CHAINRULE_VIEW_Z CHAINRULE_SWIFT_NAME(z),                             /* [rows][units] */
+  CHAINRULE_VIEW_A CHAINRULE_SWIFT_NAME(a),                             /* [rows][units] */
+  CHAINRULE_VIEW_DELTA CHAINRULE_SWIFT_NAME(delta),                     /* ∂L/∂z, [rows][units] */
+  CHAINRULE_VIEW_WEIGHTS_GRADIENT CHAINRULE_SWIFT_NAME(weightsGradient), /* ∂L/∂W, [units][inputs] */
+  CHAINRULE_VIEW_BIAS_GRADIENT CHAINRULE_SWIFT_NAME(biasGradient)        /* ∂L/∂b, [units] */
+} chainrule_view;
+
+/* Copies a layer's values out, row-major.  `count` must be exact: rows of the last batch × units,
+ * units × inputs, or units. */
+CHAINRULE_API chainrule_status chainrule_trainer_view_f32(const chainrule_trainer *trainer, size_t layer,
+                                                          chainrule_view view, float *values, size_t count,
+                                                          chainrule_error *error);
+CHAINRULE_API chainrule_status chainrule_trainer_view_f64(const chainrule_trainer *trainer, size_t layer,
+                                                          chainrule_view view, double *values, size_t count,
+                                                          chainrule_error *error);
+
+#ifdef __cplusplus
+}
+#endif
+#endif
