@@ -4,6 +4,14 @@ import PackageDescription
 let package = Package(
   name: "chainrule",
   platforms: [.macOS(.v15), .iOS(.v18)],
+  products: [
+    .library(name: "Chainrule", targets: ["Chainrule"]),
+    .library(name: "ChainruleReference", targets: ["ChainruleReference"]),
+    .library(name: "ChainruleExplain", targets: ["ChainruleExplain"]),
+  ],
+  dependencies: [
+    .package(url: "https://github.com/apple/swift-numerics", from: "1.1.1")
+  ],
   targets: [
     .systemLibrary(
       name: "CGSL", path: "Sources/CGSL", pkgConfig: "gsl",
@@ -16,6 +24,21 @@ let package = Package(
     .target(
       name: "CChainrule", dependencies: ["CGSL", "CJansson"], path: ".",
       sources: ["Sources/CChainrule"], publicHeadersPath: "include"),
+
+    .target(name: "Chainrule", dependencies: ["CChainrule"]),
+    .target(
+      name: "ChainruleReference",
+      dependencies: [.product(name: "RealModule", package: "swift-numerics")]),
+    .target(name: "ChainruleExplain", dependencies: ["Chainrule"]),
+
+    // Goldens and tolerances, shared by the tests.
+    .target(name: "TestSupport", dependencies: ["ChainruleExplain"], path: "Tests/Support"),
+    .testTarget(name: "CChainruleTests", dependencies: ["Chainrule", "ChainruleExplain", "TestSupport"]),
+    .testTarget(name: "ChainruleTests", dependencies: ["Chainrule", "TestSupport"]),
+    .testTarget(
+      name: "ChainruleReferenceTests",
+      dependencies: ["ChainruleReference", "ChainruleExplain", "TestSupport"]),
   ],
+  swiftLanguageModes: [.v6],
   cLanguageStandard: .c11
 )

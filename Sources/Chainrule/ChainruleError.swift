@@ -1,0 +1,56 @@
+/// Everything that can go wrong in Chainrule.
+///
+/// Each case carries the values that were wrong and what was expected of them; `description` says it
+/// in one sentence.
+public enum ChainruleError: Error, Equatable, Sendable {
+  /// An argument is out of its range: its name, the value given, and what is accepted.
+  case invalidValue(name: String, value: String, expected: String)
+  /// An argument that the core refuses, in its own words.
+  case invalidArgument(message: String)
+  /// A network cannot be built as described: the layer (counted from 1), or nil where the whole is meant.
+  case invalidNetwork(layer: Int?, reason: String)
+  /// Two sizes that must agree do not.
+  case shapeMismatch(what: String, expected: Int, actual: Int)
+  /// A number became, or was, NaN or infinite. `layer` counts from 1; `step` is the number of updates done.
+  case notFinite(quantity: String, layer: Int?, step: Int?, message: String)
+  /// Data that cannot be read: the file (nil for memory), the line and column counted from 1 where known.
+  case badData(file: String?, line: Int?, column: Int?, reason: String)
+  /// The operating system refused to read or write a file.
+  case file(path: String, reason: String)
+  /// A model file that is damaged or not Chainrule's.
+  case invalidModel(path: String, reason: String)
+  /// Memory for a plan could not be had.
+  case outOfMemory(message: String)
+  /// The network is being trained by another call at this moment.
+  case busy
+  /// The task was cancelled; the parameters are those after the last whole batch.
+  case cancelled
+}
+
+extension ChainruleError: CustomStringConvertible {
+  /// What is wrong, and what was expected, in one sentence.
+  public var description: String {
+    switch self {
+    case .invalidValue(let name, let value, let expected):
+      return "\(name) is \(value); expected \(expected)"
+    case .invalidNetwork(let layer?, let reason):
+      return "layer \(layer): \(reason)"
+    case .invalidNetwork(nil, let reason):
+      return reason
+    case .shapeMismatch(let what, let expected, let actual):
+      return "\(what): expected \(expected), got \(actual)"
+    case .notFinite(_, _, _, let message), .outOfMemory(let message), .invalidArgument(let message):
+      return message
+    case .badData(let file, let line, let column, let reason):
+      let place = [file, line.map { "line \($0)" }, column.map { "column \($0)" }]
+      let prefix = place.compactMap { $0 }.joined(separator: ", ")
+      return prefix.isEmpty ? reason : "\(prefix): \(reason)"
+    case .file(let path, let reason), .invalidModel(let path, let reason):
+      return "\(path): \(reason)"
+    case .busy:
+      return "the network is being trained by another call; wait for it to end, or freeze a model first"
+    case .cancelled:
+      return "training was cancelled after the last whole batch"
+    }
+  }
+}

@@ -1,0 +1,46 @@
+// Calling the C core: statuses become typed errors, names become values.
+
+internal import CChainrule
+
+/// Runs a call of the core; throws what its status says. CHAINRULE_STOPPED throws `cancelled`.
+func check(
+  path: String = "", _ call: (inout chainrule_error) -> chainrule_status
+) throws(ChainruleError) {
+  var error = chainrule_error()
+  let status = call(&error)
+  if status != .ok { throw ChainruleError(status, error, path: path) }
+}
+
+extension ChainruleError {
+  init(_ status: chainrule_status, _ error: chainrule_error, path: String) {
+    let message = withUnsafeBytes(of: error.message) { bytes in
+      String(decoding: bytes.prefix { $0 != 0 }, as: UTF8.self)
+    }
+    let layer = error.layer == 0 ? nil : error.layer
+    switch status {
+    case .invalidNetwork: self = .invalidNetwork(layer: layer, reason: message)
+    case .notFinite:
+      let quantity = message.split(separator: ":", maxSplits: 1).first.map(String.init) ?? ""
+      self = .notFinite(
+        quantity: quantity, layer: layer, step: layer == nil ? nil : Int(error.step), message: message)
+    case .outOfMemory: self = .outOfMemory(message: message)
+    case .stopped: self = .cancelled
+    case .fileFailed: self = .file(path: path, reason: message)
+    case .invalidFile: self = .invalidModel(path: path, reason: message)
+    case .ok, .invalidArgument, .shapeMismatch: self = .invalidArgument(message: message)
+    }
+  }
+}
+
+/// The core's value of a Swift case. The names on both sides come from one catalogue, so that a miss is a
+/// mistake in this package.
+func coreValue<Value>(
+  named name: String, _ initial: Value,
+  _ find: (UnsafePointer<CChar>?, UnsafeMutablePointer<Value>?, UnsafeMutablePointer<chainrule_error>?) ->
+    chainrule_status
+) -> Value {
+  var value = initial
+  let status = find(name, &value, nil)
+  precondition(status == .ok, "\(name) is not in the core's catalogue")
+  return value
+}

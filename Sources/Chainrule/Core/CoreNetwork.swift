@@ -1,0 +1,249 @@
+internal import CChainrule
+
+/// Owns a network of the core. It is Sendable because whoever holds it reads it only: a ``Model`` never
+/// changes it, and a ``Network``, which does, guards its own with ``Exclusivity`` and is not Sendable.
+final class CoreNetwork<Scalar: NetworkScalar>: @unchecked Sendable {
+  let pointer: OpaquePointer
+  let functions: CoreFunctions<Scalar>
+
+  /// Takes over `pointer`, whose scalar type must be `Scalar`.
+  init(owning pointer: OpaquePointer) {
+    self.pointer = pointer
+    functions = Scalar.coreFunctions
+    assert(chainrule_network_scalar(pointer) == functions.scalar)
+  }
+
+  convenience init(inputs: Int, layers: [Layer], kernelSet: String? = nil) throws(ChainruleError) {
+    let coreLayers = layers.map(\.core)
+    var pointer: OpaquePointer?
+    try check { error in
+      coreLayers.withUnsafeBufferPointer { layers in
+        withOptionalCString(kernelSet) { kernelSet in
+          var description = chainrule_description(
+            scalar: Scalar.coreFunctions.scalar, inputs: max(inputs, 0), layer_count: layers.count,
+            layers: layers.baseAddress, kernel_set: kernelSet)
+          return chainrule_network_create(&description, &pointer, &error)
+        }
+      }
+    }
+    self.init(owning: pointer!)
+  }
+
+  deinit { chainrule_network_free(pointer) }
+
+  func copy() throws(ChainruleError) -> CoreNetwork {
+    var copy: OpaquePointer?
+    try check { chainrule_network_copy(pointer, &copy, &$0) }
+    return CoreNetwork(owning: copy!)
+  }
+
+  func initialize(seed: UInt64) throws(ChainruleError) {
+    try check { chainrule_network_initialize(pointer, seed, &$0) }
+  }
+
+  var inputs: Int { chainrule_network_inputs(pointer) }
+  var outputs: Int { chainrule_network_outputs(pointer) }
+  var parameterCount: Int { chainrule_network_parameter_count(pointer) }
+  var kernelSet: String { String(cString: chainrule_network_kernel_set(pointer)) }
+
+  var layers: [Layer] {
+    (0..<chainrule_network_layer_count(pointer)).map { index in
+      var layer = chainrule_layer()
+      let status = chainrule_network_layer(pointer, index, &layer, nil)
+      precondition(status == .ok)
+      return Layer(layer)
+    }
+  }
+}
+
+// MARK: - Parameters
+
+extension CoreNetwork {
+  /// The size of the layer's inputs and outputs. `layer` counts from 0.
+  func shape(ofLayer layer: Int) throws(ChainruleError) -> (inputs: Int, units: Int, bias: Bool) {
+    let layers = layers
+    guard layers.indices.contains(layer) else {
+      throw .invalidValue(name: "layer", value: "\(layer)", expected: "0 to \(layers.count - 1)")
+    }
+    switch layers[layer] {
+    case .dense(let dense):
+      return (layer == 0 ? inputs : layers[layer - 1].units, dense.units, dense.bias)
+    }
+  }
+
+  func parameters(ofLayer layer: Int) throws(ChainruleError) -> LayerParameters<Scalar> {
+    let (inputs, units, bias) = try shape(ofLayer: layer)
+    return LayerParameters(
+      inputs: inputs, units: units,
+      weights: try get(.weights, ofLayer: layer, count: inputs * units),
+      bias: bias ? try get(.bias, ofLayer: layer, count: units) : nil)
+  }
+
+  func setParameters(_ parameters: LayerParameters<Scalar>, ofLayer layer: Int) throws(ChainruleError) {
+    let (_, _, bias) = try shape(ofLayer: layer)
+    guard bias == (parameters.bias != nil) else {
+      throw .invalidArgument(
+        message:
+          "layer \(layer + 1) has \(bias ? "a" : "no") bias; the parameters given have \(bias ? "none" : "one")"
+      )
+    }
+    try set(.weights, ofLayer: layer, to: parameters.weights)
+    if let bias = parameters.bias { try set(.bias, ofLayer: layer, to: bias) }
+  }
+
+  private func get(
+    _ parameter: chainrule_parameter, ofLayer layer: Int, count: Int
+  ) throws(ChainruleError) -> [Scalar] {
+    var values = [Scalar](repeating: 0, count: count)
+    try check { error in
+      values.withUnsafeMutableBufferPointer {
+        functions.get(pointer, layer, parameter, $0.baseAddress, count, &error)
+      }
+    }
+    return values
+  }
+
+  private func set(
+    _ parameter: chainrule_parameter, ofLayer layer: Int, to values: [Scalar]
+  ) throws(ChainruleError) {
+    try check { error in
+      values.withUnsafeBufferPointer {
+        functions.set(pointer, layer, parameter, $0.baseAddress, values.count, &error)
+      }
+    }
+  }
+}
+
+// MARK: - Names
+
+extension CoreNetwork {
+  func names(_ which: chainrule_names) -> [String]? {
+    let count = chainrule_network_name_count(pointer, which)
+    guard count > 0 else { return nil }
+    return (0..<count).map { String(cString: chainrule_network_name(pointer, which, $0)) }
+  }
+
+  func setNames(_ which: chainrule_names, to names: [String]?) throws(ChainruleError) {
+    let names = names ?? []
+    try check { error in
+      withArrayOfCStrings(names) { chainrule_network_set_names(pointer, which, $0, names.count, &error) }
+    }
+  }
+}
+
+private func withOptionalCString<Result>(
+  _ string: String?, _ body: (UnsafePointer<CChar>?) -> Result
+) -> Result {
+  if let string { string.withCString(body) } else { body(nil) }
+}
+
+/// The strings as C strings, side by side in one buffer.
+private func withArrayOfCStrings<Result>(
+  _ strings: [String], _ body: (UnsafePointer<UnsafePointer<CChar>?>?) -> Result
+) -> Result {
+  var bytes: [CChar] = []
+  let starts = strings.map { string in
+    defer { bytes += string.utf8CString }
+    return bytes.count
+  }
+  return bytes.withUnsafeBufferPointer { buffer in
+    starts.map { buffer.baseAddress! + $0 }.withUnsafeBufferPointer { pointers in
+      pointers.withMemoryRebound(to: UnsafePointer<CChar>?.self) { body($0.baseAddress) }
+    }
+  }
+}
+
+// MARK: - Prediction
+
+/// The most rows that a prediction takes at once: enough to reuse the weights in cache, few enough to keep
+/// the activations there.
+private let stripRows = 256
+
+extension CoreNetwork {
+  /// The bytes of scratch for predicting `rows` rows.
+  func scratchSize(rows: Int) -> Int {
+    chainrule_network_scratch_size(pointer, min(max(rows, 1), stripRows))
+  }
+
+  func predict(
+    _ x: UnsafeBufferPointer<Scalar>, rows: Int, into outputs: UnsafeMutableBufferPointer<Scalar>,
+    scratch: UnsafeMutableRawBufferPointer
+  ) throws(ChainruleError) {
+    try check { error in
+      functions.predict(
+        pointer, x.baseAddress, rows, outputs.baseAddress, scratch.baseAddress, scratch.count, &error)
+    }
+  }
+
+  /// Outputs, rows × outputs, of x, rows × inputs.
+  func predict(_ x: [Scalar]) throws(ChainruleError) -> [Scalar] {
+    let inputs = inputs
+    guard !x.isEmpty, x.count % inputs == 0 else {
+      throw .shapeMismatch(
+        what: "values of a prediction's inputs, to be a multiple of the network's inputs", expected: inputs,
+        actual: x.count)
+    }
+    let rows = x.count / inputs
+    var outputs = [Scalar](repeating: 0, count: rows * self.outputs)
+    try withScratch(rows: rows) { scratch, error in
+      x.withUnsafeBufferPointer { x in
+        outputs.withUnsafeMutableBufferPointer { outputs in
+          functions.predict(
+            pointer, x.baseAddress, rows, outputs.baseAddress, scratch.baseAddress, scratch.count, &error)
+        }
+      }
+    }
+    return outputs
+  }
+
+  func loss(_ loss: Loss, on data: Dataset<Scalar>) throws(ChainruleError) -> Double {
+    var value = 0.0
+    try withScratch(rows: data.rows) { scratch, error in
+      data.withUnsafePointers { x, y, sampleWeights in
+        functions.loss(
+          pointer, loss.core, x, y, sampleWeights, data.rows, scratch.baseAddress, scratch.count, &value,
+          &error)
+      }
+    }
+    return value
+  }
+
+  /// Runs a call of the core with scratch for `rows` rows, on the stack where it is small.
+  private func withScratch(
+    rows: Int, _ call: (UnsafeMutableRawBufferPointer, inout chainrule_error) -> chainrule_status
+  ) throws(ChainruleError) {
+    try check { error in
+      withUnsafeTemporaryAllocation(byteCount: scratchSize(rows: rows), alignment: 64) { call($0, &error) }
+    }
+  }
+
+  func evaluate(_ data: Dataset<Scalar>, loss: Loss?) throws(ChainruleError) -> Evaluation {
+    try checkFits(data)
+    let loss = loss ?? Loss(usualWith: layers.last!.activation)
+    let value = try self.loss(loss, on: data)
+    return try Evaluation(loss: value, outputs: try predict(data.features), dataset: data)
+  }
+
+  func checkFits(_ data: Dataset<Scalar>) throws(ChainruleError) {
+    guard data.inputs == inputs else {
+      throw .shapeMismatch(what: "the data's features", expected: inputs, actual: data.inputs)
+    }
+    guard data.outputs == outputs else {
+      throw .shapeMismatch(what: "the data's targets", expected: outputs, actual: data.outputs)
+    }
+  }
+}
+
+extension Dataset {
+  /// The features, the targets and, where there are any, the sample weights, as the core takes them.
+  func withUnsafePointers<Result>(
+    _ body: (UnsafePointer<Scalar>?, UnsafePointer<Scalar>?, UnsafePointer<Scalar>?) -> Result
+  ) -> Result {
+    features.withUnsafeBufferPointer { x in
+      targets.withUnsafeBufferPointer { y in
+        guard let sampleWeights else { return body(x.baseAddress, y.baseAddress, nil) }
+        return sampleWeights.withUnsafeBufferPointer { body(x.baseAddress, y.baseAddress, $0.baseAddress) }
+      }
+    }
+  }
+}

@@ -1,0 +1,56 @@
+internal import CChainrule
+
+/// L, what training makes small: a value per sample, then the mean over the batch, weighted where samples
+/// have weights. n is the number of outputs, a the outputs, y the targets, d = a − y.
+///
+/// `rawValue` is the name that files and the command line use; ``formula`` is the value per sample in ASCII.
+public enum Loss: String, CaseIterable, Codable, Sendable {
+  /// ½ Σ d², the convention of most tutorials
+  case halfSquaredError
+  /// 1/n Σ d²
+  case meanSquaredError
+  /// 1/n Σ |d|
+  case meanAbsoluteError
+  /// 1/n Σ { ½ d² where |d| < 1, else |d| − ½ } (Huber 1964)
+  case huber
+  /// 1/n Σ log cosh d
+  case logCosh
+  /// −1/n Σ y log a + (1 − y) log(1 − a), computed from z; needs a sigmoid output and 0 ≤ y ≤ 1
+  case binaryCrossEntropy
+  /// −Σ y log a, computed from z; needs a softmax output and 0 ≤ y ≤ 1
+  case crossEntropy
+  /// 1/n Σ a − y log a; needs outputs above 0 (softplus, sigmoid, softmax) and y ≥ 0
+  case poisson
+  /// 1/n Σ max(0, 1 − y a); needs y = ±1
+  case hinge
+
+  /// The value per sample in ASCII, as a terminal shows it.
+  public var formula: String { String(cString: chainrule_loss_formula(core)) }
+
+  /// The loss that is usual with an output layer: cross-entropy with softmax, binary cross-entropy with
+  /// sigmoid, the mean squared error with any other.
+  public init(usualWith output: Activation) {
+    switch output {
+    case .softmax: self = .crossEntropy
+    case .sigmoid: self = .binaryCrossEntropy
+    default: self = .meanSquaredError
+    }
+  }
+
+  /// The C core's value of the same name.
+  var core: chainrule_loss { coreValue(named: rawValue, .halfSquaredError, chainrule_loss_named) }
+
+  init(_ core: chainrule_loss) {
+    switch core {
+    case .halfSquaredError: self = .halfSquaredError
+    case .meanSquaredError: self = .meanSquaredError
+    case .meanAbsoluteError: self = .meanAbsoluteError
+    case .huber: self = .huber
+    case .logCosh: self = .logCosh
+    case .binaryCrossEntropy: self = .binaryCrossEntropy
+    case .crossEntropy: self = .crossEntropy
+    case .poisson: self = .poisson
+    case .hinge: self = .hinge
+    }
+  }
+}

@@ -1,0 +1,194 @@
+#if canImport(Darwin)
+  import Darwin
+#elseif canImport(Glibc)
+  import Glibc
+#elseif canImport(Musl)
+  import Musl
+#endif
+
+/// How well a network's outputs meet the targets of a data set.
+///
+/// A data set is one of classes where it has class labels, or where it has a single target column of
+/// nothing but 0 and 1, as for a sigmoid output. Any other is a regression.
+///
+/// The rows count equally in everything but the loss, whatever their weights.
+public struct Evaluation: Sendable {
+  /// The number of rows evaluated.
+  public let rows: Int
+  /// L over these rows, as the network's loss function and the sample weights make it.
+  public let loss: Double
+  /// The fraction, 0 … 1, of rows whose class is predicted right; NaN for a regression.
+  ///
+  /// The class predicted is that of the largest output, the first where several are equal; for a single
+  /// output a it is 1 where a > ½, otherwise 0.
+  public let accuracy: Double
+  /// The number of rows of each class predicted as each class; nil for a regression.
+  public let confusionMatrix: ConfusionMatrix?
+  /// The mean of |a - y| over all rows and outputs.
+  public let meanAbsoluteError: Double
+  /// √(mean over the rows of (a - y)²) of each output, averaged over the outputs.
+  public let rootMeanSquaredError: Double
+  /// The coefficient of determination of each output, averaged over the outputs.
+  ///
+  /// R² = 1 - Σ(a - y)² / Σ(y - ȳ)². For an output whose target is constant it is 1 where every row is met
+  /// exactly, otherwise 0. NaN for a single row.
+  public let r2: Double
+
+  /// Compares `outputs`, row-major rows × outputs of `dataset`, with the targets.
+  ///
+  /// - Throws: `ChainruleError.shapeMismatch` for another number of outputs, `.notFinite` for an output that
+  ///   is NaN or infinite.
+  @_specialize(where Scalar == Float)
+  @_specialize(where Scalar == Double)
+  public init<Scalar: NetworkScalar>(
+    loss: Double, outputs: [Scalar], dataset: Dataset<Scalar>
+  ) throws(ChainruleError) {
+    let (rows, columns) = (dataset.rows, dataset.outputs)
+    guard outputs.count == rows * columns else {
+      throw .shapeMismatch(what: "outputs", expected: rows * columns, actual: outputs.count)
+    }
+    if let index = outputs.firstIndex(where: { !$0.isFinite }) {
+      throw .notFinite(
+        quantity: "outputs", layer: nil, step: nil,
+        message: "output \(index % columns + 1) of row \(index / columns + 1) is \(outputs[index])")
+    }
+    self.rows = rows
+    self.loss = loss
+
+    var absolute = 0.0
+    var rootMeanSquared = 0.0
+    var determination = 0.0
+    for column in 0..<columns {
+      let indices = stride(from: column, to: outputs.count, by: columns)
+      let mean = indices.reduce(0.0) { $0 + Double(dataset.targets[$1]) } / Double(rows)
+      var (residual, variation) = (0.0, 0.0)  // Σ(a - y)² and Σ(y - ȳ)²
+      for index in indices {
+        let target = Double(dataset.targets[index])
+        let error = Double(outputs[index]) - target
+        absolute += abs(error)
+        residual += error * error
+        variation += (target - mean) * (target - mean)
+      }
+      rootMeanSquared += (residual / Double(rows)).squareRoot()
+      determination += variation > 0 ? 1 - residual / variation : residual == 0 ? 1 : 0
+    }
+    meanAbsoluteError = absolute / Double(rows * columns)
+    rootMeanSquaredError = rootMeanSquared / Double(columns)
+    r2 = rows > 1 ? determination / Double(columns) : .nan
+
+    confusionMatrix = ConfusionMatrix(outputs: outputs, dataset: dataset)
+    accuracy = confusionMatrix.map { Double($0.correct) / Double(rows) } ?? .nan
+  }
+}
+
+extension Evaluation: Equatable {
+  /// Whether all members are equal, NaN to NaN too.
+  public static func == (left: Evaluation, right: Evaluation) -> Bool {
+    func same(_ member: KeyPath<Evaluation, Double>) -> Bool {
+      let (a, b) = (left[keyPath: member], right[keyPath: member])
+      return a == b || (a.isNaN && b.isNaN)
+    }
+    return left.rows == right.rows && left.confusionMatrix == right.confusionMatrix
+      && same(\.loss) && same(\.accuracy) && same(\.meanAbsoluteError) && same(\.rootMeanSquaredError)
+      && same(\.r2)
+  }
+}
+
+extension Evaluation: CustomStringConvertible {
+  /// One line: "loss 0.0812, accuracy 97.5 %", or for a regression "loss 0.0812, MAE 0.21, RMSE 0.285, R² 0.913".
+  public var description: String {
+    let loss = "loss \(significant(loss))"
+    if confusionMatrix != nil { return "\(loss), accuracy \(percent(accuracy))" }
+    return "\(loss), MAE \(significant(meanAbsoluteError)), RMSE \(significant(rootMeanSquaredError)), "
+      + "R² \(significant(r2))"
+  }
+}
+
+/// How many rows of each class were predicted as each class.
+public struct ConfusionMatrix: Sendable, Equatable {
+  /// The classes, in the order of rows and columns.
+  public let classLabels: [String]
+  /// The counts, row-major: classes × classes, a row the actual class, a column the predicted one.
+  public let counts: [Int]
+
+  /// The number of rows of class `actual` that were predicted as class `predicted`, both indices into
+  /// ``classLabels``.
+  public subscript(actual actual: Int, predicted predicted: Int) -> Int {
+    precondition(classLabels.indices.contains(predicted), "class \(predicted) of \(classLabels.count)")
+    return counts[actual * classLabels.count + predicted]
+  }
+
+  /// The number of rows predicted right: the sum of the diagonal.
+  public var correct: Int {
+    classLabels.indices.reduce(0) { $0 + self[actual: $1, predicted: $1] }
+  }
+
+  /// The fraction, 0 … 1, of the rows of a class that were predicted as it; NaN where there is none.
+  public func recall(of label: Int) -> Double {
+    let row = classLabels.indices.reduce(0) { $0 + self[actual: label, predicted: $1] }
+    return Double(self[actual: label, predicted: label]) / Double(row)
+  }
+
+  /// The fraction, 0 … 1, of the rows predicted as a class that are of it; NaN where there is none.
+  public func precision(of label: Int) -> Double {
+    let column = classLabels.indices.reduce(0) { $0 + self[actual: $1, predicted: label] }
+    return Double(self[actual: label, predicted: label]) / Double(column)
+  }
+
+  /// nil for a regression.
+  fileprivate init?<Scalar: NetworkScalar>(outputs: [Scalar], dataset: Dataset<Scalar>) {
+    let columns = dataset.outputs
+    let isBinary = columns == 1 && dataset.targets.allSatisfy { $0 == 0 || $0 == 1 }
+    guard let labels = dataset.classLabels ?? (isBinary ? ["0", "1"] : nil) else { return nil }
+
+    func largest(_ matrix: [Scalar], _ row: Int) -> Int {
+      var largest = row * columns
+      for index in largest..<largest + columns where matrix[index] > matrix[largest] { largest = index }
+      return largest - row * columns
+    }
+    let isSingle = dataset.classLabels == nil
+    var counts = [Int](repeating: 0, count: labels.count * labels.count)
+    for row in 0..<dataset.rows {
+      let actual = isSingle ? Int(dataset.targets[row]) : largest(dataset.targets, row)
+      let predicted = isSingle ? (outputs[row] > 0.5 ? 1 : 0) : largest(outputs, row)
+      counts[actual * labels.count + predicted] += 1
+    }
+    classLabels = labels
+    self.counts = counts
+  }
+}
+
+extension ConfusionMatrix: CustomStringConvertible {
+  /// A table: a row an actual class, a column a predicted one, and the recall of each class.
+  public var description: String {
+    let classes = classLabels.indices
+    var table = [["actual \\ predicted"] + classLabels + ["recall"]]
+    for actual in classes {
+      let counts = classes.map { String(self[actual: actual, predicted: $0]) }
+      table.append([classLabels[actual]] + counts + [percent(recall(of: actual))])
+    }
+    let widths = table[0].indices.map { column in table.map { $0[column].count }.max() ?? 0 }
+    let lines = table.map { row in
+      row.indices.map { column in
+        let padding = String(repeating: " ", count: widths[column] - row[column].count)
+        return column == 0 ? row[column] + padding : padding + row[column]
+      }.joined(separator: "  ")
+    }
+    return lines.joined(separator: "\n")
+  }
+}
+
+/// A fraction in percent with one decimal, such as "97.5 %"; "–" for NaN.
+func percent(_ fraction: Double) -> String {
+  fraction.isNaN ? "–" : "\((fraction * 1000).rounded() / 10) %"
+}
+
+/// A number to four significant digits, without zeros at the end.
+func significant(_ value: Double) -> String {
+  guard value.isFinite, value != 0 else { return value == 0 ? "0" : "\(value)" }
+  let places = 3 - log10(abs(value)).rounded(.down)
+  let unit = pow(10, abs(places))  // A power of ten that is exact up to 10²², where 10^-|places| is not.
+  guard unit.isFinite else { return "\(value)" }
+  let text = "\(places < 0 ? (value / unit).rounded() * unit : (value * unit).rounded() / unit)"
+  return text.hasSuffix(".0") ? String(text.dropLast(2)) : text
+}

@@ -1,0 +1,163 @@
+import Foundation
+internal import CChainrule
+
+/// A trained network that never changes: it predicts, in any number of tasks at once, and is what a file holds.
+///
+///     let model = try network.freeze()
+///     try model.save(to: "digits.safetensors")
+///     let outputs = try Model<Float>(contentsOf: "digits.safetensors").predict(row)
+public struct Model<Scalar: NetworkScalar>: Sendable {
+  let core: CoreNetwork<Scalar>
+
+  init(core: CoreNetwork<Scalar>) { self.core = core }
+
+  /// The number of features of a row.
+  public var inputs: Int { core.inputs }
+  /// The number of values of a prediction.
+  public var outputs: Int { core.outputs }
+  /// The layers, first to last.
+  public var layers: [Layer] { core.layers }
+  /// The number of weights and biases.
+  public var parameterCount: Int { core.parameterCount }
+  /// The names of the columns the network was trained on, in order; nil where they had none.
+  public var featureNames: [String]? { core.names(.features) }
+  /// The names of the outputs of a regression; nil where they had none.
+  public var targetNames: [String]? { core.names(.targets) }
+  /// The class of each output; nil where the outputs are not classes.
+  public var classLabels: [String]? { core.names(.classes) }
+
+  /// A copy of the parameters of layer `layer`, counted from 0.
+  public func parameters(ofLayer layer: Int) throws(ChainruleError) -> LayerParameters<Scalar> {
+    try core.parameters(ofLayer: layer)
+  }
+
+  /// The outputs, row-major rows × ``outputs``, for `features`, row-major rows × ``inputs``. A row's outputs
+  /// do not depend on the rows around it.
+  ///
+  /// - Throws: `ChainruleError.shapeMismatch` where `features` are not whole rows, `.notFinite` for NaN or
+  ///   infinity in them.
+  public func predict(_ features: [Scalar]) throws(ChainruleError) -> [Scalar] {
+    try core.predict(features)
+  }
+
+  /// Predicts without allocating: see ``Predictor``.
+  public func predictor(rows: Int = 1) -> Predictor<Scalar> {
+    Predictor(core: core, rows: rows)
+  }
+
+  /// Compares predictions with the targets of `data`.
+  ///
+  /// - Parameter loss: nil for the loss usual with the output layer, ``Loss/init(usualWith:)``.
+  public func evaluate(_ data: Dataset<Scalar>, loss: Loss? = nil) throws(ChainruleError) -> Evaluation {
+    try core.evaluate(data, loss: loss)
+  }
+
+  /// The same network with its parameters rounded, or widened, to `Scalar`.
+  public init<Other: NetworkScalar>(_ other: Model<Other>) throws(ChainruleError) {
+    core = try CoreNetwork(inputs: other.inputs, layers: other.layers)
+    for layer in other.layers.indices {
+      let from = try other.parameters(ofLayer: layer)
+      try core.setParameters(
+        LayerParameters(
+          inputs: from.inputs, units: from.units, weights: from.weights.map { Scalar($0) },
+          bias: from.bias?.map { Scalar($0) }),
+        ofLayer: layer)
+    }
+    try core.setNames(.features, to: other.featureNames)
+    try core.setNames(.targets, to: other.targetNames)
+    try core.setNames(.classes, to: other.classLabels)
+  }
+}
+
+// MARK: - Files
+
+extension Model {
+  /// Reads a model file.
+  ///
+  /// - Throws: `ChainruleError.file` where the system refuses, `.invalidModel` for a file that is damaged, or
+  ///   that holds the other scalar type: ``SavedModel`` reads either.
+  public init(contentsOf path: String) throws(ChainruleError) {
+    let saved = try SavedModel(contentsOf: path)
+    switch saved {
+    case .float32(let model as Model<Scalar>): self = model
+    case .float64(let model as Model<Scalar>): self = model
+    default:
+      throw .invalidModel(
+        path: path, reason: "holds a \(saved.scalarType) model; expected \(Scalar.scalarType)")
+    }
+  }
+
+  /// Reads a model file; see ``init(contentsOf:)-(String)``.
+  public init(contentsOf url: URL) throws(ChainruleError) { try self.init(contentsOf: url.path) }
+
+  /// Writes a safetensors file that holds everything the model is, in place of what `path` held; after a
+  /// crash there is the old file or the new one.
+  ///
+  /// - Throws: `ChainruleError.file` where the system refuses; an earlier file is then as it was.
+  public func save(to path: String) throws(ChainruleError) {
+    try check(path: path) { chainrule_network_save(core.pointer, path, &$0) }
+  }
+
+  /// Writes a model file; see ``save(to:)-(String)``.
+  public func save(to url: URL) throws(ChainruleError) { try save(to: url.path) }
+}
+
+/// What a model file holds, whichever its scalar type.
+public enum SavedModel: Sendable {
+  case float32(Model<Float>)
+  case float64(Model<Double>)
+
+  /// Reads a model file; throws as ``Model/init(contentsOf:)-(String)``.
+  public init(contentsOf path: String) throws(ChainruleError) {
+    var pointer: OpaquePointer?
+    try check(path: path) { chainrule_network_load(path, &pointer, &$0) }
+    switch chainrule_network_scalar(pointer) {
+    case .float32: self = .float32(Model(core: CoreNetwork(owning: pointer!)))
+    case .float64: self = .float64(Model(core: CoreNetwork(owning: pointer!)))
+    }
+  }
+
+  /// Its scalar type.
+  public var scalarType: ScalarType {
+    switch self {
+    case .float32: .float32
+    case .float64: .float64
+    }
+  }
+}
+
+// MARK: - Prediction without allocation
+
+/// Predicts with memory of its own, planned once: a call allocates nothing. One task uses it at a time; make
+/// one a task.
+public struct Predictor<Scalar: NetworkScalar>: ~Copyable {
+  private let core: CoreNetwork<Scalar>
+  private let scratch: UnsafeMutableRawBufferPointer
+
+  init(core: CoreNetwork<Scalar>, rows: Int) {
+    self.core = core
+    scratch = .allocate(byteCount: core.scratchSize(rows: rows), alignment: 64)
+  }
+
+  deinit { scratch.deallocate() }
+
+  /// Writes the outputs, rows × outputs, for `features`, rows × inputs.
+  ///
+  /// - Throws: `ChainruleError.shapeMismatch` where `features` are not whole rows or `outputs` has another
+  ///   size, `.notFinite` for NaN or infinity in `features`.
+  public mutating func predict(
+    _ features: UnsafeBufferPointer<Scalar>, into outputs: UnsafeMutableBufferPointer<Scalar>
+  ) throws(ChainruleError) {
+    let (rows, rest) = features.count.quotientAndRemainder(dividingBy: core.inputs)
+    guard rest == 0 else {
+      throw .shapeMismatch(
+        what: "values of a prediction's inputs, to be a multiple of the network's inputs",
+        expected: core.inputs, actual: features.count)
+    }
+    guard outputs.count == rows * core.outputs else {
+      throw .shapeMismatch(what: "outputs", expected: rows * core.outputs, actual: outputs.count)
+    }
+    guard rows > 0 else { return }
+    try core.predict(features, rows: rows, into: outputs, scratch: scratch)
+  }
+}

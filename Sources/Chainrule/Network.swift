@@ -1,0 +1,134 @@
+internal import CChainrule
+
+/// The parameters of one dense layer.
+public struct LayerParameters<Scalar: NetworkScalar>: Equatable, Sendable {
+  /// The size of the layer's input.
+  public let inputs: Int
+  /// The number of neurons.
+  public let units: Int
+  /// W, row-major: units × inputs. Row j holds what neuron j weighs its inputs with.
+  public var weights: [Scalar]
+  /// b, one value a neuron; nil for a layer without bias.
+  public var bias: [Scalar]?
+
+  /// Parameters of a layer; whether they fit it is checked where they are set.
+  public init(inputs: Int, units: Int, weights: [Scalar], bias: [Scalar]?) {
+    self.inputs = inputs
+    self.units = units
+    self.weights = weights
+    self.bias = bias
+  }
+}
+
+/// A dense network that can be trained.
+///
+///     let network = try Network<Float>(inputs: 64, seed: 42) {
+///         Dense(128, activation: .relu)
+///         Dense(10, activation: .softmax)
+///     }
+///
+/// A network belongs to one task at a time. Training it happens elsewhere, while the task awaits; a call in
+/// the meantime throws `ChainruleError.busy`. ``freeze()`` makes a ``Model``, which never changes and which
+/// any number of tasks share.
+public final class Network<Scalar: NetworkScalar> {
+  let core: CoreNetwork<Scalar>
+  let exclusivity = Exclusivity()
+
+  /// A network whose first parameters are drawn by the layers' initialisers.
+  ///
+  /// The same seed gives the same parameters, and `Float` gets the rounded values of `Double`.
+  ///
+  /// - Parameters:
+  ///   - inputs: The number of features of a row, 1 … 2³¹ − 1.
+  ///   - kernelSet: One of ``kernelSets``; nil for the one that the environment variable CHAINRULE_ISA names,
+  ///     or else the best of this CPU.
+  /// - Throws: `ChainruleError.invalidNetwork` for no layers, a layer without units, a hidden softmax layer;
+  ///   `.invalidArgument` for a kernel set that is not to be had; `.outOfMemory`.
+  public init(
+    inputs: Int, layers: [Layer], seed: UInt64 = 0, kernelSet: String? = nil
+  ) throws(ChainruleError) {
+    core = try CoreNetwork(inputs: inputs, layers: layers, kernelSet: kernelSet)
+    try core.initialize(seed: seed)
+  }
+
+  /// A network of the layers in braces; see ``init(inputs:layers:seed:kernelSet:)``.
+  public convenience init(
+    inputs: Int, seed: UInt64 = 0, @LayerBuilder layers: () -> [Layer]
+  ) throws(ChainruleError) {
+    try self.init(inputs: inputs, layers: layers(), seed: seed)
+  }
+
+  /// A network that starts from a model's parameters and names.
+  public init(_ model: Model<Scalar>) throws(ChainruleError) {
+    core = try model.core.copy()
+  }
+
+  /// The number of features of a row.
+  public var inputs: Int { core.inputs }
+  /// The number of values of a prediction.
+  public var outputs: Int { core.outputs }
+  /// The description the network was made from, initialisers resolved.
+  public var layers: [Layer] { core.layers }
+  /// The number of weights and biases.
+  public var parameterCount: Int { core.parameterCount }
+  /// The kernels in use, one of ``kernelSets``.
+  public var kernelSet: String { core.kernelSet }
+  /// The names of the kernel sets that this CPU can run, best first: some of "avx512", "avx2", "neon",
+  /// "baseline" and "gsl".
+  public static var kernelSets: [String] {
+    Array(
+      sequence(state: 0) { index in
+        defer { index += 1 }
+        return chainrule_kernel_set_name(index).map { String(cString: $0) }
+      })
+  }
+
+  /// A copy of the parameters of layer `layer`, counted from 0.
+  ///
+  /// - Throws: `ChainruleError.invalidValue` where there is no such layer, `.busy` during training.
+  public func parameters(ofLayer layer: Int) throws(ChainruleError) -> LayerParameters<Scalar> {
+    try exclusivity { () throws(ChainruleError) in try core.parameters(ofLayer: layer) }
+  }
+
+  /// Replaces the parameters of layer `layer`, counted from 0.
+  ///
+  /// - Throws: as ``parameters(ofLayer:)``; `.invalidArgument` for a wrong number of values; `.notFinite` for
+  ///   NaN or infinity.
+  public func setParameters(
+    _ parameters: LayerParameters<Scalar>, ofLayer layer: Int
+  ) throws(ChainruleError) {
+    try exclusivity { () throws(ChainruleError) in
+      try core.setParameters(parameters, ofLayer: layer)
+    }
+  }
+
+  /// The outputs, row-major rows × ``outputs``, for `features`, row-major rows × ``inputs``.
+  ///
+  /// - Throws: `ChainruleError.shapeMismatch` where `features` are not whole rows, `.notFinite` for NaN or
+  ///   infinity in them, `.busy` during training.
+  public func predict(_ features: [Scalar]) throws(ChainruleError) -> [Scalar] {
+    try exclusivity { () throws(ChainruleError) in try core.predict(features) }
+  }
+
+  /// Compares predictions with the targets of `data`.
+  ///
+  /// - Parameter loss: nil for the loss usual with the output layer, ``Loss/init(usualWith:)``.
+  public func evaluate(_ data: Dataset<Scalar>, loss: Loss? = nil) throws(ChainruleError) -> Evaluation {
+    try exclusivity { () throws(ChainruleError) in try core.evaluate(data, loss: loss) }
+  }
+
+  /// An immutable copy of the network as it is now.
+  public func freeze() throws(ChainruleError) -> Model<Scalar> {
+    try exclusivity { () throws(ChainruleError) in Model(core: try core.copy()) }
+  }
+
+  /// Takes over the names of a data set's columns and classes; a model saved later carries them.
+  public func adoptNames(of data: Dataset<Scalar>) throws(ChainruleError) {
+    try exclusivity { () throws(ChainruleError) in
+      try core.checkFits(data)
+      try core.setNames(.features, to: data.featureNames)
+      try core.setNames(.targets, to: data.targetNames)
+      try core.setNames(.classes, to: data.classLabels)
+    }
+  }
+}

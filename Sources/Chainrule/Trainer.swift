@@ -1,0 +1,165 @@
+internal import CChainrule
+import Dispatch
+
+/// Trains one network by backpropagation.
+///
+///     let trainer = try Trainer(network, loss: .crossEntropy, optimizer: .adam(learningRate: 0.001))
+///     for try await epoch in trainer.epochs(20, on: train, batchSize: 32, validating: test) { print(epoch) }
+///
+/// The optimizer's state lives as long as the trainer, so that epochs asked for later go on where earlier ones
+/// ended. Training runs on a queue of the trainer's own, never on Swift's cooperative threads. When the task
+/// is cancelled, training stops after the batch in hand.
+public final class Trainer<Scalar: NetworkScalar> {
+  /// The network being trained.
+  public let network: Network<Scalar>
+  /// What training makes small.
+  public let loss: Loss
+  /// How gradients become updates.
+  public let optimizer: Optimizer
+
+  let core: CoreTrainer<Scalar>
+  private let queue = DispatchQueue(label: "chainrule.trainer", qos: .userInitiated)
+  private let tracing: Bool
+  private var lastBatchRows = 0
+
+  /// - Parameters:
+  ///   - seed: Of the order in which epochs visit the rows. The same seed, data and network give the same bits.
+  ///   - shuffles: Whether epochs visit the rows in random order, a new one each, or as they stand.
+  ///   - tracing: Keeps z, a, δ and the gradients of every layer, for ``trace()``. It costs memory, and
+  ///     changes no bit of the result.
+  /// - Throws: `ChainruleError.invalidNetwork` for a loss that does not fit the output layer,
+  ///   `.invalidArgument` for a number of the optimizer's that is out of its range, `.outOfMemory`.
+  public init(
+    _ network: Network<Scalar>, loss: Loss, optimizer: Optimizer = .adam(), seed: UInt64 = 0,
+    shuffles: Bool = true, tracing: Bool = false
+  ) throws(ChainruleError) {
+    self.network = network
+    self.loss = loss
+    self.optimizer = optimizer
+    self.tracing = tracing
+    core = try CoreTrainer(
+      network, loss: loss, optimizer: optimizer, batchSize: 1, seed: seed, shuffles: shuffles,
+      tracing: tracing)
+  }
+
+  /// The number of updates done.
+  public var steps: Int { core.steps }
+  /// The number of whole epochs done.
+  public var epochs: Int { core.epochs }
+
+  /// One update on `batch`, all of its rows at once. Returns L, the loss before the update.
+  ///
+  /// - Throws: `ChainruleError.shapeMismatch` where the batch does not fit the network, `.invalidArgument` for
+  ///   targets that the loss cannot have, `.notFinite` when a number overflowed, `.busy`.
+  @discardableResult
+  public func step(_ batch: Dataset<Scalar>) throws(ChainruleError) -> Double {
+    try train(.step, on: batch)
+  }
+
+  /// L and its gradients on `batch`, for ``trace()``; no parameter changes.
+  @discardableResult
+  public func gradients(_ batch: Dataset<Scalar>) throws(ChainruleError) -> Double {
+    try train(.gradients, on: batch)
+  }
+
+  private func train(
+    _ call: CoreTrainer<Scalar>.Call, on batch: Dataset<Scalar>
+  ) throws(ChainruleError) -> Double {
+    try core.exclusivity { () throws(ChainruleError) in
+      try core.setBatchSize(batch.rows)
+      let loss = try core(call, on: batch)
+      lastBatchRows = batch.rows
+      return loss
+    }
+  }
+
+  /// One epoch, in the calling thread. Returns the mean of the batches' losses, each before its update.
+  @discardableResult
+  public func epoch(on data: Dataset<Scalar>, batchSize: Int = 32) throws(ChainruleError) -> Double {
+    try core.exclusivity { () throws(ChainruleError) in
+      try core.setBatchSize(batchSize)
+      return try core(.epoch, on: data)
+    }
+  }
+
+  /// Up to `count` epochs, each done when it is asked for, and reported as it ends.
+  ///
+  /// - Parameters:
+  ///   - batchSize: The rows of an update; the last of an epoch may have fewer.
+  ///   - validation: Evaluated after every epoch.
+  ///   - condition: Ends training after the epoch that meets it.
+  ///   - patience: Ends training after so many epochs without a lower validation loss than the lowest (the
+  ///     training loss where there is no validation), and takes the parameters of the lowest back.
+  public func epochs(
+    _ count: Int, on data: Dataset<Scalar>, batchSize: Int = 32,
+    validating validation: Dataset<Scalar>? = nil,
+    until condition: StopCondition? = nil, patience: Int? = nil
+  ) -> Epochs<Scalar> {
+    Epochs(
+      trainer: self, count: count, data: data, batchSize: batchSize, validation: validation,
+      condition: condition, patience: patience)
+  }
+
+  /// What the last ``step(_:)`` or ``gradients(_:)`` computed, layer by layer.
+  ///
+  /// - Throws: `ChainruleError.invalidArgument` before the first step, or for a trainer made without `tracing`.
+  public func trace() throws(ChainruleError) -> [LayerTrace<Scalar>] {
+    try core.exclusivity { () throws(ChainruleError) in
+      var traces: [LayerTrace<Scalar>] = []
+      for layer in network.layers.indices {
+        let (inputs, units, bias) = try core.network.shape(ofLayer: layer)
+        let values = lastBatchRows * units
+        traces.append(
+          LayerTrace(
+            rows: lastBatchRows, inputs: inputs, units: units,
+            z: try core.view(.z, ofLayer: layer, count: values),
+            a: try core.view(.a, ofLayer: layer, count: values),
+            delta: try core.view(.delta, ofLayer: layer, count: values),
+            weightsGradient: try core.view(.weightsGradient, ofLayer: layer, count: units * inputs),
+            biasGradient: bias ? try core.view(.biasGradient, ofLayer: layer, count: units) : nil))
+      }
+      return traces
+    }
+  }
+
+  /// Runs `body` on the trainer's queue, while the network is taken; a cancelled task stops it.
+  func onQueue<Result: Sendable>(
+    isolation: isolated (any Actor)?,
+    _ body: @escaping @Sendable (CoreTrainer<Scalar>) throws(ChainruleError) -> Result
+  ) async throws(ChainruleError) -> Result {
+    let (core, queue) = (core, queue)
+    try core.exclusivity.take()
+    defer { core.exclusivity.release() }
+    let result = await withTaskCancellationHandler {
+      await withCheckedContinuation(isolation: isolation) { continuation in
+        queue.async {
+          continuation.resume(
+            returning: Swift.Result { () throws(ChainruleError) in try body(core) })
+        }
+      }
+    } onCancel: {
+      core.stop()
+    }
+    return try result.get()
+  }
+}
+
+/// What one layer computed in a step, on a batch of `rows` rows.
+public struct LayerTrace<Scalar: NetworkScalar>: Equatable, Sendable {
+  /// The number of rows of the batch.
+  public let rows: Int
+  /// The number of inputs of the layer.
+  public let inputs: Int
+  /// The number of neurons of the layer.
+  public let units: Int
+  /// z = W a + b, rows × units
+  public let z: [Scalar]
+  /// a = f(z), rows × units
+  public let a: [Scalar]
+  /// δ = ∂L/∂z, rows × units
+  public let delta: [Scalar]
+  /// ∂L/∂W, units × inputs
+  public let weightsGradient: [Scalar]
+  /// ∂L/∂b, one value a unit; nil for a layer without bias
+  public let biasGradient: [Scalar]?
+}

@@ -1,0 +1,295 @@
+import Foundation
+
+/// A step file: a network, an optimizer and the batches it is trained on, one step each, as JSON.
+///
+/// `chainrule explain` reads it, and the golden files of the tests are step files that say what to expect.
+/// Rows of a weight matrix are the neurons of the next layer: zⱼ = Σᵢ weights[j][i] aᵢ + bias[j].
+public struct StepFile: Codable, Sendable, Equatable {
+  /// What the case is called, if it has a name.
+  public var name: String?
+  /// "float64" or "float32"; float64 where left out.
+  public var scalar: String?
+  /// The number of inputs.
+  public var inputs: Int
+  /// From the first hidden layer to the output layer.
+  public var layers: [Layer]
+  /// The name of the loss.
+  public var loss: String
+  /// The optimizer, its learning rate and what it is given besides.
+  public var optimizer: Optimizer
+  /// s in y ← (1 − s) y + s/n, for crossEntropy.
+  public var labelSmoothing: Double?
+  /// c in g ← g · min(1, c / (‖g‖₂ + 1e-6)), over all parameters together.
+  public var gradientClipNorm: Double?
+  /// One training step each.
+  public var batches: [Batch]
+  /// What must come out, in a golden file.
+  public var expect: Expect?
+
+  /// A layer; which fields it has depends on its type.
+  public struct Layer: Codable, Sendable, Equatable {
+    /// "dense", "batchNorm" or "layerNorm"
+    public var type: String
+
+    /// dense: the number of neurons.
+    public var units: Int?
+    /// dense: the name of the activation.
+    public var activation: String?
+    /// dense: W, [out][in]
+    public var weights: [[Double]]?
+    /// dense: b, [out]; null or left out in a layer without bias.
+    public var bias: [Double]?
+
+    /// norms: the number added to the variance.
+    public var epsilon: Double?
+    /// batchNorm: the share of a batch in the running statistics.
+    public var momentum: Double?
+    /// norms: the scale γ, [units of the layer before]
+    public var gamma: [Double]?
+    /// norms: the shift β, [units of the layer before]
+    public var beta: [Double]?
+  }
+
+  /// The name of a rule and its numbers; what is left out has the rule's default.
+  public struct Optimizer: Codable, Sendable, Equatable {
+    /// The name of the rule.
+    public var type: String
+    /// η
+    public var learningRate: Double
+    /// μ of sgd and rmsprop
+    public var momentum: Double?
+    /// sgd: Nesterov's momentum
+    public var nesterov: Bool?
+    /// λ, L2 regularisation; decoupled in adamw
+    public var weightDecay: Double?
+    /// α of rmsprop
+    public var alpha: Double?
+    /// β₁ of adam and its kin
+    public var beta1: Double?
+    /// β₂ of adam and its kin
+    public var beta2: Double?
+    /// ε
+    public var epsilon: Double?
+    /// rmsprop: divide by the standard deviation of g
+    public var centered: Bool?
+    /// adam: divide by the largest v̂ so far
+    public var amsgrad: Bool?
+  }
+
+  /// What one training step is given.
+  public struct Batch: Codable, Sendable, Equatable {
+    /// [rows][inputs]
+    public var x: [[Double]]
+    /// [rows][outputs]
+    public var y: [[Double]]
+    /// [rows]; all alike where left out.
+    public var sampleWeights: [Double]?
+  }
+
+  /// What the training steps compute.
+  public struct Expect: Codable, Sendable, Equatable {
+    /// The outputs of the first batch, before the first update, [rows][outputs].
+    public var outputs: [[Double]]
+    /// The gradients of the first batch, one object a layer.
+    public var gradients: [Parameters]
+    /// The loss of each batch, before its update.
+    public var losses: [Double]
+    /// The parameters after the last update, one object a layer.
+    public var parametersAfter: [Parameters]
+
+    /// Everything computed, in the order it is written.
+    public init(
+      outputs: [[Double]], gradients: [Parameters], losses: [Double], parametersAfter: [Parameters]
+    ) {
+      self.outputs = outputs
+      self.gradients = gradients
+      self.losses = losses
+      self.parametersAfter = parametersAfter
+    }
+  }
+
+  /// The parameters of one layer, or their gradients; which there are depends on its type.
+  public struct Parameters: Codable, Sendable, Equatable {
+    /// dense: W or ∂L/∂W, [out][in]
+    public var weights: [[Double]]?
+    /// dense: b or ∂L/∂b, [out]
+    public var bias: [Double]?
+    /// norms: γ or ∂L/∂γ
+    public var gamma: [Double]?
+    /// norms: β or ∂L/∂β
+    public var beta: [Double]?
+    /// batchNorm: the running mean
+    public var mean: [Double]?
+    /// batchNorm: the running variance, `var` in JSON
+    public var variance: [Double]?
+
+    private enum CodingKeys: String, CodingKey {
+      case weights, bias, gamma, beta, mean
+      case variance = "var"
+    }
+
+    /// The parameters a layer has; the others stay nil.
+    public init(
+      weights: [[Double]]? = nil, bias: [Double]? = nil, gamma: [Double]? = nil, beta: [Double]? = nil,
+      mean: [Double]? = nil, variance: [Double]? = nil
+    ) {
+      self.weights = weights
+      self.bias = bias
+      self.gamma = gamma
+      self.beta = beta
+      self.mean = mean
+      self.variance = variance
+    }
+  }
+}
+
+// MARK: - Reading
+
+/// What is wrong with a step file, and where, in one line.
+public struct StepFileError: Error, Sendable, Equatable, CustomStringConvertible {
+  /// "layer 2, weights, row 3", counted from 1; or a path in the JSON, `layers[1].weights`.
+  public var place: String
+  /// What was expected there, and what was found.
+  public var reason: String
+
+  /// place: reason
+  public var description: String { "\(place): \(reason)" }
+}
+
+extension StepFile {
+  /// Reads and validates a step file.
+  ///
+  /// - Throws: `StepFileError`, which says where the file is wrong.
+  public init(json: Data) throws {
+    do {
+      self = try JSONDecoder().decode(StepFile.self, from: json)
+    } catch let error as DecodingError {
+      throw StepFileError(error)
+    }
+    try validate()
+  }
+}
+
+extension StepFileError {
+  /// One line for a decoding error: the path in the JSON, and what is wrong there.
+  init(_ error: DecodingError) {
+    switch error {
+    case .keyNotFound(let key, let context):
+      self.init(place: Self.path(context.codingPath + [key]), reason: "missing")
+    case .valueNotFound(let type, let context):
+      self.init(place: Self.path(context.codingPath), reason: "expected \(Self.name(type)), found null")
+    case .typeMismatch(let type, let context):
+      self.init(place: Self.path(context.codingPath), reason: "expected \(Self.name(type))")
+    case .dataCorrupted(let context):
+      let cause = context.underlyingError as NSError?
+      let reason = cause?.userInfo[NSDebugDescriptionErrorKey] as? String ?? context.debugDescription
+      self.init(place: Self.path(context.codingPath), reason: reason)
+    @unknown default:
+      self.init(place: "step file", reason: "\(error)")
+    }
+  }
+
+  /// layers[1].weights[0][2]
+  private static func path(_ keys: [any CodingKey]) -> String {
+    let path = keys.reduce("") { path, key in
+      key.intValue.map { "\(path)[\($0)]" } ?? (path.isEmpty ? key.stringValue : "\(path).\(key.stringValue)")
+    }
+    return path.isEmpty ? "step file" : path
+  }
+
+  private static func name(_ type: Any.Type) -> String {
+    switch type {
+    case is Int.Type: "a whole number"
+    case is Double.Type: "a number"
+    case is Bool.Type: "true or false"
+    case is String.Type: "a string"
+    case is [Any].Type: "an array"
+    default: "an object"
+    }
+  }
+}
+
+// MARK: - Validating
+
+extension StepFile {
+  /// Checks that the shapes agree: layers with each other, batches with the network.
+  ///
+  /// Names of activations, losses and optimizers are for whoever builds the network to check.
+  ///
+  /// - Throws: `StepFileError`, which names the layer, batch and row, counted from 1.
+  public func validate() throws {
+    if let scalar, scalar != "float64", scalar != "float32" {
+      throw StepFileError(place: "scalar", reason: "expected float64 or float32, found \(scalar)")
+    }
+    try require(inputs >= 1, "inputs", "expected at least 1, found \(inputs)")
+    try require(!layers.isEmpty, "layers", "expected at least one layer, found none")
+    try require(!batches.isEmpty, "batches", "expected at least one batch, found none")
+
+    var width = inputs
+    for (layer, number) in zip(layers, 1...) {
+      try layer.validate("layer \(number)", width: &width)
+    }
+    for (batch, number) in zip(batches, 1...) {
+      try batch.validate("batch \(number)", inputs: inputs, outputs: width)
+    }
+  }
+}
+
+extension StepFile.Layer {
+  /// `width` is the number of inputs before, of outputs after.
+  fileprivate func validate(_ place: String, width: inout Int) throws {
+    switch type {
+    case "dense":
+      guard let units else { throw StepFileError(place: "\(place), units", reason: "missing") }
+      try require(units >= 1, "\(place), units", "expected at least 1, found \(units)")
+      try require(activation != nil, "\(place), activation", "missing")
+      guard let weights else { throw StepFileError(place: "\(place), weights", reason: "missing") }
+      try requireCount(weights, units, "row", "\(place), weights")
+      try requireRows(weights, of: width, "\(place), weights")
+      if let bias { try requireCount(bias, units, "number", "\(place), bias") }
+      width = units
+    case "batchNorm", "layerNorm":
+      guard let gamma else { throw StepFileError(place: "\(place), gamma", reason: "missing") }
+      guard let beta else { throw StepFileError(place: "\(place), beta", reason: "missing") }
+      try requireCount(gamma, width, "number", "\(place), gamma")
+      try requireCount(beta, width, "number", "\(place), beta")
+    default:
+      throw StepFileError(
+        place: "\(place), type", reason: "expected dense, batchNorm or layerNorm, found \(type)")
+    }
+  }
+}
+
+extension StepFile.Batch {
+  fileprivate func validate(_ place: String, inputs: Int, outputs: Int) throws {
+    try require(!x.isEmpty, "\(place), x", "expected at least one row, found none")
+    try requireCount(y, x.count, "row", "\(place), y", because: " as in x")
+    try requireRows(x, of: inputs, "\(place), x")
+    try requireRows(y, of: outputs, "\(place), y")
+    if let sampleWeights {
+      try requireCount(
+        sampleWeights, x.count, "number", "\(place), sampleWeights", because: " as x has rows")
+      let sum = sampleWeights.reduce(0, +)
+      try require(
+        sum > 0 && sampleWeights.allSatisfy { $0 >= 0 }, "\(place), sampleWeights",
+        "expected no negative number and a sum above 0")
+    }
+  }
+}
+
+private func require(_ condition: Bool, _ place: String, _ reason: String) throws {
+  guard condition else { throw StepFileError(place: place, reason: reason) }
+}
+
+private func requireCount(
+  _ array: [some Any], _ count: Int, _ what: String, _ place: String, because reason: String = ""
+) throws {
+  let plural = count == 1 ? what : "\(what)s"
+  try require(array.count == count, place, "expected \(count) \(plural)\(reason), found \(array.count)")
+}
+
+private func requireRows(_ rows: [[Double]], of count: Int, _ place: String) throws {
+  for (row, number) in zip(rows, 1...) {
+    try requireCount(row, count, "number", "\(place), row \(number)")
+  }
+}

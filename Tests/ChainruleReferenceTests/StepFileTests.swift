@@ -1,0 +1,91 @@
+import ChainruleExplain
+import Foundation
+import TestSupport
+import Testing
+
+@Suite struct `A step file` {
+  static let valid = """
+    {"inputs": 2,
+     "layers": [
+      {"type": "dense", "units": 3, "activation": "tanh", "weights": [[1, 2], [3, 4], [5, 6]], "bias": [0, 0, 1]},
+      {"type": "layerNorm", "epsilon": 1e-5, "gamma": [1, 1, 1], "beta": [0, 0, 0]},
+      {"type": "dense", "units": 1, "activation": "identity", "weights": [[1, 2, 3]], "bias": null}],
+     "loss": "halfSquaredError",
+     "optimizer": {"type": "sgd", "learningRate": 0.1},
+     "batches": [
+      {"x": [[1, 2], [3, 4]], "y": [[7], [8]]},
+      {"x": [[5, 6]], "y": [[9]], "sampleWeights": [0.5]}]}
+    """
+
+  @Test func `may leave out name, scalar, bias, sample weights and what to expect`() throws {
+    let stepFile = try StepFile(json: Data(Self.valid.utf8))
+    #expect(stepFile.name == nil && stepFile.scalar == nil && stepFile.expect == nil)
+    #expect(stepFile.layers[0].weights == [[1, 2], [3, 4], [5, 6]])
+    #expect(stepFile.layers[2].bias == nil)
+    #expect(stepFile.batches.map(\.sampleWeights) == [nil, [0.5]])
+  }
+
+  @Test(arguments: try goldenCases())
+  func `survives being written and read`(golden: StepFile) throws {
+    #expect(try StepFile(json: JSONEncoder().encode(golden)) == golden)
+  }
+
+  @Test func `names the running variance var`() throws {
+    let golden = try goldenCases().first { $0.name == "batch-norm" }
+    let after = try #require(golden?.expect?.parametersAfter[1])
+    #expect(after.variance?.count == 8)
+    #expect(after.mean?.count == 8)
+  }
+
+  /// A valid file with one thing changed, and what is said of it.
+  @Test(arguments: [
+    (#""inputs": 2"#, #""inputs": 0"#, "inputs: expected at least 1, found 0"),
+    (#""inputs": 2"#, #""inputs": 3"#, "layer 1, weights, row 1: expected 3 numbers, found 2"),
+    (#""inputs": 2"#, #""inputs": 2, "scalar": "half""#, "scalar: expected float64 or float32, found half"),
+    ("[3, 4], [5", "[3], [5", "layer 1, weights, row 2: expected 2 numbers, found 1"),
+    (", [5, 6]]", "]", "layer 1, weights: expected 3 rows, found 2"),
+    ("[0, 0, 1]", "[0, 0]", "layer 1, bias: expected 3 numbers, found 2"),
+    (#""units": 3"#, #""units": 0"#, "layer 1, units: expected at least 1, found 0"),
+    (#""units": 3,"#, "", "layer 1, units: missing"),
+    (#""activation": "tanh","#, "", "layer 1, activation: missing"),
+    (#""weights": [[1, 2, 3]], "#, "", "layer 3, weights: missing"),
+    ("[[1, 2, 3]]", "[[1, 2]]", "layer 3, weights, row 1: expected 3 numbers, found 2"),
+    (#""gamma": [1, 1, 1]"#, #""gamma": [1]"#, "layer 2, gamma: expected 3 numbers, found 1"),
+    (#", "beta": [0, 0, 0]"#, "", "layer 2, beta: missing"),
+    ("layerNorm", "norm", "layer 2, type: expected dense, batchNorm or layerNorm, found norm"),
+    (#"[[1, 2], [3, 4]], "y""#, #"[[1, 2], [3]], "y""#, "batch 1, x, row 2: expected 2 numbers, found 1"),
+    ("[[7], [8]]", "[[7], [8, 9]]", "batch 1, y, row 2: expected 1 number, found 2"),
+    ("[[7], [8]]", "[[7]]", "batch 1, y: expected 2 rows as in x, found 1"),
+    (#""x": [[5, 6]]"#, #""x": []"#, "batch 2, x: expected at least one row, found none"),
+    ("[0.5]", "[0.5, 1]", "batch 2, sampleWeights: expected 1 number as x has rows, found 2"),
+    ("[0.5]", "[0]", "batch 2, sampleWeights: expected no negative number and a sum above 0"),
+    (#""loss": "halfSquaredError","#, "", "loss: missing"),
+    (#", "learningRate": 0.1"#, "", "optimizer.learningRate: missing"),
+    ("[3, 4], [5", #"["3", 4], [5"#, "layers[0].weights[1][0]: expected a number"),
+    (#""units": 3"#, #""units": "3""#, "layers[0].units: expected a whole number"),
+    ("[[7], [8]]", "[7, 8]", "batches[0].y[0]: expected an array"),
+    ("[[7], [8]]", "null", "batches[0].y: expected an array, found null"),
+    (#"{"type": "sgd", "learningRate": 0.1}"#, #""sgd""#, "optimizer: expected an object"),
+  ])
+  func `that is wrong says where and how`(old: String, new: String, message: String) {
+    #expect(Self.valid.contains(old))
+    let json = Self.valid.replacing(old, with: new, maxReplacements: 1)
+    let error = #expect(throws: StepFileError.self) { try StepFile(json: Data(json.utf8)) }
+    #expect(error?.description == message)
+  }
+
+  @Test(arguments: ["layers", "batches"])
+  func `without any is not one`(key: String) throws {
+    var stepFile = try StepFile(json: Data(Self.valid.utf8))
+    if key == "layers" { stepFile.layers = [] } else { stepFile.batches = [] }
+    #expect { try stepFile.validate() } throws: { ($0 as? StepFileError)?.place == key }
+  }
+
+  @Test(arguments: ["", "{", #"{"inputs": 2,"#, "[1, 2"])
+  func `that is not JSON is refused in one line`(json: String) {
+    let error = #expect(throws: StepFileError.self) { try StepFile(json: Data(json.utf8)) }
+    #expect(error?.place == "step file")
+    #expect(error?.reason.contains("\n") == false)
+    #expect(error?.reason.isEmpty == false)
+  }
+}

@@ -1,0 +1,309 @@
+import Foundation
+import Testing
+
+@testable import Chainrule
+
+@Suite("CSV")
+struct CSVTests {
+  private func read(_ text: String, _ options: CSVOptions = CSVOptions()) throws -> Dataset<Double> {
+    try Dataset(csv: text, options: options)
+  }
+
+  /// What the error says that reading `text` must throw.
+  private func complaint(_ text: String, _ options: CSVOptions = CSVOptions()) -> String {
+    do {
+      return "no error, but \(try read(text, options))"
+    } catch {
+      return "\(error)"
+    }
+  }
+
+  // MARK: Columns
+
+  @Test func `the last column is the target and the first row the header`() throws {
+    let data = try read("a,b,y\n1,2,0.5\n3,4,0.25\n")
+    #expect(data.features == [1, 2, 3, 4])
+    #expect(data.targets == [0.5, 0.25])
+    #expect(data.featureNames == ["a", "b"])
+    #expect(data.targetNames == ["y"])
+    #expect(data.classLabels == nil)
+  }
+
+  @Test func `a row of numbers before a text target is no header`() throws {
+    let data = try read("5.1,3.5,setosa\n6.2,2.9,virginica\n")
+    #expect(data.rows == 2)
+    #expect(data.featureNames == nil)
+    #expect(data.classLabels == ["setosa", "virginica"])
+  }
+
+  @Test func `the option decides on the header where it is not automatic`() throws {
+    #expect(try read("1,2\n3,4\n", CSVOptions(header: .yes)).featureNames == ["1"])
+    #expect(
+      complaint("a,b\n3,4\n", CSVOptions(header: .no))
+        == "line 1, column 1: the cell is \"a\"; expected a number")
+  }
+
+  @Test func `an empty name leaves a header a header`() throws {
+    #expect(try read(",a,y\n0,1,0.5\n1,2,1.5\n").featureNames == ["", "a"])
+  }
+
+  @Test func `targets and features are chosen by name or number`() throws {
+    let text = "a,b,c\n1,2,3.5\n4,5,6.5\n"
+    let first = try read(text, CSVOptions(target: ["a"], task: .regression))
+    #expect(first.targets == [1, 4])
+    #expect(first.features == [2, 3.5, 5, 6.5])
+    let two = try read(text, CSVOptions(target: ["c", "a"]))
+    #expect(two.targets == [3.5, 1, 6.5, 4])
+    #expect(two.targetNames == ["c", "a"])
+    #expect(try read(text, CSVOptions(features: ["b", "1"])).features == [2, 1, 5, 4])
+    let unnamed = try read("1,2\n3,4\n", CSVOptions(target: ["1"], task: .regression))
+    #expect(unnamed.targets == [1, 3])
+  }
+
+  @Test func `a column that is not there is refused with those that are`() {
+    #expect(
+      complaint("a,b\n1,2\n", CSVOptions(target: ["price"]))
+        == "there is no column \"price\"; the columns are a, b")
+    #expect(
+      complaint("1,2\n3,4\n", CSVOptions(target: ["3"], header: .no))
+        == "there is no column \"3\"; without a header, columns are numbered 1 to 2")
+    #expect(complaint("a,a,y\n1,2,3\n", CSVOptions(target: ["a"])) == "2 columns are named \"a\"")
+    #expect(
+      complaint("a,y\n1,2\n", CSVOptions(features: ["y"])) == "\"y\" is both a feature and the target")
+    #expect(complaint("a;y\n1;2\n").contains("is the delimiter another?"))
+  }
+
+  @Test func `a model finds its features by name whatever else the table holds`() throws {
+    let table = try CSVTable(bytes: Array("id,b,note,a\n7,2,x,1\n8,4,y,3\n".utf8))
+    #expect(try table.features(named: ["a", "b"], count: 2) as [Float] == [1, 2, 3, 4])
+    #expect(throws: ChainruleError.self) { try table.features(named: ["a", "c"], count: 2) as [Float] }
+    #expect(throws: ChainruleError.shapeMismatch(what: "columns of features", expected: 2, actual: 4)) {
+      try table.features(named: nil, count: 2) as [Float]
+    }
+    let unnamed = try CSVTable(bytes: Array("1,2\n3,4\n".utf8))
+    #expect(unnamed.columnNames == nil)
+    #expect(try unnamed.features(named: ["a", "b"], count: 2) as [Float] == [1, 2, 3, 4])
+    #expect(throws: ChainruleError.self) { try unnamed.numbers(inColumns: [0, 0]) as [Float] }
+    #expect(throws: ChainruleError.self) { try unnamed.numbers(inColumns: [2]) as [Float] }
+  }
+
+  // MARK: Classes or quantities
+
+  @Test func `a target of few whole numbers that repeat is classes`() throws {
+    #expect(try read("x,digit\n1,3\n2,7\n3,3\n4,7.0\n").classLabels == ["3", "7"])
+    #expect(try read("x,rooms\n1,3\n2,7\n3,4\n4,7\n").classLabels == nil)
+    #expect(try read("x,y\n1,3\n2,3\n3,3\n4,3\n").classLabels == nil)
+    #expect(try read("x,y\n1,0\n2,1\n3,0\n4,1.5\n").classLabels == nil)
+  }
+
+  @Test func `a target named class or label is classes however many`() throws {
+    #expect(try read("x,Label\n1,3\n2,10\n3,4\n").classLabels == ["3", "4", "10"])
+    #expect(try read("x,class\n1,3\n2,10.5\n3,4\n").classLabels == nil)
+  }
+
+  @Test func `the option decides between classes and quantities`() throws {
+    let text = "x,y\n1,0\n2,1\n3,0\n4,1\n"
+    #expect(try read(text).classLabels == ["0", "1"])
+    #expect(try read(text, CSVOptions(task: .regression)).classLabels == nil)
+    #expect(
+      try read("x,y\n1,0.5\n2,1.5\n", CSVOptions(task: .classification)).classLabels == ["0.5", "1.5"])
+    #expect(complaint("x,y\n1,a\n", CSVOptions(task: .regression)).hasSuffix("y is \"a\"; expected a number"))
+    #expect(
+      complaint("x,y,z\n1,2,3\n", CSVOptions(target: ["y", "z"], task: .classification))
+        == "classes need one target column; got 2")
+  }
+
+  @Test func `one slip in a column of numbers does not make it classes`() {
+    #expect(complaint("x,y\n1,1.5\n2,2.5\n3,2..5\n") == "line 4, column 2: y is \"2..5\"; expected a number")
+  }
+
+  // MARK: Text
+
+  @Test func `quotes hold delimiters, line ends and quotes`() throws {
+    let data = try read("\"a,b\",\"say \"\"hi\"\"\",kind\r\n\"1\",2,\"x\ny\"\r\n3,\"4\",\"\"\"\"\n")
+    #expect(data.featureNames == ["a,b", "say \"hi\""])
+    #expect(data.features == [1, 2, 3, 4])
+    #expect(data.classLabels == ["\"", "x\ny"])
+  }
+
+  @Test(arguments: ["\n", "\r\n", "\r"])
+  func `all line ends read the same`(end: String) throws {
+    let lines = ["a,y", "1,2.5", "", "3,4.5"]
+    let expected = try read("a,y\n1,2.5\n3,4.5\n")
+    #expect(try read(lines.joined(separator: end)) == expected)
+    #expect(try read(lines.joined(separator: end) + end) == expected)
+    #expect(complaint((lines + ["5,x"]).joined(separator: end)).hasPrefix("line 5, column 2: "))
+  }
+
+  @Test func `a byte order mark, blank lines and spaces around cells are skipped`() throws {
+    #expect(try read("\u{FEFF}\n  \na , y\n\n 1,\t2.5 \n\n\n") == read("a,y\n1,2.5\n"))
+  }
+
+  @Test func `another delimiter can be chosen`() throws {
+    #expect(try read("a;y\n1;2.5\n", CSVOptions(delimiter: ";")) == read("a,y\n1,2.5\n"))
+    #expect(try read("a\ty\n1\t2.5\n", CSVOptions(delimiter: "\t")) == read("a,y\n1,2.5\n"))
+    for delimiter in ["\"", "\n", ".", "7", "e", "é"] as [Character] {
+      #expect(throws: ChainruleError.self) { try read("1,2\n", CSVOptions(delimiter: delimiter)) }
+    }
+  }
+
+  // MARK: Complaints
+
+  @Test func `a ragged row is refused with its line`() {
+    #expect(complaint("a,b,y\n1,2,3\n4,5\n") == "line 3: expected 3 fields, got 2")
+    #expect(complaint("a,b,y\n1,2,3,4\n") == "line 2: expected 3 fields, got 4")
+    #expect(complaint("a,y\n\n\"1\n\",2\n3\n") == "line 5: expected 2 fields, got 1")
+  }
+
+  @Test(arguments: [
+    ("abc", "expected a number"), ("1,5", "expected a number"), ("0x10", "expected a number"),
+    ("1e", "expected a number"), (".", "expected a number"), ("1 2", "expected a number"),
+    ("--1", "expected a number"), ("nan", "expected a finite number"), ("-inf", "expected a finite number"),
+    ("Infinity", "expected a finite number"), ("1e999", "too large for float64"),
+  ])
+  func `what is not a number is refused with its place`(cell: String, reason: String) {
+    #expect(
+      complaint("a,b,y\n1,2,3.5\n4,\"\(cell)\",6.5\n") == "line 3, column 2: b is \"\(cell)\"; \(reason)")
+  }
+
+  @Test func `an empty cell is refused`() {
+    #expect(complaint("a,b,y\n1,,3.5\n") == "line 2, column 2: b is empty; expected a number")
+    #expect(complaint("a,y\n1,p\n2,\n") == "line 3, column 2: y is empty; expected a class")
+    #expect(complaint("a,y\n1,2.5,\n") == "line 2: expected 2 fields, got 3")
+    #expect(complaint("1,2,\n3,4,\n") == "line 1, column 3: the cell is empty; expected a class")
+  }
+
+  @Test func `a number too large for float32 is refused`() {
+    #expect {
+      try Dataset<Float>(csv: "a,y\n1e39,0.5\n")
+    } throws: { error in
+      "\(error)" == "line 2, column 1: a is \"1e39\"; too large for float32"
+    }
+  }
+
+  @Test func `quotes that do not close are refused where they open`() {
+    #expect(
+      complaint("a,y\n1,\"2\n3,4\n") == "line 2, column 2: the quote that opens here does not close")
+    #expect(complaint("a,y\n1,\"").hasSuffix("does not close"))
+    #expect(complaint("a,y\n1,\"2\"\"").hasSuffix("does not close"))
+    #expect(complaint("a,y\n1,\"2\"3\n") == "line 2, column 2: there is text after the closing quote")
+  }
+
+  @Test func `a text without rows is refused`() {
+    #expect(complaint("") == "the text is empty")
+    #expect(complaint("\u{FEFF}\r\n \n") == "the text is empty")
+    #expect(complaint("a,y\n") == "there are no rows below the header")
+  }
+
+  @Test func `text that is not UTF-8 is refused`() {
+    let latin1 = Array("a,b".utf8) + [0xE9] + Array("\n1,2\n".utf8)
+    #expect {
+      try CSVTable(bytes: latin1, file: "data.csv")
+    } throws: { error in
+      "\(error)" == "data.csv, line 1, column 2: the text of this cell is not UTF-8"
+    }
+    #expect {
+      try CSVTable(bytes: [0xFF, 0xFE, 0x61, 0x00])
+    } throws: { error in
+      "\(error)" == "the text is UTF-16; save it as UTF-8"
+    }
+  }
+
+  @Test func `files that cannot be read are refused by name`() throws {
+    func complaint(_ path: String) -> String {
+      do {
+        return "no error, but \(try CSVTable(file: path))"
+      } catch {
+        return "\(error)"
+      }
+    }
+    let folder = FileManager.default.temporaryDirectory.path
+    #expect(complaint(folder) == "\(folder): Is a directory")
+    #expect(complaint("/no/such.csv") == "/no/such.csv: No such file or directory")
+
+    let file = FileManager.default.temporaryDirectory.appendingPathComponent("\(UUID()).csv")
+    defer { try? FileManager.default.removeItem(at: file) }
+    try Data([0x1F, 0x8B, 0x08]).write(to: file)
+    #expect(complaint(file.path) == "\(file.path): the file is gzip-compressed; unpack it with gunzip first")
+    try Data("a,y\n1,z".utf8).write(to: file)
+    #expect(try Dataset<Float>(csvFile: file.path).classLabels == ["z"])
+    try Data("a,y\nz,1\n".utf8).write(to: file)
+    #expect {
+      try Dataset<Float>(csvFile: file.path)
+    } throws: { error in
+      "\(error)" == "\(file.path), line 2, column 1: a is \"z\"; expected a number"
+    }
+  }
+
+  @Test func `no beginning of a text is a crash`() {
+    let text = Array("\u{FEFF}a,\"b\"\"\",y\r\n1,\" 2\",x\r\n\n-3.5e+1,4,\"x\ny\"\r\n".utf8)
+    for count in 0..<text.count {
+      if let table = try? CSVTable(bytes: Array(text[..<count])) {
+        #expect(table.rows > 0)
+        _ = try? Dataset<Float>(csv: table)
+      }
+    }
+  }
+
+  // MARK: Numbers
+
+  private func number<Scalar: NetworkScalar>(_ text: String) -> Scalar? {
+    let bytes = Array(text.utf8)
+    return decimalNumber(in: bytes, bytes.indices)
+  }
+
+  @Test func `numbers are rounded as the standard library rounds them`() {
+    var generator = SplitMix64(seed: 9)
+    for _ in 0..<20_000 {
+      // 1 to 21 digits with a point among them, and an exponent in half of them.
+      var text = generator.next(below: 2) == 0 ? "-" : ""
+      for _ in 0...generator.next(below: 21) { text += "\(generator.next(below: 10))" }
+      text.insert(
+        ".", at: text.index(text.endIndex, offsetBy: -Int(generator.next(below: UInt64(text.count)))))
+      if !text.contains(where: \.isNumber) || text.hasPrefix(".-") { continue }
+      if generator.next(below: 2) == 0 { text += "e\(Int(generator.next(below: 100)) - 50)" }
+      #expect(number(text) == Double(text), "\(text)")
+      #expect(number(text) == Float(text), "\(text)")
+    }
+  }
+
+  @Test func `numbers on and beside a tie between two floats are rounded right`() {
+    // 1 + 2⁻²⁴ lies midway between 1 and 1 + 2⁻²³; 2²⁴ + 1 between two even integers.
+    for text in [
+      "1.000000059604644775390625", "1.00000005960464477", "1.00000005960464478", "1.0000000596046448",
+      "16777217", "16777217.0000000001", "16777216.9999999999", "16777219", "0.1", "1e22", "1e23",
+      "9007199254740993", "9007199254740993e3", "3.4028235677973366e38", "3.4028235e38", "1e-45", "7e-46",
+      "5e-324",
+    ] {
+      #expect(number(text) == Double(text), "\(text)")
+      #expect(number(text) == Float(text), "\(text)")
+    }
+  }
+
+  @Test func `all ways to write a number are read`() {
+    for (text, value) in [
+      ("5", 5), ("+5", 5), ("-5", -5), ("5.", 5), (".5", 0.5), ("-.5e1", -5), ("5E-1", 0.5), ("005", 5),
+      ("0e999999999999999999999", 0), ("0.00000000000000000000000000001", 1e-29),
+      ("1e-99999999999999999999", 0), ("1e99999999999999999999", .infinity),
+    ] as [(String, Double)] {
+      #expect(number(text) == value, "\(text)")
+    }
+    #expect((number("-0") as Double?)?.sign == .minus)
+    for text in ["", "+", ".", "e5", "1e", "1e+", "1.2.3", "0x1", "1f", "1_000", "١", "nan", "inf", " 1"] {
+      #expect(number(text) as Double? == nil, "\(text)")
+    }
+  }
+
+  @Test func `numbers do not depend on the locale`() throws {
+    let old = String(cString: setlocale(LC_NUMERIC, nil))
+    defer { setlocale(LC_NUMERIC, old) }
+    // A locale with a decimal comma, where the system has one; the test holds in any.
+    for name in ["de_DE.UTF-8", "de_DE.utf8", "fr_FR.UTF-8", "fr_FR.utf8"] {
+      if setlocale(LC_NUMERIC, name) != nil { break }
+    }
+    // The second number has too many digits for the short way.
+    let data = try read("a,y\n1.5,0.12345678901234567891\n")
+    #expect(data.features == [1.5])
+    #expect(data.targets == [0.12345678901234567891])
+  }
+}
