@@ -100,30 +100,23 @@ static inline R CR(hardSigmoid_derivative)(R a) { return a > 0 && a < 1 ? (R)1 /
 static inline R CR(hardTanh)(R z) { return z < -1 ? -1 : z > 1 ? 1 : z; }
 static inline R CR(hardTanh_derivative)(R a) { return a > -1 && a < 1; }
 
-/* A kernel of each f and of each f′: over the rows, elementwise. */
-static inline void CR(activate_rows)(R f(R), size_t rows, size_t n, const R *z, R *a, size_t stride)
+/* A kernel of each f and of each f′. */
+static inline void CR(activate_all)(R f(R), size_t n, const R *z, R *a)
 {
-  for (size_t r = 0; r < rows; r++, z += stride, a += stride)
-    for (size_t j = 0; j < n; j++) a[j] = f(z[j]);
+  for (size_t j = 0; j < n; j++) a[j] = f(z[j]);
 }
 
-static inline void CR(derive_rows)(R derivative(R), size_t rows, size_t n, const R *of, R *delta,
-                                   size_t stride)
+static inline void CR(derive_all)(R derivative(R), size_t n, const R *of, R *delta)
 {
-  for (size_t r = 0; r < rows; r++, of += stride, delta += stride)
-    for (size_t j = 0; j < n; j++) delta[j] *= derivative(of[j]);
+  for (size_t j = 0; j < n; j++) delta[j] *= derivative(of[j]);
 }
 
-#define ACTIVATE(ID, name, ...)                                                                              \
-  static void CR(activate_##name)(size_t rows, size_t n, const R *z, R *a, size_t stride)                    \
-  {                                                                                                          \
-    CR(activate_rows)(CR(name), rows, n, z, a, stride);                                                      \
-  }
-#define DERIVE(ID, name, from, ...)                                                                          \
-  static void CR(derive_##name)(size_t rows, size_t n, const R *z, const R *a, R *delta, size_t stride)      \
-  {                                                                                                          \
-    CR(derive_rows)(CR(name##_derivative), rows, n, DERIVE_FROM_##from(z, a), delta, stride);                \
-  }
+#define ACTIVATE(ID, name, ...)                                                                            \
+  static void CR(activate_##name)(size_t rows, size_t n, const R *z, R *a, size_t stride)                  \
+  { (void)n; CR(activate_all)(CR(name), rows * stride, z, a); }
+#define DERIVE(ID, name, from, ...)                                                                        \
+  static void CR(derive_##name)(size_t rows, size_t n, const R *z, const R *a, R *delta, size_t stride)    \
+  { (void)n; CR(derive_all)(CR(name##_derivative), rows * stride, DERIVE_FROM_##from(z, a), delta); }
 #define DERIVE_FROM_A(z, a) ((void)z, a)
 #define DERIVE_FROM_Z(z, a) ((void)a, z)
 CHAINRULE_ELEMENTWISE_ACTIVATIONS(ACTIVATE)
