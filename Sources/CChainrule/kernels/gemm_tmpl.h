@@ -191,22 +191,41 @@ static void CR(tile_transposed)(size_t tile, size_t vectors, size_t in, size_t o
 #undef CASE
 }
 
+/* to[j][i] = from[i][j] for a block of LANES × LANES, of which only the first `rows` rows of `from` are there, the
+ * others being 0, and only the first `columns` are wanted. */
+static CR_INLINE void CR(transpose_block)(size_t rows, const R *from, size_t from_row, size_t columns, R *to,
+                                          size_t to_row)
+{
+  V v[VECTOR_BYTES / sizeof(R)];
+  if (rows >= LANES)
+    CR_UNROLL for (size_t i = 0; i < LANES; i++) v[i] = CR(load)(&from[i * from_row]);
+  else
+    CR_UNROLL for (size_t i = 0; i < LANES; i++) v[i] = i < rows ? CR(load)(&from[i * from_row]) : (V){0};
+  CR(transpose)(v);
+  if (columns >= LANES)
+    CR_UNROLL for (size_t j = 0; j < LANES; j++) CR(store)(&to[j * to_row], v[j]);
+  else
+    CR_UNROLL for (size_t j = 0; j < LANES; j++)
+      if (j < columns) CR(store)(&to[j * to_row], v[j]);
+}
+
 static void CR(affine_transpose)(size_t rows, size_t in, size_t out, const R *delta, size_t delta_stride,
                                  const R *weights, size_t panel, R *dx, size_t dx_stride, R *scratch)
 {
   (void)panel;
   const size_t width = 2 * LANES, padded = (rows + width - 1) / width * width;
   R *delta_t = scratch, *dx_t = scratch + out * padded;
-  for (size_t r = 0; r < rows; r++) {
-    R *to = &delta_t[r / width * out * width + r % width];
-    for (size_t j = 0; j < out; j++) to[j * width] = delta[r * delta_stride + j];
-  }
+  for (size_t r = 0; r < padded; r += LANES)
+    for (size_t j = 0; j < out; j += LANES)
+      CR(transpose_block)(rows > r ? rows - r : 0, &delta[r * delta_stride + j], delta_stride, out - j,
+                          &delta_t[r / width * out * width + j * width + r % width], width);
   for (size_t i = 0, n; i < in; i += n) {
     n = CR(tile_rows)(i, in);
     for (size_t r = 0; r < rows; r += width)
       CR(tile_transposed)(n, rows - r > LANES ? 2 : 1, in, out, &weights[i * width], &delta_t[r * out],
                           &dx_t[i * padded + r], padded);
   }
-  for (size_t r = 0; r < rows; r++)
-    for (size_t i = 0; i < in; i++) dx[r * dx_stride + i] = dx_t[i * padded + r];
+  for (size_t i = 0; i < in; i += LANES)
+    for (size_t r = 0; r < rows; r += LANES)
+      CR(transpose_block)(in - i, &dx_t[i * padded + r], padded, rows - r, &dx[r * dx_stride + i], dx_stride);
 }

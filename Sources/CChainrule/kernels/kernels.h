@@ -15,6 +15,7 @@
 #include <stddef.h>
 
 #include "chainrule/catalog.h"
+#include "shuffles.h"
 
 /* Arenas start at multiples of 64 bytes: one cache line, one AVX-512 vector. */
 enum { CR_ALIGNMENT = 64 };

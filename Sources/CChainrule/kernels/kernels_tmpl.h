@@ -19,7 +19,7 @@ typedef struct CR(kernels) {
   /* db = δᵀ 1             gradient [out] padded; each a sum over r = 0 … rows − 1. */
   void (*bias_gradient)(size_t rows, size_t out, const R *delta, size_t delta_stride, R *gradient);
 
-  /* dX = δ W              dx [rows][in]; each element one chain over j = 0 … out − 1.
+  /* dX = δ W              dx [rows][in], padded with 0; each element one chain over j = 0 … out − 1.
    * scratch: (in + out) × rows, rounded up to a panel, scalars. */
   void (*affine_transpose)(size_t rows, size_t in, size_t out, const R *delta, size_t delta_stride,
                            const R *weights, size_t panel, R *dx, size_t dx_stride, R *scratch);

@@ -195,11 +195,12 @@ static inline V CR(v_log1p)(V x)
 
 /* ---- What is made of these: e^−|x| never overflows ---- */
 
-/* 1 / (1 + e⁻ˣ) */
+/* 1 / (1 + e⁻ˣ) = n − n q, q = t / (1 + t), t = e^−|x|; n = t where x < 0, 1 elsewhere.  The rounding of q counts
+ * little where it is small, which t / (1 + t) alone would not have. */
 static inline V CR(v_sigmoid)(V x)
 {
-  const V t = CR(v_exp)(-CR(v_magnitude)(x));
-  return CR(select)(x < 0, t, CR(splat)(1)) / (1 + t);
+  const V t = CR(v_exp)(-CR(v_magnitude)(x)), n = CR(select)(x < 0, t, CR(splat)(1));
+  return CR(fma)(-n, t / (1 + t), n);
 }
 
 /* log(1 + eˣ) = max(x, 0) + log(1 + t), t = e^−|x| */
@@ -209,29 +210,30 @@ static inline V CR(v_softplus)(V x)
   return CR(larger)(CR(splat)(0), x) + CR(v_log_sum)(u, CR(splat)(0), (t - (u - 1)) / u);
 }
 
-/* tanh |x| = −h / (1 + h), h = ½ (e^(−2|x|) − 1) */
+/* tanh |x| = h / (1 + h), h = ½ (e^(2|x|) − 1): an error of h is lessened, by 1 + h */
 static inline V CR(v_tanh)(V x)
 {
   const V size = CR(v_magnitude)(x);
-  const V h = CR(v_half_expm1)(CR(larger)(CR(splat)(EXPM1_LOWEST), -2 * size)), y = -h / (1 + h);
+  const V h = CR(v_half_expm1)(CR(smaller)(CR(splat)(-EXPM1_LOWEST), 2 * size)), y = h / (1 + h);
   return CR(select)(size < TINY, x, CR(select)(x < 0, -y, y));
 }
 
-/* tanh(softplus x) = n / d with t = e^−|x|:  n = t² + 2t, d = n + 2 where x < 0; n = 1 + 2t, d = n + 2t² elsewhere */
+/* tanh(softplus x) = n − n q, q = e / d, t = e^−|x|: where x < 0, n = e = t + ½ t², d = 1 + e; elsewhere n = 1,
+ * e = t², d = ½ + t + e */
 static inline V CR(v_tanh_softplus)(V x)
 {
-  const V t = CR(v_exp)(-CR(v_magnitude)(x));
-  const V n = CR(select)(x < 0, CR(fma)(t, t, 2 * t), 1 + 2 * t);
-  return n / (n + 2 * CR(select)(x < 0, CR(splat)(1), t * t));
+  const V t = CR(v_exp)(-CR(v_magnitude)(x)), one = CR(splat)(1);
+  const V e = CR(select)(x < 0, CR(fma)((R)0.5 * t, t, t), t * t), d = CR(select)(x < 0, one, (R)0.5 + t) + e;
+  const V n = CR(select)(x < 0, e, one);
+  return CR(fma)(-n, e / d, n);
 }
 
-/* Its derivative σ(x) (1 − tanh²(softplus x)) = 4 (1 + t) e / d², e = t where x < 0, t² elsewhere */
+/* and its derivative σ(x) (1 − tanh²(softplus x)) = (t or t²) (1 + t) / d² */
 static inline V CR(v_tanh_softplus_derivative)(V x)
 {
-  const V t = CR(v_exp)(-CR(v_magnitude)(x));
-  const V n = CR(select)(x < 0, CR(fma)(t, t, 2 * t), 1 + 2 * t);
-  const V d = n + 2 * CR(select)(x < 0, CR(splat)(1), t * t);
-  return 4 * CR(select)(x < 0, t, t * t) * ((1 + t) / (d * d));
+  const V t = CR(v_exp)(-CR(v_magnitude)(x)), one = CR(splat)(1);
+  const V e = CR(select)(x < 0, CR(fma)((R)0.5 * t, t, t), t * t), d = CR(select)(x < 0, one, (R)0.5 + t) + e;
+  return CR(select)(x < 0, t, t * t) * ((1 + t) / (d * d));
 }
 
 /* log cosh x = log(1 + E² / (2 (1 + E))), E = e^|x| − 1, without cancellation at 0; far from 0, |x| − log 2 */

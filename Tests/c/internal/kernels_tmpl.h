@@ -58,7 +58,7 @@ static void T(products)(const cr_kernel_set *set, const CR(kernels) *k, size_t r
   T(matrix) x = T(make)(rows, in, in, x_stride), w = T(make)(out, in, in, in);
   T(matrix) panels = T(make)(padded / panel, in * panel, in * panel, in * panel);
   T(matrix) b = T(make)(1, out, padded, padded), d = T(make)(rows, out, padded, stride);
-  T(matrix) z = T(make)(rows, out, padded, stride), dx = T(make)(rows, in, in, x_stride);
+  T(matrix) z = T(make)(rows, out, padded, stride), dx = T(make)(rows, in, (in + 15) / 16 * 16, (in + 15) / 16 * 16 + 3);
   T(matrix) dw = T(make)(1, CR_CHUNK * panel, CR_CHUNK * panel, CR_CHUNK * panel), db = T(make)(1, out, padded, padded);
   R *scratch = malloc(((rows + panel) * (in + out) + 1) * sizeof(R)), *packed = malloc((rows + 1) * CR_CHUNK * sizeof(R));
   char detail[80];
@@ -105,14 +105,14 @@ static void T(products)(const cr_kernel_set *set, const CR(kernels) *k, size_t r
   expect(good_bias && T(guarded)(&db, padded), set->name, "dL/db", detail);
 
   good = true;
-  k->affine_transpose(rows, in, out, d.values, stride, panels.values, panel, dx.values, x_stride, scratch);
+  k->affine_transpose(rows, in, out, d.values, stride, panels.values, panel, dx.values, dx.stride, scratch);
   for (size_t r = 0; r < rows; r++)
     for (size_t i = 0; i < in; i++) {
       double sum = 0;
       for (size_t j = 0; j < out; j++) sum += T(at)(&d, r, j) * T(at)(&w, j, i);
       good &= T(close)(T(at)(&dx, r, i), sum, 1, 2 + (double)out);
     }
-  expect(good && T(guarded)(&dx, in), set->name, "dL/dx", detail);
+  expect(good && T(guarded)(&dx, dx.padded), set->name, "dL/dx", detail);
 
   free(scratch), free(packed);
   T(matrix) *all[] = {&x, &w, &panels, &b, &z, &d, &dx, &dw, &db};

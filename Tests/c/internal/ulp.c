@@ -122,17 +122,16 @@ typedef struct worst {
 } worst;
 #define REFERENCE(name, ...) REF(name),
 
-#define R float
+#include "kernels/real_f32.h"
 #define W double
 #define X(function) function
 #define REF(name) reference_##name##_f32
-#define LOW_HALF_ROOT -4.833646656726457e-17
+#define LOW_HALF_ROOT -4.8336466567264565186e-17
 #define DIGITS FLT_MANT_DIG
 #define MIN_EXPONENT FLT_MIN_EXP
 #define MAX_EXPONENT FLT_MAX_EXP
 #define MAX_R FLT_MAX
 #include "ulp_reference_tmpl.h"
-#undef R
 #undef W
 #undef X
 #undef REF
@@ -142,11 +141,11 @@ typedef struct worst {
 #undef MAX_EXPONENT
 #undef MAX_R
 
-#define R double
+#include "kernels/real_f64.h"
 #define W long double
 #define X(function) function##l
 #define REF(name) reference_##name##_f64
-#define LOW_HALF_ROOT -5.0492e-21L
+#define LOW_HALF_ROOT (LDBL_MANT_DIG == 64 ? 1.8950325588932570797e-20L : 0)
 #define DIGITS DBL_MANT_DIG
 #define MIN_EXPONENT DBL_MIN_EXP
 #define MAX_EXPONENT DBL_MAX_EXP
