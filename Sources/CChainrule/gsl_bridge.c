@@ -95,6 +95,7 @@ void cr_shuffle(cr_random *random, size_t *order, size_t count)
 #define BLAS(name) gsl_blas_s##name
 #include "kernels/real_f32.h"
 #include "kernels/simd_baseline.h"
+#include "kernels/math_tmpl.h"
 #include "gsl_tmpl.h"
 #include "kernels/activation_tmpl.h"
 #include "kernels/loss_tmpl.h"
@@ -108,6 +109,7 @@ void cr_shuffle(cr_random *random, size_t *order, size_t count)
 #define BLAS(name) gsl_blas_d##name
 #include "kernels/real_f64.h"
 #include "kernels/simd_baseline.h"
+#include "kernels/math_tmpl.h"
 #include "gsl_tmpl.h"
 #include "kernels/activation_tmpl.h"
 #include "kernels/loss_tmpl.h"

@@ -7,6 +7,7 @@
 
 #include "real_f32.h"
 #include SIMD
+#include "math_tmpl.h"
 #include "gemm_tmpl.h"
 #include "activation_tmpl.h"
 #include "loss_tmpl.h"
@@ -15,6 +16,7 @@
 
 #include "real_f64.h"
 #include SIMD
+#include "math_tmpl.h"
 #include "gemm_tmpl.h"
 #include "activation_tmpl.h"
 #include "loss_tmpl.h"

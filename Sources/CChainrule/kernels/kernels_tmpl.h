@@ -33,7 +33,8 @@ typedef struct CR(kernels) {
                                              size_t stride);
 
   /* The loss l of one row of n outputs; with gradient, gradient = scale × ∂l/∂a, or, for the losses that
-   * the catalogue fuses with their output layer, scale × ∂l/∂z.  z is read by the fused losses only. */
+   * the catalogue fuses with their output layer, scale × ∂l/∂z.  z is read by the fused losses only; z and a
+   * are padded to whole vectors. */
   R (*loss[CHAINRULE_LOSS_COUNT])(size_t n, const R *z, const R *a, const R *y, R scale, R *gradient);
 
   /* One update of n parameters p by gradients g; n is a multiple of the panel.  state: the optimizer's arrays,
