@@ -8,9 +8,11 @@ let package = Package(
     .library(name: "Chainrule", targets: ["Chainrule"]),
     .library(name: "ChainruleReference", targets: ["ChainruleReference"]),
     .library(name: "ChainruleExplain", targets: ["ChainruleExplain"]),
+    .executable(name: "chainrule", targets: ["ChainruleCLI"]),
   ],
   dependencies: [
-    .package(url: "https://github.com/apple/swift-numerics", from: "1.1.1")
+    .package(url: "https://github.com/apple/swift-argument-parser", from: "1.8.2"),
+    .package(url: "https://github.com/apple/swift-numerics", from: "1.1.1"),
   ],
   targets: [
     .systemLibrary(
@@ -30,6 +32,12 @@ let package = Package(
       name: "ChainruleReference",
       dependencies: [.product(name: "RealModule", package: "swift-numerics")]),
     .target(name: "ChainruleExplain", dependencies: ["Chainrule"]),
+    .executableTarget(
+      name: "ChainruleCLI",
+      dependencies: [
+        "Chainrule", "ChainruleExplain", "ChainruleReference",
+        .product(name: "ArgumentParser", package: "swift-argument-parser"),
+      ]),
 
     // Goldens and tolerances, shared by the tests.
     .target(name: "TestSupport", dependencies: ["ChainruleExplain"], path: "Tests/Support"),
@@ -38,6 +46,10 @@ let package = Package(
     .testTarget(
       name: "ChainruleReferenceTests",
       dependencies: ["ChainruleReference", "ChainruleExplain", "TestSupport"]),
+    .testTarget(name: "ChainruleExplainTests", dependencies: ["ChainruleExplain", "TestSupport"]),
+    .testTarget(
+      name: "ChainruleCLITests",
+      dependencies: ["ChainruleCLI", "Chainrule", "ChainruleReference", "TestSupport"]),
   ],
   swiftLanguageModes: [.v6],
   cLanguageStandard: .c11

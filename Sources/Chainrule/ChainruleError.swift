@@ -33,10 +33,8 @@ extension ChainruleError: CustomStringConvertible {
     switch self {
     case .invalidValue(let name, let value, let expected):
       return "\(name) is \(value); expected \(expected)"
-    case .invalidNetwork(let layer?, let reason):
-      return "layer \(layer): \(reason)"
-    case .invalidNetwork(nil, let reason):
-      return reason
+    case .invalidNetwork(_, let reason):
+      return reason  // It names the layer.
     case .shapeMismatch(let what, let expected, let actual):
       return "\(what): expected \(expected), got \(actual)"
     case .notFinite(_, _, _, let message), .outOfMemory(let message), .invalidArgument(let message):

@@ -92,8 +92,9 @@ public final class Network<Scalar: NetworkScalar> {
 
   /// Replaces the parameters of layer `layer`, counted from 0.
   ///
-  /// - Throws: as ``parameters(ofLayer:)``; `.invalidArgument` for a wrong number of values; `.notFinite` for
-  ///   NaN or infinity.
+  /// - Throws: as ``parameters(ofLayer:)``; `.shapeMismatch` for parameters of a layer of another size,
+  ///   `.invalidArgument` for a wrong number of values, `.notFinite` for NaN or infinity. The layer is then
+  ///   as it was.
   public func setParameters(
     _ parameters: LayerParameters<Scalar>, ofLayer layer: Int
   ) throws(ChainruleError) {

@@ -78,7 +78,13 @@ public final class Trainer<Scalar: NetworkScalar> {
   public func epoch(on data: Dataset<Scalar>, batchSize: Int = 32) throws(ChainruleError) -> Double {
     try core.exclusivity { () throws(ChainruleError) in
       try core.setBatchSize(batchSize)
-      return try core(.epoch, on: data)
+      while true {
+        do throws(ChainruleError) {
+          return try core(.epoch, on: data)
+        } catch .cancelled {
+          // A stop that came too late for the cancelled task it was meant for.
+        }
+      }
     }
   }
 

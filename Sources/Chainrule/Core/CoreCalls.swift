@@ -3,16 +3,19 @@
 internal import CChainrule
 
 /// Runs a call of the core; throws what its status says. CHAINRULE_STOPPED throws `cancelled`.
+///
+/// `path` is the file's, for a call that reads or writes one; `training` says that it was at a step when a
+/// number became NaN or infinite.
 func check(
-  path: String = "", _ call: (inout chainrule_error) -> chainrule_status
+  path: String = "", training: Bool = false, _ call: (inout chainrule_error) -> chainrule_status
 ) throws(ChainruleError) {
   var error = chainrule_error()
   let status = call(&error)
-  if status != .ok { throw ChainruleError(status, error, path: path) }
+  if status != .ok { throw ChainruleError(status, error, path: path, training: training) }
 }
 
 extension ChainruleError {
-  init(_ status: chainrule_status, _ error: chainrule_error, path: String) {
+  init(_ status: chainrule_status, _ error: chainrule_error, path: String, training: Bool) {
     let message = withUnsafeBytes(of: error.message) { bytes in
       String(decoding: bytes.prefix { $0 != 0 }, as: UTF8.self)
     }
@@ -20,9 +23,11 @@ extension ChainruleError {
     switch status {
     case .invalidNetwork: self = .invalidNetwork(layer: layer, reason: message)
     case .notFinite:
-      let quantity = message.split(separator: ":", maxSplits: 1).first.map(String.init) ?? ""
+      // "layer 2, weights: NaN after step 137" is of the weights.
+      let place = message.prefix { $0 != ":" }
+      let quantity = layer.map { place.trimmingPrefix("layer \($0), ") } ?? place
       self = .notFinite(
-        quantity: quantity, layer: layer, step: layer == nil ? nil : Int(error.step), message: message)
+        quantity: String(quantity), layer: layer, step: training ? Int(error.step) : nil, message: message)
     case .outOfMemory: self = .outOfMemory(message: message)
     case .stopped: self = .cancelled
     case .fileFailed: self = .file(path: path, reason: message)

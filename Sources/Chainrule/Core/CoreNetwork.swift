@@ -80,15 +80,29 @@ extension CoreNetwork {
   }
 
   func setParameters(_ parameters: LayerParameters<Scalar>, ofLayer layer: Int) throws(ChainruleError) {
-    let (_, _, bias) = try shape(ofLayer: layer)
+    let (inputs, units, bias) = try shape(ofLayer: layer)
+    guard parameters.inputs == inputs else {
+      throw .shapeMismatch(
+        what: "inputs of layer \(layer + 1)", expected: inputs, actual: parameters.inputs)
+    }
+    guard parameters.units == units else {
+      throw .shapeMismatch(what: "units of layer \(layer + 1)", expected: units, actual: parameters.units)
+    }
     guard bias == (parameters.bias != nil) else {
       throw .invalidArgument(
         message:
           "layer \(layer + 1) has \(bias ? "a" : "no") bias; the parameters given have \(bias ? "none" : "one")"
       )
     }
+    let before = parameters.bias == nil ? nil : try get(.weights, ofLayer: layer, count: inputs * units)
     try set(.weights, ofLayer: layer, to: parameters.weights)
-    if let bias = parameters.bias { try set(.bias, ofLayer: layer, to: bias) }
+    guard let bias = parameters.bias, let before else { return }
+    do throws(ChainruleError) {
+      try set(.bias, ofLayer: layer, to: bias)
+    } catch {
+      try set(.weights, ofLayer: layer, to: before)
+      throw error
+    }
   }
 
   private func get(

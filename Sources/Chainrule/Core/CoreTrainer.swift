@@ -47,7 +47,7 @@ final class CoreTrainer<Scalar: NetworkScalar>: @unchecked Sendable {
       case .epoch: functions.epoch
       }
     var loss = 0.0
-    try check { error in
+    try check(training: true) { error in
       data.withUnsafePointers { function(pointer, $0, $1, $2, data.rows, &loss, &error) }
     }
     return loss

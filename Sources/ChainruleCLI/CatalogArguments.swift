@@ -1,0 +1,41 @@
+import ArgumentParser
+import Chainrule
+
+// The names of the catalogue as values of options: an unknown one is wrong usage, and the error lists them.
+
+extension Activation: ExpressibleByArgument {}
+extension Loss: ExpressibleByArgument {}
+extension ScalarType: ExpressibleByArgument {}
+extension CSVOptions.LearningTask: ExpressibleByArgument {}
+
+/// The name of an optimizer.
+struct OptimizerName: ExpressibleByArgument {
+  let name: String
+
+  init?(argument: String) {
+    guard Optimizer.names.contains(argument) else { return nil }
+    name = argument
+  }
+
+  static var allValueStrings: [String] { Optimizer.names }
+  var defaultValueDescription: String { name }
+}
+
+/// The widths of the hidden layers, first to last: "64,32", or "none".
+struct HiddenLayers: Sendable {
+  let widths: [Int]
+
+  init(_ widths: Int...) { self.widths = widths }
+
+  init(parsing text: String) throws {
+    widths =
+      try text == "none"
+      ? []
+      : text.split(separator: ",", omittingEmptySubsequences: false).map { part in
+        guard let width = Int(part), width >= 1 else {
+          throw ValidationError("expected widths of at least 1 separated by commas, such as 64,32, or none")
+        }
+        return width
+      }
+  }
+}

@@ -1,0 +1,61 @@
+import ArgumentParser
+import Chainrule
+
+/// Which data a command reads.
+struct DataArguments: ParsableArguments {
+  @Argument(
+    help: """
+      A CSV file, an IDX file of images, "-" for CSV on standard input, or the name of a bundled set: \
+      \(bundledNames). A file of such a name needs its folder: ./iris.
+      """)
+  var data: String
+
+  @Option(
+    help: ArgumentHelp(
+      "The character between two cells of CSV: \",\" unless given. \"tab\" names the tabulator.",
+      valueName: "character"),
+    transform: parseDelimiter)
+  var delimiter: Character?
+
+  func source() throws -> DataSource {
+    let source = try DataSource(data)
+    if delimiter != nil { try source.requireCSV(for: "--delimiter") }
+    return source
+  }
+
+  private static let bundledNames = BundledDataset.allCases.map(\.rawValue).joined(separator: ", ")
+}
+
+/// What is to be predicted from the data.
+struct TargetArguments: ParsableArguments {
+  @Option(
+    name: .customLong("target"), parsing: .singleValue,
+    help: ArgumentHelp(
+      "A column of the CSV to predict, by name or by number from 1; may be given more than once. "
+        + "By default the last column.",
+      valueName: "column"))
+  var targets: [String] = []
+
+  @Option(
+    help: ArgumentHelp(
+      "The IDX file of the images' labels. By default the file that MNIST's naming gives: "
+        + "labels-idx1 beside images-idx3.",
+      valueName: "file"))
+  var labels: String?
+
+  func check(against source: DataSource) throws {
+    if !targets.isEmpty { try source.requireCSV(for: "--target") }
+    if labels != nil, case .idx = source { return }
+    if labels != nil {
+      throw ValidationError("--labels goes with an IDX file of images; \(source) is none")
+    }
+  }
+}
+
+private func parseDelimiter(_ text: String) throws -> Character {
+  let delimiter: Character? = text == "tab" || text == "\\t" ? "\t" : text.count == 1 ? text.first : nil
+  guard let delimiter, delimiter.isASCII, !"\"\r\n+-.0123456789eE".contains(delimiter) else {
+    throw ValidationError("expected one ASCII character that is no part of a number, such as ;, or tab")
+  }
+  return delimiter
+}

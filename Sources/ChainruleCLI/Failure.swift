@@ -1,0 +1,35 @@
+import ArgumentParser
+import Chainrule
+
+extension ExitCode {
+  /// What was to be read makes no sense: EX_DATAERR of sysexits.h.
+  static let badData = ExitCode(65)
+  /// Ended by Ctrl-C, as shells report it: 128 + SIGINT.
+  static let interrupted = ExitCode(130)
+}
+
+/// Why a command ends early: a sentence for standard error, and the exit status.
+struct Failure: Error {
+  let message: String
+  let exitCode: ExitCode
+}
+
+extension Failure {
+  /// Options that ask for nonsense are refused as wrong usage, a `ValidationError`; what else is refused lies in
+  /// the data.
+  init(_ error: ChainruleError) {
+    message = "\(error)"
+    exitCode =
+      switch error {
+      case .badData, .shapeMismatch, .notFinite, .invalidValue, .invalidArgument, .invalidModel: .badData
+      case .invalidNetwork, .file, .outOfMemory, .busy, .cancelled: .failure
+      }
+  }
+}
+
+/// Refuses an option's value unless `isValid`.
+func require<Value>(
+  _ option: String, _ value: Value?, _ expected: String, where isValid: (Value) -> Bool
+) throws(ValidationError) {
+  if let value, !isValid(value) { throw ValidationError("\(option) is \(value); expected \(expected)") }
+}

@@ -1,0 +1,63 @@
+import ArgumentParser
+import Chainrule
+import Foundation
+
+@main
+struct ChainruleCommand: AsyncParsableCommand {
+  static let configuration = CommandConfiguration(
+    commandName: "chainrule",
+    abstract: "Train dense neural networks by backpropagation, and use them.",
+    discussion: """
+      The shortest way through:
+
+        chainrule train digits --save digits.safetensors
+        chainrule evaluate digits.safetensors digits
+        chainrule predict digits.safetensors digits --output predicted.csv
+
+      Results go to standard output, progress and errors to standard error. The exit status is 0 where all is \
+      well, 64 for wrong usage, 65 for bad data, 130 after Ctrl-C, and 1 for any other failure.
+      """,
+    version: chainruleVersion,
+    subcommands: [
+      TrainCommand.self, EvaluateCommand.self, PredictCommand.self, InspectCommand.self, ExplainCommand.self,
+      VerifyCommand.self,
+    ])
+
+  static func main() async {
+    // As a filter ends whose reader has gone, whatever the parent process made of the signal.
+    signal(SIGPIPE, SIG_DFL)
+    do {
+      var command = try parseAsRoot()
+      do {
+        if var asynchronous = command as? any AsyncParsableCommand {
+          try await asynchronous.run()
+        } else {
+          try command.run()
+        }
+      } catch let error as ChainruleError {
+        exit(with: Failure(error))
+      } catch let failure as Failure {
+        exit(with: failure)
+      } catch let error as ValidationError {
+        exit(withUsageError: error, of: type(of: command))
+      }
+    } catch {
+      exit(withError: error)
+    }
+  }
+
+  private static func exit(with failure: Failure) -> Never {
+    Output.note("chainrule: \(failure.message)\n")
+    exit(withError: failure.exitCode)
+  }
+
+  /// Ends as the parser does for an error it finds itself.
+  private static func exit(withUsageError error: ValidationError, of command: any ParsableCommand.Type)
+    -> Never
+  {
+    let name = [configuration, command.configuration].compactMap(\.commandName).joined(separator: " ")
+    Output.note(
+      "Error: \(error)\nUsage: \(usageString(for: command))\n  See '\(name) --help' for more information.\n")
+    exit(withError: ExitCode.validationFailure)
+  }
+}

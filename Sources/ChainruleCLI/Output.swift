@@ -1,0 +1,58 @@
+import Chainrule
+import Foundation
+
+/// Where text goes.
+enum Output {
+  /// Writes results to standard output.
+  static func write(_ text: String) throws(ChainruleError) {
+    try write(text, to: STDOUT_FILENO, named: "standard output")
+  }
+
+  /// Writes progress and errors to standard error; where that fails, nobody is there to be told.
+  static func note(_ text: String) {
+    try? write(text, to: STDERR_FILENO, named: "standard error")
+  }
+
+  private static func write(_ text: String, to descriptor: Int32, named name: String) throws(ChainruleError) {
+    var rest = Array(text.utf8)[...]
+    while !rest.isEmpty {
+      let written = rest.withUnsafeBytes { Foundation.write(descriptor, $0.baseAddress, $0.count) }
+      if written >= 0 {
+        rest = rest.dropFirst(written)
+      } else if errno != EINTR {
+        throw .file(path: name, reason: String(cString: strerror(errno)))
+      }
+    }
+  }
+}
+
+// MARK: - Numbers and tables for people
+
+/// A number to four significant digits.
+func short(_ value: Double) -> String { String(format: "%.4g", value) }
+
+/// A fraction in percent, such as "97.5 %".
+func percent(_ fraction: Double) -> String { String(format: "%.1f %%", 100 * fraction) }
+
+/// "0.04 s", "8.1 s", "42 s", "3 min 20 s", "2 h 5 min"
+func duration(_ seconds: Double) -> String {
+  if seconds < 0.995 { return String(format: "%.2f s", seconds) }
+  if seconds < 9.95 { return String(format: "%.1f s", seconds) }
+  let whole = Int(seconds.rounded())
+  return switch whole {
+  case ..<60: "\(whole) s"
+  case ..<3600: "\(whole / 60) min \(whole % 60) s"
+  default: "\(whole / 3600) h \(whole % 3600 / 60) min"
+  }
+}
+
+/// "1 epoch", "2 epochs"
+func counted(_ count: Int, _ noun: String) -> String { "\(count) \(noun)\(count == 1 ? "" : "s")" }
+
+/// Lines of a name and what it is, side by side.
+func listing(_ entries: [(name: String, value: String)]) -> String {
+  let width = entries.map(\.name.count).max() ?? 0
+  return entries.map { name, value in
+    "\(name)\(String(repeating: " ", count: width - name.count))  \(value)\n"
+  }.joined()
+}

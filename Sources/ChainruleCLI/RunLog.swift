@@ -1,0 +1,38 @@
+import Chainrule
+import Foundation
+
+/// The log of a training run: a file of JSON objects, one a line and an epoch, each written as its epoch ends.
+struct RunLog {
+  private let path: String
+  private let file: FileHandle
+
+  /// Begins the log, in place of what `path` held.
+  init(path: String) throws(ChainruleError) {
+    try checkWritable(path, replacing: false)
+    let descriptor = open(path, O_WRONLY | O_CREAT | O_TRUNC | O_CLOEXEC, 0o666)
+    guard descriptor >= 0 else { throw .file(path: path, reason: String(cString: strerror(errno))) }
+    self.path = path
+    file = FileHandle(fileDescriptor: descriptor, closeOnDealloc: true)
+  }
+
+  /// Appends a line. What is not a finite number is left out.
+  func write(_ epoch: Epoch) throws(ChainruleError) {
+    var members: [(key: String, value: JSON?)] = [
+      ("epoch", .integer(epoch.number)),
+      ("loss", .number(epoch.loss)),
+    ]
+    if let validation = epoch.validation {
+      members.append(("validationLoss", .number(validation.loss)))
+      for (name, value) in validation.metrics {
+        members.append(("validation\(name.prefix(1).uppercased())\(name.dropFirst())", .number(value)))
+      }
+    }
+    members.append(("learningRate", .number(epoch.learningRate)))
+    members.append(("seconds", .number(epoch.seconds)))
+    do {
+      try file.write(contentsOf: Data("\(JSON.object(members))\n".utf8))
+    } catch {
+      throw .file(path: path, reason: error.localizedDescription)
+    }
+  }
+}

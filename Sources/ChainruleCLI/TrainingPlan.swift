@@ -1,0 +1,149 @@
+import ArgumentParser
+import Chainrule
+
+/// A training run as the options and the data make it.
+struct TrainingPlan<Scalar: NetworkScalar>: Sendable {
+  /// All rows: those trained on and those held out.
+  let data: Dataset<Scalar>
+  let trained: Dataset<Scalar>
+  let heldOut: Dataset<Scalar>?
+  let layers: [Layer]
+  let loss: Loss
+  let optimizer: Optimizer
+  let training: TrainingArguments
+
+  init(
+    data: Dataset<Scalar>, trained: Dataset<Scalar>, heldOut: Dataset<Scalar>?, network: NetworkArguments,
+    training: TrainingArguments
+  ) throws {
+    self.data = data
+    self.trained = trained
+    self.heldOut = heldOut
+    self.training = training
+    let output = network.outputActivation ?? data.usualOutput
+    layers =
+      network.hidden.widths.map { .dense(Dense($0, activation: network.activation)) }
+      + [.dense(Dense(data.outputs, activation: output))]
+    loss = training.loss ?? Loss(usualWith: output)
+    optimizer = try Optimizer(
+      named: training.optimizer.name, learningRate: training.learningRate, weightDecay: training.weightDecay)
+  }
+
+  /// The network and its trainer. What they refuse is what the options ask for.
+  private func trainer() throws -> Trainer<Scalar> {
+    do {
+      let network = try Network<Scalar>(inputs: data.inputs, layers: layers, seed: training.seed)
+      try network.adoptNames(of: data)
+      return try Trainer(network, loss: loss, optimizer: optimizer, seed: training.seed)
+    } catch {
+      switch error {
+      case .invalidNetwork, .invalidArgument: throw ValidationError("\(error)")
+      default: throw error
+      }
+    }
+  }
+
+  /// Trains until the plan, or a cancellation of the task, ends it.
+  ///
+  /// - Throws: `ValidationError`, before anything is trained or written, where the options make no network.
+  func run(showing progress: Progress, logTo path: String?) async throws -> TrainingResult<Scalar> {
+    let trainer = try trainer()
+    let log = try path.map { path throws(ChainruleError) in try RunLog(path: path) }
+    var progress = progress
+    var last: Epoch?
+    let clock = ContinuousClock()
+    let start = clock.now
+    defer { progress.end() }
+    let epochs = trainer.epochs(
+      training.epochs, on: trained, batchSize: training.batchSize, validating: heldOut,
+      until: training.untilLoss.map { .loss(below: $0) }, patience: training.patience)
+    do throws(any Error) {
+      for try await epoch in epochs {
+        last = epoch
+        progress.show(epoch)
+        try log?.write(epoch)
+      }
+    } catch let error as ChainruleError {
+      switch error {
+      case .cancelled: break  // The parameters are those after the last whole batch.
+      case .notFinite:
+        throw Failure(
+          message: "training diverged: \(error); a smaller --learning-rate may help", exitCode: .failure)
+      default:
+        // The rows trained on are shuffled; an error about a row is to give its place in the data.
+        _ = try trainer.network.evaluate(data, loss: loss)
+        throw error
+      }
+    }
+    return TrainingResult(
+      model: try trainer.network.freeze(), epochs: trainer.epochs, loss: last?.loss ?? .nan,
+      seconds: (clock.now - start) / .seconds(1), ending: ending(after: last))
+  }
+
+  private func ending(after last: Epoch?) -> TrainingResult<Scalar>.Ending {
+    if Task.isCancelled { return .interrupted }
+    if let last, let bound = training.untilLoss, last.loss < bound { return .lossReached }
+    return last?.number == training.epochs ? .allEpochs : .patience
+  }
+}
+
+/// A trained network, and how it came to be.
+struct TrainingResult<Scalar: NetworkScalar>: Sendable {
+  enum Ending { case allEpochs, lossReached, patience, interrupted }
+
+  let model: Model<Scalar>
+  /// Whole epochs.
+  let epochs: Int
+  /// Of the last epoch.
+  let loss: Double
+  let seconds: Double
+  let ending: Ending
+}
+
+extension Dataset {
+  /// Softmax for classes, sigmoid for a single target of 0 and 1, identity for other quantities.
+  fileprivate var usualOutput: Activation {
+    if classLabels != nil { return .softmax }
+    return outputs == 1 && targets.allSatisfy { $0 == 0 || $0 == 1 } ? .sigmoid : .identity
+  }
+}
+
+// MARK: - In words
+
+extension TrainingPlan {
+  /// What is trained, on what, and how.
+  var summary: [(name: String, value: String)] {
+    let targets = data.classLabels.map { "\($0.count) classes" } ?? counted(data.outputs, "output")
+    let units = layers.map { "\($0.units) \($0.activation.rawValue)" }
+    return [
+      (
+        "data",
+        "\(counted(data.rows, "row")), \(counted(data.inputs, "input")), \(targets); "
+          + "\(heldOut.map { "\($0.rows)" } ?? "none") held out"
+      ),
+      ("network", "\(data.inputs) → \(units.joined(separator: " → ")), \(Scalar.scalarType.rawValue)"),
+      (
+        "training",
+        "\(loss.rawValue), \(optimizer.name) at \(short(optimizer.learningRate)), "
+          + "batches of \(training.batchSize), seed \(training.seed)"
+      ),
+    ]
+  }
+}
+
+extension TrainingResult {
+  /// How long it took, and what ended it.
+  func summary(of plan: TrainingPlan<Scalar>) -> (name: String, value: String) {
+    let reason =
+      switch ending {
+      case .allEpochs, .interrupted: ""
+      case .lossReached: ", below \(short(plan.training.untilLoss ?? 0))"
+      case .patience:
+        "; no lower \(plan.heldOut == nil ? "training" : "validation") loss in "
+          + "\(counted(plan.training.patience ?? 0, "epoch")), so back to the lowest"
+      }
+    return (
+      "result", "\(counted(epochs, "epoch")) in \(duration(seconds)), training loss \(short(loss))\(reason)"
+    )
+  }
+}

@@ -1,0 +1,176 @@
+import Foundation
+
+prefix operator √
+
+/// A formula: symbols, numbers, and what is done with them.
+///
+/// A formula is written once. With numbers put in for its symbols it shows how a value comes about, and
+/// `value` computes it. How it looks is for a rendering to say.
+indirect enum Formula: Equatable, Sendable {
+  case number(Double)
+  /// A number with a name: ½, π, e
+  case constant(String, Double)
+  /// A quantity that numbers can be put in for.
+  case symbol(String)
+  case sum([Formula])
+  case difference(Formula, Formula)
+  case product([Formula])
+  case quotient(Formula, Formula)
+  case negative(Formula)
+  case power(Formula, Formula)
+  case function(Function, [Formula])
+  /// The first where left > right, else the second.
+  case cases(Condition, Formula, else: Formula)
+
+  /// left > right
+  struct Condition: Equatable, Sendable {
+    var left: Formula
+    var right: Formula
+  }
+
+  /// The functions of a formula, by their names in it.
+  enum Function: String, Sendable {
+    case tanh, cosh, log, erf, sign, max, min
+    case squareRoot = "√"
+    case magnitude = "|"
+    /// The sum over the outputs j.
+    case total = "Σ"
+  }
+}
+
+// MARK: - Writing
+
+extension Formula: ExpressibleByFloatLiteral, ExpressibleByIntegerLiteral, ExpressibleByStringLiteral {
+  init(floatLiteral value: Double) { self = .number(value) }
+  init(integerLiteral value: Int) { self = .number(Double(value)) }
+  init(stringLiteral symbol: String) { self = .symbol(symbol) }
+
+  static let half = constant("½", 0.5)
+  static let π = constant("π", .pi)
+  static let e = constant("e", M_E)
+
+  static func + (left: Formula, right: Formula) -> Formula { .sum([left, right]) }
+  static func - (left: Formula, right: Formula) -> Formula { .difference(left, right) }
+  static func / (left: Formula, right: Formula) -> Formula { .quotient(left, right) }
+  static prefix func - (operand: Formula) -> Formula { .negative(operand) }
+
+  static func * (left: Formula, right: Formula) -> Formula {
+    .product(left.factors + right.factors)
+  }
+
+  private var factors: [Formula] {
+    if case .product(let factors) = self { factors } else { [self] }
+  }
+
+  static func > (left: Formula, right: Formula) -> Condition { Condition(left: left, right: right) }
+
+  static func exp(_ x: Formula) -> Formula { .power(.e, x) }
+  static func tanh(_ x: Formula) -> Formula { .function(.tanh, [x]) }
+  static func cosh(_ x: Formula) -> Formula { .function(.cosh, [x]) }
+  static func log(_ x: Formula) -> Formula { .function(.log, [x]) }
+  static func erf(_ x: Formula) -> Formula { .function(.erf, [x]) }
+  static func sign(_ x: Formula) -> Formula { .function(.sign, [x]) }
+  static prefix func √ (x: Formula) -> Formula { .function(.squareRoot, [x]) }
+  static func abs(_ x: Formula) -> Formula { .function(.magnitude, [x]) }
+  static func max(_ x: Formula, _ y: Formula) -> Formula { .function(.max, [x, y]) }
+  static func min(_ x: Formula, _ y: Formula) -> Formula { .function(.min, [x, y]) }
+
+  /// The sum of the terms; of one, that term.
+  static func sum(of terms: [Formula]) -> Formula { terms.count == 1 ? terms[0] : .sum(terms) }
+  static func total(_ x: Formula) -> Formula { .function(.total, [x]) }
+
+  var squared: Formula { .power(self, 2) }
+}
+
+// MARK: - Putting numbers in
+
+extension Formula {
+  /// The formula with numbers in place of symbols. Of cases, the one that applies is left.
+  func with(_ numbers: [String: Double]) -> Formula {
+    map { symbol in numbers[symbol].map { .number($0) } }
+  }
+
+  /// The formula with other formulas in place of symbols. Of cases whose condition is all numbers, the one
+  /// that applies is left; a division by 1 is left out, and −(−1) is 1.
+  func map(_ replacement: (String) -> Formula?) -> Formula {
+    func map(_ formula: Formula) -> Formula { formula.map(replacement) }
+    switch self {
+    case .number, .constant: return self
+    case .symbol(let symbol): return replacement(symbol) ?? self
+    case .sum(let terms): return .sum(terms.map(map))
+    case .difference(let left, let right): return .difference(map(left), map(right))
+    case .product(let factors): return .product(factors.map(map))
+    case .quotient(let left, let right):
+      let divisor = map(right)
+      return divisor == 1 ? map(left) : .quotient(map(left), divisor)
+    case .negative(let operand):
+      if case .number(let value) = map(operand) { return .number(-value) }
+      return .negative(map(operand))
+    case .power(let base, let exponent): return .power(map(base), map(exponent))
+    case .function(let function, let arguments): return .function(function, arguments.map(map))
+    case .cases(let condition, let first, let second):
+      let condition = Condition(left: map(condition.left), right: map(condition.right))
+      guard let left = condition.left.value, let right = condition.right.value else {
+        return .cases(condition, map(first), else: map(second))
+      }
+      return left > right ? map(first) : map(second)
+    }
+  }
+
+  /// Of cases the one that applies, its symbols left; any other formula as it is.
+  func branch(_ numbers: [String: Double]) -> Formula {
+    guard case .cases(let condition, let first, let second) = self,
+      let left = condition.left.with(numbers).value, let right = condition.right.with(numbers).value
+    else { return self }
+    return left > right ? first : second
+  }
+
+  /// What the formula comes to; nil where a symbol has no number.
+  var value: Double? {
+    func all(_ formulas: [Formula]) -> [Double]? {
+      let values = formulas.compactMap(\.value)
+      return values.count == formulas.count ? values : nil
+    }
+    switch self {
+    case .number(let value), .constant(_, let value): return value
+    case .symbol: return nil
+    case .sum(let terms): return all(terms)?.reduce(0, +)
+    case .difference(let left, let right): return all([left, right]).map { $0[0] - $0[1] }
+    case .product(let factors): return all(factors)?.reduce(1, *)
+    case .quotient(let left, let right): return all([left, right]).map { $0[0] / $0[1] }
+    case .negative(let operand): return operand.value.map { -$0 }
+    case .power(let base, let exponent): return all([base, exponent]).map { pow($0[0], $0[1]) }
+    case .function(let function, let arguments): return all(arguments).map(function.callAsFunction)
+    case .cases(let condition, let first, let second):
+      guard let sides = all([condition.left, condition.right]) else { return nil }
+      return sides[0] > sides[1] ? first.value : second.value
+    }
+  }
+
+  /// Whether the symbol occurs.
+  func contains(_ symbol: String) -> Bool {
+    var found = false
+    _ = map {
+      found = found || $0 == symbol
+      return nil
+    }
+    return found
+  }
+}
+
+extension Formula.Function {
+  func callAsFunction(_ x: [Double]) -> Double {
+    switch self {
+    case .tanh: Foundation.tanh(x[0])
+    case .cosh: Foundation.cosh(x[0])
+    case .log: Foundation.log(x[0])
+    case .erf: Foundation.erf(x[0])
+    case .sign: x[0] > 0 ? 1 : x[0] < 0 ? -1 : 0
+    case .squareRoot: x[0].squareRoot()
+    case .magnitude: Swift.abs(x[0])
+    case .total: x[0]
+    case .max: Swift.max(x[0], x[1])
+    case .min: Swift.min(x[0], x[1])
+    }
+  }
+}

@@ -1,0 +1,95 @@
+import Foundation
+import Testing
+
+/// A folder of its own for a test, removed with it, in which `chainrule` runs.
+final class Workplace {
+  let folder: URL
+
+  init() throws {
+    folder = FileManager.default.temporaryDirectory.appendingPathComponent("chainrule-\(UUID().uuidString)")
+    try FileManager.default.createDirectory(at: folder, withIntermediateDirectories: false)
+  }
+
+  deinit { try? FileManager.default.removeItem(at: folder) }
+
+  func write(_ text: String, to name: String) throws { try Data(text.utf8).write(to: url(name)) }
+  func write(_ bytes: [UInt8], to name: String) throws { try Data(bytes).write(to: url(name)) }
+  func read(_ name: String) throws -> String { String(decoding: try bytes(name), as: UTF8.self) }
+  func bytes(_ name: String) throws -> Data { try Data(contentsOf: url(name)) }
+  func exists(_ name: String) -> Bool { FileManager.default.fileExists(atPath: url(name).path) }
+  func url(_ name: String) -> URL { folder.appendingPathComponent(name) }
+
+  /// Runs the program to its end.
+  @discardableResult
+  func chainrule(_ arguments: String..., input: String = "") throws -> Ended {
+    try start(arguments, input: input).wait()
+  }
+
+  @discardableResult
+  func chainrule(_ arguments: [String]) throws -> Ended { try start(arguments).wait() }
+
+  /// Starts the program. `output` and `errors` replace the files that standard output and error go to.
+  func start(
+    _ arguments: [String], input: String = "", output: FileHandle? = nil, errors: FileHandle? = nil
+  ) throws -> Running {
+    let executable: URL = try #require(program, "the product chainrule is not beside the tests")
+    let process = Process()
+    process.executableURL = executable
+    process.arguments = arguments
+    process.currentDirectoryURL = folder
+    let name = UUID().uuidString
+    try write(input, to: "\(name).in")
+    try write("", to: "\(name).out")
+    try write("", to: "\(name).err")
+    process.standardInput = try FileHandle(forReadingFrom: url("\(name).in"))
+    process.standardOutput = try output ?? FileHandle(forWritingTo: url("\(name).out"))
+    process.standardError = try errors ?? FileHandle(forWritingTo: url("\(name).err"))
+    try process.run()
+    return Running(workplace: self, process: process, name: name)
+  }
+}
+
+/// A run under way.
+struct Running {
+  let workplace: Workplace
+  let process: Process
+  let name: String
+
+  var errors: String { get throws { try workplace.read("\(name).err") } }
+
+  func wait() throws -> Ended {
+    process.waitUntilExit()
+    return Ended(
+      reason: process.terminationReason, status: process.terminationStatus,
+      output: try workplace.read("\(name).out"), errors: try errors)
+  }
+}
+
+/// A run that has ended.
+struct Ended {
+  let reason: Process.TerminationReason
+  let status: Int32
+  let output: String
+  let errors: String
+
+  /// The lines of standard output.
+  var lines: [String] { output.split(separator: "\n").map(String.init) }
+
+  /// Standard output as one JSON object a line.
+  var objects: [[String: Any]] { get throws { try jsonLines(output) } }
+}
+
+func jsonLines(_ text: String) throws -> [[String: Any]] {
+  try text.split(separator: "\n").map { line in
+    try #require(try JSONSerialization.jsonObject(with: Data(line.utf8)) as? [String: Any], "\(line)")
+  }
+}
+
+/// The built product, which lies in the folder of the test bundle, or of the program that runs it.
+private let program: URL? = {
+  let bundles = Bundle.allBundles.filter { $0.bundlePath.hasSuffix(".xctest") }.map(\.bundleURL)
+  let runner = [Bundle.main.executableURL, URL(fileURLWithPath: CommandLine.arguments[0])].compactMap { $0 }
+  return (bundles + runner)
+    .map { $0.deletingLastPathComponent().appendingPathComponent("chainrule") }
+    .first { FileManager.default.isExecutableFile(atPath: $0.path) }
+}()

@@ -1,0 +1,156 @@
+import Foundation
+import Testing
+
+/// What a command line must end with: its exit status, and what standard error says.
+struct Refusal: CustomTestStringConvertible, Sendable {
+  let arguments: String
+  let status: Int32
+  let message: String
+
+  init(_ arguments: String, _ status: Int32, _ message: String) {
+    (self.arguments, self.status, self.message) = (arguments, status, message)
+  }
+
+  var testDescription: String { arguments }
+}
+
+@Suite("Wrong usage, bad data and failures")
+struct FailureTests {
+  private let place: Workplace
+
+  init() throws {
+    place = try Workplace()
+    try place.write("", to: "empty.csv")
+    try place.write("a,b,y\n1,2,0.5\n3,nan,1.5\n", to: "nan.csv")
+    try place.write("a,b,y\n1,2,0.5\n3,4\n", to: "ragged.csv")
+    try place.write("a,b,y\n1,2,0.5\n3,4,-1.5\n", to: "good.csv")
+    try place.write("a,b,y\n1,2,u\n3,4,u\n", to: "single.csv")
+    try place.write("a,b\n1,2\n", to: "narrow.csv")
+    try place.write("1,2,3,4,5\n", to: "wide.csv")
+    try FileManager.default.createDirectory(at: place.url("folder"), withIntermediateDirectories: false)
+  }
+
+  private func check(_ refusal: Refusal) throws {
+    let run = try place.chainrule(refusal.arguments.split(separator: " ").map(String.init))
+    #expect(run.status == refusal.status)
+    #expect(run.output.isEmpty)
+    let first = try #require(run.errors.split(separator: "\n").first)
+    #expect(first.hasPrefix(refusal.status == 64 ? "Error: " : "chainrule: "))
+    #expect(run.errors.contains(refusal.message))
+    if refusal.status == 64 {
+      #expect(run.errors.contains("\nUsage: chainrule "))
+    } else {
+      #expect(run.errors.count { $0 == "\n" } == 1)
+    }
+  }
+
+  @Test(arguments: [
+    Refusal("train", 64, "'<data>'"),
+    Refusal("train iris --optimizer adm", 64, "'sgd', 'adagrad', 'rmsprop', 'adam' or 'adamw'"),
+    Refusal("train iris --activation relo", 64, "\n  - relu\n"),
+    Refusal("train iris --loss cross", 64, "\n  - crossEntropy\n"),
+    Refusal("train iris --scalar float16", 64, "'float32' and 'float64'"),
+    Refusal("train iris --activation softmax", 64, "only the output layer may be softmax"),
+    Refusal(
+      "train iris --output-activation identity --loss crossEntropy", 64, "crossEntropy needs a softmax output"
+    ),
+    Refusal("train iris --hidden 64,0", 64, "widths of at least 1"),
+    Refusal("train iris --hidden 8,,8", 64, "widths of at least 1"),
+    Refusal("train iris --epochs 0", 64, "--epochs is 0; expected at least 1"),
+    Refusal("train iris --batch-size 0", 64, "--batch-size is 0; expected at least 1"),
+    Refusal("train iris --patience 0", 64, "--patience is 0; expected at least 1"),
+    Refusal("train iris --learning-rate 0", 64, "--learning-rate is 0.0; expected a number above 0"),
+    Refusal("train iris --learning-rate nan", 64, "--learning-rate is nan"),
+    Refusal("train iris --validation 1", 64, "--validation is 1.0; expected a fraction"),
+    Refusal("train xor --validation 0.01", 64, "holds out 0 of 4 rows"),
+    Refusal("train iris --target species", 64, "--target is for CSV"),
+    Refusal("train iris --labels x", 64, "--labels goes with an IDX file"),
+    Refusal("train good.csv --delimiter 1", 64, "no part of a number"),
+    Refusal("train iris --threads 2", 64, "--threads"),
+    Refusal("frobnicate", 64, "frobnicate"),
+  ])
+  func `wrong usage exits 64 and names the culprit`(refusal: Refusal) throws { try check(refusal) }
+
+  @Test(arguments: [
+    Refusal("train empty.csv", 65, "empty.csv: the text is empty"),
+    Refusal("train nan.csv", 65, "nan.csv, line 3, column 2: b is \"nan\""),
+    Refusal("train ragged.csv", 65, "ragged.csv, line 3: expected 3 fields, got 2"),
+    Refusal("train good.csv --target z", 65, "good.csv: there is no column \"z\"; the columns are a, b, y"),
+    Refusal("train single.csv", 65, "single.csv: all rows are of the class \"u\""),
+    Refusal(
+      "train good.csv --output-activation softplus --loss poisson", 65,
+      "targets, row 2, column 1: poisson needs targets 0 or more"),
+    Refusal("inspect good.csv", 65, "good.csv: "),
+  ])
+  func `bad data exit 65 and name the place`(refusal: Refusal) throws { try check(refusal) }
+
+  @Test(arguments: [
+    Refusal(
+      "train nowhere", 1,
+      "nowhere: there is no such file, and the bundled sets are digits, iris, xor, spirals"),
+    Refusal("train nowhere.csv", 1, "nowhere.csv: there is no such file"),
+    Refusal("train folder", 1, "folder: "),
+    Refusal("train iris --save folder", 1, "folder: this is a folder"),
+    Refusal("train iris --save /dev/null", 1, "/dev/null: this is no regular file"),
+    Refusal("train iris --save missing/m", 1, "missing/m: there is no folder"),
+    Refusal("train iris --log missing/run.jsonl", 1, "missing/run.jsonl: there is no folder"),
+    Refusal("evaluate missing iris", 1, "missing: "),
+    Refusal("train iris --optimizer sgd --learning-rate 1e30 --quiet", 1, "training diverged: "),
+  ])
+  func `other failures exit 1 and name the culprit`(refusal: Refusal) throws { try check(refusal) }
+
+  @Test func `a place to save in is checked before anything is trained`() throws {
+    let run = try place.chainrule("train", "iris", "--epochs", "1000000000", "--save", "missing/m")
+    #expect(run.status == 1)
+    #expect(!run.errors.contains("epoch"))
+  }
+
+  @Test func `a network that cannot be leaves an old log as it was`() throws {
+    try place.write("old", to: "run.jsonl")
+    let run = try place.chainrule("train", "xor", "--loss", "crossEntropy", "--log", "run.jsonl")
+    #expect(run.status == 64)
+    #expect(try place.read("run.jsonl") == "old")
+  }
+
+  @Test func `a row that the loss refuses is given by its place in the file`() throws {
+    let rows = (1...100).map { "\($0),\($0 == 70 ? "-0.5" : "0.25")\n" }.joined()
+    try place.write(rows, to: "counts.csv")
+    try check(
+      Refusal(
+        "train counts.csv --output-activation softplus --loss poisson --validation 0.1 --seed 3", 65,
+        "targets, row 70, column 1"))
+  }
+
+  @Test func `a model that is cut short or does not fit the data exits 65`() throws {
+    try place.chainrule("train", "iris", "--epochs", "1", "--save", "m", "--quiet")
+    try place.write(Array(try place.bytes("m").dropLast(100)), to: "short")
+    try check(Refusal("predict short iris", 65, "short: "))
+    try check(Refusal("evaluate m digits", 65, "there are 64 features; the model takes 4"))
+    try check(Refusal("evaluate m narrow.csv", 65, "narrow.csv: there is no column \"sepal"))
+    try check(Refusal("predict m wide.csv", 65, "wide.csv: there are 5 columns; the model takes 4 features"))
+    try check(Refusal("evaluate m xor", 65, "the model takes 4"))
+  }
+
+  @Test func `a prediction that is not finite is no result`() throws {
+    try place.chainrule("train", "good.csv", "--epochs", "1", "--save", "m", "--quiet")
+    try place.write("a,b\n1,2\n3e38,3e38\n", to: "large.csv")
+    try check(Refusal("predict m large.csv", 65, "large.csv: row 2 is predicted as "))
+  }
+
+  @Test func `columns that may all be the target are listed`() throws {
+    try place.chainrule("train", "good.csv", "--epochs", "1", "--save", "m", "--quiet")
+    try place.write("a,b,p,q\n1,2,3,4\n", to: "more.csv")
+    try check(Refusal("evaluate m more.csv", 65, "any of p, q may be the target; name it with --target"))
+  }
+
+  @Test func `help lists the commands and their examples`() throws {
+    let help = try place.chainrule("--help")
+    #expect(help.status == 0)
+    for command in ["train", "evaluate", "predict", "inspect", "explain", "verify"] {
+      #expect(help.output.contains("\n  \(command) "))
+      #expect(try place.chainrule(command, "--help").status == 0)
+    }
+    #expect(try place.chainrule("train", "--help").output.contains("default: adam"))
+    #expect(try place.chainrule("--version").output.split(separator: ".").count == 3)
+  }
+}

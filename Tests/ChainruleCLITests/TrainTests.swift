@@ -1,0 +1,168 @@
+import Foundation
+import Testing
+
+@Suite("chainrule train")
+struct TrainTests {
+  private let place: Workplace
+
+  init() throws { place = try Workplace() }
+
+  @Test func `results go to standard output and a line an epoch to standard error`() throws {
+    let run = try place.chainrule("train", "iris", "--epochs", "3", "--validation", "0.2")
+    #expect(run.status == 0)
+    #expect(run.output.contains("network   4 → 64 relu → 3 softmax, float32"))
+    #expect(run.output.contains("held out  accuracy"))
+    #expect(run.output.contains(" of 30 rows)"))
+    #expect(run.output.contains("actual \\ predicted"))
+    #expect(!run.output.contains("epoch 1/3"))
+    let progress = run.errors.split(separator: "\n")
+    #expect(progress.count == 3)
+    #expect(progress.first?.hasPrefix("epoch 1/3  loss ") == true)
+    #expect(progress.last?.contains("validation loss") == true)
+  }
+
+  @Test func `quiet silences the progress and not the results`() throws {
+    let run = try place.chainrule("train", "iris", "--epochs", "2", "--quiet")
+    #expect(run.status == 0)
+    #expect(run.errors.isEmpty)
+    #expect(run.output.contains("held out"))
+  }
+
+  @Test func `xor is learnt on all four rows, down to the loss asked for`() throws {
+    let run = try place.chainrule(
+      "train", "xor", "--hidden", "8", "--activation", "tanh", "--optimizer", "adam", "--learning-rate",
+      "0.05",
+      "--epochs", "500", "--until-loss", "0.01", "--log", "run.jsonl")
+    #expect(run.status == 0)
+    #expect(run.output.contains("none held out"))
+    #expect(run.output.contains("trained on  accuracy 100.0 % (4 of 4 rows)"))
+    let losses = try jsonLines(place.read("run.jsonl")).compactMap { $0["loss"] as? Double }
+    #expect(losses.count < 500)
+    #expect(losses.dropLast().allSatisfy { $0 >= 0.01 })
+    #expect(try #require(losses.last) < 0.01)
+  }
+
+  @Test func `a model saved is evaluated and predicts with the accuracy it was trained to`() throws {
+    let run = try place.chainrule(
+      "train", "digits", "--epochs", "8", "--validation", "0", "--save", "digits.safetensors", "--quiet")
+    #expect(run.lines.contains { $0.hasPrefix("model") && $0.hasSuffix("saved in digits.safetensors") })
+
+    let evaluated = try #require(
+      place.chainrule("evaluate", "digits.safetensors", "digits", "--json").objects.first)
+    let accuracy = try #require(evaluated["accuracy"] as? Double)
+    #expect(accuracy > 0.9)
+    let right = Int((accuracy * 1797).rounded())
+    #expect(run.output.contains("(\(right) of 1797 rows)"))
+
+    let confusion = try #require(evaluated["confusionMatrix"] as? [[Int]])
+    #expect(confusion.indices.reduce(0) { $0 + confusion[$1][$1] } == right)
+    let labels = try place.chainrule("predict", "digits.safetensors", "digits", "--json").objects
+      .compactMap { $0["label"] as? String }
+    #expect(labels.count == 1797)
+    for (digit, row) in zip(0..., confusion.indices) {
+      #expect(labels.count { $0 == "\(digit)" } == confusion.reduce(0) { $0 + $1[row] })
+    }
+  }
+
+  @Test func `the same seed writes the same model, another seed another`() throws {
+    for (name, seed) in [("a", "1"), ("b", "1"), ("c", "2")] {
+      try place.chainrule("train", "iris", "--epochs", "2", "--seed", seed, "--save", name, "--quiet")
+    }
+    #expect(try place.bytes("a") == place.bytes("b"))
+    #expect(try place.bytes("a") != place.bytes("c"))
+  }
+
+  @Test(arguments: ["float32", "float64"])
+  func `the scalar asked for is what the file holds`(scalar: String) throws {
+    try place.chainrule("train", "xor", "--epochs", "1", "--scalar", scalar, "--save", "m", "--quiet")
+    #expect(try place.chainrule("inspect", "m", "--json").objects.first?["scalar"] as? String == scalar)
+  }
+
+  @Test func `patience ends training early`() throws {
+    let run = try place.chainrule(
+      "train", "iris", "--epochs", "5000", "--learning-rate", "0.05", "--patience", "3", "--log", "run.jsonl",
+      "--quiet")
+    #expect(run.status == 0)
+    #expect(run.output.contains("no lower validation loss in 3 epochs"))
+    let losses = try jsonLines(place.read("run.jsonl")).compactMap { $0["validationLoss"] as? Double }
+    #expect(losses.count < 5000)
+    let lowest = try #require(losses.dropLast(3).min())
+    #expect(losses.suffix(3).allSatisfy { $0 >= lowest })
+  }
+
+  // MARK: The log
+
+  private func keysOfFirstLine(_ log: String) throws -> Set<String> {
+    Set(try #require(jsonLines(place.read(log)).first).keys)
+  }
+
+  @Test func `the log of classes has a line an epoch with the accuracy`() throws {
+    try place.chainrule("train", "iris", "--epochs", "3", "--validation", "0.2", "--log", "run.jsonl")
+    let lines = try jsonLines(place.read("run.jsonl"))
+    #expect(lines.compactMap { $0["epoch"] as? Int } == [1, 2, 3])
+    for line in lines {
+      #expect(
+        Set(line.keys) == [
+          "epoch", "loss", "validationLoss", "validationAccuracy", "learningRate", "seconds",
+        ])
+      #expect(line["learningRate"] as? Double == 0.001)
+    }
+  }
+
+  @Test func `the log of a regression has its errors, and no number that is not finite`() throws {
+    try place.write(csv(rows: 10), to: "sums.csv")
+    try place.chainrule("train", "sums.csv", "--epochs", "1", "--validation", "0.3", "--log", "many.jsonl")
+    let keys: Set = [
+      "epoch", "loss", "validationLoss", "validationMeanAbsoluteError", "validationRootMeanSquaredError",
+      "learningRate", "seconds",
+    ]
+    #expect(try keysOfFirstLine("many.jsonl") == keys.union(["validationR2"]))
+    // R² of a single row is not a number.
+    try place.chainrule("train", "sums.csv", "--epochs", "1", "--validation", "0.1", "--log", "one.jsonl")
+    #expect(try keysOfFirstLine("one.jsonl") == keys)
+  }
+
+  @Test func `without rows held out the log has nothing about them`() throws {
+    try place.chainrule("train", "xor", "--epochs", "1", "--log", "run.jsonl")
+    #expect(
+      try keysOfFirstLine("run.jsonl") == ["epoch", "loss", "learningRate", "seconds"])
+  }
+
+  // MARK: The kind of network
+
+  @Test(arguments: [
+    ("spirals", "64 relu → 2 softmax", "crossEntropy"), ("xor", "64 relu → 1 sigmoid", "binaryCrossEntropy"),
+    ("sums.csv", "64 relu → 1 identity", "meanSquaredError"),
+  ])
+  func `the data choose the output layer and the loss`(data: String, layers: String, loss: String) throws {
+    try place.write(csv(rows: 10), to: "sums.csv")
+    let run = try place.chainrule("train", data, "--epochs", "1")
+    #expect(run.output.contains(layers))
+    #expect(run.output.contains("  \(loss), adam at 0.001, "))
+  }
+
+  @Test func `options choose the layers, the optimizer and the task`() throws {
+    try place.write("a;b\n1;0\n2;1\n3;0\n4;1\n", to: "data.csv")
+    let run = try place.chainrule(
+      "train", "data.csv", "--delimiter", ";", "--task", "regression", "--target", "a", "--hidden", "5,4",
+      "--activation", "tanh", "--output-activation", "softplus", "--loss", "huber", "--optimizer", "sgd",
+      "--learning-rate", "0.25", "--batch-size", "3", "--seed", "9", "--epochs", "1")
+    #expect(run.status == 0)
+    #expect(run.output.contains("1 → 5 tanh → 4 tanh → 1 softplus"))
+    #expect(run.output.contains("huber, sgd at 0.25, batches of 3, seed 9"))
+    #expect(
+      try place.chainrule("train", "xor", "--hidden", "none", "--epochs", "1").output.contains(
+        "2 → 1 sigmoid"))
+  }
+
+  @Test func `CSV is read from standard input`() throws {
+    let run = try place.chainrule("train", "-", "--epochs", "1", input: csv(rows: 10))
+    #expect(run.status == 0)
+    #expect(run.output.contains("10 rows, 2 inputs, 1 output"))
+  }
+}
+
+/// Rows of x, y and x + y, with a header.
+func csv(rows: Int) -> String {
+  "x,y,sum\n" + (0..<rows).map { "\($0),\($0 * $0 % 7).5,\($0 + $0 * $0 % 7).5\n" }.joined()
+}

@@ -1,0 +1,58 @@
+import Chainrule
+import Foundation
+import Testing
+
+@testable import ChainruleCLI
+
+@Suite struct `A verification` {
+  @Test func `finds the core and the reference in agreement`() throws {
+    let report = try Verification(cases: 40, seed: 1).run()
+    #expect(report.passes, "\(report)")
+    #expect(Verification.limits.indices.allSatisfy { report.error($0) > 0 }, "two programs round differently")
+  }
+
+  @Test func `draws the same cases from the same seed, each alone too`() throws {
+    let report = try Verification(cases: 5, seed: 7).run()
+    let again = try Verification(cases: 5, seed: 7).run()
+    #expect(report.description == again.description)
+    let worst = try #require(report.worst[0])
+    let alone = try Verification(cases: 1, seed: worst.verificationCase.seed).run()
+    #expect(alone.error(0) == report.error(0))
+    #expect(alone.description.contains("\(worst.verificationCase)"))
+  }
+
+  @Test func `draws all of the catalogue`() {
+    let cases = (0..<300).map { Verification.Case(seed: $0) }
+    #expect(Set(cases.flatMap { $0.layers.map(\.activation) }) == Set(Activation.allCases))
+    #expect(Set(cases.map(\.loss)) == Set(Loss.allCases))
+    #expect(Set(cases.map(\.optimizer.name)) == Set(Optimizer.names))
+    #expect(Set(cases.map(\.layers.count)) == [1, 2, 3, 4])
+    #expect(Set(cases.flatMap { $0.layers.map(\.bias) }) == [true, false])
+    #expect(Set(cases.map { $0.batches[0].sampleWeights == nil }) == [true, false])
+    #expect(Set(cases.flatMap { $0.batches.map(\.x.count) }) == Set(1...17))
+  }
+
+  /// A weight that is off by 1e-9 of its scale is a thousand times the limit of one step.
+  @Test(arguments: 0..<10 as Range<UInt64>)
+  func `notices a reference that starts from another weight`(seed: UInt64) throws {
+    let verificationCase = Verification.Case(seed: seed)
+    let honest = try verificationCase.compare()
+    let planted = try verificationCase.compare { $0.layers[0].weights[0][0] += 1e-9 }
+
+    var report = Verification.Report(cases: 1, seed: seed)
+    report.take(honest, of: verificationCase)
+    #expect(report.passes)
+    report.take(planted, of: verificationCase)
+    #expect(!report.passes)
+    #expect(report.description.contains("DISAGREES"))
+    #expect(report.description.contains("--cases 1 --seed \(seed)"))
+  }
+
+  @Test func `fails where a number is none`() throws {
+    let verificationCase = Verification.Case(seed: 1)
+    var report = Verification.Report(cases: 2, seed: 1)
+    report.take(try verificationCase.compare { $0.layers[0].weights[0][0] = .nan }, of: verificationCase)
+    report.take(try verificationCase.compare(), of: verificationCase)
+    #expect(!report.passes)
+  }
+}

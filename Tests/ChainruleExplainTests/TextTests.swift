@@ -1,0 +1,179 @@
+import Foundation
+import TestSupport
+import Testing
+
+@testable import ChainruleExplain
+
+private func golden(_ name: String) throws -> StepFile {
+  try #require(try coveredGoldenCases().first { $0.name == name })
+}
+
+private func tutorial(_ name: String) throws -> StepFile {
+  try #require(try Tutorial.all().first { $0.stepFile.name == name }).stepFile
+}
+
+@Suite struct `An explanation in text` {
+  @Test func `of the first tutorial is the one of the fixture`() throws {
+    let text = TextRendering()(try Explanation(tutorial("two-two-one-linear")))
+    let fixture = try String(
+      contentsOf: fixtures.appending(path: "explain/two-two-one-linear.txt"), encoding: .utf8)
+    for (line, expected) in zip(text.split(separator: "\n"), fixture.split(separator: "\n")) {
+      #expect(line == expected)
+    }
+    #expect(text == fixture)
+  }
+
+  @Test(arguments: [
+    ("two-two-one-sigmoid", "z₁ = 0.2·1.1 + 0.4·2.2 = 1.1"),
+    ("two-two-one-sigmoid", "a₂ = 1/(1 + e^−1.87) = 0.866458"),
+    ("two-two-one-sigmoid", "L = ½·(0.58989 − 3.3)² = 3.67235"),
+    ("two-two-one-sigmoid", "δ₁ = (0.58989 − 3.3)·0.58989·(1 − 0.58989) = −0.655629"),
+    ("two-two-one-sigmoid", "δ₂ = −0.1·(−0.655629)·0.866458·(1 − 0.866458) = 0.00758618"),
+    ("two-two-one-sigmoid", "∂L/∂w₁₂ = −0.655629·0.866458 = −0.568075"),
+    ("two-two-one-sigmoid", "w₁₂ ← −0.1 − 0.1·(−0.568075) = −0.0431925"),
+    ("two-two-two-biases", "z₁ = 0.15·0.05 + 0.2·0.1 + 0.35 = 0.3775"),
+    ("two-two-two-biases", "L = ½·((0.751365 − 0.01)² + (0.772928 − 0.99)²) = 0.298371"),
+    ("two-two-two-biases", "δ₁ = (0.4·0.138499 + 0.5·(−0.0380982))·0.59327·(1 − 0.59327) = 0.00877135"),
+    ("two-two-two-biases", "∂L/∂b₁ = 0.00877135"),
+    ("two-two-two-biases", "b₁ ← 0.35 − 0.5·0.00877135 = 0.345614"),
+    ("two-two-two-biases", "a₁: 0.751365 → 0.728442"),
+    ("four-two-two-one", "z₂ = 0.5·0.5 + 0.6·(−1) − 0.7·2 + 0.8·0.25 − 0.02 = −1.57"),
+    ("four-two-two-one", "a₂ = 1/(1 + e^1.57) = 0.172216"),
+    ("four-two-two-one", "L = −(1·log 0.520144 + (1 − 1)·log(1 − 0.520144)) = 0.65365"),
+    ("four-two-two-one", "δ₁ = 0.520144 − 1 = −0.479856"),
+  ])
+  func `puts the numbers in`(name: String, line: String) throws {
+    let text = TextRendering()(try Explanation(tutorial(name)))
+    #expect(text.split(separator: "\n").contains { $0.drop { $0 == " " } == line })
+  }
+
+  @Test(arguments: [
+    ("optimizer-adam", "m ← β₁·m + (1 − β₁)·g"),
+    ("optimizer-adam", "Optimizer  adam, η = 0.01, β₁ = 0.9, β₂ = 0.999, ε = 1e-8"),
+    ("optimizer-sgd-weightdecay", "Update:  w ← w − η·(g + λ·w),  g = ∂L/∂w"),
+    ("optimizer-sgd-nesterov", "Update:  v ← μ·v + g,  w ← w − η·(g + μ·v),  g = ∂L/∂w"),
+    ("loss-huber-weighted", "L = Σ w·l/Σ w"),
+    ("loss-crossEntropy", "δⱼ = s·(aⱼ − yⱼ),  s = 1/rows"),
+    ("softmax-through-mse", "δⱼ = aⱼ·(gⱼ − Σₖ gₖ·aₖ)"),
+    ("activation-gelu", "f(z) = ½·z·(1 + erf(z/√2))"),
+  ])
+  func `states the formula`(name: String, formula: String) throws {
+    #expect(TextRendering()(try Explanation(golden(name))).contains(formula))
+  }
+
+  @Test func `shows the digits asked for`() throws {
+    let explanation = try Explanation(tutorial("two-two-one-sigmoid"))
+    #expect(TextRendering(digits: 2)(explanation).contains("L = ½·(0.59 − 3.3)² = 3.7"))
+    #expect(TextRendering(digits: 17)(explanation).contains(" = 3.672348"))
+  }
+
+  @Test func `leaves out most of a large batch, and says so`() throws {
+    let text = TextRendering()(try Explanation(golden("odd-sizes")))
+    for left in ["2 more batches", "17 more rows", "14 more neurons", "62 more neurons", "30 more weights"] {
+      #expect(text.contains("… \(left)"), "\(left)")
+    }
+    #expect(text.contains("with --all"))
+    #expect(text.split(separator: "\n").count < 300)
+  }
+
+  @Test func `leaves out nothing that is asked for`() throws {
+    var stepFile = try golden("loss-crossEntropy")
+    let text = TextRendering(showsAll: true)(try Explanation(stepFile))
+    #expect(!text.contains("…"))
+    for title in ["Batch 5 of 5", "Row 6 of 6", "z₇ = ", "∂L/∂w₇₄ = ", "w₃₇ ← "] {
+      #expect(text.contains(title))
+    }
+
+    stepFile.batches.removeLast(3)
+    stepFile.expect = nil
+    let two = TextRendering()(try Explanation(stepFile))
+    #expect(two.contains("Batch 2 of 2"), "“1 more” takes the place of the one")
+  }
+
+  @Test func `ends with how well it agrees with what the file expects`() throws {
+    var stepFile = try golden("sigmoid-mse-batch1")
+    let lines = TextRendering()(try Explanation(stepFile)).split(separator: "\n")
+    #expect(lines.last { !$0.contains("…") }!.hasPrefix("Worst relative error to what the file expects: "))
+
+    stepFile.expect?.losses[1] *= 2
+    let explanation = try Explanation(stepFile)
+    let agreement = try #require(explanation.agreement)
+    #expect(agreement.worstError > 0.1 && agreement.place == "losses")
+    #expect(TextRendering()(explanation).contains(", in losses"))
+  }
+}
+
+@Suite struct `Every equation shown` {
+  /// The numbers put into a formula must give the value the core computed: this holds every formula of the
+  /// catalogue against the core.
+  @Test(arguments: try coveredGoldenCases() + Tutorial.all().map(\.stepFile))
+  func `is true`(stepFile: StepFile) throws {
+    let walkthrough = Walkthrough(try Explanation(stepFile))
+    let shown = allEquations(in: walkthrough.blocks)
+    #expect(shown.count > 10)
+    for (name, formula, value) in shown {
+      let derived = try #require(formula.value, "\(name) has no value: \(formula)")
+      #expect(
+        abs(derived - value) <= 1e-12 * (1 + abs(value)), "\(name) = \(FormulaText(digits: 17)(formula))")
+    }
+  }
+
+  private typealias Equation = (name: String, formula: Formula, value: Double)
+
+  private func allEquations(in blocks: [Walkthrough.Block]) -> [Equation] {
+    blocks.flatMap { block -> [Equation] in
+      switch block {
+      case .section(_, _, let blocks): allEquations(in: blocks)
+      case .equation(let name, _, let formula, let value): [(name, formula, value)]
+      case .vector, .change: []
+      case .list(let list): (0..<list.count).flatMap { allEquations(in: list.element($0)) }
+      }
+    }
+  }
+}
+
+@Suite struct `A formula in text` {
+  private let z: Formula = "z"
+  private let text = FormulaText()
+
+  @Test func `has no more parentheses than it needs`() {
+    #expect(text(1 / (1 + .exp(-z))) == "1/(1 + e⁻ᶻ)")
+    #expect(text(("a" - "y").squared) == "(a − y)²")
+    #expect(text(.tanh(z) * .tanh("a" + "y")) == "tanh z·tanh(a + y)")
+    #expect(text("a" - ("y" - z)) == "a − (y − z)")
+    #expect(text("a" / ("y" * z)) == "a/(y·z)")
+    #expect(text(√(2 / .π)) == "√(2/π)")
+    #expect(text(-("a" + "y")) == "−(a + y)")
+    #expect(text(.cases(z > 0, 1, else: .exp(z))) == "1 if z > 0, else eᶻ")
+    #expect(text(.cases(3 > .abs(z), 1, else: 0)) == "1 if |z| < 3, else 0")
+  }
+
+  @Test func `puts negative numbers in parentheses, but for the first`() {
+    #expect(text(.sum([-0.5 * 2, 0.25 * -3, -1])) == "−0.5·2 + 0.25·(−3) − 1")
+    #expect(text("a" - -2) == "a − (−2)")
+    #expect(text(Formula.number(-2).squared) == "(−2)²")
+    #expect(text(.exp(-1.5)) == "e^−1.5")
+    #expect(text(z.with(["z": -1]) * .tanh(-2)) == "−1·tanh(−2)")
+  }
+
+  @Test func `rounds numbers`() {
+    #expect(text(0.1234567) == "0.123457")
+    #expect(text(-0.0) == "0")
+    #expect(text(1e-7) == "1e-7")
+    #expect(text(Formula.number(-1.25e-9).squared) == "(−1.25e-9)²")
+    #expect(FormulaText(digits: 17)(0.1) == "0.10000000000000001")
+  }
+
+  @Test func `leaves out the middle of a long sum`() {
+    let text = FormulaText(terms: 3)
+    #expect(text(.sum([1, 2, 3, 4, -5])) == "1 + 2 + … − 5")
+    #expect(text(.sum([1, 2, 3])) == "1 + 2 + 3")
+    #expect(text.vector([1, 2, 3, 4]) == "(1, 2, … 2 more)")
+  }
+
+  @Test func `drops a division by one, and of cases those that do not apply`() {
+    #expect(text((z / "n").with(["n": 1])) == "z")
+    #expect(text(Formula.cases(z > 0, z, else: 0.01 * z).with(["z": -2])) == "0.01·(−2)")
+    #expect(text(Formula.exp(-z).with(["z": -2])) == "e^2")
+  }
+}

@@ -1,0 +1,152 @@
+import Foundation
+import Testing
+
+@testable import Chainrule
+
+@Suite struct `Every entry of the catalogue` {
+  /// Every case, each with numbers of its own.
+  static let initializers: [Initializer] = [
+    .automatic, .glorotUniform, .glorotNormal, .heUniform, .heNormal, .lecunNormal, .uniform(scale: 0.25),
+    .normal(standardDeviation: 0.5), .zeros, .constant(0.75),
+  ]
+  static let optimizers: [Optimizer] = [
+    .sgd(learningRate: 0.5, momentum: 0.25, nesterov: true, weightDecay: 0.125),
+    .adagrad(learningRate: 0.5, epsilon: 0.25, weightDecay: 0.125),
+    .rmsprop(
+      learningRate: 0.5, alpha: 0.25, epsilon: 0.125, momentum: 0.75, centered: true, weightDecay: 0.375),
+    .adam(learningRate: 0.5, beta1: 0.25, beta2: 0.125, epsilon: 0.75, weightDecay: 0.375),
+    .adamw(learningRate: 0.5, beta1: 0.25, beta2: 0.125, epsilon: 0.75, weightDecay: 0.375),
+  ]
+  /// The same rules with the defaults of their Swift cases.
+  static let defaults: [Optimizer] = [.sgd(), .adagrad(), .rmsprop(), .adam(), .adamw()]
+
+  @Test func `is the core's of the same name`() {
+    for activation in Activation.allCases { #expect(Activation(activation.core) == activation) }
+    for loss in Loss.allCases { #expect(Loss(loss.core) == loss) }
+    for optimizer in Self.optimizers + Self.defaults { #expect(Optimizer(optimizer.core) == optimizer) }
+    for initializer in Self.initializers { #expect(Initializer(initializer.core) == initializer) }
+    #expect(Set(Activation.allCases.map(\.core)).count == Activation.allCases.count)
+    #expect(Set(Loss.allCases.map(\.core)).count == Loss.allCases.count)
+    #expect(Self.optimizers.map(\.name) == Optimizer.names && Self.defaults.map(\.name) == Optimizer.names)
+  }
+
+  @Test func `has a formula of its own, in ASCII`() {
+    let formulas =
+      Activation.allCases.map(\.formula) + Loss.allCases.map(\.formula) + Self.defaults.map(\.formula)
+    #expect(formulas.allSatisfy { !$0.isEmpty && $0.allSatisfy(\.isASCII) })
+    #expect(Set(formulas).count == formulas.count)
+    #expect(Activation.tanh.formula == "tanh z")
+    #expect(Loss.hinge.formula.contains("max(0, 1 - y a)"))
+    #expect(Optimizer.adagrad().formula.contains("s += g^2"))
+  }
+
+  @Test func `survives being written and read`() throws {
+    func expectRoundTrip<T: Codable & Equatable>(_ value: T) throws {
+      #expect(try JSONDecoder().decode(T.self, from: JSONEncoder().encode(value)) == value)
+    }
+    try expectRoundTrip(Activation.allCases)
+    try expectRoundTrip(Loss.allCases)
+    try expectRoundTrip(ScalarType.allCases)
+    try expectRoundTrip(Self.optimizers + Self.defaults)
+    try expectRoundTrip(Self.initializers)
+    for (index, initializer) in Self.initializers.enumerated() {
+      let dense = Dense(
+        index + 1, activation: Activation.allCases[index], bias: index % 2 == 0,
+        weightsInitializer: initializer, biasInitializer: Self.initializers.reversed()[index])
+      try expectRoundTrip(dense)
+      try expectRoundTrip(Layer.dense(dense))
+      #expect(Layer(Layer.dense(dense).core) == .dense(dense))
+    }
+  }
+
+  @Test func `is written by its name`() throws {
+    for activation in Activation.allCases {
+      #expect(try JSONEncoder().encode([activation]) == Data("[\"\(activation.rawValue)\"]".utf8))
+    }
+    for loss in Loss.allCases {
+      #expect(try JSONEncoder().encode([loss]) == Data("[\"\(loss.rawValue)\"]".utf8))
+    }
+  }
+
+  @Test func `has a usual loss`() {
+    for activation in Activation.allCases {
+      let expected: Loss =
+        switch activation {
+        case .softmax: .crossEntropy
+        case .sigmoid: .binaryCrossEntropy
+        default: .meanSquaredError
+        }
+      #expect(Loss(usualWith: activation) == expected)
+    }
+  }
+}
+
+@Suite struct `An optimizer` {
+  private func read(_ json: String) throws -> Optimizer {
+    try JSONDecoder().decode(Optimizer.self, from: Data(json.utf8))
+  }
+
+  @Test func `is read from a step file, what is left out by its default`() throws {
+    for (name, optimizer) in zip(Optimizer.names, `Every entry of the catalogue`.defaults) {
+      #expect(try read(#"{"type": "\#(name)"}"#) == optimizer)
+      #expect(try Optimizer(named: name) == optimizer)
+    }
+    #expect(
+      try read(#"{"type": "sgd", "learningRate": 0.5, "momentum": 0.9, "nesterov": true}"#)
+        == .sgd(learningRate: 0.5, momentum: 0.9, nesterov: true))
+    #expect(
+      try read(#"{"type": "rmsprop", "alpha": 0.5, "centered": true, "weightDecay": 0.25}"#)
+        == .rmsprop(alpha: 0.5, centered: true, weightDecay: 0.25))
+    #expect(
+      try read(#"{"type": "adam", "beta1": 0.5, "beta2": 0.25, "epsilon": 0.125}"#)
+        == .adam(beta1: 0.5, beta2: 0.25, epsilon: 0.125))
+  }
+
+  @Test func `is written with every number of its rule`() throws {
+    func keys(_ optimizer: Optimizer) throws -> Set<String> {
+      let object = try JSONSerialization.jsonObject(with: JSONEncoder().encode(optimizer))
+      return Set(try #require(object as? [String: Any]).keys)
+    }
+    let all: Set = ["type", "learningRate", "weightDecay"]
+    #expect(try keys(.sgd()) == all.union(["momentum", "nesterov"]))
+    #expect(try keys(.adagrad()) == all.union(["epsilon"]))
+    #expect(try keys(.rmsprop()) == all.union(["alpha", "epsilon", "momentum", "centered"]))
+    #expect(try keys(.adam()) == all.union(["beta1", "beta2", "epsilon"]))
+    #expect(try keys(.adamw()) == all.union(["beta1", "beta2", "epsilon"]))
+  }
+
+  @Test func `is found by name, with the numbers that are given`() throws {
+    #expect(
+      try Optimizer(named: "adamw", learningRate: 0.5, weightDecay: 0.25)
+        == .adamw(learningRate: 0.5, weightDecay: 0.25))
+    #expect(try Optimizer(named: "rmsprop", learningRate: 0.5).learningRate == 0.5)
+    let error = ChainruleError.invalidArgument(
+      message: "no optimizer is named \"lion\"; there are: sgd, adagrad, rmsprop, adam, adamw")
+    #expect(throws: error) { try Optimizer(named: "lion") }
+    #expect(throws: error) { try read(#"{"type": "lion"}"#) }
+    #expect(throws: DecodingError.self) { try read(#"{"learningRate": 0.5}"#) }
+    #expect(throws: DecodingError.self) { try read(#"{"type": "adam", "learningRate": "fast"}"#) }
+  }
+
+  /// A number out of its range, and what the error says of it.
+  @Test(
+    arguments: [
+      (.sgd(learningRate: -1), "sgd: learning rate must be a finite number, 0 or more"),
+      (.adam(learningRate: .nan), "adam: learning rate must be a finite number, 0 or more"),
+      (.adagrad(learningRate: .infinity), "adagrad: learning rate must be a finite number, 0 or more"),
+      (.adamw(weightDecay: -0.1), "adamw: weight decay must be a finite number, 0 or more"),
+      (.sgd(momentum: -0.1), "sgd: momentum must be a finite number, 0 or more"),
+      (.sgd(nesterov: true), "sgd: momentum must be above 0, as Nesterov's look ahead needs it"),
+      (.rmsprop(alpha: 1), "rmsprop: alpha must be 0 or more, and less than 1"),
+      (.rmsprop(momentum: .nan), "rmsprop: momentum must be a finite number, 0 or more"),
+      (.adam(beta1: 1), "adam: beta1 must be 0 or more, and less than 1"),
+      (.adamw(beta2: -0.1), "adamw: beta2 must be 0 or more, and less than 1"),
+      (.adam(epsilon: 0), "adam: epsilon must be a finite number above 0"),
+    ] as [(Optimizer, String)])
+  func `with a number out of its range is refused`(optimizer: Optimizer, message: String) throws {
+    let network = try Network<Float>(inputs: 1) { Dense(1) }
+    #expect(throws: ChainruleError.invalidArgument(message: message)) {
+      try Trainer(network, loss: .meanSquaredError, optimizer: optimizer)
+    }
+  }
+}
