@@ -51,30 +51,21 @@ def extrema(errors, count):
     return runs
 
 
-def remez(xs, f, weight, degree, denominator=0):
-    """p (and q with q[0] = 1, of degree `denominator`) with the least max |weight (f - p/q)| over xs.
+def remez(xs, f, weight, degree):
+    """The polynomial with the least max |weight (f - p)| over xs, and its errors there.
 
-    At the points of alternation p(x) - f(x) q(x) = ± E q(x) / weight(x); the right side takes q from the round
-    before, which makes the equations linear.
+    At the points of alternation p(x) ± E / weight(x) = f(x); then they move to where the error is greatest.
     """
-    count = degree + denominator + 2
+    count = degree + 2
     points = [i * (len(xs) - 1) // (count - 1) for i in range(count)]
-    q = [mpf(1)] + [mpf(0)] * denominator
-    for _ in range(60):
-        rows, right = [], []
-        for sign, i in enumerate(points):
-            x = xs[i]
-            row = [x**j for j in range(degree + 1)] + [-f[i] * x**j for j in range(1, denominator + 1)]
-            rows.append(row + [(-1) ** sign * value(q, x) / weight[i]])
-            right.append(f[i])
-        solution = list(mp.lu_solve(mp.matrix(rows), mp.matrix(right)))
-        p, q = solution[: degree + 1], [mpf(1)] + solution[degree + 1 : -1]
-        errors = [w * (y - value(p, x) / value(q, x)) for x, y, w in zip(xs, f, weight)]
+    while True:
+        rows = [[xs[i] ** j for j in range(degree + 1)] + [(-1) ** k / weight[i]] for k, i in enumerate(points)]
+        *p, level = mp.lu_solve(mp.matrix(rows), mp.matrix([f[i] for i in points]))
+        errors = [w * (y - value(p, x)) for x, y, w in zip(xs, f, weight)]
         worst = max(map(abs, errors))
-        if worst <= abs(solution[-1]) * mpf("1.001"):
-            break
+        if worst <= abs(level) * mpf("1.001"):
+            return p, errors
         points = extrema(errors, count)
-    return p, q, worst
 
 
 def rounded(coefficients, bits, errors, sensitivity):
@@ -90,27 +81,24 @@ def rounded(coefficients, bits, errors, sensitivity):
     moves = [[(j, s)] for j in range(len(result)) for s in (-1, 1)]
     moves += [m + n for m in moves for n in moves if m[0][0] < n[0][0]]
     while True:
-        after = [np.max(np.abs(errors + sum(s * float(steps[j]) * sensitivity[j] for j, s in m))) for m in moves]
+        changes = [sum(s * float(steps[j]) * sensitivity[j] for j, s in move) for move in moves]
+        after = [np.max(np.abs(errors + change)) for change in changes]
         best = int(np.argmin(after))
         if after[best] >= np.max(np.abs(errors)):
             return result, np.max(np.abs(errors))
+        errors = errors + changes[best]
         for j, s in moves[best]:
             result[j] += s * steps[j]
-            errors = errors + s * float(steps[j]) * sensitivity[j]
 
 
-def fit(name, xs, f, weight, bits, degree, denominator=0):
-    """Fits p/q, rounds the coefficients, prints them."""
-    p, q, exact = remez(xs, f, weight, degree, denominator)
-    values = [(x, w, value(p, x), value(q, x)) for x, w in zip(xs, weight)]
-    errors = [w * (y - a / b) for y, (x, w, a, b) in zip(f, values)]
-    sensitivity = [[-w * x**j / b for x, w, a, b in values] for j in range(degree + 1)]
-    sensitivity += [[w * a * x**j / b**2 for x, w, a, b in values] for j in range(1, denominator + 1)]
-    c, error = rounded(p + q[1:], bits, errors, sensitivity)
-    print(f"{name}: error 2^{np.log2(error):.2f}, with exact coefficients 2^{float(mp.log(exact, 2)):.2f}")
-    print("    " + ", ".join(map(literal, c[: degree + 1])))
-    if denominator:
-        print("  / " + ", ".join(map(literal, [mpf(1)] + c[degree + 1 :])))
+def fit(name, xs, f, weight, bits, degree):
+    """Fits a polynomial, rounds its coefficients, prints them."""
+    exact, errors = remez(xs, f, weight, degree)
+    sensitivity = [[-w * x**j for x, w in zip(xs, weight)] for j in range(degree + 1)]
+    coefficients, error = rounded(exact, bits, errors, sensitivity)
+    limit = float(max(map(abs, errors)))
+    print(f"{name}: error 2^{np.log2(error):.2f}, with exact coefficients 2^{np.log2(limit):.2f}")
+    print("    " + ", ".join(map(literal, coefficients)))
 
 
 def constants(bits, head):
@@ -136,19 +124,21 @@ def logarithm(bits, degree):
     fit("log", zs, f, [mp.sqrt(z) ** 3 / (2 * mp.atanh(mp.sqrt(z))) for z in zs], bits, degree)
 
 
-def mills(bits, degree, end):
-    """e^(y²/2) Φ(-y), a quotient that falls like 1/y; Chebyshev points in (y - 2)/(y + 2)."""
-    xs = [2 * (1 + w) / (1 - w) for w in chebyshev(mpf(-1), (end - 2) / mpf(end + 2))]
-    g = [mp.exp(x**2 / 2) * mp.erfc(x / mp.sqrt(2)) / 2 for x in xs]
-    fit("normal_cdf", xs, g, [1 / y for y in g], bits, degree, degree + 1)
+def mills(bits, degree, center, end):
+    """(y + center) e^(y²/2) Φ(-y) in w = (y - center) / (y + center), 0 ≤ y ≤ end."""
+    ws = chebyshev(mpf(-1), (mpf(end) - center) / (end + center))
+    ys = [center * (1 + w) / (1 - w) for w in ws]
+    f = [(y + center) * mp.exp(y**2 / 2) * mp.erfc(y / mp.sqrt(2)) / 2 for y in ys]
+    fit("normal_cdf", ws, f, [1 / y for y in f], bits, degree)
 
 
-for name, bits, head, exp_degree, log_degree, mills_degree, end in (
-    ("float", 24, 15, 4, 2, 4, 15),
-    ("double", 53, 42, 9, 6, 10, 39),
+# The center of float's: of 3.5 to 4 by steps of 1/32, one where the first coefficients lose little by rounding.
+for name, bits, head, exp_degree, log_degree, mills_degree, center, end in (
+    ("float", 24, 15, 4, 2, 10, mpf("3.53125"), 15),
+    ("double", 53, 42, 9, 6, 21, 5, 39),
 ):
     print(name)
     constants(bits, head)
     exponential(bits, exp_degree)
     logarithm(bits, log_degree)
-    mills(bits, mills_degree, end)
+    mills(bits, mills_degree, center, end)

@@ -15,6 +15,7 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "kernels/kernels.h"
 #if defined __x86_64__
 #include <immintrin.h>
 #endif
@@ -36,9 +37,9 @@
   F(softplus, 2)                                                                                             \
   F(gauss, 2)                                                                                                \
   F(normal_cdf, 4)                                                                                           \
-  F(log_cosh, 4)                                                                                             \
-  F(tanh_softplus, 4)                                                                                        \
-  F(tanh_softplus_derivative, 4)
+  F(log_cosh, 5)                                                                                             \
+  F(tanh_softplus, 3)                                                                                        \
+  F(tanh_softplus_derivative, 10)
 
 #define NAME(name, ...) #name,
 #define BOUND(name, bound) bound,
@@ -179,8 +180,9 @@ static double random_double(size_t i)
   }
 }
 
-static const double special[] = {0.0, -0.0, INFINITY, -INFINITY, NAN, 1, -1, 0x1p-1074, -0x1p-1074, 0x1p-149, -0x1p-149,
-                                 0x1p-1022, -0x1p-1022, 0x1p-126, -0x1p-126, DBL_MAX, -DBL_MAX, FLT_MAX, -FLT_MAX};
+static const double special[] = {0.0,       -0.0,       INFINITY, -INFINITY, NAN,       1,          -1,
+                                 0x1p-1074, -0x1p-1074, 0x1p-149, -0x1p-149, 0x1p-1022, -0x1p-1022, 0x1p-126,
+                                 -0x1p-126, DBL_MAX,    -DBL_MAX, FLT_MAX,   -FLT_MAX};
 
 static bool failed;
 
@@ -210,7 +212,8 @@ static void evaluate(size_t index, bool is_double, bool all, const void *argumen
 static void report(size_t index, const char *type, worst found)
 {
   const bool good = found.error <= bounds[index];
-  printf("%-26s %-6s %8.4f ULP at %-24a%s\n", names[index], type, found.error, found.at, good ? "" : " beyond its bound");
+  printf("%-26s %-6s %8.4f ULP at %-24a%s\n", names[index], type, found.error, found.at,
+         good ? "" : " beyond its bound");
   fflush(stdout);
   failed |= !good;
 }

@@ -1,7 +1,7 @@
 /* The functions of math_tmpl.h over arrays, for one kernel set ISA: its operations in SIMD, VECTOR_BYTES wide.
  * See ulp.c. */
 #define OVER_ARRAY(name, ...)                                                                                \
-  __attribute__((flatten)) static void CR(name)(const void *from, void *to, size_t n)                                                 \
+  __attribute__((flatten)) static void CR(name)(const void *from, void *to, size_t n)                        \
   {                                                                                                          \
     const R *x = from;                                                                                       \
     R *y = to;                                                                                               \
