@@ -11,17 +11,23 @@ void cr_forward(const chainrule_network *network, const cr_workspace *work, cons
   (network->scalar == CHAINRULE_FLOAT32 ? cr_forward_f32 : cr_forward_f64)(network, work, batch);
 }
 
-double cr_loss(const chainrule_network *network, const cr_workspace *work, const cr_batch *batch,
-               chainrule_loss loss, double sum, double total, bool delta)
+void cr_backward(const chainrule_network *network, const cr_workspace *work, const cr_batch *batch,
+                 chainrule_loss loss, double total, bool delta, double *losses)
 {
-  return (network->scalar == CHAINRULE_FLOAT32 ? cr_loss_f32 : cr_loss_f64)(network, work, batch, loss, sum,
-                                                                            total, delta);
+  const bool narrow = network->scalar == CHAINRULE_FLOAT32;
+  (narrow ? cr_loss_f32 : cr_loss_f64)(network, work, batch, loss, total, delta, losses);
+  if (delta) (narrow ? cr_backward_f32 : cr_backward_f64)(network, work, batch);
 }
 
-void cr_backward(const chainrule_network *network, const cr_workspace *work, const cr_batch *batch,
-                 void *gradients)
+void cr_descend(const chainrule_network *network, const cr_workspace *work, const cr_batch *batch,
+                void *gradients, const cr_descent *descent)
 {
-  (network->scalar == CHAINRULE_FLOAT32 ? cr_backward_f32 : cr_backward_f64)(network, work, batch, gradients);
+  for (size_t l = 0; l < network->layer_count; l++)
+    for (size_t begin = 0; begin < network->layers[l].in; begin += CR_CHUNK)
+      if (network->scalar == CHAINRULE_FLOAT32)
+        cr_descend_chunk_f32(network, work, batch, l, begin, gradients, descent);
+      else
+        cr_descend_chunk_f64(network, work, batch, l, begin, gradients, descent);
 }
 
 double cr_total_weight(const chainrule_network *network, const cr_batch *batch)

@@ -21,7 +21,7 @@ static R *CR(buffer)(const cr_workspace *work, size_t place)
   return (R *)work->buffers + place * work->capacity;
 }
 
-/* W and b of a layer in a parameter-shaped arena; b is NULL where the layer has none. */
+/* W and b of a layer; b is NULL where the layer has none. */
 static R *CR(weights)(const cr_dense *layer, const void *arena) { return (R *)arena + layer->weights; }
 static R *CR(bias)(const cr_dense *layer, const void *arena)
 {
@@ -46,16 +46,15 @@ static void CR(forward)(const chainrule_network *network, const cr_workspace *wo
     const R *input = CR(input)(network, work, batch, l, &stride);
     R *z = CR(buffer)(work, work->places[l].z), *a = CR(buffer)(work, work->places[l].a);
 
-    kernels->affine(batch->rows, layer->in, layer->out, input, stride,
-                    CR(weights)(layer, network->parameters), layer->stride,
-                    CR(bias)(layer, network->parameters), z);
+    kernels->affine(batch->rows, layer->in, layer->out, input, stride, CR(weights)(layer, network->parameters),
+                    layer->panel, CR(bias)(layer, network->parameters), z, layer->stride);
     kernels->activate[layer->activation](batch->rows, layer->out, z, a, layer->stride);
   }
 }
 
-/* sum + Σᵣ wᵣ l(aᵣ, yᵣ), row after row;  with `delta`, δᴸ for L = Σᵣ wᵣ lᵣ / total */
-static double CR(loss)(const chainrule_network *network, const cr_workspace *work, const cr_batch *batch,
-                       chainrule_loss loss, double sum, double total, bool delta)
+/* losses[r] = wᵣ l(aᵣ, yᵣ);  with `delta`, δᴸ = ∂L/∂aᴸ ⊙ f′(zᴸ) for L = Σᵣ wᵣ lᵣ / total */
+static void CR(loss)(const chainrule_network *network, const cr_workspace *work, const cr_batch *batch,
+                     chainrule_loss loss, double total, bool delta, double *losses)
 {
   const CR(kernels) *kernels = network->kernels->SCALAR;
   const size_t last = network->layer_count - 1, n = network->layers[last].out;
@@ -67,33 +66,62 @@ static double CR(loss)(const chainrule_network *network, const cr_workspace *wor
   for (size_t r = 0; r < batch->rows; r++) {
     const double weight = w ? (double)w[r] : 1;
     const R scale = total > 0 ? (R)(weight / total) : 0;
-    sum += weight * (double)kernels->loss[loss](n, &z[r * stride], &a[r * stride], &y[r * n], scale,
-                                                d ? &d[r * stride] : NULL);
+    losses[r] = weight * (double)kernels->loss[loss](n, &z[r * stride], &a[r * stride], &y[r * n], scale,
+                                                     d ? &d[r * stride] : NULL);
   }
   if (d && !cr_is_fused(loss))
     kernels->derive[network->layers[last].activation](batch->rows, n, z, a, d, stride);
-  return sum;
 }
 
-/* ∂L/∂Wˡ = (δˡ)ᵀ aˡ⁻¹,  ∂L/∂bˡ = (δˡ)ᵀ 1,  δˡ⁻¹ = (δˡ Wˡ) ⊙ f′(zˡ⁻¹),  l = L … 1 */
-static void CR(backward)(const chainrule_network *network, const cr_workspace *work, const cr_batch *batch,
-                         void *gradients)
+/* δˡ⁻¹ = (δˡ Wˡ) ⊙ f′(zˡ⁻¹),  l = L … 2 */
+static void CR(backward)(const chainrule_network *network, const cr_workspace *work, const cr_batch *batch)
 {
   const CR(kernels) *kernels = network->kernels->SCALAR;
-  for (size_t l = network->layer_count; l-- > 0;) {
-    const cr_dense *layer = &network->layers[l];
-    size_t stride;
-    const R *input = CR(input)(network, work, batch, l, &stride);
-    const R *delta = CR(buffer)(work, work->places[l].delta);
+  for (size_t l = network->layer_count - 1; l > 0; l--) {
+    const cr_dense *layer = &network->layers[l], *before = &network->layers[l - 1];
+    const cr_place *place = &work->places[l - 1];
+    R *delta = CR(buffer)(work, place->delta);
 
-    kernels->affine_gradient(batch->rows, layer->in, layer->out, input, stride, delta, layer->stride,
-                             CR(weights)(layer, gradients), CR(bias)(layer, gradients));
-    if (l == 0) break;
-
-    R *before = CR(buffer)(work, work->places[l - 1].delta);
-    kernels->affine_transpose(batch->rows, layer->in, layer->out, delta, layer->stride,
-                              CR(weights)(layer, network->parameters), before, stride, work->scratch);
-    kernels->derive[network->layers[l - 1].activation](
-        batch->rows, layer->in, CR(buffer)(work, work->places[l - 1].z), input, before, stride);
+    kernels->affine_transpose(batch->rows, layer->in, layer->out, CR(buffer)(work, work->places[l].delta),
+                              layer->stride, CR(weights)(layer, network->parameters), layer->panel, delta,
+                              before->stride, work->scratch);
+    kernels->derive[before->activation](batch->rows, before->out, CR(buffer)(work, place->z),
+                                        CR(buffer)(work, place->a), delta, before->stride);
   }
+}
+
+/* One update of the n parameters at `offset` in every arena. */
+static void CR(update)(const chainrule_network *network, const cr_descent *descent, size_t offset, size_t n,
+                       const R *gradient)
+{
+  R *state = descent->state ? (R *)descent->state + offset : NULL;
+  network->kernels->SCALAR->update[descent->rule](descent->update, n, (R *)network->parameters + offset, gradient,
+                                                  state, network->arena_size);
+}
+
+/* ∂L/∂Wˡ = (δˡ)ᵀ aˡ⁻¹,  ∂L/∂bˡ = (δˡ)ᵀ 1: a chunk of a layer's inputs, panel by panel.  What is not kept in
+ * `gradients` goes into the parameters while it is still in the cache, and never reaches memory. */
+static void CR(descend_chunk)(const chainrule_network *network, const cr_workspace *work, const cr_batch *batch,
+                              size_t l, size_t begin, R *gradients, const cr_descent *descent)
+{
+  const CR(kernels) *kernels = network->kernels->SCALAR;
+  const cr_dense *layer = &network->layers[l];
+  const size_t columns = layer->in - begin < CR_CHUNK ? layer->in - begin : CR_CHUNK;
+  const R *delta = CR(buffer)(work, work->places[l].delta);
+  R *packed = work->scratch, *passing = packed + CR_CHUNK * work->capacity;
+  size_t stride;
+  const R *input = CR(input)(network, work, batch, l, &stride);
+
+  kernels->pack(batch->rows, columns, input + begin, stride, packed);
+  for (size_t j = 0; j < layer->out; j += layer->panel) {
+    const size_t offset = layer->weights + cr_weight_offset(layer->panel, layer->in, j, begin);
+    R *gradient = gradients ? gradients + offset : passing;
+    kernels->affine_gradient(batch->rows, columns, packed, layer->out - j, delta + j, layer->stride, layer->panel,
+                             gradient);
+    if (descent) CR(update)(network, descent, offset, columns * layer->panel, gradient);
+  }
+  if (begin > 0 || !layer->has_bias) return;
+  R *gradient = gradients ? gradients + layer->bias : passing;
+  kernels->bias_gradient(batch->rows, layer->padded, delta, layer->stride, gradient);
+  if (descent) CR(update)(network, descent, layer->bias, layer->padded, gradient);
 }

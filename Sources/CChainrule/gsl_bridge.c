@@ -5,6 +5,7 @@
  */
 #include "internal.h"
 
+#include <float.h>
 #include <math.h>
 
 #include <gsl/gsl_blas.h>
@@ -93,6 +94,8 @@ void cr_shuffle(cr_random *random, size_t *order, size_t count)
 #define GSL_MATRIX(name) gsl_matrix_float_##name
 #define BLAS(name) gsl_blas_s##name
 #include "kernels/real_f32.h"
+#include "kernels/simd_baseline.h"
+#include "kernels/math_tmpl.h"
 #include "gsl_tmpl.h"
 #include "kernels/activation_tmpl.h"
 #include "kernels/loss_tmpl.h"
@@ -105,6 +108,8 @@ void cr_shuffle(cr_random *random, size_t *order, size_t count)
 #define GSL_MATRIX(name) gsl_matrix_##name
 #define BLAS(name) gsl_blas_d##name
 #include "kernels/real_f64.h"
+#include "kernels/simd_baseline.h"
+#include "kernels/math_tmpl.h"
 #include "gsl_tmpl.h"
 #include "kernels/activation_tmpl.h"
 #include "kernels/loss_tmpl.h"
@@ -112,4 +117,4 @@ void cr_shuffle(cr_random *random, size_t *order, size_t count)
 
 static bool supported(void) { return true; }
 
-const cr_kernel_set cr_isa_gsl = {"gsl", supported, &cr_table_f32, &cr_table_f64};
+const cr_kernel_set cr_isa_gsl = {"gsl", supported, 0, &cr_table_f32, &cr_table_f64};

@@ -6,11 +6,12 @@
 
 /* Z = X Wᵀ + 1 bᵀ */
 static void CR(affine)(size_t rows, size_t in, size_t out, const R *x, size_t x_stride, const R *weights,
-                       size_t stride, const R *bias, R *z)
+                       size_t panel, const R *bias, R *z, size_t z_stride)
 {
+  if (rows == 0) return;
   GSL_MATRIX(const_view) X = GSL_MATRIX(const_view_array_with_tda)(x, rows, in, x_stride);
-  GSL_MATRIX(const_view) W_t = GSL_MATRIX(const_view_array_with_tda)(weights, in, out, stride);
-  GSL_MATRIX(view) Z = GSL_MATRIX(view_array_with_tda)(z, rows, out, stride);
+  GSL_MATRIX(const_view) W_t = GSL_MATRIX(const_view_array_with_tda)(weights, in, out, panel);
+  GSL_MATRIX(view) Z = GSL_MATRIX(view_array_with_tda)(z, rows, out, z_stride);
   for (size_t r = 0; bias && r < rows; r++) {
     GSL_VECTOR(const_view) b = GSL_VECTOR(const_view_array)(bias, out);
     GSL_MATRIX(set_row)(&Z.matrix, r, &b.vector);
@@ -18,30 +19,43 @@ static void CR(affine)(size_t rows, size_t in, size_t out, const R *x, size_t x_
   BLAS(gemm)(CblasNoTrans, CblasNoTrans, 1, &X.matrix, &W_t.matrix, bias ? 1 : 0, &Z.matrix);
 }
 
-/* dWᵀ = Xᵀ δ, db = δᵀ 1 */
-static void CR(affine_gradient)(size_t rows, size_t in, size_t out, const R *x, size_t x_stride,
-                                const R *delta, size_t stride, R *weights_gradient, R *bias_gradient)
+static void CR(pack)(size_t rows, size_t columns, const R *x, size_t x_stride, R *packed)
 {
-  GSL_MATRIX(const_view) X = GSL_MATRIX(const_view_array_with_tda)(x, rows, in, x_stride);
-  GSL_MATRIX(const_view) D = GSL_MATRIX(const_view_array_with_tda)(delta, rows, out, stride);
-  GSL_MATRIX(view) dW_t = GSL_MATRIX(view_array_with_tda)(weights_gradient, in, out, stride);
+  for (size_t r = 0; r < rows; r++)
+    for (size_t i = 0; i < columns; i++) packed[r * columns + i] = x[r * x_stride + i];
+}
+
+/* dWᵀ = Xᵀ δ */
+static void CR(affine_gradient)(size_t rows, size_t columns, const R *packed, size_t out, const R *delta,
+                                size_t delta_stride, size_t panel, R *gradient)
+{
+  for (size_t k = 0; k < columns * panel; k++) gradient[k] = 0;
+  if (rows == 0) return;
+  GSL_MATRIX(view) dW_t = GSL_MATRIX(view_array_with_tda)(gradient, columns, out, panel);
+  GSL_MATRIX(const_view) X = GSL_MATRIX(const_view_array)(packed, rows, columns);
+  GSL_MATRIX(const_view) D = GSL_MATRIX(const_view_array_with_tda)(delta, rows, out, delta_stride);
   BLAS(gemm)(CblasTrans, CblasNoTrans, 1, &X.matrix, &D.matrix, 0, &dW_t.matrix);
-  if (!bias_gradient) return;
-  GSL_VECTOR(view) db = GSL_VECTOR(view_array)(bias_gradient, out);
+}
+
+/* db = δᵀ 1 */
+static void CR(bias_gradient)(size_t rows, size_t out, const R *delta, size_t delta_stride, R *gradient)
+{
+  GSL_VECTOR(view) db = GSL_VECTOR(view_array)(gradient, out);
   GSL_VECTOR(set_zero)(&db.vector);
   for (size_t r = 0; r < rows; r++) {
-    GSL_VECTOR(const_view) d = GSL_MATRIX(const_row)(&D.matrix, r);
+    GSL_VECTOR(const_view) d = GSL_VECTOR(const_view_array)(delta + r * delta_stride, out);
     BLAS(axpy)(1, &d.vector, &db.vector);
   }
 }
 
 /* dX = δ W */
-static void CR(affine_transpose)(size_t rows, size_t in, size_t out, const R *delta, size_t stride,
-                                 const R *weights, R *dx, size_t dx_stride, R *scratch)
+static void CR(affine_transpose)(size_t rows, size_t in, size_t out, const R *delta, size_t delta_stride,
+                                 const R *weights, size_t panel, R *dx, size_t dx_stride, R *scratch)
 {
   (void)scratch;
-  GSL_MATRIX(const_view) D = GSL_MATRIX(const_view_array_with_tda)(delta, rows, out, stride);
-  GSL_MATRIX(const_view) W_t = GSL_MATRIX(const_view_array_with_tda)(weights, in, out, stride);
+  if (rows == 0) return;
+  GSL_MATRIX(const_view) D = GSL_MATRIX(const_view_array_with_tda)(delta, rows, out, delta_stride);
+  GSL_MATRIX(const_view) W_t = GSL_MATRIX(const_view_array_with_tda)(weights, in, out, panel);
   GSL_MATRIX(view) dX = GSL_MATRIX(view_array_with_tda)(dx, rows, in, dx_stride);
   BLAS(gemm)(CblasNoTrans, CblasTrans, 1, &D.matrix, &W_t.matrix, 0, &dX.matrix);
 }
@@ -78,7 +92,7 @@ static void CR(accumulate)(GSL_VECTOR(view) *average, R decay, R weight, const G
 }
 
 /* x ← √x / scale + ε */
-static void CR(root)(GSL_VECTOR(view) *x, R scale, R epsilon)
+static void CR(denominator)(GSL_VECTOR(view) *x, R scale, R epsilon)
 {
   for (size_t i = 0; i < x->vector.size; i++) x->vector.data[i] = M(sqrt)(x->vector.data[i]) / scale;
   GSL_VECTOR(add_constant)(&x->vector, epsilon);
@@ -112,7 +126,7 @@ static void CR(update_adagrad)(const cr_update *u, size_t n, R *p, const R *g, R
     CR(square)(&part.step, &part.g);
     CR(accumulate)(&part.state[0], 1, 1, &part.step);
     GSL_VECTOR(memcpy)(&part.step.vector, &part.state[0].vector);
-    CR(root)(&part.step, 1, (R)u->epsilon);
+    CR(denominator)(&part.step, 1, (R)u->epsilon);
     GSL_VECTOR(div)(&part.g.vector, &part.step.vector);
     BLAS(axpy)((R)-u->rate, &part.g.vector, &part.p.vector);
   }
@@ -137,7 +151,7 @@ static void CR(update_rmsprop)(const cr_update *u, size_t n, R *p, const R *g, R
     } else {
       GSL_VECTOR(memcpy)(&part.step.vector, &s->vector);
     }
-    CR(root)(&part.step, 1, (R)u->epsilon);
+    CR(denominator)(&part.step, 1, (R)u->epsilon);
     GSL_VECTOR(div)(&part.g.vector, &part.step.vector);
     if (momentum) CR(accumulate)(v, (R)u->momentum, 1, &part.g);
     BLAS(axpy)((R)-u->rate, momentum ? &v->vector : &part.g.vector, &part.p.vector);
@@ -154,7 +168,7 @@ static void CR(gsl_adam)(const cr_update *u, size_t n, R keep, R decay, R *p, co
     CR(square)(&part.step, &part.g);
     CR(accumulate)(v, (R)u->beta2, (R)(1 - u->beta2), &part.step);
     GSL_VECTOR(memcpy)(&part.step.vector, &v->vector);
-    CR(root)(&part.step, (R)sqrt(u->correction2), (R)u->epsilon);
+    CR(denominator)(&part.step, (R)sqrt(u->correction2), (R)u->epsilon);
     GSL_VECTOR(memcpy)(&part.g.vector, &m->vector);
     GSL_VECTOR(div)(&part.g.vector, &part.step.vector);
     CR(accumulate)(&part.p, keep, (R)(-u->rate / u->correction1), &part.g);

@@ -3,6 +3,7 @@
 #define CR_INTERNAL_H
 
 #include <stdarg.h>
+#include <stdint.h>
 
 #include "chainrule.h"
 #include "kernels/kernels.h"
@@ -26,10 +27,12 @@ chainrule_status cr_out_of_memory(chainrule_error *error, const char *what, size
  * parameters themselves, their gradients, and each array of optimizer state. */
 typedef struct cr_dense {
   size_t in, out;
-  size_t stride; /* of a row of Wᵀ, and of a row of this layer's z, a and δ */
+  size_t panel;  /* neurons of a panel of weights */
+  size_t padded; /* out, rounded up to whole panels */
+  size_t stride; /* of a row of this layer's z, a and δ: at least padded */
   chainrule_activation activation;
   bool has_bias;
-  size_t weights, bias; /* offsets; bias: of `stride` values, 0 where the layer has none */
+  size_t weights, bias; /* offsets; bias: of `padded` values, 0 where the layer has none */
   chainrule_initializer draw_weights, draw_bias;
 } cr_dense;
 
@@ -108,18 +111,25 @@ typedef struct cr_workspace {
   const cr_place *places;
   size_t capacity;
   void *buffers;
-  void *scratch; /* backward: 2 × capacity × widest scalars */
+  void *scratch; /* backward; see scratch_per_row in trainer.c */
 } cr_workspace;
+
+/* How gradients become parameters: the optimizer's rule, its numbers, its state. */
+typedef struct cr_descent {
+  chainrule_optimizer_kind rule;
+  const cr_update *update;
+  void *state;
+} cr_descent;
 
 /* Fills z and a of every layer. */
 void cr_forward(const chainrule_network *network, const cr_workspace *work, const cr_batch *batch);
-/* sum + Σ wᵣ lᵣ, row after row, after forward.  With `delta`, also the last layer's δ = ∂L/∂z for
- * L = Σ wᵣ lᵣ / total. */
-double cr_loss(const chainrule_network *network, const cr_workspace *work, const cr_batch *batch,
-               chainrule_loss loss, double sum, double total, bool delta);
-/* From the last layer's δ: every layer's δ, and ∂L/∂W and ∂L/∂b into the arena `gradients`. */
+/* After forward, losses[r] = wᵣ lᵣ.  With `delta`, also every layer's δ = ∂L/∂z for L = Σ wᵣ lᵣ / total. */
 void cr_backward(const chainrule_network *network, const cr_workspace *work, const cr_batch *batch,
-                 void *gradients);
+                 chainrule_loss loss, double total, bool delta, double *losses);
+/* From δ and a of every layer: ∂L/∂W and ∂L/∂b.  With `gradients`, into that arena; with `update`, each into the
+ * parameters as soon as it is there. */
+void cr_descend(const chainrule_network *network, const cr_workspace *work, const cr_batch *batch,
+                void *gradients, const cr_descent *descent);
 /* Σ wᵣ, or rows where there are no sample weights. */
 double cr_total_weight(const chainrule_network *network, const cr_batch *batch);
 

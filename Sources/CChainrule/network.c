@@ -130,33 +130,49 @@ static void choose_default(chainrule_initializer *initializer, chainrule_initial
   if (initializer->kind == CHAINRULE_INITIALIZER_DEFAULT) initializer->kind = kind;
 }
 
+/* n, rounded up to a multiple of `unit`. */
+static size_t round_up(size_t n, size_t unit) { return (n + unit - 1) / unit * unit; }
+
+/* Scalars from a row of z, a and δ to the next: an odd number of cache lines, so that the rows of a column do
+ * not fall into the same few sets of a cache. */
+static size_t row_stride(const chainrule_network *network, size_t padded)
+{
+  const size_t line = CR_ALIGNMENT / cr_scalar_size(network->scalar);
+  const size_t lines = round_up(padded, line) / line;
+  return lines > 4 && lines % 2 == 0 ? (lines + 1) * line : lines * line;
+}
+
 /* Sizes and offsets of every layer; false where one overflows. */
 static bool plan_layers(chainrule_network *network, const chainrule_description *description)
 {
-  const size_t lane = CR_ALIGNMENT / cr_scalar_size(network->scalar); /* scalars in an aligned run */
+  const size_t lanes = network->kernels->vector / cr_scalar_size(network->scalar);
+  const size_t line = CR_ALIGNMENT / cr_scalar_size(network->scalar);
   size_t in = network->inputs, bytes;
   for (size_t l = 0; l < network->layer_count; l++) {
     const chainrule_layer *given = &description->layers[l];
     cr_dense *layer = &network->layers[l];
+    const size_t panel = lanes > 0 ? 2 * lanes : round_up(given->units, line);
     *layer = (cr_dense){
         .in = in,
         .out = given->units,
-        .stride = (given->units + lane - 1) / lane * lane,
+        .panel = panel,
+        .padded = round_up(given->units, panel),
         .activation = given->activation,
         .has_bias = !given->no_bias,
         .draw_weights = given->weights,
         .draw_bias = given->bias,
     };
+    layer->stride = row_stride(network, layer->padded);
     choose_default(&layer->draw_weights, activation_facts[given->activation].initializer);
     choose_default(&layer->draw_bias, CHAINRULE_INITIALIZER_ZEROS);
 
     size_t weights;
     layer->weights = network->arena_size;
-    if (!cr_multiply(layer->in, layer->stride, &weights)) return false;
+    if (!cr_multiply(layer->in, layer->padded, &weights)) return false;
     if (!cr_add(network->arena_size, weights, &network->arena_size)) return false;
     if (layer->has_bias) {
       layer->bias = network->arena_size;
-      if (!cr_add(network->arena_size, layer->stride, &network->arena_size)) return false;
+      if (!cr_add(network->arena_size, layer->padded, &network->arena_size)) return false;
     }
     network->parameter_count += layer->in * layer->out + (layer->has_bias ? layer->out : 0);
     if (layer->stride > network->widest) network->widest = layer->stride;
@@ -328,7 +344,7 @@ size_t cr_parameter_size(const cr_dense *layer, chainrule_parameter parameter)
 static size_t arena_offset(const cr_dense *layer, chainrule_parameter parameter, size_t k)
 {
   if (parameter == CHAINRULE_BIAS) return layer->bias + k;
-  return layer->weights + cr_weight_offset(layer->stride, k / layer->in, k % layer->in);
+  return layer->weights + cr_weight_offset(layer->panel, layer->in, k / layer->in, k % layer->in);
 }
 
 void cr_read(const chainrule_network *network, const void *arena, size_t l, chainrule_parameter parameter,
@@ -624,6 +640,7 @@ size_t chainrule_network_scratch_size(const chainrule_network *network, size_t r
 }
 
 /* A workspace in the caller's scratch, for as many rows at once as fit. */
+enum { CR_STRIP = 256 }; /* the most rows at once */
 static chainrule_status plan_scratch(const chainrule_network *network, void *scratch, size_t size,
                                      cr_workspace *work, chainrule_error *error)
 {
@@ -638,6 +655,7 @@ static chainrule_status plan_scratch(const chainrule_network *network, void *scr
       .capacity = (size - offset) / (network->predicting_size * cr_scalar_size(network->scalar)),
       .buffers = (char *)scratch + offset,
   };
+  if (work->capacity > CR_STRIP) work->capacity = CR_STRIP;
   return CHAINRULE_OK;
 }
 
@@ -707,7 +725,9 @@ static chainrule_status mean_loss(const chainrule_network *network, chainrule_sc
         .sample_weights = sample_weights ? cr_at(scalar, sample_weights, start) : NULL,
     };
     cr_forward(network, &work, &batch);
-    sum = cr_loss(network, &work, &batch, loss, sum, 0, false);
+    double losses[CR_STRIP];
+    cr_backward(network, &work, &batch, loss, 0, false, losses);
+    for (size_t r = 0; r < n; r++) sum += losses[r];
   }
   *value = total > 0 ? sum / total : 0;
   return CHAINRULE_OK;

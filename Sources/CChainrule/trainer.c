@@ -14,7 +14,8 @@ struct chainrule_trainer {
   size_t place_size; /* scalars per row of all places */
   cr_workspace work;
   cr_batch gathered; /* a batch of an epoch, in memory of ours */
-  void *gradients;   /* parameter-shaped, as is each array of state */
+  double *losses;    /* wᵣ lᵣ of a batch */
+  void *gradients;   /* parameter-shaped, as is each array of state; NULL unless they are kept */
   void *state;
   cr_update update;
   double beta1_power, beta2_power; /* β₁ᵗ, β₂ᵗ */
@@ -84,28 +85,22 @@ static chainrule_status check_optimizer(const chainrule_optimizer *o, chainrule_
   return CHAINRULE_OK;
 }
 
-static void update(chainrule_trainer *trainer)
+/* Step t of the rule: its bias corrections. */
+static void next_update(chainrule_trainer *trainer)
 {
-  const chainrule_network *network = trainer->network;
-  const chainrule_optimizer_kind kind = trainer->training.optimizer.kind;
-  const size_t n = network->arena_size;
   cr_update *u = &trainer->update;
   u->correction1 = 1 - (trainer->beta1_power *= u->beta1);
   u->correction2 = 1 - (trainer->beta2_power *= u->beta2);
-  if (network->scalar == CHAINRULE_FLOAT32)
-    network->kernels->f32->update[kind](u, n, network->parameters, trainer->gradients, trainer->state, n);
-  else
-    network->kernels->f64->update[kind](u, n, network->parameters, trainer->gradients, trainer->state, n);
 }
 
 /* ---- The plan ---------------------------------------------------------------------------------- */
 
 /* Gives z, a and δ of every layer a place; returns the scalars per row of all places.
  * Kept, each has its own.  Shared, z lies with a unless someone reads it after a is written (f′ of some
- * activations; the losses fused with the last layer), and δ of neighbouring layers alternate. */
+ * activations; the losses fused with the last layer). */
 static size_t plan_places(const chainrule_network *network, bool keep, cr_place *places)
 {
-  size_t size = keep ? 0 : 2 * network->widest;
+  size_t size = 0;
   for (size_t l = 0; l < network->layer_count; l++) {
     const cr_dense *layer = &network->layers[l];
     const bool own_z = keep || cr_derives_from_z(layer->activation) || l + 1 == network->layer_count;
@@ -113,19 +108,24 @@ static size_t plan_places(const chainrule_network *network, bool keep, cr_place 
     size += layer->stride;
     places[l].z = own_z ? size : places[l].a;
     size += own_z ? layer->stride : 0;
-    places[l].delta = keep ? size : l % 2 * network->widest;
-    size += keep ? layer->stride : 0;
+    places[l].delta = size;
+    size += layer->stride;
   }
   return size;
 }
 
-/* Scalars that the products of backward need per row. */
-static size_t scratch_per_row(const chainrule_network *network)
+/* Scalars of scratch for a batch of `rows`: backward transposes δ and dX, in panels of rows; descend packs a chunk
+ * of inputs, and has the gradients of a chunk pass through.  SIZE_MAX where the number overflows. */
+static size_t scratch_size(const chainrule_network *network, size_t rows)
 {
   size_t most = 0;
   for (size_t l = 0; l < network->layer_count; l++) {
-    size_t sum = network->layers[l].in + network->layers[l].out;
-    most = sum > most ? sum : most;
+    const cr_dense *layer = &network->layers[l];
+    size_t transposed, packed, padded = rows + layer->panel;
+    if (!cr_multiply(layer->in + layer->out, padded, &transposed)) return SIZE_MAX;
+    if (!cr_multiply(CR_CHUNK, padded, &packed)) return SIZE_MAX;
+    most = transposed > most ? transposed : most;
+    most = packed > most ? packed : most;
   }
   return most;
 }
@@ -178,12 +178,16 @@ static chainrule_status plan_batches(chainrule_trainer *t, size_t rows, chainrul
   cr_workspace work = {.places = t->places, .capacity = rows};
   cr_batch gathered = {0};
   work.buffers = allocate(network, t->place_size, rows, "z, a and delta", &status, error);
-  work.scratch = allocate(network, scratch_per_row(network), rows, "scratch", &status, error);
+  work.scratch = allocate(network, scratch_size(network, rows), 1, "scratch", &status, error);
   gathered.x = allocate(network, network->inputs, rows, "a batch", &status, error);
   gathered.y = allocate(network, chainrule_network_outputs(network), rows, "a batch", &status, error);
   gathered.sample_weights = allocate(network, 1, rows, "a batch", &status, error);
+  double *losses = status ? NULL : cr_allocate(rows, sizeof *losses);
+  if (!status && !losses) status = cr_out_of_memory(error, "the losses", rows * sizeof *losses);
   if (status) return free_batches(&work, &gathered), status;
   free_batches(&t->work, &t->gathered);
+  free(t->losses);
+  t->losses = losses;
   t->work = work;
   t->gathered = gathered;
   t->training.batch_size = rows;
@@ -219,7 +223,7 @@ chainrule_status chainrule_trainer_create(chainrule_network *network, const chai
                           .epsilon = o->epsilon,
                           .nesterov = o->nesterov,
                           .centered = o->centered};
-  t->gradients = allocate(network, network->arena_size, 1, "the gradients", &status, error);
+  if (training->keep) t->gradients = allocate(network, network->arena_size, 1, "the gradients", &status, error);
   t->state = allocate(network, network->arena_size, state_count(o), "the optimizer's state", &status, error);
   if (!status) status = plan_batches(t, training->batch_size, error);
   if (status) return chainrule_trainer_free(t), status;
@@ -244,6 +248,7 @@ void chainrule_trainer_free(chainrule_trainer *t)
 {
   if (!t) return;
   free_batches(&t->work, &t->gathered);
+  free(t->losses);
   free(t->order);
   free(t->state);
   free(t->gradients);
@@ -283,34 +288,26 @@ static chainrule_status diagnose(const chainrule_trainer *trainer, const cr_batc
   return CHAINRULE_NOT_FINITE;
 }
 
-/* L and its gradients.  *total is Σ wᵣ. */
-static chainrule_status compute_gradients(chainrule_trainer *trainer, const cr_batch *batch, double *loss,
-                                          double *total, chainrule_error *error)
+/* L, δ of every layer, and, where they are kept, the gradients; with `descends`, the update too.  The data have
+ * been checked.  *total is Σ wᵣ. */
+static chainrule_status run(chainrule_trainer *trainer, const cr_batch *batch, bool descends, double *loss,
+                            double *total, chainrule_error *error)
 {
   const chainrule_network *network = trainer->network;
-  const chainrule_loss kind = trainer->training.loss;
-  chainrule_status status =
-      cr_check_data(network, kind, batch->x, batch->y, batch->sample_weights, batch->rows, error);
-  if (status) return status;
-
   *total = cr_total_weight(network, batch);
   cr_forward(network, &trainer->work, batch);
-  const double sum = cr_loss(network, &trainer->work, batch, kind, 0, *total, true);
+  cr_backward(network, &trainer->work, batch, trainer->training.loss, *total, true, trainer->losses);
+  double sum = 0;
+  for (size_t r = 0; r < batch->rows; r++) sum += trainer->losses[r];
   *loss = *total > 0 ? sum / *total : 0;
   if (!isfinite(*loss)) return diagnose(trainer, batch, *loss, error);
 
-  cr_backward(network, &trainer->work, batch, trainer->gradients);
+  const cr_descent descent = {trainer->training.optimizer.kind, &trainer->update, trainer->state};
+  if (descends) next_update(trainer);
+  if (descends || trainer->gradients)
+    cr_descend(network, &trainer->work, batch, trainer->gradients, descends ? &descent : NULL);
   trainer->rows_in_view = batch->rows;
-  return CHAINRULE_OK;
-}
-
-static chainrule_status step(chainrule_trainer *trainer, const cr_batch *batch, double *loss, double *total,
-                             chainrule_error *error)
-{
-  chainrule_status status = compute_gradients(trainer, batch, loss, total, error);
-  if (status) return status;
-  update(trainer);
-  trainer->steps++;
+  trainer->steps += descends;
   return CHAINRULE_OK;
 }
 
@@ -329,26 +326,18 @@ static chainrule_status check_rows(const chainrule_trainer *trainer, size_t rows
                  trainer->training.batch_size);
 }
 
-static chainrule_status step_call(chainrule_trainer *trainer, chainrule_scalar scalar, cr_batch batch,
+static chainrule_status step_call(chainrule_trainer *trainer, chainrule_scalar scalar, cr_batch batch, bool descends,
                                   double *loss, chainrule_error *error)
 {
   double value, total;
   chainrule_status status = check_call(trainer, scalar, error);
   if (!status) status = check_rows(trainer, batch.rows, error);
-  if (!status) status = step(trainer, &batch, &value, &total, error);
+  if (!status)
+    status = cr_check_data(trainer->network, trainer->training.loss, batch.x, batch.y, batch.sample_weights, batch.rows,
+                           error);
+  if (!status) status = run(trainer, &batch, descends, &value, &total, error);
   if (!status && loss) *loss = value;
-  return status ? status : cr_check_parameters(trainer->network, trainer->steps, error);
-}
-
-static chainrule_status gradients_call(chainrule_trainer *trainer, chainrule_scalar scalar, cr_batch batch,
-                                       double *loss, chainrule_error *error)
-{
-  double value, total;
-  chainrule_status status = check_call(trainer, scalar, error);
-  if (!status) status = check_rows(trainer, batch.rows, error);
-  if (!status) status = compute_gradients(trainer, &batch, &value, &total, error);
-  if (!status && loss) *loss = value;
-  return status;
+  return status || !descends ? status : cr_check_parameters(trainer->network, trainer->steps, error);
 }
 
 /* ---- An epoch ---------------------------------------------------------------------------------- */
@@ -428,7 +417,7 @@ static chainrule_status epoch(chainrule_trainer *trainer, chainrule_scalar scala
                      (unsigned long long)trainer->epochs + 1, (unsigned long long)trainer->steps);
     const cr_batch batch = next_batch(trainer, &all);
     double batch_loss, weight;
-    status = step(trainer, &batch, &batch_loss, &weight, error);
+    status = run(trainer, &batch, true, &batch_loss, &weight, error);
     if (status) break;
     trainer->position += batch.rows;
     trainer->epoch_loss += batch_loss * weight;
@@ -506,14 +495,14 @@ chainrule_status chainrule_trainer_step_f32(chainrule_trainer *trainer, const fl
                                             const float *sample_weights, size_t rows, double *loss,
                                             chainrule_error *error)
 {
-  return step_call(trainer, CHAINRULE_FLOAT32, (cr_batch){rows, x, y, sample_weights}, loss, error);
+  return step_call(trainer, CHAINRULE_FLOAT32, (cr_batch){rows, x, y, sample_weights}, true, loss, error);
 }
 
 chainrule_status chainrule_trainer_gradients_f32(chainrule_trainer *trainer, const float *x, const float *y,
                                                  const float *sample_weights, size_t rows, double *loss,
                                                  chainrule_error *error)
 {
-  return gradients_call(trainer, CHAINRULE_FLOAT32, (cr_batch){rows, x, y, sample_weights}, loss, error);
+  return step_call(trainer, CHAINRULE_FLOAT32, (cr_batch){rows, x, y, sample_weights}, false, loss, error);
 }
 
 chainrule_status chainrule_trainer_epoch_f32(chainrule_trainer *trainer, const float *x, const float *y,
@@ -534,14 +523,14 @@ chainrule_status chainrule_trainer_step_f64(chainrule_trainer *trainer, const do
                                             const double *sample_weights, size_t rows, double *loss,
                                             chainrule_error *error)
 {
-  return step_call(trainer, CHAINRULE_FLOAT64, (cr_batch){rows, x, y, sample_weights}, loss, error);
+  return step_call(trainer, CHAINRULE_FLOAT64, (cr_batch){rows, x, y, sample_weights}, true, loss, error);
 }
 
 chainrule_status chainrule_trainer_gradients_f64(chainrule_trainer *trainer, const double *x, const double *y,
                                                  const double *sample_weights, size_t rows, double *loss,
                                                  chainrule_error *error)
 {
-  return gradients_call(trainer, CHAINRULE_FLOAT64, (cr_batch){rows, x, y, sample_weights}, loss, error);
+  return step_call(trainer, CHAINRULE_FLOAT64, (cr_batch){rows, x, y, sample_weights}, false, loss, error);
 }
 
 chainrule_status chainrule_trainer_epoch_f64(chainrule_trainer *trainer, const double *x, const double *y,

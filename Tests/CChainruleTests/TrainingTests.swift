@@ -95,6 +95,53 @@ import Testing
     }
   }
 
+  /// A random network of one to three hidden layers, with every activation among its layers and a loss that fits,
+  /// after 40 steps.
+  func randomlyTrained<Scalar: NetworkScalar>(
+    _: Scalar.Type, case index: Int, kernelSet: String
+  ) throws -> [Scalar] {
+    var random = Random(state: UInt64(index))
+    func draw(_ range: ClosedRange<Int>) -> Int {
+      range.lowerBound + Int((random.next() + 1) / 2 * Double(range.count))
+    }
+    let hidden = Activation.allCases.filter { $0 != .softmax }
+    let loss = Loss.allCases[index % Loss.allCases.count]
+    let output = Activation.allCases.filter(loss.fits)[index / 9 % Activation.allCases.filter(loss.fits).count]
+    let (inputs, outputs, rows) = (draw(1...70), draw(1...20), draw(20...90))
+    var layers = (0..<draw(1...3)).map { _ in
+      Layer.dense(Dense(draw(1...70), activation: hidden[draw(0...14)], bias: draw(0...3) > 0))
+    }
+    layers.append(.dense(Dense(outputs, activation: output)))
+    let data = try Dataset(
+      features: random.matrix(rows, inputs, scale: 1).map { $0.map { Scalar($0) } },
+      targets: random.matrix(rows, outputs, scale: 1).map { row in
+        row.map { u in
+          switch loss {
+          case .hinge: u < 0 ? -1 : 1
+          case .poisson: u < 0 ? 0 : (4 * Scalar(u)).rounded(.up)
+          default: (1 + Scalar(u)) / 2
+          }
+        }
+      })
+    let optimizers: [Optimizer] = [
+      .sgd(learningRate: 0.01, momentum: 0.9, nesterov: true, weightDecay: 0.01), .adagrad(),
+      .rmsprop(learningRate: 0.001, momentum: 0.5, centered: true), .adam(), .adamw(),
+    ]
+    let network = try Network<Scalar>(inputs: inputs, layers: layers, seed: 1, kernelSet: kernelSet)
+    let trainer = try Trainer(network, loss: loss, optimizer: optimizers[index % optimizers.count])
+    while trainer.steps < 40 { try trainer.epoch(on: data, batchSize: 1 + index * 7 % 33) }
+    return try network.bits
+  }
+
+  @Test(arguments: 0..<36)
+  func `bit by bit on every kernel set but gsl`(index: Int) throws {
+    let sets = Network<Float>.kernelSets.filter { $0 != "gsl" }
+    let single = try sets.map { try randomlyTrained(Float.self, case: index, kernelSet: $0) }
+    let double = try sets.map { try randomlyTrained(Double.self, case: index, kernelSet: $0) }
+    #expect(single.allSatisfy { $0 == single[0] })
+    #expect(double.allSatisfy { $0 == double[0] })
+  }
+
   @Test func `and a seed uses all of its 64 bits`() throws {
     let starts = try [1, 1 << 32, 1 << 63].map { seed in
       try Network<Float>(inputs: 3, layers: [.dense(Dense(3))], seed: seed).bits

@@ -1,10 +1,13 @@
 /* Every kernel of an instruction set, for float and for double: what an isa_*.c includes once it has set
- * its target.  Products are fused only where fma says so: the compiler may not contract on its own. */
+ * its target and named its SIMD header.  Products are fused only where fma says so: the compiler may not
+ * contract on its own. */
 #if defined __clang__
 #pragma STDC FP_CONTRACT OFF
 #endif
 
 #include "real_f32.h"
+#include SIMD
+#include "math_tmpl.h"
 #include "gemm_tmpl.h"
 #include "activation_tmpl.h"
 #include "loss_tmpl.h"
@@ -12,6 +15,8 @@
 #include "table_tmpl.h"
 
 #include "real_f64.h"
+#include SIMD
+#include "math_tmpl.h"
 #include "gemm_tmpl.h"
 #include "activation_tmpl.h"
 #include "loss_tmpl.h"

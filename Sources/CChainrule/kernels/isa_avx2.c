@@ -1,6 +1,9 @@
 /* x86-64 with AVX2 and FMA (2013). */
 #if defined __x86_64__
+#include <immintrin.h>
+#include <float.h>
 #include <math.h>
+#include <stdint.h>
 
 #include "kernels.h"
 
@@ -11,6 +14,7 @@
 #pragma GCC target("avx2,fma")
 #endif
 
+#define SIMD "simd_avx2.h"
 #include "all_tmpl.h"
 
 #if defined __clang__
@@ -21,7 +25,7 @@
 
 static bool supported(void) { return __builtin_cpu_supports("x86-64-v3"); }
 
-const cr_kernel_set cr_isa_avx2 = {"avx2", supported, &cr_table_f32, &cr_table_f64};
+const cr_kernel_set cr_isa_avx2 = {"avx2", supported, VECTOR_BYTES, &cr_table_f32, &cr_table_f64};
 #else
 typedef int cr_no_avx2; /* ISO C wants a declaration */
 #endif

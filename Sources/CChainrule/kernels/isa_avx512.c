@@ -1,6 +1,9 @@
 /* x86-64 with AVX-512 F, VL, BW and DQ (2017). */
 #if defined __x86_64__
+#include <immintrin.h>
+#include <float.h>
 #include <math.h>
+#include <stdint.h>
 
 #include "kernels.h"
 
@@ -12,6 +15,7 @@
 #pragma GCC target("avx512f,avx512vl,avx512bw,avx512dq,avx2,fma")
 #endif
 
+#define SIMD "simd_avx512.h"
 #include "all_tmpl.h"
 
 #if defined __clang__
@@ -22,7 +26,7 @@
 
 static bool supported(void) { return __builtin_cpu_supports("x86-64-v4"); }
 
-const cr_kernel_set cr_isa_avx512 = {"avx512", supported, &cr_table_f32, &cr_table_f64};
+const cr_kernel_set cr_isa_avx512 = {"avx512", supported, VECTOR_BYTES, &cr_table_f32, &cr_table_f64};
 #else
 typedef int cr_no_avx512; /* ISO C wants a declaration */
 #endif

@@ -1,12 +1,12 @@
 /* The table of kernels: what an instruction set must provide, once for float and once for double.
  *
- * Matrices are row-major, a row `stride` scalars after the one before; what lies between the end of a row
- * and the next belongs to nobody: kernels neither depend on it nor write it, with one exception, stated
- * below.  Weights are held transposed, Wᵀ of [in][stride], so that one input's weights to neighbouring
- * neurons are neighbours in memory; cr_weight_offset is the only place that says so.
+ * Matrices are row-major, a row `stride` scalars after the one before.  A layer's neurons come in panels, of two
+ * vectors of neurons each; the last panel is padded with neurons whose W, b and δ are 0.  The weights of a
+ * panel are [in][panel]: one input's weights to neighbouring neurons are neighbours in memory, and a product
+ * walks through a panel from its first byte to its last.  cr_weight_offset is the only place that says so.
  *
- * Kernels return void, and trust their arguments: sizes are at least 1, buffers do not overlap unless it is
- * said that they may be the same.
+ * Kernels return void, and trust their arguments: sizes are at least 1 (rows and n may be 0), buffers do not
+ * overlap unless it is said that they may be the same.
  */
 #ifndef CR_KERNELS_H
 #define CR_KERNELS_H
@@ -15,12 +15,26 @@
 #include <stddef.h>
 
 #include "chainrule/catalog.h"
+#include "shuffles.h"
 
-/* Rows of Wᵀ, z, a and δ start at multiples of 64 bytes: one cache line, one AVX-512 vector. */
+/* Arenas start at multiples of 64 bytes: one cache line, one AVX-512 vector. */
 enum { CR_ALIGNMENT = 64 };
+/* Inputs of one call of affine_gradient: a multiple of every TILE_ROWS. */
+enum { CR_CHUNK = 24 };
 
-/* Where W[j][i] lies from the start of a layer's weights. */
-static inline size_t cr_weight_offset(size_t stride, size_t j, size_t i) { return i * stride + j; }
+/* Where W[j][i] lies from the start of the weights of a layer with `in` inputs. */
+static inline size_t cr_weight_offset(size_t panel, size_t in, size_t j, size_t i)
+{
+  return j / panel * panel * in + i * panel + j % panel;
+}
+
+/* Inlined wherever it stands, so that its constants are constants there; the loop that follows, unrolled. */
+#define CR_INLINE inline __attribute__((always_inline))
+#if defined __clang__
+#define CR_UNROLL _Pragma("clang loop unroll(full)")
+#else
+#define CR_UNROLL _Pragma("GCC unroll 16")
+#endif
 
 /* The optimizer's numbers for one update; t counts updates from 1. */
 typedef struct cr_update {
@@ -38,6 +52,7 @@ typedef struct cr_update {
 typedef struct cr_kernel_set {
   const char *name; /* as CHAINRULE_ISA spells it */
   bool (*supported)(void);
+  size_t vector; /* bytes; 0: one panel holds a whole layer */
   const cr_kernels_f32 *f32;
   const cr_kernels_f64 *f64;
 } cr_kernel_set;

@@ -1,35 +1,44 @@
 /* The table for one scalar type R.  See kernels.h. */
 
 typedef struct CR(kernels) {
-  /* Z = X Wᵀ + 1 bᵀ       x [rows][in], b [out] or NULL, z [rows][out].
-   * Each z is one chain of fused multiply-adds: starts at b, or 0, and takes i = 0 … in − 1 in order. */
+  /* Z = X Wᵀ + 1 bᵀ       x [rows][in], b [out] padded or NULL, z [rows][out].
+   * Each z is one chain of fused multiply-adds: starts at b, or 0, and takes i = 0 … in − 1 in order.
+   * Writes z up to the end of the last panel. */
   void (*affine)(size_t rows, size_t in, size_t out, const R *x, size_t x_stride, const R *weights,
-                 size_t stride, const R *bias, R *z);
+                 size_t panel, const R *bias, R *z, size_t z_stride);
 
-  /* dW = δᵀ X, db = δᵀ 1   delta [rows][out]; each element one chain over r = 0 … rows − 1.
-   * Sets weights_gradient (in the layout of the weights) and, unless NULL, bias_gradient [out]. */
-  void (*affine_gradient)(size_t rows, size_t in, size_t out, const R *x, size_t x_stride, const R *delta,
-                          size_t stride, R *weights_gradient, R *bias_gradient);
+  /* Brings `columns` ≤ CR_CHUNK columns of x [rows][…] into the order in which affine_gradient wants them.
+   * packed: rows × CR_CHUNK scalars. */
+  void (*pack)(size_t rows, size_t columns, const R *x, size_t x_stride, R *packed);
 
-  /* dX = δ W               dx [rows][in]; each element one chain over j = 0 … out − 1.
-   * scratch: rows × (in + out) scalars. */
-  void (*affine_transpose)(size_t rows, size_t in, size_t out, const R *delta, size_t stride,
-                           const R *weights, R *dx, size_t dx_stride, R *scratch);
+  /* dW = δᵀ X             of the packed inputs and of one panel, whose first neuron's δ is at `delta` and which has
+   * `out` neurons.  gradient: [columns][panel], 0 where there is no neuron.  Each element is one chain over r = 0 … rows − 1. */
+  void (*affine_gradient)(size_t rows, size_t columns, const R *packed, size_t out, const R *delta,
+                          size_t delta_stride, size_t panel, R *gradient);
 
-  /* a = f(z)               z, a [rows][n]; may be the same buffer. */
+  /* db = δᵀ 1             gradient [out] padded; each a sum over r = 0 … rows − 1. */
+  void (*bias_gradient)(size_t rows, size_t out, const R *delta, size_t delta_stride, R *gradient);
+
+  /* dX = δ W              dx [rows][in], padded with 0; each element one chain over j = 0 … out − 1.
+   * scratch: (in + out) × rows, rounded up to a panel, scalars. */
+  void (*affine_transpose)(size_t rows, size_t in, size_t out, const R *delta, size_t delta_stride,
+                           const R *weights, size_t panel, R *dx, size_t dx_stride, R *scratch);
+
+  /* a = f(z)               z, a [rows][n] and the padding behind; may be the same buffer. */
   void (*activate[CHAINRULE_ACTIVATION_COUNT])(size_t rows, size_t n, const R *z, R *a, size_t stride);
 
-  /* δ = g ⊙ f′(z)          delta [rows][n] comes in as g = ∂L/∂a; softmax: δ = g J, J its Jacobian.
-   * z is read only by activations that the catalogue marks Z; else it may be the same buffer as a. */
+  /* δ = g ⊙ f′(z)          delta [rows][n], and its padding, comes in as g = ∂L/∂a; softmax: δ = g J, J its
+   * Jacobian.  z is read only by activations that the catalogue marks Z; else it may be the same buffer as a. */
   void (*derive[CHAINRULE_ACTIVATION_COUNT])(size_t rows, size_t n, const R *z, const R *a, R *delta,
                                              size_t stride);
 
   /* The loss l of one row of n outputs; with gradient, gradient = scale × ∂l/∂a, or, for the losses that
-   * the catalogue fuses with their output layer, scale × ∂l/∂z.  z is read by the fused losses only. */
+   * the catalogue fuses with their output layer, scale × ∂l/∂z.  z is read by the fused losses only; z and a
+   * are padded to whole vectors. */
   R (*loss[CHAINRULE_LOSS_COUNT])(size_t n, const R *z, const R *a, const R *y, R scale, R *gradient);
 
-  /* One update of n parameters p by gradients g.  state: the optimizer's arrays, `stride` scalars apart,
-   * cr_state_count of them. */
+  /* One update of n parameters p by gradients g; n is a multiple of the panel.  state: the optimizer's arrays,
+   * `stride` scalars apart, as many as state_count in trainer.c says. */
   void (*update[CHAINRULE_OPTIMIZER_COUNT])(const cr_update *u, size_t n, R *p, const R *g, R *state,
                                             size_t stride);
 

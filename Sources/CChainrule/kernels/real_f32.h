@@ -3,7 +3,13 @@
 #undef SCALAR
 #undef CR
 #undef M
+#undef REAL_BITS
+#undef INTEGER
+#undef REAL_MAX
 #define R float
 #define SCALAR f32
 #define CR(name) cr_##name##_f32
 #define M(function) function##f /* of math.h: M(exp) is expf */
+#define REAL_BITS 32
+#define INTEGER int32_t /* of the same size */
+#define REAL_MAX FLT_MAX

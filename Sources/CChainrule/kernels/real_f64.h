@@ -3,7 +3,13 @@
 #undef SCALAR
 #undef CR
 #undef M
+#undef REAL_BITS
+#undef INTEGER
+#undef REAL_MAX
 #define R double
 #define SCALAR f64
 #define CR(name) cr_##name##_f64
 #define M(function) function /* of math.h: M(exp) is exp */
+#define REAL_BITS 64
+#define INTEGER int64_t /* of the same size */
+#define REAL_MAX DBL_MAX

@@ -2,10 +2,17 @@
 
 static bool CR(all_finite)(size_t n, const R *values)
 {
-  const R infinity = (R)INFINITY;
-  int bad = 0;
-  for (size_t i = 0; i < n; i++) bad |= !(M(fabs)(values[i]) < infinity);
-  return !bad;
+  const V largest = CR(splat)(REAL_MAX);
+  IV good = (IV){0} == (IV){0};
+  size_t i = 0;
+  for (; i + LANES <= n; i += LANES) {
+    const V x = CR(load)(&values[i]);
+    good &= (x <= largest) & (x >= -largest);
+  }
+  bool all = true;
+  for (size_t lane = 0; lane < LANES; lane++) all &= good[lane] != 0;
+  for (; i < n; i++) all &= values[i] <= REAL_MAX && values[i] >= -REAL_MAX;
+  return all;
 }
 
 #define ACTIVATE(ID, name, ...) [CHAINRULE_ACTIVATION_##ID] = CR(activate_##name),
@@ -15,7 +22,9 @@ static bool CR(all_finite)(size_t n, const R *values)
 
 static const CR(kernels) CR(table) = {
     .affine = CR(affine),
+    .pack = CR(pack),
     .affine_gradient = CR(affine_gradient),
+    .bias_gradient = CR(bias_gradient),
     .affine_transpose = CR(affine_transpose),
     .activate = {CHAINRULE_ACTIVATIONS(ACTIVATE)},
     .derive = {CHAINRULE_ACTIVATIONS(DERIVE)},

@@ -3,32 +3,33 @@
 #define T1(name, suffix) T2(name, suffix)
 #define T(name) T1(name, SCALAR)
 
-/* A matrix of random numbers in [-1, 1) whose rows are `gap` NaN apart, with NaN before and behind. */
+/* A matrix of random numbers in [-1, 1), 0 in the columns from `columns` to `padded`, and NaN in the gap before the
+ * next row, before the first and behind the last. */
 typedef struct T(matrix) {
-  size_t rows, columns, stride, size;
+  size_t rows, columns, padded, stride, size;
   R *memory, *values, *before;
 } T(matrix);
 
-static T(matrix) T(make)(size_t rows, size_t columns, size_t stride)
+static T(matrix) T(make)(size_t rows, size_t columns, size_t padded, size_t stride)
 {
   const size_t guard = 16, size = rows * stride + 2 * guard;
-  T(matrix) m = {rows, columns, stride, size, malloc(size * sizeof(R)), NULL, malloc(size * sizeof(R))};
+  T(matrix) m = {rows, columns, padded, stride, size, malloc(size * sizeof(R)), NULL, malloc(size * sizeof(R))};
   m.values = m.memory + guard;
   for (size_t i = 0; i < size; i++) m.memory[i] = (R)NAN;
   for (size_t r = 0; r < rows; r++)
-    for (size_t c = 0; c < columns; c++) m.values[r * stride + c] = (R)uniform();
+    for (size_t c = 0; c < padded; c++) m.values[r * stride + c] = c < columns ? (R)uniform() : 0;
   memcpy(m.before, m.memory, size * sizeof(R));
   return m;
 }
 
 static double T(at)(const T(matrix) *m, size_t r, size_t c) { return (double)m->values[r * m->stride + c]; }
 
-/* Nothing outside the rows × columns has been written. */
-static bool T(guarded)(const T(matrix) *m)
+/* Nothing outside the first `columns` of the rows has been written. */
+static bool T(guarded)(const T(matrix) *m, size_t columns)
 {
+  const size_t start = (size_t)(m->values - m->memory);
   for (size_t i = 0; i < m->size; i++) {
-    const size_t start = (size_t)(m->values - m->memory);
-    const bool inside = i >= start && i < start + m->rows * m->stride && (i - start) % m->stride < m->columns;
+    const bool inside = i >= start && i < start + m->rows * m->stride && (i - start) % m->stride < columns;
     if (!inside && memcmp(&m->memory[i], &m->before[i], sizeof(R))) return false;
   }
   return true;
@@ -45,63 +46,85 @@ static bool T(close)(double value, double expected, double scale, double ulps)
   return fabs(value - expected) <= ulps * (double)EPSILON * fmax(scale, fabs(expected));
 }
 
-static void T(products)(const char *set, const CR(kernels) *k, size_t rows, size_t in, size_t out)
+static size_t T(panel)(const cr_kernel_set *set, size_t out)
 {
-  const size_t stride = (out + 15) / 16 * 16, in_stride = in + 3;
-  T(matrix) x = T(make)(rows, in, in_stride), w = T(make)(in, out, stride), b = T(make)(1, out, stride);
-  T(matrix) z = T(make)(rows, out, stride), d = T(make)(rows, out, stride), dx = T(make)(rows, in, in_stride);
-  T(matrix) dw = T(make)(in, out, stride), db = T(make)(1, out, stride);
-  R *scratch = malloc((rows * (in + out) + 1) * sizeof(R));
+  return set->vector ? 2 * set->vector / sizeof(R) : (out + 15) / 16 * 16;
+}
+
+static void T(products)(const cr_kernel_set *set, const CR(kernels) *k, size_t rows, size_t in, size_t out)
+{
+  const size_t panel = T(panel)(set, out), padded = (out + panel - 1) / panel * panel;
+  const size_t stride = padded + 16, x_stride = in + 3;
+  T(matrix) x = T(make)(rows, in, in, x_stride), w = T(make)(out, in, in, in);
+  T(matrix) panels = T(make)(padded / panel, in * panel, in * panel, in * panel);
+  T(matrix) b = T(make)(1, out, padded, padded), d = T(make)(rows, out, padded, stride);
+  T(matrix) z = T(make)(rows, out, padded, stride), dx = T(make)(rows, in, (in + 15) / 16 * 16, (in + 15) / 16 * 16 + 3);
+  T(matrix) dw = T(make)(1, CR_CHUNK * panel, CR_CHUNK * panel, CR_CHUNK * panel), db = T(make)(1, out, padded, padded);
+  R *scratch = malloc(((rows + panel) * (in + out) + 1) * sizeof(R)), *packed = malloc((rows + 1) * CR_CHUNK * sizeof(R));
   char detail[80];
   snprintf(detail, sizeof detail, "rows %zu, in %zu, out %zu, %s", rows, in, out, sizeof(R) == 4 ? "float" : "double");
+  for (size_t j = 0; j < padded; j++)
+    for (size_t i = 0; i < in; i++)
+      panels.values[cr_weight_offset(panel, in, j, i)] = j < out ? w.values[j * in + i] : 0;
 
   for (int biased = 0; biased < 2; biased++) {
     bool good = true;
-    k->affine(rows, in, out, x.values, x.stride, w.values, stride, biased ? b.values : NULL, z.values);
+    k->affine(rows, in, out, x.values, x_stride, panels.values, panel, biased ? b.values : NULL, z.values, stride);
     for (size_t r = 0; r < rows; r++)
       for (size_t j = 0; j < out; j++) {
         double sum = biased ? T(at)(&b, 0, j) : 0;
-        for (size_t i = 0; i < in; i++) sum += T(at)(&x, r, i) * T(at)(&w, i, j);
+        for (size_t i = 0; i < in; i++) sum += T(at)(&x, r, i) * T(at)(&w, j, i);
         good &= T(close)(T(at)(&z, r, j), sum, 1, 2 + (double)in);
       }
-    expect(good && T(guarded)(&z), set, biased ? "z = W a + b" : "z = W a", detail);
+    expect(good && T(guarded)(&z, padded), set->name, biased ? "z = W a + b" : "z = W a", detail);
   }
 
   bool good = true, good_bias = true;
-  k->affine_gradient(rows, in, out, x.values, x.stride, d.values, stride, dw.values, db.values);
-  for (size_t j = 0; j < out; j++) {
+  for (size_t begin = 0; begin < in; begin += CR_CHUNK) {
+    const size_t columns = in - begin < CR_CHUNK ? in - begin : CR_CHUNK;
+    k->pack(rows, columns, x.values + begin, x_stride, packed);
+    for (size_t first = 0; first < out; first += panel) {
+      memcpy(dw.before, dw.memory, dw.size * sizeof(R));
+      k->affine_gradient(rows, columns, packed, out - first, d.values + first, stride, panel, dw.values);
+      for (size_t i = 0; i < columns; i++)
+        for (size_t j = first; j < first + panel; j++) {
+          double sum = 0;
+          for (size_t r = 0; r < rows && j < out; r++) sum += T(at)(&d, r, j) * T(at)(&x, r, begin + i);
+          good &= T(close)((double)dw.values[i * panel + j - first], sum, 1, 2 + (double)rows);
+        }
+      good &= T(guarded)(&dw, columns * panel);
+    }
+  }
+  k->bias_gradient(rows, padded, d.values, stride, db.values);
+  for (size_t j = 0; j < padded; j++) {
     double bias = 0;
     for (size_t r = 0; r < rows; r++) bias += T(at)(&d, r, j);
     good_bias &= T(close)(T(at)(&db, 0, j), bias, 1, 2 + (double)rows);
-    for (size_t i = 0; i < in; i++) {
-      double sum = 0;
-      for (size_t r = 0; r < rows; r++) sum += T(at)(&d, r, j) * T(at)(&x, r, i);
-      good &= T(close)(T(at)(&dw, i, j), sum, 1, 2 + (double)rows);
-    }
   }
-  expect(good && T(guarded)(&dw), set, "dL/dW", detail);
-  expect(good_bias && T(guarded)(&db), set, "dL/db", detail);
+  expect(good, set->name, "dL/dW", detail);
+  expect(good_bias && T(guarded)(&db, padded), set->name, "dL/db", detail);
 
   good = true;
-  k->affine_transpose(rows, in, out, d.values, stride, w.values, dx.values, dx.stride, scratch);
+  k->affine_transpose(rows, in, out, d.values, stride, panels.values, panel, dx.values, dx.stride, scratch);
   for (size_t r = 0; r < rows; r++)
     for (size_t i = 0; i < in; i++) {
       double sum = 0;
-      for (size_t j = 0; j < out; j++) sum += T(at)(&d, r, j) * T(at)(&w, i, j);
+      for (size_t j = 0; j < out; j++) sum += T(at)(&d, r, j) * T(at)(&w, j, i);
       good &= T(close)(T(at)(&dx, r, i), sum, 1, 2 + (double)out);
     }
-  expect(good && T(guarded)(&dx), set, "dL/dx", detail);
+  expect(good && T(guarded)(&dx, dx.padded), set->name, "dL/dx", detail);
 
-  free(scratch);
-  T(matrix) *all[] = {&x, &w, &b, &z, &d, &dx, &dw, &db};
+  free(scratch), free(packed);
+  T(matrix) *all[] = {&x, &w, &panels, &b, &z, &d, &dx, &dw, &db};
   for (size_t i = 0; i < CR_COUNT(all); i++) T(release)(all[i]);
 }
 
 /* f against its formula, f′ against the central difference of that formula. */
 static void T(activations)(const char *set, const CR(kernels) *k, size_t rows, size_t n)
 {
+  const size_t padded = (n + 15) / 16 * 16;
   for (int kind = 0; kind < CHAINRULE_ACTIVATION_SOFTMAX; kind++) {
-    T(matrix) z = T(make)(rows, n, n + 5), a = T(make)(rows, n, n + 5), delta = T(make)(rows, n, n + 5);
+    T(matrix) z = T(make)(rows, n, padded, padded), a = T(make)(rows, n, padded, padded), delta = T(make)(rows, n, padded, padded);
     bool good = true, good_derivative = true;
     for (size_t r = 0; r < rows; r++)
       for (size_t c = 0; c < n; c++) z.values[r * z.stride + c] *= 5;
@@ -117,8 +140,8 @@ static void T(activations)(const char *set, const CR(kernels) *k, size_t rows, s
       }
     char detail[80];
     snprintf(detail, sizeof detail, "%s, rows %zu, n %zu", chainrule_activation_name(kind), rows, n);
-    expect(good && T(guarded)(&a), set, "a = f(z)", detail);
-    expect(good_derivative && T(guarded)(&delta), set, "delta = g f'(z)", detail);
+    expect(good && T(guarded)(&a, padded), set, "a = f(z)", detail);
+    expect(good_derivative && T(guarded)(&delta, padded), set, "delta = g f'(z)", detail);
     k->activate[kind](rows, n, z.values, z.values, z.stride); /* in place: the same bits */
     bool same = true;
     for (size_t r = 0; r < rows; r++) same &= !memcmp(&z.values[r * z.stride], &a.values[r * a.stride], n * sizeof(R));
@@ -130,7 +153,8 @@ static void T(activations)(const char *set, const CR(kernels) *k, size_t rows, s
 /* Softmax against e^z / Σ e^z, and δ = g J with the Jacobian written out. */
 static void T(softmax)(const char *set, const CR(kernels) *k, size_t rows, size_t n)
 {
-  T(matrix) z = T(make)(rows, n, n + 5), a = T(make)(rows, n, n + 5), delta = T(make)(rows, n, n + 5);
+  const size_t padded = (n + 15) / 16 * 16;
+  T(matrix) z = T(make)(rows, n, padded, padded), a = T(make)(rows, n, padded, padded), delta = T(make)(rows, n, padded, padded);
   const size_t start = (size_t)(delta.values - delta.memory);
   bool good = true;
   k->activate[CHAINRULE_ACTIVATION_SOFTMAX](rows, n, z.values, a.values, z.stride);
@@ -148,7 +172,7 @@ static void T(softmax)(const char *set, const CR(kernels) *k, size_t rows, size_
       good &= T(close)(T(at)(&a, r, j), p, 0, 16 + (double)n) && T(close)(T(at)(&delta, r, j), sum, 1, 16 + (double)n);
     }
   }
-  expect(good && T(guarded)(&a) && T(guarded)(&delta), set, "softmax", "value or Jacobian");
+  expect(good && T(guarded)(&a, padded) && T(guarded)(&delta, padded), set, "softmax", "value or Jacobian");
   T(release)(&z), T(release)(&a), T(release)(&delta);
 }
 
@@ -156,7 +180,7 @@ static void T(softmax)(const char *set, const CR(kernels) *k, size_t rows, size_
 static void T(losses)(const char *set, const CR(kernels) *k, size_t n)
 {
   for (int kind = 0; kind < CHAINRULE_LOSS_COUNT; kind++) {
-    T(matrix) z = T(make)(1, n, n), a = T(make)(1, n, n), y = T(make)(1, n, n), g = T(make)(1, n, n);
+    T(matrix) z = T(make)(1, n, n, n), a = T(make)(1, n, n, n), y = T(make)(1, n, n, n), g = T(make)(1, n, n, n);
     double at[65], target[65], total = 0;
     for (size_t c = 0; c < n; c++) {
       if (kind == CHAINRULE_LOSS_POISSON) z.values[c] = (R)fabs(z.values[c]) + (R)0.5, y.values[c] = (R)(c % 4);
@@ -184,39 +208,41 @@ static void T(losses)(const char *set, const CR(kernels) *k, size_t n)
       at[c] = old;
       good &= fabs((double)g.values[c] - 0.5 * (above - below) / (2 * h)) <= 16 * mass * (double)EPSILON + 1e-7 * mass;
     }
-    expect(good && T(guarded)(&g), set, "loss", chainrule_loss_name(kind));
+    expect(good && T(guarded)(&g, n), set, "loss", chainrule_loss_name(kind));
     T(release)(&z), T(release)(&a), T(release)(&y), T(release)(&g);
   }
 }
 
-/* An update of n parameters is n updates of one: no vector tail behaves otherwise.  (The rules themselves are
- * held against the goldens.)  And it moves every parameter against its gradient. */
+/* An update of n parameters is n / 16 updates of 16.  (The rules themselves are held against the goldens.)  And it
+ * moves every parameter against its gradient. */
 static void T(updates)(const char *set, const CR(kernels) *k, size_t n)
 {
+  const size_t step = 32;
+  n = (n + step - 1) / step * step;
   for (int kind = 0; kind < CHAINRULE_OPTIMIZER_COUNT; kind++) {
     const cr_update u = {.rate = 0.1, .weight_decay = 0.01, .momentum = 0.9, .alpha = 0.99, .beta1 = 0.9, .beta2 = 0.999,
                          .epsilon = 1e-8, .correction1 = 0.1, .correction2 = 0.001, .nesterov = true, .centered = true};
-    T(matrix) p = T(make)(1, n, n), one = T(make)(1, n, n), g = T(make)(1, n, n);
-    R *state = calloc(3 * n + 1, sizeof(R)), *single = calloc(3 * n + 1, sizeof(R));
+    T(matrix) p = T(make)(1, n, n, n), parts = T(make)(1, n, n, n), g = T(make)(1, n, n, n);
+    R *state = calloc(3 * n + 1, sizeof(R)), *part_state = calloc(3 * n + 1, sizeof(R));
     bool same = true, descends = true;
-    memcpy(one.values, p.values, n * sizeof(R));
+    memcpy(parts.values, p.values, n * sizeof(R));
     k->update[kind](&u, n, p.values, g.values, state, n);
     for (size_t i = 0; i < n; i++) {
-      k->update[kind](&u, 1, &one.values[i], &g.values[i], &single[i], n);
+      if (i % step == 0) k->update[kind](&u, step, &parts.values[i], &g.values[i], &part_state[i], n);
       const R before = p.before[(size_t)(p.values - p.memory) + i];
       descends &= fabs((double)g.values[i]) < 0.02 || (p.values[i] < before) == (g.values[i] > 0);
     }
-    same = !memcmp(p.values, one.values, n * sizeof(R)) && !memcmp(state, single, 3 * n * sizeof(R));
-    expect(same && descends && T(guarded)(&p), set, "update", chainrule_optimizer_name(kind));
-    T(release)(&p), T(release)(&one), T(release)(&g);
-    free(state), free(single);
+    same = !memcmp(p.values, parts.values, n * sizeof(R)) && !memcmp(state, part_state, 3 * n * sizeof(R));
+    expect(same && descends && T(guarded)(&p, n), set, "update", chainrule_optimizer_name(kind));
+    T(release)(&p), T(release)(&parts), T(release)(&g);
+    free(state), free(part_state);
   }
 }
 
 static void T(finite)(const char *set, const CR(kernels) *k, size_t n)
 {
   static const double bad[] = {NAN, INFINITY, -INFINITY};
-  T(matrix) x = T(make)(1, n, n);
+  T(matrix) x = T(make)(1, n, n, n);
   expect(k->all_finite(n, x.values), set, "all_finite", "of finite numbers");
   for (size_t i = 0; i < n; i++) {
     const R old = x.values[i];
@@ -227,20 +253,20 @@ static void T(finite)(const char *set, const CR(kernels) *k, size_t n)
   T(release)(&x);
 }
 
-static void T(set)(const char *set, const CR(kernels) *k)
+static void T(set)(const cr_kernel_set *set, const CR(kernels) *k)
 {
   T(products)(set, k, 0, 3, 5);
-  T(activations)(set, k, 0, 3);
-  T(updates)(set, k, 0);
-  T(finite)(set, k, 0);
+  T(activations)(set->name, k, 0, 3);
+  T(updates)(set->name, k, 0);
+  T(finite)(set->name, k, 0);
   for (size_t i = 0; i < CR_COUNT(sizes); i++) {
     for (size_t j = 0; j < CR_COUNT(sizes); j++)
       for (size_t r = 0; r < CR_COUNT(sizes); r += 1 + (i + j) % 3) T(products)(set, k, sizes[r], sizes[i], sizes[j]);
-    T(activations)(set, k, 3, sizes[i]);
-    T(softmax)(set, k, 3, sizes[i]);
-    T(losses)(set, k, sizes[i]);
-    T(updates)(set, k, sizes[i]);
-    T(finite)(set, k, sizes[i]);
+    T(activations)(set->name, k, 3, sizes[i]);
+    T(softmax)(set->name, k, 3, sizes[i]);
+    T(losses)(set->name, k, sizes[i]);
+    T(updates)(set->name, k, sizes[i]);
+    T(finite)(set->name, k, sizes[i]);
   }
 }
 #undef T

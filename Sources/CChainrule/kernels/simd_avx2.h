@@ -1,0 +1,16 @@
+/* AVX2 and FMA: vectors of 32 bytes, 16 registers: a tile of 6 rows by 2 vectors, its factors beside it. */
+#ifndef VECTOR_BYTES
+#define VECTOR_BYTES 32
+#define TILE_ROWS 6
+#endif
+#include "simd_tmpl.h"
+
+#if REAL_BITS == 32
+static inline V CR(fma)(V a, V b, V c) { return (V)_mm256_fmadd_ps((__m256)a, (__m256)b, (__m256)c); }
+static inline V CR(root)(V x) { return (V)_mm256_sqrt_ps((__m256)x); }
+static inline V CR(nearest)(V x) { return (V)_mm256_round_ps((__m256)x, _MM_FROUND_TO_NEAREST_INT | _MM_FROUND_NO_EXC); }
+#else
+static inline V CR(fma)(V a, V b, V c) { return (V)_mm256_fmadd_pd((__m256d)a, (__m256d)b, (__m256d)c); }
+static inline V CR(root)(V x) { return (V)_mm256_sqrt_pd((__m256d)x); }
+static inline V CR(nearest)(V x) { return (V)_mm256_round_pd((__m256d)x, _MM_FROUND_TO_NEAREST_INT | _MM_FROUND_NO_EXC); }
+#endif

@@ -1,0 +1,27 @@
+/* Any CPU: vectors of 16 bytes, in whatever the compiler makes of them; fma of the C library, lane by lane. */
+#ifndef VECTOR_BYTES
+#define VECTOR_BYTES 16
+#define TILE_ROWS 4
+#endif
+#include "simd_tmpl.h"
+
+static inline V CR(fma)(V a, V b, V c)
+{
+  V result;
+  for (size_t i = 0; i < LANES; i++) result[i] = M(fma)(a[i], b[i], c[i]);
+  return result;
+}
+
+static inline V CR(root)(V x)
+{
+  V result;
+  for (size_t i = 0; i < LANES; i++) result[i] = M(sqrt)(x[i]);
+  return result;
+}
+
+static inline V CR(nearest)(V x)
+{
+  V result;
+  for (size_t i = 0; i < LANES; i++) result[i] = M(nearbyint)(x[i]);
+  return result;
+}

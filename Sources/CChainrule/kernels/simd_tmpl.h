@@ -1,0 +1,71 @@
+/* Vectors of R, for one instruction set: V, of LANES lanes.
+ *
+ * + − × ÷ and comparisons are the compiler's, which knows vectors; products are fused only by CR(fma).  What
+ * an instruction set adds stands in its simd_*.h, which also sets VECTOR_BYTES and the tile:
+ *
+ *     V fma(V a, V b, V c)     a b + c, rounded once
+ *     V root(V x)              √x, correctly rounded
+ *     V nearest(V x)           to the nearest integer, ties to even
+ */
+#undef V
+#undef IV
+#undef LANES
+#define V CR(vector)
+#define IV CR(integers)
+#define LANES ((size_t)(VECTOR_BYTES / sizeof(R)))
+
+typedef R V __attribute__((vector_size(VECTOR_BYTES)));
+typedef INTEGER IV __attribute__((vector_size(VECTOR_BYTES)));
+typedef R CR(unaligned) __attribute__((vector_size(VECTOR_BYTES), aligned(sizeof(R)), may_alias));
+
+static inline V CR(load)(const R *p) { return *(const CR(unaligned) *)p; }
+static inline void CR(store)(R *p, V x) { *(CR(unaligned) *)p = x; }
+/* x in every lane; x − 0 is x, for −0 and NaN too */
+static inline V CR(splat)(R x) { return x - (V){0}; }
+/* a where the mask's lane is −1, b where it is 0 */
+static inline V CR(select)(IV mask, V a, V b) { return (V)((mask & (IV)a) | (~mask & (IV)b)); }
+/* max(a, b), but b where either is NaN */
+static inline V CR(larger)(V a, V b) { return CR(select)(a > b, a, b); }
+static inline V CR(smaller)(V a, V b) { return CR(select)(a < b, a, b); }
+
+/* ---- Transposing a block of LANES vectors ------------------------------------------------------
+ * Stage s = 1, 2, 4 … exchanges, between vectors i and i + s, the lanes in which the index has the bit s with
+ * those in which it has not (Eklundh 1972). */
+
+#if VECTOR_BYTES * 8 == 2 * REAL_BITS
+#define CR_LOW(s) CR_LOW_2_##s
+#define CR_HIGH(s) CR_HIGH_2_##s
+#elif VECTOR_BYTES * 8 == 4 * REAL_BITS
+#define CR_LOW(s) CR_LOW_4_##s
+#define CR_HIGH(s) CR_HIGH_4_##s
+#elif VECTOR_BYTES * 8 == 8 * REAL_BITS
+#define CR_LOW(s) CR_LOW_8_##s
+#define CR_HIGH(s) CR_HIGH_8_##s
+#else
+#define CR_LOW(s) CR_LOW_16_##s
+#define CR_HIGH(s) CR_HIGH_16_##s
+#endif
+#define CR_STAGE(s)                                                                                        \
+  CR_UNROLL for (size_t i = 0; i < LANES; i++)                                                             \
+    if (!(i & s)) {                                                                                        \
+      const V low = v[i], high = v[i + s];                                                                 \
+      v[i] = __builtin_shufflevector(low, high, CR_LOW(s));                                                \
+      v[i + s] = __builtin_shufflevector(low, high, CR_HIGH(s));                                           \
+    }
+
+static CR_INLINE void CR(transpose)(V *v)
+{
+  CR_STAGE(1)
+#if VECTOR_BYTES * 8 >= 4 * REAL_BITS
+  CR_STAGE(2)
+#endif
+#if VECTOR_BYTES * 8 >= 8 * REAL_BITS
+  CR_STAGE(4)
+#endif
+#if VECTOR_BYTES * 8 >= 16 * REAL_BITS
+  CR_STAGE(8)
+#endif
+}
+#undef CR_LOW
+#undef CR_HIGH
+#undef CR_STAGE
