@@ -23,7 +23,7 @@ struct chainrule_trainer {
   size_t *order; /* in which the epoch visits its rows */
   size_t order_size;
 
-  uint64_t steps, epochs;
+  _Atomic uint64_t steps, epochs; /* read by other threads, as a progress display's */
   size_t rows_in_view;             /* of the last step; 0: none yet */
   size_t position, epoch_rows;     /* of the epoch that is under way: rows done, of how many */
   double epoch_loss, epoch_weight; /* Σ over its batches */

@@ -1,7 +1,7 @@
 internal import CChainrule
 
 /// How a layer's parameters get their first values. m is the layer's inputs, n its units.
-public enum Initializer: Hashable, Codable, Sendable {
+public enum Initializer: Hashable, Sendable {
   /// Weights: by the activation (He normal for the relu family, LeCun normal for selu, Glorot uniform for
   /// the rest). Bias: zeros.
   case automatic
@@ -55,6 +55,29 @@ public enum Initializer: Hashable, Codable, Sendable {
   }
 }
 
+/// As in a model file: `{"kind": "uniform", "value": 0.1}`; the value is 0 where there is none.
+extension Initializer: Codable {
+  private enum CodingKeys: String, CodingKey { case kind, value }
+
+  /// Reads a kind of the catalogue; any other throws with the names there are.
+  public init(from decoder: any Decoder) throws {
+    let container = try decoder.container(keyedBy: CodingKeys.self)
+    let name = try container.decode(String.self, forKey: .kind)
+    var kind = chainrule_initializer_kind.default
+    try check { chainrule_initializer_named(name, &kind, &$0) }
+    self.init(
+      chainrule_initializer(
+        kind: kind, value: try container.decodeIfPresent(Double.self, forKey: .value) ?? 0))
+  }
+
+  /// Writes the kind and its value.
+  public func encode(to encoder: any Encoder) throws {
+    var container = encoder.container(keyedBy: CodingKeys.self)
+    try container.encode(String(cString: chainrule_initializer_name(core.kind)), forKey: .kind)
+    try container.encode(core.value, forKey: .value)
+  }
+}
+
 /// A fully connected layer: z = W a + b, a = f(z), with W of [units][units of the layer before].
 public struct Dense: Hashable, Codable, Sendable {
   /// The number of neurons, at least 1.
@@ -79,10 +102,23 @@ public struct Dense: Hashable, Codable, Sendable {
     self.weightsInitializer = weightsInitializer
     self.biasInitializer = biasInitializer
   }
+
+  /// Reads a layer; what is left out, but for the units, has its default.
+  public init(from decoder: any Decoder) throws {
+    let container = try decoder.container(keyedBy: CodingKeys.self)
+    self.init(
+      try container.decode(Int.self, forKey: .units),
+      activation: try container.decodeIfPresent(Activation.self, forKey: .activation) ?? .identity,
+      bias: try container.decodeIfPresent(Bool.self, forKey: .bias) ?? true,
+      weightsInitializer: try container.decodeIfPresent(Initializer.self, forKey: .weightsInitializer)
+        ?? .automatic,
+      biasInitializer: try container.decodeIfPresent(Initializer.self, forKey: .biasInitializer) ?? .automatic
+    )
+  }
 }
 
 /// One layer of a network's description.
-public enum Layer: Hashable, Codable, Sendable {
+public enum Layer: Hashable, Sendable {
   /// A fully connected layer.
   case dense(Dense)
 
@@ -115,6 +151,32 @@ public enum Layer: Hashable, Codable, Sendable {
       Dense(
         core.units, activation: Activation(core.activation), bias: !core.no_bias,
         weightsInitializer: Initializer(core.weights), biasInitializer: Initializer(core.bias)))
+  }
+}
+
+/// As in a model file: `{"type": "dense", "units": 128, "activation": "relu", …}`.
+extension Layer: Codable {
+  private enum CodingKeys: String, CodingKey { case type }
+
+  /// Reads a layer whose type is known; any other throws.
+  public init(from decoder: any Decoder) throws {
+    let container = try decoder.container(keyedBy: CodingKeys.self)
+    let type = try container.decode(String.self, forKey: .type)
+    guard type == "dense" else {
+      throw ChainruleError.invalidValue(
+        name: "the type of a layer", value: "\"\(type)\"", expected: "\"dense\"")
+    }
+    self = .dense(try Dense(from: decoder))
+  }
+
+  /// Writes the type beside the layer's own fields.
+  public func encode(to encoder: any Encoder) throws {
+    var container = encoder.container(keyedBy: CodingKeys.self)
+    switch self {
+    case .dense(let dense):
+      try container.encode("dense", forKey: .type)
+      try dense.encode(to: encoder)
+    }
   }
 }
 

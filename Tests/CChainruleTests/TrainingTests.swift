@@ -106,7 +106,8 @@ import Testing
     }
     let hidden = Activation.allCases.filter { $0 != .softmax }
     let loss = Loss.allCases[index % Loss.allCases.count]
-    let output = Activation.allCases.filter(loss.fits)[index / 9 % Activation.allCases.filter(loss.fits).count]
+    let output = Activation.allCases.filter(loss.fits)[
+      index / 9 % Activation.allCases.filter(loss.fits).count]
     let (inputs, outputs, rows) = (draw(1...70), draw(1...20), draw(20...90))
     var layers = (0..<draw(1...3)).map { _ in
       Layer.dense(Dense(draw(1...70), activation: hidden[draw(0...14)], bias: draw(0...3) > 0))

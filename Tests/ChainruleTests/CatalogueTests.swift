@@ -55,6 +55,9 @@ import Testing
         weightsInitializer: initializer, biasInitializer: Self.initializers.reversed()[index])
       try expectRoundTrip(dense)
       try expectRoundTrip(Layer.dense(dense))
+      let object = try JSONSerialization.jsonObject(with: JSONEncoder().encode(Layer.dense(dense)))
+      let fields = try #require(object as? [String: Any])
+      #expect(fields["type"] as? String == "dense" && fields["units"] as? Int == dense.units)
       #expect(Layer(Layer.dense(dense).core) == .dense(dense))
     }
   }
