@@ -46,8 +46,9 @@ static void CR(forward)(const chainrule_network *network, const cr_workspace *wo
     const R *input = CR(input)(network, work, batch, l, &stride);
     R *z = CR(buffer)(work, work->places[l].z), *a = CR(buffer)(work, work->places[l].a);
 
-    kernels->affine(batch->rows, layer->in, layer->out, input, stride, CR(weights)(layer, network->parameters),
-                    layer->panel, CR(bias)(layer, network->parameters), z, layer->stride);
+    kernels->affine(batch->rows, layer->in, layer->out, input, stride,
+                    CR(weights)(layer, network->parameters), layer->panel,
+                    CR(bias)(layer, network->parameters), z, layer->stride);
     kernels->activate[layer->activation](batch->rows, layer->out, z, a, layer->stride);
   }
 }
@@ -95,14 +96,15 @@ static void CR(update)(const chainrule_network *network, const cr_descent *desce
                        const R *gradient)
 {
   R *state = descent->state ? (R *)descent->state + offset : NULL;
-  network->kernels->SCALAR->update[descent->rule](descent->update, n, (R *)network->parameters + offset, gradient,
-                                                  state, network->arena_size);
+  network->kernels->SCALAR->update[descent->rule](descent->update, n, (R *)network->parameters + offset,
+                                                  gradient, state, network->arena_size);
 }
 
 /* ∂L/∂Wˡ = (δˡ)ᵀ aˡ⁻¹,  ∂L/∂bˡ = (δˡ)ᵀ 1: a chunk of a layer's inputs, panel by panel.  What is not kept in
  * `gradients` goes into the parameters while it is still in the cache, and never reaches memory. */
-static void CR(descend_chunk)(const chainrule_network *network, const cr_workspace *work, const cr_batch *batch,
-                              size_t l, size_t begin, R *gradients, const cr_descent *descent)
+static void CR(descend_chunk)(const chainrule_network *network, const cr_workspace *work,
+                              const cr_batch *batch, size_t l, size_t begin, R *gradients,
+                              const cr_descent *descent)
 {
   const CR(kernels) *kernels = network->kernels->SCALAR;
   const cr_dense *layer = &network->layers[l];
@@ -112,12 +114,17 @@ static void CR(descend_chunk)(const chainrule_network *network, const cr_workspa
   size_t stride;
   const R *input = CR(input)(network, work, batch, l, &stride);
 
-  kernels->pack(batch->rows, columns, input + begin, stride, packed);
+  const R *chunk = input + begin;
+  if (layer->out > 2 * layer->panel) { /* more panels than packing costs */
+    kernels->pack(batch->rows, columns, chunk, stride, packed);
+    chunk = packed;
+    stride = 0;
+  }
   for (size_t j = 0; j < layer->out; j += layer->panel) {
     const size_t offset = layer->weights + cr_weight_offset(layer->panel, layer->in, j, begin);
     R *gradient = gradients ? gradients + offset : passing;
-    kernels->affine_gradient(batch->rows, columns, packed, layer->out - j, delta + j, layer->stride, layer->panel,
-                             gradient);
+    kernels->affine_gradient(batch->rows, columns, chunk, stride, layer->out - j, delta + j, layer->stride,
+                             layer->panel, gradient);
     if (descent) CR(update)(network, descent, offset, columns * layer->panel, gradient);
   }
   if (begin > 0 || !layer->has_bias) return;

@@ -26,13 +26,13 @@ static void CR(pack)(size_t rows, size_t columns, const R *x, size_t x_stride, R
 }
 
 /* dWᵀ = Xᵀ δ */
-static void CR(affine_gradient)(size_t rows, size_t columns, const R *packed, size_t out, const R *delta,
-                                size_t delta_stride, size_t panel, R *gradient)
+static void CR(affine_gradient)(size_t rows, size_t columns, const R *x, size_t x_stride, size_t out,
+                                const R *delta, size_t delta_stride, size_t panel, R *gradient)
 {
   for (size_t k = 0; k < columns * panel; k++) gradient[k] = 0;
   if (rows == 0) return;
   GSL_MATRIX(view) dW_t = GSL_MATRIX(view_array_with_tda)(gradient, columns, out, panel);
-  GSL_MATRIX(const_view) X = GSL_MATRIX(const_view_array)(packed, rows, columns);
+  GSL_MATRIX(const_view) X = GSL_MATRIX(const_view_array_with_tda)(x, rows, columns, x_stride ? x_stride : columns);
   GSL_MATRIX(const_view) D = GSL_MATRIX(const_view_array_with_tda)(delta, rows, out, delta_stride);
   BLAS(gemm)(CblasTrans, CblasNoTrans, 1, &X.matrix, &D.matrix, 0, &dW_t.matrix);
 }

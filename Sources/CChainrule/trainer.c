@@ -23,7 +23,7 @@ struct chainrule_trainer {
   size_t *order; /* in which the epoch visits its rows */
   size_t order_size;
 
-  _Atomic uint64_t steps, epochs; /* read by other threads, as a progress display's */
+  _Atomic uint64_t steps, epochs;  /* read by other threads, as a progress display's */
   size_t rows_in_view;             /* of the last step; 0: none yet */
   size_t position, epoch_rows;     /* of the epoch that is under way: rows done, of how many */
   double epoch_loss, epoch_weight; /* Σ over its batches */
@@ -223,7 +223,8 @@ chainrule_status chainrule_trainer_create(chainrule_network *network, const chai
                           .epsilon = o->epsilon,
                           .nesterov = o->nesterov,
                           .centered = o->centered};
-  if (training->keep) t->gradients = allocate(network, network->arena_size, 1, "the gradients", &status, error);
+  if (training->keep)
+    t->gradients = allocate(network, network->arena_size, 1, "the gradients", &status, error);
   t->state = allocate(network, network->arena_size, state_count(o), "the optimizer's state", &status, error);
   if (!status) status = plan_batches(t, training->batch_size, error);
   if (status) return chainrule_trainer_free(t), status;
@@ -326,15 +327,15 @@ static chainrule_status check_rows(const chainrule_trainer *trainer, size_t rows
                  trainer->training.batch_size);
 }
 
-static chainrule_status step_call(chainrule_trainer *trainer, chainrule_scalar scalar, cr_batch batch, bool descends,
-                                  double *loss, chainrule_error *error)
+static chainrule_status step_call(chainrule_trainer *trainer, chainrule_scalar scalar, cr_batch batch,
+                                  bool descends, double *loss, chainrule_error *error)
 {
   double value, total;
   chainrule_status status = check_call(trainer, scalar, error);
   if (!status) status = check_rows(trainer, batch.rows, error);
   if (!status)
-    status = cr_check_data(trainer->network, trainer->training.loss, batch.x, batch.y, batch.sample_weights, batch.rows,
-                           error);
+    status = cr_check_data(trainer->network, trainer->training.loss, batch.x, batch.y, batch.sample_weights,
+                           batch.rows, error);
   if (!status) status = run(trainer, &batch, descends, &value, &total, error);
   if (!status && loss) *loss = value;
   return status || !descends ? status : cr_check_parameters(trainer->network, trainer->steps, error);

@@ -115,20 +115,25 @@ static void CR(pack)(size_t rows, size_t columns, const R *x, size_t x_stride, R
 {
   for (size_t i = 0; i < columns; i += TILE_ROWS) {
     const size_t width = columns - i < TILE_ROWS ? columns - i : TILE_ROWS;
-    for (size_t r = 0; r < rows; r++, packed += TILE_ROWS)
-      for (size_t t = 0; t < width; t++) packed[t] = x[r * x_stride + i + t];
+    if (width == TILE_ROWS)
+      for (size_t r = 0; r < rows; r++, packed += TILE_ROWS)
+        CR_UNROLL for (size_t t = 0; t < TILE_ROWS; t++) packed[t] = x[r * x_stride + i + t];
+    else
+      for (size_t r = 0; r < rows; r++, packed += TILE_ROWS)
+        for (size_t t = 0; t < width; t++) packed[t] = x[r * x_stride + i + t];
   }
 }
 
-/* ∂L/∂W_ji = Σᵣ δ_rj x_ri, for the neurons of one panel and the inputs that are packed */
-static void CR(affine_gradient)(size_t rows, size_t columns, const R *packed, size_t out, const R *delta,
-                                size_t delta_stride, size_t panel, R *gradient)
+/* ∂L/∂W_ji = Σᵣ δ_rj x_ri, for the neurons of one panel and some of the inputs */
+static void CR(affine_gradient)(size_t rows, size_t columns, const R *x, size_t x_stride, size_t out,
+                                const R *delta, size_t delta_stride, size_t panel, R *gradient)
 {
   (void)panel;
-  const size_t width = 2 * LANES, vectors = out > LANES ? 2 : 1;
-  CR(operands) o = {.depth = rows, .a_row = 1, .a_step = TILE_ROWS, .b = delta, .b_step = delta_stride, .c_row = width};
+  const size_t width = 2 * LANES, vectors = out > LANES ? 2 : 1, next_column = x_stride ? 1 : rows;
+  CR(operands) o = {.depth = rows, .a_row = 1, .a_step = x_stride ? x_stride : TILE_ROWS,
+                    .b = delta, .b_step = delta_stride, .c_row = width};
   for (size_t i = 0; i < columns; i += TILE_ROWS) {
-    o.a = &packed[i * rows];
+    o.a = &x[i * next_column];
     o.c = &gradient[i * width];
     CR(tile)(columns - i < TILE_ROWS ? columns - i : TILE_ROWS, vectors, &o);
   }

@@ -11,10 +11,11 @@ typedef struct CR(kernels) {
    * packed: rows × CR_CHUNK scalars. */
   void (*pack)(size_t rows, size_t columns, const R *x, size_t x_stride, R *packed);
 
-  /* dW = δᵀ X             of the packed inputs and of one panel, whose first neuron's δ is at `delta` and which has
-   * `out` neurons.  gradient: [columns][panel], 0 where there is no neuron.  Each element is one chain over r = 0 … rows − 1. */
-  void (*affine_gradient)(size_t rows, size_t columns, const R *packed, size_t out, const R *delta,
-                          size_t delta_stride, size_t panel, R *gradient);
+  /* dW = δᵀ X             of some columns of x, packed where x_stride is 0, and of one panel, whose first neuron's δ is at
+   * `delta` and which has `out` neurons.  gradient: [columns][panel], 0 where there is no neuron.  Each element is one
+   * chain over r = 0 … rows − 1. */
+  void (*affine_gradient)(size_t rows, size_t columns, const R *x, size_t x_stride, size_t out,
+                          const R *delta, size_t delta_stride, size_t panel, R *gradient);
 
   /* db = δᵀ 1             gradient [out] padded; each a sum over r = 0 … rows − 1. */
   void (*bias_gradient)(size_t rows, size_t out, const R *delta, size_t delta_stride, R *gradient);

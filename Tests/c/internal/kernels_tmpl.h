@@ -83,17 +83,19 @@ static void T(products)(const cr_kernel_set *set, const CR(kernels) *k, size_t r
   for (size_t begin = 0; begin < in; begin += CR_CHUNK) {
     const size_t columns = in - begin < CR_CHUNK ? in - begin : CR_CHUNK;
     k->pack(rows, columns, x.values + begin, x_stride, packed);
-    for (size_t first = 0; first < out; first += panel) {
-      memcpy(dw.before, dw.memory, dw.size * sizeof(R));
-      k->affine_gradient(rows, columns, packed, out - first, d.values + first, stride, panel, dw.values);
-      for (size_t i = 0; i < columns; i++)
-        for (size_t j = first; j < first + panel; j++) {
-          double sum = 0;
-          for (size_t r = 0; r < rows && j < out; r++) sum += T(at)(&d, r, j) * T(at)(&x, r, begin + i);
-          good &= T(close)((double)dw.values[i * panel + j - first], sum, 1, 2 + (double)rows);
-        }
-      good &= T(guarded)(&dw, columns * panel);
-    }
+    for (size_t first = 0; first < out; first += panel)
+      for (int direct = 0; direct < 2; direct++) {
+        memcpy(dw.before, dw.memory, dw.size * sizeof(R));
+        k->affine_gradient(rows, columns, direct ? x.values + begin : packed, direct ? x_stride : 0, out - first,
+                           d.values + first, stride, panel, dw.values);
+        for (size_t i = 0; i < columns; i++)
+          for (size_t j = first; j < first + panel; j++) {
+            double sum = 0;
+            for (size_t r = 0; r < rows && j < out; r++) sum += T(at)(&d, r, j) * T(at)(&x, r, begin + i);
+            good &= T(close)((double)dw.values[i * panel + j - first], sum, 1, 2 + (double)rows);
+          }
+        good &= T(guarded)(&dw, columns * panel);
+      }
   }
   k->bias_gradient(rows, padded, d.values, stride, db.values);
   for (size_t j = 0; j < padded; j++) {
