@@ -7,21 +7,21 @@
 
 static inline V CR(fma)(V a, V b, V c)
 {
-  V result;
+  V result = {0};
   for (size_t i = 0; i < LANES; i++) result[i] = M(fma)(a[i], b[i], c[i]);
   return result;
 }
 
 static inline V CR(root)(V x)
 {
-  V result;
+  V result = {0};
   for (size_t i = 0; i < LANES; i++) result[i] = M(sqrt)(x[i]);
   return result;
 }
 
 static inline V CR(nearest)(V x)
 {
-  V result;
+  V result = {0};
   for (size_t i = 0; i < LANES; i++) result[i] = M(nearbyint)(x[i]);
   return result;
 }

@@ -12,6 +12,15 @@
 
 #include "internal.h"
 
+/* The templates once more, in vectors of 64 bytes and AVX-512's tiles, for whatever CPU runs this. */
+#define VECTOR_BYTES 64
+#define TILE_ROWS 12
+#define SIMD "simd_baseline.h"
+#include "kernels/all_tmpl.h"
+
+static bool everywhere(void) { return true; }
+static const cr_kernel_set wide = {"wide", everywhere, VECTOR_BYTES, &cr_table_f32, &cr_table_f64};
+
 static int passed, failed;
 
 static void expect(bool holds, const char *set, const char *what, const char *detail)
@@ -90,7 +99,7 @@ static double loss(chainrule_loss kind, size_t n, const double *z, const double 
 int main(void)
 {
   static const cr_kernel_set *const sets[] = {
-      &cr_isa_baseline, &cr_isa_gsl,
+      &cr_isa_baseline, &cr_isa_gsl, &wide,
 #if defined __x86_64__
       &cr_isa_avx2, &cr_isa_avx512,
 #endif
