@@ -32,5 +32,5 @@ chainrule_status cr_select_kernels(const char *name, const cr_kernel_set **kerne
     if (!any) return cr_fail(error, CHAINRULE_INVALID_ARGUMENT, 0, "%s%s: this CPU lacks it", source, name);
   }
   return cr_fail(error, CHAINRULE_INVALID_ARGUMENT, 0,
-                 "%s%.40s: not here; expected avx512, avx2, neon, baseline or gsl", source, any ? "" : name);
+                 "%s%.40s: not here; expected avx512, avx2, baseline or gsl", source, any ? "" : name);
 }

@@ -73,7 +73,7 @@ public final class Network<Scalar: NetworkScalar> {
   public var parameterCount: Int { core.parameterCount }
   /// The kernels in use, one of ``kernelSets``.
   public var kernelSet: String { core.kernelSet }
-  /// The names of the kernel sets that this CPU can run, best first: some of "avx512", "avx2", "neon",
+  /// The names of the kernel sets that this CPU can run, best first: some of "avx512", "avx2",
   /// "baseline" and "gsl".
   public static var kernelSets: [String] {
     Array(

@@ -33,7 +33,7 @@ typedef struct chainrule_description {
   size_t inputs; /* 1 … 2³¹ − 1 */
   size_t layer_count;
   const chainrule_layer *layers;
-  const char *kernel_set; /* "avx512", "avx2", "neon", "baseline", "gsl"; NULL: see below */
+  const char *kernel_set; /* "avx512", "avx2", "baseline", "gsl"; NULL: see below */
 } chainrule_description;
 
 typedef struct chainrule_network chainrule_network;
