@@ -91,11 +91,9 @@ chainrule_status cr_check_loss(const chainrule_network *network, chainrule_loss 
 chainrule_status cr_check_data(const chainrule_network *network, chainrule_loss loss, const void *x,
                                const void *y, const void *sample_weights, size_t rows,
                                chainrule_error *error);
-/* Copies values between [out][in] or [out], dense, and a parameter-shaped arena. */
+/* Copies a parameter out of a parameter-shaped arena: [out][in] or [out], dense. */
 void cr_read(const chainrule_network *network, const void *arena, size_t layer, chainrule_parameter parameter,
              void *values);
-void cr_write(const chainrule_network *network, void *arena, size_t layer, chainrule_parameter parameter,
-              const void *values);
 /* The number of values of a layer's parameter. */
 size_t cr_parameter_size(const cr_dense *layer, chainrule_parameter parameter);
 

@@ -356,8 +356,8 @@ void cr_read(const chainrule_network *network, const void *arena, size_t l, chai
     memcpy((char *)values + k * size, (const char *)arena + arena_offset(layer, parameter, k) * size, size);
 }
 
-void cr_write(const chainrule_network *network, void *arena, size_t l, chainrule_parameter parameter,
-              const void *values)
+static void write_parameter(const chainrule_network *network, void *arena, size_t l,
+                            chainrule_parameter parameter, const void *values)
 {
   const cr_dense *layer = &network->layers[l];
   const size_t size = cr_scalar_size(network->scalar), count = cr_parameter_size(layer, parameter);
@@ -424,7 +424,7 @@ static chainrule_status set(chainrule_network *network, chainrule_scalar scalar,
     return cr_fail(error, CHAINRULE_NOT_FINITE, l + 1, "layer %zu, %s: value %zu is %s", l + 1,
                    parameter_names[parameter], k, word(cr_value(scalar, values, k)));
   }
-  cr_write(network, network->parameters, l, parameter, values);
+  write_parameter(network, network->parameters, l, parameter, values);
   return CHAINRULE_OK;
 }
 

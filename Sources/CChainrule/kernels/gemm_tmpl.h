@@ -10,6 +10,19 @@
  *     C[r][·] = start[·] + Σₖ A[r][k] B[k][·]        rows ≤ TILE_ROWS, one or two vectors wide
  */
 
+/* A CASE for every number of rows that a tile may have: each is compiled with that number a constant. */
+#undef TILE_CASES
+#if TILE_ROWS == 4
+#define TILE_CASES CASE(1) CASE(2) CASE(3) CASE(4)
+#elif TILE_ROWS == 6
+#define TILE_CASES CASE(1) CASE(2) CASE(3) CASE(4) CASE(5) CASE(6)
+#elif TILE_ROWS == 12
+#define TILE_CASES                                                                                         \
+  CASE(1) CASE(2) CASE(3) CASE(4) CASE(5) CASE(6) CASE(7) CASE(8) CASE(9) CASE(10) CASE(11) CASE(12)
+#else
+#error "TILE_CASES has no list for this TILE_ROWS"
+#endif
+
 typedef struct CR(operands) {
   size_t depth;                      /* of the sum */
   const R *a; size_t a_row, a_step;  /* A[r][k] = a[r a_row + k a_step] */
@@ -44,13 +57,7 @@ static void CR(tile)(size_t rows, size_t vectors, const CR(operands) *o)
 {
 #define CASE(n) case n: vectors == 2 ? CR(product)(n, 2, *o) : CR(product)(n, 1, *o); return;
   switch (rows) {
-    CASE(1) CASE(2) CASE(3) CASE(4)
-#if TILE_ROWS >= 6
-    CASE(5) CASE(6)
-#endif
-#if TILE_ROWS >= 12
-    CASE(7) CASE(8) CASE(9) CASE(10) CASE(11) CASE(12)
-#endif
+    TILE_CASES
   }
 #undef CASE
 }
@@ -185,13 +192,7 @@ static void CR(tile_transposed)(size_t tile, size_t vectors, size_t in, size_t o
                  : CR(product_transposed)(n, 1, in, out, weights, delta_t, dx_t, dx_row);                  \
     return;
   switch (tile) {
-    CASE(1) CASE(2) CASE(3) CASE(4)
-#if TILE_ROWS >= 6
-    CASE(5) CASE(6)
-#endif
-#if TILE_ROWS >= 12
-    CASE(7) CASE(8) CASE(9) CASE(10) CASE(11) CASE(12)
-#endif
+    TILE_CASES
   }
 #undef CASE
 }
