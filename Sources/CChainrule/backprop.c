@@ -1,6 +1,16 @@
 /* Forward and backward for float and for double, and the choice between the two. */
 #include "internal.h"
 
+#include <string.h>
+
+/* Rows of that stride fall into so few sets of a first cache, of 64 sets of 8 lines, that they push each other out. */
+static bool crowded(size_t rows, size_t stride)
+{
+  size_t sets = 64;
+  for (size_t lines = stride / 64; sets > 1 && lines % 2 == 0 && stride % 64 == 0; lines /= 2) sets /= 2;
+  return rows > 4 * sets;
+}
+
 #include "kernels/real_f32.h"
 #include "backprop_tmpl.h"
 #include "kernels/real_f64.h"

@@ -100,6 +100,16 @@ static void CR(update)(const chainrule_network *network, const cr_descent *desce
                                                   gradient, state, network->arena_size);
 }
 
+/* Asks for these parameters and their state, so that they have come from memory when they are updated. */
+static void CR(fetch)(const chainrule_network *network, const cr_descent *descent, size_t offset, size_t n)
+{
+  for (size_t array = 0; array <= descent->states; array++) {
+    const R *values = array == 0 ? (const R *)network->parameters
+                                 : (const R *)descent->state + (array - 1) * network->arena_size;
+    for (size_t i = 0; i < n; i += CR_ALIGNMENT / sizeof(R)) __builtin_prefetch(&values[offset + i], 1);
+  }
+}
+
 /* ∂L/∂Wˡ = (δˡ)ᵀ aˡ⁻¹,  ∂L/∂bˡ = (δˡ)ᵀ 1: a chunk of a layer's inputs, panel by panel.  What is not kept in
  * `gradients` goes into the parameters while it is still in the cache, and never reaches memory. */
 static void CR(descend_chunk)(const chainrule_network *network, const cr_workspace *work,
@@ -115,17 +125,20 @@ static void CR(descend_chunk)(const chainrule_network *network, const cr_workspa
   const R *input = CR(input)(network, work, batch, l, &stride);
 
   const R *chunk = input + begin;
-  if (layer->out > 2 * layer->panel) { /* more panels than packing costs */
-    kernels->pack(batch->rows, columns, chunk, stride, packed);
+  if (batch->rows > 64 || crowded(batch->rows, stride * sizeof(R))) {
+    for (size_t r = 0; r < batch->rows; r++)
+      memcpy(&packed[r * CR_CHUNK], &chunk[r * stride], columns * sizeof(R));
     chunk = packed;
-    stride = 0;
+    stride = CR_CHUNK;
   }
   for (size_t j = 0; j < layer->out; j += layer->panel) {
     const size_t offset = layer->weights + cr_weight_offset(layer->panel, layer->in, j, begin);
+    const size_t count = columns * layer->panel;
     R *gradient = gradients ? gradients + offset : passing;
+    if (descent) CR(fetch)(network, descent, offset, count);
     kernels->affine_gradient(batch->rows, columns, chunk, stride, layer->out - j, delta + j, layer->stride,
                              layer->panel, gradient);
-    if (descent) CR(update)(network, descent, offset, columns * layer->panel, gradient);
+    if (descent) CR(update)(network, descent, offset, count, gradient);
   }
   if (begin > 0 || !layer->has_bias) return;
   R *gradient = gradients ? gradients + layer->bias : passing;

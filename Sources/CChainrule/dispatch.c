@@ -21,6 +21,18 @@ const char *chainrule_kernel_set_name(size_t index)
   return NULL;
 }
 
+double chainrule_kernel_set_peak(const char *name, chainrule_scalar scalar, uint64_t rounds)
+{
+  const cr_kernel_set *kernels;
+  if (cr_select_kernels(name, &kernels, NULL)) return 0;
+  if (scalar == CHAINRULE_FLOAT32) {
+    float sink[CR_ALIGNMENT / sizeof(float)];
+    return kernels->f32->peak ? kernels->f32->peak(rounds, sink) : 0;
+  }
+  double sink[CR_ALIGNMENT / sizeof(double)];
+  return kernels->f64->peak ? kernels->f64->peak(rounds, sink) : 0;
+}
+
 chainrule_status cr_select_kernels(const char *name, const cr_kernel_set **kernels, chainrule_error *error)
 {
   const char *source = name ? "kernel set " : "CHAINRULE_ISA=";

@@ -4,6 +4,9 @@
  * function for (elementwise roots) is a loop.
  */
 
+#undef PEAK
+#define PEAK NULL
+
 /* Z = X Wᵀ + 1 bᵀ */
 static void CR(affine)(size_t rows, size_t in, size_t out, const R *x, size_t x_stride, const R *weights,
                        size_t panel, const R *bias, R *z, size_t z_stride)
@@ -19,12 +22,6 @@ static void CR(affine)(size_t rows, size_t in, size_t out, const R *x, size_t x_
   BLAS(gemm)(CblasNoTrans, CblasNoTrans, 1, &X.matrix, &W_t.matrix, bias ? 1 : 0, &Z.matrix);
 }
 
-static void CR(pack)(size_t rows, size_t columns, const R *x, size_t x_stride, R *packed)
-{
-  for (size_t r = 0; r < rows; r++)
-    for (size_t i = 0; i < columns; i++) packed[r * columns + i] = x[r * x_stride + i];
-}
-
 /* dWᵀ = Xᵀ δ */
 static void CR(affine_gradient)(size_t rows, size_t columns, const R *x, size_t x_stride, size_t out,
                                 const R *delta, size_t delta_stride, size_t panel, R *gradient)
@@ -32,7 +29,7 @@ static void CR(affine_gradient)(size_t rows, size_t columns, const R *x, size_t 
   for (size_t k = 0; k < columns * panel; k++) gradient[k] = 0;
   if (rows == 0) return;
   GSL_MATRIX(view) dW_t = GSL_MATRIX(view_array_with_tda)(gradient, columns, out, panel);
-  GSL_MATRIX(const_view) X = GSL_MATRIX(const_view_array_with_tda)(x, rows, columns, x_stride ? x_stride : columns);
+  GSL_MATRIX(const_view) X = GSL_MATRIX(const_view_array_with_tda)(x, rows, columns, x_stride);
   GSL_MATRIX(const_view) D = GSL_MATRIX(const_view_array_with_tda)(delta, rows, out, delta_stride);
   BLAS(gemm)(CblasTrans, CblasNoTrans, 1, &X.matrix, &D.matrix, 0, &dW_t.matrix);
 }

@@ -117,6 +117,7 @@ typedef struct cr_descent {
   chainrule_optimizer_kind rule;
   const cr_update *update;
   void *state;
+  size_t states;
 } cr_descent;
 
 /* Fills z and a of every layer. */
@@ -156,6 +157,8 @@ chainrule_status cr_select_kernels(const char *name, const cr_kernel_set **kerne
 typedef struct cr_random {
   uint64_t state[4];
 } cr_random;
+
+enum { CR_THREADS = 256 }; /* the most of a trainer */
 
 enum { CR_STREAM_PARAMETERS = 0, CR_STREAM_ORDER = 1 }; /* order: 1 + the number of the epoch */
 

@@ -143,6 +143,9 @@ static chainrule_status check_training(const chainrule_network *network, const c
 {
   if (!network) return cr_null(error, "network");
   if (!training) return cr_null(error, "training");
+  if (training->threads > CR_THREADS)
+    return cr_fail(error, CHAINRULE_INVALID_ARGUMENT, 0, "threads is %zu; expected at most %d",
+                   training->threads, CR_THREADS);
   chainrule_status status = check_batch_size(training->batch_size, error);
   if (!status) status = cr_check_loss(network, training->loss, error);
   return status ? status : check_optimizer(&training->optimizer, error);
@@ -303,7 +306,8 @@ static chainrule_status run(chainrule_trainer *trainer, const cr_batch *batch, b
   *loss = *total > 0 ? sum / *total : 0;
   if (!isfinite(*loss)) return diagnose(trainer, batch, *loss, error);
 
-  const cr_descent descent = {trainer->training.optimizer.kind, &trainer->update, trainer->state};
+  const cr_descent descent = {trainer->training.optimizer.kind, &trainer->update, trainer->state,
+                              state_count(&trainer->training.optimizer)};
   if (descends) next_update(trainer);
   if (descends || trainer->gradients)
     cr_descend(network, &trainer->work, batch, trainer->gradients, descends ? &descent : NULL);

@@ -2,6 +2,8 @@
 #ifndef CHAINRULE_NETWORK_H
 #define CHAINRULE_NETWORK_H
 
+#include <stdint.h>
+
 #include "catalog.h"
 
 #ifdef __cplusplus
@@ -40,6 +42,11 @@ typedef struct chainrule_network chainrule_network;
 
 /* The kernel sets that this CPU can run, best first; NULL behind the last. */
 CHAINRULE_API const char *chainrule_kernel_set_name(size_t index);
+
+/* Fused multiply-adds on registers alone, `rounds` times as many as fill them: what no product can be faster than.
+ * Returns the floating-point operations done, two a multiply-add; 0 where the set, NULL the best of this CPU, has no
+ * such measure (gsl). */
+CHAINRULE_API double chainrule_kernel_set_peak(const char *name, chainrule_scalar scalar, uint64_t rounds);
 
 /* A network with all parameters 0.  Where the description names no kernel set, it is the one that the
  * environment variable CHAINRULE_ISA names, or else the best of this CPU. */

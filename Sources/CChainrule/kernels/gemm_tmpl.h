@@ -24,42 +24,57 @@
 #endif
 
 typedef struct CR(operands) {
-  size_t depth;                      /* of the sum */
-  const R *a; size_t a_row, a_step;  /* A[r][k] = a[r a_row + k a_step] */
-  const R *b; size_t b_step;         /* B[k] = b[k b_step …] */
-  const R *start;                    /* NULL: 0 */
-  R *c; size_t c_row;
+  size_t depth;                         /* of the sum */
+  const R *a; size_t a_row, a_step;     /* A[r][k] = a[r a_row + k a_step] */
+  const R *b; size_t b_step;            /* B[k] = b[k b_step …] */
+  const R *start; size_t start_row;     /* start[r] = start[r start_row …]; NULL: 0 */
+  R *c; size_t c_row;                   /* C[r] = c[r c_row …]; may be start */
 } CR(operands);
 
 /* `rows` and `vectors` are constants where this is inlined: c lives in registers. */
-static CR_INLINE void CR(product)(const size_t rows, const size_t vectors, const CR(operands) o)
+static CR_INLINE void CR(product)(const size_t rows, const size_t vectors, const CR(operands) *o)
 {
   V c[TILE_ROWS][2];
-  const R *a = o.a, *b = o.b;
-  const V start0 = o.start ? CR(load)(o.start) : (V){0};
-  const V start1 = o.start && vectors == 2 ? CR(load)(o.start + LANES) : (V){0};
-  CR_UNROLL for (size_t r = 0; r < rows; r++) c[r][0] = start0, c[r][1] = start1;
-  for (size_t k = 0; k < o.depth; k++, a += o.a_step, b += o.b_step) {
+  const R *a = o->a, *b = o->b;
+  const size_t a_row = o->a_row, a_step = o->a_step, b_step = o->b_step;
+  CR_UNROLL for (size_t r = 0; r < rows; r++)
+    for (size_t v = 0; v < vectors; v++)
+      c[r][v] = o->start ? CR(load)(&o->start[r * o->start_row + v * LANES]) : (V){0};
+  for (size_t k = 0; k < o->depth; k++, a += a_step, b += b_step) {
     const V b0 = CR(load)(b), b1 = vectors == 2 ? CR(load)(b + LANES) : b0;
     CR_UNROLL for (size_t r = 0; r < rows; r++) {
-      const V factor = CR(splat)(a[r * o.a_row]);
+      const V factor = CR(splat)(a[r * a_row]);
       c[r][0] = CR(fma)(factor, b0, c[r][0]);
       if (vectors == 2) c[r][1] = CR(fma)(factor, b1, c[r][1]);
     }
   }
-  CR_UNROLL for (size_t r = 0; r < rows; r++) {
-    CR(store)(o.c + r * o.c_row, c[r][0]);
-    if (vectors == 2) CR(store)(o.c + r * o.c_row + LANES, c[r][1]);
-  }
+  CR_UNROLL for (size_t r = 0; r < rows; r++)
+    for (size_t v = 0; v < vectors; v++) CR(store)(&o->c[r * o->c_row + v * LANES], c[r][v]);
 }
 
 static void CR(tile)(size_t rows, size_t vectors, const CR(operands) *o)
 {
-#define CASE(n) case n: vectors == 2 ? CR(product)(n, 2, *o) : CR(product)(n, 1, *o); return;
+#define CASE(n) case n: vectors == 2 ? CR(product)(n, 2, o) : CR(product)(n, 1, o); return;
   switch (rows) {
     TILE_CASES
   }
 #undef CASE
+}
+
+/* What a tile would do if nothing had to be loaded. */
+#undef PEAK
+#define PEAK CR(peak)
+static double CR(peak)(uint64_t rounds, R *sink)
+{
+  V c[TILE_ROWS][2], sum = {0};
+  const V factor = CR(splat)((R)0.999999), term = CR(splat)((R)1e-7);
+  CR_UNROLL for (size_t r = 0; r < TILE_ROWS; r++) c[r][0] = c[r][1] = CR(splat)((R)r);
+  for (uint64_t k = 0; k < rounds; k++)
+    CR_UNROLL for (size_t r = 0; r < TILE_ROWS; r++)
+      for (size_t v = 0; v < 2; v++) c[r][v] = CR(fma)(c[r][v], factor, term);
+  for (size_t r = 0; r < TILE_ROWS; r++) sum += c[r][0] + c[r][1];
+  CR(store)(sink, sum);
+  return 2.0 * (double)(LANES * 2 * TILE_ROWS) * (double)rounds;
 }
 
 /* Rows of the tile at row r of n, so that tiles differ by one row at most: none is left with too few. */
@@ -67,6 +82,30 @@ static inline size_t CR(tile_rows)(size_t r, size_t n)
 {
   const size_t left = n - r, tiles = (left + TILE_ROWS - 1) / TILE_ROWS;
   return (left + tiles - 1) / tiles;
+}
+
+/* C of any number of rows, tile by tile. */
+static void CR(tiles)(size_t rows, size_t vectors, CR(operands) o)
+{
+  for (size_t r = 0, n; r < rows; r += n) {
+    n = CR(tile_rows)(r, rows);
+    CR(tile)(n, vectors, &o);
+    o.a += n * o.a_row;
+    o.c += n * o.c_row;
+    if (o.start) o.start += n * o.start_row;
+  }
+}
+
+/* Sums are taken in stretches of about DEPTH terms, so that B's two vectors a term stay in the first cache while the
+ * tiles of a column pass over them; between stretches C rests in memory, which rounds nothing. */
+#undef DEPTH
+#define DEPTH ((size_t)16384 / (2 * VECTOR_BYTES))
+
+/* Terms of the stretch at k of n, so that stretches differ by one at most. */
+static inline size_t CR(stretch)(size_t k, size_t n)
+{
+  const size_t left = n - k, stretches = (left + DEPTH - 1) / DEPTH;
+  return (left + stretches - 1) / stretches;
 }
 
 /* One row takes four panels at a time, or its few chains would wait for one another. */
@@ -90,11 +129,12 @@ static void CR(affine_row)(size_t in, size_t panels, const R *x, const R *weight
       for (size_t v = 0; v < 2; v++) CR(store)(z + (p + q) * width + v * LANES, c[q][v]);
   }
   for (; p < panels; p++)
-    CR(product)(1, 2, (CR(operands)){in, x, 0, 1, &weights[p * in * width], width, bias ? bias + p * width : NULL,
-                                     z + p * width, 0});
+    CR(product)(1, 2, &(CR(operands)){.depth = in, .a = x, .a_step = 1, .b = &weights[p * in * width],
+                                      .b_step = width, .start = bias ? bias + p * width : NULL,
+                                      .c = z + p * width});
 }
 
-/* z_rj = b_j + Σᵢ x_ri W_ji.  A panel of W at a time: it comes into the cache once, for all rows. */
+/* z_rj = b_j + Σᵢ x_ri W_ji */
 static void CR(affine)(size_t rows, size_t in, size_t out, const R *x, size_t x_stride, const R *weights,
                        size_t panel, const R *bias, R *z, size_t z_stride)
 {
@@ -104,30 +144,15 @@ static void CR(affine)(size_t rows, size_t in, size_t out, const R *x, size_t x_
     CR(affine_row)(in, panels, x, weights, bias, z);
     return;
   }
-  for (size_t p = 0; p < panels; p++) {
-    const size_t vectors = out - p * width > LANES ? 2 : 1;
-    CR(operands) o = {.depth = in, .a_row = x_stride, .a_step = 1, .b = &weights[p * in * width], .b_step = width,
-                      .start = bias ? &bias[p * width] : NULL, .c_row = z_stride};
-    for (size_t r = 0, n; r < rows; r += n) {
-      n = CR(tile_rows)(r, rows);
-      o.a = &x[r * x_stride];
-      o.c = &z[r * z_stride + p * width];
-      CR(tile)(n, vectors, &o);
+  for (size_t i = 0, depth; i < in; i += depth) {
+    depth = CR(stretch)(i, in);
+    for (size_t p = 0; p < panels; p++) {
+      CR(operands) o = {.depth = depth, .a = &x[i], .a_row = x_stride, .a_step = 1,
+                        .b = &weights[(p * in + i) * width], .b_step = width,
+                        .start = bias ? &bias[p * width] : NULL, .c = &z[p * width], .c_row = z_stride};
+      if (i > 0) o.start = o.c, o.start_row = z_stride;
+      CR(tiles)(rows, out - p * width > LANES ? 2 : 1, o);
     }
-  }
-}
-
-/* Columns of x in strips of TILE_ROWS, a strip's rows one after the other: [strip][rows][TILE_ROWS] */
-static void CR(pack)(size_t rows, size_t columns, const R *x, size_t x_stride, R *packed)
-{
-  for (size_t i = 0; i < columns; i += TILE_ROWS) {
-    const size_t width = columns - i < TILE_ROWS ? columns - i : TILE_ROWS;
-    if (width == TILE_ROWS)
-      for (size_t r = 0; r < rows; r++, packed += TILE_ROWS)
-        CR_UNROLL for (size_t t = 0; t < TILE_ROWS; t++) packed[t] = x[r * x_stride + i + t];
-    else
-      for (size_t r = 0; r < rows; r++, packed += TILE_ROWS)
-        for (size_t t = 0; t < width; t++) packed[t] = x[r * x_stride + i + t];
   }
 }
 
@@ -136,16 +161,16 @@ static void CR(affine_gradient)(size_t rows, size_t columns, const R *x, size_t 
                                 const R *delta, size_t delta_stride, size_t panel, R *gradient)
 {
   (void)panel;
-  const size_t width = 2 * LANES, vectors = out > LANES ? 2 : 1, next_column = x_stride ? 1 : rows;
-  CR(operands) o = {.depth = rows, .a_row = 1, .a_step = x_stride ? x_stride : TILE_ROWS,
-                    .b = delta, .b_step = delta_stride, .c_row = width};
-  for (size_t i = 0; i < columns; i += TILE_ROWS) {
-    o.a = &x[i * next_column];
-    o.c = &gradient[i * width];
-    CR(tile)(columns - i < TILE_ROWS ? columns - i : TILE_ROWS, vectors, &o);
+  const size_t width = 2 * LANES, vectors = out > LANES ? 2 : 1;
+  for (size_t r = 0, depth; r < rows; r += depth) {
+    depth = CR(stretch)(r, rows);
+    CR(tiles)(columns, vectors, (CR(operands)){.depth = depth, .a = &x[r * x_stride], .a_row = 1, .a_step = x_stride,
+              .b = &delta[r * delta_stride], .b_step = delta_stride, .start = r > 0 ? gradient : NULL, .start_row = width,
+              .c = gradient, .c_row = width});
   }
-  if (vectors == 1)
-    for (size_t i = 0; i < columns; i++) CR(store)(&gradient[i * width + LANES], (V){0});
+  if (rows == 0 || vectors == 1)
+    for (size_t i = 0; i < columns; i++)
+      for (size_t v = rows == 0 ? 0 : 1; v < 2; v++) CR(store)(&gradient[i * width + v * LANES], (V){0});
 }
 
 /* ∂L/∂b_j = Σᵣ δ_rj */
@@ -160,16 +185,26 @@ static void CR(bias_gradient)(size_t rows, size_t out, const R *delta, size_t de
 
 /* ∂L/∂x_ri = Σⱼ δ_rj W_ji, as dXᵀ = Wᵀ δᵀ: a tile is TILE_ROWS inputs by two vectors of rows.  δᵀ lies in panels of
  * rows, [rows / width][out][width], behind them dXᵀ, [in][padded rows]. */
-static CR_INLINE void CR(product_transposed)(const size_t tile, const size_t vectors, size_t in, size_t out,
-                                             const R *weights, const R *delta_t, R *dx_t, size_t dx_row)
+typedef struct CR(transposed) {
+  size_t in, neurons; /* of the sum, and whether it goes on from what dXᵀ holds */
+  bool resumes;
+  const R *weights, *delta;
+  R *dx;
+  size_t dx_row;
+} CR(transposed);
+
+static CR_INLINE void CR(product_transposed)(const size_t tile, const size_t vectors, const CR(transposed) *o)
 {
-  const size_t width = 2 * LANES;
+  const size_t width = 2 * LANES, in = o->in;
+  const R *weights = o->weights, *delta = o->delta;
   V c[TILE_ROWS][2];
-  CR_UNROLL for (size_t t = 0; t < tile; t++) c[t][0] = c[t][1] = (V){0};
-  for (size_t j = 0; j < out; j += width, weights += in * width) {
-    const size_t end = out - j < width ? out - j : width;
-    for (size_t k = 0; k < end; k++, delta_t += width) {
-      const V b0 = CR(load)(delta_t), b1 = vectors == 2 ? CR(load)(delta_t + LANES) : b0;
+  CR_UNROLL for (size_t t = 0; t < tile; t++)
+    for (size_t v = 0; v < vectors; v++)
+      c[t][v] = o->resumes ? CR(load)(&o->dx[t * o->dx_row + v * LANES]) : (V){0};
+  for (size_t j = 0; j < o->neurons; j += width, weights += in * width) {
+    const size_t end = o->neurons - j < width ? o->neurons - j : width;
+    for (size_t k = 0; k < end; k++, delta += width) {
+      const V b0 = CR(load)(delta), b1 = vectors == 2 ? CR(load)(delta + LANES) : b0;
       CR_UNROLL for (size_t t = 0; t < tile; t++) {
         const V factor = CR(splat)(weights[t * width + k]);
         c[t][0] = CR(fma)(factor, b0, c[t][0]);
@@ -177,20 +212,14 @@ static CR_INLINE void CR(product_transposed)(const size_t tile, const size_t vec
       }
     }
   }
-  CR_UNROLL for (size_t t = 0; t < tile; t++) {
-    CR(store)(&dx_t[t * dx_row], c[t][0]);
-    if (vectors == 2) CR(store)(&dx_t[t * dx_row + LANES], c[t][1]);
-  }
+  CR_UNROLL for (size_t t = 0; t < tile; t++)
+    for (size_t v = 0; v < vectors; v++) CR(store)(&o->dx[t * o->dx_row + v * LANES], c[t][v]);
 }
 
-static void CR(tile_transposed)(size_t tile, size_t vectors, size_t in, size_t out, const R *weights,
-                                const R *delta_t, R *dx_t, size_t dx_row)
+static void CR(tile_transposed)(size_t tile, size_t vectors, const CR(transposed) *o)
 {
 #define CASE(n)                                                                                            \
-  case n:                                                                                                  \
-    vectors == 2 ? CR(product_transposed)(n, 2, in, out, weights, delta_t, dx_t, dx_row)                   \
-                 : CR(product_transposed)(n, 1, in, out, weights, delta_t, dx_t, dx_row);                  \
-    return;
+  case n: vectors == 2 ? CR(product_transposed)(n, 2, o) : CR(product_transposed)(n, 1, o); return;
   switch (tile) {
     TILE_CASES
   }
@@ -225,11 +254,22 @@ static void CR(affine_transpose)(size_t rows, size_t in, size_t out, const R *de
     for (size_t j = 0; j < out; j += LANES)
       CR(transpose_block)(rows > r ? rows - r : 0, &delta[r * delta_stride + j], delta_stride, out - j,
                           &delta_t[r / width * out * width + j * width + r % width], width);
-  for (size_t i = 0, n; i < in; i += n) {
-    n = CR(tile_rows)(i, in);
-    for (size_t r = 0; r < rows; r += width)
-      CR(tile_transposed)(n, rows - r > LANES ? 2 : 1, in, out, &weights[i * width], &delta_t[r * out],
-                          &dx_t[i * padded + r], padded);
+  /* A stretch of a panel of δᵀ stays in the first cache while a block of W, which stays in the second, passes. */
+  enum { BLOCK = 8 * TILE_ROWS };
+  for (size_t j = 0, neurons; j < out; j += neurons) {
+    neurons = out - j < DEPTH + width ? out - j : DEPTH;
+    for (size_t block = 0, end; block < in; block = end) {
+      end = in - block < BLOCK ? in : block + BLOCK;
+      for (size_t r = 0; r < rows; r += width)
+        for (size_t i = block, n; i < end; i += n) {
+          n = CR(tile_rows)(i, end);
+          CR(tile_transposed)(n, rows - r > LANES ? 2 : 1,
+                              &(CR(transposed)){.in = in, .neurons = neurons, .resumes = j > 0,
+                                                .weights = &weights[j * in + i * width],
+                                                .delta = &delta_t[r * out + j * width],
+                                                .dx = &dx_t[i * padded + r], .dx_row = padded});
+        }
+    }
   }
   for (size_t i = 0; i < in; i += LANES)
     for (size_t r = 0; r < rows; r += LANES)

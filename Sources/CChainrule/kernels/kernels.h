@@ -13,6 +13,7 @@
 
 #include <stdbool.h>
 #include <stddef.h>
+#include <stdint.h>
 
 #include "chainrule/catalog.h"
 #include "shuffles.h"
@@ -20,7 +21,7 @@
 /* Arenas start at multiples of 64 bytes: one cache line, one AVX-512 vector. */
 enum { CR_ALIGNMENT = 64 };
 /* Inputs of one call of affine_gradient: a multiple of every TILE_ROWS. */
-enum { CR_CHUNK = 24 };
+enum { CR_CHUNK = 48 };
 
 /* Where W[j][i] lies from the start of the weights of a layer with `in` inputs. */
 static inline size_t cr_weight_offset(size_t panel, size_t in, size_t j, size_t i)

@@ -7,11 +7,7 @@ typedef struct CR(kernels) {
   void (*affine)(size_t rows, size_t in, size_t out, const R *x, size_t x_stride, const R *weights,
                  size_t panel, const R *bias, R *z, size_t z_stride);
 
-  /* Brings `columns` ≤ CR_CHUNK columns of x [rows][…] into the order in which affine_gradient wants them.
-   * packed: rows × CR_CHUNK scalars. */
-  void (*pack)(size_t rows, size_t columns, const R *x, size_t x_stride, R *packed);
-
-  /* dW = δᵀ X             of some columns of x, packed where x_stride is 0, and of one panel, whose first neuron's δ is at
+  /* dW = δᵀ X             of some columns of x and of one panel, whose first neuron's δ is at
    * `delta` and which has `out` neurons.  gradient: [columns][panel], 0 where there is no neuron.  Each element is one
    * chain over r = 0 … rows − 1. */
   void (*affine_gradient)(size_t rows, size_t columns, const R *x, size_t x_stride, size_t out,
@@ -42,6 +38,10 @@ typedef struct CR(kernels) {
    * `stride` scalars apart, as many as state_count in trainer.c says. */
   void (*update[CHAINRULE_OPTIMIZER_COUNT])(const cr_update *u, size_t n, R *p, const R *g, R *state,
                                             size_t stride);
+
+  /* rounds × as many fused multiply-adds as a tile holds, on registers; returns 2 × their number.  sink: one
+   * vector, so that the sum has somewhere to go.  NULL: no such measure. */
+  double (*peak)(uint64_t rounds, R *sink);
 
   /* No value is NaN or infinite. */
   bool (*all_finite)(size_t n, const R *values);

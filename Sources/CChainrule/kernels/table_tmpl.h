@@ -22,7 +22,6 @@ static bool CR(all_finite)(size_t n, const R *values)
 
 static const CR(kernels) CR(table) = {
     .affine = CR(affine),
-    .pack = CR(pack),
     .affine_gradient = CR(affine_gradient),
     .bias_gradient = CR(bias_gradient),
     .affine_transpose = CR(affine_transpose),
@@ -30,6 +29,7 @@ static const CR(kernels) CR(table) = {
     .derive = {CHAINRULE_ACTIVATIONS(DERIVE)},
     .loss = {CHAINRULE_LOSSES(LOSS)},
     .update = {CHAINRULE_OPTIMIZERS(UPDATE)},
+    .peak = PEAK,
     .all_finite = CR(all_finite),
 };
 

@@ -60,7 +60,7 @@ static void T(products)(const cr_kernel_set *set, const CR(kernels) *k, size_t r
   T(matrix) b = T(make)(1, out, padded, padded), d = T(make)(rows, out, padded, stride);
   T(matrix) z = T(make)(rows, out, padded, stride), dx = T(make)(rows, in, (in + 15) / 16 * 16, (in + 15) / 16 * 16 + 3);
   T(matrix) dw = T(make)(1, CR_CHUNK * panel, CR_CHUNK * panel, CR_CHUNK * panel), db = T(make)(1, out, padded, padded);
-  R *scratch = malloc(((rows + panel) * (in + out) + 1) * sizeof(R)), *packed = malloc((rows + 1) * CR_CHUNK * sizeof(R));
+  R *scratch = malloc(((rows + panel) * (in + out) + 1) * sizeof(R));
   char detail[80];
   snprintf(detail, sizeof detail, "rows %zu, in %zu, out %zu, %s", rows, in, out, sizeof(R) == 4 ? "float" : "double");
   for (size_t j = 0; j < padded; j++)
@@ -82,20 +82,18 @@ static void T(products)(const cr_kernel_set *set, const CR(kernels) *k, size_t r
   bool good = true, good_bias = true;
   for (size_t begin = 0; begin < in; begin += CR_CHUNK) {
     const size_t columns = in - begin < CR_CHUNK ? in - begin : CR_CHUNK;
-    k->pack(rows, columns, x.values + begin, x_stride, packed);
-    for (size_t first = 0; first < out; first += panel)
-      for (int direct = 0; direct < 2; direct++) {
-        memcpy(dw.before, dw.memory, dw.size * sizeof(R));
-        k->affine_gradient(rows, columns, direct ? x.values + begin : packed, direct ? x_stride : 0, out - first,
-                           d.values + first, stride, panel, dw.values);
-        for (size_t i = 0; i < columns; i++)
-          for (size_t j = first; j < first + panel; j++) {
-            double sum = 0;
-            for (size_t r = 0; r < rows && j < out; r++) sum += T(at)(&d, r, j) * T(at)(&x, r, begin + i);
-            good &= T(close)((double)dw.values[i * panel + j - first], sum, 1, 2 + (double)rows);
-          }
-        good &= T(guarded)(&dw, columns * panel);
-      }
+    for (size_t first = 0; first < out; first += panel) {
+      memcpy(dw.before, dw.memory, dw.size * sizeof(R));
+      k->affine_gradient(rows, columns, x.values + begin, x_stride, out - first, d.values + first, stride, panel,
+                         dw.values);
+      for (size_t i = 0; i < columns; i++)
+        for (size_t j = first; j < first + panel; j++) {
+          double sum = 0;
+          for (size_t r = 0; r < rows && j < out; r++) sum += T(at)(&d, r, j) * T(at)(&x, r, begin + i);
+          good &= T(close)((double)dw.values[i * panel + j - first], sum, 1, 2 + (double)rows);
+        }
+      good &= T(guarded)(&dw, columns * panel);
+    }
   }
   k->bias_gradient(rows, padded, d.values, stride, db.values);
   for (size_t j = 0; j < padded; j++) {
@@ -116,7 +114,7 @@ static void T(products)(const cr_kernel_set *set, const CR(kernels) *k, size_t r
     }
   expect(good && T(guarded)(&dx, dx.padded), set->name, "dL/dx", detail);
 
-  free(scratch), free(packed);
+  free(scratch);
   T(matrix) *all[] = {&x, &w, &panels, &b, &z, &d, &dx, &dw, &db};
   for (size_t i = 0; i < CR_COUNT(all); i++) T(release)(all[i]);
 }
@@ -259,6 +257,9 @@ static void T(set)(const cr_kernel_set *set, const CR(kernels) *k)
 {
   T(products)(set, k, 0, 3, 5);
   T(activations)(set->name, k, 0, 3);
+  T(products)(set, k, 1200, 7, 20); /* sums in several stretches */
+  T(products)(set, k, 7, 1200, 20);
+  T(products)(set, k, 20, 55, 1200);
   T(updates)(set->name, k, 0);
   T(finite)(set->name, k, 0);
   for (size_t i = 0; i < CR_COUNT(sizes); i++) {
