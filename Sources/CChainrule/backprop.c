@@ -3,13 +3,19 @@
 
 #include <string.h>
 
-/* Rows of that stride fall into so few sets of a first cache, of 64 sets of 8 lines, that they push each other out. */
+static size_t smaller(size_t a, size_t b) { return a < b ? a : b; }
+
+/* Rows of that stride, in bytes, fall into so few sets of a first cache, of 64 sets of 8 lines, that they push each
+ * other out. */
 static bool crowded(size_t rows, size_t stride)
 {
   size_t sets = 64;
   for (size_t lines = stride / 64; sets > 1 && lines % 2 == 0 && stride % 64 == 0; lines /= 2) sets /= 2;
   return rows > 4 * sets;
 }
+
+/* From so many rows on, the columns of a block are worth bringing together. */
+enum { CR_PACKED_ROWS = 64 };
 
 #include "kernels/real_f32.h"
 #include "backprop_tmpl.h"
@@ -29,15 +35,13 @@ void cr_backward(const chainrule_network *network, const cr_workspace *work, con
   if (delta) (narrow ? cr_backward_f32 : cr_backward_f64)(network, work, batch);
 }
 
-void cr_descend(const chainrule_network *network, const cr_workspace *work, const cr_batch *batch,
+void cr_descend(const chainrule_network *network, const cr_workspace *work, const cr_batch *batch, cr_block block,
                 void *gradients, const cr_descent *descent)
 {
-  for (size_t l = 0; l < network->layer_count; l++)
-    for (size_t begin = 0; begin < network->layers[l].in; begin += CR_CHUNK)
-      if (network->scalar == CHAINRULE_FLOAT32)
-        cr_descend_chunk_f32(network, work, batch, l, begin, gradients, descent);
-      else
-        cr_descend_chunk_f64(network, work, batch, l, begin, gradients, descent);
+  if (network->scalar == CHAINRULE_FLOAT32)
+    cr_descend_f32(network, work, batch, block, gradients, descent);
+  else
+    cr_descend_f64(network, work, batch, block, gradients, descent);
 }
 
 double cr_total_weight(const chainrule_network *network, const cr_batch *batch)

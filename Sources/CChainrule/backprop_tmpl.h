@@ -15,10 +15,10 @@
  * The kernels (kernels/kernels.h) do the arithmetic; here is the order in which they do it, and on what.
  */
 
-/* The buffer of a workspace that starts at `place` scalars per row of its capacity. */
-static R *CR(buffer)(const cr_workspace *work, size_t place)
+/* The first row of the batch in the buffer that starts at `place` scalars per row of the workspace's capacity. */
+static R *CR(buffer)(const cr_workspace *work, size_t place, size_t stride)
 {
-  return (R *)work->buffers + place * work->capacity;
+  return (R *)work->buffers + place * work->capacity + work->first * stride;
 }
 
 /* W and b of a layer; b is NULL where the layer has none. */
@@ -33,7 +33,7 @@ static const R *CR(input)(const chainrule_network *network, const cr_workspace *
                           size_t l, size_t *stride)
 {
   *stride = l ? network->layers[l - 1].stride : network->inputs;
-  return l ? CR(buffer)(work, work->places[l - 1].a) : batch->x;
+  return l ? CR(buffer)(work, work->places[l - 1].a, *stride) : batch->x;
 }
 
 /* zˡ = aˡ⁻¹ (Wˡ)ᵀ + 1 (bˡ)ᵀ,  aˡ = f(zˡ),  l = 1 … L */
@@ -44,7 +44,8 @@ static void CR(forward)(const chainrule_network *network, const cr_workspace *wo
     const cr_dense *layer = &network->layers[l];
     size_t stride;
     const R *input = CR(input)(network, work, batch, l, &stride);
-    R *z = CR(buffer)(work, work->places[l].z), *a = CR(buffer)(work, work->places[l].a);
+    R *z = CR(buffer)(work, work->places[l].z, layer->stride);
+    R *a = CR(buffer)(work, work->places[l].a, layer->stride);
 
     kernels->affine(batch->rows, layer->in, layer->out, input, stride,
                     CR(weights)(layer, network->parameters), layer->panel,
@@ -60,9 +61,9 @@ static void CR(loss)(const chainrule_network *network, const cr_workspace *work,
   const CR(kernels) *kernels = network->kernels->SCALAR;
   const size_t last = network->layer_count - 1, n = network->layers[last].out;
   const size_t stride = network->layers[last].stride;
-  const R *z = CR(buffer)(work, work->places[last].z), *a = CR(buffer)(work, work->places[last].a);
+  const R *z = CR(buffer)(work, work->places[last].z, stride), *a = CR(buffer)(work, work->places[last].a, stride);
   const R *y = batch->y, *w = batch->sample_weights;
-  R *d = delta ? CR(buffer)(work, work->places[last].delta) : NULL;
+  R *d = delta ? CR(buffer)(work, work->places[last].delta, stride) : NULL;
 
   for (size_t r = 0; r < batch->rows; r++) {
     const double weight = w ? (double)w[r] : 1;
@@ -81,13 +82,14 @@ static void CR(backward)(const chainrule_network *network, const cr_workspace *w
   for (size_t l = network->layer_count - 1; l > 0; l--) {
     const cr_dense *layer = &network->layers[l], *before = &network->layers[l - 1];
     const cr_place *place = &work->places[l - 1];
-    R *delta = CR(buffer)(work, place->delta);
+    R *delta = CR(buffer)(work, place->delta, before->stride);
 
-    kernels->affine_transpose(batch->rows, layer->in, layer->out, CR(buffer)(work, work->places[l].delta),
-                              layer->stride, CR(weights)(layer, network->parameters), layer->panel, delta,
-                              before->stride, work->scratch);
-    kernels->derive[before->activation](batch->rows, before->out, CR(buffer)(work, place->z),
-                                        CR(buffer)(work, place->a), delta, before->stride);
+    kernels->affine_transpose(batch->rows, layer->in, layer->out,
+                              CR(buffer)(work, work->places[l].delta, layer->stride), layer->stride,
+                              CR(weights)(layer, network->parameters), layer->panel, delta, before->stride,
+                              work->scratch);
+    kernels->derive[before->activation](batch->rows, before->out, CR(buffer)(work, place->z, before->stride),
+                                        CR(buffer)(work, place->a, before->stride), delta, before->stride);
   }
 }
 
@@ -110,38 +112,38 @@ static void CR(fetch)(const chainrule_network *network, const cr_descent *descen
   }
 }
 
-/* ∂L/∂Wˡ = (δˡ)ᵀ aˡ⁻¹,  ∂L/∂bˡ = (δˡ)ᵀ 1: a chunk of a layer's inputs, panel by panel.  What is not kept in
- * `gradients` goes into the parameters while it is still in the cache, and never reaches memory. */
-static void CR(descend_chunk)(const chainrule_network *network, const cr_workspace *work,
-                              const cr_batch *batch, size_t l, size_t begin, R *gradients,
-                              const cr_descent *descent)
+/* ∂L/∂Wˡ = (δˡ)ᵀ aˡ⁻¹,  ∂L/∂bˡ = (δˡ)ᵀ 1: of a block, panel by panel.  What is not kept in `gradients` goes into the
+ * parameters while it is still in the cache, and never reaches memory. */
+static void CR(descend)(const chainrule_network *network, const cr_workspace *work, const cr_batch *batch,
+                        cr_block block, R *gradients, const cr_descent *descent)
 {
   const CR(kernels) *kernels = network->kernels->SCALAR;
-  const cr_dense *layer = &network->layers[l];
-  const size_t columns = layer->in - begin < CR_CHUNK ? layer->in - begin : CR_CHUNK;
-  const R *delta = CR(buffer)(work, work->places[l].delta);
+  const cr_dense *layer = &network->layers[block.layer];
+  const size_t columns = smaller(layer->in - block.input, CR_CHUNK);
+  const size_t end = smaller(layer->out, block.neuron + CR_BLOCK_PANELS * layer->panel);
+  const R *delta = CR(buffer)(work, work->places[block.layer].delta, layer->stride);
   R *packed = work->scratch, *passing = packed + CR_CHUNK * work->capacity;
   size_t stride;
-  const R *input = CR(input)(network, work, batch, l, &stride);
+  const R *x = CR(input)(network, work, batch, block.layer, &stride) + block.input;
 
-  const R *chunk = input + begin;
-  if (batch->rows > 64 || crowded(batch->rows, stride * sizeof(R))) {
-    for (size_t r = 0; r < batch->rows; r++)
-      memcpy(&packed[r * CR_CHUNK], &chunk[r * stride], columns * sizeof(R));
-    chunk = packed;
+  if (batch->rows > CR_PACKED_ROWS || crowded(batch->rows, stride * sizeof(R))) {
+    for (size_t r = 0; r < batch->rows; r++) memcpy(&packed[r * CR_CHUNK], &x[r * stride], columns * sizeof(R));
+    x = packed;
     stride = CR_CHUNK;
   }
-  for (size_t j = 0; j < layer->out; j += layer->panel) {
-    const size_t offset = layer->weights + cr_weight_offset(layer->panel, layer->in, j, begin);
+  for (size_t j = block.neuron; j < end; j += layer->panel) {
+    const size_t offset = layer->weights + cr_weight_offset(layer->panel, layer->in, j, block.input);
     const size_t count = columns * layer->panel;
     R *gradient = gradients ? gradients + offset : passing;
     if (descent) CR(fetch)(network, descent, offset, count);
-    kernels->affine_gradient(batch->rows, columns, chunk, stride, layer->out - j, delta + j, layer->stride,
-                             layer->panel, gradient);
+    kernels->affine_gradient(batch->rows, columns, x, stride, layer->out - j, delta + j, layer->stride, layer->panel,
+                             gradient);
     if (descent) CR(update)(network, descent, offset, count, gradient);
   }
-  if (begin > 0 || !layer->has_bias) return;
-  R *gradient = gradients ? gradients + layer->bias : passing;
-  kernels->bias_gradient(batch->rows, layer->padded, delta, layer->stride, gradient);
-  if (descent) CR(update)(network, descent, layer->bias, layer->padded, gradient);
+  if (block.input > 0 || !layer->has_bias) return;
+  const size_t offset = layer->bias + block.neuron, count = smaller(layer->padded - block.neuron,
+                                                                    CR_BLOCK_PANELS * layer->panel);
+  R *gradient = gradients ? gradients + offset : passing;
+  kernels->bias_gradient(batch->rows, count, delta + block.neuron, layer->stride, gradient);
+  if (descent) CR(update)(network, descent, offset, count, gradient);
 }

@@ -104,13 +104,19 @@ typedef struct cr_batch {
   const void *x, *y, *sample_weights; /* [rows][inputs], [rows][outputs], [rows] or NULL; y NULL: no loss */
 } cr_batch;
 
-/* A workspace planned for `capacity` rows. */
+/* A workspace planned for `capacity` rows, of which the batch at hand starts at row `first`. */
 typedef struct cr_workspace {
   const cr_place *places;
-  size_t capacity;
+  size_t capacity, first;
   void *buffers;
-  void *scratch; /* backward; see scratch_per_row in trainer.c */
+  void *scratch; /* backward and descend; see scratch_size in trainer.c */
 } cr_workspace;
+
+/* The weights of a layer from these inputs to these neurons, and on, as far as a block reaches. */
+typedef struct cr_block {
+  size_t layer, input, neuron;
+} cr_block;
+enum { CR_BLOCK_PANELS = 8 };
 
 /* How gradients become parameters: the optimizer's rule, its numbers, its state. */
 typedef struct cr_descent {
@@ -125,12 +131,27 @@ void cr_forward(const chainrule_network *network, const cr_workspace *work, cons
 /* After forward, losses[r] = wᵣ lᵣ.  With `delta`, also every layer's δ = ∂L/∂z for L = Σ wᵣ lᵣ / total. */
 void cr_backward(const chainrule_network *network, const cr_workspace *work, const cr_batch *batch,
                  chainrule_loss loss, double total, bool delta, double *losses);
-/* From δ and a of every layer: ∂L/∂W and ∂L/∂b.  With `gradients`, into that arena; with `update`, each into the
- * parameters as soon as it is there. */
-void cr_descend(const chainrule_network *network, const cr_workspace *work, const cr_batch *batch,
+/* From δ and a of every layer: ∂L/∂W and ∂L/∂b.  With `gradients`, into that arena; with `descent`, each into the
+ * parameters as soon as it is there.  The work is that of a block of a layer's weights, CR_CHUNK inputs by
+ * CR_BLOCK_PANELS panels; the bias goes with the first inputs. */
+void cr_descend(const chainrule_network *network, const cr_workspace *work, const cr_batch *batch, cr_block block,
                 void *gradients, const cr_descent *descent);
 /* Σ wᵣ, or rows where there are no sample weights. */
 double cr_total_weight(const chainrule_network *network, const cr_batch *batch);
+
+/* ---- team.c: threads that share a step --------------------------------------------------------- */
+
+typedef struct cr_team cr_team;
+typedef void cr_job(void *context, size_t member);
+
+/* CPUs that this process may use. */
+size_t cr_cpu_count(void);
+/* The caller and size − 1 threads; NULL where size is 1. */
+chainrule_status cr_team_create(size_t size, cr_team **team, chainrule_error *error);
+/* Each of the first `members` does the job once; returns when all have.  Member 0 is the caller, who is alone where
+ * the process has forked since. */
+void cr_team_run(cr_team *team, size_t members, cr_job *job, void *context);
+void cr_team_free(cr_team *team);
 
 /* ---- replace.c ------------------------------------------------------------------------------- */
 

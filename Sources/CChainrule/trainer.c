@@ -6,6 +6,12 @@
 #include <stdlib.h>
 #include <string.h>
 
+/* The blocks that a member takes first; when it is done it helps the others. */
+typedef struct share {
+  _Alignas(CR_ALIGNMENT) atomic_size_t next;
+  size_t end;
+} share;
+
 struct chainrule_trainer {
   chainrule_network *network;
   chainrule_training training;
@@ -17,6 +23,13 @@ struct chainrule_trainer {
   double *losses;    /* wᵣ lᵣ of a batch */
   void *gradients;   /* parameter-shaped, as is each array of state; NULL unless they are kept */
   void *state;
+
+  cr_team *team;
+  size_t members; /* of the team */
+  cr_block *blocks; /* of all layers' weights, in their order */
+  size_t block_count;
+  share *shares; /* of the blocks, by member */
+  size_t scratch_scalars;
   cr_update update;
   double beta1_power, beta2_power; /* β₁ᵗ, β₂ᵗ */
 
@@ -114,20 +127,72 @@ static size_t plan_places(const chainrule_network *network, bool keep, cr_place 
   return size;
 }
 
-/* Scalars of scratch for a batch of `rows`: backward transposes δ and dX, in panels of rows; descend packs a chunk
- * of inputs, and has the gradients of a chunk pass through.  SIZE_MAX where the number overflows. */
-static size_t scratch_size(const chainrule_network *network, size_t rows)
+/* Rows of a member's slice start at multiples of this. */
+enum { SLICE = 8 };
+
+/* Scalars of scratch for a batch of `rows`, for all members, however few of them take part: backward transposes δ and
+ * dX, in panels of rows; descend packs the inputs of a block, and has its gradients pass through.  SIZE_MAX where the
+ * number overflows. */
+static size_t scratch_size(const chainrule_network *network, size_t rows, size_t members)
 {
   size_t most = 0;
   for (size_t l = 0; l < network->layer_count; l++) {
     const cr_dense *layer = &network->layers[l];
-    size_t transposed, packed, padded = rows + layer->panel;
-    if (!cr_multiply(layer->in + layer->out, padded, &transposed)) return SIZE_MAX;
-    if (!cr_multiply(CR_CHUNK, padded, &packed)) return SIZE_MAX;
+    size_t transposed, packed, per_member = rows + layer->panel;
+    if (!cr_multiply(layer->in + layer->out, rows + members * (SLICE + layer->panel), &transposed)) return SIZE_MAX;
+    if (!cr_multiply(CR_CHUNK * members, per_member, &packed)) return SIZE_MAX;
     most = transposed > most ? transposed : most;
     most = packed > most ? packed : most;
   }
-  return most;
+  return cr_add(most, members * CR_ALIGNMENT, &most) ? most : SIZE_MAX;
+}
+
+/* Cuts every layer's weights into blocks. */
+static chainrule_status plan_blocks(chainrule_trainer *t, chainrule_error *error)
+{
+  const chainrule_network *network = t->network;
+  for (int filled = 0; filled < 2; filled++) {
+    size_t count = 0;
+    for (size_t l = 0; l < network->layer_count; l++) {
+      const cr_dense *layer = &network->layers[l];
+      for (size_t input = 0; input < layer->in; input += CR_CHUNK)
+        for (size_t neuron = 0; neuron < layer->out; neuron += CR_BLOCK_PANELS * layer->panel, count++)
+          if (filled) t->blocks[count] = (cr_block){l, input, neuron};
+    }
+    if (filled) break;
+    t->block_count = count;
+    t->blocks = calloc(count, sizeof *t->blocks);
+    if (!t->blocks) return cr_out_of_memory(error, "the plan", count * sizeof *t->blocks);
+  }
+  return CHAINRULE_OK;
+}
+
+/* Weights of a block: what its work is in proportion to. */
+static size_t block_size(const chainrule_network *network, cr_block block)
+{
+  const cr_dense *layer = &network->layers[block.layer];
+  const size_t columns = layer->in - block.input, neurons = layer->padded - block.neuron;
+  const size_t most = CR_BLOCK_PANELS * layer->panel;
+  return (columns < CR_CHUNK ? columns : CR_CHUNK) * (neurons < most ? neurons : most);
+}
+
+/* Shares the blocks out among so many members, in stretches of like work. */
+static void share_blocks(chainrule_trainer *t, size_t members)
+{
+  if (members == 1) {
+    t->shares[0].next = 0;
+    t->shares[0].end = t->block_count;
+    return;
+  }
+  size_t done = 0, block = 0, all = 0;
+  for (size_t i = 0; i < t->block_count; i++) all += block_size(t->network, t->blocks[i]);
+  for (size_t member = 0; member < members; member++) {
+    t->shares[member].next = block;
+    const size_t until = (size_t)((double)all * (double)(member + 1) / (double)members);
+    for (; block < t->block_count && (member + 1 == members || done < until); block++)
+      done += block_size(t->network, t->blocks[block]);
+    t->shares[member].end = block;
+  }
 }
 
 static chainrule_status check_batch_size(size_t batch_size, chainrule_error *error)
@@ -181,7 +246,8 @@ static chainrule_status plan_batches(chainrule_trainer *t, size_t rows, chainrul
   cr_workspace work = {.places = t->places, .capacity = rows};
   cr_batch gathered = {0};
   work.buffers = allocate(network, t->place_size, rows, "z, a and delta", &status, error);
-  work.scratch = allocate(network, scratch_size(network, rows), 1, "scratch", &status, error);
+  const size_t scratch = scratch_size(network, rows, t->members);
+  work.scratch = allocate(network, scratch, 1, "scratch", &status, error);
   gathered.x = allocate(network, network->inputs, rows, "a batch", &status, error);
   gathered.y = allocate(network, chainrule_network_outputs(network), rows, "a batch", &status, error);
   gathered.sample_weights = allocate(network, 1, rows, "a batch", &status, error);
@@ -192,6 +258,7 @@ static chainrule_status plan_batches(chainrule_trainer *t, size_t rows, chainrul
   free(t->losses);
   t->losses = losses;
   t->work = work;
+  t->scratch_scalars = scratch;
   t->gathered = gathered;
   t->training.batch_size = rows;
   t->rows_in_view = 0;
@@ -215,6 +282,8 @@ chainrule_status chainrule_trainer_create(chainrule_network *network, const chai
   const chainrule_optimizer *o = &training->optimizer;
   t->network = network;
   t->training = *training;
+  t->members = training->threads < cr_cpu_count() ? training->threads : cr_cpu_count();
+  if (t->members == 0) t->members = 1;
   t->place_size = plan_places(network, training->keep, t->places);
   t->beta1_power = t->beta2_power = 1;
   t->update = (cr_update){.rate = o->learning_rate,
@@ -230,6 +299,10 @@ chainrule_status chainrule_trainer_create(chainrule_network *network, const chai
     t->gradients = allocate(network, network->arena_size, 1, "the gradients", &status, error);
   t->state = allocate(network, network->arena_size, state_count(o), "the optimizer's state", &status, error);
   if (!status) status = plan_batches(t, training->batch_size, error);
+  if (!status) status = plan_blocks(t, error);
+  if (!status && !(t->shares = cr_allocate(t->members, sizeof *t->shares)))
+    status = cr_out_of_memory(error, "the plan", t->members * sizeof *t->shares);
+  if (!status) status = cr_team_create(t->members, &t->team, error);
   if (status) return chainrule_trainer_free(t), status;
   *result = t;
   return CHAINRULE_OK;
@@ -251,6 +324,9 @@ chainrule_status chainrule_trainer_set_batch_size(chainrule_trainer *trainer, si
 void chainrule_trainer_free(chainrule_trainer *t)
 {
   if (!t) return;
+  cr_team_free(t->team);
+  free(t->shares);
+  free(t->blocks);
   free_batches(&t->work, &t->gathered);
   free(t->losses);
   free(t->order);
@@ -292,15 +368,131 @@ static chainrule_status diagnose(const chainrule_trainer *trainer, const cr_batc
   return CHAINRULE_NOT_FINITE;
 }
 
+/* Denormals count as 0 in this thread; returns what to give to restore_denormals. */
+static unsigned long flush_denormals(bool flush)
+{
+#if defined __x86_64__
+  const unsigned mode = __builtin_ia32_stmxcsr();
+  if (flush) __builtin_ia32_ldmxcsr(mode | 0x8040); /* flush to zero, denormals are zero */
+#elif defined __aarch64__
+  unsigned long mode;
+  __asm__ volatile("mrs %0, fpcr" : "=r"(mode));
+  if (flush) __asm__ volatile("msr fpcr, %0" ::"r"(mode | 1ul << 24));
+#else
+  const unsigned long mode = 0;
+  (void)flush;
+#endif
+  return mode;
+}
+
+static void restore_denormals(unsigned long mode)
+{
+#if defined __x86_64__
+  __builtin_ia32_ldmxcsr((unsigned)mode);
+#elif defined __aarch64__
+  __asm__ volatile("msr fpcr, %0" ::"r"(mode));
+#else
+  (void)mode;
+#endif
+}
+
+/* Where the rows of a batch are, before they are brought together in batch.x. */
+typedef struct gathering {
+  const void *x;
+  const size_t *order;
+} gathering;
+
+/* to[k] = from[order[k]], rows of `width` scalars */
+static void gather(chainrule_scalar scalar, const void *to, const void *from, const size_t *order, size_t count,
+                   size_t width)
+{
+  const size_t bytes = width * cr_scalar_size(scalar);
+  for (size_t k = 0; k < count; k++) memcpy((char *)to + k * bytes, (const char *)from + order[k] * bytes, bytes);
+}
+
+/* What a team does in a step: `rows` of it, then, once they all are there, `blocks`. */
+typedef struct task {
+  chainrule_trainer *trainer;
+  const cr_batch *batch;
+  const gathering *gathering;
+  double total;
+  const cr_descent *descent;
+  size_t members;
+} task;
+
+static void *member_scratch(const task *task, size_t member)
+{
+  const chainrule_trainer *t = task->trainer;
+  const size_t line = CR_ALIGNMENT / cr_scalar_size(t->network->scalar);
+  return cr_at(t->network->scalar, t->work.scratch, t->scratch_scalars / task->members / line * line * member);
+}
+
+/* Forward, loss and backward of a slice of the rows: they have nothing to do with one another. */
+static void rows_job(void *context, size_t member)
+{
+  const task *task = context;
+  chainrule_trainer *t = task->trainer;
+  const chainrule_network *network = t->network;
+  const chainrule_scalar scalar = network->scalar;
+  const size_t rows = task->batch->rows, in = network->inputs, out = chainrule_network_outputs(network);
+  const size_t first = rows * member / task->members / SLICE * SLICE;
+  const size_t end = member + 1 == task->members ? rows : rows * (member + 1) / task->members / SLICE * SLICE;
+  if (first == end) return;
+
+  const unsigned long mode = flush_denormals(t->training.flush_denormals);
+  cr_workspace work = t->work;
+  work.first = first;
+  work.scratch = member_scratch(task, member);
+  const cr_batch *all = task->batch;
+  const cr_batch slice = {
+      .rows = end - first,
+      .x = cr_at(scalar, all->x, first * in),
+      .y = cr_at(scalar, all->y, first * out),
+      .sample_weights = all->sample_weights ? cr_at(scalar, all->sample_weights, first) : NULL,
+  };
+  if (task->gathering)
+    gather(scalar, slice.x, task->gathering->x, task->gathering->order + first, slice.rows, in);
+  cr_forward(network, &work, &slice);
+  cr_backward(network, &work, &slice, t->training.loss, task->total, true, &t->losses[first]);
+  restore_denormals(mode);
+}
+
+/* Gradients and update of blocks: of one's own, then of those that others have not come to. */
+static void blocks_job(void *context, size_t member)
+{
+  const task *task = context;
+  chainrule_trainer *t = task->trainer;
+  const unsigned long mode = flush_denormals(t->training.flush_denormals);
+  cr_workspace work = t->work;
+  work.scratch = member_scratch(task, member);
+  for (size_t i = 0; i < task->members; i++) {
+    share *share = &t->shares[(member + i) % task->members];
+    for (size_t block; (block = atomic_fetch_add(&share->next, 1)) < share->end;)
+      cr_descend(t->network, &work, task->batch, t->blocks[block], t->gradients, task->descent);
+  }
+  restore_denormals(mode);
+}
+
+/* Multiplications of a step that are worth a thread: some five microseconds. */
+#ifndef CR_WORTH_A_THREAD
+#define CR_WORTH_A_THREAD 250000
+#endif
+
+static size_t members_for(const chainrule_trainer *t, size_t rows)
+{
+  const double worth = (double)rows * (double)t->network->parameter_count * 3 / CR_WORTH_A_THREAD;
+  return worth < 1 ? 1 : worth < (double)t->members ? (size_t)worth : t->members;
+}
+
 /* L, δ of every layer, and, where they are kept, the gradients; with `descends`, the update too.  The data have
  * been checked.  *total is Σ wᵣ. */
-static chainrule_status run(chainrule_trainer *trainer, const cr_batch *batch, bool descends, double *loss,
-                            double *total, chainrule_error *error)
+static chainrule_status run(chainrule_trainer *trainer, const cr_batch *batch, const gathering *gathering,
+                            bool descends, double *loss, double *total, chainrule_error *error)
 {
-  const chainrule_network *network = trainer->network;
-  *total = cr_total_weight(network, batch);
-  cr_forward(network, &trainer->work, batch);
-  cr_backward(network, &trainer->work, batch, trainer->training.loss, *total, true, trainer->losses);
+  *total = cr_total_weight(trainer->network, batch);
+  task task = {.trainer = trainer, .batch = batch, .gathering = gathering, .total = *total,
+               .members = members_for(trainer, batch->rows)};
+  cr_team_run(trainer->team, task.members, rows_job, &task);
   double sum = 0;
   for (size_t r = 0; r < batch->rows; r++) sum += trainer->losses[r];
   *loss = *total > 0 ? sum / *total : 0;
@@ -308,9 +500,11 @@ static chainrule_status run(chainrule_trainer *trainer, const cr_batch *batch, b
 
   const cr_descent descent = {trainer->training.optimizer.kind, &trainer->update, trainer->state,
                               state_count(&trainer->training.optimizer)};
-  if (descends) next_update(trainer);
-  if (descends || trainer->gradients)
-    cr_descend(network, &trainer->work, batch, trainer->gradients, descends ? &descent : NULL);
+  if (descends) next_update(trainer), task.descent = &descent;
+  if (descends || trainer->gradients) {
+    share_blocks(trainer, task.members);
+    cr_team_run(trainer->team, task.members, blocks_job, &task);
+  }
   trainer->rows_in_view = batch->rows;
   trainer->steps += descends;
   return CHAINRULE_OK;
@@ -340,7 +534,7 @@ static chainrule_status step_call(chainrule_trainer *trainer, chainrule_scalar s
   if (!status)
     status = cr_check_data(trainer->network, trainer->training.loss, batch.x, batch.y, batch.sample_weights,
                            batch.rows, error);
-  if (!status) status = run(trainer, &batch, descends, &value, &total, error);
+  if (!status) status = run(trainer, &batch, NULL, descends, &value, &total, error);
   if (!status && loss) *loss = value;
   return status || !descends ? status : cr_check_parameters(trainer->network, trainer->steps, error);
 }
@@ -365,35 +559,27 @@ static chainrule_status begin_epoch(chainrule_trainer *trainer, size_t rows, cha
   return CHAINRULE_OK;
 }
 
-/* to[k] = from[order[k]], rows of `width` scalars */
-static const void *gather(const chainrule_network *network, const void *to, const void *from,
-                          const size_t *order, size_t count, size_t width)
-{
-  for (size_t k = 0; k < count; k++)
-    memcpy(cr_at(network->scalar, to, k * width), cr_at(network->scalar, from, order[k] * width),
-           width * cr_scalar_size(network->scalar));
-  return to;
-}
-
-/* The next rows of the epoch, at most batch_size of them. */
-static cr_batch next_batch(chainrule_trainer *trainer, const cr_batch *all)
+/* The next rows of the epoch, at most batch_size of them; x is gathered by those who work on it. */
+static cr_batch next_batch(chainrule_trainer *trainer, const cr_batch *all, gathering *gathering)
 {
   const chainrule_network *network = trainer->network;
+  const chainrule_scalar scalar = network->scalar;
   const size_t in = network->inputs, out = chainrule_network_outputs(network), start = trainer->position;
   const size_t left = all->rows - start, most = trainer->training.batch_size;
   cr_batch batch = {.rows = left < most ? left : most};
   if (trainer->training.in_order) {
-    batch.x = cr_at(network->scalar, all->x, start * in);
-    batch.y = cr_at(network->scalar, all->y, start * out);
-    batch.sample_weights = all->sample_weights ? cr_at(network->scalar, all->sample_weights, start) : NULL;
+    batch.x = cr_at(scalar, all->x, start * in);
+    batch.y = cr_at(scalar, all->y, start * out);
+    batch.sample_weights = all->sample_weights ? cr_at(scalar, all->sample_weights, start) : NULL;
     return batch;
   }
-  const size_t *order = trainer->order + start;
-  batch.x = gather(network, trainer->gathered.x, all->x, order, batch.rows, in);
-  batch.y = gather(network, trainer->gathered.y, all->y, order, batch.rows, out);
-  if (all->sample_weights)
-    batch.sample_weights =
-        gather(network, trainer->gathered.sample_weights, all->sample_weights, order, batch.rows, 1);
+  *gathering = (struct gathering){all->x, trainer->order + start};
+  batch.x = trainer->gathered.x;
+  batch.y = trainer->gathered.y;
+  gather(scalar, batch.y, all->y, gathering->order, batch.rows, out);
+  if (!all->sample_weights) return batch;
+  batch.sample_weights = trainer->gathered.sample_weights;
+  gather(scalar, batch.sample_weights, all->sample_weights, gathering->order, batch.rows, 1);
   return batch;
 }
 
@@ -420,9 +606,10 @@ static chainrule_status epoch(chainrule_trainer *trainer, chainrule_scalar scala
     if (atomic_exchange(&trainer->stop, false))
       return cr_fail(error, CHAINRULE_STOPPED, 0, "stopped in epoch %llu after step %llu",
                      (unsigned long long)trainer->epochs + 1, (unsigned long long)trainer->steps);
-    const cr_batch batch = next_batch(trainer, &all);
+    gathering gathering = {0};
+    const cr_batch batch = next_batch(trainer, &all, &gathering);
     double batch_loss, weight;
-    status = run(trainer, &batch, true, &batch_loss, &weight, error);
+    status = run(trainer, &batch, gathering.order ? &gathering : NULL, true, &batch_loss, &weight, error);
     if (status) break;
     trainer->position += batch.rows;
     trainer->epoch_loss += batch_loss * weight;

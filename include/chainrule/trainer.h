@@ -30,7 +30,8 @@ typedef struct chainrule_training {
   uint64_t seed;     /* of the order in which epochs visit the rows */
   bool in_order;     /* epochs visit the rows as they stand, without shuffling */
   bool keep;         /* z, a, δ and the gradients stay readable after a step (view.h) */
-  size_t threads;    /* at most 256, the caller's among them; 0: 1.  Any number gives the same bits. */
+  size_t threads;    /* that share a step, the caller's among them: at most 256, and never more than there are
+                      * CPUs; 0: 1.  A step too small to gain takes fewer.  Any number gives the same bits. */
   bool flush_denormals; /* numbers below 2⁻¹²⁶ (float64: 2⁻¹⁰²²) count as 0: other bits, but no slow step */
 } chainrule_training;
 

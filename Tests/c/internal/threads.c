@@ -1,0 +1,129 @@
+/* The same bits on any number of threads and with every kernel set of the promise: 1,000 steps of networks whose sizes
+ * lie around the edges of tiles, panels, chunks and slices.
+ *
+ * The trainer is compiled into this program, so that every step is worth every thread, and so that there are as many
+ * CPUs as anyone asks for: on a small machine the threads then sleep and wake a hundred thousand times. */
+#include "internal.h"
+
+#define cr_cpu_count() ((size_t)CR_THREADS)
+#define CR_WORTH_A_THREAD 1
+#include "../../../Sources/CChainrule/trainer.c"
+
+#include <stdio.h>
+
+enum { NETWORKS = 20, STEPS = 1000, MOST_LAYERS = 4 };
+static const size_t thread_counts[] = {1, 2, 3, 7, 16};
+
+/* What is trained: a function of its number alone. */
+typedef struct problem {
+  chainrule_layer layers[MOST_LAYERS];
+  size_t inputs, layer_count, rows;
+  chainrule_training training;
+} problem;
+
+static uint64_t state;
+static size_t draw(size_t below) /* SplitMix64 */
+{
+  uint64_t z = state += 0x9e3779b97f4a7c15u;
+  z = (z ^ z >> 30) * 0xbf58476d1ce4e5b9u;
+  z = (z ^ z >> 27) * 0x94d049bb133111ebu;
+  return (size_t)((z ^ z >> 31) % below);
+}
+static double uniform(void) { return (double)draw(1u << 24) / (1 << 23) - 1; }
+
+static size_t size(void)
+{
+  static const size_t edges[] = {1, 4, 6, 8, 12, 16, 24, 32, 48, 64};
+  const size_t edge = edges[draw(CR_COUNT(edges))];
+  return edge + draw(3) - (edge > 1);
+}
+
+static problem make(int number)
+{
+  state = (uint64_t)number * 1000;
+  problem p = {.inputs = size(), .layer_count = 1 + draw(MOST_LAYERS), .rows = size()};
+  for (size_t l = 0; l < p.layer_count; l++) {
+    p.layers[l] = (chainrule_layer){.units = size(), .no_bias = draw(5) == 0};
+    p.layers[l].activation = (chainrule_activation)draw(CHAINRULE_ACTIVATION_SOFTMAX);
+    if (p.layers[l].activation == CHAINRULE_ACTIVATION_IDENTITY) p.layers[l].activation = CHAINRULE_ACTIVATION_TANH;
+  }
+  p.layers[p.layer_count - 1].activation = CHAINRULE_ACTIVATION_TANH;
+  p.training = (chainrule_training){
+      .loss = CHAINRULE_LOSS_MEAN_SQUARED_ERROR,
+      .optimizer = chainrule_optimizer_default((chainrule_optimizer_kind)(number % CHAINRULE_OPTIMIZER_COUNT)),
+      .batch_size = p.rows,
+      .seed = 7,
+  };
+  return p;
+}
+
+/* The bits of every parameter after training; NULL after a message. */
+static void *train(const problem *p, chainrule_scalar scalar, const char *set, size_t threads, size_t *bytes)
+{
+  const size_t rows = p->rows * 2 + 1, outputs = p->layers[p->layer_count - 1].units; /* the last batch has one row */
+  chainrule_error error = {0};
+  chainrule_network *network = NULL;
+  chainrule_trainer *trainer = NULL;
+  chainrule_training training = p->training;
+  training.threads = threads;
+  chainrule_status status = chainrule_network_create(
+      &(chainrule_description){scalar, p->inputs, p->layer_count, p->layers, set}, &network, &error);
+  if (!status) status = chainrule_network_initialize(network, 3, &error);
+  if (!status) status = chainrule_trainer_create(network, &training, &trainer, &error);
+
+  float *x = malloc(rows * p->inputs * sizeof *x), *y = malloc(rows * outputs * sizeof *y);
+  double *wide_x = malloc(rows * p->inputs * sizeof *wide_x), *wide_y = malloc(rows * outputs * sizeof *wide_y);
+  state = 11;
+  for (size_t i = 0; i < rows * p->inputs; i++) wide_x[i] = x[i] = (float)uniform();
+  for (size_t i = 0; i < rows * outputs; i++) wide_y[i] = y[i] = (float)uniform();
+  while (!status && chainrule_trainer_steps(trainer) < STEPS)
+    status = scalar == CHAINRULE_FLOAT32
+                 ? chainrule_trainer_epoch_f32(trainer, x, y, NULL, rows, NULL, &error)
+                 : chainrule_trainer_epoch_f64(trainer, wide_x, wide_y, NULL, rows, NULL, &error);
+  free(x), free(y), free(wide_x), free(wide_y);
+  if (status) printf("%s, %zu threads: %s\n", set, threads, error.message);
+
+  void *bits = NULL;
+  if (!status) { /* dense, since panels differ between the sets */
+    *bytes = chainrule_network_parameter_count(network) * cr_scalar_size(scalar);
+    bits = malloc(*bytes);
+    char *to = bits;
+    for (size_t l = 0; l < p->layer_count; l++)
+      for (int parameter = 0; parameter < 2; parameter++) {
+        cr_read(network, network->parameters, l, (chainrule_parameter)parameter, to);
+        to += cr_parameter_size(&network->layers[l], (chainrule_parameter)parameter) * cr_scalar_size(scalar);
+      }
+  }
+  chainrule_trainer_free(trainer);
+  chainrule_network_free(network);
+  return bits;
+}
+
+int main(void)
+{
+  size_t compared = 0, failed = 0;
+  for (int number = 0; number < NETWORKS; number++) {
+    const problem p = make(number);
+    const chainrule_scalar scalar = number % 3 ? CHAINRULE_FLOAT32 : CHAINRULE_FLOAT64;
+    size_t bytes;
+    void *expected = NULL;
+    for (size_t set = 0; chainrule_kernel_set_name(set); set++) {
+      const char *name = chainrule_kernel_set_name(set);
+      if (!strcmp(name, "gsl")) continue; /* makes no such promise */
+      /* baseline calls fma() a million times a second: one number of threads will do */
+      const size_t first = strcmp(name, "baseline") ? 0 : 2, end = first ? first + 1 : CR_COUNT(thread_counts);
+      for (size_t i = first; i < end; i++) {
+        void *bits = train(&p, scalar, name, thread_counts[i], &bytes);
+        const bool same = bits && (!expected || !memcmp(bits, expected, bytes));
+        if (!same) printf("network %d: %s with %zu threads has other bits\n", number, name, thread_counts[i]);
+        failed += !same;
+        compared++;
+        if (expected) free(bits);
+        else expected = bits;
+      }
+    }
+    free(expected);
+  }
+  printf("%zu runs, %zu with other bits\n", compared, failed);
+  return failed > 0;
+}
