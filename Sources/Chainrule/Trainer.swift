@@ -25,13 +25,17 @@ public final class Trainer<Scalar: NetworkScalar> {
   /// - Parameters:
   ///   - seed: Of the order in which epochs visit the rows. The same seed, data and network give the same bits.
   ///   - shuffles: Whether epochs visit the rows in random order, a new one each, or as they stand.
+  ///   - threads: How many share the work of a step, the calling one among them, 1 … 256. Any number gives the
+  ///     same bits; a step too small to gain by more than one is done by one.
+  ///   - denormals: What becomes of numbers so small that they slow a step down; see ``Denormals``.
   ///   - tracing: Keeps z, a, δ and the gradients of every layer, for ``trace()``. It costs memory, and
   ///     changes no bit of the result.
   /// - Throws: `ChainruleError.invalidNetwork` for a loss that does not fit the output layer,
-  ///   `.invalidArgument` for a number of the optimizer's that is out of its range, `.outOfMemory`.
+  ///   `.invalidArgument` for a number of the optimizer's, or of threads, that is out of its range,
+  ///   `.outOfMemory`.
   public init(
     _ network: Network<Scalar>, loss: Loss, optimizer: Optimizer = .adam(), seed: UInt64 = 0,
-    shuffles: Bool = true, tracing: Bool = false
+    shuffles: Bool = true, threads: Int = 1, denormals: Denormals = .keep, tracing: Bool = false
   ) throws(ChainruleError) {
     self.network = network
     self.loss = loss
@@ -39,7 +43,7 @@ public final class Trainer<Scalar: NetworkScalar> {
     self.tracing = tracing
     core = try CoreTrainer(
       network, loss: loss, optimizer: optimizer, batchSize: 1, seed: seed, shuffles: shuffles,
-      tracing: tracing)
+      threads: threads, denormals: denormals, tracing: tracing)
   }
 
   /// The number of updates done.
@@ -148,6 +152,20 @@ public final class Trainer<Scalar: NetworkScalar> {
     }
     return try result.get()
   }
+}
+
+/// What becomes of denormal numbers in training: of magnitudes below 2⁻¹²⁶ in float32, 2⁻¹⁰²² in float64, which
+/// have fewer digits than others, and with which most CPUs take many times as long to compute.
+///
+/// They come about where values decay step by step and nothing renews them: in the moments that `adam` keeps for
+/// a neuron whose gradient has become 0, in the gradients behind a saturated sigmoid, in weights under a strong
+/// decay. Where steps get slower as training goes on, they are the likely reason.
+public enum Denormals: Hashable, Sendable {
+  /// They are computed with as IEEE 754 says.
+  case keep
+  /// They count as 0 wherever a step reads or would write them, so that no step is slow. The parameters come to
+  /// other bits than with ``keep``, seldom to other predictions; since bits change, it is to be asked for.
+  case flush
 }
 
 /// What one layer computed in a step, on a batch of `rows` rows.

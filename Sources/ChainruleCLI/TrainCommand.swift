@@ -174,6 +174,11 @@ struct TrainingArguments: ParsableArguments {
       "Of the rows held out, the first weights and the order of the rows.", valueName: "number"))
   var seed: UInt64 = 0
 
+  @Option(
+    help: ArgumentHelp(
+      "How many threads share the work of an update; any number trains the same model.", valueName: "count"))
+  var threads = 1
+
   func validate() throws {
     try require("--learning-rate", learningRate, "a number above 0") { $0 > 0 && $0.isFinite }
     try require("--weight-decay", weightDecay, "a number of at least 0") { $0 >= 0 && $0.isFinite }
@@ -181,6 +186,7 @@ struct TrainingArguments: ParsableArguments {
     try require("--epochs", epochs, "at least 1") { $0 >= 1 }
     try require("--until-loss", untilLoss, "a number") { $0.isFinite }
     try require("--patience", patience, "at least 1") { $0 >= 1 }
+    try require("--threads", threads, "1 to 256") { 1...256 ~= $0 }
   }
 }
 

@@ -34,7 +34,8 @@ struct TrainingPlan<Scalar: NetworkScalar>: Sendable {
     do {
       let network = try Network<Scalar>(inputs: data.inputs, layers: layers, seed: training.seed)
       try network.adoptNames(of: data)
-      return try Trainer(network, loss: loss, optimizer: optimizer, seed: training.seed)
+      return try Trainer(
+        network, loss: loss, optimizer: optimizer, seed: training.seed, threads: training.threads)
     } catch {
       switch error {
       case .invalidNetwork, .invalidArgument: throw ValidationError("\(error)")

@@ -62,6 +62,7 @@ public struct Network<Scalar: Real> {
   }
 
   /// z and a of every layer for the rows of x, [rows][inputs].
+  @_specialize(where Scalar == Double)
   public func forward(_ x: [[Scalar]]) -> Trace<Scalar> {
     var trace = Trace(x: x)
     var a = x
@@ -149,6 +150,7 @@ public struct Trainer<Scalar: Real> {
   public var state: OptimizerState<Scalar>
 
   /// Training that begins with the network's parameters as they are.
+  @_specialize(where Scalar == Double)
   public init(network: Network<Scalar>, loss: Loss, optimizer: Optimizer<Scalar>) {
     self.network = network
     self.loss = loss
@@ -157,6 +159,7 @@ public struct Trainer<Scalar: Real> {
   }
 
   /// Forward, backward, update: one step on a batch of x [rows][inputs] and y [rows][outputs].
+  @_specialize(where Scalar == Double)
   public mutating func step(
     x: [[Scalar]], y: [[Scalar]], sampleWeights: [Scalar]? = nil
   ) -> StepTrace<Scalar> {

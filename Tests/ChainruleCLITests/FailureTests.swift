@@ -66,7 +66,14 @@ struct FailureTests {
     Refusal("train iris --target species", 64, "--target is for CSV"),
     Refusal("train iris --labels x", 64, "--labels goes with an IDX file"),
     Refusal("train good.csv --delimiter 1", 64, "no part of a number"),
-    Refusal("train iris --threads 2", 64, "--threads"),
+    Refusal("train iris --threads 0", 64, "--threads is 0; expected 1 to 256"),
+    Refusal("train iris --threads 257", 64, "--threads is 257; expected 1 to 256"),
+    Refusal("train iris --threads two", 64, "--threads"),
+    Refusal("train iris --layers 2", 64, "--layers"),
+    Refusal("bench --workload W9", 64, "expected peak, W1a, W1b, W2, W3, W4, W5, W6, W7, I1s, I1m, I2s, I2m"),
+    Refusal("bench --threads 0", 64, "--threads is 0; expected 1 to 256"),
+    Refusal("bench --seconds 0", 64, "--seconds is 0.0; expected a number above 0"),
+    Refusal("bench --seconds inf", 64, "--seconds is inf; expected a number above 0"),
     Refusal("frobnicate", 64, "frobnicate"),
   ])
   func `wrong usage exits 64 and names the culprit`(refusal: Refusal) throws { try check(refusal) }
@@ -146,7 +153,7 @@ struct FailureTests {
   @Test func `help lists the commands and their examples`() throws {
     let help = try place.chainrule("--help")
     #expect(help.status == 0)
-    for command in ["train", "evaluate", "predict", "inspect", "explain", "verify"] {
+    for command in ["train", "evaluate", "predict", "inspect", "explain", "verify", "bench"] {
       #expect(help.output.contains("\n  \(command) "))
       #expect(try place.chainrule(command, "--help").status == 0)
     }

@@ -72,6 +72,17 @@ struct TrainTests {
     #expect(try place.bytes("a") != place.bytes("c"))
   }
 
+  @Test func `any number of threads writes the same model`() throws {
+    for threads in ["1", "2", "3"] {
+      let run = try place.chainrule(
+        "train", "digits", "--epochs", "2", "--batch-size", "128", "--threads", threads, "--save", threads,
+        "--quiet")
+      #expect(run.status == 0)
+    }
+    #expect(try place.bytes("2") == place.bytes("1"))
+    #expect(try place.bytes("3") == place.bytes("1"))
+  }
+
   @Test(arguments: ["float32", "float64"])
   func `the scalar asked for is what the file holds`(scalar: String) throws {
     try place.chainrule("train", "xor", "--epochs", "1", "--scalar", scalar, "--save", "m", "--quiet")

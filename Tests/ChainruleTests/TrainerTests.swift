@@ -260,7 +260,68 @@ private func reports<Scalar>(of epochs: Epochs<Scalar>) async throws -> [Epoch] 
   }
 }
 
+@Suite struct `Training in threads` {
+  /// The parameters after epochs and a step, of a network that has work for several threads and of a tiny one.
+  private func bits<Scalar: NetworkScalar>(_: Scalar.Type, units: Int, threads: Int) throws -> [Scalar] {
+    var random = Random(state: 29)
+    let (x, y) = (random.matrix(150, 24, scale: 1), random.matrix(150, 10, scale: 1))
+    let data = try Dataset<Scalar>(
+      features: x.map { $0.map { Scalar($0) } }, targets: y.map { $0.map { Scalar($0) } })
+    let network = try Network<Scalar>(inputs: 24, seed: 4) {
+      Dense(units, activation: .relu)
+      Dense(units, activation: .tanh)
+      Dense(10)
+    }
+    let trainer = try Trainer(network, loss: .meanSquaredError, seed: 6, threads: threads)
+    for batchSize in [64, 7] { try trainer.epoch(on: data, batchSize: batchSize) }
+    try trainer.step(data)
+    return try network.bits
+  }
+
+  @Test(arguments: [2, 3, 7], [3, 200])
+  func `comes to the same bits in any number of them`(threads: Int, units: Int) throws {
+    #expect(
+      try bits(Float.self, units: units, threads: threads) == bits(Float.self, units: units, threads: 1))
+    #expect(
+      try bits(Double.self, units: units, threads: threads) == bits(Double.self, units: units, threads: 1))
+  }
+}
+
+@Suite struct `Denormal numbers` {
+  /// w after a step on y = w x of −½ w, from w = 2⁻ᵏ, and whether a denormal number is one again behind it.
+  private func step<Scalar: NetworkScalar>(
+    from w: Scalar, _ denormals: Denormals, threads: Int
+  ) throws -> (w: Scalar, isRestored: Bool) {
+    let network = try Network<Scalar>(inputs: 1) { Dense(1, bias: false) }
+    try network.setParameters(
+      LayerParameters(inputs: 1, units: 1, weights: [w], bias: nil), ofLayer: 0)
+    let trainer = try Trainer(
+      network, loss: .halfSquaredError, optimizer: .sgd(learningRate: 0.5), threads: threads,
+      denormals: denormals)
+    try trainer.step(try Dataset(features: [[1]], targets: [[0]]))
+    let half = Scalar(trainer.steps) / 2  // not known to the compiler
+    return (try network.bits[0], Scalar.leastNormalMagnitude * half != 0)
+  }
+
+  @Test(arguments: [1, 2]) func `are kept unless they are to be flushed`(threads: Int) throws {
+    let (small, tiny) = (0x1p-140 as Float, 0x1p-1060)
+    #expect(try step(from: small, .keep, threads: threads) == (small / 2, true))
+    #expect(try step(from: tiny, .keep, threads: threads) == (tiny / 2, true))
+    #expect(try step(from: small, .flush, threads: threads) == (0, true))
+    #expect(try step(from: tiny, .flush, threads: threads) == (0, true))
+    #expect(try step(from: 1 as Float, .flush, threads: threads) == (0.5, true))
+  }
+}
+
 @Suite struct `Training is refused` {
+  @Test(arguments: [0, -1, 257, Int.max, Int.min])
+  func `in no threads, and in more than 256`(threads: Int) throws {
+    let network = try smallNetwork()
+    #expect(
+      throws: ChainruleError.invalidArgument(message: "threads is \(threads); expected 1 to 256")
+    ) { try Trainer(network, loss: .meanSquaredError, threads: threads) }
+  }
+
   @Test(arguments: [0, -1, Int.min])
   func `with a batch size or a patience below 1`(value: Int) async throws {
     let data = try randomData(rows: 4)

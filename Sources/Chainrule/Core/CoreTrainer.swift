@@ -10,15 +10,17 @@ final class CoreTrainer<Scalar: NetworkScalar>: @unchecked Sendable {
 
   init(
     _ network: Network<Scalar>, loss: Loss, optimizer: Optimizer, batchSize: Int, seed: UInt64,
-    shuffles: Bool,
-    tracing: Bool
+    shuffles: Bool, threads: Int, denormals: Denormals, tracing: Bool
   ) throws(ChainruleError) {
+    guard 1...256 ~= threads else {
+      throw .invalidArgument(message: "threads is \(threads); expected 1 to 256")
+    }
     self.network = network.core
     exclusivity = network.exclusivity
     functions = network.core.functions
     var training = chainrule_training(
       loss: loss.core, optimizer: optimizer.core, batch_size: max(batchSize, 0), seed: seed,
-      in_order: !shuffles, keep: tracing)
+      in_order: !shuffles, keep: tracing, threads: threads, flush_denormals: denormals == .flush)
     var pointer: OpaquePointer?
     try check { chainrule_trainer_create(network.core.pointer, &training, &pointer, &$0) }
     self.pointer = pointer!
