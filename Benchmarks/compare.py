@@ -1,0 +1,155 @@
+#!/usr/bin/env python3
+"""Times Chainrule beside its peers, in turn and on the same CPUs, and prints one table a thread count.
+
+    compare.py [--workloads W1a,W3,…] [--peers torch,jax,…] [--threads 1,2] [--rounds N] [--seconds S]
+               [--quick] [--markdown] [--log FILE]
+
+Every round runs every peer on every workload, each in a process of its own, and begins with another peer; what
+counts is the best round: of an epoch the least time, of a prediction the median.  A peer that is not installed, or
+not built, is left out and said so.  scripts/bench peers sets everything up.
+"""
+
+import argparse
+import json
+import sys
+from pathlib import Path
+
+from report import HERE, WORKLOADS, note, number, print_table, run
+
+ROOT = HERE.parent
+BUILD = ROOT / "build"
+PYTHON = BUILD / "peers" / "venv" / "bin" / "python"
+
+# Chainrule in C and in Swift; the reference in Swift; then the peers.
+PEERS = [
+    "chainrule",
+    "swift",
+    "reference",
+    "torch",
+    "torch-fused",
+    "jax",
+    "sklearn",
+    "onnxruntime",
+    "openblas",
+    "gsl",
+    "fann",
+]
+THREADED = {"chainrule", "swift", "torch", "torch-fused", "jax", "sklearn", "openblas"}
+# Written to be read, it takes minutes for an epoch of the others.
+REFERENCE = {"W1a", "W2"}
+
+
+def command(peer, workload, threads, seconds):
+    """What times the peer; None where it has no such workload, or not with so many threads."""
+    trains = workload in WORKLOADS["train"]
+    float64 = trains and WORKLOADS["train"][workload]["scalar"] == "float64"
+    if threads > 1 and (peer not in THREADED or not trains):
+        return None
+    if peer == "chainrule":
+        return [BUILD / "benchmarks" / "bench", workload, "--threads", threads, "--seconds", seconds]
+    if peer == "swift":
+        options = ["--workload", workload, "--threads", threads, "--seconds", seconds, "--json"]
+        return [ROOT / ".build" / "release" / "chainrule", "bench", *options]
+    if peer == "reference":
+        return [HERE / ".build" / "release" / "reference", workload, "--seconds", seconds] if workload in REFERENCE else None
+    if peer in ("openblas", "gsl", "fann"):
+        program = "fann-double" if peer == "fann" and float64 else peer
+        return [BUILD / "peers" / program, workload, threads, seconds]
+    if (peer == "onnxruntime" and trains) or (peer == "torch-fused" and not trains):
+        return None
+    options = ["--threads", threads, "--seconds", seconds]
+    return [PYTHON, HERE / "peers" / "peer.py", peer, workload, *options]
+
+
+def time_of(result):
+    """Milliseconds an epoch, microseconds a prediction."""
+    return result.get("msPerEpoch", result.get("usPerCallMedian"))
+
+
+def measure(options, threads):
+    """The best result of each workload and peer, and of the machine."""
+    best, missing, machine = {}, set(), None
+    for turn in range(options.rounds):
+        limits, reason = run([BUILD / "benchmarks" / "machine", threads], threads)
+        if limits is None:
+            sys.exit(f"Benchmarks/c is {reason}; scripts/bench peers builds it")
+        machine = limits if machine is None else {k: max(machine[k], v) for k, v in limits.items()}
+        for workload in options.workloads:
+            first = turn % len(options.peers)
+            for peer in options.peers[first:] + options.peers[:first]:
+                words = command(peer, workload, threads, options.seconds)
+                if words is None or (peer, workload) in missing or peer in missing:
+                    continue
+                result, reason = run(words, threads, options.limit)
+                if result is None:
+                    absent = reason.startswith("not ")
+                    missing.add(peer if absent else (peer, workload))
+                    note(f"{peer}{'' if absent else f' on {workload}'} is left out: {reason}")
+                    continue
+                if options.log:
+                    with options.log.open("a") as log:
+                        print(json.dumps({**result, "peer": peer, "round": turn + 1}), file=log)
+                known = best.get((workload, peer))
+                if known is None or time_of(result) < time_of(known):
+                    best[workload, peer] = result
+        note(f"round {turn + 1} of {options.rounds}, threads: {threads}")
+    return best, machine
+
+
+def report(options, threads, best, machine):
+    print(
+        f"\nThreads: {threads}. Peak of {machine['isa']}: {number(machine['float32'])} GFLOP/s float32, "
+        f"{number(machine['float64'])} float64; triad in cache {number(machine['triad24KiB'])} GB/s, "
+        f"in memory {number(machine['triad384MiB'])} GB/s.\n"
+        "Times of an epoch in ms, of a prediction in µs; behind them, how many times Chainrule's in C.\n"
+    )
+    peers = [p for p in options.peers if p != "chainrule" and any((w, p) in best for w in options.workloads)]
+    rows = []
+    for workload in options.workloads:
+        own = best.get((workload, "chainrule"))
+        row = [f"{workload} {'ms' if workload in WORKLOADS['train'] else 'µs'}"]
+        row.append(number(time_of(own)) if own else "–")
+        row.append(f"{own['percentOfPeak']:.0f} %" if own and own.get("percentOfPeak", 0) >= 1 else "–")
+        for peer in peers:
+            result = best.get((workload, peer))
+            ratio = f" ({number(time_of(result) / time_of(own))}×)" if result and own else ""
+            row.append(number(time_of(result)) + ratio if result else "–")
+        if len(set(row[1:])) > 1:
+            rows.append(row)
+    print_table(["workload", "chainrule", "of peak", *peers], rows, options.markdown)
+    sys.stdout.flush()
+
+
+def names(known):
+    def parse(text):
+        chosen = text.split(",")
+        unknown = [name for name in chosen if name not in known]
+        if unknown:
+            raise argparse.ArgumentTypeError(f"{', '.join(unknown)}: expected some of {', '.join(known)}")
+        return chosen
+
+    return parse
+
+
+def main():
+    workloads = [*WORKLOADS["train"], *WORKLOADS["predict"]]
+    parser = argparse.ArgumentParser(prog="scripts/bench peers", description="Times Chainrule beside its peers.")
+    parser.add_argument("--workloads", type=names(workloads), default=workloads, help=",".join(workloads))
+    parser.add_argument("--peers", type=names(PEERS), default=PEERS, help=",".join(PEERS))
+    parser.add_argument("--threads", default="1,2", help="thread counts, such as 1,2")
+    parser.add_argument("--rounds", type=int, default=3, help="how often each is measured (3)")
+    parser.add_argument("--seconds", type=float, default=2.0, help="of each measurement (2)")
+    parser.add_argument("--limit", type=float, default=180.0, help="seconds after which a peer is given up (180)")
+    parser.add_argument("--quick", action="store_true", help="one round of 0.3 s, given up after 30 s")
+    parser.add_argument("--markdown", action="store_true", help="tables for a document")
+    parser.add_argument("--log", type=Path, help="append every measurement to this file, one JSON object a line")
+    options = parser.parse_args()
+    if options.quick:
+        options.rounds, options.seconds, options.limit = 1, 0.3, 30.0
+    if "chainrule" not in options.peers:
+        options.peers = ["chainrule", *options.peers]
+    for threads in map(int, options.threads.split(",")):
+        report(options, threads, *measure(options, threads))
+
+
+main()
