@@ -44,6 +44,35 @@ void cr_descend(const chainrule_network *network, const cr_workspace *work, cons
     cr_descend_f64(network, work, batch, block, gradients, descent);
 }
 
+size_t cr_narrow_size(const chainrule_network *network)
+{
+  size_t size = network->inputs, widest = network->inputs;
+  for (size_t l = 0; l < network->layer_count; l++) {
+    const size_t out = network->layers[l].out;
+    widest = out > widest ? out : widest;
+    size += 3 * out;
+  }
+  return widest <= CR_NARROW && network->kernels->vector ? size * network->kernels->vector : 0;
+}
+
+void cr_narrow(const chainrule_network *network, const cr_batch *batch, chainrule_loss loss, double total,
+               double *losses, void *gradients, void *buffers)
+{
+  memset(gradients, 0, network->arena_size * cr_scalar_size(network->scalar));
+  if (network->scalar == CHAINRULE_FLOAT32)
+    cr_narrow_f32(network, batch, loss, total, losses, gradients, buffers);
+  else
+    cr_narrow_f64(network, batch, loss, total, losses, gradients, buffers);
+}
+
+void cr_update_all(const chainrule_network *network, const cr_descent *descent, const void *gradients)
+{
+  if (network->scalar == CHAINRULE_FLOAT32)
+    cr_update_all_f32(network, descent, gradients);
+  else
+    cr_update_all_f64(network, descent, gradients);
+}
+
 double cr_total_weight(const chainrule_network *network, const cr_batch *batch)
 {
   if (!batch->sample_weights) return (double)batch->rows;

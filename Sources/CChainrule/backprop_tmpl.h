@@ -62,15 +62,9 @@ static void CR(loss)(const chainrule_network *network, const cr_workspace *work,
   const size_t last = network->layer_count - 1, n = network->layers[last].out;
   const size_t stride = network->layers[last].stride;
   const R *z = CR(buffer)(work, work->places[last].z, stride), *a = CR(buffer)(work, work->places[last].a, stride);
-  const R *y = batch->y, *w = batch->sample_weights;
   R *d = delta ? CR(buffer)(work, work->places[last].delta, stride) : NULL;
 
-  for (size_t r = 0; r < batch->rows; r++) {
-    const double weight = w ? (double)w[r] : 1;
-    const R scale = total > 0 ? (R)(weight / total) : 0;
-    losses[r] = weight * (double)kernels->loss[loss](n, &z[r * stride], &a[r * stride], &y[r * n], scale,
-                                                     d ? &d[r * stride] : NULL);
-  }
+  kernels->loss[loss](batch->rows, n, z, a, stride, batch->y, batch->sample_weights, total, d, losses);
   if (d && !cr_is_fused(loss))
     kernels->derive[network->layers[last].activation](batch->rows, n, z, a, d, stride);
 }
@@ -146,4 +140,55 @@ static void CR(descend)(const chainrule_network *network, const cr_workspace *wo
   R *gradient = gradients ? gradients + offset : passing;
   kernels->bias_gradient(batch->rows, count, delta + block.neuron, layer->stride, gradient);
   if (descent) CR(update)(network, descent, offset, count, gradient);
+}
+
+/* All of it but the update, for a network of narrow layers, whose rows would not fill a vector: LANES rows at a time, a row
+ * a lane.  The same sums in the same order: the same bits.  `buffers`: x, and z, a and δ of every layer, [units][LANES];
+ * gradients come in as 0. */
+static void CR(narrow)(const chainrule_network *network, const cr_batch *batch, chainrule_loss loss, double total,
+                       double *losses, R *gradients, R *buffers)
+{
+  const CR(kernels) *kernels = network->kernels->SCALAR;
+  const size_t lanes = network->kernels->vector / sizeof(R), outputs = network->layers[network->layer_count - 1].out;
+  for (size_t r = 0; r < batch->rows; r += lanes) {
+    const size_t rows = smaller(batch->rows - r, lanes);
+    R *input = buffers, *z = buffers + network->inputs * lanes, *a = z, *delta = z;
+    kernels->lanes_load(rows, network->inputs, (const R *)batch->x + r * network->inputs, input);
+    for (size_t l = 0; l < network->layer_count; l++, z = delta + network->layers[l - 1].out * lanes) {
+      const cr_dense *layer = &network->layers[l];
+      const size_t n = layer->out * lanes;
+      a = z + n;
+      delta = a + n;
+      kernels->lanes_affine(layer->in, layer->out, input, CR(weights)(layer, network->parameters),
+                            CR(bias)(layer, network->parameters), z);
+      if (layer->activation == CHAINRULE_ACTIVATION_SOFTMAX)
+        kernels->activate[layer->activation](rows, layer->out, z, a, 0);
+      else
+        kernels->activate[layer->activation](1, n, z, a, n);
+      input = a;
+    }
+    z = a - outputs * lanes;
+    const R *weights = batch->sample_weights;
+    kernels->loss[loss](rows, outputs, z, a, 0, (const R *)batch->y + r * outputs, weights ? weights + r : NULL, total,
+                        delta, &losses[r]);
+    for (size_t l = network->layer_count; l-- > 0;) {
+      const cr_dense *layer = &network->layers[l];
+      const size_t n = layer->out * lanes, before = layer->in * lanes;
+      if (l + 1 < network->layer_count || !cr_is_fused(loss)) kernels->derive[layer->activation](1, n, z, a, delta, n);
+      input = l ? z - 2 * before : buffers;
+      kernels->lanes_gradient(rows, layer->in, layer->out, input, delta, CR(weights)(layer, gradients),
+                              CR(bias)(layer, gradients));
+      if (l == 0) break;
+      kernels->lanes_transpose(layer->in, layer->out, delta, CR(weights)(layer, network->parameters), z - before);
+      a = input;
+      delta = z - before;
+      z = a - before;
+    }
+  }
+}
+
+/* One update of all parameters. */
+static void CR(update_all)(const chainrule_network *network, const cr_descent *descent, const R *gradients)
+{
+  CR(update)(network, descent, 0, network->arena_size, gradients);
 }

@@ -6,6 +6,8 @@
 
 #undef PEAK
 #define PEAK NULL
+#undef LANES_KERNEL
+#define LANES_KERNEL(name) NULL
 
 /* Z = X Wᵀ + 1 bᵀ */
 static void CR(affine)(size_t rows, size_t in, size_t out, const R *x, size_t x_stride, const R *weights,

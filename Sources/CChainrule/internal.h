@@ -136,6 +136,15 @@ void cr_backward(const chainrule_network *network, const cr_workspace *work, con
  * CR_BLOCK_PANELS panels; the bias goes with the first inputs. */
 void cr_descend(const chainrule_network *network, const cr_workspace *work, const cr_batch *batch, cr_block block,
                 void *gradients, const cr_descent *descent);
+/* The widest layer of a narrow network: a vector of floats on the widest instruction set. */
+enum { CR_NARROW = 16 };
+/* Bytes of buffers that cr_narrow wants; 0: this network is not narrow. */
+size_t cr_narrow_size(const chainrule_network *network);
+/* Forward, loss, backward and gradients of a narrow network, at once: the losses, and the gradients into an arena. */
+void cr_narrow(const chainrule_network *network, const cr_batch *batch, chainrule_loss loss, double total,
+               double *losses, void *gradients, void *buffers);
+/* One update of all parameters by an arena of gradients. */
+void cr_update_all(const chainrule_network *network, const cr_descent *descent, const void *gradients);
 /* Σ wᵣ, or rows where there are no sample weights. */
 double cr_total_weight(const chainrule_network *network, const cr_batch *batch);
 

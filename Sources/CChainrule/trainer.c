@@ -24,6 +24,9 @@ struct chainrule_trainer {
   void *gradients;   /* parameter-shaped, as is each array of state; NULL unless they are kept */
   void *state;
 
+  void *narrow;           /* buffers of a narrow network's step; NULL: it is not narrow, or z, a and δ are kept */
+  void *narrow_gradients; /* parameter-shaped */
+
   cr_team *team;
   size_t members; /* of the team */
   cr_block *blocks; /* of all layers' weights, in their order */
@@ -229,6 +232,14 @@ static void *allocate(const chainrule_network *network, size_t count, size_t row
   return memory;
 }
 
+/* A step may be that of cr_narrow.  (Softmax under another loss than its own has a Jacobian, for rows alone.) */
+static bool is_narrow(const chainrule_trainer *t)
+{
+  const chainrule_network *network = t->network;
+  const bool softmax = network->layers[network->layer_count - 1].activation == CHAINRULE_ACTIVATION_SOFTMAX;
+  return !t->training.keep && cr_narrow_size(network) > 0 && (!softmax || cr_is_fused(t->training.loss));
+}
+
 static void free_batches(cr_workspace *work, cr_batch *gathered)
 {
   free(work->buffers);
@@ -298,6 +309,11 @@ chainrule_status chainrule_trainer_create(chainrule_network *network, const chai
   if (training->keep)
     t->gradients = allocate(network, network->arena_size, 1, "the gradients", &status, error);
   t->state = allocate(network, network->arena_size, state_count(o), "the optimizer's state", &status, error);
+  if (is_narrow(t)) {
+    const size_t bytes = cr_narrow_size(network);
+    if (!status && !(t->narrow = cr_allocate(bytes, 1))) status = cr_out_of_memory(error, "z, a and delta", bytes);
+    t->narrow_gradients = allocate(network, network->arena_size, 1, "the gradients", &status, error);
+  }
   if (!status) status = plan_batches(t, training->batch_size, error);
   if (!status) status = plan_blocks(t, error);
   if (!status && !(t->shares = cr_allocate(t->members, sizeof *t->shares)))
@@ -327,6 +343,8 @@ void chainrule_trainer_free(chainrule_trainer *t)
   cr_team_free(t->team);
   free(t->shares);
   free(t->blocks);
+  free(t->narrow);
+  free(t->narrow_gradients);
   free_batches(&t->work, &t->gathered);
   free(t->losses);
   free(t->order);
@@ -473,6 +491,22 @@ static void blocks_job(void *context, size_t member)
   restore_denormals(mode);
 }
 
+/* The step of a narrow network, which is worth no second thread: all but the update, then, with a descent, that. */
+static void narrow_job(const task *task)
+{
+  chainrule_trainer *t = task->trainer;
+  const cr_batch *batch = task->batch;
+  const size_t in = t->network->inputs;
+  if (task->gathering && !task->descent)
+    gather(t->network->scalar, batch->x, task->gathering->x, task->gathering->order, batch->rows, in);
+  const unsigned long mode = flush_denormals(t->training.flush_denormals);
+  if (task->descent)
+    cr_update_all(t->network, task->descent, t->narrow_gradients);
+  else
+    cr_narrow(t->network, batch, t->training.loss, task->total, t->losses, t->narrow_gradients, t->narrow);
+  restore_denormals(mode);
+}
+
 /* Multiplications of a step that are worth a thread: some five microseconds. */
 #ifndef CR_WORTH_A_THREAD
 #define CR_WORTH_A_THREAD 250000
@@ -489,19 +523,27 @@ static size_t members_for(const chainrule_trainer *t, size_t rows)
 static chainrule_status run(chainrule_trainer *trainer, const cr_batch *batch, const gathering *gathering,
                             bool descends, double *loss, double *total, chainrule_error *error)
 {
-  *total = cr_total_weight(trainer->network, batch);
+  const chainrule_network *network = trainer->network;
+  *total = cr_total_weight(network, batch);
   task task = {.trainer = trainer, .batch = batch, .gathering = gathering, .total = *total,
                .members = members_for(trainer, batch->rows)};
-  cr_team_run(trainer->team, task.members, rows_job, &task);
+  const bool narrow = trainer->narrow && task.members == 1;
+  if (narrow) narrow_job(&task);
+  else cr_team_run(trainer->team, task.members, rows_job, &task);
   double sum = 0;
   for (size_t r = 0; r < batch->rows; r++) sum += trainer->losses[r];
   *loss = *total > 0 ? sum / *total : 0;
-  if (!isfinite(*loss)) return diagnose(trainer, batch, *loss, error);
+  if (!isfinite(*loss)) {
+    if (narrow) cr_forward(network, &trainer->work, batch); /* for diagnose to look at */
+    return diagnose(trainer, batch, *loss, error);
+  }
 
   const cr_descent descent = {trainer->training.optimizer.kind, &trainer->update, trainer->state,
                               state_count(&trainer->training.optimizer)};
   if (descends) next_update(trainer), task.descent = &descent;
-  if (descends || trainer->gradients) {
+  if (narrow && descends) {
+    narrow_job(&task);
+  } else if (!narrow && (descends || trainer->gradients)) {
     share_blocks(trainer, task.members);
     cr_team_run(trainer->team, task.members, blocks_job, &task);
   }

@@ -127,29 +127,33 @@ CHAINRULE_ELEMENTWISE_ACTIVATIONS(DERIVE)
 #undef ONE
 #undef ZERO
 
-/* max and Σ of n numbers, in their order: the same bits on vectors of any width */
-static R CR(maximum)(size_t n, const R *x)
-{
-  R max = x[0];
-  for (size_t j = 1; j < n; j++) max = x[j] > max ? x[j] : max;
-  return max;
-}
-
-static R CR(sum)(size_t n, const R *x)
-{
-  R sum = 0;
-  for (size_t j = 0; j < n; j++) sum += x[j];
-  return sum;
-}
-
-/* aⱼ = e^(zⱼ − m) / Σₖ e^(zₖ − m), m = maxₖ zₖ: no exponent is positive */
+/* aⱼ = e^(zⱼ − m) / Σₖ e^(zₖ − m), m = maxₖ zₖ: no exponent is positive.  LANES rows at a time, a row a lane: a sum is
+ * taken in the order of its terms, and waits for no other.  stride 0: LANES rows that lie so, [n][LANES]. */
 static void CR(activate_softmax)(size_t rows, size_t n, const R *z, R *a, size_t stride)
 {
-  for (size_t r = 0; r < rows; r++, z += stride, a += stride) {
-    const R max = CR(maximum)(n, z);
-    for (size_t j = 0; j < n; j += LANES) CR(store)(&a[j], CR(v_exp)(CR(load)(&z[j]) - max));
-    const R total = CR(sum)(n, a);
-    for (size_t j = 0; j < n; j += LANES) CR(store)(&a[j], CR(load)(&a[j]) / total);
+  for (size_t r = 0; r < rows; r += LANES, z += LANES * stride, a += LANES * stride) {
+    V v[VECTOR_BYTES / sizeof(R)], most = CR(splat)(-REAL_MAX), total = {0};
+    const size_t left = rows - r;
+    for (size_t j = 0; j < n; j += LANES) {
+      const size_t count = CR(least)(n - j);
+      CR(columns)(left, &z[CR(column)(stride, j)], stride, count, v);
+      for (size_t i = 0; i < count; i++) most = CR(larger)(v[i], most);
+    }
+    for (size_t j = 0; j < n; j += LANES) {
+      const size_t count = CR(least)(n - j);
+      if (n > LANES) CR(columns)(left, &z[CR(column)(stride, j)], stride, count, v);
+      for (size_t i = 0; i < count; i++) {
+        v[i] = CR(v_exp)(v[i] - most);
+        total += v[i];
+      }
+      if (n > LANES) CR(put_columns)(left, v, &a[CR(column)(stride, j)], stride, count);
+    }
+    for (size_t j = 0; j < n; j += LANES) {
+      const size_t count = CR(least)(n - j);
+      if (n > LANES) CR(columns)(left, &a[CR(column)(stride, j)], stride, count, v);
+      for (size_t i = 0; i < count; i++) v[i] = v[i] / total;
+      CR(put_columns)(left, v, &a[CR(column)(stride, j)], stride, count);
+    }
   }
 }
 

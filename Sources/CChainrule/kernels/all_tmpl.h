@@ -9,6 +9,7 @@
 #include SIMD
 #include "math_tmpl.h"
 #include "gemm_tmpl.h"
+#include "lanes_tmpl.h"
 #include "activation_tmpl.h"
 #include "loss_tmpl.h"
 #include "update_tmpl.h"
@@ -18,6 +19,7 @@
 #include SIMD
 #include "math_tmpl.h"
 #include "gemm_tmpl.h"
+#include "lanes_tmpl.h"
 #include "activation_tmpl.h"
 #include "loss_tmpl.h"
 #include "update_tmpl.h"

@@ -232,11 +232,7 @@ static CR_INLINE void CR(transpose_block)(size_t rows, const R *from, size_t fro
                                           size_t to_row)
 {
   V v[VECTOR_BYTES / sizeof(R)];
-  if (rows >= LANES)
-    CR_UNROLL for (size_t i = 0; i < LANES; i++) v[i] = CR(load)(&from[i * from_row]);
-  else
-    CR_UNROLL for (size_t i = 0; i < LANES; i++) v[i] = i < rows ? CR(load)(&from[i * from_row]) : (V){0};
-  CR(transpose)(v);
+  CR(columns)(rows, from, from_row, LANES, v);
   if (columns >= LANES)
     CR_UNROLL for (size_t j = 0; j < LANES; j++) CR(store)(&to[j * to_row], v[j]);
   else

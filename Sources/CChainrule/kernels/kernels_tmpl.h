@@ -21,7 +21,15 @@ typedef struct CR(kernels) {
   void (*affine_transpose)(size_t rows, size_t in, size_t out, const R *delta, size_t delta_stride,
                            const R *weights, size_t panel, R *dx, size_t dx_stride, R *scratch);
 
-  /* a = f(z)               z, a [rows][n] and the padding behind; may be the same buffer. */
+  /* The same products for LANES rows at once, a row a lane, [units][LANES]; the same bits.  lanes_load brings the rows
+   * of x [rows][n] there, lanes_gradient adds to what is in the panels.  NULL: there are none. */
+  void (*lanes_load)(size_t rows, size_t n, const R *x, R *to);
+  void (*lanes_affine)(size_t in, size_t out, const R *x, const R *weights, const R *bias, R *z);
+  void (*lanes_transpose)(size_t in, size_t out, const R *delta, const R *weights, R *dx);
+  void (*lanes_gradient)(size_t rows, size_t in, size_t out, const R *x, const R *delta, R *weights, R *bias);
+
+  /* a = f(z)               z, a [rows][n] and the padding behind; may be the same buffer.
+   * softmax: with stride 0, LANES rows in lanes, [n][LANES]. */
   void (*activate[CHAINRULE_ACTIVATION_COUNT])(size_t rows, size_t n, const R *z, R *a, size_t stride);
 
   /* δ = g ⊙ f′(z)          delta [rows][n], and its padding, comes in as g = ∂L/∂a; softmax: δ = g J, J its
@@ -29,10 +37,12 @@ typedef struct CR(kernels) {
   void (*derive[CHAINRULE_ACTIVATION_COUNT])(size_t rows, size_t n, const R *z, const R *a, R *delta,
                                              size_t stride);
 
-  /* The loss l of one row of n outputs; with gradient, gradient = scale × ∂l/∂a, or, for the losses that
-   * the catalogue fuses with their output layer, scale × ∂l/∂z.  z is read by the fused losses only; z and a
-   * are padded to whole vectors. */
-  R (*loss[CHAINRULE_LOSS_COUNT])(size_t n, const R *z, const R *a, const R *y, R scale, R *gradient);
+  /* losses[r] = wᵣ lᵣ, the loss of rows of n outputs times their weights, 1 where they are NULL; with delta, unless that
+   * is NULL, delta = wᵣ / total × ∂lᵣ/∂a, or, for the losses that the catalogue fuses with their output layer,
+   * × ∂lᵣ/∂z; 0 where total is.  z is read by the fused losses only; y [rows][n].  With stride 0, z, a and
+   * delta are of at most LANES rows, in lanes. */
+  void (*loss[CHAINRULE_LOSS_COUNT])(size_t rows, size_t n, const R *z, const R *a, size_t stride, const R *y,
+                                     const R *weights, double total, R *delta, double *losses);
 
   /* One update of n parameters p by gradients g; n is a multiple of the panel.  state: the optimizer's arrays,
    * `stride` scalars apart, as many as state_count in trainer.c says. */

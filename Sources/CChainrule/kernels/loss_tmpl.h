@@ -1,48 +1,91 @@
-/* Losses: l of one row, and ∂l/∂a, with d = a − y.
+/* Losses: l of each row, and ∂l/∂a, with d = a − y.
  *
- * A loss is a term for each output and its derivative, on vectors; their sum, or mean, is taken in the order of
- * the outputs.  The two cross-entropies are fused with the output layer that they need: l and ∂l/∂z are computed
- * from z, so that z = ±1000 gives finite numbers where log a would not.
+ * A loss is a term for each output and its derivative; their sum, or mean, is taken in the order of the outputs.
+ * Vectors run along rows, so that a row has a lane to itself and its sum waits for no other.  The two
+ * cross-entropies are fused with the output layer that they need: l and ∂l/∂z are computed from z, so that z = ±1000
+ * gives finite numbers where log a would not.
  */
 
 typedef struct CR(term) {
   V value, derivative;
 } CR(term);
 
-/* Outputs j … of a row of n, of which z and a are padded to whole vectors, and y is not. */
-static inline V CR(load_some)(size_t n, const R *p)
+/* What a loss is computed of, and where it goes: row r of the LANES rows at hand, of which the last may be missing. */
+typedef struct CR(outputs) {
+  size_t rows, n;
+  const R *z, *a, *y;
+  size_t stride;      /* of z, a and delta, padded to whole vectors, or 0: [n][LANES]; y has n a row */
+  size_t y_left;      /* scalars of y from here to its end */
+  R *delta;           /* NULL: not asked for */
+} CR(outputs);
+
+/* Columns j … of y, transposed. */
+static CR_INLINE void CR(targets)(const CR(outputs) *o, size_t j, V *y)
 {
-  if (n >= LANES) return CR(load)(p);
-  V x = {0};
-  for (size_t i = 0; i < n; i++) x[i] = p[i];
-  return x;
+  if (o->n == 1 && o->y_left >= LANES) {
+    y[0] = CR(load)(o->y);
+    return;
+  }
+  CR_UNROLL for (size_t r = 0; r < LANES; r++) {
+    const size_t at = r * o->n + j;
+    y[r] = (V){0};
+    if (at + LANES <= o->y_left) y[r] = CR(load)(&o->y[at]);
+    else
+      for (size_t i = 0; at + i < o->y_left && i < LANES; i++) y[r][i] = o->y[at + i];
+  }
+  CR(transpose)(y);
 }
 
-/* scale × ∂l/∂a into gradient, unless that is NULL; returns Σ of the terms. */
-static CR_INLINE R CR(add_terms)(CR(term) term(V z, V a, V y), size_t n, const R *z, const R *a, const R *y, R scale,
-                                 R *gradient)
+/* scale × ∂l/∂a into delta; returns Σ of the terms. */
+static CR_INLINE V CR(add_terms)(CR(term) term(V z, V a, V y), bool of_z, const CR(outputs) *o, V scale)
 {
-  R sum = 0;
-  for (size_t j = 0; j < n; j += LANES) {
-    const size_t count = n - j < LANES ? n - j : LANES;
-    const CR(term) t = term(CR(load)(&z[j]), CR(load)(&a[j]), CR(load_some)(count, &y[j]));
-    for (size_t i = 0; i < count; i++) sum += t.value[i];
-    if (!gradient) continue;
-    const V g = scale * t.derivative;
-    if (count == LANES) CR(store)(&gradient[j], g);
-    else
-      for (size_t i = 0; i < count; i++) gradient[j + i] = g[i];
+  V sum = {0};
+  for (size_t j = 0; j < o->n; j += LANES) {
+    const size_t count = CR(least)(o->n - j), at = CR(column)(o->stride, j);
+    V z[VECTOR_BYTES / sizeof(R)], a[VECTOR_BYTES / sizeof(R)], y[VECTOR_BYTES / sizeof(R)];
+    CR(columns)(o->rows, &o->a[at], o->stride, count, a);
+    if (of_z) CR(columns)(o->rows, &o->z[at], o->stride, count, z);
+    CR(targets)(o, j, y);
+    for (size_t i = 0; i < count; i++) {
+      const CR(term) t = term(of_z ? z[i] : a[i], a[i], y[i]);
+      sum += t.value;
+      a[i] = scale * t.derivative;
+    }
+    if (o->delta) CR(put_columns)(o->rows, a, &o->delta[at], o->stride, count);
   }
   return sum;
 }
 
+/* losses[r] = wᵣ lᵣ, and δ for L = Σ wᵣ lᵣ / total, with `loss` for LANES rows at a time */
+static CR_INLINE void CR(lose)(V loss(const CR(outputs) *o, V scale), size_t rows, size_t n, const R *z, const R *a,
+                               size_t stride, const R *y, const R *weights, double total, R *delta, double *losses)
+{
+  for (size_t r = 0; r < rows; r += LANES) {
+    const CR(outputs) o = {.rows = rows - r, .n = n, .z = &z[r * stride], .a = &a[r * stride], .y = &y[r * n],
+                           .stride = stride, .y_left = (rows - r) * n, .delta = delta ? &delta[r * stride] : NULL};
+    V scale = CR(splat)(total > 0 ? (R)(1 / total) : 0);
+    for (size_t i = 0; weights && i < LANES; i++)
+      scale[i] = i < o.rows && total > 0 ? (R)((double)weights[r + i] / total) : 0;
+    const V l = loss(&o, scale);
+    for (size_t i = 0; i < LANES && i < o.rows; i++)
+      losses[r + i] = weights ? (double)weights[r + i] * (double)l[i] : (double)l[i];
+  }
+}
+
+#define KERNEL(name)                                                                                       \
+  static void CR(loss_##name)(size_t rows, size_t n, const R *z, const R *a, size_t stride, const R *y,    \
+                              const R *weights, double total, R *delta, double *losses)                    \
+  { CR(lose)(CR(rows_##name), rows, n, z, a, stride, y, weights, total, delta, losses); }
+
 /* l = Σ, or 1/n Σ, of a term */
-#define SUM(name)                                                                                          \
-  static R CR(loss_##name)(size_t n, const R *z, const R *a, const R *y, R scale, R *gradient)             \
-  { return CR(add_terms)(CR(name), n, z, a, y, scale, gradient); }
-#define MEAN(name)                                                                                         \
-  static R CR(loss_##name)(size_t n, const R *z, const R *a, const R *y, R scale, R *gradient)             \
-  { return CR(add_terms)(CR(name), n, z, a, y, scale / (R)n, gradient) / (R)n; }
+#define SUM(name, of_z)                                                                                    \
+  static CR_INLINE V CR(rows_##name)(const CR(outputs) *o, V scale)                                        \
+  { return CR(add_terms)(CR(name), of_z, o, scale); }                                                      \
+  KERNEL(name)
+#define MEAN(name, of_z)                                                                                   \
+  static CR_INLINE V CR(rows_##name)(const CR(outputs) *o, V scale)                                        \
+  { return CR(add_terms)(CR(name), of_z, o, scale / (R)o->n) / (R)o->n; }                                  \
+  KERNEL(name)
 
 /* ½ d²,  d */
 static inline CR(term) CR(halfSquaredError)(V z, V a, V y)
@@ -51,7 +94,7 @@ static inline CR(term) CR(halfSquaredError)(V z, V a, V y)
   const V d = a - y;
   return (CR(term)){(R)0.5 * d * d, d};
 }
-SUM(halfSquaredError)
+SUM(halfSquaredError, false)
 
 /* d²,  2 d */
 static inline CR(term) CR(meanSquaredError)(V z, V a, V y)
@@ -60,7 +103,7 @@ static inline CR(term) CR(meanSquaredError)(V z, V a, V y)
   const V d = a - y;
   return (CR(term)){d * d, 2 * d};
 }
-MEAN(meanSquaredError)
+MEAN(meanSquaredError, false)
 
 /* |d|,  sign d, 0 at 0 */
 static inline CR(term) CR(meanAbsoluteError)(V z, V a, V y)
@@ -69,7 +112,7 @@ static inline CR(term) CR(meanAbsoluteError)(V z, V a, V y)
   const V d = a - y, one = CR(splat)(1), zero = CR(splat)(0);
   return (CR(term)){CR(v_magnitude)(d), CR(select)(d > 0, one, CR(select)(d < 0, -one, zero))};
 }
-MEAN(meanAbsoluteError)
+MEAN(meanAbsoluteError, false)
 
 /* ½ d² where |d| < 1, else |d| − ½;  d, limited to ±1 (Huber 1964) */
 static inline CR(term) CR(huber)(V z, V a, V y)
@@ -78,7 +121,7 @@ static inline CR(term) CR(huber)(V z, V a, V y)
   const V d = a - y, size = CR(v_magnitude)(d), one = CR(splat)(1);
   return (CR(term)){CR(select)(size < 1, (R)0.5 * d * d, size - (R)0.5), CR(larger)(-one, CR(smaller)(one, d))};
 }
-MEAN(huber)
+MEAN(huber, false)
 
 /* log cosh d,  tanh d */
 static inline CR(term) CR(logCosh)(V z, V a, V y)
@@ -87,14 +130,14 @@ static inline CR(term) CR(logCosh)(V z, V a, V y)
   const V d = a - y;
   return (CR(term)){CR(v_log_cosh)(d), CR(v_tanh)(d)};
 }
-MEAN(logCosh)
+MEAN(logCosh, false)
 
 /* a = σ(z):  log(1 + e^z) − y z,  and by z: a − y */
 static inline CR(term) CR(binaryCrossEntropy)(V z, V a, V y)
 {
   return (CR(term)){CR(v_softplus)(z) - y * z, a - y};
 }
-MEAN(binaryCrossEntropy)
+MEAN(binaryCrossEntropy, true)
 
 /* a − y log a, with 0 log 0 = 0;  1 − y / a */
 static inline CR(term) CR(poisson)(V z, V a, V y)
@@ -103,7 +146,7 @@ static inline CR(term) CR(poisson)(V z, V a, V y)
   const V one = CR(splat)(1);
   return (CR(term)){CR(select)(y == 0, a, a - y * CR(v_log)(a)), CR(select)(y == 0, one, one - y / a)};
 }
-MEAN(poisson)
+MEAN(poisson, false)
 
 /* max(0, 1 − y a);  −y where 1 − y a > 0 */
 static inline CR(term) CR(hinge)(V z, V a, V y)
@@ -112,24 +155,42 @@ static inline CR(term) CR(hinge)(V z, V a, V y)
   const V margin = 1 - y * a, zero = CR(splat)(0);
   return (CR(term)){CR(larger)(zero, margin), CR(select)(margin > 0, -y, zero)};
 }
-MEAN(hinge)
+MEAN(hinge, false)
 #undef SUM
 #undef MEAN
 
-/* a = softmax(z):  l = Σ yⱼ (log Σₖ e^(zₖ − m) − (zⱼ − m)), m = maxₖ zₖ;  ∂l/∂zⱼ = aⱼ Σₖ yₖ − yⱼ */
-static R CR(loss_crossEntropy)(size_t n, const R *z, const R *a, const R *y, R scale, R *gradient)
+/* a = softmax(z):  l = Σ yⱼ (log Σₖ e^(zₖ − m) − (zⱼ − m)), m = maxₖ zₖ;  ∂l/∂zⱼ = aⱼ Σₖ yₖ − yⱼ.
+ * The sum of the exponentials is 1 / maxₖ aₖ. */
+static CR_INLINE V CR(rows_crossEntropy)(const CR(outputs) *o, V scale)
 {
-  const R max = CR(maximum)(n, z);
-  R sum = 0, total = 0, loss = 0;
-  for (size_t j = 0; j < n; j += LANES) {
-    const V e = CR(v_exp)(CR(load)(&z[j]) - max);
-    for (size_t i = 0; i < LANES && j + i < n; i++) sum += e[i];
+  V z[VECTOR_BYTES / sizeof(R)], a[VECTOR_BYTES / sizeof(R)], y[VECTOR_BYTES / sizeof(R)];
+  V most = CR(splat)(-REAL_MAX), largest = {0}, total = {0}, loss = {0};
+  for (size_t j = 0; j < o->n; j += LANES) {
+    const size_t count = CR(least)(o->n - j), at = CR(column)(o->stride, j);
+    CR(columns)(o->rows, &o->z[at], o->stride, count, z);
+    CR(columns)(o->rows, &o->a[at], o->stride, count, a);
+    CR(targets)(o, j, y);
+    for (size_t i = 0; i < count; i++) {
+      most = CR(larger)(z[i], most);
+      largest = CR(larger)(largest, a[i]);
+      total += y[i];
+    }
   }
-  const R log_sum = CR(v_log)(CR(splat)(sum))[0];
-  for (size_t j = 0; j < n; j++) {
-    loss += y[j] * (log_sum - (z[j] - max));
-    total += y[j];
+  const V log_sum = -CR(v_log)(largest);
+  for (size_t j = 0; j < o->n; j += LANES) {
+    const size_t count = CR(least)(o->n - j), at = CR(column)(o->stride, j);
+    if (o->n > LANES) {
+      CR(columns)(o->rows, &o->z[at], o->stride, count, z);
+      CR(columns)(o->rows, &o->a[at], o->stride, count, a);
+      CR(targets)(o, j, y);
+    }
+    for (size_t i = 0; i < count; i++) {
+      loss += y[i] * (log_sum - (z[i] - most));
+      a[i] = scale * (a[i] * total - y[i]);
+    }
+    if (o->delta) CR(put_columns)(o->rows, a, &o->delta[at], o->stride, count);
   }
-  for (size_t j = 0; gradient && j < n; j++) gradient[j] = scale * (a[j] * total - y[j]);
   return loss;
 }
+KERNEL(crossEntropy)
+#undef KERNEL

@@ -69,3 +69,38 @@ static CR_INLINE void CR(transpose)(V *v)
 #undef CR_LOW
 #undef CR_HIGH
 #undef CR_STAGE
+
+/* `count` ≤ LANES columns, and more where it is convenient, of LANES rows, of which `rows` are there and the others 0, as
+ * vectors: v[i] is column i, a row a lane.  stride 0: they lie so already, [columns][LANES]. */
+static CR_INLINE void CR(columns)(size_t rows, const R *from, size_t stride, size_t count, V *v)
+{
+  if (stride == 0) {
+    for (size_t i = 0; i < count; i++) v[i] = CR(load)(&from[i * LANES]);
+    return;
+  }
+  if (rows >= LANES)
+    CR_UNROLL for (size_t r = 0; r < LANES; r++) v[r] = CR(load)(&from[r * stride]);
+  else
+    CR_UNROLL for (size_t r = 0; r < LANES; r++) v[r] = r < rows ? CR(load)(&from[r * stride]) : (V){0};
+  CR(transpose)(v);
+}
+
+/* The other way round; columns from `count` on become 0. */
+static CR_INLINE void CR(put_columns)(size_t rows, V *v, R *to, size_t stride, size_t count)
+{
+  if (stride == 0) {
+    for (size_t i = 0; i < count; i++) CR(store)(&to[i * LANES], v[i]);
+    return;
+  }
+  for (size_t i = count; i < LANES; i++) v[i] = (V){0};
+  CR(transpose)(v);
+  if (rows >= LANES)
+    CR_UNROLL for (size_t r = 0; r < LANES; r++) CR(store)(&to[r * stride], v[r]);
+  else
+    CR_UNROLL for (size_t r = 0; r < LANES; r++)
+      if (r < rows) CR(store)(&to[r * stride], v[r]);
+}
+
+/* Where column j is: of rows, or, with stride 0, of lanes. */
+static CR_INLINE size_t CR(column)(size_t stride, size_t j) { return stride ? j : j * LANES; }
+static CR_INLINE size_t CR(least)(size_t n) { return n < LANES ? n : LANES; }

@@ -29,6 +29,10 @@ static const CR(kernels) CR(table) = {
     .derive = {CHAINRULE_ACTIVATIONS(DERIVE)},
     .loss = {CHAINRULE_LOSSES(LOSS)},
     .update = {CHAINRULE_OPTIMIZERS(UPDATE)},
+    .lanes_load = LANES_KERNEL(load),
+    .lanes_affine = LANES_KERNEL(affine),
+    .lanes_transpose = LANES_KERNEL(transpose),
+    .lanes_gradient = LANES_KERNEL(gradient),
     .peak = PEAK,
     .all_finite = CR(all_finite),
 };

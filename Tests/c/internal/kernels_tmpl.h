@@ -176,40 +176,125 @@ static void T(softmax)(const char *set, const CR(kernels) *k, size_t rows, size_
   T(release)(&z), T(release)(&a), T(release)(&delta);
 }
 
-/* l against its formula, its gradient against the central difference of that formula. */
-static void T(losses)(const char *set, const CR(kernels) *k, size_t n)
+/* The products of rows in lanes have the bits of those of rows. */
+static void T(lanes)(const cr_kernel_set *set, const CR(kernels) *k, size_t rows, size_t in, size_t out)
 {
+  if (!k->lanes_load) return;
+  const size_t lanes = set->vector / sizeof(R), panel = 2 * lanes, padded = (out + panel - 1) / panel * panel;
+  const size_t in_padded = (in + 15) / 16 * 16 + 16;
+  if (rows > lanes) rows = lanes;
+  T(matrix) x = T(make)(rows, in, in, in), w = T(make)(padded / panel, in * panel, in * panel, in * panel);
+  T(matrix) b = T(make)(1, out, padded, padded), d = T(make)(rows, out, padded, padded);
+  T(matrix) z = T(make)(rows, out, padded, padded), dx = T(make)(rows, in, in_padded, in_padded);
+  T(matrix) dw = T(make)(1, in * panel, in * panel, in * panel), db = T(make)(1, padded, padded, padded);
+  T(matrix) x_t = T(make)(in, lanes, lanes, lanes), z_t = T(make)(out, lanes, lanes, lanes), d_t = T(make)(out, lanes, lanes, lanes);
+  T(matrix) dx_t = T(make)(in, lanes, lanes, lanes), sums = T(make)(padded / panel, in * panel, in * panel, in * panel);
+  T(matrix) bias_sums = T(make)(1, padded, padded, padded);
+  R *scratch = malloc(((rows + panel) * (in + out) + 1) * sizeof(R));
+  for (size_t j = out; j < padded; j++) /* no neurons there */
+    for (size_t i = 0; i < in; i++) w.values[cr_weight_offset(panel, in, j, i)] = 0;
+
+  k->affine(rows, in, out, x.values, in, w.values, panel, b.values, z.values, padded);
+  k->lanes_load(rows, in, x.values, x_t.values);
+  k->lanes_affine(in, out, x_t.values, w.values, b.values, z_t.values);
+  k->affine_transpose(rows, in, out, d.values, padded, w.values, panel, dx.values, in_padded, scratch);
+  for (size_t r = 0; r < lanes; r++)
+    for (size_t j = 0; j < out; j++) d_t.values[j * lanes + r] = r < rows ? d.values[r * padded + j] : 0;
+  k->lanes_transpose(in, out, d_t.values, w.values, dx_t.values);
+  bool good = true;
+  for (size_t r = 0; r < rows; r++) {
+    for (size_t j = 0; j < out; j++) good &= z.values[r * padded + j] == z_t.values[j * lanes + r];
+    for (size_t i = 0; i < in; i++) good &= dx.values[r * in_padded + i] == dx_t.values[i * lanes + r];
+  }
+  memset(sums.values, 0, sums.rows * sums.stride * sizeof(R));
+  memset(bias_sums.values, 0, padded * sizeof(R));
+  k->lanes_gradient(rows, in, out, x_t.values, d_t.values, sums.values, bias_sums.values);
+  for (size_t j = 0; j < padded; j += panel) {
+    k->affine_gradient(rows, in, x.values, in, j < out ? out - j : 0, d.values + j, padded, panel, dw.values);
+    for (size_t i = 0; i < in * panel; i++) good &= dw.values[i] == sums.values[cr_weight_offset(panel, in, j, 0) + i];
+  }
+  k->bias_gradient(rows, padded, d.values, padded, db.values);
+  good &= !memcmp(db.values, bias_sums.values, padded * sizeof(R));
+  char detail[80];
+  snprintf(detail, sizeof detail, "rows %zu, in %zu, out %zu, %s", rows, in, out, sizeof(R) == 4 ? "float" : "double");
+  expect(good && T(guarded)(&z_t, lanes) && T(guarded)(&dx_t, lanes) && T(guarded)(&x_t, lanes) &&
+             T(guarded)(&sums, in * panel) && T(guarded)(&bias_sums, padded),
+         set->name, "rows in lanes", detail);
+  free(scratch);
+  T(matrix) *all[] = {&x, &w, &b, &d, &z, &dx, &dw, &db, &x_t, &z_t, &d_t, &dx_t, &sums, &bias_sums};
+  for (size_t i = 0; i < CR_COUNT(all); i++) T(release)(all[i]);
+}
+
+/* l of weighted rows against its formula, its gradient against the central difference of that formula; and the same
+ * bits of rows in lanes. */
+static void T(losses)(const cr_kernel_set *set, const CR(kernels) *k, size_t rows, size_t n)
+{
+  const size_t padded = (n + 15) / 16 * 16, lanes = k->lanes_load ? set->vector / sizeof(R) : 0;
   for (int kind = 0; kind < CHAINRULE_LOSS_COUNT; kind++) {
-    T(matrix) z = T(make)(1, n, n, n), a = T(make)(1, n, n, n), y = T(make)(1, n, n, n), g = T(make)(1, n, n, n);
-    double at[65], target[65], total = 0;
-    for (size_t c = 0; c < n; c++) {
-      if (kind == CHAINRULE_LOSS_POISSON) z.values[c] = (R)fabs(z.values[c]) + (R)0.5, y.values[c] = (R)(c % 4);
-      if (kind == CHAINRULE_LOSS_HINGE) y.values[c] = c % 3 ? 1 : -1;
-      if (cr_is_fused(kind)) y.values[c] = (R)fabs(y.values[c]);
-      at[c] = (double)z.values[c];
-      target[c] = (double)y.values[c];
-      total += exp(at[c]);
+    T(matrix) z = T(make)(rows, n, padded, padded), a = T(make)(rows, n, padded, padded), y = T(make)(rows, n, n, n);
+    T(matrix) g = T(make)(rows, n, padded, padded), w = T(make)(1, rows, rows, rows);
+    double losses[64], without[64], at[65], target[65];
+    bool good = true;
+    for (size_t r = 0; r < rows; r++) {
+      double total = 0;
+      R *zs = &z.values[r * padded], *ys = &y.values[r * n];
+      w.values[r] = (R)fabs(w.values[r]);
+      for (size_t c = 0; c < n; c++) {
+        if (kind == CHAINRULE_LOSS_POISSON) zs[c] = (R)fabs(zs[c]) + (R)0.5, ys[c] = (R)(c % 4);
+        if (kind == CHAINRULE_LOSS_HINGE) ys[c] = c % 3 ? 1 : -1;
+        if (cr_is_fused(kind)) ys[c] = (R)fabs(ys[c]);
+        total += exp((double)zs[c]);
+      }
+      for (size_t c = 0; c < n; c++)
+        a.values[r * padded + c] = kind == CHAINRULE_LOSS_CROSS_ENTROPY          ? (R)(exp((double)zs[c]) / total)
+                                   : kind == CHAINRULE_LOSS_BINARY_CROSS_ENTROPY ? (R)logistic((double)zs[c])
+                                                                                 : zs[c];
     }
-    for (size_t c = 0; c < n; c++)
-      a.values[c] = kind == CHAINRULE_LOSS_CROSS_ENTROPY          ? (R)(exp(at[c]) / total)
-                    : kind == CHAINRULE_LOSS_BINARY_CROSS_ENTROPY ? (R)logistic(at[c])
-                                                                  : z.values[c];
-    const R value = k->loss[kind](n, z.values, a.values, y.values, (R)0.5, g.values);
-    const R without = k->loss[kind](n, z.values, a.values, y.values, 0, NULL);
-    double mass = 1; /* a cross-entropy's terms are as large as its targets' sum */
-    for (size_t c = 0; c < n; c++) mass += fabs(target[c]);
-    bool good = T(close)((double)value, loss(kind, n, at, target), mass, 8 + (double)n) && value == without;
-    for (size_t c = 0; c < n; c++) {
-      const double h = 1e-6, old = at[c];
-      at[c] = old + h;
-      const double above = loss(kind, n, at, target);
-      at[c] = old - h;
-      const double below = loss(kind, n, at, target);
-      at[c] = old;
-      good &= fabs((double)g.values[c] - 0.5 * (above - below) / (2 * h)) <= 16 * mass * (double)EPSILON + 1e-7 * mass;
+    k->loss[kind](rows, n, z.values, a.values, padded, y.values, w.values, 2, g.values, losses);
+    k->loss[kind](rows, n, z.values, a.values, padded, y.values, NULL, 0, NULL, without);
+    for (size_t r = 0; r < rows; r++) {
+      double mass = 1; /* a cross-entropy's terms are as large as its targets' sum */
+      const double weight = (double)w.values[r];
+      for (size_t c = 0; c < n; c++) {
+        at[c] = T(at)(&z, r, c);
+        target[c] = T(at)(&y, r, c);
+        mass += fabs(target[c]);
+      }
+      const double expected = loss(kind, n, at, target);
+      good &= T(close)(losses[r], weight * expected, mass, 8 + (double)n);
+      good &= T(close)(without[r], expected, mass, 8 + (double)n);
+      for (size_t c = 0; c < n; c++) {
+        const double h = 1e-6, old = at[c];
+        at[c] = old + h;
+        const double above = loss(kind, n, at, target);
+        at[c] = old - h;
+        const double below = loss(kind, n, at, target);
+        at[c] = old;
+        good &= fabs(T(at)(&g, r, c) - 0.5 * weight * (above - below) / (2 * h)) <= 16 * mass * (double)EPSILON + 1e-7 * mass;
+      }
+      for (size_t c = n; c < padded; c++) good &= g.values[r * padded + c] == 0 || lanes == 0 || c >= (n + lanes - 1) / lanes * lanes;
     }
-    expect(good && T(guarded)(&g, n), set, "loss", chainrule_loss_name(kind));
-    T(release)(&z), T(release)(&a), T(release)(&y), T(release)(&g);
+    expect(good && T(guarded)(&g, padded), set->name, "loss", chainrule_loss_name(kind));
+
+    bool same = true;
+    for (size_t first = 0; lanes && first < rows; first += lanes) {
+      T(matrix) z_t = T(make)(n, lanes, lanes, lanes), a_t = T(make)(n, lanes, lanes, lanes), g_t = T(make)(n, lanes, lanes, lanes);
+      const size_t count = rows - first < lanes ? rows - first : lanes;
+      for (size_t r = 0; r < count; r++)
+        for (size_t c = 0; c < n; c++) {
+          z_t.values[c * lanes + r] = z.values[(first + r) * padded + c];
+          a_t.values[c * lanes + r] = a.values[(first + r) * padded + c];
+        }
+      k->loss[kind](count, n, z_t.values, a_t.values, 0, &y.values[first * n], &w.values[first], 2, g_t.values, without);
+      for (size_t r = 0; r < count; r++) {
+        same &= without[r] == losses[first + r];
+        for (size_t c = 0; c < n; c++) same &= g_t.values[c * lanes + r] == g.values[(first + r) * padded + c];
+      }
+      same &= T(guarded)(&g_t, lanes);
+      T(release)(&z_t), T(release)(&a_t), T(release)(&g_t);
+    }
+    expect(same, set->name, "loss in lanes", chainrule_loss_name(kind));
+    T(release)(&z), T(release)(&a), T(release)(&y), T(release)(&g), T(release)(&w);
   }
 }
 
@@ -267,7 +352,8 @@ static void T(set)(const cr_kernel_set *set, const CR(kernels) *k)
       for (size_t r = 0; r < CR_COUNT(sizes); r += 1 + (i + j) % 3) T(products)(set, k, sizes[r], sizes[i], sizes[j]);
     T(activations)(set->name, k, 3, sizes[i]);
     T(softmax)(set->name, k, 3, sizes[i]);
-    T(losses)(set->name, k, sizes[i]);
+    T(losses)(set, k, 1 + i % 19, sizes[i]);
+    for (size_t j = 0; j < CR_COUNT(sizes); j++) T(lanes)(set, k, sizes[(i + j) % CR_COUNT(sizes)], sizes[i], sizes[j]);
     T(updates)(set->name, k, sizes[i]);
     T(finite)(set->name, k, sizes[i]);
   }
