@@ -153,7 +153,7 @@ static void CR(narrow)(const chainrule_network *network, const cr_batch *batch, 
   for (size_t r = 0; r < batch->rows; r += lanes) {
     const size_t rows = smaller(batch->rows - r, lanes);
     R *input = buffers, *z = buffers + network->inputs * lanes, *a = z, *delta = z;
-    kernels->lanes_load(rows, network->inputs, (const R *)batch->x + r * network->inputs, input);
+    kernels->lanes_load(batch->rows - r, network->inputs, (const R *)batch->x + r * network->inputs, input);
     for (size_t l = 0; l < network->layer_count; l++, z = delta + network->layers[l - 1].out * lanes) {
       const cr_dense *layer = &network->layers[l];
       const size_t n = layer->out * lanes;

@@ -183,7 +183,7 @@ static size_t block_size(const chainrule_network *network, cr_block block)
 static void share_blocks(chainrule_trainer *t, size_t members)
 {
   if (members == 1) {
-    t->shares[0].next = 0;
+    atomic_store_explicit(&t->shares[0].next, 0, memory_order_relaxed);
     t->shares[0].end = t->block_count;
     return;
   }
@@ -386,25 +386,26 @@ static chainrule_status diagnose(const chainrule_trainer *trainer, const cr_batc
   return CHAINRULE_NOT_FINITE;
 }
 
-/* Denormals count as 0 in this thread; returns what to give to restore_denormals. */
+/* Denormals count as 0 in this thread, if `flush`; returns what restore_denormals wants back. */
 static unsigned long flush_denormals(bool flush)
 {
+  if (!flush) return 0;
 #if defined __x86_64__
   const unsigned mode = __builtin_ia32_stmxcsr();
-  if (flush) __builtin_ia32_ldmxcsr(mode | 0x8040); /* flush to zero, denormals are zero */
+  __builtin_ia32_ldmxcsr(mode | 0x8040); /* flush to zero, denormals are zero */
 #elif defined __aarch64__
   unsigned long mode;
   __asm__ volatile("mrs %0, fpcr" : "=r"(mode));
-  if (flush) __asm__ volatile("msr fpcr, %0" ::"r"(mode | 1ul << 24));
+  __asm__ volatile("msr fpcr, %0" ::"r"(mode | 1ul << 24));
 #else
   const unsigned long mode = 0;
-  (void)flush;
 #endif
   return mode;
 }
 
-static void restore_denormals(unsigned long mode)
+static void restore_denormals(bool flush, unsigned long mode)
 {
+  if (!flush) return;
 #if defined __x86_64__
   __builtin_ia32_ldmxcsr((unsigned)mode);
 #elif defined __aarch64__
@@ -472,7 +473,7 @@ static void rows_job(void *context, size_t member)
     gather(scalar, slice.x, task->gathering->x, task->gathering->order + first, slice.rows, in);
   cr_forward(network, &work, &slice);
   cr_backward(network, &work, &slice, t->training.loss, task->total, true, &t->losses[first]);
-  restore_denormals(mode);
+  restore_denormals(t->training.flush_denormals, mode);
 }
 
 /* Gradients and update of blocks: of one's own, then of those that others have not come to. */
@@ -488,7 +489,7 @@ static void blocks_job(void *context, size_t member)
     for (size_t block; (block = atomic_fetch_add(&share->next, 1)) < share->end;)
       cr_descend(t->network, &work, task->batch, t->blocks[block], t->gradients, task->descent);
   }
-  restore_denormals(mode);
+  restore_denormals(t->training.flush_denormals, mode);
 }
 
 /* The step of a narrow network, which is worth no second thread: all but the update, then, with a descent, that. */
@@ -504,7 +505,7 @@ static void narrow_job(const task *task)
     cr_update_all(t->network, task->descent, t->narrow_gradients);
   else
     cr_narrow(t->network, batch, t->training.loss, task->total, t->losses, t->narrow_gradients, t->narrow);
-  restore_denormals(mode);
+  restore_denormals(t->training.flush_denormals, mode);
 }
 
 /* Multiplications of a step that are worth a thread: some five microseconds. */
@@ -548,7 +549,9 @@ static chainrule_status run(chainrule_trainer *trainer, const cr_batch *batch, c
     cr_team_run(trainer->team, task.members, blocks_job, &task);
   }
   trainer->rows_in_view = batch->rows;
-  trainer->steps += descends;
+  if (descends) /* no other thread writes it */
+    atomic_store_explicit(&trainer->steps, atomic_load_explicit(&trainer->steps, memory_order_relaxed) + 1,
+                          memory_order_relaxed);
   return CHAINRULE_OK;
 }
 
@@ -645,7 +648,7 @@ static chainrule_status epoch(chainrule_trainer *trainer, chainrule_scalar scala
   if (!status) status = check_epoch(trainer, &all, error);
   if (!status && trainer->position == 0) status = begin_epoch(trainer, all.rows, error);
   while (!status && trainer->position < all.rows) {
-    if (atomic_exchange(&trainer->stop, false))
+    if (atomic_load_explicit(&trainer->stop, memory_order_relaxed) && atomic_exchange(&trainer->stop, false))
       return cr_fail(error, CHAINRULE_STOPPED, 0, "stopped in epoch %llu after step %llu",
                      (unsigned long long)trainer->epochs + 1, (unsigned long long)trainer->steps);
     gathering gathering = {0};

@@ -38,7 +38,7 @@ static CR_INLINE void CR(product)(const size_t rows, const size_t vectors, const
   const R *a = o->a, *b = o->b;
   const size_t a_row = o->a_row, a_step = o->a_step, b_step = o->b_step;
   CR_UNROLL for (size_t r = 0; r < rows; r++)
-    for (size_t v = 0; v < vectors; v++)
+    CR_UNROLL for (size_t v = 0; v < vectors; v++)
       c[r][v] = o->start ? CR(load)(&o->start[r * o->start_row + v * LANES]) : (V){0};
   for (size_t k = 0; k < o->depth; k++, a += a_step, b += b_step) {
     const V b0 = CR(load)(b), b1 = vectors == 2 ? CR(load)(b + LANES) : b0;
@@ -49,7 +49,7 @@ static CR_INLINE void CR(product)(const size_t rows, const size_t vectors, const
     }
   }
   CR_UNROLL for (size_t r = 0; r < rows; r++)
-    for (size_t v = 0; v < vectors; v++) CR(store)(&o->c[r * o->c_row + v * LANES], c[r][v]);
+    CR_UNROLL for (size_t v = 0; v < vectors; v++) CR(store)(&o->c[r * o->c_row + v * LANES], c[r][v]);
 }
 
 static void CR(tile)(size_t rows, size_t vectors, const CR(operands) *o)
@@ -68,10 +68,10 @@ static double CR(peak)(uint64_t rounds, R *sink)
 {
   V c[TILE_ROWS][2], sum = {0};
   const V factor = CR(splat)((R)0.999999), term = CR(splat)((R)1e-7);
-  CR_UNROLL for (size_t r = 0; r < TILE_ROWS; r++) c[r][0] = c[r][1] = CR(splat)((R)r);
+  CR_UNROLL for (size_t r = 0; r < TILE_ROWS; r++) c[r][0] = CR(splat)((R)r), c[r][1] = -1 - c[r][0]; /* no two alike */
   for (uint64_t k = 0; k < rounds; k++)
     CR_UNROLL for (size_t r = 0; r < TILE_ROWS; r++)
-      for (size_t v = 0; v < 2; v++) c[r][v] = CR(fma)(c[r][v], factor, term);
+      CR_UNROLL for (size_t v = 0; v < 2; v++) c[r][v] = CR(fma)(c[r][v], factor, term);
   for (size_t r = 0; r < TILE_ROWS; r++) sum += c[r][0] + c[r][1];
   CR(store)(sink, sum);
   return 2.0 * (double)(LANES * 2 * TILE_ROWS) * (double)rounds;
@@ -117,7 +117,7 @@ static void CR(affine_row)(size_t in, size_t panels, const R *x, const R *weight
     V c[4][2];
     const R *w = &weights[p * in * width];
     CR_UNROLL for (size_t q = 0; q < 4; q++)
-      for (size_t v = 0; v < 2; v++) c[q][v] = bias ? CR(load)(bias + (p + q) * width + v * LANES) : (V){0};
+      CR_UNROLL for (size_t v = 0; v < 2; v++) c[q][v] = bias ? CR(load)(bias + (p + q) * width + v * LANES) : (V){0};
     for (size_t i = 0; i < in; i++, w += width) {
       const V factor = CR(splat)(x[i]);
       CR_UNROLL for (size_t q = 0; q < 4; q++) {
@@ -126,7 +126,7 @@ static void CR(affine_row)(size_t in, size_t panels, const R *x, const R *weight
       }
     }
     CR_UNROLL for (size_t q = 0; q < 4; q++)
-      for (size_t v = 0; v < 2; v++) CR(store)(z + (p + q) * width + v * LANES, c[q][v]);
+      CR_UNROLL for (size_t v = 0; v < 2; v++) CR(store)(z + (p + q) * width + v * LANES, c[q][v]);
   }
   for (; p < panels; p++)
     CR(product)(1, 2, &(CR(operands)){.depth = in, .a = x, .a_step = 1, .b = &weights[p * in * width],
@@ -199,7 +199,7 @@ static CR_INLINE void CR(product_transposed)(const size_t tile, const size_t vec
   const R *weights = o->weights, *delta = o->delta;
   V c[TILE_ROWS][2];
   CR_UNROLL for (size_t t = 0; t < tile; t++)
-    for (size_t v = 0; v < vectors; v++)
+    CR_UNROLL for (size_t v = 0; v < vectors; v++)
       c[t][v] = o->resumes ? CR(load)(&o->dx[t * o->dx_row + v * LANES]) : (V){0};
   for (size_t j = 0; j < o->neurons; j += width, weights += in * width) {
     const size_t end = o->neurons - j < width ? o->neurons - j : width;
@@ -213,7 +213,7 @@ static CR_INLINE void CR(product_transposed)(const size_t tile, const size_t vec
     }
   }
   CR_UNROLL for (size_t t = 0; t < tile; t++)
-    for (size_t v = 0; v < vectors; v++) CR(store)(&o->dx[t * o->dx_row + v * LANES], c[t][v]);
+    CR_UNROLL for (size_t v = 0; v < vectors; v++) CR(store)(&o->dx[t * o->dx_row + v * LANES], c[t][v]);
 }
 
 static void CR(tile_transposed)(size_t tile, size_t vectors, const CR(transposed) *o)

@@ -31,6 +31,7 @@ static inline size_t cr_weight_offset(size_t panel, size_t in, size_t j, size_t 
 
 /* Inlined wherever it stands, so that its constants are constants there; the loop that follows, unrolled. */
 #define CR_INLINE inline __attribute__((always_inline))
+#define CR_CALLED __attribute__((noinline, unused))
 #if defined __clang__
 #define CR_UNROLL _Pragma("clang loop unroll(full)")
 #else

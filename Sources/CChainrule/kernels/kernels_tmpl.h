@@ -21,7 +21,7 @@ typedef struct CR(kernels) {
   void (*affine_transpose)(size_t rows, size_t in, size_t out, const R *delta, size_t delta_stride,
                            const R *weights, size_t panel, R *dx, size_t dx_stride, R *scratch);
 
-  /* The same products for LANES rows at once, a row a lane, [units][LANES]; the same bits.  lanes_load brings the rows
+  /* The same products for LANES rows at once, a row a lane, [units][LANES]; the same bits.  lanes_load brings the first
    * of x [rows][n] there, lanes_gradient adds to what is in the panels.  NULL: there are none. */
   void (*lanes_load)(size_t rows, size_t n, const R *x, R *to);
   void (*lanes_affine)(size_t in, size_t out, const R *x, const R *weights, const R *bias, R *z);

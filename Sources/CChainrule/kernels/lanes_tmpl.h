@@ -7,13 +7,13 @@
 #undef LANES_KERNEL
 #define LANES_KERNEL(name) CR(lanes_##name)
 
-/* Rows of x [rows][n] into lanes; those that are not there are 0. */
+/* The first LANES of `rows` rows of x [rows][n] into lanes; what is not there is 0. */
 static void CR(lanes_load)(size_t rows, size_t n, const R *x, R *to)
 {
-  for (size_t i = 0; i < n; i++) {
-    V v = {0};
-    for (size_t r = 0; r < rows && r < LANES; r++) v[r] = x[r * n + i];
-    CR(store)(&to[i * LANES], v);
+  for (size_t j = 0; j < n; j += LANES) {
+    V v[VECTOR_BYTES / sizeof(R)];
+    CR(turn_tight)(rows, n, x, j, v);
+    for (size_t i = 0; i < LANES && j + i < n; i++) CR(store)(&to[(j + i) * LANES], v[i]);
   }
 }
 
@@ -66,17 +66,15 @@ static void CR(lanes_gradient)(size_t rows, size_t in, size_t out, const R *x, c
   if (rows > LANES) rows = LANES;
   for (size_t j = 0; j < out; j += LANES) {
     V d[VECTOR_BYTES / sizeof(R)]; /* row r of δ */
-    if (rows == 1) {
-      d[0] = (V){0};
-      for (size_t k = 0; k < LANES && j + k < out; k++) d[0][k] = delta[(j + k) * LANES];
-    } else {
-      CR_UNROLL for (size_t k = 0; k < LANES; k++) d[k] = j + k < out ? CR(load)(&delta[(j + k) * LANES]) : (V){0};
-      CR(transpose)(d);
-    }
+    CR_UNROLL for (size_t k = 0; k < LANES; k++) d[k] = j + k < out ? CR(load)(&delta[(j + k) * LANES]) : (V){0};
+    CR(transpose)(d);
     R *to = &weights[cr_weight_offset(width, in, j, 0)];
     for (size_t i = 0; i < in; i++, to += width) {
       V sum = CR(load)(to);
-      for (size_t r = 0; r < rows; r++) sum = CR(fma)(CR(splat)(x[i * LANES + r]), d[r], sum);
+      if (rows == LANES)
+        CR_UNROLL for (size_t r = 0; r < LANES; r++) sum = CR(fma)(CR(splat)(x[i * LANES + r]), d[r], sum);
+      else
+        for (size_t r = 0; r < rows; r++) sum = CR(fma)(CR(splat)(x[i * LANES + r]), d[r], sum);
       CR(store)(to, sum);
     }
     if (!bias) continue;

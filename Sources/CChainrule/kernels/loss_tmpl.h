@@ -10,31 +10,13 @@ typedef struct CR(term) {
   V value, derivative;
 } CR(term);
 
-/* What a loss is computed of, and where it goes: row r of the LANES rows at hand, of which the last may be missing. */
+/* What a loss is computed of, and where it goes: the first LANES of so many rows. */
 typedef struct CR(outputs) {
   size_t rows, n;
   const R *z, *a, *y;
   size_t stride;      /* of z, a and delta, padded to whole vectors, or 0: [n][LANES]; y has n a row */
-  size_t y_left;      /* scalars of y from here to its end */
   R *delta;           /* NULL: not asked for */
 } CR(outputs);
-
-/* Columns j … of y, transposed. */
-static CR_INLINE void CR(targets)(const CR(outputs) *o, size_t j, V *y)
-{
-  if (o->n == 1 && o->y_left >= LANES) {
-    y[0] = CR(load)(o->y);
-    return;
-  }
-  CR_UNROLL for (size_t r = 0; r < LANES; r++) {
-    const size_t at = r * o->n + j;
-    y[r] = (V){0};
-    if (at + LANES <= o->y_left) y[r] = CR(load)(&o->y[at]);
-    else
-      for (size_t i = 0; at + i < o->y_left && i < LANES; i++) y[r][i] = o->y[at + i];
-  }
-  CR(transpose)(y);
-}
 
 /* scale × ∂l/∂a into delta; returns Σ of the terms. */
 static CR_INLINE V CR(add_terms)(CR(term) term(V z, V a, V y), bool of_z, const CR(outputs) *o, V scale)
@@ -45,7 +27,7 @@ static CR_INLINE V CR(add_terms)(CR(term) term(V z, V a, V y), bool of_z, const 
     V z[VECTOR_BYTES / sizeof(R)], a[VECTOR_BYTES / sizeof(R)], y[VECTOR_BYTES / sizeof(R)];
     CR(columns)(o->rows, &o->a[at], o->stride, count, a);
     if (of_z) CR(columns)(o->rows, &o->z[at], o->stride, count, z);
-    CR(targets)(o, j, y);
+    CR(turn_tight)(o->rows, o->n, o->y, j, y);
     for (size_t i = 0; i < count; i++) {
       const CR(term) t = term(of_z ? z[i] : a[i], a[i], y[i]);
       sum += t.value;
@@ -62,7 +44,7 @@ static CR_INLINE void CR(lose)(V loss(const CR(outputs) *o, V scale), size_t row
 {
   for (size_t r = 0; r < rows; r += LANES) {
     const CR(outputs) o = {.rows = rows - r, .n = n, .z = &z[r * stride], .a = &a[r * stride], .y = &y[r * n],
-                           .stride = stride, .y_left = (rows - r) * n, .delta = delta ? &delta[r * stride] : NULL};
+                           .stride = stride, .delta = delta ? &delta[r * stride] : NULL};
     V scale = CR(splat)(total > 0 ? (R)(1 / total) : 0);
     for (size_t i = 0; weights && i < LANES; i++)
       scale[i] = i < o.rows && total > 0 ? (R)((double)weights[r + i] / total) : 0;
@@ -169,7 +151,7 @@ static CR_INLINE V CR(rows_crossEntropy)(const CR(outputs) *o, V scale)
     const size_t count = CR(least)(o->n - j), at = CR(column)(o->stride, j);
     CR(columns)(o->rows, &o->z[at], o->stride, count, z);
     CR(columns)(o->rows, &o->a[at], o->stride, count, a);
-    CR(targets)(o, j, y);
+    CR(turn_tight)(o->rows, o->n, o->y, j, y);
     for (size_t i = 0; i < count; i++) {
       most = CR(larger)(z[i], most);
       largest = CR(larger)(largest, a[i]);
@@ -182,7 +164,7 @@ static CR_INLINE V CR(rows_crossEntropy)(const CR(outputs) *o, V scale)
     if (o->n > LANES) {
       CR(columns)(o->rows, &o->z[at], o->stride, count, z);
       CR(columns)(o->rows, &o->a[at], o->stride, count, a);
-      CR(targets)(o, j, y);
+      CR(turn_tight)(o->rows, o->n, o->y, j, y);
     }
     for (size_t i = 0; i < count; i++) {
       loss += y[i] * (log_sum - (z[i] - most));

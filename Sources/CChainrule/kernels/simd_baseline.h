@@ -1,11 +1,12 @@
-/* Any CPU: vectors of 16 bytes, in whatever the compiler makes of them; fma of the C library, lane by lane. */
+/* Any CPU: vectors of 16 bytes, in whatever the compiler makes of them; fma of the C library, lane by lane:
+ * called, since it is in a thousand places and slow anyway. */
 #ifndef VECTOR_BYTES
 #define VECTOR_BYTES 16
 #define TILE_ROWS 4
 #endif
 #include "simd_tmpl.h"
 
-static inline V CR(fma)(V a, V b, V c)
+static CR_CALLED V CR(fma)(V a, V b, V c)
 {
   V result = {0};
   for (size_t i = 0; i < LANES; i++) result[i] = M(fma)(a[i], b[i], c[i]);

@@ -70,14 +70,10 @@ static CR_INLINE void CR(transpose)(V *v)
 #undef CR_HIGH
 #undef CR_STAGE
 
-/* `count` ≤ LANES columns, and more where it is convenient, of LANES rows, of which `rows` are there and the others 0, as
- * vectors: v[i] is column i, a row a lane.  stride 0: they lie so already, [columns][LANES]. */
-static CR_INLINE void CR(columns)(size_t rows, const R *from, size_t stride, size_t count, V *v)
+/* LANES columns of the first LANES rows, of which `rows` are there and the others 0, as vectors: v[i] is column i, a row a
+ * lane.  (Called, not inlined: some hundred shuffles, wanted in many places.) */
+static CR_CALLED void CR(turn)(size_t rows, const R *from, size_t stride, V *v)
 {
-  if (stride == 0) {
-    for (size_t i = 0; i < count; i++) v[i] = CR(load)(&from[i * LANES]);
-    return;
-  }
   if (rows >= LANES)
     CR_UNROLL for (size_t r = 0; r < LANES; r++) v[r] = CR(load)(&from[r * stride]);
   else
@@ -86,12 +82,8 @@ static CR_INLINE void CR(columns)(size_t rows, const R *from, size_t stride, siz
 }
 
 /* The other way round; columns from `count` on become 0. */
-static CR_INLINE void CR(put_columns)(size_t rows, V *v, R *to, size_t stride, size_t count)
+static CR_CALLED void CR(turn_back)(size_t rows, V *v, R *to, size_t stride, size_t count)
 {
-  if (stride == 0) {
-    for (size_t i = 0; i < count; i++) CR(store)(&to[i * LANES], v[i]);
-    return;
-  }
   for (size_t i = count; i < LANES; i++) v[i] = (V){0};
   CR(transpose)(v);
   if (rows >= LANES)
@@ -99,6 +91,38 @@ static CR_INLINE void CR(put_columns)(size_t rows, V *v, R *to, size_t stride, s
   else
     CR_UNROLL for (size_t r = 0; r < LANES; r++)
       if (r < rows) CR(store)(&to[r * stride], v[r]);
+}
+
+/* As turn, from column j on, but of rows without padding, [rows][n]: nothing behind the last is read. */
+static CR_CALLED void CR(turn_tight)(size_t rows, size_t n, const R *from, size_t j, V *v)
+{
+  if (n == 1 && rows >= LANES) {
+    v[0] = CR(load)(from);
+  } else if (rows == 1) {
+    for (size_t i = 0; i < LANES && j + i < n; i++) v[i] = (V){from[j + i]};
+  } else {
+    CR_UNROLL for (size_t r = 0; r < LANES; r++) {
+      v[r] = (V){0};
+      if (r * n + j + LANES <= rows * n) v[r] = CR(load)(&from[r * n + j]);
+      else
+        for (size_t i = 0; r < rows && i < LANES && j + i < n; i++) v[r][i] = from[r * n + j + i];
+    }
+    CR(transpose)(v);
+  }
+}
+
+/* `count` ≤ LANES columns, in and out.  stride 0: they lie as [columns][LANES]. */
+static CR_INLINE void CR(columns)(size_t rows, const R *from, size_t stride, size_t count, V *v)
+{
+  if (stride) CR(turn)(rows, from, stride, v);
+  else
+    for (size_t i = 0; i < count; i++) v[i] = CR(load)(&from[i * LANES]);
+}
+static CR_INLINE void CR(put_columns)(size_t rows, V *v, R *to, size_t stride, size_t count)
+{
+  if (stride) CR(turn_back)(rows, v, to, stride, count);
+  else
+    for (size_t i = 0; i < count; i++) CR(store)(&to[i * LANES], v[i]);
 }
 
 /* Where column j is: of rows, or, with stride 0, of lanes. */
