@@ -35,8 +35,8 @@ void cr_backward(const chainrule_network *network, const cr_workspace *work, con
   if (delta) (narrow ? cr_backward_f32 : cr_backward_f64)(network, work, batch);
 }
 
-void cr_descend(const chainrule_network *network, const cr_workspace *work, const cr_batch *batch, cr_block block,
-                void *gradients, const cr_descent *descent)
+void cr_descend(const chainrule_network *network, const cr_workspace *work, const cr_batch *batch,
+                cr_block block, void *gradients, const cr_descent *descent)
 {
   if (network->scalar == CHAINRULE_FLOAT32)
     cr_descend_f32(network, work, batch, block, gradients, descent);

@@ -61,7 +61,8 @@ static void CR(loss)(const chainrule_network *network, const cr_workspace *work,
   const CR(kernels) *kernels = network->kernels->SCALAR;
   const size_t last = network->layer_count - 1, n = network->layers[last].out;
   const size_t stride = network->layers[last].stride;
-  const R *z = CR(buffer)(work, work->places[last].z, stride), *a = CR(buffer)(work, work->places[last].a, stride);
+  const R *z = CR(buffer)(work, work->places[last].z, stride),
+          *a = CR(buffer)(work, work->places[last].a, stride);
   R *d = delta ? CR(buffer)(work, work->places[last].delta, stride) : NULL;
 
   kernels->loss[loss](batch->rows, n, z, a, stride, batch->y, batch->sample_weights, total, d, losses);
@@ -121,7 +122,8 @@ static void CR(descend)(const chainrule_network *network, const cr_workspace *wo
   const R *x = CR(input)(network, work, batch, block.layer, &stride) + block.input;
 
   if (batch->rows > CR_PACKED_ROWS || crowded(batch->rows, stride * sizeof(R))) {
-    for (size_t r = 0; r < batch->rows; r++) memcpy(&packed[r * CR_CHUNK], &x[r * stride], columns * sizeof(R));
+    for (size_t r = 0; r < batch->rows; r++)
+      memcpy(&packed[r * CR_CHUNK], &x[r * stride], columns * sizeof(R));
     x = packed;
     stride = CR_CHUNK;
   }
@@ -130,35 +132,43 @@ static void CR(descend)(const chainrule_network *network, const cr_workspace *wo
     const size_t count = columns * layer->panel;
     R *gradient = gradients ? gradients + offset : passing;
     if (descent) CR(fetch)(network, descent, offset, count);
-    kernels->affine_gradient(batch->rows, columns, x, stride, layer->out - j, delta + j, layer->stride, layer->panel,
-                             gradient);
+    kernels->affine_gradient(batch->rows, columns, x, stride, layer->out - j, delta + j, layer->stride,
+                             layer->panel, gradient);
     if (descent) CR(update)(network, descent, offset, count, gradient);
   }
   if (block.input > 0 || !layer->has_bias) return;
-  const size_t offset = layer->bias + block.neuron, count = smaller(layer->padded - block.neuron,
-                                                                    CR_BLOCK_PANELS * layer->panel);
+  const size_t offset = layer->bias + block.neuron,
+               count = smaller(layer->padded - block.neuron, CR_BLOCK_PANELS * layer->panel);
   R *gradient = gradients ? gradients + offset : passing;
   kernels->bias_gradient(batch->rows, count, delta + block.neuron, layer->stride, gradient);
   if (descent) CR(update)(network, descent, offset, count, gradient);
 }
 
+/* z of layer l in lanes; a and δ follow, each of as many. */
+static R *CR(lanes)(const chainrule_network *network, R *buffers, size_t l, size_t lanes)
+{
+  return buffers + (network->inputs + 3 * network->layers[l].before) * lanes;
+}
+
 /* All of it but the update, for a network of narrow layers, whose rows would not fill a vector: LANES rows at a time, a row
  * a lane.  The same sums in the same order: the same bits.  `buffers`: x, and z, a and δ of every layer, [units][LANES];
  * gradients come in as 0. */
-static void CR(narrow)(const chainrule_network *network, const cr_batch *batch, chainrule_loss loss, double total,
-                       double *losses, R *gradients, R *buffers)
+static void CR(narrow)(const chainrule_network *network, const cr_batch *batch, chainrule_loss loss,
+                       double total, double *losses, R *gradients, R *buffers)
 {
   const CR(kernels) *kernels = network->kernels->SCALAR;
-  const size_t lanes = network->kernels->vector / sizeof(R), outputs = network->layers[network->layer_count - 1].out;
+  const size_t lanes = network->kernels->vector / sizeof(R), last = network->layer_count - 1;
+  const size_t outputs = network->layers[last].out;
+  const R *weights = batch->sample_weights, *x = batch->x, *y = batch->y;
+
   for (size_t r = 0; r < batch->rows; r += lanes) {
-    const size_t rows = smaller(batch->rows - r, lanes);
-    R *input = buffers, *z = buffers + network->inputs * lanes, *a = z, *delta = z;
-    kernels->lanes_load(batch->rows - r, network->inputs, (const R *)batch->x + r * network->inputs, input);
-    for (size_t l = 0; l < network->layer_count; l++, z = delta + network->layers[l - 1].out * lanes) {
+    const size_t left = batch->rows - r, rows = smaller(left, lanes);
+    const R *input = buffers;
+    kernels->lanes_load(left, network->inputs, &x[r * network->inputs], buffers);
+    for (size_t l = 0; l <= last; l++) {
       const cr_dense *layer = &network->layers[l];
       const size_t n = layer->out * lanes;
-      a = z + n;
-      delta = a + n;
+      R *z = CR(lanes)(network, buffers, l, lanes), *a = z + n;
       kernels->lanes_affine(layer->in, layer->out, input, CR(weights)(layer, network->parameters),
                             CR(bias)(layer, network->parameters), z);
       if (layer->activation == CHAINRULE_ACTIVATION_SOFTMAX)
@@ -167,22 +177,23 @@ static void CR(narrow)(const chainrule_network *network, const cr_batch *batch, 
         kernels->activate[layer->activation](1, n, z, a, n);
       input = a;
     }
-    z = a - outputs * lanes;
-    const R *weights = batch->sample_weights;
-    kernels->loss[loss](rows, outputs, z, a, 0, (const R *)batch->y + r * outputs, weights ? weights + r : NULL, total,
+
+    const R *z = CR(lanes)(network, buffers, last, lanes);
+    R *delta = CR(lanes)(network, buffers, last, lanes) + 2 * outputs * lanes;
+    kernels->loss[loss](rows, outputs, z, input, 0, &y[r * outputs], weights ? &weights[r] : NULL, total,
                         delta, &losses[r]);
-    for (size_t l = network->layer_count; l-- > 0;) {
+    for (size_t l = last + 1; l-- > 0;) {
       const cr_dense *layer = &network->layers[l];
-      const size_t n = layer->out * lanes, before = layer->in * lanes;
-      if (l + 1 < network->layer_count || !cr_is_fused(loss)) kernels->derive[layer->activation](1, n, z, a, delta, n);
-      input = l ? z - 2 * before : buffers;
-      kernels->lanes_gradient(rows, layer->in, layer->out, input, delta, CR(weights)(layer, gradients),
+      const size_t n = layer->out * lanes;
+      z = CR(lanes)(network, buffers, l, lanes);
+      if (l < last || !cr_is_fused(loss)) kernels->derive[layer->activation](1, n, z, z + n, delta, n);
+      R *before = l ? CR(lanes)(network, buffers, l - 1, lanes) + layer->in * lanes : buffers; /* aˡ⁻¹ */
+      kernels->lanes_gradient(rows, layer->in, layer->out, before, delta, CR(weights)(layer, gradients),
                               CR(bias)(layer, gradients));
       if (l == 0) break;
-      kernels->lanes_transpose(layer->in, layer->out, delta, CR(weights)(layer, network->parameters), z - before);
-      a = input;
-      delta = z - before;
-      z = a - before;
+      const R *passed = delta;
+      delta = before + layer->in * lanes;
+      kernels->lanes_transpose(layer->in, layer->out, passed, CR(weights)(layer, network->parameters), delta);
     }
   }
 }

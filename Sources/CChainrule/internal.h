@@ -30,6 +30,7 @@ typedef struct cr_dense {
   size_t panel;  /* neurons of a panel of weights */
   size_t padded; /* out, rounded up to whole panels */
   size_t stride; /* of a row of this layer's z, a and δ: at least padded */
+  size_t before; /* units of all layers before it */
   chainrule_activation activation;
   bool has_bias;
   size_t weights, bias; /* offsets; bias: of `padded` values, 0 where the layer has none */
@@ -122,7 +123,7 @@ enum { CR_BLOCK_PANELS = 8 };
 typedef struct cr_descent {
   chainrule_optimizer_kind rule;
   const cr_update *update;
-  void *state;
+  void *state; /* `states` parameter-shaped arrays */
   size_t states;
 } cr_descent;
 
@@ -134,8 +135,8 @@ void cr_backward(const chainrule_network *network, const cr_workspace *work, con
 /* From δ and a of every layer: ∂L/∂W and ∂L/∂b.  With `gradients`, into that arena; with `descent`, each into the
  * parameters as soon as it is there.  The work is that of a block of a layer's weights, CR_CHUNK inputs by
  * CR_BLOCK_PANELS panels; the bias goes with the first inputs. */
-void cr_descend(const chainrule_network *network, const cr_workspace *work, const cr_batch *batch, cr_block block,
-                void *gradients, const cr_descent *descent);
+void cr_descend(const chainrule_network *network, const cr_workspace *work, const cr_batch *batch,
+                cr_block block, void *gradients, const cr_descent *descent);
 /* The widest layer of a narrow network: a vector of floats on the widest instruction set. */
 enum { CR_NARROW = 16 };
 /* Bytes of buffers that cr_narrow wants; 0: this network is not narrow. */

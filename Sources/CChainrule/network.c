@@ -157,6 +157,7 @@ static bool plan_layers(chainrule_network *network, const chainrule_description 
         .out = given->units,
         .panel = panel,
         .padded = round_up(given->units, panel),
+        .before = l ? layer[-1].before + layer[-1].out : 0,
         .activation = given->activation,
         .has_bias = !given->no_bias,
         .draw_weights = given->weights,

@@ -144,7 +144,8 @@ chainrule_status cr_team_create(size_t size, cr_team **result, chainrule_error *
     free(team), free(threads);
     return cr_out_of_memory(error, "threads", sizeof *team + size * sizeof *threads);
   }
-  *team = (cr_team){.size = 1, .patience = size > cr_cpu_count() ? 0 : PATIENCE, .process = getpid(), .threads = threads};
+  *team = (cr_team){
+      .size = 1, .patience = size > cr_cpu_count() ? 0 : PATIENCE, .process = getpid(), .threads = threads};
   pthread_mutex_init(&team->mutex, NULL);
   pthread_cond_init(&team->changed, NULL);
   for (; team->size < size; team->size++) {

@@ -24,11 +24,11 @@ struct chainrule_trainer {
   void *gradients;   /* parameter-shaped, as is each array of state; NULL unless they are kept */
   void *state;
 
-  void *narrow;           /* buffers of a narrow network's step; NULL: it is not narrow, or z, a and δ are kept */
+  void *narrow; /* buffers of a narrow network's step; NULL: it is not narrow, or z, a and δ are kept */
   void *narrow_gradients; /* parameter-shaped */
 
   cr_team *team;
-  size_t members; /* of the team */
+  size_t members;   /* of the team */
   cr_block *blocks; /* of all layers' weights, in their order */
   size_t block_count;
   share *shares; /* of the blocks, by member */
@@ -142,7 +142,8 @@ static size_t scratch_size(const chainrule_network *network, size_t rows, size_t
   for (size_t l = 0; l < network->layer_count; l++) {
     const cr_dense *layer = &network->layers[l];
     size_t transposed, packed, per_member = rows + layer->panel;
-    if (!cr_multiply(layer->in + layer->out, rows + members * (SLICE + layer->panel), &transposed)) return SIZE_MAX;
+    if (!cr_multiply(layer->in + layer->out, rows + members * (SLICE + layer->panel), &transposed))
+      return SIZE_MAX;
     if (!cr_multiply(CR_CHUNK * members, per_member, &packed)) return SIZE_MAX;
     most = transposed > most ? transposed : most;
     most = packed > most ? packed : most;
@@ -311,7 +312,8 @@ chainrule_status chainrule_trainer_create(chainrule_network *network, const chai
   t->state = allocate(network, network->arena_size, state_count(o), "the optimizer's state", &status, error);
   if (is_narrow(t)) {
     const size_t bytes = cr_narrow_size(network);
-    if (!status && !(t->narrow = cr_allocate(bytes, 1))) status = cr_out_of_memory(error, "z, a and delta", bytes);
+    if (!status && !(t->narrow = cr_allocate(bytes, 1)))
+      status = cr_out_of_memory(error, "z, a and delta", bytes);
     t->narrow_gradients = allocate(network, network->arena_size, 1, "the gradients", &status, error);
   }
   if (!status) status = plan_batches(t, training->batch_size, error);
@@ -422,11 +424,12 @@ typedef struct gathering {
 } gathering;
 
 /* to[k] = from[order[k]], rows of `width` scalars */
-static void gather(chainrule_scalar scalar, const void *to, const void *from, const size_t *order, size_t count,
-                   size_t width)
+static void gather(chainrule_scalar scalar, const void *to, const void *from, const size_t *order,
+                   size_t count, size_t width)
 {
   const size_t bytes = width * cr_scalar_size(scalar);
-  for (size_t k = 0; k < count; k++) memcpy((char *)to + k * bytes, (const char *)from + order[k] * bytes, bytes);
+  for (size_t k = 0; k < count; k++)
+    memcpy((char *)to + k * bytes, (const char *)from + order[k] * bytes, bytes);
 }
 
 /* What a team does in a step: `rows` of it, then, once they all are there, `blocks`. */
@@ -443,7 +446,8 @@ static void *member_scratch(const task *task, size_t member)
 {
   const chainrule_trainer *t = task->trainer;
   const size_t line = CR_ALIGNMENT / cr_scalar_size(t->network->scalar);
-  return cr_at(t->network->scalar, t->work.scratch, t->scratch_scalars / task->members / line * line * member);
+  return cr_at(t->network->scalar, t->work.scratch,
+               t->scratch_scalars / task->members / line * line * member);
 }
 
 /* Forward, loss and backward of a slice of the rows: they have nothing to do with one another. */
@@ -526,11 +530,16 @@ static chainrule_status run(chainrule_trainer *trainer, const cr_batch *batch, c
 {
   const chainrule_network *network = trainer->network;
   *total = cr_total_weight(network, batch);
-  task task = {.trainer = trainer, .batch = batch, .gathering = gathering, .total = *total,
+  task task = {.trainer = trainer,
+               .batch = batch,
+               .gathering = gathering,
+               .total = *total,
                .members = members_for(trainer, batch->rows)};
   const bool narrow = trainer->narrow && task.members == 1;
-  if (narrow) narrow_job(&task);
-  else cr_team_run(trainer->team, task.members, rows_job, &task);
+  if (narrow)
+    narrow_job(&task);
+  else
+    cr_team_run(trainer->team, task.members, rows_job, &task);
   double sum = 0;
   for (size_t r = 0; r < batch->rows; r++) sum += trainer->losses[r];
   *loss = *total > 0 ? sum / *total : 0;

@@ -29,7 +29,8 @@ static inline size_t cr_weight_offset(size_t panel, size_t in, size_t j, size_t 
   return j / panel * panel * in + i * panel + j % panel;
 }
 
-/* Inlined wherever it stands, so that its constants are constants there; the loop that follows, unrolled. */
+/* Inlined wherever it stands, so that its constants are constants there; never inlined, since it is long and stands in
+ * many places; the loop that follows, unrolled. */
 #define CR_INLINE inline __attribute__((always_inline))
 #define CR_CALLED __attribute__((noinline, unused))
 #if defined __clang__
