@@ -641,7 +641,7 @@ size_t chainrule_network_scratch_size(const chainrule_network *network, size_t r
 }
 
 /* A workspace in the caller's scratch, for as many rows at once as fit. */
-enum { CR_STRIP = 256 }; /* the most rows at once */
+enum { CR_STRIP = 96 }; /* the most rows at once */
 static chainrule_status plan_scratch(const chainrule_network *network, void *scratch, size_t size,
                                      cr_workspace *work, chainrule_error *error)
 {
