@@ -68,9 +68,9 @@ void cr_narrow(const chainrule_network *network, const cr_batch *batch, chainrul
 void cr_update_all(const chainrule_network *network, const cr_descent *descent, const void *gradients)
 {
   if (network->scalar == CHAINRULE_FLOAT32)
-    cr_update_all_f32(network, descent, gradients);
+    cr_update_f32(network, descent, 0, network->arena_size, gradients);
   else
-    cr_update_all_f64(network, descent, gradients);
+    cr_update_f64(network, descent, 0, network->arena_size, gradients);
 }
 
 double cr_total_weight(const chainrule_network *network, const cr_batch *batch)

@@ -197,9 +197,3 @@ static void CR(narrow)(const chainrule_network *network, const cr_batch *batch, 
     }
   }
 }
-
-/* One update of all parameters. */
-static void CR(update_all)(const chainrule_network *network, const cr_descent *descent, const R *gradients)
-{
-  CR(update)(network, descent, 0, network->arena_size, gradients);
-}

@@ -21,6 +21,23 @@ struct BenchTests {
     object.compactMapValues { $0 as? Double }
   }
 
+  /// The programs that are not part of the command line read Benchmarks/workloads.json.
+  @Test func `has the workloads that the other benchmarks have`() throws {
+    let file = URL(filePath: #filePath).deletingLastPathComponent().appending(
+      path: "../../Benchmarks/workloads.json")
+    let all = try #require(JSONSerialization.jsonObject(with: Data(contentsOf: file)) as? [String: Any])
+    let listed = ["train", "predict"].reduce(into: [:]) { listed, kind in
+      listed.merge(all[kind] as? [String: [String: Any]] ?? [:]) { first, _ in first }
+    }
+    #expect(Set(Workload.all.map(\.name)) == Set(listed.keys))
+    for workload in Workload.all {
+      let other = try #require(listed[workload.name])
+      #expect(other["layers"] as? [Int] == workload.widths)
+      #expect((other["batch"] ?? other["rows"]) as? Int == workload.batchSize)
+      #expect(other["samples"] as? Int == (workload.training == nil ? nil : workload.rows))
+    }
+  }
+
   @Test func `tells how fast training was, an object a workload`() throws {
     let objects = try bench("--workload", "W2", "--workload", "W1a", "--json").objects
     #expect(objects.compactMap { $0["workload"] as? String } == ["W1a", "W2"])

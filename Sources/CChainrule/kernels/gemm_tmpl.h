@@ -186,8 +186,8 @@ static void CR(bias_gradient)(size_t rows, size_t out, const R *delta, size_t de
 /* ∂L/∂x_ri = Σⱼ δ_rj W_ji, as dXᵀ = Wᵀ δᵀ: a tile is TILE_ROWS inputs by two vectors of rows.  δᵀ lies in panels of
  * rows, [rows / width][out][width], behind them dXᵀ, [in][padded rows]. */
 typedef struct CR(transposed) {
-  size_t in, neurons; /* of the sum, and whether it goes on from what dXᵀ holds */
-  bool resumes;
+  size_t in, neurons; /* neurons: of this stretch of the sum */
+  bool resumes;       /* it goes on from what dXᵀ holds */
   const R *weights, *delta;
   R *dx;
   size_t dx_row;
