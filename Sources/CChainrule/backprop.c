@@ -22,26 +22,45 @@ enum { CR_PACKED_ROWS = 64 };
 #include "kernels/real_f64.h"
 #include "backprop_tmpl.h"
 
-void cr_forward(const chainrule_network *network, const cr_workspace *work, const cr_batch *batch)
+bool cr_wants_moments(const chainrule_network *network, const cr_pass *pass, size_t l)
 {
-  (network->scalar == CHAINRULE_FLOAT32 ? cr_forward_f32 : cr_forward_f64)(network, work, batch);
+  return network->layers[l].kind == CHAINRULE_LAYER_BATCH_NORM && pass && !(pass->rates && pass->rates[l] == 0);
 }
 
-void cr_backward(const chainrule_network *network, const cr_workspace *work, const cr_batch *batch,
-                 chainrule_loss loss, double total, bool delta, double *losses)
+#define EITHER(function, ...)                                                                              \
+  if (network->scalar == CHAINRULE_FLOAT32)                                                                \
+    cr_##function##_f32(__VA_ARGS__);                                                                      \
+  else                                                                                                     \
+    cr_##function##_f64(__VA_ARGS__)
+
+void cr_forward(const chainrule_network *network, const cr_workspace *work, const cr_batch *batch, size_t from,
+                size_t end)
 {
-  const bool narrow = network->scalar == CHAINRULE_FLOAT32;
-  (narrow ? cr_loss_f32 : cr_loss_f64)(network, work, batch, loss, total, delta, losses);
-  if (delta) (narrow ? cr_backward_f32 : cr_backward_f64)(network, work, batch);
+  EITHER(forward, network, work, batch, from, end);
+}
+
+void cr_loss(const chainrule_network *network, const cr_workspace *work, const cr_batch *batch,
+             chainrule_loss loss, double total, bool delta, double *losses)
+{
+  EITHER(loss, network, work, batch, loss, total, delta, losses);
+}
+
+void cr_backward(const chainrule_network *network, const cr_workspace *work, const cr_batch *batch, size_t from,
+                 size_t end)
+{
+  EITHER(backward, network, work, batch, from, end);
+}
+
+void cr_moments(const chainrule_network *network, const cr_workspace *work, const cr_batch *batch, size_t l,
+                bool backward, size_t member, size_t members)
+{
+  EITHER(moments, network, work, batch, l, backward, member, members);
 }
 
 void cr_descend(const chainrule_network *network, const cr_workspace *work, const cr_batch *batch,
                 cr_block block, void *gradients, const cr_descent *descent)
 {
-  if (network->scalar == CHAINRULE_FLOAT32)
-    cr_descend_f32(network, work, batch, block, gradients, descent);
-  else
-    cr_descend_f64(network, work, batch, block, gradients, descent);
+  EITHER(descend, network, work, batch, block, gradients, descent);
 }
 
 size_t cr_narrow_size(const chainrule_network *network)
@@ -49,6 +68,7 @@ size_t cr_narrow_size(const chainrule_network *network)
   size_t size = network->inputs, widest = network->inputs;
   for (size_t l = 0; l < network->layer_count; l++) {
     const size_t out = network->layers[l].out;
+    if (network->layers[l].kind != CHAINRULE_LAYER_DENSE) return 0;
     widest = out > widest ? out : widest;
     size += 3 * out;
   }
@@ -59,18 +79,12 @@ void cr_narrow(const chainrule_network *network, const cr_batch *batch, chainrul
                double *losses, void *gradients, void *buffers)
 {
   memset(gradients, 0, network->arena_size * cr_scalar_size(network->scalar));
-  if (network->scalar == CHAINRULE_FLOAT32)
-    cr_narrow_f32(network, batch, loss, total, losses, gradients, buffers);
-  else
-    cr_narrow_f64(network, batch, loss, total, losses, gradients, buffers);
+  EITHER(narrow, network, batch, loss, total, losses, gradients, buffers);
 }
 
 void cr_update_all(const chainrule_network *network, const cr_descent *descent, const void *gradients)
 {
-  if (network->scalar == CHAINRULE_FLOAT32)
-    cr_update_f32(network, descent, 0, network->arena_size, gradients);
-  else
-    cr_update_f64(network, descent, 0, network->arena_size, gradients);
+  EITHER(update, network, descent, 0, network->arena_size, gradients);
 }
 
 double cr_total_weight(const chainrule_network *network, const cr_batch *batch)

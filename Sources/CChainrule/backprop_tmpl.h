@@ -12,6 +12,9 @@
  *     δˡ⁻¹ = (δˡ Wˡ) ⊙ f′(zˡ⁻¹)
  *     ∂L/∂Wˡ = (δˡ)ᵀ aˡ⁻¹        ∂L/∂bˡ = (δˡ)ᵀ 1
  *
+ * Other layers than the dense one have an f of x = aˡ⁻¹ and, some, parameters of their own, and pass ∂L/∂aˡ on to
+ * ∂L/∂aˡ⁻¹ by their own chain rule (kernels/norm_tmpl.h); δˡ is then ∂L/∂aˡ.
+ *
  * The kernels (kernels/kernels.h) do the arithmetic; here is the order in which they do it, and on what.
  */
 
@@ -21,36 +24,93 @@ static R *CR(buffer)(const cr_workspace *work, size_t place, size_t stride)
   return (R *)work->buffers + place * work->capacity + work->first * stride;
 }
 
-/* W and b of a layer; b is NULL where the layer has none. */
-static R *CR(weights)(const cr_dense *layer, const void *arena) { return (R *)arena + layer->weights; }
-static R *CR(bias)(const cr_dense *layer, const void *arena)
+/* A parameter of a layer, or NULL where it has none. */
+static R *CR(parameter)(const cr_layer *layer, const void *arena, chainrule_parameter parameter)
 {
-  return layer->has_bias ? (R *)arena + layer->bias : NULL;
+  return cr_parameter_size(layer, parameter) ? (R *)arena + layer->at[parameter] : NULL;
+}
+static R *CR(weights)(const cr_layer *layer, const void *arena) { return (R *)arena + layer->at[CHAINRULE_WEIGHTS]; }
+static R *CR(bias)(const cr_layer *layer, const void *arena)
+{
+  return layer->has_bias ? (R *)arena + layer->at[CHAINRULE_BIAS] : NULL;
 }
 
-/* aˡ⁻¹, what layer l was given: the activations before it, or the batch. */
+/* A row of aˡ⁻¹, what layer l is given, in whole vectors. */
+static size_t CR(given_stride)(const chainrule_network *network, size_t l)
+{
+  return l ? network->layers[l - 1].stride : network->input_stride;
+}
+
+/* aˡ⁻¹ as a dense layer takes it: the activations before it, or the batch as it stands. */
 static const R *CR(input)(const chainrule_network *network, const cr_workspace *work, const cr_batch *batch,
                           size_t l, size_t *stride)
 {
   *stride = l ? network->layers[l - 1].stride : network->inputs;
-  return l ? CR(buffer)(work, work->places[l - 1].a, *stride) : batch->x;
+  return l ? CR(buffer)(work, work->places[l].a, *stride) : batch->x;
 }
 
-/* zˡ = aˡ⁻¹ (Wˡ)ᵀ + 1 (bˡ)ᵀ,  aˡ = f(zˡ),  l = 1 … L */
-static void CR(forward)(const chainrule_network *network, const cr_workspace *work, const cr_batch *batch)
+/* x in whole vectors. */
+static void CR(pad_input)(const chainrule_network *network, const cr_workspace *work, const cr_batch *batch)
+{
+  const size_t n = network->inputs, stride = network->input_stride;
+  R *a = CR(buffer)(work, work->places[0].a, stride);
+  for (size_t r = 0; r < batch->rows; r++) {
+    memcpy(&a[r * stride], (const R *)batch->x + r * n, n * sizeof(R));
+    memset(&a[r * stride + n], 0, (stride - n) * sizeof(R));
+  }
+}
+
+/* The mean and the like of a layer: of the batch where it takes them from there, else the network's. */
+static R *CR(statistic)(const chainrule_network *network, const cr_pass *pass, size_t l, size_t at)
+{
+  return cr_wants_moments(network, pass, l) ? (R *)pass->moments + at - network->arena_size
+                                            : (R *)network->parameters + at;
+}
+
+/* aˡ = f(zˡ),  l = from + 1 … end */
+static void CR(forward)(const chainrule_network *network, const cr_workspace *work, const cr_batch *batch,
+                        size_t from, size_t end)
 {
   const CR(kernels) *kernels = network->kernels->SCALAR;
-  for (size_t l = 0; l < network->layer_count; l++) {
-    const cr_dense *layer = &network->layers[l];
-    size_t stride;
-    const R *input = CR(input)(network, work, batch, l, &stride);
-    R *z = CR(buffer)(work, work->places[l].z, layer->stride);
-    R *a = CR(buffer)(work, work->places[l].a, layer->stride);
-
-    kernels->affine(batch->rows, layer->in, layer->out, input, stride,
-                    CR(weights)(layer, network->parameters), layer->panel,
-                    CR(bias)(layer, network->parameters), z, layer->stride);
-    kernels->activate[layer->activation](batch->rows, layer->out, z, a, layer->stride);
+  const void *parameters = network->parameters;
+  const size_t rows = batch->rows;
+  if (from == 0 && network->input_stride) CR(pad_input)(network, work, batch);
+  for (size_t l = from; l < end; l++) {
+    const cr_layer *layer = &network->layers[l];
+    const cr_place *place = &work->places[l + 1];
+    const size_t n = layer->padded, stride = layer->stride;
+    R *z = CR(buffer)(work, place->z, stride), *a = CR(buffer)(work, place->a, stride);
+    if (layer->kind == CHAINRULE_LAYER_DENSE) {
+      size_t x_stride;
+      const R *x = CR(input)(network, work, batch, l, &x_stride);
+      kernels->affine(rows, layer->in, layer->out, x, x_stride, CR(weights)(layer, parameters), layer->panel,
+                      CR(bias)(layer, parameters), z, stride);
+      kernels->activate[layer->activation](rows, layer->out, z, a, stride);
+      continue;
+    }
+    const R *x = CR(buffer)(work, work->places[l].a, stride);
+    const R *gamma = CR(parameter)(layer, parameters, CHAINRULE_GAMMA);
+    const R *beta = CR(parameter)(layer, parameters, CHAINRULE_BETA);
+    switch (layer->kind) {
+    case CHAINRULE_LAYER_DENSE: break;
+    case CHAINRULE_LAYER_ACTIVATION: kernels->activate[layer->activation](rows, layer->out, x, a, stride); break;
+    case CHAINRULE_LAYER_DROPOUT: /* in prediction a is x */
+      if (work->pass)
+        kernels->dropout(rows, n, x, stride, work->pass->key + l, work->first, layer->rate, a);
+      break;
+    case CHAINRULE_LAYER_BATCH_NORM:
+    case CHAINRULE_LAYER_SCALING:
+      kernels->normalize(rows, n, x, stride, CR(statistic)(network, work->pass, l, layer->at[CHAINRULE_MEAN]),
+                         CR(statistic)(network, work->pass, l, layer->inverse), gamma, beta, z, a);
+      break;
+    case CHAINRULE_LAYER_LAYER_NORM:
+      kernels->normalize_rows(rows, layer->out, x, stride, layer->epsilon, gamma, beta, z, a,
+                              CR(buffer)(work, place->inverse, CR_ALIGNMENT / sizeof(R)));
+      break;
+    case CHAINRULE_LAYER_RESIDUAL:
+      kernels->add(rows * stride, x, CR(buffer)(work, work->places[cr_joined(layer, l) + 1].a, stride), a);
+      break;
+    }
   }
 }
 
@@ -59,33 +119,99 @@ static void CR(loss)(const chainrule_network *network, const cr_workspace *work,
                      chainrule_loss loss, double total, bool delta, double *losses)
 {
   const CR(kernels) *kernels = network->kernels->SCALAR;
-  const size_t last = network->layer_count - 1, n = network->layers[last].out;
-  const size_t stride = network->layers[last].stride;
-  const R *z = CR(buffer)(work, work->places[last].z, stride),
-          *a = CR(buffer)(work, work->places[last].a, stride);
-  R *d = delta ? CR(buffer)(work, work->places[last].delta, stride) : NULL;
+  const cr_layer *last = &network->layers[network->layer_count - 1];
+  const cr_place *place = &work->places[network->layer_count];
+  const size_t stride = last->stride;
+  const R *z = CR(buffer)(work, place->z, stride), *a = CR(buffer)(work, place->a, stride);
+  R *d = delta ? CR(buffer)(work, place->delta, stride) : NULL;
 
-  kernels->loss[loss](batch->rows, n, z, a, stride, batch->y, batch->sample_weights, total, d, losses);
-  if (d && !cr_is_fused(loss))
-    kernels->derive[network->layers[last].activation](batch->rows, n, z, a, d, stride);
+  kernels->loss[loss](batch->rows, last->out, z, a, stride, batch->y, batch->sample_weights, total, d, losses);
+  if (d && !cr_is_fused(loss) && cr_has_activation(last))
+    kernels->derive[last->activation](batch->rows, last->out, z, a, d, stride);
 }
 
-/* δˡ⁻¹ = (δˡ Wˡ) ⊙ f′(zˡ⁻¹),  l = L … 2 */
-static void CR(backward)(const chainrule_network *network, const cr_workspace *work, const cr_batch *batch)
+/* ∂L/∂aˡ⁻¹ from δ of layer l */
+static void CR(pass)(const chainrule_network *network, const cr_workspace *work, const cr_batch *batch, size_t l)
 {
   const CR(kernels) *kernels = network->kernels->SCALAR;
-  for (size_t l = network->layer_count - 1; l > 0; l--) {
-    const cr_dense *layer = &network->layers[l], *before = &network->layers[l - 1];
-    const cr_place *place = &work->places[l - 1];
-    R *delta = CR(buffer)(work, place->delta, before->stride);
-
-    kernels->affine_transpose(batch->rows, layer->in, layer->out,
-                              CR(buffer)(work, work->places[l].delta, layer->stride), layer->stride,
-                              CR(weights)(layer, network->parameters), layer->panel, delta, before->stride,
-                              work->scratch);
-    kernels->derive[before->activation](batch->rows, before->out, CR(buffer)(work, place->z, before->stride),
-                                        CR(buffer)(work, place->a, before->stride), delta, before->stride);
+  const cr_layer *layer = &network->layers[l];
+  const cr_place *place = &work->places[l + 1];
+  const size_t rows = batch->rows, n = layer->padded, stride = layer->stride;
+  const R *z = CR(buffer)(work, place->z, stride), *delta = CR(buffer)(work, place->delta, stride);
+  const size_t given = CR(given_stride)(network, l);
+  R *dx = CR(buffer)(work, work->places[l].delta, given);
+  const R *gamma = CR(parameter)(layer, network->parameters, CHAINRULE_GAMMA);
+  switch (layer->kind) {
+  case CHAINRULE_LAYER_DENSE:
+    kernels->affine_transpose(rows, layer->in, layer->out, delta, stride, CR(weights)(layer, network->parameters),
+                              layer->panel, dx, given, work->scratch);
+    break;
+  case CHAINRULE_LAYER_DROPOUT:
+    if (work->pass) {
+      kernels->dropout(rows, n, delta, stride, work->pass->key + l, work->first, layer->rate, dx);
+      break;
+    }
+    memcpy(dx, delta, rows * stride * sizeof(R));
+    break;
+  case CHAINRULE_LAYER_BATCH_NORM:
+  case CHAINRULE_LAYER_SCALING: {
+    const bool of_batch = cr_wants_moments(network, work->pass, l);
+    const R *sums = CR(statistic)(network, work->pass, l, layer->sums);
+    kernels->normalize_transpose(rows, n, of_batch ? work->pass->rows : 0, z, delta, stride, gamma,
+                                 CR(statistic)(network, work->pass, l, layer->inverse), of_batch ? sums : NULL,
+                                 sums + n, dx);
+    break;
   }
+  case CHAINRULE_LAYER_LAYER_NORM:
+    kernels->normalize_rows_transpose(rows, layer->out, z, delta, stride, gamma,
+                                      CR(buffer)(work, place->inverse, CR_ALIGNMENT / sizeof(R)), dx);
+    break;
+  case CHAINRULE_LAYER_ACTIVATION:
+  case CHAINRULE_LAYER_RESIDUAL: memcpy(dx, delta, rows * stride * sizeof(R)); break;
+  }
+}
+
+/* δˡ⁻¹ = (∂L/∂aˡ⁻¹) ⊙ f′(zˡ⁻¹), where ∂L/∂aˡ⁻¹ is what layer l passes on and, where a residual layer adds aˡ⁻¹, that
+ * layer's δ;  l = from … end + 1 */
+static void CR(backward)(const chainrule_network *network, const cr_workspace *work, const cr_batch *batch,
+                         size_t from, size_t end)
+{
+  const CR(kernels) *kernels = network->kernels->SCALAR;
+  for (size_t l = from; l > end; l--) {
+    const cr_layer *before = &network->layers[l - 1];
+    const cr_place *place = &work->places[l];
+    const size_t stride = before->stride;
+    R *delta = CR(buffer)(work, place->delta, stride);
+    CR(pass)(network, work, batch, l);
+    for (size_t r = l + 1; r < network->layer_count; r++)
+      if (network->layers[r].kind == CHAINRULE_LAYER_RESIDUAL && cr_joined(&network->layers[r], r) == l - 1)
+        kernels->add(batch->rows * stride, delta, CR(buffer)(work, work->places[r + 1].delta, stride), delta);
+    if (cr_has_activation(before))
+      kernels->derive[before->activation](batch->rows, before->out, CR(buffer)(work, place->z, stride),
+                                          CR(buffer)(work, place->a, stride), delta, stride);
+  }
+}
+
+/* The moments of a batchNorm's inputs, or ∂L/∂γ and ∂L/∂β: of a member's columns, in whole vectors, of the whole batch. */
+static void CR(moments)(const chainrule_network *network, const cr_workspace *work, const cr_batch *batch, size_t l,
+                        bool backward, size_t member, size_t members)
+{
+  const CR(kernels) *kernels = network->kernels->SCALAR;
+  const cr_layer *layer = &network->layers[l];
+  const size_t panels = layer->padded / layer->panel, stride = layer->stride;
+  const size_t j = panels * member / members * layer->panel;
+  const size_t n = panels * (member + 1) / members * layer->panel - j;
+  const R *x = CR(buffer)(work, work->places[l].a, stride) + j;
+  const R *z = CR(buffer)(work, work->places[l + 1].z, stride) + j;
+  const R *delta = CR(buffer)(work, work->places[l + 1].delta, stride) + j;
+  R *sums = CR(statistic)(network, work->pass, l, layer->sums);
+  if (backward)
+    kernels->norm_gradient(batch->rows, n, z, delta, stride, &sums[j], &sums[layer->padded + j]);
+  else
+    kernels->moments(batch->rows, n, x, stride, layer->epsilon,
+                     CR(statistic)(network, work->pass, l, layer->at[CHAINRULE_MEAN]) + j,
+                     CR(statistic)(network, work->pass, l, layer->at[CHAINRULE_VARIANCE]) + j,
+                     CR(statistic)(network, work->pass, l, layer->inverse) + j);
 }
 
 /* One update of the n parameters at `offset` in every arena. */
@@ -107,16 +233,40 @@ static void CR(fetch)(const chainrule_network *network, const cr_descent *descen
   }
 }
 
+/* ∂L/∂γˡ and ∂L/∂βˡ, which are neighbours; the running statistics take their share of the batch's. */
+static void CR(descend_norm)(const chainrule_network *network, const cr_workspace *work, const cr_batch *batch,
+                             size_t l, R *gradients, const cr_descent *descent)
+{
+  const CR(kernels) *kernels = network->kernels->SCALAR;
+  const cr_layer *layer = &network->layers[l];
+  const size_t n = layer->padded, stride = layer->stride, offset = layer->at[CHAINRULE_GAMMA];
+  R *gradient = gradients ? gradients + offset : work->scratch;
+  kernels->norm_gradient(batch->rows, n, CR(buffer)(work, work->places[l + 1].z, stride),
+                         CR(buffer)(work, work->places[l + 1].delta, stride), stride, gradient, gradient + n);
+  if (!descent) return;
+  CR(update)(network, descent, offset, 2 * n, gradient);
+  if (!cr_wants_moments(network, work->pass, l)) return;
+  const size_t mean = layer->at[CHAINRULE_MEAN], variance = layer->at[CHAINRULE_VARIANCE];
+  R *parameters = network->parameters;
+  kernels->follow(batch->rows, n, layer->momentum, layer->epsilon, CR(statistic)(network, work->pass, l, mean),
+                  CR(statistic)(network, work->pass, l, variance), &parameters[mean], &parameters[variance],
+                  &parameters[layer->inverse]);
+}
+
 /* ∂L/∂Wˡ = (δˡ)ᵀ aˡ⁻¹,  ∂L/∂bˡ = (δˡ)ᵀ 1: of a block, panel by panel.  What is not kept in `gradients` goes into the
  * parameters while it is still in the cache, and never reaches memory. */
 static void CR(descend)(const chainrule_network *network, const cr_workspace *work, const cr_batch *batch,
                         cr_block block, R *gradients, const cr_descent *descent)
 {
   const CR(kernels) *kernels = network->kernels->SCALAR;
-  const cr_dense *layer = &network->layers[block.layer];
+  const cr_layer *layer = &network->layers[block.layer];
+  if (layer->kind != CHAINRULE_LAYER_DENSE) {
+    CR(descend_norm)(network, work, batch, block.layer, gradients, descent);
+    return;
+  }
   const size_t columns = smaller(layer->in - block.input, CR_CHUNK);
   const size_t end = smaller(layer->out, block.neuron + CR_BLOCK_PANELS * layer->panel);
-  const R *delta = CR(buffer)(work, work->places[block.layer].delta, layer->stride);
+  const R *delta = CR(buffer)(work, work->places[block.layer + 1].delta, layer->stride);
   R *packed = work->scratch, *passing = packed + CR_CHUNK * work->capacity;
   size_t stride;
   const R *x = CR(input)(network, work, batch, block.layer, &stride) + block.input;
@@ -128,7 +278,7 @@ static void CR(descend)(const chainrule_network *network, const cr_workspace *wo
     stride = CR_CHUNK;
   }
   for (size_t j = block.neuron; j < end; j += layer->panel) {
-    const size_t offset = layer->weights + cr_weight_offset(layer->panel, layer->in, j, block.input);
+    const size_t offset = layer->at[CHAINRULE_WEIGHTS] + cr_weight_offset(layer->panel, layer->in, j, block.input);
     const size_t count = columns * layer->panel;
     R *gradient = gradients ? gradients + offset : passing;
     if (descent) CR(fetch)(network, descent, offset, count);
@@ -137,7 +287,7 @@ static void CR(descend)(const chainrule_network *network, const cr_workspace *wo
     if (descent) CR(update)(network, descent, offset, count, gradient);
   }
   if (block.input > 0 || !layer->has_bias) return;
-  const size_t offset = layer->bias + block.neuron,
+  const size_t offset = layer->at[CHAINRULE_BIAS] + block.neuron,
                count = smaller(layer->padded - block.neuron, CR_BLOCK_PANELS * layer->panel);
   R *gradient = gradients ? gradients + offset : passing;
   kernels->bias_gradient(batch->rows, count, delta + block.neuron, layer->stride, gradient);
@@ -166,7 +316,7 @@ static void CR(narrow)(const chainrule_network *network, const cr_batch *batch, 
     const R *input = buffers;
     kernels->lanes_load(left, network->inputs, &x[r * network->inputs], buffers);
     for (size_t l = 0; l <= last; l++) {
-      const cr_dense *layer = &network->layers[l];
+      const cr_layer *layer = &network->layers[l];
       const size_t n = layer->out * lanes;
       R *z = CR(lanes)(network, buffers, l, lanes), *a = z + n;
       kernels->lanes_affine(layer->in, layer->out, input, CR(weights)(layer, network->parameters),
@@ -183,7 +333,7 @@ static void CR(narrow)(const chainrule_network *network, const cr_batch *batch, 
     kernels->loss[loss](rows, outputs, z, input, 0, &y[r * outputs], weights ? &weights[r] : NULL, total,
                         delta, &losses[r]);
     for (size_t l = last + 1; l-- > 0;) {
-      const cr_dense *layer = &network->layers[l];
+      const cr_layer *layer = &network->layers[l];
       const size_t n = layer->out * lanes;
       z = CR(lanes)(network, buffers, l, lanes);
       if (l < last || !cr_is_fused(loss)) kernels->derive[layer->activation](1, n, z, z + n, delta, n);

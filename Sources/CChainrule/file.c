@@ -122,28 +122,33 @@ static chainrule_status contradicted(chainrule_error *error, const chainrule_err
 static chainrule_status plan_tensors(cr_model *model, chainrule_error *error)
 {
   const chainrule_description *description = &model->description;
-  size_t inputs = description->inputs, position = 0, size = 2 * sizeof *model->tensors;
+  size_t inputs = description->inputs, position = 0;
+  const size_t size = CHAINRULE_PARAMETER_COUNT * sizeof *model->tensors;
   model->tensors = calloc(description->layer_count, size);
   if (!model->tensors) return cr_out_of_memory(error, "the tensors", description->layer_count * size);
   for (size_t l = 0; l < description->layer_count; l++) {
     const chainrule_layer *layer = &description->layers[l];
-    for (size_t rank = 2; rank >= (layer->no_bias ? 2 : 1); rank--) {
-      const char *parameter = rank == 2 ? "weights" : "bias";
+    const size_t units = layer->kind == CHAINRULE_LAYER_DENSE ? layer->units : inputs;
+    for (int p = 0; p < CHAINRULE_PARAMETER_COUNT; p++) {
+      const chainrule_parameter parameter = (chainrule_parameter)p;
+      if (cr_described_size(layer, inputs, parameter) == 0) continue;
+      const bool matrix = parameter == CHAINRULE_WEIGHTS;
+      const char *name = chainrule_parameter_name(parameter);
       cr_tensor *tensor = &model->tensors[model->tensor_count++];
       *tensor = (cr_tensor){.layer = l,
-                            .parameter = rank == 2 ? CHAINRULE_WEIGHTS : CHAINRULE_BIAS,
-                            .rank = rank,
-                            .shape = {layer->units, rank == 2 ? inputs : 1},
+                            .parameter = parameter,
+                            .rank = matrix ? 2 : 1,
+                            .shape = {units, matrix ? inputs : 1},
                             .begin = position};
-      snprintf(tensor->name, sizeof tensor->name, "layers.%zu.%s", l, parameter);
-      snprintf(tensor->place, sizeof tensor->place, "layer %zu, %s", l + 1, parameter);
+      snprintf(tensor->name, sizeof tensor->name, "layers.%zu.%s", l, name);
+      snprintf(tensor->place, sizeof tensor->place, "layer %zu, %s", l + 1, name);
       if (!cr_multiply(tensor->shape[0], tensor->shape[1], &tensor->count) ||
           !cr_multiply(tensor->count, cr_scalar_size(description->scalar), &tensor->bytes) ||
           !cr_add(position, tensor->bytes, &position))
         return invalid(error, l + 1, "%s: shape [%zu, %zu] needs more bytes than a size can count",
-                       tensor->place, layer->units, inputs);
+                       tensor->place, units, inputs);
     }
-    inputs = layer->units;
+    inputs = units;
   }
   return CHAINRULE_OK;
 }
@@ -198,14 +203,34 @@ static json_t *initializer_json(chainrule_initializer initializer)
                    initializer.value);
 }
 
+/* What a layer of its kind is made of: the inverse of read_layer. */
 static json_t *layer_json(const chainrule_layer *layer)
 {
-  json_t *json =
-      json_pack("{s:s, s:I, s:s, s:b}", "type", "dense", "units", (json_int_t)layer->units, "activation",
-                chainrule_activation_name(layer->activation), "bias", !layer->no_bias);
-  if (json_object_set_new(json, "weightsInitializer", initializer_json(layer->weights)) == 0 &&
-      json_object_set_new(json, "biasInitializer", initializer_json(layer->bias)) == 0)
-    return json;
+  json_t *json = json_pack("{s:s}", "type", chainrule_layer_name(layer->kind));
+  int failed = 0;
+  switch (layer->kind) {
+  case CHAINRULE_LAYER_DENSE:
+    failed |= json_object_set_new(json, "units", json_integer((json_int_t)layer->units));
+    failed |= json_object_set_new(json, "activation", json_string(chainrule_activation_name(layer->activation)));
+    failed |= json_object_set_new(json, "bias", json_boolean(!layer->no_bias));
+    failed |= json_object_set_new(json, "weightsInitializer", initializer_json(layer->weights));
+    failed |= json_object_set_new(json, "biasInitializer", initializer_json(layer->bias));
+    break;
+  case CHAINRULE_LAYER_ACTIVATION:
+    failed = json_object_set_new(json, "activation", json_string(chainrule_activation_name(layer->activation)));
+    break;
+  case CHAINRULE_LAYER_DROPOUT: failed = json_object_set_new(json, "rate", json_real(layer->rate)); break;
+  case CHAINRULE_LAYER_BATCH_NORM:
+    failed |= json_object_set_new(json, "momentum", json_real(layer->momentum));
+    failed |= json_object_set_new(json, "epsilon", json_real(layer->epsilon));
+    break;
+  case CHAINRULE_LAYER_LAYER_NORM: failed = json_object_set_new(json, "epsilon", json_real(layer->epsilon)); break;
+  case CHAINRULE_LAYER_SCALING: break;
+  case CHAINRULE_LAYER_RESIDUAL:
+    failed = json_object_set_new(json, "span", json_integer((json_int_t)layer->span));
+    break;
+  }
+  if (!failed) return json;
   json_decref(json);
   return NULL;
 }
@@ -501,33 +526,71 @@ static chainrule_status read_initializer(json_t *json, size_t number, const char
   return CHAINRULE_OK;
 }
 
+static chainrule_status read_activation(const char *name, size_t number, const char *where,
+                                        chainrule_activation *activation, chainrule_error *error)
+{
+  chainrule_error unknown;
+  if (chainrule_activation_named(name, activation, &unknown) == CHAINRULE_OK) return CHAINRULE_OK;
+  return invalid(error, number, "%s: %s", where, unknown.message);
+}
+
+static chainrule_status read_dense(json_t *json, size_t number, const char *where, chainrule_layer *layer,
+                                   chainrule_error *error)
+{
+  const char *activation;
+  json_int_t units;
+  int bias;
+  json_t *draw_weights = NULL, *draw_bias = NULL;
+  json_error_t problem;
+  if (json_unpack_ex(json, &problem, 0, "{s:I, s:s, s:b, s?o, s?o}", "units", &units, "activation",
+                     &activation, "bias", &bias, "weightsInitializer", &draw_weights, "biasInitializer",
+                     &draw_bias) != 0)
+    return unexpected(error, number, where, &problem);
+  layer->no_bias = !bias;
+  chainrule_status status = read_activation(activation, number, where, &layer->activation, error);
+  if (!status) status = read_initializer(draw_weights, number, where, &layer->weights, error);
+  if (!status) status = read_initializer(draw_bias, number, where, &layer->bias, error);
+  char what[40];
+  snprintf(what, sizeof what, "layer %zu, units", number);
+  return status ? status : read_size(units, number, what, &layer->units, error);
+}
+
 static chainrule_status read_layer(json_t *json, size_t number, chainrule_layer *layer,
                                    chainrule_error *error)
 {
   char where[40];
   snprintf(where, sizeof where, "layer %zu", number);
   const char *type, *activation;
-  json_int_t units;
-  int bias;
-  json_t *draw_weights = NULL, *draw_bias = NULL;
+  json_int_t span;
   json_error_t problem;
   chainrule_error unknown;
   if (json_unpack_ex(json, &problem, 0, "{s:s}", "type", &type) != 0)
     return unexpected(error, number, where, &problem);
-  if (strcmp(type, "dense") != 0)
-    return invalid(error, number, "%s: no type of layer is named \"%.40s\"; there are: dense", where, type);
-  if (json_unpack_ex(json, &problem, 0, "{s:I, s:s, s:b, s?o, s?o}", "units", &units, "activation",
-                     &activation, "bias", &bias, "weightsInitializer", &draw_weights, "biasInitializer",
-                     &draw_bias) != 0)
-    return unexpected(error, number, where, &problem);
-
-  layer->no_bias = !bias;
-  if (chainrule_activation_named(activation, &layer->activation, &unknown) != CHAINRULE_OK)
+  if (chainrule_layer_named(type, &layer->kind, &unknown) != CHAINRULE_OK)
     return invalid(error, number, "%s: %s", where, unknown.message);
-  chainrule_status status = read_initializer(draw_weights, number, where, &layer->weights, error);
-  if (!status) status = read_initializer(draw_bias, number, where, &layer->bias, error);
-  snprintf(where, sizeof where, "layer %zu, units", number);
-  return status ? status : read_size(units, number, where, &layer->units, error);
+  int failed = 0;
+  switch (layer->kind) {
+  case CHAINRULE_LAYER_DENSE: return read_dense(json, number, where, layer, error);
+  case CHAINRULE_LAYER_ACTIVATION:
+    if (json_unpack_ex(json, &problem, 0, "{s:s}", "activation", &activation) != 0)
+      return unexpected(error, number, where, &problem);
+    return read_activation(activation, number, where, &layer->activation, error);
+  case CHAINRULE_LAYER_DROPOUT: failed = json_unpack_ex(json, &problem, 0, "{s:F}", "rate", &layer->rate); break;
+  case CHAINRULE_LAYER_BATCH_NORM:
+    failed = json_unpack_ex(json, &problem, 0, "{s:F, s:F}", "momentum", &layer->momentum, "epsilon",
+                            &layer->epsilon);
+    break;
+  case CHAINRULE_LAYER_LAYER_NORM:
+    failed = json_unpack_ex(json, &problem, 0, "{s:F}", "epsilon", &layer->epsilon);
+    break;
+  case CHAINRULE_LAYER_SCALING: break;
+  case CHAINRULE_LAYER_RESIDUAL:
+    if (json_unpack_ex(json, &problem, 0, "{s:I}", "span", &span) != 0)
+      return unexpected(error, number, where, &problem);
+    snprintf(where, sizeof where, "layer %zu, span", number);
+    return read_size(span, number, where, &layer->span, error);
+  }
+  return failed ? unexpected(error, number, where, &problem) : CHAINRULE_OK;
 }
 
 static chainrule_status read_scalar(const char *name, chainrule_scalar *scalar, chainrule_error *error)

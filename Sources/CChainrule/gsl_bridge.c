@@ -99,6 +99,7 @@ void cr_shuffle(cr_random *random, size_t *order, size_t count)
 #include "gsl_tmpl.h"
 #include "kernels/activation_tmpl.h"
 #include "kernels/loss_tmpl.h"
+#include "kernels/norm_tmpl.h"
 #include "kernels/table_tmpl.h"
 
 #undef GSL_VECTOR
@@ -113,6 +114,7 @@ void cr_shuffle(cr_random *random, size_t *order, size_t count)
 #include "gsl_tmpl.h"
 #include "kernels/activation_tmpl.h"
 #include "kernels/loss_tmpl.h"
+#include "kernels/norm_tmpl.h"
 #include "kernels/table_tmpl.h"
 
 static bool supported(void) { return true; }

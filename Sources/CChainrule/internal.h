@@ -23,24 +23,30 @@ chainrule_status cr_out_of_memory(chainrule_error *error, const char *what, size
 
 /* ---- network.c ------------------------------------------------------------------------------ */
 
-/* One layer as planned.  Offsets count scalars from the start of a parameter-shaped arena: the
- * parameters themselves, their gradients, and each array of optimizer state. */
-typedef struct cr_dense {
+/* One layer as planned.  Offsets count scalars from the start of the parameters, in which those that are learned come
+ * first, and so of their gradients and of each array of optimizer state; statistics follow. */
+typedef struct cr_layer {
+  chainrule_layer_kind kind;
   size_t in, out;
   size_t panel;  /* neurons of a panel of weights */
   size_t padded; /* out, rounded up to whole panels */
   size_t stride; /* of a row of this layer's z, a and δ: at least padded */
   size_t before; /* units of all layers before it */
-  chainrule_activation activation;
+  chainrule_activation activation; /* identity where the kind has none */
+  size_t at[CHAINRULE_PARAMETER_COUNT]; /* offsets; all but weights are of `padded` values */
+  size_t inverse; /* of batchNorm 1 / √(variance + ε), of scaling 1 / deviation */
+  size_t sums;    /* of batchNorm ∂L/∂γ, then ∂L/∂β, of a step's batch */
   bool has_bias;
-  size_t weights, bias; /* offsets; bias: of `padded` values, 0 where the layer has none */
+  double rate, epsilon, momentum;
+  size_t span;
   chainrule_initializer draw_weights, draw_bias;
-} cr_dense;
+} cr_layer;
 
 /* Where a layer's z, a and δ lie in a workspace, in scalars per row of its capacity: the buffer of a
  * workspace planned for n rows starts at n times the number. */
 typedef struct cr_place {
   size_t z, a, delta;
+  size_t inverse; /* layerNorm: 1 / √(variance + ε) of a row, in a cache line of its own */
 } cr_place;
 
 struct chainrule_network {
@@ -48,14 +54,22 @@ struct chainrule_network {
   const cr_kernel_set *kernels;
   size_t inputs, layer_count;
   size_t arena_size;      /* scalars in a parameter-shaped arena */
-  size_t parameter_count; /* without padding */
+  size_t statistics_size; /* scalars behind the parameters */
+  size_t parameter_count; /* without padding and statistics */
+  size_t input_stride;    /* of x in whole vectors; 0: no layer wants it so */
   size_t widest;          /* the largest stride of a layer */
-  cr_dense *layers;
-  cr_place *predicting;   /* z and a of neighbouring layers alternate between two buffers */
-  size_t predicting_size; /* scalars per row of those two buffers */
+  cr_layer *layers;
+  cr_place *predicting;   /* of the input, then of the layers: z and a of neighbours alternate between two buffers */
+  size_t predicting_size; /* scalars per row of those buffers */
   void *parameters;
   char **names[3]; /* by chainrule_names; NULL: none */
 };
+
+/* Scalars of the parameters and the statistics behind them. */
+static inline size_t cr_arena_end(const chainrule_network *network)
+{
+  return network->arena_size + network->statistics_size;
+}
 
 static inline size_t cr_scalar_size(chainrule_scalar scalar)
 {
@@ -73,6 +87,11 @@ static inline void *cr_at(chainrule_scalar scalar, const void *values, size_t in
   return (char *)values + index * cr_scalar_size(scalar);
 }
 
+/* It has an f, whose f′ makes δ of ∂L/∂a. */
+static inline bool cr_has_activation(const cr_layer *layer)
+{
+  return layer->kind == CHAINRULE_LAYER_DENSE || layer->kind == CHAINRULE_LAYER_ACTIVATION;
+}
 /* f′ of this activation is computed from z, which must then outlive a. */
 bool cr_derives_from_z(chainrule_activation activation);
 /* The loss gives ∂L/∂z of its output layer rather than ∂L/∂a. */
@@ -95,8 +114,11 @@ chainrule_status cr_check_data(const chainrule_network *network, chainrule_loss 
 /* Copies a parameter out of a parameter-shaped arena: [out][in] or [out], dense. */
 void cr_read(const chainrule_network *network, const void *arena, size_t layer, chainrule_parameter parameter,
              void *values);
-/* The number of values of a layer's parameter. */
-size_t cr_parameter_size(const cr_dense *layer, chainrule_parameter parameter);
+/* The number of values of a layer's parameter, and of a layer of that description, given so many inputs. */
+size_t cr_parameter_size(const cr_layer *layer, chainrule_parameter parameter);
+size_t cr_described_size(const chainrule_layer *layer, size_t inputs, chainrule_parameter parameter);
+/* The layer whose a a residual layer adds; SIZE_MAX: the network's inputs. */
+static inline size_t cr_joined(const cr_layer *layer, size_t l) { return l - layer->span - 1; }
 
 /* ---- backprop.c: forward and backward, for the network's scalar type -------------------------- */
 
@@ -105,12 +127,21 @@ typedef struct cr_batch {
   const void *x, *y, *sample_weights; /* [rows][inputs], [rows][outputs], [rows] or NULL; y NULL: no loss */
 } cr_batch;
 
+/* What a pass has in training besides what it has in prediction. */
+typedef struct cr_pass {
+  void *moments;       /* of the batch, in the place of the network's statistics */
+  const double *rates; /* of layers, as in the trainer: 0 stands still; NULL: none does */
+  size_t rows;         /* of the whole batch */
+  uint64_t key;        /* of dropout, another for each step */
+} cr_pass;
+
 /* A workspace planned for `capacity` rows, of which the batch at hand starts at row `first`. */
 typedef struct cr_workspace {
-  const cr_place *places;
+  const cr_place *places; /* of the input, then of the layers */
   size_t capacity, first;
   void *buffers;
   void *scratch; /* backward and descend; see scratch_size in trainer.c */
+  const cr_pass *pass; /* NULL: prediction */
 } cr_workspace;
 
 /* The weights of a layer from these inputs to these neurons, and on, as far as a block reaches. */
@@ -127,14 +158,23 @@ typedef struct cr_descent {
   size_t states;
 } cr_descent;
 
-/* Fills z and a of every layer. */
-void cr_forward(const chainrule_network *network, const cr_workspace *work, const cr_batch *batch);
-/* After forward, losses[r] = wᵣ lᵣ.  With `delta`, also every layer's δ = ∂L/∂z for L = Σ wᵣ lᵣ / total. */
-void cr_backward(const chainrule_network *network, const cr_workspace *work, const cr_batch *batch,
-                 chainrule_loss loss, double total, bool delta, double *losses);
-/* From δ and a of every layer: ∂L/∂W and ∂L/∂b.  With `gradients`, into that arena; with `descent`, each into the
+/* Fills z and a of layers `from` to `end` − 1. */
+void cr_forward(const chainrule_network *network, const cr_workspace *work, const cr_batch *batch, size_t from,
+                size_t end);
+/* After forward, losses[r] = wᵣ lᵣ.  With `delta`, also the last layer's δ = ∂L/∂z for L = Σ wᵣ lᵣ / total. */
+void cr_loss(const chainrule_network *network, const cr_workspace *work, const cr_batch *batch,
+             chainrule_loss loss, double total, bool delta, double *losses);
+/* From δ of layer `from` that of every layer down to `end`. */
+void cr_backward(const chainrule_network *network, const cr_workspace *work, const cr_batch *batch, size_t from,
+                 size_t end);
+/* What a batchNorm of the layers needs of a whole batch, before its forward (its mean and variance) and before its
+ * backward (∂L/∂γ and ∂L/∂β): of the columns that are this member's. */
+bool cr_wants_moments(const chainrule_network *network, const cr_pass *pass, size_t l);
+void cr_moments(const chainrule_network *network, const cr_workspace *work, const cr_batch *batch, size_t l,
+                bool backward, size_t member, size_t members);
+/* From δ and a of every layer: the gradients of its parameters.  With `gradients`, into that arena; with `descent`, each into the
  * parameters as soon as it is there.  The work is that of a block of a layer's weights, CR_CHUNK inputs by
- * CR_BLOCK_PANELS panels; the bias goes with the first inputs. */
+ * CR_BLOCK_PANELS panels; the bias goes with the first inputs.  Of a layer without weights it is the whole. */
 void cr_descend(const chainrule_network *network, const cr_workspace *work, const cr_batch *batch,
                 cr_block block, void *gradients, const cr_descent *descent);
 /* The widest layer of a narrow network: a vector of floats on the widest instruction set. */

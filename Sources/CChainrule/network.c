@@ -86,14 +86,50 @@ static chainrule_status check_initializer(chainrule_initializer initializer, siz
   return CHAINRULE_OK;
 }
 
+static chainrule_status check_dense(const chainrule_layer *layer, size_t number, chainrule_error *error)
+{
+  if (layer->units == 0 || layer->units > most_units)
+    return cr_fail(error, CHAINRULE_INVALID_NETWORK, number, "layer %zu has %zu units; expected 1 to %zu",
+                   number, layer->units, most_units);
+  chainrule_status status = check_initializer(layer->weights, number, "weights", error);
+  return status ? status : check_initializer(layer->bias, number, "bias", error);
+}
+
+static chainrule_status check_numbers(const chainrule_layer *layer, size_t number, chainrule_error *error)
+{
+  const chainrule_layer_kind kind = layer->kind;
+  const bool batch = kind == CHAINRULE_LAYER_BATCH_NORM, norm = batch || kind == CHAINRULE_LAYER_LAYER_NORM;
+  const struct {
+    const char *name, *expected;
+    bool good;
+  } checks[] = {
+      {"rate", "0 or more, and less than 1",
+       kind != CHAINRULE_LAYER_DROPOUT || (layer->rate >= 0 && layer->rate < 1)},
+      {"epsilon", "a finite number above 0", !norm || (layer->epsilon >= 0 && isfinite(layer->epsilon))},
+      {"momentum", "above 0, and at most 1", !batch || (layer->momentum >= 0 && layer->momentum <= 1)},
+  };
+  for (size_t i = 0; i < CR_COUNT(checks); i++)
+    if (!checks[i].good)
+      return cr_fail(error, CHAINRULE_INVALID_NETWORK, number, "layer %zu, %s: %s must be %s", number,
+                     chainrule_layer_name(kind), checks[i].name, checks[i].expected);
+  return CHAINRULE_OK;
+}
+
+/* units of the layer's inputs; those of the network where l is SIZE_MAX */
+static size_t units_of(const chainrule_description *description, size_t l)
+{
+  while (l != SIZE_MAX && description->layers[l].kind != CHAINRULE_LAYER_DENSE) l--;
+  return l == SIZE_MAX ? description->inputs : description->layers[l].units;
+}
+
 static chainrule_status check_layer(const chainrule_description *description, size_t l,
                                     chainrule_error *error)
 {
   const chainrule_layer *layer = &description->layers[l];
-  const size_t number = l + 1;
-  if (layer->units == 0 || layer->units > most_units)
-    return cr_fail(error, CHAINRULE_INVALID_NETWORK, number, "layer %zu has %zu units; expected 1 to %zu",
-                   number, layer->units, most_units);
+  const size_t number = l + 1, units = units_of(description, l);
+  if ((size_t)layer->kind >= CHAINRULE_LAYER_COUNT)
+    return cr_fail(error, CHAINRULE_INVALID_NETWORK, number, "layer %zu: kind %d is not in the catalogue", number,
+                   (int)layer->kind);
   if ((size_t)layer->activation >= CHAINRULE_ACTIVATION_COUNT)
     return cr_fail(error, CHAINRULE_INVALID_NETWORK, number,
                    "layer %zu: activation %d is not in the catalogue", number, (int)layer->activation);
@@ -101,8 +137,23 @@ static chainrule_status check_layer(const chainrule_description *description, si
     return cr_fail(error, CHAINRULE_INVALID_NETWORK, number,
                    "layer %zu is softmax, which only the last layer (%zu) may be", number,
                    description->layer_count);
-  chainrule_status status = check_initializer(layer->weights, number, "weights", error);
-  return status ? status : check_initializer(layer->bias, number, "bias", error);
+  if (layer->kind == CHAINRULE_LAYER_DENSE) return check_dense(layer, number, error);
+  if (layer->units != 0 && layer->units != units)
+    return cr_fail(error, CHAINRULE_INVALID_NETWORK, number,
+                   "layer %zu, %s: %zu units; it has as many as come in, %zu", number,
+                   chainrule_layer_name(layer->kind), layer->units, units);
+  if (layer->kind != CHAINRULE_LAYER_RESIDUAL) return check_numbers(layer, number, error);
+  if (layer->span < 1 || layer->span > l)
+    return cr_fail(error, CHAINRULE_INVALID_NETWORK, number,
+                   "layer %zu, residual: span is %zu; expected 1 to %zu, the layers before it", number,
+                   layer->span, l);
+  const size_t joined = units_of(description, l - layer->span - 1);
+  if (joined != units)
+    return cr_fail(error, CHAINRULE_INVALID_NETWORK, number,
+                   "layer %zu, residual: %zu values come out of its block of %zu layers, %zu go in; they have to be as "
+                   "many",
+                   number, units, layer->span, joined);
+  return CHAINRULE_OK;
 }
 
 static chainrule_status check_description(const chainrule_description *description, chainrule_error *error)
@@ -142,7 +193,14 @@ static size_t row_stride(const chainrule_network *network, size_t padded)
   return lines > 4 && lines % 2 == 0 ? (lines + 1) * line : lines * line;
 }
 
-/* Sizes and offsets of every layer; false where one overflows. */
+/* Gives a layer's parameter a place of `count` scalars; false where an offset overflows. */
+static bool place(size_t *size, size_t count, size_t *at)
+{
+  *at = *size;
+  return cr_add(*size, count, size);
+}
+
+/* Sizes and offsets of every layer's parameters; false where one overflows. */
 static bool plan_layers(chainrule_network *network, const chainrule_description *description)
 {
   const size_t lanes = network->kernels->vector / cr_scalar_size(network->scalar);
@@ -150,47 +208,123 @@ static bool plan_layers(chainrule_network *network, const chainrule_description 
   size_t in = network->inputs, bytes;
   for (size_t l = 0; l < network->layer_count; l++) {
     const chainrule_layer *given = &description->layers[l];
-    cr_dense *layer = &network->layers[l];
-    const size_t panel = lanes > 0 ? 2 * lanes : round_up(given->units, line);
-    *layer = (cr_dense){
+    cr_layer *layer = &network->layers[l];
+    const size_t out = given->kind == CHAINRULE_LAYER_DENSE ? given->units : in;
+    const size_t panel = lanes > 0 ? 2 * lanes : round_up(out, line);
+    *layer = (cr_layer){
+        .kind = given->kind,
         .in = in,
-        .out = given->units,
+        .out = out,
         .panel = panel,
-        .padded = round_up(given->units, panel),
+        .padded = round_up(out, panel),
         .before = l ? layer[-1].before + layer[-1].out : 0,
-        .activation = given->activation,
-        .has_bias = !given->no_bias,
+        .has_bias = given->kind == CHAINRULE_LAYER_DENSE && !given->no_bias,
+        .rate = given->rate,
+        .epsilon = given->epsilon > 0 ? given->epsilon : 1e-5,
+        .momentum = given->momentum > 0 ? given->momentum : 0.1,
+        .span = given->span,
         .draw_weights = given->weights,
         .draw_bias = given->bias,
     };
+    if (cr_has_activation(layer)) layer->activation = given->activation;
     layer->stride = row_stride(network, layer->padded);
-    choose_default(&layer->draw_weights, activation_facts[given->activation].initializer);
+    choose_default(&layer->draw_weights, activation_facts[layer->activation].initializer);
     choose_default(&layer->draw_bias, CHAINRULE_INITIALIZER_ZEROS);
 
     size_t weights;
-    layer->weights = network->arena_size;
     if (!cr_multiply(layer->in, layer->padded, &weights)) return false;
-    if (!cr_add(network->arena_size, weights, &network->arena_size)) return false;
-    if (layer->has_bias) {
-      layer->bias = network->arena_size;
-      if (!cr_add(network->arena_size, layer->padded, &network->arena_size)) return false;
+    for (int parameter = CHAINRULE_WEIGHTS; parameter <= CHAINRULE_BETA; parameter++) {
+      const size_t count = cr_parameter_size(layer, (chainrule_parameter)parameter);
+      if (count == 0) continue;
+      network->parameter_count += count;
+      if (!place(&network->arena_size, parameter == CHAINRULE_WEIGHTS ? weights : layer->padded,
+                 &layer->at[parameter]))
+        return false;
     }
-    network->parameter_count += layer->in * layer->out + (layer->has_bias ? layer->out : 0);
     if (layer->stride > network->widest) network->widest = layer->stride;
+    const bool first = l == 0 && layer->kind != CHAINRULE_LAYER_DENSE;
+    const bool joins = layer->kind == CHAINRULE_LAYER_RESIDUAL && cr_joined(layer, l) == SIZE_MAX;
+    if (first || joins) network->input_stride = row_stride(network, round_up(network->inputs, lanes > 0 ? 2 * lanes : line));
     in = layer->out;
   }
   return cr_multiply(network->arena_size, cr_scalar_size(network->scalar), &bytes);
 }
 
-/* Prediction needs two buffers in turn; the last layer keeps z beside a, for the losses fused with it. */
+/* Statistics lie behind the parameters. */
+static bool plan_statistics(chainrule_network *network)
+{
+  size_t end = network->arena_size, bytes;
+  for (size_t l = 0; l < network->layer_count; l++) {
+    cr_layer *layer = &network->layers[l];
+    const bool batch = layer->kind == CHAINRULE_LAYER_BATCH_NORM;
+    for (int parameter = CHAINRULE_MEAN; parameter < CHAINRULE_PARAMETER_COUNT; parameter++)
+      if (cr_parameter_size(layer, (chainrule_parameter)parameter) &&
+          !place(&end, layer->padded, &layer->at[parameter]))
+        return false;
+    if ((batch || layer->kind == CHAINRULE_LAYER_SCALING) && !place(&end, layer->padded, &layer->inverse)) return false;
+    if (batch && !place(&end, 2 * layer->padded, &layer->sums)) return false;
+  }
+  network->statistics_size = end - network->arena_size;
+  return cr_multiply(end, cr_scalar_size(network->scalar), &bytes);
+}
+
+/* Prediction needs two buffers in turn, and one for each a that a residual layer adds later; the last layer keeps z
+ * beside a, for the losses fused with it.  A dropout hands on what it is given. */
 static void plan_predicting(chainrule_network *network)
 {
   const size_t last = network->layer_count - 1;
+  size_t size = 2 * network->widest;
+  network->predicting[0] = (cr_place){.a = size};
+  size += network->input_stride;
   for (size_t l = 0; l <= last; l++) {
-    size_t buffer = (l % 2) * network->widest;
-    network->predicting[l] = (cr_place){.z = l == last ? 2 * network->widest : buffer, .a = buffer};
+    const cr_layer *layer = &network->layers[l];
+    cr_place *place = &network->predicting[l + 1];
+    bool joined = false;
+    for (size_t r = l + 1; r <= last; r++)
+      joined |= network->layers[r].kind == CHAINRULE_LAYER_RESIDUAL && cr_joined(&network->layers[r], r) == l;
+    *place = (cr_place){.a = joined ? size : place[-1].a == 0 ? network->widest : 0};
+    if (joined) size += layer->stride;
+    if (layer->kind == CHAINRULE_LAYER_DROPOUT) place->a = place[-1].a;
+    place->z = layer->kind == CHAINRULE_LAYER_ACTIVATION ? place[-1].a : place->a;
+    if (l == last && layer->kind == CHAINRULE_LAYER_DENSE) place->z = size, size += layer->stride;
+    if (layer->kind == CHAINRULE_LAYER_LAYER_NORM)
+      place->inverse = size, size += CR_ALIGNMENT / cr_scalar_size(network->scalar);
   }
-  network->predicting_size = 2 * network->widest + network->layers[last].stride;
+  network->predicting_size = size;
+}
+
+static void put_value(chainrule_network *network, size_t at, double value)
+{
+  if (network->scalar == CHAINRULE_FLOAT32)
+    ((float *)network->parameters)[at] = (float)value;
+  else
+    ((double *)network->parameters)[at] = value;
+}
+
+static void fill(chainrule_network *network, const cr_layer *layer, chainrule_parameter parameter, double value)
+{
+  for (size_t k = 0; k < cr_parameter_size(layer, parameter); k++)
+    put_value(network, layer->at[parameter] + k, value);
+}
+
+/* 1 / √(variance + ε) or 1 / deviation of a layer's statistics, as the kernels have it of a batch's: in the network's
+ * own precision, each operation rounded. */
+static void invert(chainrule_network *network, const cr_layer *layer)
+{
+  const bool batch = layer->kind == CHAINRULE_LAYER_BATCH_NORM;
+  if (!batch && layer->kind != CHAINRULE_LAYER_SCALING) return;
+  const size_t from = layer->at[batch ? CHAINRULE_VARIANCE : CHAINRULE_DEVIATION], to = layer->inverse;
+  for (size_t k = 0; k < layer->out; k++) {
+    if (network->scalar == CHAINRULE_FLOAT32) {
+      float *values = network->parameters;
+      const float sum = values[from + k] + (float)layer->epsilon;
+      values[to + k] = 1 / (batch ? sqrtf(sum) : values[from + k]);
+    } else {
+      double *values = network->parameters;
+      const double sum = values[from + k] + layer->epsilon;
+      values[to + k] = 1 / (batch ? sqrt(sum) : values[from + k]);
+    }
+  }
 }
 
 static chainrule_status create(const chainrule_description *description, const cr_kernel_set *kernels,
@@ -204,23 +338,29 @@ static chainrule_status create(const chainrule_description *description, const c
   network->inputs = description->inputs;
   network->layer_count = count;
   network->layers = calloc(count, sizeof *network->layers);
-  network->predicting = calloc(count, sizeof *network->predicting);
+  network->predicting = calloc(count + 1, sizeof *network->predicting);
   if (!network->layers || !network->predicting) {
     chainrule_network_free(network);
     return cr_out_of_memory(error, "the plan",
-                            count * (sizeof *network->layers + sizeof *network->predicting));
+                            count * sizeof *network->layers + (count + 1) * sizeof *network->predicting);
   }
-  if (!plan_layers(network, description)) {
+  if (!plan_layers(network, description) || !plan_statistics(network)) {
     chainrule_network_free(network);
     return cr_fail(error, CHAINRULE_INVALID_NETWORK, 0,
                    "the network's parameters need more bytes than a size can count");
   }
   plan_predicting(network);
-  network->parameters = cr_allocate(network->arena_size, cr_scalar_size(network->scalar));
+  network->parameters = cr_allocate(cr_arena_end(network), cr_scalar_size(network->scalar));
   if (!network->parameters) {
-    size_t bytes = network->arena_size * cr_scalar_size(network->scalar);
+    size_t bytes = cr_arena_end(network) * cr_scalar_size(network->scalar);
     chainrule_network_free(network);
     return cr_out_of_memory(error, "the parameters", bytes);
+  }
+  for (size_t l = 0; l < count; l++) {
+    const cr_layer *layer = &network->layers[l];
+    fill(network, layer, CHAINRULE_VARIANCE, 1);
+    fill(network, layer, CHAINRULE_DEVIATION, 1);
+    invert(network, layer);
   }
   *result = network;
   return CHAINRULE_OK;
@@ -253,7 +393,7 @@ chainrule_status chainrule_network_copy(const chainrule_network *network, chainr
              network->kernels, &made, error);
   free(layers);
   if (status) return status;
-  memcpy(made->parameters, network->parameters, network->arena_size * cr_scalar_size(network->scalar));
+  memcpy(made->parameters, network->parameters, cr_arena_end(network) * cr_scalar_size(network->scalar));
   for (int which = 0; which < 3 && !status; which++)
     status =
         chainrule_network_set_names(made, (chainrule_names)which, (const char *const *)network->names[which],
@@ -315,12 +455,17 @@ chainrule_status chainrule_network_layer(const chainrule_network *network, size_
   if (!layer) return cr_null(error, "layer");
   chainrule_status status = check_index(network, index, error);
   if (status) return status;
-  const cr_dense *dense = &network->layers[index];
-  *layer = (chainrule_layer){.units = dense->out,
-                             .activation = dense->activation,
-                             .no_bias = !dense->has_bias,
-                             .weights = dense->draw_weights,
-                             .bias = dense->draw_bias};
+  const cr_layer *made = &network->layers[index];
+  *layer = (chainrule_layer){.units = made->out,
+                             .activation = made->activation,
+                             .no_bias = made->kind == CHAINRULE_LAYER_DENSE && !made->has_bias,
+                             .weights = made->draw_weights,
+                             .bias = made->draw_bias,
+                             .kind = made->kind,
+                             .rate = made->rate,
+                             .epsilon = made->epsilon,
+                             .momentum = made->momentum,
+                             .span = made->span};
   return CHAINRULE_OK;
 }
 
@@ -336,37 +481,75 @@ chainrule_status cr_check_scalar(const chainrule_network *network, chainrule_sca
 
 /* ---- Parameters -------------------------------------------------------------------------------- */
 
-size_t cr_parameter_size(const cr_dense *layer, chainrule_parameter parameter)
+/* The number of values of a parameter of a layer of that kind. */
+static size_t size_of(chainrule_layer_kind kind, size_t in, size_t out, bool has_bias, chainrule_parameter parameter)
 {
-  return parameter == CHAINRULE_WEIGHTS ? layer->in * layer->out : layer->has_bias ? layer->out : 0;
+  const bool batch = kind == CHAINRULE_LAYER_BATCH_NORM, norm = batch || kind == CHAINRULE_LAYER_LAYER_NORM;
+  const bool scaling = kind == CHAINRULE_LAYER_SCALING;
+  switch (parameter) {
+  case CHAINRULE_WEIGHTS: return kind == CHAINRULE_LAYER_DENSE ? in * out : 0;
+  case CHAINRULE_BIAS: return kind == CHAINRULE_LAYER_DENSE && has_bias ? out : 0;
+  case CHAINRULE_GAMMA:
+  case CHAINRULE_BETA: return norm ? out : 0;
+  case CHAINRULE_MEAN: return batch || scaling ? out : 0;
+  case CHAINRULE_VARIANCE: return batch ? out : 0;
+  case CHAINRULE_DEVIATION: return scaling ? out : 0;
+  }
+  return 0;
+}
+
+size_t cr_parameter_size(const cr_layer *layer, chainrule_parameter parameter)
+{
+  return size_of(layer->kind, layer->in, layer->out, layer->has_bias, parameter);
+}
+
+size_t cr_described_size(const chainrule_layer *layer, size_t inputs, chainrule_parameter parameter)
+{
+  const size_t out = layer->kind == CHAINRULE_LAYER_DENSE ? layer->units : inputs;
+  return size_of(layer->kind, inputs, out, !layer->no_bias, parameter);
+}
+
+static const char *const parameter_names[] = {
+    [CHAINRULE_WEIGHTS] = "weights", [CHAINRULE_BIAS] = "bias", [CHAINRULE_GAMMA] = "gamma",
+    [CHAINRULE_BETA] = "beta",       [CHAINRULE_MEAN] = "mean", [CHAINRULE_VARIANCE] = "variance",
+    [CHAINRULE_DEVIATION] = "deviation"};
+
+const char *chainrule_parameter_name(chainrule_parameter parameter)
+{
+  return (size_t)parameter < CR_COUNT(parameter_names) ? parameter_names[parameter] : NULL;
+}
+
+size_t chainrule_network_parameter_size(const chainrule_network *network, size_t layer,
+                                        chainrule_parameter parameter)
+{
+  return network && layer < network->layer_count ? cr_parameter_size(&network->layers[layer], parameter) : 0;
 }
 
 /* Where value k of a dense parameter, [out][in] or [out], lies in an arena. */
-static size_t arena_offset(const cr_dense *layer, chainrule_parameter parameter, size_t k)
+static size_t arena_offset(const cr_layer *layer, chainrule_parameter parameter, size_t k)
 {
-  if (parameter == CHAINRULE_BIAS) return layer->bias + k;
-  return layer->weights + cr_weight_offset(layer->panel, layer->in, k / layer->in, k % layer->in);
+  if (parameter != CHAINRULE_WEIGHTS) return layer->at[parameter] + k;
+  return layer->at[parameter] + cr_weight_offset(layer->panel, layer->in, k / layer->in, k % layer->in);
 }
 
 void cr_read(const chainrule_network *network, const void *arena, size_t l, chainrule_parameter parameter,
              void *values)
 {
-  const cr_dense *layer = &network->layers[l];
+  const cr_layer *layer = &network->layers[l];
   const size_t size = cr_scalar_size(network->scalar), count = cr_parameter_size(layer, parameter);
   for (size_t k = 0; k < count; k++)
     memcpy((char *)values + k * size, (const char *)arena + arena_offset(layer, parameter, k) * size, size);
 }
 
-static void write_parameter(const chainrule_network *network, void *arena, size_t l,
-                            chainrule_parameter parameter, const void *values)
+static void write_parameter(chainrule_network *network, size_t l, chainrule_parameter parameter, const void *values)
 {
-  const cr_dense *layer = &network->layers[l];
+  const cr_layer *layer = &network->layers[l];
   const size_t size = cr_scalar_size(network->scalar), count = cr_parameter_size(layer, parameter);
   for (size_t k = 0; k < count; k++)
-    memcpy((char *)arena + arena_offset(layer, parameter, k) * size, (const char *)values + k * size, size);
+    memcpy((char *)network->parameters + arena_offset(layer, parameter, k) * size, (const char *)values + k * size,
+           size);
+  if (parameter >= CHAINRULE_VARIANCE) invert(network, layer);
 }
-
-static const char *const parameter_names[] = {[CHAINRULE_WEIGHTS] = "weights", [CHAINRULE_BIAS] = "bias"};
 
 static chainrule_status check_parameter(const chainrule_network *network, chainrule_scalar scalar, size_t l,
                                         chainrule_parameter parameter, const void *values, size_t count,
@@ -377,13 +560,13 @@ static chainrule_status check_parameter(const chainrule_network *network, chainr
   chainrule_status status = cr_check_scalar(network, scalar, error);
   if (!status) status = check_index(network, l, error);
   if (status) return status;
-  if (parameter != CHAINRULE_WEIGHTS && parameter != CHAINRULE_BIAS)
-    return cr_fail(error, CHAINRULE_INVALID_ARGUMENT, l + 1, "parameter %d is neither weights nor bias",
+  if ((size_t)parameter >= CHAINRULE_PARAMETER_COUNT)
+    return cr_fail(error, CHAINRULE_INVALID_ARGUMENT, l + 1, "parameter %d is not in the catalogue",
                    (int)parameter);
-  const cr_dense *layer = &network->layers[l];
-  if (parameter == CHAINRULE_BIAS && !layer->has_bias)
-    return cr_fail(error, CHAINRULE_INVALID_ARGUMENT, l + 1, "layer %zu has no bias", l + 1);
-  size_t expected = cr_parameter_size(layer, parameter);
+  const size_t expected = cr_parameter_size(&network->layers[l], parameter);
+  if (expected == 0)
+    return cr_fail(error, CHAINRULE_INVALID_ARGUMENT, l + 1, "layer %zu has no %s", l + 1,
+                   parameter_names[parameter]);
   if (count != expected)
     return cr_fail(error, CHAINRULE_SHAPE_MISMATCH, l + 1, "layer %zu, %s: expected %zu values, got %zu",
                    l + 1, parameter_names[parameter], expected, count);
@@ -425,7 +608,14 @@ static chainrule_status set(chainrule_network *network, chainrule_scalar scalar,
     return cr_fail(error, CHAINRULE_NOT_FINITE, l + 1, "layer %zu, %s: value %zu is %s", l + 1,
                    parameter_names[parameter], k, word(cr_value(scalar, values, k)));
   }
-  write_parameter(network, network->parameters, l, parameter, values);
+  for (size_t k = 0; k < count && parameter >= CHAINRULE_VARIANCE; k++) {
+    const double value = cr_value(scalar, values, k);
+    const bool variance = parameter == CHAINRULE_VARIANCE;
+    if (!(variance ? value >= 0 : value > 0))
+      return cr_fail(error, CHAINRULE_INVALID_ARGUMENT, l + 1, "layer %zu, %s: value %zu is %g; expected %s", l + 1,
+                     parameter_names[parameter], k, value, variance ? "0 or more" : "above 0");
+  }
+  write_parameter(network, l, parameter, values);
   return CHAINRULE_OK;
 }
 
@@ -463,20 +653,20 @@ chainrule_status chainrule_network_initialize(chainrule_network *network, uint64
   if (!network) return cr_null(error, "network");
   cr_random random = cr_random_stream(seed, CR_STREAM_PARAMETERS);
   for (size_t l = 0; l < network->layer_count; l++) {
-    const cr_dense *layer = &network->layers[l];
+    const cr_layer *layer = &network->layers[l];
     for (int parameter = CHAINRULE_WEIGHTS; parameter <= CHAINRULE_BIAS; parameter++) {
-      size_t count = cr_parameter_size(layer, (chainrule_parameter)parameter);
-      for (size_t k = 0; k < count; k++) {
-        double value =
-            cr_draw(&random, parameter == CHAINRULE_WEIGHTS ? layer->draw_weights : layer->draw_bias,
-                    layer->in, layer->out);
-        size_t offset = arena_offset(layer, (chainrule_parameter)parameter, k);
-        if (network->scalar == CHAINRULE_FLOAT32)
-          ((float *)network->parameters)[offset] = (float)value;
-        else
-          ((double *)network->parameters)[offset] = value;
-      }
+      const size_t count = cr_parameter_size(layer, (chainrule_parameter)parameter);
+      for (size_t k = 0; k < count; k++)
+        put_value(network, arena_offset(layer, (chainrule_parameter)parameter, k),
+                  cr_draw(&random, parameter == CHAINRULE_WEIGHTS ? layer->draw_weights : layer->draw_bias,
+                          layer->in, layer->out));
     }
+    if (layer->kind == CHAINRULE_LAYER_SCALING) continue;
+    fill(network, layer, CHAINRULE_GAMMA, 1);
+    fill(network, layer, CHAINRULE_BETA, 0);
+    fill(network, layer, CHAINRULE_MEAN, 0);
+    fill(network, layer, CHAINRULE_VARIANCE, 1);
+    invert(network, layer);
   }
   return CHAINRULE_OK;
 }
@@ -610,10 +800,10 @@ chainrule_status cr_check_data(const chainrule_network *network, chainrule_loss 
 
 chainrule_status cr_check_parameters(const chainrule_network *network, uint64_t step, chainrule_error *error)
 {
-  if (cr_all_finite(network, network->parameters, network->arena_size)) return CHAINRULE_OK;
+  if (cr_all_finite(network, network->parameters, cr_arena_end(network))) return CHAINRULE_OK;
   for (size_t l = 0; l < network->layer_count; l++) {
-    const cr_dense *layer = &network->layers[l];
-    for (int parameter = CHAINRULE_WEIGHTS; parameter <= CHAINRULE_BIAS; parameter++) {
+    const cr_layer *layer = &network->layers[l];
+    for (int parameter = 0; parameter < CHAINRULE_PARAMETER_COUNT; parameter++) {
       const size_t count = cr_parameter_size(layer, (chainrule_parameter)parameter);
       for (size_t k = 0; k < count; k++) {
         double value = cr_value(network->scalar, network->parameters,
@@ -674,11 +864,12 @@ static chainrule_status predict(const chainrule_network *network, chainrule_scal
   if (!status) status = check_finite(network, "inputs", x, rows, network->inputs, error);
   if (status) return status;
 
-  const cr_dense *last = &network->layers[network->layer_count - 1];
-  const void *a = cr_at(scalar, work.buffers, work.places[network->layer_count - 1].a * work.capacity);
+  const cr_layer *last = &network->layers[network->layer_count - 1];
+  const void *a = cr_at(scalar, work.buffers, work.places[network->layer_count].a * work.capacity);
   for (size_t start = 0, n; start < rows; start += n) {
     n = rows - start < work.capacity ? rows - start : work.capacity;
-    cr_forward(network, &work, &(cr_batch){.rows = n, .x = cr_at(scalar, x, start * network->inputs)});
+    cr_forward(network, &work, &(cr_batch){.rows = n, .x = cr_at(scalar, x, start * network->inputs)}, 0,
+               network->layer_count);
     for (size_t r = 0; r < n; r++)
       memcpy(cr_at(scalar, outputs, (start + r) * last->out), cr_at(scalar, a, r * last->stride),
              last->out * cr_scalar_size(scalar));
@@ -725,9 +916,9 @@ static chainrule_status mean_loss(const chainrule_network *network, chainrule_sc
         .y = cr_at(scalar, y, start * chainrule_network_outputs(network)),
         .sample_weights = sample_weights ? cr_at(scalar, sample_weights, start) : NULL,
     };
-    cr_forward(network, &work, &batch);
+    cr_forward(network, &work, &batch, 0, network->layer_count);
     double losses[CR_STRIP];
-    cr_backward(network, &work, &batch, loss, 0, false, losses);
+    cr_loss(network, &work, &batch, loss, 0, false, losses);
     for (size_t r = 0; r < n; r++) sum += losses[r];
   }
   *value = total > 0 ? sum / total : 0;

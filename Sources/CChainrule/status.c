@@ -69,6 +69,7 @@ static size_t find(const char *what, const cr_entry *list, size_t count, const c
 #define SIMPLE(ID, name, formula) {#name, formula},
 static const cr_entry activations[] = {CHAINRULE_ACTIVATIONS(ACTIVATION)};
 static const cr_entry losses[] = {CHAINRULE_LOSSES(LOSS)};
+static const cr_entry layers[] = {CHAINRULE_LAYERS(SIMPLE)};
 static const cr_entry optimizers[] = {CHAINRULE_OPTIMIZERS(SIMPLE)};
 static const cr_entry initializers[] = {CHAINRULE_INITIALIZERS(SIMPLE)};
 
@@ -88,5 +89,6 @@ static const cr_entry initializers[] = {CHAINRULE_INITIALIZERS(SIMPLE)};
   }
 LIST(activations, chainrule_activation, activation)
 LIST(losses, chainrule_loss, loss)
+LIST(layers, chainrule_layer_kind, layer)
 LIST(optimizers, chainrule_optimizer_kind, optimizer)
 LIST(initializers, chainrule_initializer_kind, initializer)

@@ -19,6 +19,7 @@ struct chainrule_trainer {
   cr_place *places;  /* of z, a and δ, by layer */
   size_t place_size; /* scalars per row of all places */
   cr_workspace work;
+  cr_pass pass;
   cr_batch gathered; /* a batch of an epoch, in memory of ours */
   double *losses;    /* wᵣ lᵣ of a batch */
   void *gradients;   /* parameter-shaped, as is each array of state; NULL unless they are kept */
@@ -111,21 +112,29 @@ static void next_update(chainrule_trainer *trainer)
 
 /* ---- The plan ---------------------------------------------------------------------------------- */
 
-/* Gives z, a and δ of every layer a place; returns the scalars per row of all places.
+/* Gives z, a and δ of the input and of every layer a place; returns the scalars per row of all places.
  * Kept, each has its own.  Shared, z lies with a unless someone reads it after a is written (f′ of some
- * activations; the losses fused with the last layer). */
+ * activations; the losses fused with the last layer; a normalisation's own backward). */
 static size_t plan_places(const chainrule_network *network, bool keep, cr_place *places)
 {
   size_t size = 0;
+  places[0] = (cr_place){.a = size, .z = size};
+  size += network->input_stride;
   for (size_t l = 0; l < network->layer_count; l++) {
-    const cr_dense *layer = &network->layers[l];
-    const bool own_z = keep || cr_derives_from_z(layer->activation) || l + 1 == network->layer_count;
-    places[l].a = size;
+    const cr_layer *layer = &network->layers[l];
+    cr_place *place = &places[l + 1];
+    const bool norm = layer->kind == CHAINRULE_LAYER_BATCH_NORM || layer->kind == CHAINRULE_LAYER_LAYER_NORM;
+    const bool dense = layer->kind == CHAINRULE_LAYER_DENSE;
+    const bool own_z = norm || (dense && (keep || cr_derives_from_z(layer->activation) ||
+                                          l + 1 == network->layer_count));
+    place->a = size;
     size += layer->stride;
-    places[l].z = own_z ? size : places[l].a;
+    place->z = own_z ? size : layer->kind == CHAINRULE_LAYER_ACTIVATION ? place[-1].a : place->a;
     size += own_z ? layer->stride : 0;
-    places[l].delta = size;
+    place->delta = size;
     size += layer->stride;
+    place->inverse = size;
+    if (layer->kind == CHAINRULE_LAYER_LAYER_NORM) size += CR_ALIGNMENT / cr_scalar_size(network->scalar);
   }
   return size;
 }
@@ -140,11 +149,12 @@ static size_t scratch_size(const chainrule_network *network, size_t rows, size_t
 {
   size_t most = 0;
   for (size_t l = 0; l < network->layer_count; l++) {
-    const cr_dense *layer = &network->layers[l];
+    const cr_layer *layer = &network->layers[l];
     size_t transposed, packed, per_member = rows + layer->panel;
     if (!cr_multiply(layer->in + layer->out, rows + members * (SLICE + layer->panel), &transposed))
       return SIZE_MAX;
     if (!cr_multiply(CR_CHUNK * members, per_member, &packed)) return SIZE_MAX;
+    if (layer->kind != CHAINRULE_LAYER_DENSE) packed = 2 * members * layer->padded; /* dγ and dβ pass through */
     most = transposed > most ? transposed : most;
     most = packed > most ? packed : most;
   }
@@ -158,14 +168,20 @@ static chainrule_status plan_blocks(chainrule_trainer *t, chainrule_error *error
   for (int filled = 0; filled < 2; filled++) {
     size_t count = 0;
     for (size_t l = 0; l < network->layer_count; l++) {
-      const cr_dense *layer = &network->layers[l];
+      const cr_layer *layer = &network->layers[l];
+      if (layer->kind != CHAINRULE_LAYER_DENSE) {
+        if (cr_parameter_size(layer, CHAINRULE_GAMMA) == 0) continue;
+        if (filled) t->blocks[count] = (cr_block){.layer = l};
+        count++;
+        continue;
+      }
       for (size_t input = 0; input < layer->in; input += CR_CHUNK)
         for (size_t neuron = 0; neuron < layer->out; neuron += CR_BLOCK_PANELS * layer->panel, count++)
           if (filled) t->blocks[count] = (cr_block){l, input, neuron};
     }
     if (filled) break;
     t->block_count = count;
-    t->blocks = calloc(count, sizeof *t->blocks);
+    t->blocks = calloc(count + 1, sizeof *t->blocks);
     if (!t->blocks) return cr_out_of_memory(error, "the plan", count * sizeof *t->blocks);
   }
   return CHAINRULE_OK;
@@ -174,7 +190,7 @@ static chainrule_status plan_blocks(chainrule_trainer *t, chainrule_error *error
 /* Weights of a block: what its work is in proportion to. */
 static size_t block_size(const chainrule_network *network, cr_block block)
 {
-  const cr_dense *layer = &network->layers[block.layer];
+  const cr_layer *layer = &network->layers[block.layer];
   const size_t columns = layer->in - block.input, neurons = layer->padded - block.neuron;
   const size_t most = CR_BLOCK_PANELS * layer->panel;
   return (columns < CR_CHUNK ? columns : CR_CHUNK) * (neurons < most ? neurons : most);
@@ -255,7 +271,7 @@ static chainrule_status plan_batches(chainrule_trainer *t, size_t rows, chainrul
 {
   const chainrule_network *network = t->network;
   chainrule_status status = CHAINRULE_OK;
-  cr_workspace work = {.places = t->places, .capacity = rows};
+  cr_workspace work = {.places = t->places, .capacity = rows, .pass = &t->pass};
   cr_batch gathered = {0};
   work.buffers = allocate(network, t->place_size, rows, "z, a and delta", &status, error);
   const size_t scratch = scratch_size(network, rows, t->members);
@@ -286,10 +302,10 @@ chainrule_status chainrule_trainer_create(chainrule_network *network, const chai
   if (status) return status;
 
   chainrule_trainer *t = calloc(1, sizeof *t);
-  if (t) t->places = calloc(network->layer_count, sizeof *t->places);
+  if (t) t->places = calloc(network->layer_count + 1, sizeof *t->places);
   if (!t || !t->places) {
     chainrule_trainer_free(t);
-    return cr_out_of_memory(error, "a trainer", sizeof *t + network->layer_count * sizeof *t->places);
+    return cr_out_of_memory(error, "a trainer", sizeof *t + (network->layer_count + 1) * sizeof *t->places);
   }
   const chainrule_optimizer *o = &training->optimizer;
   t->network = network;
@@ -310,6 +326,7 @@ chainrule_status chainrule_trainer_create(chainrule_network *network, const chai
   if (training->keep)
     t->gradients = allocate(network, network->arena_size, 1, "the gradients", &status, error);
   t->state = allocate(network, network->arena_size, state_count(o), "the optimizer's state", &status, error);
+  t->pass.moments = allocate(network, network->statistics_size, 1, "the moments", &status, error);
   if (is_narrow(t)) {
     const size_t bytes = cr_narrow_size(network);
     if (!status && !(t->narrow = cr_allocate(bytes, 1)))
@@ -347,6 +364,7 @@ void chainrule_trainer_free(chainrule_trainer *t)
   free(t->blocks);
   free(t->narrow);
   free(t->narrow_gradients);
+  free(t->pass.moments);
   free_batches(&t->work, &t->gathered);
   free(t->losses);
   free(t->order);
@@ -371,9 +389,9 @@ static chainrule_status diagnose(const chainrule_trainer *trainer, const cr_batc
   if (status) return status;
   size_t layer = 0;
   for (size_t l = 0; l < network->layer_count && !layer; l++) {
-    const cr_dense *dense = &network->layers[l];
+    const cr_layer *dense = &network->layers[l];
     const void *z =
-        cr_at(network->scalar, trainer->work.buffers, trainer->places[l].z * trainer->work.capacity);
+        cr_at(network->scalar, trainer->work.buffers, trainer->places[l + 1].z * trainer->work.capacity);
     for (size_t r = 0; r < batch->rows && !layer; r++)
       if (!cr_all_finite(network, cr_at(network->scalar, z, r * dense->stride), dense->out)) layer = l + 1;
   }
@@ -432,7 +450,7 @@ static void gather(chainrule_scalar scalar, const void *to, const void *from, co
     memcpy((char *)to + k * bytes, (const char *)from + order[k] * bytes, bytes);
 }
 
-/* What a team does in a step: `rows` of it, then, once they all are there, `blocks`. */
+/* What a team does in a step: a pass over rows, forward and backward, then, once all δ are there, blocks. */
 typedef struct task {
   chainrule_trainer *trainer;
   const cr_batch *batch;
@@ -440,6 +458,9 @@ typedef struct task {
   double total;
   const cr_descent *descent;
   size_t members;
+  bool backward;
+  size_t from, end; /* layers: forward of from to end − 1, backward from `from` down to end */
+  size_t until;     /* behind the last layer's forward: backward down to this */
 } task;
 
 static void *member_scratch(const task *task, size_t member)
@@ -450,7 +471,7 @@ static void *member_scratch(const task *task, size_t member)
                t->scratch_scalars / task->members / line * line * member);
 }
 
-/* Forward, loss and backward of a slice of the rows: they have nothing to do with one another. */
+/* Some layers, forward or backward, of a slice of the rows: they have nothing to do with one another. */
 static void rows_job(void *context, size_t member)
 {
   const task *task = context;
@@ -473,11 +494,57 @@ static void rows_job(void *context, size_t member)
       .y = cr_at(scalar, all->y, first * out),
       .sample_weights = all->sample_weights ? cr_at(scalar, all->sample_weights, first) : NULL,
   };
-  if (task->gathering)
-    gather(scalar, slice.x, task->gathering->x, task->gathering->order + first, slice.rows, in);
-  cr_forward(network, &work, &slice);
-  cr_backward(network, &work, &slice, t->training.loss, task->total, true, &t->losses[first]);
+  if (task->backward) {
+    cr_backward(network, &work, &slice, task->from, task->end);
+  } else {
+    if (task->gathering && task->from == 0)
+      gather(scalar, slice.x, task->gathering->x, task->gathering->order + first, slice.rows, in);
+    cr_forward(network, &work, &slice, task->from, task->end);
+    if (task->end == network->layer_count) {
+      cr_loss(network, &work, &slice, t->training.loss, task->total, true, &t->losses[first]);
+      cr_backward(network, &work, &slice, task->end - 1, task->until);
+    }
+  }
   restore_denormals(t->training.flush_denormals, mode);
+}
+
+/* What batchNorm `from` needs of all rows, in columns. */
+static void moments_job(void *context, size_t member)
+{
+  const task *task = context;
+  chainrule_trainer *t = task->trainer;
+  const unsigned long mode = flush_denormals(t->training.flush_denormals);
+  cr_moments(t->network, &t->work, task->batch, task->from, task->backward, member, task->members);
+  restore_denormals(t->training.flush_denormals, mode);
+}
+
+/* The last layer before `l` whose forward or backward needs all rows; 0: none. */
+static size_t stop_before(const chainrule_trainer *t, size_t l)
+{
+  while (l > 0 && !cr_wants_moments(t->network, &t->pass, --l)) continue;
+  return l;
+}
+
+/* z, a, δ and losses of all rows: in one go, but for a batchNorm, before which all have to be there, either way. */
+static void pass_rows(task *task)
+{
+  chainrule_trainer *t = task->trainer;
+  const size_t count = t->network->layer_count;
+  task->from = 0;
+  for (task->end = 0; task->end < count; task->end++) {
+    if (!cr_wants_moments(t->network, &t->pass, task->end)) continue;
+    cr_team_run(t->team, task->members, rows_job, task);
+    task->from = task->end;
+    cr_team_run(t->team, task->members, moments_job, task);
+  }
+  task->until = stop_before(t, count);
+  cr_team_run(t->team, task->members, rows_job, task);
+  task->backward = true;
+  for (task->from = task->until; task->from > 0; task->from = task->end) {
+    cr_team_run(t->team, task->members, moments_job, task);
+    task->end = stop_before(t, task->from);
+    cr_team_run(t->team, task->members, rows_job, task);
+  }
 }
 
 /* Gradients and update of blocks: of one's own, then of those that others have not come to. */
@@ -530,6 +597,8 @@ static chainrule_status run(chainrule_trainer *trainer, const cr_batch *batch, c
 {
   const chainrule_network *network = trainer->network;
   *total = cr_total_weight(network, batch);
+  trainer->pass.rows = batch->rows;
+  trainer->pass.key = cr_mix(cr_mix(trainer->training.seed) + trainer->steps);
   task task = {.trainer = trainer,
                .batch = batch,
                .gathering = gathering,
@@ -539,12 +608,12 @@ static chainrule_status run(chainrule_trainer *trainer, const cr_batch *batch, c
   if (narrow)
     narrow_job(&task);
   else
-    cr_team_run(trainer->team, task.members, rows_job, &task);
+    pass_rows(&task);
   double sum = 0;
   for (size_t r = 0; r < batch->rows; r++) sum += trainer->losses[r];
   *loss = *total > 0 ? sum / *total : 0;
   if (!isfinite(*loss)) {
-    if (narrow) cr_forward(network, &trainer->work, batch); /* for diagnose to look at */
+    if (narrow) cr_forward(network, &trainer->work, batch, 0, network->layer_count); /* for diagnose to look at */
     return diagnose(trainer, batch, *loss, error);
   }
 
@@ -682,7 +751,7 @@ static chainrule_status view_rows(const chainrule_trainer *trainer, size_t l, si
                                   size_t count, chainrule_error *error)
 {
   const chainrule_network *network = trainer->network;
-  const cr_dense *layer = &network->layers[l];
+  const cr_layer *layer = &network->layers[l];
   const size_t expected = trainer->rows_in_view * layer->out;
   if (count != expected)
     return cr_fail(error, CHAINRULE_SHAPE_MISMATCH, l + 1,
@@ -699,9 +768,11 @@ static chainrule_status view_gradient(const chainrule_trainer *trainer, size_t l
                                       chainrule_parameter parameter, void *values, size_t count,
                                       chainrule_error *error)
 {
-  const cr_dense *layer = &trainer->network->layers[l];
+  const cr_layer *layer = &trainer->network->layers[l];
   const size_t expected = cr_parameter_size(layer, parameter);
-  if (expected == 0) return cr_fail(error, CHAINRULE_INVALID_ARGUMENT, l + 1, "layer %zu has no bias", l + 1);
+  if (expected == 0)
+    return cr_fail(error, CHAINRULE_INVALID_ARGUMENT, l + 1, "layer %zu has no %s", l + 1,
+                   chainrule_parameter_name(parameter));
   if (count != expected)
     return cr_fail(error, CHAINRULE_SHAPE_MISMATCH, l + 1,
                    "layer %zu, gradient: expected %zu values, got %zu", l + 1, expected, count);
@@ -725,12 +796,14 @@ static chainrule_status view(const chainrule_trainer *trainer, chainrule_scalar 
   if (trainer->rows_in_view == 0)
     return cr_fail(error, CHAINRULE_INVALID_ARGUMENT, 0, "there is nothing to view before the first step");
   switch (which) {
-  case CHAINRULE_VIEW_Z: return view_rows(trainer, l, trainer->places[l].z, values, count, error);
-  case CHAINRULE_VIEW_A: return view_rows(trainer, l, trainer->places[l].a, values, count, error);
-  case CHAINRULE_VIEW_DELTA: return view_rows(trainer, l, trainer->places[l].delta, values, count, error);
+  case CHAINRULE_VIEW_Z: return view_rows(trainer, l, trainer->places[l + 1].z, values, count, error);
+  case CHAINRULE_VIEW_A: return view_rows(trainer, l, trainer->places[l + 1].a, values, count, error);
+  case CHAINRULE_VIEW_DELTA: return view_rows(trainer, l, trainer->places[l + 1].delta, values, count, error);
   case CHAINRULE_VIEW_WEIGHTS_GRADIENT:
     return view_gradient(trainer, l, CHAINRULE_WEIGHTS, values, count, error);
   case CHAINRULE_VIEW_BIAS_GRADIENT: return view_gradient(trainer, l, CHAINRULE_BIAS, values, count, error);
+  case CHAINRULE_VIEW_GAMMA_GRADIENT: return view_gradient(trainer, l, CHAINRULE_GAMMA, values, count, error);
+  case CHAINRULE_VIEW_BETA_GRADIENT: return view_gradient(trainer, l, CHAINRULE_BETA, values, count, error);
   }
   return cr_fail(error, CHAINRULE_INVALID_ARGUMENT, 0, "view %d does not exist", (int)which);
 }

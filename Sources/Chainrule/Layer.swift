@@ -117,74 +117,273 @@ public struct Dense: Hashable, Codable, Sendable {
   }
 }
 
+/// Sets each of its inputs to 0 with probability `rate` and multiplies the others by 1 / (1 - rate), so that sums keep
+/// their mean; in prediction it hands its inputs on as they are (Srivastava et al. 2014).
+///
+/// Which are dropped depends on the trainer's seed, the step, the layer, the row and the column alone.
+public struct Dropout: Hashable, Codable, Sendable {
+  /// The probability, 0 ≤ rate < 1.
+  public var rate: Double
+
+  /// A layer that drops at `rate`; whether that is in its range is checked when the network is made.
+  public init(_ rate: Double) { self.rate = rate }
+}
+
+/// Gives every feature mean 0 and variance 1 over the rows of a batch, then its own scale γ and shift β:
+/// a = γ z + β, z = (x - μ) / √(σ² + ε) (Ioffe & Szegedy 2015).
+///
+/// In prediction μ and σ² are running statistics, of which each step replaces the share `momentum`. A batch of one row
+/// has no variance: its z are 0, and the running statistics stay.
+public struct BatchNorm: Hashable, Codable, Sendable {
+  /// The share of a batch in the running statistics, 0 < momentum ≤ 1.
+  public var momentum: Double
+  /// ε > 0
+  public var epsilon: Double
+
+  /// PyTorch's numbers where none are given.
+  public init(momentum: Double = 0.1, epsilon: Double = 1e-5) {
+    self.momentum = momentum
+    self.epsilon = epsilon
+  }
+
+  /// Reads a layer; what is left out has its default.
+  public init(from decoder: any Decoder) throws {
+    let container = try decoder.container(keyedBy: CodingKeys.self)
+    self.init(
+      momentum: try container.decodeIfPresent(Double.self, forKey: .momentum) ?? 0.1,
+      epsilon: try container.decodeIfPresent(Double.self, forKey: .epsilon) ?? 1e-5)
+  }
+}
+
+/// Gives every row mean 0 and variance 1 over its features, then each feature its own scale γ and shift β:
+/// a = γ z + β, z = (x - μ) / √(σ² + ε) (Ba, Kiros & Hinton 2016).
+public struct LayerNorm: Hashable, Codable, Sendable {
+  /// ε > 0
+  public var epsilon: Double
+
+  /// PyTorch's ε where none is given.
+  public init(epsilon: Double = 1e-5) { self.epsilon = epsilon }
+
+  /// Reads a layer; what is left out has its default.
+  public init(from decoder: any Decoder) throws {
+    let container = try decoder.container(keyedBy: CodingKeys.self)
+    self.init(epsilon: try container.decodeIfPresent(Double.self, forKey: .epsilon) ?? 1e-5)
+  }
+}
+
+/// Scales each feature by numbers that training does not change: a = (x - mean) / deviation.
+///
+/// As the first layer it lets a network, and the model that is saved, take raw features.
+public struct Scaling: Hashable, Codable, Sendable {
+  /// What is taken from each feature.
+  public var mean: [Double]
+  /// What each is then divided by, above 0.
+  public var deviation: [Double]
+
+  /// A layer of `mean.count` features.
+  public init(mean: [Double], deviation: [Double]) {
+    self.mean = mean
+    self.deviation = deviation
+  }
+
+  /// The mean and the standard deviation (with the number of rows as divisor) of each feature of `data`; 1 for the
+  /// deviation of a feature that is the same in all rows.
+  public init<Scalar: NetworkScalar>(of data: Dataset<Scalar>) {
+    let columns = data.inputs
+    mean = (0..<columns).map { column in
+      stride(from: column, to: data.features.count, by: columns)
+        .reduce(0.0) { $0 + Double(data.features[$1]) } / Double(data.rows)
+    }
+    let mean = mean
+    deviation = (0..<columns).map { column in
+      let squares = stride(from: column, to: data.features.count, by: columns).reduce(0.0) {
+        let difference = Double(data.features[$1]) - mean[column]
+        return $0 + difference * difference
+      }
+      let deviation = (squares / Double(data.rows)).squareRoot()
+      return Scalar(deviation) > 0 ? deviation : 1
+    }
+  }
+}
+
+/// Layers, and their input added to what comes out of them: a = x + block(x), as wide as x.
+///
+///     Residual {
+///       BatchNorm()
+///       Layer.activation(.relu)
+///       Dense(64)
+///     }
+///
+/// With the activation before the dense layer, as here, it is the pre-activation block of He et al. 2016.
+public struct Residual: Sendable {
+  /// The layers inside, and behind them the sum.
+  public let layers: [Layer]
+
+  /// A block of the layers in braces, whose last is as wide as what the first is given.
+  public init(@LayerBuilder layers: () -> [Layer]) {
+    let layers = layers()
+    self.layers = layers + [.residual(span: layers.count)]
+  }
+}
+
 /// One layer of a network's description.
 public enum Layer: Hashable, Sendable {
   /// A fully connected layer.
   case dense(Dense)
+  /// An activation on its own: a = f(x); softmax as the last layer only.
+  case activation(Activation)
+  /// Dropout in training.
+  case dropout(Dropout)
+  /// Normalisation over the batch.
+  case batchNorm(BatchNorm)
+  /// Normalisation over the row.
+  case layerNorm(LayerNorm)
+  /// Scaling by given numbers.
+  case scaling(Scaling)
+  /// a = x + the input of the block of the last `span` layers; ``Residual`` writes it.
+  case residual(span: Int)
 
-  /// The number of values the layer hands on.
-  public var units: Int {
-    switch self {
-    case .dense(let dense): dense.units
-    }
+  /// The number of values a dense layer hands on; nil for the others, which hand on as many as they are given.
+  public var units: Int? {
+    if case .dense(let dense) = self { dense.units } else { nil }
   }
 
-  /// The layer's activation.
+  /// The layer's activation, identity where it has none.
   public var activation: Activation {
     switch self {
     case .dense(let dense): dense.activation
+    case .activation(let activation): activation
+    default: .identity
     }
+  }
+
+  /// The kind's name, as files spell it.
+  public var name: String { String(cString: chainrule_layer_name(core.kind)) }
+
+  /// What the layer computes, in ASCII.
+  public var formula: String { String(cString: chainrule_layer_formula(core.kind)) }
+
+  /// The names of all kinds.
+  public static let names = (0..<UInt32(CHAINRULE_LAYER_COUNT)).map {
+    String(cString: chainrule_layer_name(chainrule_layer_kind(rawValue: $0)!))
   }
 
   var core: chainrule_layer {
+    var core = chainrule_layer()
     switch self {
     case .dense(let dense):
-      // A negative size becomes 0, which the core refuses by name.
-      chainrule_layer(
-        units: dense.units < 0 ? 0 : dense.units, activation: dense.activation.core, no_bias: !dense.bias,
-        weights: dense.weightsInitializer.core, bias: dense.biasInitializer.core)
+      core.kind = .dense
+      core.units = max(dense.units, 0)  // A negative size becomes 0, which the core refuses by name.
+      core.activation = dense.activation.core
+      core.no_bias = !dense.bias
+      core.weights = dense.weightsInitializer.core
+      core.bias = dense.biasInitializer.core
+    case .activation(let activation):
+      core.kind = .activation
+      core.activation = activation.core
+    case .dropout(let dropout):
+      core.kind = .dropout
+      core.rate = dropout.rate
+    case .batchNorm(let norm):
+      core.kind = .batchNorm
+      core.momentum = norm.momentum == 0 ? -1 : norm.momentum  // 0 is the core's word for the default.
+      core.epsilon = norm.epsilon == 0 ? -1 : norm.epsilon
+    case .layerNorm(let norm):
+      core.kind = .layerNorm
+      core.epsilon = norm.epsilon == 0 ? -1 : norm.epsilon
+    case .scaling(let scaling):
+      core.kind = .scaling
+      core.units = scaling.mean.count
+    case .residual(let span):
+      core.kind = .residual
+      core.span = max(span, 0)
     }
+    return core
   }
 
-  init(_ core: chainrule_layer) {
-    self = .dense(
-      Dense(
-        core.units, activation: Activation(core.activation), bias: !core.no_bias,
-        weightsInitializer: Initializer(core.weights), biasInitializer: Initializer(core.bias)))
+  /// `scaling` gives the numbers of a scaling layer, which a description does not hold.
+  init(_ core: chainrule_layer, scaling: () -> Scaling) {
+    switch core.kind {
+    case .dense:
+      self = .dense(
+        Dense(
+          core.units, activation: Activation(core.activation), bias: !core.no_bias,
+          weightsInitializer: Initializer(core.weights), biasInitializer: Initializer(core.bias)))
+    case .activation: self = .activation(Activation(core.activation))
+    case .dropout: self = .dropout(Dropout(core.rate))
+    case .batchNorm: self = .batchNorm(BatchNorm(momentum: core.momentum, epsilon: core.epsilon))
+    case .layerNorm: self = .layerNorm(LayerNorm(epsilon: core.epsilon))
+    case .scaling: self = .scaling(scaling())
+    case .residual: self = .residual(span: core.span)
+    }
+  }
+}
+
+extension Layer: CustomStringConvertible {
+  /// A few words: "64 relu", "dropout 0.5", "batchNorm".
+  public var description: String {
+    switch self {
+    case .dense(let dense): "\(dense.units) \(dense.activation.rawValue)\(dense.bias ? "" : " (no bias)")"
+    case .activation(let activation): activation.rawValue
+    case .dropout(let dropout): "dropout \(dropout.rate)"
+    case .residual(let span): "residual (\(span))"
+    case .batchNorm, .layerNorm, .scaling: name
+    }
   }
 }
 
 /// As in a model file: `{"type": "dense", "units": 128, "activation": "relu", …}`.
 extension Layer: Codable {
-  private enum CodingKeys: String, CodingKey { case type }
+  private enum CodingKeys: String, CodingKey { case type, activation, span }
 
-  /// Reads a layer whose type is known; any other throws.
+  /// Reads a layer whose type is known; any other throws with the names there are.
   public init(from decoder: any Decoder) throws {
     let container = try decoder.container(keyedBy: CodingKeys.self)
     let type = try container.decode(String.self, forKey: .type)
-    guard type == "dense" else {
-      throw ChainruleError.invalidValue(
-        name: "the type of a layer", value: "\"\(type)\"", expected: "\"dense\"")
+    var kind = chainrule_layer_kind.dense
+    try check { chainrule_layer_named(type, &kind, &$0) }
+    switch kind {
+    case .dense: self = .dense(try Dense(from: decoder))
+    case .activation: self = .activation(try container.decode(Activation.self, forKey: .activation))
+    case .dropout: self = .dropout(try Dropout(from: decoder))
+    case .batchNorm: self = .batchNorm(try BatchNorm(from: decoder))
+    case .layerNorm: self = .layerNorm(try LayerNorm(from: decoder))
+    case .scaling: self = .scaling(try Scaling(from: decoder))
+    case .residual: self = .residual(span: try container.decode(Int.self, forKey: .span))
     }
-    self = .dense(try Dense(from: decoder))
   }
 
   /// Writes the type beside the layer's own fields.
   public func encode(to encoder: any Encoder) throws {
     var container = encoder.container(keyedBy: CodingKeys.self)
+    try container.encode(name, forKey: .type)
     switch self {
-    case .dense(let dense):
-      try container.encode("dense", forKey: .type)
-      try dense.encode(to: encoder)
+    case .dense(let dense): try dense.encode(to: encoder)
+    case .activation(let activation): try container.encode(activation, forKey: .activation)
+    case .dropout(let dropout): try dropout.encode(to: encoder)
+    case .batchNorm(let norm): try norm.encode(to: encoder)
+    case .layerNorm(let norm): try norm.encode(to: encoder)
+    case .scaling(let scaling): try scaling.encode(to: encoder)
+    case .residual(let span): try container.encode(span, forKey: .span)
     }
   }
 }
 
-/// Collects the layers in the braces of ``Network/init(inputs:seed:layers:)``.
+/// Collects the layers in the braces of ``Network/init(inputs:seed:layers:)`` and of a ``Residual``.
 @resultBuilder
 public enum LayerBuilder {
   /// One layer.
   public static func buildExpression(_ dense: Dense) -> [Layer] { [.dense(dense)] }
+  /// One layer.
+  public static func buildExpression(_ dropout: Dropout) -> [Layer] { [.dropout(dropout)] }
+  /// One layer.
+  public static func buildExpression(_ norm: BatchNorm) -> [Layer] { [.batchNorm(norm)] }
+  /// One layer.
+  public static func buildExpression(_ norm: LayerNorm) -> [Layer] { [.layerNorm(norm)] }
+  /// One layer.
+  public static func buildExpression(_ scaling: Scaling) -> [Layer] { [.scaling(scaling)] }
+  /// The layers of a block and the sum behind them.
+  public static func buildExpression(_ residual: Residual) -> [Layer] { residual.layers }
   /// One layer.
   public static func buildExpression(_ layer: Layer) -> [Layer] { [layer] }
   /// Layers that stand in an array.

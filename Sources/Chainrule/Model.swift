@@ -17,7 +17,7 @@ public struct Model<Scalar: NetworkScalar>: Sendable {
   public var outputs: Int { core.outputs }
   /// The layers, first to last.
   public var layers: [Layer] { core.layers }
-  /// The number of weights and biases.
+  /// The number of parameters that training learns.
   public var parameterCount: Int { core.parameterCount }
   /// The names of the columns the network was trained on, in order; nil where they had none.
   public var featureNames: [String]? { core.names(.features) }
@@ -56,12 +56,8 @@ public struct Model<Scalar: NetworkScalar>: Sendable {
   public init<Other: NetworkScalar>(_ other: Model<Other>) throws(ChainruleError) {
     core = try CoreNetwork(inputs: other.inputs, layers: other.layers)
     for layer in other.layers.indices {
-      let from = try other.parameters(ofLayer: layer)
-      try core.setParameters(
-        LayerParameters(
-          inputs: from.inputs, units: from.units, weights: from.weights.map { Scalar($0) },
-          bias: from.bias?.map { Scalar($0) }),
-        ofLayer: layer)
+      let parameters = try other.parameters(ofLayer: layer)
+      try core.setParameters(parameters.converted(to: Scalar.self), ofLayer: layer)
     }
     try core.setNames(.features, to: other.featureNames)
     try core.setNames(.targets, to: other.targetNames)

@@ -1,23 +1,78 @@
 internal import CChainrule
 
-/// The parameters of one dense layer.
+/// The parameters of one layer, and its statistics; which there are depends on its kind.
 public struct LayerParameters<Scalar: NetworkScalar>: Equatable, Sendable {
   /// The size of the layer's input.
   public let inputs: Int
-  /// The number of neurons.
+  /// The size of its output; of a dense layer, the number of neurons.
   public let units: Int
-  /// W, row-major: units × inputs. Row j holds what neuron j weighs its inputs with.
+  /// W of a dense layer, row-major: units × inputs. Row j holds what neuron j weighs its inputs with. Empty elsewhere.
   public var weights: [Scalar]
-  /// b, one value a neuron; nil for a layer without bias.
+  /// b of a dense layer, one value a neuron; nil for a layer without bias.
   public var bias: [Scalar]?
+  /// γ of a normalisation, one value a feature, as are all that follow.
+  public var gamma: [Scalar]?
+  /// β of a normalisation.
+  public var beta: [Scalar]?
+  /// The running mean of a `batchNorm`; what a `scaling` takes away.
+  public var mean: [Scalar]?
+  /// The running variance of a `batchNorm`, 0 or more.
+  public var variance: [Scalar]?
+  /// What a `scaling` divides by, above 0.
+  public var deviation: [Scalar]?
 
   /// Parameters of a layer; whether they fit it is checked where they are set.
-  public init(inputs: Int, units: Int, weights: [Scalar], bias: [Scalar]?) {
+  public init(
+    inputs: Int, units: Int, weights: [Scalar] = [], bias: [Scalar]? = nil, gamma: [Scalar]? = nil,
+    beta: [Scalar]? = nil, mean: [Scalar]? = nil, variance: [Scalar]? = nil, deviation: [Scalar]? = nil
+  ) {
     self.inputs = inputs
     self.units = units
     self.weights = weights
     self.bias = bias
+    self.gamma = gamma
+    self.beta = beta
+    self.mean = mean
+    self.variance = variance
+    self.deviation = deviation
   }
+
+  subscript(parameter: chainrule_parameter) -> [Scalar]? {
+    get {
+      switch parameter {
+      case .weights: weights.isEmpty ? nil : weights
+      case .bias: bias
+      case .gamma: gamma
+      case .beta: beta
+      case .mean: mean
+      case .variance: variance
+      case .deviation: deviation
+      }
+    }
+    set {
+      switch parameter {
+      case .weights: weights = newValue ?? []
+      case .bias: bias = newValue
+      case .gamma: gamma = newValue
+      case .beta: beta = newValue
+      case .mean: mean = newValue
+      case .variance: variance = newValue
+      case .deviation: deviation = newValue
+      }
+    }
+  }
+
+  /// The same numbers rounded, or widened, to another type.
+  func converted<Other: NetworkScalar>(to: Other.Type) -> LayerParameters<Other> {
+    var other = LayerParameters<Other>(inputs: inputs, units: units)
+    for parameter in chainrule_parameter.all { other[parameter] = self[parameter]?.map { Other($0) } }
+    return other
+  }
+}
+
+extension chainrule_parameter {
+  static let all = (0..<UInt32(CHAINRULE_PARAMETER_COUNT)).map { chainrule_parameter(rawValue: $0)! }
+  var name: String { String(cString: chainrule_parameter_name(self)) }
 }
 
 /// A dense network that can be trained.
@@ -69,7 +124,7 @@ public final class Network<Scalar: NetworkScalar> {
   public var outputs: Int { core.outputs }
   /// The description the network was made from, initialisers resolved.
   public var layers: [Layer] { core.layers }
-  /// The number of weights and biases.
+  /// The number of parameters that training learns.
   public var parameterCount: Int { core.parameterCount }
   /// The kernels in use, one of ``kernelSets``.
   public var kernelSet: String { core.kernelSet }

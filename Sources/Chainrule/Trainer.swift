@@ -117,16 +117,24 @@ public final class Trainer<Scalar: NetworkScalar> {
     try core.exclusivity { () throws(ChainruleError) in
       var traces: [LayerTrace<Scalar>] = []
       for layer in network.layers.indices {
-        let (inputs, units, bias) = try core.network.shape(ofLayer: layer)
+        let (inputs, units) = try core.network.shape(ofLayer: layer)
         let values = lastBatchRows * units
+        func gradient(
+          _ parameter: chainrule_parameter, _ view: chainrule_view
+        ) throws(ChainruleError) -> [Scalar]? {
+          let count = chainrule_network_parameter_size(core.network.pointer, layer, parameter)
+          return count == 0 ? nil : try core.view(view, ofLayer: layer, count: count)
+        }
         traces.append(
           LayerTrace(
             rows: lastBatchRows, inputs: inputs, units: units,
             z: try core.view(.z, ofLayer: layer, count: values),
             a: try core.view(.a, ofLayer: layer, count: values),
             delta: try core.view(.delta, ofLayer: layer, count: values),
-            weightsGradient: try core.view(.weightsGradient, ofLayer: layer, count: units * inputs),
-            biasGradient: bias ? try core.view(.biasGradient, ofLayer: layer, count: units) : nil))
+            weightsGradient: try gradient(.weights, .weightsGradient) ?? [],
+            biasGradient: try gradient(.bias, .biasGradient),
+            gammaGradient: try gradient(.gamma, .gammaGradient),
+            betaGradient: try gradient(.beta, .betaGradient)))
       }
       return traces
     }
@@ -174,16 +182,20 @@ public struct LayerTrace<Scalar: NetworkScalar>: Equatable, Sendable {
   public let rows: Int
   /// The number of inputs of the layer.
   public let inputs: Int
-  /// The number of neurons of the layer.
+  /// The number of values the layer hands on; of a dense layer, of its neurons.
   public let units: Int
-  /// z = W a + b, rows × units
+  /// z = W a + b, rows × units; of a normalisation (x - μ) / √(σ² + ε), else a
   public let z: [Scalar]
   /// a = f(z), rows × units
   public let a: [Scalar]
-  /// δ = ∂L/∂z, rows × units
+  /// δ = ∂L/∂z of a layer with an activation, else ∂L/∂a; rows × units
   public let delta: [Scalar]
-  /// ∂L/∂W, units × inputs
+  /// ∂L/∂W, units × inputs; empty where there is no W
   public let weightsGradient: [Scalar]
-  /// ∂L/∂b, one value a unit; nil for a layer without bias
+  /// ∂L/∂b, one value a unit; nil where there is no b
   public let biasGradient: [Scalar]?
+  /// ∂L/∂γ, one value a unit; nil where there is no γ
+  public let gammaGradient: [Scalar]?
+  /// ∂L/∂β, one value a unit; nil where there is no β
+  public let betaGradient: [Scalar]?
 }

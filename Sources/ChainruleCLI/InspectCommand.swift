@@ -28,27 +28,39 @@ struct InspectCommand: ParsableCommand {
   }
 
   private func show<Scalar>(_ model: Model<Scalar>) throws {
-    try Output.write(json ? "\(model.json)\n" : model.table)
+    try Output.write(json ? "\(model.json())\n" : model.table())
   }
 }
 
 extension Model {
-  /// The layers with the size of their input and the number of their parameters.
-  private var shapes: [(layer: Dense, inputs: Int, parameters: Int)] {
-    zip(layers, [inputs] + layers.map(\.units)).map { layer, inputs in
-      switch layer {
-      case .dense(let dense): (dense, inputs, dense.units * (inputs + (dense.bias ? 1 : 0)))
+  /// The layers with the size of their input and output and the number of their parameters.
+  private var shapes: [(layer: Layer, inputs: Int, units: Int, parameters: Int)] {
+    get throws {
+      try layers.enumerated().map { index, layer in
+        let parameters = try parameters(ofLayer: index)
+        let counts = [parameters.weights, parameters.bias, parameters.gamma, parameters.beta].map { $0?.count ?? 0 }
+        return (layer, parameters.inputs, parameters.units, counts.reduce(0, +))
       }
     }
   }
 
-  fileprivate var json: JSON {
-    let layers = shapes.map { layer, inputs, parameters in
-      JSON.object([
-        ("type", .string("dense")), ("inputs", .integer(inputs)), ("units", .integer(layer.units)),
-        ("activation", .string(layer.activation.rawValue)), ("bias", .bool(layer.bias)),
-        ("parameters", .integer(parameters)),
-      ])
+  fileprivate func json() throws -> JSON {
+    let layers = try shapes.map { layer, inputs, units, parameters in
+      var members: [(String, JSON?)] = [
+        ("type", .string(layer.name)), ("inputs", .integer(inputs)), ("units", .integer(units)),
+      ]
+      switch layer {
+      case .dense(let dense):
+        members += [("activation", .string(dense.activation.rawValue)), ("bias", .bool(dense.bias))]
+      case .activation(let activation): members.append(("activation", .string(activation.rawValue)))
+      case .dropout(let dropout): members.append(("rate", .number(dropout.rate)))
+      case .batchNorm(let norm):
+        members += [("momentum", .number(norm.momentum)), ("epsilon", .number(norm.epsilon))]
+      case .layerNorm(let norm): members.append(("epsilon", .number(norm.epsilon)))
+      case .scaling: break
+      case .residual(let span): members.append(("span", .integer(span)))
+      }
+      return JSON.object(members + [("parameters", .integer(parameters))])
     }
     return .object([
       ("scalar", .string(Scalar.scalarType.rawValue)), ("inputs", .integer(inputs)),
@@ -59,13 +71,17 @@ extension Model {
     ])
   }
 
-  fileprivate var table: String {
-    var rows = [["layer", "weights", "bias", "activation", "parameters"]]
-    for (number, (layer, inputs, parameters)) in shapes.enumerated() {
-      rows.append([
-        "\(number + 1)", "\(layer.units) × \(inputs)", layer.bias ? "\(layer.units)" : "–",
-        layer.activation.rawValue, "\(parameters)",
-      ])
+  fileprivate func table() throws -> String {
+    var rows = [["layer", "type", "weights", "bias", "activation", "parameters"]]
+    for (number, (layer, inputs, units, parameters)) in try shapes.enumerated() {
+      var shape = ("\(units)", "–", "–")
+      switch layer {
+      case .dense(let dense):
+        shape = ("\(units) × \(inputs)", dense.bias ? "\(units)" : "–", dense.activation.rawValue)
+      case .activation(let activation): shape.2 = activation.rawValue
+      default: break
+      }
+      rows.append(["\(number + 1)", layer.name, shape.0, shape.1, shape.2, "\(parameters)"])
     }
     let widths = rows[0].indices.map { column in rows.map { $0[column].count }.max() ?? 0 }
     let lines = rows.map { row in

@@ -115,7 +115,7 @@ extension TrainingPlan {
   /// What is trained, on what, and how.
   var summary: [(name: String, value: String)] {
     let targets = data.classLabels.map { "\($0.count) classes" } ?? counted(data.outputs, "output")
-    let units = layers.map { "\($0.units) \($0.activation.rawValue)" }
+    let units = layers.map(\.description)
     return [
       (
         "data",

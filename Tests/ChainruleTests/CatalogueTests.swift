@@ -58,7 +58,17 @@ import Testing
       let object = try JSONSerialization.jsonObject(with: JSONEncoder().encode(Layer.dense(dense)))
       let fields = try #require(object as? [String: Any])
       #expect(fields["type"] as? String == "dense" && fields["units"] as? Int == dense.units)
-      #expect(Layer(Layer.dense(dense).core) == .dense(dense))
+    }
+    let scaling = Scaling(mean: [0.5, 2], deviation: [1, 0.25])
+    let layers: [Layer] = [
+      .dense(Dense(3, weightsInitializer: .heNormal, biasInitializer: .zeros)), .activation(.gelu),
+      .dropout(Dropout(0.3)), .batchNorm(BatchNorm(momentum: 0.2, epsilon: 1e-3)),
+      .layerNorm(LayerNorm(epsilon: 1e-4)), .scaling(scaling), .residual(span: 2),
+    ]
+    #expect(layers.map(\.name) == Layer.names)
+    for layer in layers {
+      try expectRoundTrip(layer)
+      #expect(Layer(layer.core) { scaling } == layer)
     }
   }
 

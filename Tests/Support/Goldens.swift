@@ -20,13 +20,19 @@ package func coveredGoldenCases() throws -> [StepFile] {
   try goldenCases().filter { $0.missingFromCatalogue == nil }
 }
 
+/// Those of nothing but dense layers.
+package func denseGoldenCases() throws -> [StepFile] {
+  try coveredGoldenCases().filter(\.isDense)
+}
+
 extension StepFile {
+  /// Whether all of its layers are dense: what the reference and the explanations cover.
+  package var isDense: Bool { layers.allSatisfy { $0.type == "dense" } }
+
   /// The first thing in it that the catalogue does not have, if any.
   package var missingFromCatalogue: String? {
     let rules = ["sgd", "adagrad", "rmsprop", "adam", "adamw"]
-    return if let layer = layers.first(where: { $0.type != "dense" }) {
-      layer.type
-    } else if labelSmoothing != nil {
+    return if labelSmoothing != nil {
       "labelSmoothing"
     } else if gradientClipNorm != nil {
       "gradientClipNorm"
@@ -88,8 +94,13 @@ package struct Numbers: Decodable, Sendable {
 }
 
 extension StepFile.Parameters {
-  /// bias, then weights row by row
-  package var numbers: [Double] { (bias ?? []) + (weights ?? []).flatMap { $0 } }
+  /// bias, then weights row by row, then γ and β
+  package var numbers: [Double] {
+    (bias ?? []) + (weights ?? []).flatMap { $0 } + (gamma ?? []) + (beta ?? [])
+  }
+
+  /// The running statistics; a golden's layerNorm has them too, though it does not use them.
+  package var statistics: [Double] { (mean ?? []) + (variance ?? []) }
 }
 
 extension StepFile: CustomStringConvertible {

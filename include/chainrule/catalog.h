@@ -1,4 +1,4 @@
-/* The one list of activations, losses, optimizers and initialisers.
+/* The one list of activations, losses, layers, optimizers and initialisers.
  *
  * From each list come the C enum, the names, the formulas and the tables of kernels; the enums are
  * closed, so that a Swift switch stops compiling until it follows.  docs/adding-an-activation.md
@@ -55,6 +55,16 @@ extern "C" {
   X(POISSON,            poisson,            POSITIVE, NOT_NEGATIVE, "1/n sum a - y log a")          \
   X(HINGE,              hinge,              ANY,      SIGN,     "1/n sum max(0, 1 - y a)")
 
+/* Kinds of layer; x is the a of the layer before, or the network's inputs. */
+#define CHAINRULE_LAYERS(X)                                                                         \
+  X(DENSE,      dense,      "a = f(z), z = W x + b")                                                \
+  X(ACTIVATION, activation, "a = f(x)")                                                             \
+  X(DROPOUT,    dropout,    "a = 0 with probability rate, else x / (1 - rate); a = x in prediction") \
+  X(BATCH_NORM, batchNorm,  "a = gamma z + beta, z = (x - mean) / sqrt(variance + epsilon) over the batch") \
+  X(LAYER_NORM, layerNorm,  "a = gamma z + beta, z = (x - mean) / sqrt(variance + epsilon) over the row") \
+  X(SCALING,    scaling,    "a = (x - mean) / deviation, which are given")                          \
+  X(RESIDUAL,   residual,   "a = x + the x of the first of the last `span` layers")
+
 /* Optimizers, with PyTorch's rules and defaults.  g is the gradient, p a parameter. */
 #define CHAINRULE_OPTIMIZERS(X)                                                                     \
   X(SGD,     sgd,     "v = momentum v + g; p -= rate v")                                            \
@@ -88,6 +98,12 @@ typedef enum CHAINRULE_CLOSED_ENUM chainrule_loss {
 } chainrule_loss;
 #undef CHAINRULE_ROW_
 
+#define CHAINRULE_ROW_(ID, name, ...) CHAINRULE_LAYER_##ID CHAINRULE_SWIFT_NAME(name),
+typedef enum CHAINRULE_CLOSED_ENUM chainrule_layer_kind {
+  CHAINRULE_LAYERS(CHAINRULE_ROW_)
+} chainrule_layer_kind;
+#undef CHAINRULE_ROW_
+
 #define CHAINRULE_ROW_(ID, name, ...) CHAINRULE_OPTIMIZER_##ID CHAINRULE_SWIFT_NAME(name),
 typedef enum CHAINRULE_CLOSED_ENUM chainrule_optimizer_kind {
   CHAINRULE_OPTIMIZERS(CHAINRULE_ROW_)
@@ -104,6 +120,7 @@ enum {
 #define CHAINRULE_ROW_(...) +1
   CHAINRULE_ACTIVATION_COUNT = CHAINRULE_ACTIVATIONS(CHAINRULE_ROW_),
   CHAINRULE_LOSS_COUNT = CHAINRULE_LOSSES(CHAINRULE_ROW_),
+  CHAINRULE_LAYER_COUNT = CHAINRULE_LAYERS(CHAINRULE_ROW_),
   CHAINRULE_OPTIMIZER_COUNT = CHAINRULE_OPTIMIZERS(CHAINRULE_ROW_),
   CHAINRULE_INITIALIZER_COUNT = CHAINRULE_INITIALIZERS(CHAINRULE_ROW_)
 #undef CHAINRULE_ROW_
@@ -115,6 +132,8 @@ CHAINRULE_API const char *chainrule_activation_name(chainrule_activation activat
 CHAINRULE_API const char *chainrule_activation_formula(chainrule_activation activation);
 CHAINRULE_API const char *chainrule_loss_name(chainrule_loss loss);
 CHAINRULE_API const char *chainrule_loss_formula(chainrule_loss loss);
+CHAINRULE_API const char *chainrule_layer_name(chainrule_layer_kind kind);
+CHAINRULE_API const char *chainrule_layer_formula(chainrule_layer_kind kind);
 CHAINRULE_API const char *chainrule_optimizer_name(chainrule_optimizer_kind kind);
 CHAINRULE_API const char *chainrule_optimizer_formula(chainrule_optimizer_kind kind);
 CHAINRULE_API const char *chainrule_initializer_name(chainrule_initializer_kind kind);
@@ -125,6 +144,8 @@ CHAINRULE_API chainrule_status chainrule_activation_named(const char *name, chai
                                                           chainrule_error *error);
 CHAINRULE_API chainrule_status chainrule_loss_named(const char *name, chainrule_loss *loss,
                                                     chainrule_error *error);
+CHAINRULE_API chainrule_status chainrule_layer_named(const char *name, chainrule_layer_kind *kind,
+                                                     chainrule_error *error);
 CHAINRULE_API chainrule_status chainrule_optimizer_named(const char *name, chainrule_optimizer_kind *kind,
                                                          chainrule_error *error);
 CHAINRULE_API chainrule_status chainrule_initializer_named(const char *name, chainrule_initializer_kind *kind,

@@ -22,12 +22,17 @@ typedef struct chainrule_initializer {
   double value;
 } chainrule_initializer;
 
-/* a = f(W a + b), with W of [units][units of the layer before]. */
+/* A layer; which of the numbers count depends on its kind, and 0 is every number's default. */
 typedef struct chainrule_layer {
-  size_t units;                    /* 1 … 2³¹ − 1 */
-  chainrule_activation activation; /* softmax: the last layer only */
-  bool no_bias;                    /* z = W a, without b */
-  chainrule_initializer weights, bias;
+  size_t units;                    /* dense: 1 … 2³¹ − 1; of the others: 0, or as many as come in */
+  chainrule_activation activation; /* dense, activation; softmax: the last layer only */
+  bool no_bias;                    /* dense: z = W x, without b */
+  chainrule_initializer weights, bias; /* dense */
+  chainrule_layer_kind kind;
+  double rate;     /* dropout: 0 ≤ rate < 1 */
+  double epsilon;  /* batchNorm, layerNorm: > 0; 0: 1e-5 */
+  double momentum; /* batchNorm: of a batch in the running statistics, 0 < momentum ≤ 1; 0: 0.1 */
+  size_t span;     /* residual: the layers that it goes round, at least 1 */
 } chainrule_layer;
 
 typedef struct chainrule_description {
@@ -48,7 +53,7 @@ CHAINRULE_API const char *chainrule_kernel_set_name(size_t index);
  * such measure (gsl). */
 CHAINRULE_API double chainrule_kernel_set_peak(const char *name, chainrule_scalar scalar, uint64_t rounds);
 
-/* A network with all parameters 0.  Where the description names no kernel set, it is the one that the
+/* A network with all parameters 0, variances and deviations 1.  Where the description names no kernel set, it is the one that the
  * environment variable CHAINRULE_ISA names, or else the best of this CPU. */
 CHAINRULE_API chainrule_status chainrule_network_create(const chainrule_description *description,
                                                         chainrule_network **network, chainrule_error *error);
@@ -57,7 +62,8 @@ CHAINRULE_API chainrule_status chainrule_network_copy(const chainrule_network *n
                                                       chainrule_error *error);
 CHAINRULE_API void chainrule_network_free(chainrule_network *network);
 
-/* Draws every parameter by its layer's initialiser, W row by row, then b, layer by layer.  A float32
+/* Draws every parameter by its layer's initialiser, W row by row, then b, layer by layer; gamma becomes 1, beta 0, a
+ * running mean 0, a running variance 1, and a scaling stays as it is.  A float32
  * network gets the rounded values of the float64 network of the same seed. */
 CHAINRULE_API chainrule_status chainrule_network_initialize(chainrule_network *network, uint64_t seed,
                                                             chainrule_error *error);
@@ -69,18 +75,31 @@ CHAINRULE_API size_t chainrule_network_outputs(const chainrule_network *network)
 CHAINRULE_API size_t chainrule_network_layer_count(const chainrule_network *network);
 CHAINRULE_API chainrule_status chainrule_network_layer(const chainrule_network *network, size_t index,
                                                        chainrule_layer *layer, chainrule_error *error);
-/* Weights and biases of all layers. */
+/* The parameters of all layers, without statistics. */
 CHAINRULE_API size_t chainrule_network_parameter_count(const chainrule_network *network);
 /* The kernel set in use. */
 CHAINRULE_API const char *chainrule_network_kernel_set(const chainrule_network *network);
 
+/* Parameters, which training learns, and statistics, MEAN and on, which it does not. */
 typedef enum CHAINRULE_CLOSED_ENUM chainrule_parameter {
-  CHAINRULE_WEIGHTS CHAINRULE_SWIFT_NAME(weights), /* [units][inputs of the layer] */
-  CHAINRULE_BIAS CHAINRULE_SWIFT_NAME(bias)        /* [units] */
+  CHAINRULE_WEIGHTS CHAINRULE_SWIFT_NAME(weights),    /* dense: [units][inputs of the layer] */
+  CHAINRULE_BIAS CHAINRULE_SWIFT_NAME(bias),          /* dense: [units], as are all that follow */
+  CHAINRULE_GAMMA CHAINRULE_SWIFT_NAME(gamma),        /* batchNorm, layerNorm */
+  CHAINRULE_BETA CHAINRULE_SWIFT_NAME(beta),          /* batchNorm, layerNorm */
+  CHAINRULE_MEAN CHAINRULE_SWIFT_NAME(mean),          /* batchNorm: running; scaling: given */
+  CHAINRULE_VARIANCE CHAINRULE_SWIFT_NAME(variance),  /* batchNorm: running, ≥ 0 */
+  CHAINRULE_DEVIATION CHAINRULE_SWIFT_NAME(deviation) /* scaling: given, > 0 */
 } chainrule_parameter;
+enum { CHAINRULE_PARAMETER_COUNT = CHAINRULE_DEVIATION + 1 };
+
+/* How many values a layer has of it; 0: none. */
+CHAINRULE_API size_t chainrule_network_parameter_size(const chainrule_network *network, size_t layer,
+                                                      chainrule_parameter parameter);
+/* "weights", "bias", "gamma" …; NULL where there is no such parameter. */
+CHAINRULE_API const char *chainrule_parameter_name(chainrule_parameter parameter);
 
 /* Copies a layer's parameters out or in; `count` is the number of values and must be exact.  Setting
- * refuses NaN and infinity, and leaves the network as it was. */
+ * refuses NaN, infinity, and a statistic out of its range, and leaves the network as it was. */
 CHAINRULE_API chainrule_status chainrule_network_get_f32(const chainrule_network *network, size_t layer,
                                                          chainrule_parameter parameter, float *values,
                                                          size_t count, chainrule_error *error);

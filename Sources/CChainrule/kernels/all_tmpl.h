@@ -12,6 +12,7 @@
 #include "lanes_tmpl.h"
 #include "activation_tmpl.h"
 #include "loss_tmpl.h"
+#include "norm_tmpl.h"
 #include "update_tmpl.h"
 #include "table_tmpl.h"
 
@@ -22,5 +23,6 @@
 #include "lanes_tmpl.h"
 #include "activation_tmpl.h"
 #include "loss_tmpl.h"
+#include "norm_tmpl.h"
 #include "update_tmpl.h"
 #include "table_tmpl.h"

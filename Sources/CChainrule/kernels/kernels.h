@@ -29,6 +29,15 @@ static inline size_t cr_weight_offset(size_t panel, size_t in, size_t j, size_t 
   return j / panel * panel * in + i * panel + j % panel;
 }
 
+/* A number that looks drawn at random, another for each x (SplitMix64: Steele, Lea & Flood 2014). */
+static inline uint64_t cr_mix(uint64_t x)
+{
+  x += 0x9e3779b97f4a7c15u;
+  x = (x ^ x >> 30) * 0xbf58476d1ce4e5b9u;
+  x = (x ^ x >> 27) * 0x94d049bb133111ebu;
+  return x ^ x >> 31;
+}
+
 /* Inlined wherever it stands, so that its constants are constants there; never inlined, since it is long and stands in
  * many places; the loop that follows, unrolled. */
 #define CR_INLINE inline __attribute__((always_inline))

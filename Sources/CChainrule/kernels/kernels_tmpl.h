@@ -44,6 +44,30 @@ typedef struct CR(kernels) {
   void (*loss[CHAINRULE_LOSS_COUNT])(size_t rows, size_t n, const R *z, const R *a, size_t stride, const R *y,
                                      const R *weights, double total, R *delta, double *losses);
 
+  /* The layers beside the dense one (norm_tmpl.h).  n columns of rows padded to whole vectors, `stride` apart in every
+   * matrix of a call; what belongs to a column, [n], is padded too.
+   *
+   * moments: mean, variance and 1 / √(variance + ε) of the columns.  follow: running statistics take their share.
+   * normalize: z = (x − mean) inverse, a = γ z + β.  normalize_transpose: dx of some of a batch's rows, with dγ and dβ
+   * of all; NULL: mean and inverse are given.  γ may be NULL in both.  The same by rows: inverse [rows + a vector].
+   * norm_gradient: dγ and dβ.  dropout: by key, row, counted from `first`, and column.  add: to = x + y. */
+  void (*moments)(size_t rows, size_t n, const R *x, size_t stride, double epsilon, R *mean, R *variance,
+                  R *inverse);
+  void (*follow)(size_t rows, size_t n, double momentum, double epsilon, const R *batch_mean,
+                 const R *batch_variance, R *mean, R *variance, R *inverse);
+  void (*normalize)(size_t rows, size_t n, const R *x, size_t stride, const R *mean, const R *inverse,
+                    const R *gamma, const R *beta, R *z, R *a);
+  void (*normalize_transpose)(size_t rows, size_t n, size_t batch_rows, const R *z, const R *delta, size_t stride,
+                              const R *gamma, const R *inverse, const R *gamma_gradient, const R *beta_gradient,
+                              R *dx);
+  void (*normalize_rows)(size_t rows, size_t n, const R *x, size_t stride, double epsilon, const R *gamma,
+                         const R *beta, R *z, R *a, R *inverse);
+  void (*normalize_rows_transpose)(size_t rows, size_t n, const R *z, const R *delta, size_t stride, const R *gamma,
+                                   const R *inverse, R *dx);
+  void (*norm_gradient)(size_t rows, size_t n, const R *z, const R *delta, size_t stride, R *gamma, R *beta);
+  void (*dropout)(size_t rows, size_t n, const R *x, size_t stride, uint64_t key, size_t first, double rate, R *a);
+  void (*add)(size_t n, const R *x, const R *y, R *to);
+
   /* One update of n parameters p by gradients g; n is a multiple of the panel.  state: the optimizer's arrays,
    * `stride` scalars apart, as many as state_count in trainer.c says. */
   void (*update[CHAINRULE_OPTIMIZER_COUNT])(const cr_update *u, size_t n, R *p, const R *g, R *state,

@@ -27,6 +27,10 @@ final class CoreNetwork<Scalar: NetworkScalar>: @unchecked Sendable {
       }
     }
     self.init(owning: pointer!)
+    for case (let layer, .scaling(let scaling)) in layers.enumerated() {
+      try set(.mean, ofLayer: layer, to: scaling.mean.map { Scalar($0) })
+      try set(.deviation, ofLayer: layer, to: scaling.deviation.map { Scalar($0) })
+    }
   }
 
   deinit { chainrule_network_free(pointer) }
@@ -48,11 +52,20 @@ final class CoreNetwork<Scalar: NetworkScalar>: @unchecked Sendable {
 
   var layers: [Layer] {
     (0..<chainrule_network_layer_count(pointer)).map { index in
-      var layer = chainrule_layer()
-      let status = chainrule_network_layer(pointer, index, &layer, nil)
-      precondition(status == .ok)
-      return Layer(layer)
+      Layer(description(ofLayer: index)) {
+        let parameters = try? parameters(ofLayer: index)
+        return Scaling(
+          mean: parameters?.mean?.map { Double($0) } ?? [],
+          deviation: parameters?.deviation?.map { Double($0) } ?? [])
+      }
     }
+  }
+
+  private func description(ofLayer index: Int) -> chainrule_layer {
+    var layer = chainrule_layer()
+    let status = chainrule_network_layer(pointer, index, &layer, nil)
+    precondition(status == .ok)
+    return layer
   }
 }
 
@@ -60,27 +73,28 @@ final class CoreNetwork<Scalar: NetworkScalar>: @unchecked Sendable {
 
 extension CoreNetwork {
   /// The size of the layer's inputs and outputs. `layer` counts from 0.
-  func shape(ofLayer layer: Int) throws(ChainruleError) -> (inputs: Int, units: Int, bias: Bool) {
-    let layers = layers
-    guard layers.indices.contains(layer) else {
-      throw .invalidValue(name: "layer", value: "\(layer)", expected: "0 to \(layers.count - 1)")
+  func shape(ofLayer layer: Int) throws(ChainruleError) -> (inputs: Int, units: Int) {
+    let count = chainrule_network_layer_count(pointer)
+    guard (0..<count).contains(layer) else {
+      throw .invalidValue(name: "layer", value: "\(layer)", expected: "0 to \(count - 1)")
     }
-    switch layers[layer] {
-    case .dense(let dense):
-      return (layer == 0 ? inputs : layers[layer - 1].units, dense.units, dense.bias)
-    }
+    return (
+      layer == 0 ? inputs : description(ofLayer: layer - 1).units, description(ofLayer: layer).units
+    )
   }
 
   func parameters(ofLayer layer: Int) throws(ChainruleError) -> LayerParameters<Scalar> {
-    let (inputs, units, bias) = try shape(ofLayer: layer)
-    return LayerParameters(
-      inputs: inputs, units: units,
-      weights: try get(.weights, ofLayer: layer, count: inputs * units),
-      bias: bias ? try get(.bias, ofLayer: layer, count: units) : nil)
+    let (inputs, units) = try shape(ofLayer: layer)
+    var parameters = LayerParameters<Scalar>(inputs: inputs, units: units)
+    for parameter in chainrule_parameter.all {
+      let count = chainrule_network_parameter_size(pointer, layer, parameter)
+      if count > 0 { parameters[parameter] = try get(parameter, ofLayer: layer, count: count) }
+    }
+    return parameters
   }
 
   func setParameters(_ parameters: LayerParameters<Scalar>, ofLayer layer: Int) throws(ChainruleError) {
-    let (inputs, units, bias) = try shape(ofLayer: layer)
+    let (inputs, units) = try shape(ofLayer: layer)
     guard parameters.inputs == inputs else {
       throw .shapeMismatch(
         what: "inputs of layer \(layer + 1)", expected: inputs, actual: parameters.inputs)
@@ -88,19 +102,20 @@ extension CoreNetwork {
     guard parameters.units == units else {
       throw .shapeMismatch(what: "units of layer \(layer + 1)", expected: units, actual: parameters.units)
     }
-    guard bias == (parameters.bias != nil) else {
+    let before = try self.parameters(ofLayer: layer)
+    for parameter in chainrule_parameter.all where (before[parameter] == nil) != (parameters[parameter] == nil) {
       throw .invalidArgument(
-        message:
-          "layer \(layer + 1) has \(bias ? "a" : "no") bias; the parameters given have \(bias ? "none" : "one")"
-      )
+        message: "layer \(layer + 1) has \(before[parameter] == nil ? "no" : "a") \(parameter.name); "
+          + "the parameters given have \(parameters[parameter] == nil ? "none" : "one")")
     }
-    let before = parameters.bias == nil ? nil : try get(.weights, ofLayer: layer, count: inputs * units)
-    try set(.weights, ofLayer: layer, to: parameters.weights)
-    guard let bias = parameters.bias, let before else { return }
     do throws(ChainruleError) {
-      try set(.bias, ofLayer: layer, to: bias)
+      for parameter in chainrule_parameter.all {
+        if let values = parameters[parameter] { try set(parameter, ofLayer: layer, to: values) }
+      }
     } catch {
-      try set(.weights, ofLayer: layer, to: before)
+      for parameter in chainrule_parameter.all {
+        if let values = before[parameter] { try set(parameter, ofLayer: layer, to: values) }
+      }
       throw error
     }
   }
@@ -117,7 +132,7 @@ extension CoreNetwork {
     return values
   }
 
-  private func set(
+  fileprivate func set(
     _ parameter: chainrule_parameter, ofLayer layer: Int, to values: [Scalar]
   ) throws(ChainruleError) {
     try check { error in

@@ -16,7 +16,7 @@ static const size_t thread_counts[] = {1, 2, 3, 7, 16};
 
 /* What is trained: a function of its number alone. */
 typedef struct problem {
-  chainrule_layer layers[MOST_LAYERS];
+  chainrule_layer layers[3 * MOST_LAYERS];
   size_t inputs, layer_count, rows;
   chainrule_training training;
 } problem;
@@ -38,6 +38,21 @@ static size_t size(void)
   return edge + draw(3) - (edge > 1);
 }
 
+/* Behind every dense layer but the last another kind of layer, and sometimes the sum of the two before. */
+static void mix_in_others(problem *p)
+{
+  const problem plain = *p;
+  p->layer_count = 0;
+  for (size_t l = 0; l < plain.layer_count; l++) {
+    p->layers[p->layer_count++] = plain.layers[l];
+    if (l + 1 == plain.layer_count) break;
+    const chainrule_layer_kind kind = (chainrule_layer_kind)(1 + draw(CHAINRULE_LAYER_COUNT - 2));
+    p->layers[p->layer_count++] =
+        (chainrule_layer){.kind = kind, .activation = CHAINRULE_ACTIVATION_SILU, .rate = 0.25};
+    if (draw(2)) p->layers[p->layer_count++] = (chainrule_layer){.kind = CHAINRULE_LAYER_RESIDUAL, .span = 1};
+  }
+}
+
 static problem make(int number)
 {
   state = (uint64_t)number * 1000;
@@ -48,6 +63,7 @@ static problem make(int number)
     if (p.layers[l].activation == CHAINRULE_ACTIVATION_IDENTITY) p.layers[l].activation = CHAINRULE_ACTIVATION_TANH;
   }
   p.layers[p.layer_count - 1].activation = CHAINRULE_ACTIVATION_TANH;
+  if (number % 2) mix_in_others(&p);
   p.training = (chainrule_training){
       .loss = CHAINRULE_LOSS_MEAN_SQUARED_ERROR,
       .optimizer = chainrule_optimizer_default((chainrule_optimizer_kind)(number % CHAINRULE_OPTIMIZER_COUNT)),
@@ -85,14 +101,14 @@ static void *train(const problem *p, chainrule_scalar scalar, const char *set, s
 
   void *bits = NULL;
   if (!status) { /* dense, since panels differ between the sets */
-    *bytes = chainrule_network_parameter_count(network) * cr_scalar_size(scalar);
-    bits = malloc(*bytes);
-    char *to = bits;
+    *bytes = cr_arena_end(network) * cr_scalar_size(scalar);
+    char *to = bits = calloc(1, *bytes);
     for (size_t l = 0; l < p->layer_count; l++)
-      for (int parameter = 0; parameter < 2; parameter++) {
+      for (int parameter = 0; parameter < CHAINRULE_PARAMETER_COUNT; parameter++) {
         cr_read(network, network->parameters, l, (chainrule_parameter)parameter, to);
         to += cr_parameter_size(&network->layers[l], (chainrule_parameter)parameter) * cr_scalar_size(scalar);
       }
+    *bytes = (size_t)(to - (char *)bits);
   }
   chainrule_trainer_free(trainer);
   chainrule_network_free(network);
