@@ -58,9 +58,39 @@ void cr_moments(const chainrule_network *network, const cr_workspace *work, cons
 }
 
 void cr_descend(const chainrule_network *network, const cr_workspace *work, const cr_batch *batch,
-                cr_block block, void *gradients, const cr_descent *descent)
+                cr_block block, void *gradients, const cr_descent *descent, bool follows)
 {
-  EITHER(descend, network, work, batch, block, gradients, descent);
+  EITHER(descend, network, work, batch, block, gradients, descent, follows);
+}
+
+double cr_square_norm(const chainrule_network *network, const double *rates, const void *gradients, void *scratch)
+{
+  return network->scalar == CHAINRULE_FLOAT32 ? cr_square_norm_f32(network, rates, gradients, scratch)
+                                              : cr_square_norm_f64(network, rates, gradients, scratch);
+}
+
+void cr_limit(const chainrule_network *network, cr_block block, double most)
+{
+  EITHER(limit, network, block, most);
+}
+
+void cr_accumulate(const chainrule_network *network, const void *gradients, double weight, void *sum)
+{
+  if (network->scalar == CHAINRULE_FLOAT32)
+    network->kernels->f32->axpy(network->arena_size, gradients, weight, sum);
+  else
+    network->kernels->f64->axpy(network->arena_size, gradients, weight, sum);
+}
+
+void cr_outputs(const chainrule_network *network, const cr_workspace *work, size_t rows, void *outputs)
+{
+  EITHER(outputs, network, work, rows, outputs);
+}
+
+void cr_set_gradient(const chainrule_network *network, const cr_workspace *work, const cr_batch *batch, double total,
+                     const void *gradient)
+{
+  EITHER(set_gradient, network, work, batch, total, gradient);
 }
 
 size_t cr_narrow_size(const chainrule_network *network)
@@ -84,7 +114,7 @@ void cr_narrow(const chainrule_network *network, const cr_batch *batch, chainrul
 
 void cr_update_all(const chainrule_network *network, const cr_descent *descent, const void *gradients)
 {
-  EITHER(update, network, descent, 0, network->arena_size, gradients);
+  EITHER(update, network, descent, 0, network->arena_size, gradients, NULL);
 }
 
 double cr_total_weight(const chainrule_network *network, const cr_batch *batch)

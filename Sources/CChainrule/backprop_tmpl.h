@@ -214,13 +214,18 @@ static void CR(moments)(const chainrule_network *network, const cr_workspace *wo
                      CR(statistic)(network, work->pass, l, layer->inverse) + j);
 }
 
-/* One update of the n parameters at `offset` in every arena. */
+/* One update of the n parameters at `offset` in every arena; `passing` may be where the gradient is. */
 static void CR(update)(const chainrule_network *network, const cr_descent *descent, size_t offset, size_t n,
-                       const R *gradient)
+                       const R *gradient, R *passing)
 {
+  const CR(kernels) *kernels = network->kernels->SCALAR;
   R *state = descent->state ? (R *)descent->state + offset : NULL;
-  network->kernels->SCALAR->update[descent->rule](descent->update, n, (R *)network->parameters + offset,
-                                                  gradient, state, network->arena_size);
+  if (descent->clips) {
+    kernels->clip(n, gradient, descent->scale, descent->bound, passing);
+    gradient = passing;
+  }
+  kernels->update[descent->rule](descent->update, n, (R *)network->parameters + offset, gradient, state,
+                                 network->arena_size);
 }
 
 /* Asks for these parameters and their state, so that they have come from memory when they are updated. */
@@ -235,17 +240,17 @@ static void CR(fetch)(const chainrule_network *network, const cr_descent *descen
 
 /* ∂L/∂γˡ and ∂L/∂βˡ, which are neighbours; the running statistics take their share of the batch's. */
 static void CR(descend_norm)(const chainrule_network *network, const cr_workspace *work, const cr_batch *batch,
-                             size_t l, R *gradients, const cr_descent *descent)
+                             size_t l, R *gradients, const cr_descent *descent, bool follows)
 {
   const CR(kernels) *kernels = network->kernels->SCALAR;
   const cr_layer *layer = &network->layers[l];
   const size_t n = layer->padded, stride = layer->stride, offset = layer->at[CHAINRULE_GAMMA];
-  R *gradient = gradients ? gradients + offset : work->scratch;
-  kernels->norm_gradient(batch->rows, n, CR(buffer)(work, work->places[l + 1].z, stride),
-                         CR(buffer)(work, work->places[l + 1].delta, stride), stride, gradient, gradient + n);
-  if (!descent) return;
-  CR(update)(network, descent, offset, 2 * n, gradient);
-  if (!cr_wants_moments(network, work->pass, l)) return;
+  R *passing = work->scratch, *gradient = gradients ? gradients + offset : passing;
+  if (batch)
+    kernels->norm_gradient(batch->rows, n, CR(buffer)(work, work->places[l + 1].z, stride),
+                           CR(buffer)(work, work->places[l + 1].delta, stride), stride, gradient, gradient + n);
+  if (descent) CR(update)(network, descent, offset, 2 * n, gradient, passing);
+  if (!follows || !batch || !cr_wants_moments(network, work->pass, l)) return;
   const size_t mean = layer->at[CHAINRULE_MEAN], variance = layer->at[CHAINRULE_VARIANCE];
   R *parameters = network->parameters;
   kernels->follow(batch->rows, n, layer->momentum, layer->epsilon, CR(statistic)(network, work->pass, l, mean),
@@ -256,12 +261,12 @@ static void CR(descend_norm)(const chainrule_network *network, const cr_workspac
 /* ∂L/∂Wˡ = (δˡ)ᵀ aˡ⁻¹,  ∂L/∂bˡ = (δˡ)ᵀ 1: of a block, panel by panel.  What is not kept in `gradients` goes into the
  * parameters while it is still in the cache, and never reaches memory. */
 static void CR(descend)(const chainrule_network *network, const cr_workspace *work, const cr_batch *batch,
-                        cr_block block, R *gradients, const cr_descent *descent)
+                        cr_block block, R *gradients, const cr_descent *descent, bool follows)
 {
   const CR(kernels) *kernels = network->kernels->SCALAR;
   const cr_layer *layer = &network->layers[block.layer];
   if (layer->kind != CHAINRULE_LAYER_DENSE) {
-    CR(descend_norm)(network, work, batch, block.layer, gradients, descent);
+    CR(descend_norm)(network, work, batch, block.layer, gradients, descent, follows);
     return;
   }
   const size_t columns = smaller(layer->in - block.input, CR_CHUNK);
@@ -269,9 +274,9 @@ static void CR(descend)(const chainrule_network *network, const cr_workspace *wo
   const R *delta = CR(buffer)(work, work->places[block.layer + 1].delta, layer->stride);
   R *packed = work->scratch, *passing = packed + CR_CHUNK * work->capacity;
   size_t stride;
-  const R *x = CR(input)(network, work, batch, block.layer, &stride) + block.input;
+  const R *x = batch ? CR(input)(network, work, batch, block.layer, &stride) + block.input : NULL;
 
-  if (batch->rows > CR_PACKED_ROWS || crowded(batch->rows, stride * sizeof(R))) {
+  if (batch && (batch->rows > CR_PACKED_ROWS || crowded(batch->rows, stride * sizeof(R)))) {
     for (size_t r = 0; r < batch->rows; r++)
       memcpy(&packed[r * CR_CHUNK], &x[r * stride], columns * sizeof(R));
     x = packed;
@@ -282,16 +287,70 @@ static void CR(descend)(const chainrule_network *network, const cr_workspace *wo
     const size_t count = columns * layer->panel;
     R *gradient = gradients ? gradients + offset : passing;
     if (descent) CR(fetch)(network, descent, offset, count);
-    kernels->affine_gradient(batch->rows, columns, x, stride, layer->out - j, delta + j, layer->stride,
-                             layer->panel, gradient);
-    if (descent) CR(update)(network, descent, offset, count, gradient);
+    if (batch)
+      kernels->affine_gradient(batch->rows, columns, x, stride, layer->out - j, delta + j, layer->stride,
+                               layer->panel, gradient);
+    if (descent) CR(update)(network, descent, offset, count, gradient, passing);
   }
   if (block.input > 0 || !layer->has_bias) return;
   const size_t offset = layer->at[CHAINRULE_BIAS] + block.neuron,
                count = smaller(layer->padded - block.neuron, CR_BLOCK_PANELS * layer->panel);
   R *gradient = gradients ? gradients + offset : passing;
-  kernels->bias_gradient(batch->rows, count, delta + block.neuron, layer->stride, gradient);
-  if (descent) CR(update)(network, descent, offset, count, gradient);
+  if (batch) kernels->bias_gradient(batch->rows, count, delta + block.neuron, layer->stride, gradient);
+  if (descent) CR(update)(network, descent, offset, count, gradient, passing);
+}
+
+static double CR(square_norm)(const chainrule_network *network, const double *rates, const R *gradients, R *sums)
+{
+  double total = 0;
+  for (size_t l = 0; l < network->layer_count; l++) {
+    const cr_layer *layer = &network->layers[l];
+    if (rates && rates[l] == 0) continue;
+    for (int parameter = CHAINRULE_WEIGHTS; parameter <= CHAINRULE_BETA; parameter++) {
+      if (cr_parameter_size(layer, (chainrule_parameter)parameter) == 0) continue;
+      const size_t rows = parameter == CHAINRULE_WEIGHTS ? layer->in : 1, panel = layer->panel;
+      for (size_t j = 0; j < layer->out; j += panel) {
+        network->kernels->SCALAR->squares(rows, panel, &gradients[layer->at[parameter] + j * rows], panel, sums);
+        for (size_t k = 0; k < smaller(panel, layer->out - j); k++) total += (double)sums[k];
+      }
+    }
+  }
+  return total;
+}
+
+static void CR(limit)(const chainrule_network *network, cr_block block, double most)
+{
+  const cr_layer *layer = &network->layers[block.layer];
+  const size_t end = smaller(layer->out, block.neuron + CR_BLOCK_PANELS * layer->panel);
+  for (size_t j = block.neuron; j < end; j += layer->panel)
+    network->kernels->SCALAR->limit(layer->in, layer->panel, CR(weights)(layer, network->parameters) + j * layer->in,
+                                    layer->panel, most);
+}
+
+static void CR(outputs)(const chainrule_network *network, const cr_workspace *work, size_t rows, R *outputs)
+{
+  const cr_layer *last = &network->layers[network->layer_count - 1];
+  const R *a = CR(buffer)(work, work->places[network->layer_count].a, last->stride);
+  for (size_t r = 0; r < rows; r++) memcpy(&outputs[r * last->out], &a[r * last->stride], last->out * sizeof(R));
+}
+
+/* δᴸ = wᵣ / total × ∂lᵣ/∂aᴸ ⊙ f′(zᴸ) */
+static void CR(set_gradient)(const chainrule_network *network, const cr_workspace *work, const cr_batch *batch,
+                             double total, const R *gradient)
+{
+  const cr_layer *last = &network->layers[network->layer_count - 1];
+  const cr_place *place = &work->places[network->layer_count];
+  const size_t n = last->out, stride = last->stride;
+  R *delta = CR(buffer)(work, place->delta, stride);
+  const R *weights = batch->sample_weights;
+  for (size_t r = 0; r < batch->rows; r++) {
+    const R scale = total > 0 ? (R)((weights ? (double)weights[r] : 1) / total) : 0;
+    for (size_t j = 0; j < n; j++) delta[r * stride + j] = scale * gradient[r * n + j];
+    for (size_t j = n; j < stride; j++) delta[r * stride + j] = 0;
+  }
+  if (cr_has_activation(last))
+    network->kernels->SCALAR->derive[last->activation](batch->rows, n, CR(buffer)(work, place->z, stride),
+                                                       CR(buffer)(work, place->a, stride), delta, stride);
 }
 
 /* z of layer l in lanes; a and δ follow, each of as many. */

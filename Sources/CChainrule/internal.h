@@ -156,6 +156,8 @@ typedef struct cr_descent {
   const cr_update *update;
   void *state; /* `states` parameter-shaped arrays */
   size_t states;
+  bool clips; /* gradients are first multiplied by `scale`, then kept within ±bound */
+  double scale, bound;
 } cr_descent;
 
 /* Fills z and a of layers `from` to `end` − 1. */
@@ -174,9 +176,20 @@ void cr_moments(const chainrule_network *network, const cr_workspace *work, cons
                 bool backward, size_t member, size_t members);
 /* From δ and a of every layer: the gradients of its parameters.  With `gradients`, into that arena; with `descent`, each into the
  * parameters as soon as it is there.  The work is that of a block of a layer's weights, CR_CHUNK inputs by
- * CR_BLOCK_PANELS panels; the bias goes with the first inputs.  Of a layer without weights it is the whole. */
+ * CR_BLOCK_PANELS panels; the bias goes with the first inputs.  Of a layer without weights it is the whole.
+ * batch NULL: the gradients are there already.  With `follows`, running statistics follow the batch. */
 void cr_descend(const chainrule_network *network, const cr_workspace *work, const cr_batch *batch,
-                cr_block block, void *gradients, const cr_descent *descent);
+                cr_block block, void *gradients, const cr_descent *descent, bool follows);
+/* Σ g² of the gradients of the layers that learn.  The order of the sums does not depend on the panels. */
+double cr_square_norm(const chainrule_network *network, const double *rates, const void *gradients, void *scratch);
+/* Weights of the neurons of a block, whose input is 0, with a norm above `most` are scaled down to it. */
+void cr_limit(const chainrule_network *network, cr_block block, double most);
+/* sum ← sum + weight × gradients, of all parameters */
+void cr_accumulate(const chainrule_network *network, const void *gradients, double weight, void *sum);
+/* The last layer's a, [rows][outputs]; and its δ from ∂lᵣ/∂a, [rows][outputs], as after cr_loss. */
+void cr_outputs(const chainrule_network *network, const cr_workspace *work, size_t rows, void *outputs);
+void cr_set_gradient(const chainrule_network *network, const cr_workspace *work, const cr_batch *batch, double total,
+                     const void *gradient);
 /* The widest layer of a narrow network: a vector of floats on the widest instruction set. */
 enum { CR_NARROW = 16 };
 /* Bytes of buffers that cr_narrow wants; 0: this network is not narrow. */
@@ -232,8 +245,11 @@ typedef struct cr_random {
 enum { CR_THREADS = 256 }; /* the most of a trainer */
 
 enum { CR_STREAM_PARAMETERS = 0, CR_STREAM_ORDER = 1 }; /* order: 1 + the number of the epoch */
+#define CR_STREAM_NOISE ((uint64_t)1 << 63) /* | a number of the step and the row */
 
 cr_random cr_random_stream(uint64_t seed, uint64_t stream);
+/* x + σ n for `count` scalars, n normal, of the random numbers of a row. */
+void cr_add_noise(cr_random *random, chainrule_scalar scalar, void *x, size_t count, double sigma);
 /* One draw of an initialiser other than DEFAULT. */
 double cr_draw(cr_random *random, chainrule_initializer initializer, size_t fan_in, size_t fan_out);
 /* 0 … count − 1 in random order. */

@@ -3,6 +3,7 @@
 
 #include <math.h>
 #include <stdatomic.h>
+#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 
@@ -22,8 +23,15 @@ struct chainrule_trainer {
   cr_pass pass;
   cr_batch gathered; /* a batch of an epoch, in memory of ours */
   double *losses;    /* wᵣ lᵣ of a batch */
-  void *gradients;   /* parameter-shaped, as is each array of state; NULL unless they are kept */
+  void *gradients;   /* parameter-shaped, as is each array of state; NULL unless someone looks at all of them */
   void *state;
+  double *rates;     /* of layers, times the learning rate; NULL: all 1 */
+
+  void *sum;         /* of gradients of batches times their weights, parameter-shaped; NULL: each batch has its update */
+  double sum_weight;
+  size_t sum_batches;
+  void *good; /* the parameters and statistics at the beginning of the epoch */
+  void *outputs, *output_gradient; /* of a batch, for a loss of the program's own */
 
   void *narrow; /* buffers of a narrow network's step; NULL: it is not narrow, or z, a and δ are kept */
   void *narrow_gradients; /* parameter-shaped */
@@ -35,6 +43,7 @@ struct chainrule_trainer {
   share *shares; /* of the blocks, by member */
   size_t scratch_scalars;
   cr_update update;
+  cr_descent descent;
   double beta1_power, beta2_power; /* β₁ᵗ, β₂ᵗ */
 
   size_t *order; /* in which the epoch visits its rows */
@@ -223,6 +232,8 @@ static chainrule_status check_batch_size(size_t batch_size, chainrule_error *err
                  INT32_MAX);
 }
 
+static bool is_amount(double x) { return x >= 0 && isfinite(x); }
+
 static chainrule_status check_training(const chainrule_network *network, const chainrule_training *training,
                                        chainrule_error *error)
 {
@@ -231,8 +242,32 @@ static chainrule_status check_training(const chainrule_network *network, const c
   if (training->threads > CR_THREADS)
     return cr_fail(error, CHAINRULE_INVALID_ARGUMENT, 0, "threads is %zu; expected at most %d",
                    training->threads, CR_THREADS);
+  const struct {
+    const char *name, *expected;
+    bool good;
+  } checks[] = {
+      {"label smoothing", "0 or more, and less than 1",
+       training->label_smoothing >= 0 && training->label_smoothing < 1},
+      {"input noise", "a finite number, 0 or more", is_amount(training->input_noise)},
+      {"clip value", "a finite number above 0, or 0 for none", is_amount(training->clip_value)},
+      {"clip norm", "a finite number above 0, or 0 for none", is_amount(training->clip_norm)},
+      {"max norm", "a finite number above 0, or 0 for none", is_amount(training->max_norm)},
+  };
+  for (size_t i = 0; i < CR_COUNT(checks); i++)
+    if (!checks[i].good)
+      return cr_fail(error, CHAINRULE_INVALID_ARGUMENT, 0, "%s must be %s", checks[i].name, checks[i].expected);
+  for (size_t l = 0; training->rates && l < network->layer_count; l++)
+    if (!is_amount(training->rates[l]))
+      return cr_fail(error, CHAINRULE_INVALID_ARGUMENT, l + 1, "layer %zu: rate must be a finite number, 0 or more",
+                     l + 1);
+  const bool entropy = training->loss == CHAINRULE_LOSS_CROSS_ENTROPY ||
+                       training->loss == CHAINRULE_LOSS_BINARY_CROSS_ENTROPY;
+  if (training->label_smoothing > 0 && (!entropy || training->loss_function))
+    return cr_fail(error, CHAINRULE_INVALID_ARGUMENT, 0,
+                   "label smoothing needs crossEntropy or binaryCrossEntropy; the loss is %s",
+                   training->loss_function ? "a function" : chainrule_loss_name(training->loss));
   chainrule_status status = check_batch_size(training->batch_size, error);
-  if (!status) status = cr_check_loss(network, training->loss, error);
+  if (!status && !training->loss_function) status = cr_check_loss(network, training->loss, error);
   return status ? status : check_optimizer(&training->optimizer, error);
 }
 
@@ -249,12 +284,20 @@ static void *allocate(const chainrule_network *network, size_t count, size_t row
   return memory;
 }
 
+/* Gradients cannot go into the parameters one by one: something is made of all of them first. */
+static bool needs_all_gradients(const chainrule_training *training)
+{
+  return training->clip_norm > 0 || training->accumulate > 1;
+}
+
 /* A step may be that of cr_narrow.  (Softmax under another loss than its own has a Jacobian, for rows alone.) */
 static bool is_narrow(const chainrule_trainer *t)
 {
   const chainrule_network *network = t->network;
   const bool softmax = network->layers[network->layer_count - 1].activation == CHAINRULE_ACTIVATION_SOFTMAX;
-  return !t->training.keep && cr_narrow_size(network) > 0 && (!softmax || cr_is_fused(t->training.loss));
+  const chainrule_training *g = &t->training;
+  return !g->keep && !needs_all_gradients(g) && g->clip_value == 0 && g->max_norm == 0 && g->input_noise == 0 &&
+         !g->rates && !g->loss_function && cr_narrow_size(network) > 0 && (!softmax || cr_is_fused(g->loss));
 }
 
 static void free_batches(cr_workspace *work, cr_batch *gathered)
@@ -279,11 +322,18 @@ static chainrule_status plan_batches(chainrule_trainer *t, size_t rows, chainrul
   gathered.x = allocate(network, network->inputs, rows, "a batch", &status, error);
   gathered.y = allocate(network, chainrule_network_outputs(network), rows, "a batch", &status, error);
   gathered.sample_weights = allocate(network, 1, rows, "a batch", &status, error);
+  const size_t outputs = t->training.loss_function ? chainrule_network_outputs(network) : 0;
+  void *a = allocate(network, outputs, rows, "the outputs", &status, error);
+  void *gradient = allocate(network, outputs, rows, "the outputs' gradient", &status, error);
   double *losses = status ? NULL : cr_allocate(rows, sizeof *losses);
   if (!status && !losses) status = cr_out_of_memory(error, "the losses", rows * sizeof *losses);
-  if (status) return free_batches(&work, &gathered), status;
+  if (status) return free(a), free(gradient), free_batches(&work, &gathered), status;
   free_batches(&t->work, &t->gathered);
   free(t->losses);
+  free(t->outputs);
+  free(t->output_gradient);
+  t->outputs = a;
+  t->output_gradient = gradient;
   t->losses = losses;
   t->work = work;
   t->scratch_scalars = scratch;
@@ -323,7 +373,16 @@ chainrule_status chainrule_trainer_create(chainrule_network *network, const chai
                           .epsilon = o->epsilon,
                           .nesterov = o->nesterov,
                           .centered = o->centered};
-  if (training->keep)
+  if (training->rates) {
+    t->rates = calloc(network->layer_count, sizeof *t->rates);
+    if (!t->rates) status = cr_out_of_memory(error, "the rates", network->layer_count * sizeof *t->rates);
+    else memcpy(t->rates, training->rates, network->layer_count * sizeof *t->rates);
+    t->training.rates = t->pass.rates = t->rates;
+  }
+  if (training->accumulate > 1)
+    t->sum = allocate(network, network->arena_size, 1, "the gradients", &status, error);
+  t->good = allocate(network, cr_arena_end(network), 1, "the last good parameters", &status, error);
+  if (training->keep || needs_all_gradients(training))
     t->gradients = allocate(network, network->arena_size, 1, "the gradients", &status, error);
   t->state = allocate(network, network->arena_size, state_count(o), "the optimizer's state", &status, error);
   t->pass.moments = allocate(network, network->statistics_size, 1, "the moments", &status, error);
@@ -365,6 +424,11 @@ void chainrule_trainer_free(chainrule_trainer *t)
   free(t->narrow);
   free(t->narrow_gradients);
   free(t->pass.moments);
+  free(t->rates);
+  free(t->sum);
+  free(t->good);
+  free(t->outputs);
+  free(t->output_gradient);
   free_batches(&t->work, &t->gathered);
   free(t->losses);
   free(t->order);
@@ -380,12 +444,24 @@ void chainrule_trainer_stop(chainrule_trainer *trainer) { atomic_store(&trainer-
 
 /* ---- A step ------------------------------------------------------------------------------------ */
 
+/* As cr_check_parameters, with what mostly is the cause. */
+static chainrule_status check_parameters(const chainrule_trainer *trainer, chainrule_error *error)
+{
+  chainrule_status status = cr_check_parameters(trainer->network, trainer->steps, error);
+  if (!status || !error) return status;
+  const size_t used = strlen(error->message);
+  snprintf(error->message + used, sizeof error->message - used,
+           "; the learning rate, %g, is probably too large, or gradients need clipping",
+           trainer->training.optimizer.learning_rate);
+  return status;
+}
+
 /* L was not finite: a parameter became so at the step before, or a layer's sum overflowed in this one. */
 static chainrule_status diagnose(const chainrule_trainer *trainer, const cr_batch *batch, double loss,
                                  chainrule_error *error)
 {
   const chainrule_network *network = trainer->network;
-  chainrule_status status = cr_check_parameters(network, trainer->steps, error);
+  chainrule_status status = check_parameters(trainer, error);
   if (status) return status;
   size_t layer = 0;
   for (size_t l = 0; l < network->layer_count && !layer; l++) {
@@ -441,12 +517,13 @@ typedef struct gathering {
   const size_t *order;
 } gathering;
 
-/* to[k] = from[order[k]], rows of `width` scalars */
+/* to[k] = from[order[k]], or from[k] where order is NULL, rows of `width` scalars */
 static void gather(chainrule_scalar scalar, const void *to, const void *from, const size_t *order,
                    size_t count, size_t width)
 {
   const size_t bytes = width * cr_scalar_size(scalar);
-  for (size_t k = 0; k < count; k++)
+  if (!order) memcpy((void *)to, from, count * bytes);
+  for (size_t k = 0; order && k < count; k++)
     memcpy((char *)to + k * bytes, (const char *)from + order[k] * bytes, bytes);
 }
 
@@ -458,6 +535,9 @@ typedef struct task {
   double total;
   const cr_descent *descent;
   size_t members;
+  void *gradients; /* NULL: no one looks at them */
+  bool descends;   /* now, or once all gradients are there */
+  bool applies;    /* the gradients, which are there */
   bool backward;
   size_t from, end; /* layers: forward of from to end − 1, backward from `from` down to end */
   size_t until;     /* behind the last layer's forward: backward down to this */
@@ -497,10 +577,17 @@ static void rows_job(void *context, size_t member)
   if (task->backward) {
     cr_backward(network, &work, &slice, task->from, task->end);
   } else {
-    if (task->gathering && task->from == 0)
-      gather(scalar, slice.x, task->gathering->x, task->gathering->order + first, slice.rows, in);
+    if (task->gathering && task->from == 0) {
+      const size_t *order = task->gathering->order;
+      const void *x = order ? task->gathering->x : cr_at(scalar, task->gathering->x, first * in);
+      gather(scalar, slice.x, x, order ? order + first : NULL, slice.rows, in);
+      for (size_t r = 0; t->training.input_noise > 0 && r < slice.rows; r++) {
+        cr_random random = cr_random_stream(t->training.seed, CR_STREAM_NOISE | cr_mix(t->pass.key + first + r));
+        cr_add_noise(&random, scalar, cr_at(scalar, slice.x, r * in), in, t->training.input_noise);
+      }
+    }
     cr_forward(network, &work, &slice, task->from, task->end);
-    if (task->end == network->layer_count) {
+    if (task->end == network->layer_count && !t->training.loss_function) {
       cr_loss(network, &work, &slice, t->training.loss, task->total, true, &t->losses[first]);
       cr_backward(network, &work, &slice, task->end - 1, task->until);
     }
@@ -540,11 +627,42 @@ static void pass_rows(task *task)
   task->until = stop_before(t, count);
   cr_team_run(t->team, task->members, rows_job, task);
   task->backward = true;
+  if (t->training.loss_function) {
+    const cr_batch *batch = task->batch;
+    cr_outputs(t->network, &t->work, batch->rows, t->outputs);
+    t->training.loss_function(t->training.loss_context, batch->rows, chainrule_network_outputs(t->network), t->outputs,
+                              batch->y, t->losses, t->output_gradient);
+    for (size_t r = 0; batch->sample_weights && r < batch->rows; r++)
+      t->losses[r] *= cr_value(t->network->scalar, batch->sample_weights, r);
+    cr_set_gradient(t->network, &t->work, batch, task->total, t->output_gradient);
+    task->from = count - 1;
+    task->end = task->until;
+    cr_team_run(t->team, task->members, rows_job, task);
+  }
   for (task->from = task->until; task->from > 0; task->from = task->end) {
     cr_team_run(t->team, task->members, moments_job, task);
     task->end = stop_before(t, task->from);
     cr_team_run(t->team, task->members, rows_job, task);
   }
+}
+
+/* A block, at the rate of its layer. */
+static void descend(const task *task, const cr_workspace *work, cr_block block)
+{
+  chainrule_trainer *t = task->trainer;
+  const double rate = t->rates ? t->rates[block.layer] : 1;
+  const bool learns = task->descent && rate > 0;
+  if (!learns && !task->gradients) return; /* frozen, and no one looks */
+  cr_update update;
+  cr_descent descent;
+  if (learns && t->rates) {
+    update = *task->descent->update;
+    descent = *task->descent;
+    update.rate *= rate;
+    descent.update = &update;
+  }
+  cr_descend(t->network, work, task->applies ? NULL : task->batch, block, task->gradients,
+             !learns ? NULL : t->rates ? &descent : task->descent, task->descends && rate > 0);
 }
 
 /* Gradients and update of blocks: of one's own, then of those that others have not come to. */
@@ -558,7 +676,7 @@ static void blocks_job(void *context, size_t member)
   for (size_t i = 0; i < task->members; i++) {
     share *share = &t->shares[(member + i) % task->members];
     for (size_t block; (block = atomic_fetch_add(&share->next, 1)) < share->end;)
-      cr_descend(t->network, &work, task->batch, t->blocks[block], t->gradients, task->descent);
+      descend(task, &work, t->blocks[block]);
   }
   restore_denormals(t->training.flush_denormals, mode);
 }
@@ -590,6 +708,102 @@ static size_t members_for(const chainrule_trainer *t, size_t rows)
   return worth < 1 ? 1 : worth < (double)t->members ? (size_t)worth : t->members;
 }
 
+/* The targets of a batch, smoothed, in memory of ours. */
+static void *smooth_labels(chainrule_trainer *trainer, const cr_batch *batch)
+{
+  const size_t outputs = chainrule_network_outputs(trainer->network), count = batch->rows * outputs;
+  const bool binary = trainer->training.loss == CHAINRULE_LOSS_BINARY_CROSS_ENTROPY;
+  const double s = trainer->training.label_smoothing, keep = 1 - s, add = s / (binary ? 2 : (double)outputs);
+  void *y = (void *)trainer->gathered.y;
+  for (size_t i = 0; i < count; i++) {
+    const double smoothed = keep * cr_value(trainer->network->scalar, batch->y, i) + add;
+    if (trainer->network->scalar == CHAINRULE_FLOAT32)
+      ((float *)y)[i] = (float)smoothed;
+    else
+      ((double *)y)[i] = smoothed;
+  }
+  return y;
+}
+
+/* Neurons' weights of blocks with a norm above the limit. */
+static void limit_job(void *context, size_t member)
+{
+  const task *task = context;
+  const chainrule_trainer *t = task->trainer;
+  for (size_t i = member; i < t->block_count; i += task->members) {
+    const cr_block block = t->blocks[i];
+    const bool dense = t->network->layers[block.layer].kind == CHAINRULE_LAYER_DENSE;
+    const bool frozen = t->rates && t->rates[block.layer] == 0;
+    if (dense && !frozen && block.input == 0) cr_limit(t->network, block, t->training.max_norm);
+  }
+}
+
+/* An update by gradients times `scale`. */
+static void begin_update(task *task, double scale)
+{
+  chainrule_trainer *t = task->trainer;
+  const double bound = t->training.clip_value;
+  next_update(t);
+  t->descent = (cr_descent){.rule = t->training.optimizer.kind,
+                            .update = &t->update,
+                            .state = t->state,
+                            .states = state_count(&t->training.optimizer),
+                            .clips = scale != 1 || bound > 0,
+                            .scale = scale,
+                            .bound = bound > 0 ? bound : INFINITY};
+  task->descent = &t->descent;
+}
+
+static void end_update(task *task)
+{
+  chainrule_trainer *t = task->trainer;
+  if (t->training.max_norm > 0) cr_team_run(t->team, task->members, limit_job, task);
+  /* no other thread writes it */
+  atomic_store_explicit(&t->steps, atomic_load_explicit(&t->steps, memory_order_relaxed) + 1, memory_order_relaxed);
+}
+
+/* The update by all gradients, of one batch or the weighted sum of several, at once. */
+static void apply(task *task, void *gradients, double weight)
+{
+  chainrule_trainer *t = task->trainer;
+  double scale = weight > 0 ? 1 / weight : 0;
+  if (t->training.clip_norm > 0) {
+    const double norm = scale * sqrt(cr_square_norm(t->network, t->rates, gradients, t->work.scratch));
+    const double most = t->training.clip_norm / (norm + 1e-6);
+    if (most < 1) scale *= most;
+  }
+  task->applies = true;
+  task->gradients = gradients;
+  begin_update(task, scale);
+  share_blocks(t, task->members);
+  cr_team_run(t->team, task->members, blocks_job, task);
+  end_update(task);
+}
+
+/* The update by the gradients that have been summed up. */
+static void flush_sum(task *task)
+{
+  chainrule_trainer *t = task->trainer;
+  if (t->sum_batches == 0) return;
+  apply(task, t->sum, t->sum_weight);
+  memset(t->sum, 0, t->network->arena_size * cr_scalar_size(t->network->scalar));
+  t->sum_weight = 0;
+  t->sum_batches = 0;
+}
+
+/* What follows once all gradients of a batch are there. */
+static void collect(task *task)
+{
+  chainrule_trainer *t = task->trainer;
+  if (!t->sum) {
+    apply(task, t->gradients, 1);
+    return;
+  }
+  cr_accumulate(t->network, t->gradients, task->total, t->sum);
+  t->sum_weight += task->total;
+  if (++t->sum_batches >= t->training.accumulate) flush_sum(task);
+}
+
 /* L, δ of every layer, and, where they are kept, the gradients; with `descends`, the update too.  The data have
  * been checked.  *total is Σ wᵣ. */
 static chainrule_status run(chainrule_trainer *trainer, const cr_batch *batch, const gathering *gathering,
@@ -599,6 +813,15 @@ static chainrule_status run(chainrule_trainer *trainer, const cr_batch *batch, c
   *total = cr_total_weight(network, batch);
   trainer->pass.rows = batch->rows;
   trainer->pass.key = cr_mix(cr_mix(trainer->training.seed) + trainer->steps);
+  trainer->pass.key += trainer->sum_batches << 48;
+  struct gathering copied = {batch->x, NULL};
+  cr_batch prepared;
+  if (trainer->training.label_smoothing > 0 || (trainer->training.input_noise > 0 && !gathering)) {
+    prepared = *batch;
+    if (trainer->training.label_smoothing > 0) prepared.y = smooth_labels(trainer, batch);
+    if (trainer->training.input_noise > 0 && !gathering) prepared.x = trainer->gathered.x, gathering = &copied;
+    batch = &prepared;
+  }
   task task = {.trainer = trainer,
                .batch = batch,
                .gathering = gathering,
@@ -617,19 +840,24 @@ static chainrule_status run(chainrule_trainer *trainer, const cr_batch *batch, c
     return diagnose(trainer, batch, *loss, error);
   }
 
-  const cr_descent descent = {trainer->training.optimizer.kind, &trainer->update, trainer->state,
-                              state_count(&trainer->training.optimizer)};
-  if (descends) next_update(trainer), task.descent = &descent;
-  if (narrow && descends) {
+  task.gradients = trainer->gradients;
+  task.descends = descends;
+  trainer->rows_in_view = batch->rows;
+  if (needs_all_gradients(&trainer->training)) {
+    share_blocks(trainer, task.members);
+    cr_team_run(trainer->team, task.members, blocks_job, &task);
+    if (descends) collect(&task);
+    return CHAINRULE_OK;
+  }
+  if (!descends && !trainer->gradients) return CHAINRULE_OK;
+  if (descends) begin_update(&task, 1);
+  if (narrow) {
     narrow_job(&task);
-  } else if (!narrow && (descends || trainer->gradients)) {
+  } else {
     share_blocks(trainer, task.members);
     cr_team_run(trainer->team, task.members, blocks_job, &task);
   }
-  trainer->rows_in_view = batch->rows;
-  if (descends) /* no other thread writes it */
-    atomic_store_explicit(&trainer->steps, atomic_load_explicit(&trainer->steps, memory_order_relaxed) + 1,
-                          memory_order_relaxed);
+  if (descends) end_update(&task);
   return CHAINRULE_OK;
 }
 
@@ -659,16 +887,36 @@ static chainrule_status step_call(chainrule_trainer *trainer, chainrule_scalar s
                            batch.rows, error);
   if (!status) status = run(trainer, &batch, NULL, descends, &value, &total, error);
   if (!status && loss) *loss = value;
-  return status || !descends ? status : cr_check_parameters(trainer->network, trainer->steps, error);
+  return status || !descends ? status : check_parameters(trainer, error);
 }
 
 /* ---- An epoch ---------------------------------------------------------------------------------- */
+
+/* Bytes of the parameters and statistics. */
+static size_t arena_bytes(const chainrule_trainer *trainer)
+{
+  return cr_arena_end(trainer->network) * cr_scalar_size(trainer->network->scalar);
+}
+
+/* Back to the parameters at the beginning of the epoch, with an optimizer that knows of nothing. */
+static void recover(chainrule_trainer *t)
+{
+  const size_t bytes = t->network->arena_size * cr_scalar_size(t->network->scalar);
+  memcpy(t->network->parameters, t->good, arena_bytes(t));
+  memset(t->state, 0, bytes * state_count(&t->training.optimizer));
+  if (t->sum) memset(t->sum, 0, bytes);
+  t->sum_weight = 0;
+  t->sum_batches = 0;
+  t->position = 0;
+  t->beta1_power = t->beta2_power = 1;
+}
 
 /* The order of this epoch: a function of the seed and the number of the epoch alone. */
 static chainrule_status begin_epoch(chainrule_trainer *trainer, size_t rows, chainrule_error *error)
 {
   trainer->epoch_rows = rows;
   trainer->epoch_loss = trainer->epoch_weight = 0;
+  memcpy(trainer->good, trainer->network->parameters, arena_bytes(trainer));
   if (trainer->training.in_order) return CHAINRULE_OK;
   if (rows > trainer->order_size) {
     size_t bytes;
@@ -725,6 +973,7 @@ static chainrule_status epoch(chainrule_trainer *trainer, chainrule_scalar scala
   chainrule_status status = check_call(trainer, scalar, error);
   if (!status) status = check_epoch(trainer, &all, error);
   if (!status && trainer->position == 0) status = begin_epoch(trainer, all.rows, error);
+  bool trained = false;
   while (!status && trainer->position < all.rows) {
     if (atomic_load_explicit(&trainer->stop, memory_order_relaxed) && atomic_exchange(&trainer->stop, false))
       return cr_fail(error, CHAINRULE_STOPPED, 0, "stopped in epoch %llu after step %llu",
@@ -732,17 +981,29 @@ static chainrule_status epoch(chainrule_trainer *trainer, chainrule_scalar scala
     gathering gathering = {0};
     const cr_batch batch = next_batch(trainer, &all, &gathering);
     double batch_loss, weight;
+    trained = true;
     status = run(trainer, &batch, gathering.order ? &gathering : NULL, true, &batch_loss, &weight, error);
     if (status) break;
+    if (trainer->position + batch.rows == all.rows)
+      flush_sum(&(task){.trainer = trainer, .members = members_for(trainer, batch.rows), .descends = true});
     trainer->position += batch.rows;
     trainer->epoch_loss += batch_loss * weight;
     trainer->epoch_weight += weight;
   }
+  if (!status) status = check_parameters(trainer, error);
+  if (status == CHAINRULE_NOT_FINITE && trained) recover(trainer);
   if (status) return status;
   trainer->position = 0;
   trainer->epochs++;
   if (loss) *loss = trainer->epoch_weight > 0 ? trainer->epoch_loss / trainer->epoch_weight : 0;
-  return cr_check_parameters(trainer->network, trainer->steps, error);
+  return CHAINRULE_OK;
+}
+
+chainrule_status chainrule_trainer_flush(chainrule_trainer *trainer, chainrule_error *error)
+{
+  if (!trainer) return cr_null(error, "trainer");
+  flush_sum(&(task){.trainer = trainer, .members = members_for(trainer, 1), .descends = true});
+  return check_parameters(trainer, error);
 }
 
 /* ---- Views ------------------------------------------------------------------------------------- */

@@ -23,6 +23,11 @@ typedef struct chainrule_optimizer {
 
 CHAINRULE_API chainrule_optimizer chainrule_optimizer_default(chainrule_optimizer_kind kind);
 
+/* A loss of the program's own, called once a batch, by the thread that called step: for outputs a and targets y, both
+ * [rows][outputs] in the network's scalar type, losses[r] = lᵣ and gradient [rows][outputs] = ∂lᵣ/∂a. */
+typedef void chainrule_loss_function(void *context, size_t rows, size_t outputs, const void *a, const void *y,
+                                     double *losses, void *gradient);
+
 typedef struct chainrule_training {
   chainrule_loss loss;
   chainrule_optimizer optimizer;
@@ -32,6 +37,19 @@ typedef struct chainrule_training {
   bool keep;         /* z, a, δ and the gradients stay readable after a step (view.h) */
   size_t threads;    /* that share a step, the caller's among them: at most 256, and never more than there are
                       * CPUs; 0: 1.  A step too small to gain takes fewer.  Any number gives the same bits. */
+  double label_smoothing; /* s, 0 ≤ s < 1: y becomes (1 − s) y + s / outputs for crossEntropy, (1 − s) y + s / 2 for
+                           * binaryCrossEntropy */
+  double input_noise;     /* σ ≥ 0: x becomes x + σ n, n normal, drawn anew for every row of every step */
+  double clip_value;      /* c > 0: each ∂L/∂p becomes min(max(∂L/∂p, −c), c), before weight decay; 0: as it is */
+  double clip_norm;       /* c > 0: all gradients g are multiplied by min(1, c / (‖g‖₂ + 1e-6)), ‖g‖₂ over all of them;
+                           * before clip_value */
+  double max_norm;        /* c > 0: after an update, weights Wⱼ of a neuron with ‖Wⱼ‖₂ > c become c Wⱼ / ‖Wⱼ‖₂ */
+  size_t accumulate;      /* k: an update for every k batches, with the gradient of the k as one batch; 0: 1.  The last
+                           * update of an epoch may be of fewer. */
+  const double *rates;    /* [layers] ≥ 0, times the learning rate; 0: the layer is frozen, neither its parameters nor its
+                           * statistics change, and a batchNorm works as in prediction; NULL: all 1.  Copied. */
+  chainrule_loss_function *loss_function; /* NULL: `loss` */
+  void *loss_context;
   bool flush_denormals; /* numbers below 2⁻¹²⁶ (float64: 2⁻¹⁰²²) count as 0: other bits, but no slow step */
 } chainrule_training;
 
@@ -69,9 +87,17 @@ CHAINRULE_API chainrule_status chainrule_trainer_gradients_f64(chainrule_trainer
                                                                size_t rows, double *loss,
                                                                chainrule_error *error);
 
+/* The update that is still due where gradients have been accumulated over fewer batches than an update takes; an epoch
+ * ends with it. */
+CHAINRULE_API chainrule_status chainrule_trainer_flush(chainrule_trainer *trainer, chainrule_error *error);
+
 /* One pass over all rows in batches, in the order that the seed and the number of the epoch give.
  * *loss (may be NULL) is the mean of the batches' losses, each before its update, weighted by rows.
  * Allocates only when the number of rows has grown since the last epoch.
+ *
+ * Where the loss, a layer or a parameter becomes NaN or infinite, the call ends with CHAINRULE_NOT_FINITE, which names the
+ * step, the layer, the quantity and the likely cause; the network has its parameters of the beginning of the epoch again,
+ * and the optimizer begins anew.
  *
  * chainrule_trainer_stop makes the call return CHAINRULE_STOPPED after the batch in hand; the next call
  * goes on behind that batch, and ends in the same bits as an epoch that was never stopped. */

@@ -68,6 +68,13 @@ typedef struct CR(kernels) {
   void (*dropout)(size_t rows, size_t n, const R *x, size_t stride, uint64_t key, size_t first, double rate, R *a);
   void (*add)(size_t n, const R *x, const R *y, R *to);
 
+  /* Gradients and weights as a whole.  squares: Σᵣ xᵣⱼ² of the columns.  limit: columns of a norm above `most` come down
+   * to it.  clip: to = g × scale within ±bound.  axpy: sum ← sum + weight × g. */
+  void (*squares)(size_t rows, size_t n, const R *x, size_t stride, R *sums);
+  void (*limit)(size_t rows, size_t n, R *x, size_t stride, double most);
+  void (*clip)(size_t n, const R *g, double scale, double bound, R *to);
+  void (*axpy)(size_t n, const R *g, double weight, R *sum);
+
   /* One update of n parameters p by gradients g; n is a multiple of the panel.  state: the optimizer's arrays,
    * `stride` scalars apart, as many as state_count in trainer.c says. */
   void (*update[CHAINRULE_OPTIMIZER_COUNT])(const cr_update *u, size_t n, R *p, const R *g, R *state,

@@ -1,4 +1,5 @@
-/* The layers beside the dense one: normalisation, scaling, dropout, and a sum.
+/* The layers beside the dense one: normalisation, scaling, dropout, and a sum; and what is done to gradients and
+ * weights as a whole.
  *
  *     z = (x − μ) / √(σ² + ε)        a = γ z + β
  *
@@ -174,4 +175,48 @@ static void CR(dropout)(size_t rows, size_t n, const R *x, size_t stride, uint64
 static void CR(add)(size_t n, const R *x, const R *y, R *to)
 {
   for (size_t j = 0; j < n; j += LANES) CR(store)(&to[j], CR(load)(&x[j]) + CR(load)(&y[j]));
+}
+
+/* Σᵣ xᵣⱼ² of n columns, in the order of the rows */
+static void CR(squares)(size_t rows, size_t n, const R *x, size_t stride, R *sums)
+{
+  for (size_t j = 0; j < n; j += LANES) {
+    V sum = {0};
+    for (size_t r = 0; r < rows; r++) {
+      const V v = CR(load)(&x[r * stride + j]);
+      sum = CR(fma)(v, v, sum);
+    }
+    CR(store)(&sums[j], sum);
+  }
+}
+
+/* Columns whose √Σ x² is above `most` are scaled down to it. */
+static void CR(limit)(size_t rows, size_t n, R *x, size_t stride, double most)
+{
+  for (size_t j = 0; j < n; j += LANES) {
+    V sum = {0};
+    for (size_t r = 0; r < rows; r++) {
+      const V v = CR(load)(&x[r * stride + j]);
+      sum = CR(fma)(v, v, sum);
+    }
+    const V norm = CR(root)(sum), factor = CR(select)(norm > (R)most, (R)most / norm, CR(splat)(1));
+    for (size_t r = 0; r < rows; r++) CR(store)(&x[r * stride + j], CR(load)(&x[r * stride + j]) * factor);
+  }
+}
+
+/* to = g × scale, within ±bound */
+static void CR(clip)(size_t n, const R *g, double scale, double bound, R *to)
+{
+  const V least = CR(splat)((R)-bound), most = CR(splat)((R)bound);
+  for (size_t i = 0; i < n; i += LANES) {
+    const V v = CR(load)(&g[i]) * (R)scale;
+    CR(store)(&to[i], CR(select)(v > most, most, CR(select)(v < least, least, v)));
+  }
+}
+
+/* sum ← sum + weight × g */
+static void CR(axpy)(size_t n, const R *g, double weight, R *sum)
+{
+  const V w = CR(splat)((R)weight);
+  for (size_t i = 0; i < n; i += LANES) CR(store)(&sum[i], CR(fma)(w, CR(load)(&g[i]), CR(load)(&sum[i])));
 }
