@@ -16,6 +16,7 @@
 #include "chainrule/status.h"
 #include "chainrule/catalog.h"
 #include "chainrule/network.h"
+#include "chainrule/schedule.h"
 #include "chainrule/trainer.h"
 #include "chainrule/view.h"
 #include "chainrule/file.h"

@@ -71,6 +71,7 @@ static const cr_entry activations[] = {CHAINRULE_ACTIVATIONS(ACTIVATION)};
 static const cr_entry losses[] = {CHAINRULE_LOSSES(LOSS)};
 static const cr_entry layers[] = {CHAINRULE_LAYERS(SIMPLE)};
 static const cr_entry optimizers[] = {CHAINRULE_OPTIMIZERS(SIMPLE)};
+static const cr_entry schedules[] = {CHAINRULE_SCHEDULES(SIMPLE)};
 static const cr_entry initializers[] = {CHAINRULE_INITIALIZERS(SIMPLE)};
 
 #define LIST(list, type, what)                                                                               \
@@ -91,4 +92,5 @@ LIST(activations, chainrule_activation, activation)
 LIST(losses, chainrule_loss, loss)
 LIST(layers, chainrule_layer_kind, layer)
 LIST(optimizers, chainrule_optimizer_kind, optimizer)
+LIST(schedules, chainrule_schedule_kind, schedule)
 LIST(initializers, chainrule_initializer_kind, initializer)

@@ -45,6 +45,9 @@ struct chainrule_trainer {
   cr_update update;
   cr_descent descent;
   double beta1_power, beta2_power; /* β₁ᵗ, β₂ᵗ */
+  chainrule_plateau plateau;
+  bool rate_is_due;             /* the next update has another than the last */
+  _Atomic double learning_rate; /* update.rate, for other threads */
 
   size_t *order; /* in which the epoch visits its rows */
   size_t order_size;
@@ -111,9 +114,48 @@ static chainrule_status check_optimizer(const chainrule_optimizer *o, chainrule_
   return CHAINRULE_OK;
 }
 
-/* Step t of the rule: its bias corrections. */
+/* The rate of the step to come, which stays that of all steps of an epoch where the schedule is per epoch. */
+static void update_rate(chainrule_trainer *t)
+{
+  const chainrule_schedule *schedule = &t->training.schedule;
+  const bool per_step = schedule->unit == CHAINRULE_PER_STEP;
+  t->update.rate = chainrule_schedule_rate(schedule, t->training.optimizer.learning_rate,
+                                           per_step ? t->steps : t->epochs, &t->plateau);
+  t->rate_is_due = per_step;
+  atomic_store_explicit(&t->learning_rate, t->update.rate, memory_order_relaxed);
+}
+
+double chainrule_trainer_learning_rate(const chainrule_trainer *trainer)
+{
+  return atomic_load_explicit(&trainer->learning_rate, memory_order_relaxed);
+}
+
+chainrule_status chainrule_trainer_set_learning_rate(chainrule_trainer *trainer, double learning_rate,
+                                                     chainrule_error *error)
+{
+  if (!trainer) return cr_null(error, "trainer");
+  if (!(learning_rate >= 0 && isfinite(learning_rate)))
+    return cr_fail(error, CHAINRULE_INVALID_ARGUMENT, 0,
+                   "learning rate is %g; expected a finite number, 0 or more", learning_rate);
+  trainer->training.optimizer.learning_rate = learning_rate;
+  update_rate(trainer);
+  return CHAINRULE_OK;
+}
+
+chainrule_status chainrule_trainer_observe(chainrule_trainer *trainer, double loss, chainrule_error *error)
+{
+  if (!trainer) return cr_null(error, "trainer");
+  const chainrule_schedule *schedule = &trainer->training.schedule;
+  trainer->rate_is_due = true;
+  return chainrule_schedule_observe(schedule,
+                                    schedule->unit == CHAINRULE_PER_STEP ? trainer->steps : trainer->epochs,
+                                    loss, &trainer->plateau, error);
+}
+
+/* Step t of the rule: its rate and its bias corrections. */
 static void next_update(chainrule_trainer *trainer)
 {
+  if (trainer->rate_is_due) update_rate(trainer);
   cr_update *u = &trainer->update;
   u->correction1 = 1 - (trainer->beta1_power *= u->beta1);
   u->correction2 = 1 - (trainer->beta2_power *= u->beta2);
@@ -268,6 +310,7 @@ static chainrule_status check_training(const chainrule_network *network, const c
                    training->loss_function ? "a function" : chainrule_loss_name(training->loss));
   chainrule_status status = check_batch_size(training->batch_size, error);
   if (!status && !training->loss_function) status = cr_check_loss(network, training->loss, error);
+  if (!status) status = chainrule_schedule_check(&training->schedule, error);
   return status ? status : check_optimizer(&training->optimizer, error);
 }
 
@@ -364,8 +407,7 @@ chainrule_status chainrule_trainer_create(chainrule_network *network, const chai
   if (t->members == 0) t->members = 1;
   t->place_size = plan_places(network, training->keep, t->places);
   t->beta1_power = t->beta2_power = 1;
-  t->update = (cr_update){.rate = o->learning_rate,
-                          .weight_decay = o->weight_decay,
+  t->update = (cr_update){.weight_decay = o->weight_decay,
                           .momentum = o->momentum,
                           .alpha = o->alpha,
                           .beta1 = o->beta1,
@@ -382,6 +424,7 @@ chainrule_status chainrule_trainer_create(chainrule_network *network, const chai
   if (training->accumulate > 1)
     t->sum = allocate(network, network->arena_size, 1, "the gradients", &status, error);
   t->good = allocate(network, cr_arena_end(network), 1, "the last good parameters", &status, error);
+  update_rate(t);
   if (training->keep || needs_all_gradients(training))
     t->gradients = allocate(network, network->arena_size, 1, "the gradients", &status, error);
   t->state = allocate(network, network->arena_size, state_count(o), "the optimizer's state", &status, error);
@@ -995,6 +1038,7 @@ static chainrule_status epoch(chainrule_trainer *trainer, chainrule_scalar scala
   if (status) return status;
   trainer->position = 0;
   trainer->epochs++;
+  trainer->rate_is_due = true;
   if (loss) *loss = trainer->epoch_weight > 0 ? trainer->epoch_loss / trainer->epoch_weight : 0;
   return CHAINRULE_OK;
 }

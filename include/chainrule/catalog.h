@@ -1,4 +1,4 @@
-/* The one list of activations, losses, layers, optimizers and initialisers.
+/* The one list of activations, losses, layers, optimizers, learning-rate schedules and initialisers.
  *
  * From each list come the C enum, the names, the formulas and the tables of kernels; the enums are
  * closed, so that a Swift switch stops compiling until it follows.  docs/adding-an-activation.md
@@ -73,6 +73,17 @@ extern "C" {
   X(ADAM,    adam,    "m = beta1 m + (1 - beta1) g; v = beta2 v + (1 - beta2) g^2; p -= rate m^ / (sqrt v^ + epsilon)") \
   X(ADAMW,   adamw,   "p -= rate weightDecay p; then as adam")
 
+/* Learning-rate schedules, with PyTorch's rules and defaults; schedule.h has the numbers.  rate is the optimizer's, t
+ * the epochs or steps done. */
+#define CHAINRULE_SCHEDULES(X)                                                                      \
+  X(CONSTANT,        constant,       "rate")                                                        \
+  X(STEP,            step,           "rate factor^floor(t / length)")                               \
+  X(EXPONENTIAL,     exponential,    "rate factor^t")                                               \
+  X(COSINE,          cosine,         "minimum + (rate - minimum) (1 + cos(pi t / length)) / 2")     \
+  X(COSINE_RESTARTS, cosineRestarts, "as cosine, anew after each length; then length *= growth")    \
+  X(ONE_CYCLE,       oneCycle,       "half cosines: rate / divisor, rate, rate / (divisor finalDivisor)") \
+  X(PLATEAU,         plateau,        "max(rate factor^n, minimum), n: times that the loss did not fall")
+
 /* Initialisers.  fan_in and fan_out are a layer's inputs and units. */
 #define CHAINRULE_INITIALIZERS(X)                                                                   \
   X(DEFAULT,        default,       "weights: by the activation; bias: zeros")                       \
@@ -110,6 +121,12 @@ typedef enum CHAINRULE_CLOSED_ENUM chainrule_optimizer_kind {
 } chainrule_optimizer_kind;
 #undef CHAINRULE_ROW_
 
+#define CHAINRULE_ROW_(ID, name, ...) CHAINRULE_SCHEDULE_##ID CHAINRULE_SWIFT_NAME(name),
+typedef enum CHAINRULE_CLOSED_ENUM chainrule_schedule_kind {
+  CHAINRULE_SCHEDULES(CHAINRULE_ROW_)
+} chainrule_schedule_kind;
+#undef CHAINRULE_ROW_
+
 #define CHAINRULE_ROW_(ID, name, ...) CHAINRULE_INITIALIZER_##ID CHAINRULE_SWIFT_NAME(name),
 typedef enum CHAINRULE_CLOSED_ENUM chainrule_initializer_kind {
   CHAINRULE_INITIALIZERS(CHAINRULE_ROW_)
@@ -122,6 +139,7 @@ enum {
   CHAINRULE_LOSS_COUNT = CHAINRULE_LOSSES(CHAINRULE_ROW_),
   CHAINRULE_LAYER_COUNT = CHAINRULE_LAYERS(CHAINRULE_ROW_),
   CHAINRULE_OPTIMIZER_COUNT = CHAINRULE_OPTIMIZERS(CHAINRULE_ROW_),
+  CHAINRULE_SCHEDULE_COUNT = CHAINRULE_SCHEDULES(CHAINRULE_ROW_),
   CHAINRULE_INITIALIZER_COUNT = CHAINRULE_INITIALIZERS(CHAINRULE_ROW_)
 #undef CHAINRULE_ROW_
 };
@@ -136,6 +154,8 @@ CHAINRULE_API const char *chainrule_layer_name(chainrule_layer_kind kind);
 CHAINRULE_API const char *chainrule_layer_formula(chainrule_layer_kind kind);
 CHAINRULE_API const char *chainrule_optimizer_name(chainrule_optimizer_kind kind);
 CHAINRULE_API const char *chainrule_optimizer_formula(chainrule_optimizer_kind kind);
+CHAINRULE_API const char *chainrule_schedule_name(chainrule_schedule_kind kind);
+CHAINRULE_API const char *chainrule_schedule_formula(chainrule_schedule_kind kind);
 CHAINRULE_API const char *chainrule_initializer_name(chainrule_initializer_kind kind);
 CHAINRULE_API const char *chainrule_initializer_formula(chainrule_initializer_kind kind);
 
@@ -148,6 +168,8 @@ CHAINRULE_API chainrule_status chainrule_layer_named(const char *name, chainrule
                                                      chainrule_error *error);
 CHAINRULE_API chainrule_status chainrule_optimizer_named(const char *name, chainrule_optimizer_kind *kind,
                                                          chainrule_error *error);
+CHAINRULE_API chainrule_status chainrule_schedule_named(const char *name, chainrule_schedule_kind *kind,
+                                                        chainrule_error *error);
 CHAINRULE_API chainrule_status chainrule_initializer_named(const char *name, chainrule_initializer_kind *kind,
                                                            chainrule_error *error);
 

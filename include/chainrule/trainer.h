@@ -3,6 +3,7 @@
 #define CHAINRULE_TRAINER_H
 
 #include "network.h"
+#include "schedule.h"
 
 #ifdef __cplusplus
 extern "C" {
@@ -51,6 +52,7 @@ typedef struct chainrule_training {
   chainrule_loss_function *loss_function; /* NULL: `loss` */
   void *loss_context;
   bool flush_denormals; /* numbers below 2⁻¹²⁶ (float64: 2⁻¹⁰²²) count as 0: other bits, but no slow step */
+  chainrule_schedule schedule; /* of the optimizer's learning rate; all zeros: constant */
 } chainrule_training;
 
 typedef struct chainrule_trainer chainrule_trainer;
@@ -107,6 +109,15 @@ CHAINRULE_API chainrule_status chainrule_trainer_epoch_f32(chainrule_trainer *tr
 CHAINRULE_API chainrule_status chainrule_trainer_epoch_f64(chainrule_trainer *trainer, const double *x,
                                                            const double *y, const double *sample_weights,
                                                            size_t rows, double *loss, chainrule_error *error);
+
+/* The rate of the last update; before the first, and after chainrule_trainer_set_learning_rate, that of the next. */
+CHAINRULE_API double chainrule_trainer_learning_rate(const chainrule_trainer *trainer);
+/* η of the updates to come, which the schedule goes by: with the constant schedule, any schedule of the caller's own. */
+CHAINRULE_API chainrule_status chainrule_trainer_set_learning_rate(chainrule_trainer *trainer, double learning_rate,
+                                                                   chainrule_error *error);
+/* Tells the schedule plateau how an epoch went, best by its validation loss; to others it is nothing. */
+CHAINRULE_API chainrule_status chainrule_trainer_observe(chainrule_trainer *trainer, double loss,
+                                                         chainrule_error *error);
 
 /* May be called from any thread and from a signal handler. */
 CHAINRULE_API void chainrule_trainer_stop(chainrule_trainer *trainer);
