@@ -12,7 +12,7 @@ public struct Epoch: Sendable {
   public let loss: Double
   /// The evaluation of the validation set after the epoch; nil where there is none.
   public let validation: Evaluation?
-  /// η
+  /// Of the last update of the epoch.
   public let learningRate: Double
   /// Wall-clock time of the epoch and its validation, in seconds.
   public let seconds: Double
@@ -70,11 +70,13 @@ public struct Epochs<Scalar: NetworkScalar>: AsyncSequence {
       let loss = try await trainEpoch(isolation: actor)
       let validation = try await validate(isolation: actor)
       done += 1
+      let learningRate = run.trainer.learningRate
+      try await observe(validation?.loss ?? loss, isolation: actor)
       try await judge(validation?.loss ?? loss, isolation: actor)
       if case .loss(let bound) = run.condition, loss < bound { ended = true }
       return Epoch(
         number: run.trainer.epochs, loss: loss, validation: validation,
-        learningRate: run.trainer.optimizer.learningRate, seconds: (clock.now - start) / .seconds(1))
+        learningRate: learningRate, seconds: (clock.now - start) / .seconds(1))
     }
 
     /// As ``next(isolation:)``, from no actor.
@@ -109,6 +111,14 @@ public struct Epochs<Scalar: NetworkScalar>: AsyncSequence {
       let loss = run.trainer.loss
       return try await run.trainer.onQueue(isolation: isolation) { core throws(ChainruleError) in
         try core.network.evaluate(validation, loss: loss)
+      }
+    }
+
+    /// Tells a plateau how the epoch went.
+    private func observe(_ loss: Double, isolation: isolated (any Actor)?) async throws(ChainruleError) {
+      guard case .plateau = run.trainer.schedule.rule else { return }
+      try await run.trainer.onQueue(isolation: isolation) { core throws(ChainruleError) in
+        try core.observe(loss)
       }
     }
 

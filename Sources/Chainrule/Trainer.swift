@@ -16,6 +16,8 @@ public final class Trainer<Scalar: NetworkScalar> {
   public let loss: Loss
   /// How gradients become updates.
   public let optimizer: Optimizer
+  /// How the learning rate changes as training goes on.
+  public let schedule: Schedule
 
   let core: CoreTrainer<Scalar>
   private let queue = DispatchQueue(label: "chainrule.trainer", qos: .userInitiated)
@@ -23,6 +25,7 @@ public final class Trainer<Scalar: NetworkScalar> {
   private var lastBatchRows = 0
 
   /// - Parameters:
+  ///   - schedule: How the optimizer's learning rate changes as training goes on.
   ///   - seed: Of the order in which epochs visit the rows. The same seed, data and network give the same bits.
   ///   - shuffles: Whether epochs visit the rows in random order, a new one each, or as they stand.
   ///   - threads: How many share the work of a step, the calling one among them, 1 … 256. Any number gives the
@@ -31,25 +34,46 @@ public final class Trainer<Scalar: NetworkScalar> {
   ///   - tracing: Keeps z, a, δ and the gradients of every layer, for ``trace()``. It costs memory, and
   ///     changes no bit of the result.
   /// - Throws: `ChainruleError.invalidNetwork` for a loss that does not fit the output layer,
-  ///   `.invalidArgument` for a number of the optimizer's, or of threads, that is out of its range,
+  ///   `.invalidArgument` for a number of the optimizer's, of the schedule's, or of threads, that is out of its range,
   ///   `.outOfMemory`.
   public init(
-    _ network: Network<Scalar>, loss: Loss, optimizer: Optimizer = .adam(), seed: UInt64 = 0,
-    shuffles: Bool = true, threads: Int = 1, denormals: Denormals = .keep, tracing: Bool = false
+    _ network: Network<Scalar>, loss: Loss, optimizer: Optimizer = .adam(),
+    schedule: Schedule = .constant, seed: UInt64 = 0, shuffles: Bool = true, threads: Int = 1,
+    denormals: Denormals = .keep, tracing: Bool = false
   ) throws(ChainruleError) {
     self.network = network
     self.loss = loss
     self.optimizer = optimizer
+    self.schedule = schedule
     self.tracing = tracing
     core = try CoreTrainer(
-      network, loss: loss, optimizer: optimizer, batchSize: 1, seed: seed, shuffles: shuffles,
-      threads: threads, denormals: denormals, tracing: tracing)
+      network, loss: loss, optimizer: optimizer, schedule: schedule, batchSize: 1, seed: seed,
+      shuffles: shuffles, threads: threads, denormals: denormals, tracing: tracing)
   }
 
   /// The number of updates done.
   public var steps: Int { core.steps }
   /// The number of whole epochs done.
   public var epochs: Int { core.epochs }
+
+  /// The rate of the last update; before the first, and after ``setLearningRate(_:)``, that of the next.
+  public var learningRate: Double { core.learningRate }
+
+  /// Puts another η in the place of the optimizer's, for the updates to come. The schedule goes by it; with the
+  /// constant one, any schedule of your own can be followed.
+  ///
+  /// - Throws: `ChainruleError.invalidArgument` for what is not a finite number of at least 0, `.busy`.
+  public func setLearningRate(_ learningRate: Double) throws(ChainruleError) {
+    try core.exclusivity { () throws(ChainruleError) in try core.setLearningRate(learningRate) }
+  }
+
+  /// Tells the schedule `plateau` the loss of the epoch that has ended; to others it is nothing. Epochs of
+  /// ``epochs(_:on:batchSize:validating:until:patience:)`` are told without it.
+  ///
+  /// - Throws: `ChainruleError.notFinite`, `.busy`.
+  public func observe(_ loss: Double) throws(ChainruleError) {
+    try core.exclusivity { () throws(ChainruleError) in try core.observe(loss) }
+  }
 
   /// One update on `batch`, all of its rows at once. Returns L, the loss before the update.
   ///

@@ -9,8 +9,8 @@ final class CoreTrainer<Scalar: NetworkScalar>: @unchecked Sendable {
   private let functions: CoreFunctions<Scalar>
 
   init(
-    _ network: Network<Scalar>, loss: Loss, optimizer: Optimizer, batchSize: Int, seed: UInt64,
-    shuffles: Bool, threads: Int, denormals: Denormals, tracing: Bool
+    _ network: Network<Scalar>, loss: Loss, optimizer: Optimizer, schedule: Schedule, batchSize: Int,
+    seed: UInt64, shuffles: Bool, threads: Int, denormals: Denormals, tracing: Bool
   ) throws(ChainruleError) {
     guard 1...256 ~= threads else {
       throw .invalidArgument(message: "threads is \(threads); expected 1 to 256")
@@ -20,7 +20,8 @@ final class CoreTrainer<Scalar: NetworkScalar>: @unchecked Sendable {
     functions = network.core.functions
     var training = chainrule_training(
       loss: loss.core, optimizer: optimizer.core, batch_size: max(batchSize, 0), seed: seed,
-      in_order: !shuffles, keep: tracing, threads: threads, flush_denormals: denormals == .flush)
+      in_order: !shuffles, keep: tracing, threads: threads, flush_denormals: denormals == .flush,
+      schedule: schedule.core)
     var pointer: OpaquePointer?
     try check { chainrule_trainer_create(network.core.pointer, &training, &pointer, &$0) }
     self.pointer = pointer!
@@ -30,6 +31,17 @@ final class CoreTrainer<Scalar: NetworkScalar>: @unchecked Sendable {
 
   var steps: Int { Int(chainrule_trainer_steps(pointer)) }
   var epochs: Int { Int(chainrule_trainer_epochs(pointer)) }
+
+  var learningRate: Double { chainrule_trainer_learning_rate(pointer) }
+
+  func setLearningRate(_ learningRate: Double) throws(ChainruleError) {
+    try check { chainrule_trainer_set_learning_rate(pointer, learningRate, &$0) }
+  }
+
+  /// Tells a plateau the loss of an epoch.
+  func observe(_ loss: Double) throws(ChainruleError) {
+    try check(training: true) { chainrule_trainer_observe(pointer, loss, &$0) }
+  }
 
   func stop() { chainrule_trainer_stop(pointer) }
 
