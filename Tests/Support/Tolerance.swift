@@ -14,6 +14,8 @@ package enum Tolerance: Sendable {
   case float64HardSigmoid
   /// 2e-5 of the scale.
   case float32
+  /// 1e-12 of the number, for learning rates.
+  case rates
   /// Half a unit of the last decimal printed, and a hair for ties.
   case decimals(Int)
   /// 1e-7 of the scale, and 1e-9 for the rounding of L, some 1e-16, over 2 h = 2e-6.
@@ -24,6 +26,7 @@ package enum Tolerance: Sendable {
     case .float64: 1e-10 * max(abs(expected), 1e-4 * scale)
     case .float64HardSigmoid: 1e-7 * max(abs(expected), 1e-4 * scale)
     case .float32: 2e-5 * scale
+    case .rates: 1e-12 * abs(expected)
     case .decimals(let n): 0.500001 * pow(10, -Double(n))
     case .centralDifferences: 1e-7 * scale + 1e-9
     }
