@@ -165,11 +165,14 @@ static void the_catalogue_knows_its_names(void)
   HOLDS(chainrule_activation_name((chainrule_activation)nobody) == NULL);
   HOLDS(chainrule_loss_name((chainrule_loss)nobody) == NULL);
   HOLDS(chainrule_optimizer_name((chainrule_optimizer_kind)nobody) == NULL);
+  HOLDS(chainrule_schedule_name((chainrule_schedule_kind)nobody) == NULL);
+  HOLDS(chainrule_schedule_formula((chainrule_schedule_kind)nobody) == NULL);
   HOLDS(chainrule_initializer_name((chainrule_initializer_kind)nobody) == NULL);
 
   chainrule_activation activation;
   chainrule_loss loss;
   chainrule_optimizer_kind optimizer;
+  chainrule_schedule_kind schedule;
   chainrule_initializer_kind initializer;
   for (int i = 0; i < CHAINRULE_ACTIVATION_COUNT; i++) {
     ACCEPTED(chainrule_activation_named(chainrule_activation_name((chainrule_activation)i), &activation, e));
@@ -183,6 +186,10 @@ static void the_catalogue_knows_its_names(void)
     ACCEPTED(chainrule_optimizer_named(chainrule_optimizer_name((chainrule_optimizer_kind)i), &optimizer, e));
     HOLDS((int)optimizer == i && strlen(chainrule_optimizer_formula(optimizer)) > 0);
   }
+  for (int i = 0; i < CHAINRULE_SCHEDULE_COUNT; i++) {
+    ACCEPTED(chainrule_schedule_named(chainrule_schedule_name((chainrule_schedule_kind)i), &schedule, e));
+    HOLDS((int)schedule == i && strlen(chainrule_schedule_formula(schedule)) > 0);
+  }
   for (int i = 0; i < CHAINRULE_INITIALIZER_COUNT; i++) {
     ACCEPTED(chainrule_initializer_named(chainrule_initializer_name((chainrule_initializer_kind)i), &initializer, e));
     HOLDS((int)initializer == i && strlen(chainrule_initializer_formula(initializer)) > 0);
@@ -195,6 +202,8 @@ static void the_catalogue_knows_its_names(void)
   REFUSED(CHAINRULE_INVALID_ARGUMENT, "halfSquaredError", chainrule_loss_named("l2", &loss, e));
   REFUSED(CHAINRULE_INVALID_ARGUMENT, "lion", chainrule_optimizer_named("lion", &optimizer, e));
   REFUSED(CHAINRULE_INVALID_ARGUMENT, "adamw", chainrule_optimizer_named("lion", &optimizer, e));
+  REFUSED(CHAINRULE_INVALID_ARGUMENT, "linear", chainrule_schedule_named("linear", &schedule, e));
+  REFUSED(CHAINRULE_INVALID_ARGUMENT, "cosineRestarts", chainrule_schedule_named("linear", &schedule, e));
   REFUSED(CHAINRULE_INVALID_ARGUMENT, "xavier", chainrule_initializer_named("xavier", &initializer, e));
   REFUSED(CHAINRULE_INVALID_ARGUMENT, "glorotUniform", chainrule_initializer_named("xavier", &initializer, e));
 
@@ -208,7 +217,92 @@ static void the_catalogue_knows_its_names(void)
   REFUSED(CHAINRULE_INVALID_ARGUMENT, "value", chainrule_activation_named("relu", NULL, e));
   REFUSED(CHAINRULE_INVALID_ARGUMENT, "value", chainrule_loss_named("huber", NULL, e));
   REFUSED(CHAINRULE_INVALID_ARGUMENT, "value", chainrule_optimizer_named("sgd", NULL, e));
+  REFUSED(CHAINRULE_INVALID_ARGUMENT, "value", chainrule_schedule_named("cosine", NULL, e));
   REFUSED(CHAINRULE_INVALID_ARGUMENT, "value", chainrule_initializer_named("zeros", NULL, e));
+}
+
+/* ---- Schedules -------------------------------------------------------------------------------- */
+
+static void schedules_are_checked(void)
+{
+  chainrule_plateau plateau = {0};
+  const chainrule_schedule zero = {0};
+  ACCEPTED(chainrule_schedule_check(&zero, e));
+  HOLDS(chainrule_schedule_rate(&zero, 0.5, 7, NULL) == 0.5);
+  REFUSED(CHAINRULE_INVALID_ARGUMENT, "schedule is NULL", chainrule_schedule_check(NULL, e));
+  HOLDS(isnan(chainrule_schedule_rate(NULL, 0.5, 0, NULL)));
+  REFUSED(CHAINRULE_INVALID_ARGUMENT, "schedule is NULL", chainrule_schedule_observe(NULL, 1, 1, &plateau, e));
+  const chainrule_schedule unknown = chainrule_schedule_default((chainrule_schedule_kind)nobody);
+  REFUSED(CHAINRULE_INVALID_ARGUMENT, "schedule 99", chainrule_schedule_check(&unknown, e));
+  HOLDS(isnan(chainrule_schedule_rate(&unknown, 0.5, 0, NULL)));
+  const chainrule_schedule timeless = {.unit = (chainrule_schedule_unit)nobody};
+  REFUSED(CHAINRULE_INVALID_ARGUMENT, "unit 99", chainrule_schedule_check(&timeless, e));
+
+  /* Of the defaults only the length, and the factor of exponential, are still to be set. */
+  for (int i = 0; i < CHAINRULE_SCHEDULE_COUNT; i++) {
+    chainrule_schedule schedule = chainrule_schedule_default((chainrule_schedule_kind)i);
+    schedule.length = 2;
+    if (i == CHAINRULE_SCHEDULE_EXPONENTIAL) schedule.factor = 1;
+    ACCEPTED(chainrule_schedule_check(&schedule, e));
+    HOLDS(chainrule_schedule_rate(&schedule, 0.5, UINT64_MAX, NULL) <= 0.5);
+  }
+
+  /* Each number of the schedule that uses it, out of its range. */
+#define NUMBER(kind_, field, value, culprit)                                                        \
+  do {                                                                                              \
+    chainrule_schedule wrong = chainrule_schedule_default(CHAINRULE_SCHEDULE_##kind_);              \
+    wrong.length = 2;                                                                               \
+    wrong.field = (value);                                                                          \
+    REFUSED(CHAINRULE_INVALID_ARGUMENT, culprit, chainrule_schedule_check(&wrong, e));              \
+    REFUSED(CHAINRULE_INVALID_ARGUMENT, culprit, chainrule_schedule_observe(&wrong, 1, 1, &plateau, e)); \
+    HOLDS(isnan(chainrule_schedule_rate(&wrong, 0.5, 1, NULL)));                                    \
+  } while (0)
+  NUMBER(CONSTANT, warm_up, -1, "constant: warm-up must be 0 or more");
+  NUMBER(STEP, length, 0, "step: length must be at least 1");
+  NUMBER(STEP, length, INT64_MIN, "step: length");
+  NUMBER(STEP, factor, 0, "step: factor");
+  NUMBER(STEP, factor, -0.5, "step: factor");
+  NUMBER(EXPONENTIAL, factor, 0, "exponential: factor");
+  NUMBER(EXPONENTIAL, factor, NAN, "exponential: factor");
+  NUMBER(EXPONENTIAL, factor, INFINITY, "exponential: factor");
+  NUMBER(COSINE, length, 0, "cosine: length must be at least 1");
+  NUMBER(COSINE, minimum, -1e-9, "cosine: minimum");
+  NUMBER(COSINE, minimum, NAN, "cosine: minimum");
+  NUMBER(COSINE_RESTARTS, length, 0, "cosineRestarts: length");
+  NUMBER(COSINE_RESTARTS, growth, 0, "cosineRestarts: growth");
+  NUMBER(COSINE_RESTARTS, minimum, INFINITY, "cosineRestarts: minimum");
+  NUMBER(ONE_CYCLE, length, 1, "oneCycle: length must be at least 2");
+  NUMBER(ONE_CYCLE, rise, -0.1, "oneCycle: rise");
+  NUMBER(ONE_CYCLE, rise, 1.1, "oneCycle: rise");
+  NUMBER(ONE_CYCLE, rise, NAN, "oneCycle: rise");
+  NUMBER(ONE_CYCLE, divisor, 0, "oneCycle: divisor");
+  NUMBER(ONE_CYCLE, divisor, NAN, "oneCycle: divisor");
+  NUMBER(ONE_CYCLE, final_divisor, -1, "oneCycle: final divisor");
+  NUMBER(PLATEAU, factor, 0, "plateau: factor");
+  NUMBER(PLATEAU, factor, 1, "plateau: factor");
+  NUMBER(PLATEAU, minimum, -1, "plateau: minimum");
+  NUMBER(PLATEAU, patience, -1, "plateau: patience");
+  NUMBER(PLATEAU, cooldown, -1, "plateau: cooldown");
+  NUMBER(PLATEAU, threshold, -1e-4, "plateau: threshold");
+  NUMBER(PLATEAU, threshold, 1, "plateau: threshold");
+  NUMBER(PLATEAU, threshold, NAN, "plateau: threshold");
+#undef NUMBER
+  chainrule_schedule rising = {.warm_up = 1};
+  const double factors[] = {0, -1, 1.1, NAN, INFINITY};
+  for (size_t i = 0; i < sizeof factors / sizeof *factors; i++) {
+    rising.warm_up_factor = factors[i];
+    REFUSED(CHAINRULE_INVALID_ARGUMENT, "constant: warm-up factor", chainrule_schedule_check(&rising, e));
+  }
+
+  /* What is observed, or where to, is refused and leaves the plateau as it was. */
+  const chainrule_schedule good = chainrule_schedule_default(CHAINRULE_SCHEDULE_PLATEAU);
+  REFUSED(CHAINRULE_INVALID_ARGUMENT, "plateau is NULL", chainrule_schedule_observe(&good, 1, 1, NULL, e));
+  REFUSED(CHAINRULE_NOT_FINITE, "the loss observed: NaN", chainrule_schedule_observe(&good, 1, NAN, &plateau, e));
+  REFUSED(CHAINRULE_NOT_FINITE, "the loss observed: infinity",
+          chainrule_schedule_observe(&good, 1, INFINITY, &plateau, e));
+  HOLDS(!plateau.observed && plateau.stale == 0 && plateau.reductions == 0);
+  ACCEPTED(chainrule_schedule_observe(&good, 1, 2, &plateau, e));
+  HOLDS(plateau.observed && plateau.best == 2);
 }
 
 /* ---- Networks --------------------------------------------------------------------------------- */
@@ -476,6 +570,26 @@ static void plans_are_checked(void)
   NUMBER(ADAGRAD, epsilon, -1, "epsilon");
   NUMBER(RMSPROP, epsilon, NAN, "epsilon");
 #undef NUMBER
+  training = good;
+  training.schedule.kind = (chainrule_schedule_kind)nobody;
+  REFUSED(CHAINRULE_INVALID_ARGUMENT, "schedule", chainrule_trainer_create(network, &training, &trainer, e));
+  training.schedule = chainrule_schedule_default(CHAINRULE_SCHEDULE_COSINE);
+  REFUSED(CHAINRULE_INVALID_ARGUMENT, "cosine: length", chainrule_trainer_create(network, &training, &trainer, e));
+
+  /* The learning rate of a trainer. */
+  ACCEPTED(chainrule_trainer_create(network, &good, &trainer, e));
+  if (!trainer) exit(1);
+  REFUSED(CHAINRULE_INVALID_ARGUMENT, "trainer", chainrule_trainer_set_learning_rate(NULL, 1, e));
+  const double bad[] = {-1, NAN, INFINITY, -INFINITY};
+  for (size_t i = 0; i < 4; i++)
+    REFUSED(CHAINRULE_INVALID_ARGUMENT, "learning rate", chainrule_trainer_set_learning_rate(trainer, bad[i], e));
+  HOLDS(chainrule_trainer_learning_rate(trainer) == good.optimizer.learning_rate);
+  ACCEPTED(chainrule_trainer_set_learning_rate(trainer, 0, e));
+  HOLDS(chainrule_trainer_learning_rate(trainer) == 0);
+  REFUSED(CHAINRULE_INVALID_ARGUMENT, "trainer", chainrule_trainer_observe(NULL, 1, e));
+  REFUSED(CHAINRULE_NOT_FINITE, "the loss observed", chainrule_trainer_observe(trainer, NAN, e));
+  ACCEPTED(chainrule_trainer_observe(trainer, 1, e));
+  chainrule_trainer_free(trainer);
   chainrule_network_free(network);
 }
 
@@ -700,6 +814,7 @@ int main(void)
 {
   descriptions_are_checked();
   the_catalogue_knows_its_names();
+  schedules_are_checked();
   null_networks_are_refused_or_empty();
   parameters_are_checked();
   names_are_checked();
