@@ -79,6 +79,26 @@ public struct Schedule: Hashable, Sendable {
     String(cString: chainrule_schedule_name(chainrule_schedule_kind(rawValue: $0)!))
   }
 
+  /// The rule of that name with its default numbers, but for those that are given; a number that the rule does not have
+  /// is left aside, and one that has no default must be given: the length, and the factor of `exponential`.
+  ///
+  /// - Throws: `ChainruleError.invalidArgument` with the names there are.
+  public init(
+    named name: String, length: Int? = nil, factor: Double? = nil, patience: Int? = nil, minimum: Double? = nil,
+    per unit: Unit = .epoch, warmUp: Int = 0
+  ) throws(ChainruleError) {
+    var kind = chainrule_schedule_kind.constant
+    try check { chainrule_schedule_named(name, &kind, &$0) }
+    var core = chainrule_schedule_default(kind)
+    if let length { core.length = Int64(length) }
+    if let factor { core.factor = factor }
+    if let patience { core.patience = Int64(patience) }
+    if let minimum { core.minimum = minimum }
+    core.warm_up = Int64(warmUp)
+    self.init(core)
+    self.unit = unit
+  }
+
   /// The rate after t epochs or steps, where η is the optimizer's; of a plateau, while the loss falls.
   ///
   /// - Throws: `ChainruleError.invalidArgument` for a number of the schedule's that is out of its range,

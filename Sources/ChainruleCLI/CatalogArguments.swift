@@ -21,6 +21,19 @@ struct OptimizerName: ExpressibleByArgument {
   var defaultValueDescription: String { name }
 }
 
+/// The name of a schedule.
+struct ScheduleName: ExpressibleByArgument {
+  let name: String
+
+  init?(argument: String) {
+    guard Schedule.names.contains(argument) else { return nil }
+    name = argument
+  }
+
+  static var allValueStrings: [String] { Schedule.names }
+  var defaultValueDescription: String { name }
+}
+
 /// The widths of the hidden layers, first to last: "64,32", or "none".
 struct HiddenLayers: Sendable {
   let widths: [Int]

@@ -18,6 +18,7 @@ struct TrainCommand: AsyncParsableCommand {
         chainrule train digits --hidden 128 --epochs 30 --save digits.safetensors
         chainrule train iris.csv --target species --validation 0.3 --patience 20
         chainrule train houses.csv --target price --hidden 64,32 --log run.jsonl
+        chainrule train digits --optimizer sgd --learning-rate 0.1 --schedule cosine --warm-up 5
         chainrule train xor --learning-rate 0.05 --epochs 500 --until-loss 0.01
       """)
 
@@ -26,6 +27,7 @@ struct TrainCommand: AsyncParsableCommand {
   @OptionGroup(title: "Data") var partition: PartitionArguments
   @OptionGroup(title: "Network") var network: NetworkArguments
   @OptionGroup(title: "Training") var training: TrainingArguments
+  @OptionGroup(title: "Learning rate") var schedule: ScheduleArguments
   @OptionGroup(title: "Output") var output: OutputArguments
 
   func run() async throws {
@@ -40,7 +42,8 @@ struct TrainCommand: AsyncParsableCommand {
     let data: Dataset<Scalar> = try dataset()
     let (trained, heldOut) = try partition.split(data, seed: training.seed)
     let plan = try TrainingPlan(
-      data: data, trained: trained, heldOut: heldOut, network: network, training: training)
+      data: data, trained: trained, heldOut: heldOut, network: network, training: training,
+      schedule: schedule.schedule(epochs: training.epochs))
     let progress = Progress(epochs: training.epochs, isQuiet: output.quiet)
     let log = output.log
     let result = try await cancellingOnInterrupt { try await plan.run(showing: progress, logTo: log) }

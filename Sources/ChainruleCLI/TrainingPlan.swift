@@ -10,16 +10,18 @@ struct TrainingPlan<Scalar: NetworkScalar>: Sendable {
   let layers: [Layer]
   let loss: Loss
   let optimizer: Optimizer
+  let schedule: Schedule
   let training: TrainingArguments
 
   init(
     data: Dataset<Scalar>, trained: Dataset<Scalar>, heldOut: Dataset<Scalar>?, network: NetworkArguments,
-    training: TrainingArguments
+    training: TrainingArguments, schedule: Schedule
   ) throws {
     self.data = data
     self.trained = trained
     self.heldOut = heldOut
     self.training = training
+    self.schedule = schedule
     let output = network.outputActivation ?? data.usualOutput
     layers =
       network.hidden.widths.map { .dense(Dense($0, activation: network.activation)) }
@@ -35,7 +37,8 @@ struct TrainingPlan<Scalar: NetworkScalar>: Sendable {
       let network = try Network<Scalar>(inputs: data.inputs, layers: layers, seed: training.seed)
       try network.adoptNames(of: data)
       return try Trainer(
-        network, loss: loss, optimizer: optimizer, seed: training.seed, threads: training.threads)
+        network, loss: loss, optimizer: optimizer, schedule: schedule, seed: training.seed,
+        threads: training.threads)
     } catch {
       switch error {
       case .invalidNetwork, .invalidArgument: throw ValidationError("\(error)")
@@ -112,6 +115,14 @@ extension Dataset {
 // MARK: - In words
 
 extension TrainingPlan {
+  /// "cosine behind 5 epochs of warm-up, ", or nothing where the rate stays as it is
+  private var scheduling: String {
+    let warmUp =
+      schedule.warmUp > 0 ? ["behind \(counted(schedule.warmUp, "epoch")) of warm-up"] : []
+    let words = (schedule.rule == .constant ? [] : [schedule.name]) + warmUp
+    return words.isEmpty ? "" : words.joined(separator: " ") + ", "
+  }
+
   /// What is trained, on what, and how.
   var summary: [(name: String, value: String)] {
     let targets = data.classLabels.map { "\($0.count) classes" } ?? counted(data.outputs, "output")
@@ -125,7 +136,7 @@ extension TrainingPlan {
       ("network", "\(data.inputs) → \(units.joined(separator: " → ")), \(Scalar.scalarType.rawValue)"),
       (
         "training",
-        "\(loss.rawValue), \(optimizer.name) at \(short(optimizer.learningRate)), "
+        "\(loss.rawValue), \(optimizer.name) at \(short(optimizer.learningRate)), \(scheduling)"
           + "batches of \(training.batchSize), seed \(training.seed)"
       ),
     ]

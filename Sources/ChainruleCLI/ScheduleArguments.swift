@@ -1,0 +1,100 @@
+import ArgumentParser
+import Chainrule
+
+/// How the learning rate changes from epoch to epoch.
+struct ScheduleArguments: ParsableArguments {
+  @Option(name: .customLong("schedule"), help: "How the learning rate changes from epoch to epoch.")
+  var rule = ScheduleName(argument: "constant")!
+
+  @Option(
+    help: ArgumentHelp(
+      "The epochs, before the schedule begins, in which the rate rises to its first.", valueName: "epochs"))
+  var warmUp = 0
+
+  @Option(
+    help: ArgumentHelp(
+      "How long the schedule takes: of step and cosineRestarts each time, the first at least; of cosine and "
+        + "oneCycle by default all epochs behind the warm-up.",
+      valueName: "epochs"))
+  var scheduleLength: Int?
+
+  @Option(
+    help: ArgumentHelp(
+      "What the rate is multiplied by, by step and by plateau, 0.1 by default, and by exponential.",
+      valueName: "number"))
+  var scheduleFactor: Double?
+
+  @Option(
+    help: ArgumentHelp(
+      "As many epochs in a row may be without a lower loss before plateau lowers the rate. By default 10.",
+      valueName: "epochs"))
+  var schedulePatience: Int?
+
+  @Option(
+    help: ArgumentHelp(
+      "The lowest rate of cosine, cosineRestarts and plateau. By default 0.", valueName: "number"))
+  var minimumRate: Double?
+
+  func validate() throws {
+    try require("--warm-up", warmUp, "at least 0") { $0 >= 0 }
+    try require("--schedule-length", scheduleLength, "at least 1") { $0 >= 1 }
+    try require("--schedule-factor", scheduleFactor, "a number above 0") { $0 > 0 && $0.isFinite }
+    try require("--schedule-patience", schedulePatience, "at least 0") { $0 >= 0 }
+    try require("--minimum-rate", minimumRate, "a number of at least 0") { $0 >= 0 && $0.isFinite }
+  }
+
+  /// The schedule of a training of so many epochs.
+  ///
+  /// - Throws: `ValidationError` for a number that the rule does not have, and for one that it lacks.
+  func schedule(epochs: Int) throws -> Schedule {
+    let numbers = try Schedule(named: rule.name).rule.numbers
+    for (number, isGiven) in [
+      (Number.length, scheduleLength != nil), (.factor, scheduleFactor != nil),
+      (.patience, schedulePatience != nil), (.minimum, minimumRate != nil),
+    ] where isGiven && numbers[number] == nil {
+      throw ValidationError("\(number.rawValue) is no number of the schedule \(rule.name)")
+    }
+    if numbers[.length] == .given, scheduleLength == nil { throw missing(.length) }
+    if numbers[.factor] == .given, scheduleFactor == nil { throw missing(.factor) }
+    var length = scheduleLength
+    if numbers[.length] == .toTheEnd, length == nil {
+      guard warmUp < epochs else {
+        throw ValidationError("--warm-up is \(warmUp); expected fewer than all \(counted(epochs, "epoch"))")
+      }
+      length = epochs - warmUp
+    }
+    return try Schedule(
+      named: rule.name, length: length, factor: scheduleFactor, patience: schedulePatience,
+      minimum: minimumRate, warmUp: warmUp)
+  }
+
+  private func missing(_ number: Number) -> ValidationError {
+    ValidationError("--schedule \(rule.name) needs \(number.rawValue)")
+  }
+}
+
+/// A number of a schedule, by its option.
+private enum Number: String {
+  case length = "--schedule-length"
+  case factor = "--schedule-factor"
+  case patience = "--schedule-patience"
+  case minimum = "--minimum-rate"
+
+  /// What holds where the option is left out.
+  enum Source { case given, toTheEnd, byDefault }
+}
+
+extension Schedule.Rule {
+  /// The numbers that have an option.
+  fileprivate var numbers: [Number: Number.Source] {
+    switch self {
+    case .constant: [:]
+    case .step: [.length: .given, .factor: .byDefault]
+    case .exponential: [.factor: .given]
+    case .cosine: [.length: .toTheEnd, .minimum: .byDefault]
+    case .cosineRestarts: [.length: .given, .minimum: .byDefault]
+    case .oneCycle: [.length: .toTheEnd]
+    case .plateau: [.factor: .byDefault, .patience: .byDefault, .minimum: .byDefault]
+    }
+  }
+}
