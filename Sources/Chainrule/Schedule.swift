@@ -84,7 +84,8 @@ public struct Schedule: Hashable, Sendable {
   ///
   /// - Throws: `ChainruleError.invalidArgument` with the names there are.
   public init(
-    named name: String, length: Int? = nil, factor: Double? = nil, patience: Int? = nil, minimum: Double? = nil,
+    named name: String, length: Int? = nil, factor: Double? = nil, patience: Int? = nil,
+    minimum: Double? = nil,
     per unit: Unit = .epoch, warmUp: Int = 0
   ) throws(ChainruleError) {
     var kind = chainrule_schedule_kind.constant

@@ -69,6 +69,31 @@ struct FailureTests {
     Refusal("train iris --threads 0", 64, "--threads is 0; expected 1 to 256"),
     Refusal("train iris --threads 257", 64, "--threads is 257; expected 1 to 256"),
     Refusal("train iris --threads two", 64, "--threads"),
+    Refusal("train iris --schedule linear", 64, "\n  - cosineRestarts\n"),
+    Refusal("train iris --schedule step", 64, "--schedule step needs --schedule-length"),
+    Refusal("train iris --schedule cosineRestarts", 64, "--schedule cosineRestarts needs --schedule-length"),
+    Refusal("train iris --schedule exponential", 64, "--schedule exponential needs --schedule-factor"),
+    Refusal("train iris --schedule-length 5", 64, "--schedule-length is no number of the schedule constant"),
+    Refusal("train iris --schedule cosine --schedule-factor 0.5", 64, "--schedule-factor is no number"),
+    Refusal("train iris --schedule step --schedule-patience 1", 64, "--schedule-patience is no number"),
+    Refusal("train iris --schedule oneCycle --minimum-rate 0", 64, "--minimum-rate is no number"),
+    Refusal(
+      "train iris --schedule cosine --schedule-length 0", 64, "--schedule-length is 0; expected at least 1"),
+    Refusal(
+      "train iris --schedule exponential --schedule-factor 0", 64, "--schedule-factor is 0.0; expected"),
+    Refusal(
+      "train iris --schedule exponential --schedule-factor inf", 64, "--schedule-factor is inf; expected"),
+    Refusal(
+      "train iris --schedule plateau --schedule-factor 1", 64, "plateau: factor must be above 0, and less"),
+    Refusal(
+      "train iris --schedule plateau --schedule-patience=-1", 64, "--schedule-patience is -1; expected"),
+    Refusal("train iris --schedule cosine --minimum-rate=-1", 64, "--minimum-rate is -1.0; expected"),
+    Refusal("train iris --schedule cosine --minimum-rate nan", 64, "--minimum-rate is nan; expected"),
+    Refusal("train iris --schedule oneCycle --epochs 1", 64, "oneCycle: length must be at least 2"),
+    Refusal("train iris --warm-up=-1", 64, "--warm-up is -1; expected at least 0"),
+    Refusal(
+      "train iris --schedule cosine --warm-up 9 --epochs 9", 64,
+      "--warm-up is 9; expected fewer than all 9 epochs"),
     Refusal("train iris --layers 2", 64, "--layers"),
     Refusal("bench --workload W9", 64, "expected peak, W1a, W1b, W2, W3, W4, W5, W6, W7, I1s, I1m, I2s, I2m"),
     Refusal("bench --threads 0", 64, "--threads is 0; expected 1 to 256"),

@@ -139,6 +139,43 @@ struct TrainTests {
       try keysOfFirstLine("run.jsonl") == ["epoch", "loss", "learningRate", "seconds"])
   }
 
+  // MARK: The learning rate
+
+  /// The rates of four epochs of training by sgd at 0.5.
+  private func rates(_ options: String) throws -> [Double] {
+    let common = "train xor --optimizer sgd --learning-rate 0.5 --epochs 4 --quiet --log run.jsonl"
+    let run = try place.chainrule((common + " " + options).split(separator: " ").map(String.init))
+    #expect(run.status == 0)
+    return try jsonLines(place.read("run.jsonl")).compactMap { $0["learningRate"] as? Double }
+  }
+
+  @Test func `the learning rate follows the schedule asked for, and the log has it`() throws {
+    #expect(try rates("") == [0.5, 0.5, 0.5, 0.5])
+    #expect(try rates("--schedule step --schedule-length 2") == [0.5, 0.5, 0.05, 0.05])
+    #expect(try rates("--schedule exponential --schedule-factor 0.5") == [0.5, 0.25, 0.125, 0.0625])
+    #expect(try rates("--schedule step --schedule-length 1 --schedule-factor 2") == [0.5, 1, 2, 4])
+    let cosine = try rates("--schedule cosine --minimum-rate 0.1")
+    #expect(cosine.map { ($0 * 1e4).rounded() } == [5000, 4414, 3000, 1586])
+    #expect(
+      try rates("--schedule cosine --schedule-length 2").map { ($0 * 1e4).rounded() } == [
+        5000, 2500, 0, 2500,
+      ])
+    let restarts = try rates("--schedule cosineRestarts --schedule-length 2 --minimum-rate 0.25")
+    #expect(restarts.map { ($0 * 1e4).rounded() } == [5000, 3750, 5000, 3750])
+    #expect(try rates("--warm-up 3").map { ($0 * 1e4).rounded() } == [1667, 2778, 3889, 5000])
+    // Of the four epochs the warm-up has two, the cosine the others.
+    #expect(
+      try rates("--schedule cosine --warm-up 2").map { ($0 * 1e4).rounded() } == [1667, 3333, 5000, 2500])
+    let cycle = try rates("--schedule oneCycle")
+    #expect(try #require(cycle.max()) > 0.3 && cycle.last! < 1e-5)
+    // So small a rate leaves the loss where it is.
+    let plateau = "--learning-rate 1e-9 --schedule plateau --schedule-patience 0 --schedule-factor 0.5"
+    #expect(try rates(plateau) == [1e-9, 1e-9, 5e-10, 2.5e-10])
+    #expect(try rates(plateau + " --minimum-rate 4e-10") == [1e-9, 1e-9, 5e-10, 4e-10])
+    let run = try place.chainrule("train", "xor", "--epochs", "3", "--schedule", "cosine", "--warm-up", "1")
+    #expect(run.output.contains("adam at 0.001, cosine behind 1 epoch of warm-up, batches of 32"))
+  }
+
   // MARK: The kind of network
 
   @Test(arguments: [
