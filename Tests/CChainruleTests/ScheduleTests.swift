@@ -57,7 +57,7 @@ private let rules: [Schedule.Rule] = [
   }
 }
 
-@Suite struct `Training goes by its schedule` {
+@Suite struct `The core trains by its schedule` {
   @Test(arguments: Network<Double>.kernelSets, rules)
   func `per epoch or per step, with every kernel set`(kernelSet: String, rule: Schedule.Rule) throws {
     for unit in Schedule.Unit.allCases {
