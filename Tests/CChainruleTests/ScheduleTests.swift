@@ -111,6 +111,17 @@ private let rules: [Schedule.Rule] = [
     #expect(try Schedule(.cosineRestarts(length: .max, growth: .max)).learningRate(0.5, at: .max) == 0.5)
   }
 
+  @Test func `and a plateau's whether it is told between epochs or between steps`() throws {
+    let (trainer, row) = try ramp(Schedule(.plateau(factor: 0.5, patience: 0)))
+    for rate in [0.5, 0.5, 0.25, 0.125] {
+      try trainer.step(row)
+      #expect(trainer.learningRate == rate)
+      try trainer.observe(1)
+      #expect(trainer.learningRate == rate, "that of the last update")
+    }
+    #expect(try trainer.weight == 1.375)
+  }
+
   @Test func `from another rate once that is set`() throws {
     let (trainer, row) = try ramp(Schedule(.exponential(factor: 0.5)))
     try trainer.epoch(on: row, batchSize: 1)
