@@ -2,7 +2,8 @@
 public struct CSVOptions: Sendable, Equatable {
   /// Whether the first row names the columns.
   public enum Header: String, Sendable, CaseIterable {
-    /// It does where one of its cells, outside the target, is neither a number nor empty.
+    /// It does where one of its cells is neither a number nor empty, nor in the target, nor in a categorical
+    /// column that is given by number, nor missing under ``CSVOptions/missing``.
     case automatic
     /// It does.
     case yes
@@ -36,17 +37,39 @@ public struct CSVOptions: Sendable, Equatable {
   public var delimiter: Character
   /// Whether the target says classes or quantities.
   public var task: LearningTask
+  /// The features, by name or by number counted from 1, whose cells name categories; each becomes one feature a
+  /// category. See ``FeatureEncoding``.
+  public var categorical: [String]
+  /// What becomes of a category that is unknown to a ``FeatureEncoding`` fitted on the table.
+  public var unknownCategory: OneHotEncoding.UnknownCategory
+  /// What takes the place of a missing cell of a feature; nil: a missing cell is an error.
+  ///
+  /// Means, medians and most frequent values are those of the column. In a categorical column it is the most
+  /// frequent category, the first of several, whatever the strategy. A missing target is always an error.
+  public var missing: Imputation.Strategy?
+  /// The texts of a missing cell, in capitals or not, where ``missing`` is not nil. Where one of them is a number,
+  /// cells of that number are missing however they are written.
+  public var missingTexts: [String]
+
+  /// What a missing cell says unless told otherwise: nothing, "NA", "N/A", "NaN", "null" or "?".
+  public static let usualMissingTexts = ["", "NA", "N/A", "NaN", "null", "?"]
 
   /// Comma-separated, the last column the target, the rest as the text suggests, unless said otherwise.
   public init(
     target: [String] = [], features: [String]? = nil, header: Header = .automatic,
-    delimiter: Character = ",", task: LearningTask = .automatic
+    delimiter: Character = ",", task: LearningTask = .automatic, categorical: [String] = [],
+    unknownCategory: OneHotEncoding.UnknownCategory = .error, missing: Imputation.Strategy? = nil,
+    missingTexts: [String] = CSVOptions.usualMissingTexts
   ) {
     self.target = target
     self.features = features
     self.header = header
     self.delimiter = delimiter
     self.task = task
+    self.categorical = categorical
+    self.unknownCategory = unknownCategory
+    self.missing = missing
+    self.missingTexts = missingTexts
   }
 }
 
@@ -66,8 +89,8 @@ public struct CSVTable: Sendable {
   /// The number of rows, the header not counted; at least 1.
   public var rows: Int { rowStarts.count }
 
-  /// The options the table was read with. `target`, `features` and `task` may change before a data set is made
-  /// of it; `header` and `delimiter` have had their effect.
+  /// The options the table was read with. They may change before a data set is made of it, but for `header` and
+  /// `delimiter`, which have had their effect.
   public var options: CSVOptions
   private let scanner: CSVScanner
   /// Where each row begins, as an offset into the text.
@@ -121,13 +144,43 @@ public struct CSVTable: Sendable {
   ) -> Bool {
     let isTarget =
       options.target.isEmpty ? index == columns - 1 && columns > 1 : options.target.contains("\(index + 1)")
-    return !isTarget && !field.content.isEmpty && scanner.number(field) == nil
+    let isCategorical = options.categorical.contains("\(index + 1)")
+    let isMissing =
+      options.missing != nil && MissingCells(options.missingTexts).contain(scanner.bytes[field.content])
+    return !isTarget && !isCategorical && !isMissing && !field.content.isEmpty && scanner.number(field) == nil
   }
 }
 
 // MARK: - Columns and cells
 
 extension CSVTable {
+  /// The indices of the target columns.
+  func targetColumns() throws(ChainruleError) -> [Int] {
+    var targets: [Int] = []
+    for name in options.target { targets.append(try column(name)) }
+    return targets.isEmpty ? [columns - 1] : targets
+  }
+
+  /// The indices of the feature columns, at least one.
+  func featureColumns() throws(ChainruleError) -> [Int] {
+    let targets = try targetColumns()
+    var inputs = (0..<columns).filter { !targets.contains($0) }
+    if let features = options.features {
+      inputs = []
+      for name in features {
+        let column = try column(name)
+        if targets.contains(column) { throw bad("\"\(name)\" is both a feature and the target") }
+        inputs.append(column)
+      }
+    }
+    guard !inputs.isEmpty else {
+      throw bad(
+        "\(columns) column\(columns == 1 ? "" : "s"), delimited by \"\(options.delimiter)\", "
+          + "leave none for features; is the delimiter another?")
+    }
+    return inputs
+  }
+
   /// The index, counted from 0, of the column with this name, or else of this number counted from 1.
   ///
   /// - Throws: `ChainruleError.badData` where there is no such column, or two have the name.
@@ -146,10 +199,27 @@ extension CSVTable {
   ///
   /// - Throws: `ChainruleError.badData` for a cell that is not a finite number, `.invalidValue` for an index
   ///   that is not a column or stands twice.
-  @_specialize(where Scalar == Float)
-  @_specialize(where Scalar == Double)
   public func numbers<Scalar: NetworkScalar>(
     inColumns indices: [Int], as type: Scalar.Type = Scalar.self
+  ) throws(ChainruleError) -> [Scalar] {
+    try numbers(inColumns: indices, missing: nil)
+  }
+
+  /// The numbers in some columns, as ``numbers(inColumns:as:)``, with NaN for a cell that is missing by
+  /// ``CSVOptions/missingTexts``: what ``Imputation`` takes.
+  ///
+  /// - Throws: As ``numbers(inColumns:as:)``.
+  public func numbersOrMissing<Scalar: NetworkScalar>(
+    inColumns indices: [Int], as type: Scalar.Type = Scalar.self
+  ) throws(ChainruleError) -> [Scalar] {
+    try numbers(inColumns: indices, missing: missing)
+  }
+
+  /// The numbers in some columns, NaN for a cell that is missing.
+  @_specialize(where Scalar == Float)
+  @_specialize(where Scalar == Double)
+  func numbers<Scalar: NetworkScalar>(
+    inColumns indices: [Int], missing: MissingCells?
   ) throws(ChainruleError) -> [Scalar] {
     // The place of each column in a row of the result, -1 for the others.
     var places = [Int](repeating: -1, count: columns)
@@ -168,10 +238,13 @@ extension CSVTable {
         let field = try scanner.field(at: offset, column: column + 1)
         offset = field.next
         guard places[column] >= 0 else { continue }
-        guard let number: Scalar = decimalNumber(in: scanner.bytes, field.content), number.isFinite else {
-          throw notANumber(field, column, type)
+        var number: Scalar? = decimalNumber(in: scanner.bytes, field.content)
+        if let missing, number.map({ missing.contain($0) }) ?? missing.contain(scanner.bytes[field.content]) {
+          number = .nan
+        } else if number?.isFinite != true {
+          throw notANumber(field, column, Scalar.self)
         }
-        numbers[row * indices.count + places[column]] = number
+        numbers[row * indices.count + places[column]] = number ?? .nan
       }
     }
     return numbers
@@ -179,19 +252,61 @@ extension CSVTable {
 
   /// The text of every cell in a column (an index counted from 0).
   ///
-  /// - Throws: `ChainruleError.badData` for a cell that is empty or not UTF-8.
+  /// - Throws: `ChainruleError.badData` for a cell that is empty, missing or not UTF-8.
   func strings(inColumn index: Int) throws(ChainruleError) -> [String] {
+    let missing = options.missing == nil ? nil : missing
     var strings: [String] = []
     strings.reserveCapacity(rows)
     for start in rowStarts {
       let field = try self.field(row: start, column: index)
       let text = try scanner.text(field, column: index + 1)
-      guard !text.isEmpty else {
-        throw scanner.bad("\(name(of: index)) is empty; expected a class", at: field, column: index + 1)
+      guard !text.isEmpty, missing?.contain(scanner.bytes[field.content]) != true else {
+        throw notACategory(field, text, index, expected: "a class")
       }
       strings.append(text)
     }
     return strings
+  }
+
+  /// The category in every cell of a column (an index counted from 0), nil where it is missing.
+  ///
+  /// - Throws: `ChainruleError.badData` for a cell that is empty, but not missing, or not UTF-8.
+  func categories(inColumn index: Int, missing: MissingCells?) throws(ChainruleError) -> [String?] {
+    var categories: [String?] = []
+    categories.reserveCapacity(rows)
+    for start in rowStarts {
+      let field = try self.field(row: start, column: index)
+      if let missing, missing.contain(scanner.bytes[field.content]) {
+        categories.append(nil)
+        continue
+      }
+      let text = try scanner.text(field, column: index + 1)
+      guard !text.isEmpty else { throw notACategory(field, text, index, expected: "a category") }
+      categories.append(text)
+    }
+    return categories
+  }
+
+  /// The cells that ``CSVOptions/missingTexts`` say are missing.
+  var missing: MissingCells { MissingCells(options.missingTexts) }
+
+  /// The name of a column, or its number counted from 1.
+  func title(of column: Int) -> String {
+    columnNames.map { $0[column] } ?? "\(column + 1)"
+  }
+
+  /// An error about the cell of a row and a column, both counted from 0.
+  func bad(_ reason: String, row: Int, column: Int) -> ChainruleError {
+    guard let field = try? field(row: rowStarts[row], column: column) else { return bad(reason) }
+    return scanner.bad("\(name(of: column)): \(reason)", at: field, column: column + 1)
+  }
+
+  private func notACategory(
+    _ field: CSVScanner.Field, _ text: String, _ column: Int, expected: String
+  ) -> ChainruleError {
+    scanner.bad(
+      "\(name(of: column)) is \(text.isEmpty ? "empty" : "\"\(text)\""); expected \(expected)", at: field,
+      column: column + 1)
   }
 
   /// The number in the first cell of a column, NaN for "nan" and "inf"; nil where it is none.
@@ -220,7 +335,7 @@ extension CSVTable {
     return try numbers(inColumns: indices)
   }
 
-  fileprivate func bad(_ reason: String) -> ChainruleError {
+  func bad(_ reason: String) -> ChainruleError {
     scanner.bad(reason)
   }
 
@@ -275,39 +390,31 @@ extension Dataset {
 
   /// A data set from a table, by the options the table was read with.
   ///
-  /// - Throws: `ChainruleError.badData` with file, line and column for contents that do not fit.
+  /// - Throws: `ChainruleError.badData` with file, line and column for contents that do not fit, and as
+  ///   ``FeatureEncoding/init(fitting:)``.
   public init(csv table: CSVTable) throws(ChainruleError) {
-    let options = table.options
-    var targets: [Int] = []
-    for name in options.target { targets.append(try table.column(name)) }
-    if targets.isEmpty { targets = [table.columns - 1] }
+    try self.init(csv: table, encoding: FeatureEncoding(fitting: table))
+  }
 
-    var inputs = (0..<table.columns).filter { !targets.contains($0) }
-    if let features = options.features {
-      inputs = []
-      for name in features {
-        let column = try table.column(name)
-        if targets.contains(column) { throw table.bad("\"\(name)\" is both a feature and the target") }
-        inputs.append(column)
-      }
-    }
-    guard !inputs.isEmpty else {
-      throw table.bad(
-        "\(table.columns) column\(table.columns == 1 ? "" : "s"), delimited by \"\(options.delimiter)\", "
-          + "leave none for features; is the delimiter another?")
-    }
-    func names(_ columns: [Int]) -> [String]? {
-      table.columnNames.map { names in columns.map { names[$0] } }
-    }
-
-    let features: [Scalar] = try table.numbers(inColumns: inputs)
+  /// A data set from a table, whose features are encoded as those of another: `encoding` was fitted on that.
+  ///
+  ///     let encoding = try FeatureEncoding(fitting: known)
+  ///     let (train, test) = try (Dataset<Float>(csv: known, encoding: encoding), Dataset<Float>(csv: new, encoding: encoding))
+  ///
+  /// - Throws: `ChainruleError.badData` with file, line and column for contents that do not fit, and as
+  ///   ``FeatureEncoding/features(of:as:)``.
+  public init(csv table: CSVTable, encoding: FeatureEncoding) throws(ChainruleError) {
+    let targets = try table.targetColumns()
+    let inputs = try table.featureColumns()
+    let features: [Scalar] = try encoding.features(of: table, inColumns: inputs)
     if let labels = try Self.labels(table, targets) {
-      try self.init(features: features, inputs: inputs.count, labels: labels, featureNames: names(inputs))
+      try self.init(
+        features: features, inputs: encoding.outputs, labels: labels, featureNames: encoding.featureNames)
     } else {
       try self.init(
         features: features, targets: table.numbers(inColumns: targets), rows: table.rows,
-        inputs: inputs.count, outputs: targets.count, featureNames: names(inputs),
-        targetNames: names(targets))
+        inputs: encoding.outputs, outputs: targets.count, featureNames: encoding.featureNames,
+        targetNames: table.columnNames.map { names in targets.map { names[$0] } })
     }
   }
 
@@ -342,6 +449,39 @@ extension Dataset {
     let integers = values.compactMap { Int(exactly: $0) }
     return integers.count == values.count ? integers.map(String.init) : nil
   }
+}
+
+// MARK: - Missing cells
+
+/// Which cells of a table say that a value is missing.
+struct MissingCells: Sendable {
+  /// In lower case.
+  private let texts: [[UInt8]]
+  private let numbers: [Double]
+
+  init(_ texts: [String]) {
+    self.texts = texts.map { $0.utf8.map(lowercased) }
+    numbers = texts.compactMap { text in
+      let bytes = Array(text.utf8)
+      return decimalNumber(in: bytes, bytes.indices)
+    }
+  }
+
+  /// Whether a cell of this content, no number, is missing.
+  func contain(_ cell: ArraySlice<UInt8>) -> Bool {
+    texts.contains { $0.elementsEqual(cell.lazy.map(lowercased)) }
+  }
+
+  /// Whether a cell with this number is missing.
+  @inline(__always)
+  func contain<Scalar: NetworkScalar>(_ number: Scalar) -> Bool {
+    !numbers.isEmpty && numbers.contains { Scalar($0) == number }
+  }
+}
+
+/// A letter of ASCII in lower case; every other byte as it is.
+private func lowercased(_ byte: UInt8) -> UInt8 {
+  UInt8(ascii: "A")...UInt8(ascii: "Z") ~= byte ? byte | 0x20 : byte
 }
 
 // MARK: - Scanning

@@ -208,6 +208,24 @@ extension Dataset {
     classLabels == nil ? nil : hotColumns(targets, columns: outputs)
   }
 
+  /// The names of the classes and the class of each row, an index into them; nil for a regression.
+  ///
+  /// A single target column of nothing but 0 and 1, as for a sigmoid output, is of the classes "0" and "1".
+  var classes: (names: [String], ofRows: [Int])? {
+    if let classLabels { return (classLabels, hotColumns(targets, columns: outputs)) }
+    guard outputs == 1, let rows = zerosAndOnes(targets) else { return nil }
+    return (["0", "1"], rows)
+  }
+
+  /// ``classes``, which `purpose`, such as "class weights", asks for.
+  func classes(for purpose: String) throws(ChainruleError) -> (names: [String], ofRows: [Int]) {
+    guard let classes else {
+      throw .invalidValue(
+        name: "the data set", value: "a regression", expected: "classes, for \(purpose)")
+    }
+    return classes
+  }
+
   /// A copy of the rows in `range`, counted from 0, with the same classes. Traps where the range is
   /// empty or reaches beyond the rows.
   public subscript(rows range: Range<Int>) -> Dataset {
@@ -225,25 +243,43 @@ extension Dataset {
   ///
   /// The held-out part has round(rows × fraction) rows. The order is a Fisher–Yates shuffle driven by
   /// SplitMix64, so a seed gives the same split on every platform; the first rows of that order are
-  /// held out, and both parts keep it. Classes are not balanced between the parts.
+  /// held out, and both parts keep it.
   ///
-  /// - Throws: `ChainruleError.invalidValue` where either part would be empty.
+  /// - Parameter stratified: Whether each class keeps its share in both parts: its held-out rows are its rows ×
+  ///   fraction, rounded down or up, and of two rows or more at least one lies in either part. A class of one row
+  ///   is trained on. Classes of few rows may make the held-out part larger or smaller than above.
+  /// - Throws: `ChainruleError.invalidValue` where either part would be empty, and for a regression that is to be
+  ///   stratified.
   public func split(
-    holdingOut fraction: Double, seed: UInt64
+    holdingOut fraction: Double, seed: UInt64, stratified: Bool = false
   ) throws(ChainruleError) -> (train: Dataset, test: Dataset) {
     guard fraction > 0, fraction < 1 else {
       throw .invalidValue(
         name: "the fraction held out", value: "\(fraction)", expected: "a number between 0 and 1")
     }
-    let heldOut = Int((Double(rows) * fraction).rounded())
-    guard heldOut >= 1, heldOut < rows else {
-      throw .invalidValue(
-        name: "the fraction held out", value: "\(fraction), \(heldOut) of \(rows) rows",
-        expected: "at least one row in each part")
-    }
+    let strata =
+      stratified ? try classes(for: "a stratified split").ofRows : Array(repeating: 0, count: rows)
     var generator = SplitMix64(seed: seed)
     let order = generator.permutation(of: rows)
-    return (train: selecting(order[heldOut...]), test: selecting(order[..<heldOut]))
+    let rowsOfStrata = rowsByStratum(order, strata)
+    let counts = rowsOfStrata.map(\.count)
+    let heldOut =
+      stratified
+      ? heldOutCounts(counts, fraction: fraction) : [Int((Double(rows) * fraction).rounded())]
+    let total = heldOut.reduce(0, +)
+    guard total >= 1, total < rows else {
+      throw .invalidValue(
+        name: "the fraction held out", value: "\(fraction), \(total) of \(rows) rows",
+        expected: "at least one row in each part")
+    }
+    var isHeldOut = [Bool](repeating: false, count: rows)
+    for (rows, count) in zip(rowsOfStrata, heldOut) {
+      for row in rows.prefix(count) { isHeldOut[row] = true }
+    }
+    return (
+      train: selecting(order.filter { !isHeldOut[$0] }[...]),
+      test: selecting(order.filter { isHeldOut[$0] }[...])
+    )
   }
 
   /// The same rows with the target columns of `classes`, in that order, which may name classes that
@@ -272,8 +308,16 @@ extension Dataset {
       sampleWeights: weights)
   }
 
+  /// The same rows with as many other features, which the caller vouches for.
+  func withVouchedFeatures(_ features: [Scalar]) -> Dataset {
+    Dataset(
+      vouchedFeatures: features, targets: targets, rows: rows, inputs: inputs, outputs: outputs,
+      featureNames: featureNames, targetNames: targetNames, classLabels: classLabels,
+      sampleWeights: sampleWeights)
+  }
+
   /// A copy of the rows at `indices`, in that order.
-  private func selecting(_ indices: ArraySlice<Int>) -> Dataset {
+  func selecting(_ indices: ArraySlice<Int>) -> Dataset {
     Dataset(
       vouchedFeatures: gather(indices, from: features, columns: inputs),
       targets: gather(indices, from: targets, columns: outputs),
@@ -298,7 +342,7 @@ extension Dataset: CustomStringConvertible {
 /// The index of the first element that is NaN or infinite.
 @_specialize(where Scalar == Float)
 @_specialize(where Scalar == Double)
-private func firstNotFinite<Scalar: NetworkScalar>(_ values: [Scalar]) -> Int? {
+func firstNotFinite<Scalar: NetworkScalar>(_ values: [Scalar]) -> Int? {
   values.firstIndex { !$0.isFinite }
 }
 
@@ -339,6 +383,14 @@ private func hotColumns<Scalar: NetworkScalar>(_ matrix: [Scalar], columns: Int)
   return hot
 }
 
+/// The elements as integers, where each is 0 or 1.
+@_specialize(where Scalar == Float)
+@_specialize(where Scalar == Double)
+private func zerosAndOnes<Scalar: NetworkScalar>(_ values: [Scalar]) -> [Int]? {
+  guard values.allSatisfy({ $0 == 0 || $0 == 1 }) else { return nil }
+  return values.map { $0 == 1 ? 1 : 0 }
+}
+
 /// The rows at `indices` of a row-major matrix.
 @_specialize(where Scalar == Float)
 @_specialize(where Scalar == Double)
@@ -356,7 +408,7 @@ private func gather<Scalar: NetworkScalar>(
 // MARK: - Text
 
 /// Labels in ascending order: numerically where all are finite numbers, otherwise as text.
-private func ascending(_ labels: Set<String>) -> [String] {
+func ascending(_ labels: Set<String>) -> [String] {
   let numbered = labels.compactMap { label in
     Double(label).flatMap { $0.isFinite ? (value: $0, label: label) : nil }
   }

@@ -1,0 +1,130 @@
+/// Columns of categories as numbers: for each category of a column, one feature that is 1 where a row has it,
+/// otherwise 0.
+///
+/// The categories are those of the rows fitted on, in ascending order: numerically where all of a column are
+/// numbers ("2" before "10"), otherwise as text.
+///
+///     let encoding = try OneHotEncoding(fitting: [["red", "S"], ["blue", "M"], ["red", "L"]])
+///     let features: [Float] = try encoding.transform([["blue", "S"]])  // blue, red, L, M, S: [1, 0, 0, 0, 1]
+///
+/// ``CSVOptions/categorical`` does so for the columns of a table.
+public struct OneHotEncoding: Sendable, Equatable {
+  /// What becomes of a category that was not among the rows fitted on.
+  public enum UnknownCategory: String, Sendable, Codable, CaseIterable {
+    /// It is an error.
+    case error
+    /// All features of its column are 0.
+    case zeros
+  }
+
+  /// The categories of each column, in the order of their features.
+  public let categories: [[String]]
+  /// What becomes of any other category.
+  public let unknown: UnknownCategory
+  /// The number of features: the sum of the columns' numbers of categories.
+  public var outputs: Int { categories.reduce(0) { $0 + $1.count } }
+
+  /// The most categories a column may have.
+  static let maximumCategories = 4096
+
+  /// Fits rows of categories, one a column.
+  ///
+  /// - Throws: `ChainruleError.invalidValue` where there is no row or no column, or where a column has more than
+  ///   4096 categories; `.shapeMismatch` for a row whose length is not that of the first.
+  public init(fitting rows: [[String]], unknown: UnknownCategory = .error) throws(ChainruleError) {
+    guard let first = rows.first else {
+      throw .invalidValue(name: "rows", value: "0", expected: "at least 1")
+    }
+    try Self.checkLengths(rows, first.count)
+    try self.init(
+      categories: first.indices.map { column in ascending(Set(rows.map { $0[column] })) },
+      unknown: unknown)
+  }
+
+  /// An encoding with known categories of each column, in the order of their features.
+  ///
+  /// - Throws: `ChainruleError.invalidValue` where there is no column, or where a column has no category, one
+  ///   twice, or more than 4096.
+  public init(
+    categories: [[String]], unknown: UnknownCategory = .error
+  ) throws(ChainruleError) {
+    guard !categories.isEmpty else {
+      throw .invalidValue(name: "columns", value: "0", expected: "at least 1")
+    }
+    for (column, categories) in categories.enumerated() {
+      try Self.check(categories, of: "column \(column + 1)")
+    }
+    self.categories = categories
+    self.unknown = unknown
+  }
+
+  /// Throws where the categories of one column are none, too many, or not distinct.
+  static func check(_ categories: [String], of column: String) throws(ChainruleError) {
+    guard 1...maximumCategories ~= categories.count else {
+      throw .invalidValue(
+        name: "the number of categories of \(column)", value: "\(categories.count)",
+        expected: "1 … \(maximumCategories)")
+    }
+    var seen: Set<String> = []
+    if let twice = categories.first(where: { !seen.insert($0).inserted }) {
+      throw .invalidValue(
+        name: "a category of \(column)", value: "\"\(twice)\"", expected: "each category once")
+    }
+  }
+
+  private static func checkLengths(_ rows: [[String]], _ columns: Int) throws(ChainruleError) {
+    if let row = rows.firstIndex(where: { $0.count != columns }) {
+      throw .shapeMismatch(what: "columns of row \(row + 1)", expected: columns, actual: rows[row].count)
+    }
+  }
+
+  /// The features, row-major rows × ``outputs``, of rows of categories, one a column.
+  ///
+  /// - Throws: `ChainruleError.shapeMismatch` for a row of another length, `.badData` for an unknown category
+  ///   where that is an error.
+  public func transform<Scalar: NetworkScalar>(
+    _ rows: [[String]], as type: Scalar.Type = Scalar.self
+  ) throws(ChainruleError) -> [Scalar] {
+    try Self.checkLengths(rows, categories.count)
+    let placesOfColumns = categories.map { places(of: $0) }
+    let outputs = outputs
+    var features = [Scalar](repeating: 0, count: rows.count * outputs)
+    for (row, cells) in rows.enumerated() {
+      var start = row * outputs
+      for (column, category) in cells.enumerated() {
+        if let place = placesOfColumns[column][category] {
+          features[start + place] = 1
+        } else if unknown == .error {
+          throw .badData(
+            file: nil, line: nil, column: nil,
+            reason: "row \(row + 1), column \(column + 1): "
+              + unknownCategory(category, among: categories[column]))
+        }
+        start += categories[column].count
+      }
+    }
+    return features
+  }
+}
+
+extension OneHotEncoding: Codable {
+  private enum CodingKeys: CodingKey { case categories, unknown }
+
+  /// - Throws: A `DecodingError`, or as ``init(categories:unknown:)``.
+  public init(from decoder: any Decoder) throws {
+    let container = try decoder.container(keyedBy: CodingKeys.self)
+    try self.init(
+      categories: container.decode([[String]].self, forKey: .categories),
+      unknown: container.decode(UnknownCategory.self, forKey: .unknown))
+  }
+}
+
+/// The index of each of some names, all different.
+func places(of names: [String]) -> [String: Int] {
+  Dictionary(uniqueKeysWithValues: zip(names, names.indices))
+}
+
+/// What an error says about a category that is not among those known.
+func unknownCategory(_ category: String, among categories: [String]) -> String {
+  "the category \"\(category)\" is unknown; the categories are \(enumeration(categories))"
+}
