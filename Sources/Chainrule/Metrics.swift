@@ -11,7 +11,8 @@
 /// A data set is one of classes where it has class labels, or where it has a single target column of
 /// nothing but 0 and 1, as for a sigmoid output. Any other is a regression.
 ///
-/// The rows count equally in everything but the loss, whatever their weights.
+/// The rows count equally in everything but the loss, whatever their weights. The metrics that rank a
+/// classifier's outputs rather than compare them with ½ or with one another are ``ClassScores``'s.
 public struct Evaluation: Sendable {
   /// The number of rows evaluated.
   public let rows: Int
@@ -33,6 +34,19 @@ public struct Evaluation: Sendable {
   /// R² = 1 - Σ(a - y)² / Σ(y - ȳ)². For an output whose target is constant it is 1 where every row is met
   /// exactly, otherwise 0. NaN for a single row.
   public let r2: Double
+  /// The explained variance of each output, averaged over the outputs.
+  ///
+  /// 1 - Var(y - a) / Var(y), with the variance over the rows: R² but for a constant offset of the outputs.
+  /// For an output whose target is constant it is 1 where y - a is too, otherwise 0.
+  public let explainedVariance: Double
+  /// The mean of |a - y| / max(|y|, 2⁻⁵²) over all rows and outputs, a fraction of 1; NaN for classes.
+  ///
+  /// A target of 0 makes it huge: it is for targets that keep away from 0.
+  public let meanAbsolutePercentageError: Double
+
+  /// The recall of the classes that occur, averaged; NaN for a regression. See
+  /// ``ConfusionMatrix/balancedAccuracy``.
+  public var balancedAccuracy: Double { confusionMatrix?.balancedAccuracy ?? .nan }
 
   /// Compares `outputs`, row-major rows × outputs of `dataset`, with the targets.
   ///
@@ -44,40 +58,51 @@ public struct Evaluation: Sendable {
     loss: Double, outputs: [Scalar], dataset: Dataset<Scalar>
   ) throws(ChainruleError) {
     let (rows, columns) = (dataset.rows, dataset.outputs)
-    guard outputs.count == rows * columns else {
-      throw .shapeMismatch(what: "outputs", expected: rows * columns, actual: outputs.count)
-    }
-    if let index = outputs.firstIndex(where: { !$0.isFinite }) {
-      throw .notFinite(
-        quantity: "outputs", layer: nil, step: nil,
-        message: "output \(index % columns + 1) of row \(index / columns + 1) is \(outputs[index])")
-    }
+    try checkOutputs(outputs, of: dataset)
     self.rows = rows
     self.loss = loss
 
     var absolute = 0.0
+    var relative = 0.0
     var rootMeanSquared = 0.0
     var determination = 0.0
+    var explained = 0.0
     for column in 0..<columns {
       let indices = stride(from: column, to: outputs.count, by: columns)
-      let mean = indices.reduce(0.0) { $0 + Double(dataset.targets[$1]) } / Double(rows)
-      var (residual, variation) = (0.0, 0.0)  // Σ(a - y)² and Σ(y - ȳ)²
+      // ȳ and the mean of a - y, from the distances to the first row: exact where all are equal.
+      let firstTarget = Double(dataset.targets[column])
+      let firstError = Double(outputs[column]) - firstTarget
+      var (mean, bias) = (0.0, 0.0)
+      for index in indices {
+        let target = Double(dataset.targets[index])
+        mean += target - firstTarget
+        bias += Double(outputs[index]) - target - firstError
+      }
+      mean = firstTarget + mean / Double(rows)
+      bias = firstError + bias / Double(rows)
+      // Σ(a - y)², Σ(a - y - bias)² and Σ(y - ȳ)²
+      var (residual, scatter, variation) = (0.0, 0.0, 0.0)
       for index in indices {
         let target = Double(dataset.targets[index])
         let error = Double(outputs[index]) - target
         absolute += abs(error)
+        relative += abs(error) / max(abs(target), .ulpOfOne)
         residual += error * error
+        scatter += (error - bias) * (error - bias)
         variation += (target - mean) * (target - mean)
       }
       rootMeanSquared += (residual / Double(rows)).squareRoot()
       determination += variation > 0 ? 1 - residual / variation : residual == 0 ? 1 : 0
+      explained += variation > 0 ? 1 - scatter / variation : scatter == 0 ? 1 : 0
     }
     meanAbsoluteError = absolute / Double(rows * columns)
     rootMeanSquaredError = rootMeanSquared / Double(columns)
     r2 = rows > 1 ? determination / Double(columns) : .nan
+    explainedVariance = explained / Double(columns)
 
     confusionMatrix = ConfusionMatrix(outputs: outputs, dataset: dataset)
     accuracy = confusionMatrix.map { Double($0.correct) / Double(rows) } ?? .nan
+    meanAbsolutePercentageError = confusionMatrix == nil ? relative / Double(rows * columns) : .nan
   }
 }
 
@@ -90,7 +115,7 @@ extension Evaluation: Equatable {
     }
     return left.rows == right.rows && left.confusionMatrix == right.confusionMatrix
       && same(\.loss) && same(\.accuracy) && same(\.meanAbsoluteError) && same(\.rootMeanSquaredError)
-      && same(\.r2)
+      && same(\.r2) && same(\.explainedVariance) && same(\.meanAbsolutePercentageError)
   }
 }
 
@@ -123,39 +148,92 @@ public struct ConfusionMatrix: Sendable, Equatable {
     classLabels.indices.reduce(0) { $0 + self[actual: $1, predicted: $1] }
   }
 
+  /// The number of rows of a class: the sum of its row.
+  public func support(of label: Int) -> Int {
+    classLabels.indices.reduce(0) { $0 + self[actual: label, predicted: $1] }
+  }
+
+  /// The number of rows predicted as a class: the sum of its column.
+  public func predictions(of label: Int) -> Int {
+    classLabels.indices.reduce(0) { $0 + self[actual: $1, predicted: label] }
+  }
+
   /// The fraction, 0 … 1, of the rows of a class that were predicted as it; NaN where there is none.
   public func recall(of label: Int) -> Double {
-    let row = classLabels.indices.reduce(0) { $0 + self[actual: label, predicted: $1] }
-    return Double(self[actual: label, predicted: label]) / Double(row)
+    Double(self[actual: label, predicted: label]) / Double(support(of: label))
   }
 
   /// The fraction, 0 … 1, of the rows predicted as a class that are of it; NaN where there is none.
   public func precision(of label: Int) -> Double {
-    let column = classLabels.indices.reduce(0) { $0 + self[actual: $1, predicted: label] }
-    return Double(self[actual: label, predicted: label]) / Double(column)
+    Double(self[actual: label, predicted: label]) / Double(predictions(of: label))
+  }
+
+  /// The harmonic mean of a class's precision and recall, 0 … 1; NaN where the class is neither actual nor
+  /// predicted.
+  ///
+  /// F₁ = 2 TP / (2 TP + FP + FN), which is 0 where one of the two is not defined.
+  public func f1(of label: Int) -> Double {
+    Double(2 * self[actual: label, predicted: label]) / Double(support(of: label) + predictions(of: label))
+  }
+
+  /// The mean recall of the classes that occur: what ``Evaluation/accuracy`` would be if all of them had as
+  /// many rows.
+  public var balancedAccuracy: Double {
+    let recalls = classLabels.indices.filter { support(of: $0) > 0 }.map { recall(of: $0) }
+    return recalls.reduce(0, +) / Double(recalls.count)
+  }
+
+  /// ``precision(of:)`` averaged over the classes, 0 for a class never predicted.
+  public func precision(_ averaging: ClassAveraging) -> Double { average(averaging, precision(of:)) }
+
+  /// ``recall(of:)`` averaged over the classes, 0 for a class that does not occur but is predicted.
+  public func recall(_ averaging: ClassAveraging) -> Double { average(averaging, recall(of:)) }
+
+  /// ``f1(of:)`` averaged over the classes.
+  public func f1(_ averaging: ClassAveraging) -> Double { average(averaging, f1(of:)) }
+
+  private func average(_ averaging: ClassAveraging, _ metric: (Int) -> Double) -> Double {
+    let classes = classLabels.indices.filter { support(of: $0) + predictions(of: $0) > 0 }
+    let rows = Double(counts.reduce(0, +))
+    func defined(_ label: Int) -> Double {
+      let value = metric(label)
+      return value.isNaN ? 0 : value
+    }
+    return switch averaging {
+    // Of one class a row, every false positive is another class's false negative: all three are the accuracy.
+    case .micro: Double(correct) / rows
+    case .macro: classes.reduce(0) { $0 + defined($1) } / Double(classes.count)
+    case .weighted: classes.reduce(0) { $0 + Double(support(of: $1)) * defined($1) } / rows
+    }
   }
 
   /// nil for a regression.
-  fileprivate init?<Scalar: NetworkScalar>(outputs: [Scalar], dataset: Dataset<Scalar>) {
+  init?<Scalar: NetworkScalar>(outputs: [Scalar], dataset: Dataset<Scalar>) {
+    guard let (labels, actual) = dataset.classes else { return nil }
     let columns = dataset.outputs
-    let isBinary = columns == 1 && dataset.targets.allSatisfy { $0 == 0 || $0 == 1 }
-    guard let labels = dataset.classLabels ?? (isBinary ? ["0", "1"] : nil) else { return nil }
-
-    func largest(_ matrix: [Scalar], _ row: Int) -> Int {
-      var largest = row * columns
-      for index in largest..<largest + columns where matrix[index] > matrix[largest] { largest = index }
-      return largest - row * columns
-    }
-    let isSingle = dataset.classLabels == nil
     var counts = [Int](repeating: 0, count: labels.count * labels.count)
-    for row in 0..<dataset.rows {
-      let actual = isSingle ? Int(dataset.targets[row]) : largest(dataset.targets, row)
-      let predicted = isSingle ? (outputs[row] > 0.5 ? 1 : 0) : largest(outputs, row)
+    for (row, actual) in actual.enumerated() {
+      var predicted = row * columns
+      for index in predicted..<predicted + columns where outputs[index] > outputs[predicted] {
+        predicted = index
+      }
+      predicted -= row * columns
+      if columns < labels.count { predicted = outputs[row] > 0.5 ? 1 : 0 }
       counts[actual * labels.count + predicted] += 1
     }
     classLabels = labels
     self.counts = counts
   }
+}
+
+/// How a metric of each class becomes one number. A class that neither occurs nor is predicted is left out.
+public enum ClassAveraging: String, Sendable, CaseIterable {
+  /// Every class counts the same.
+  case macro
+  /// Every row counts the same: the metric is that of all classes' decisions taken together.
+  case micro
+  /// A class counts as its rows do.
+  case weighted
 }
 
 extension ConfusionMatrix: CustomStringConvertible {
@@ -175,6 +253,23 @@ extension ConfusionMatrix: CustomStringConvertible {
       }.joined(separator: "  ")
     }
     return lines.joined(separator: "\n")
+  }
+}
+
+/// Throws where `outputs` are not finite, or not rows × outputs of `dataset`.
+@_specialize(where Scalar == Float)
+@_specialize(where Scalar == Double)
+func checkOutputs<Scalar: NetworkScalar>(
+  _ outputs: [Scalar], of dataset: Dataset<Scalar>
+) throws(ChainruleError) {
+  let (rows, columns) = (dataset.rows, dataset.outputs)
+  guard outputs.count == rows * columns else {
+    throw .shapeMismatch(what: "outputs", expected: rows * columns, actual: outputs.count)
+  }
+  if let index = outputs.firstIndex(where: { !$0.isFinite }) {
+    throw .notFinite(
+      quantity: "outputs", layer: nil, step: nil,
+      message: "output \(index % columns + 1) of row \(index / columns + 1) is \(outputs[index])")
   }
 }
 

@@ -19,7 +19,9 @@ private struct MetricsFixture: Decodable {
     var outputs: [Double]
     var meanAbsoluteError: Double
     var rootMeanSquaredError: Double
-    var r2: Double
+    var r2: Double?
+    var explainedVariance: Double
+    var meanAbsolutePercentageError: Double
   }
   var classification: [Classification]
   var binary: [Classification]
@@ -67,12 +69,18 @@ struct MetricsTests {
         features: Array(repeating: 0, count: rows), targets: expected.targets, rows: rows, inputs: 1,
         outputs: expected.columns)
       let evaluation = try Evaluation(loss: 1, outputs: expected.outputs, dataset: data)
-      // Sums of at most 120 terms, in another order than NumPy's.
+      // Sums of at most 120 terms, in another order than NumPy's; nil for NaN.
       for (value, reference) in [
         (evaluation.meanAbsoluteError, expected.meanAbsoluteError),
         (evaluation.rootMeanSquaredError, expected.rootMeanSquaredError), (evaluation.r2, expected.r2),
-      ] {
-        #expect(abs(value - reference) <= 120 * Double.ulpOfOne * max(1, abs(reference)))
+        (evaluation.explainedVariance, expected.explainedVariance),
+        (evaluation.meanAbsolutePercentageError, expected.meanAbsolutePercentageError),
+      ] as [(Double, Double?)] {
+        if let reference {
+          #expect(abs(value - reference) <= 120 * Double.ulpOfOne * max(1, abs(reference)))
+        } else {
+          #expect(value.isNaN)
+        }
       }
       #expect(evaluation.accuracy.isNaN)
       #expect(evaluation.confusionMatrix == nil)
@@ -97,6 +105,14 @@ struct MetricsTests {
     #expect(matrix.recall(of: 2).isNaN)
     #expect(matrix.precision(of: 2).isNaN)
     #expect((matrix.recall(of: 0), matrix.precision(of: 0)) == (1, 0.5))
+  }
+
+  @Test func `a constant target is one whose mean is not exact, too`() throws {
+    let data = try Dataset<Double>(features: [[0], [1], [2]], targets: [[0.1], [0.1], [0.1]])
+    let off = try Evaluation(loss: 0, outputs: [0.1, 0.2, 0.1], dataset: data)
+    #expect((off.r2, off.explainedVariance) == (0, 0))
+    let met = try Evaluation(loss: 0, outputs: [0.1, 0.1, 0.1], dataset: data)
+    #expect((met.r2, met.explainedVariance) == (1, 1))
   }
 
   @Test func `R² of one row is NaN`() throws {

@@ -6,11 +6,14 @@
 """
 
 import json
+import warnings
 from pathlib import Path
 
 import numpy as np
 from sklearn import metrics
 
+# Undefined metrics are what some cases are about.
+warnings.simplefilter("ignore")
 random = np.random.default_rng(20)
 
 
@@ -64,8 +67,90 @@ def scores(targets, outputs):
     return {
         "meanAbsoluteError": metrics.mean_absolute_error(targets, outputs),
         "rootMeanSquaredError": metrics.root_mean_squared_error(targets, outputs),
-        "r2": metrics.r2_score(targets, outputs),
+        "r2": number(metrics.r2_score(targets, outputs)),
+        "explainedVariance": metrics.explained_variance_score(targets, outputs),
+        "meanAbsolutePercentageError": metrics.mean_absolute_percentage_error(targets, outputs),
     }
+
+
+def number(value):
+    """None stands for NaN, which JSON does not have."""
+    return None if np.isnan(value) else float(value)
+
+
+def given(targets, outputs):
+    targets, outputs = np.array(targets, float), np.array(outputs, float)
+    return {
+        "columns": targets.shape[1],
+        "targets": targets.ravel().tolist(),
+        "outputs": outputs.ravel().tolist(),
+    } | scores(targets, outputs)
+
+
+def class_scores(actual, outputs):
+    """Outputs are probabilities, a column a class, or one column for class 1 of two."""
+    actual, outputs = np.array(actual), np.array(outputs)
+    columns = 1 if outputs.ndim == 1 else outputs.shape[1]
+    labels = list(range(max(2, columns)))
+    predicted = (outputs > 0.5).astype(int) if columns == 1 else outputs.argmax(axis=1)
+    two = len(labels) == 2
+    score = outputs if columns == 1 else outputs[:, 1] if two else outputs
+
+    def area(average):
+        if two:
+            return number(metrics.roc_auc_score(actual, score))
+        return number(metrics.roc_auc_score(actual, score, multi_class="ovr", average=average, labels=labels))
+
+    def area_of(label):
+        own = outputs[:, label] if columns > 1 else outputs if label == 1 else -outputs
+        return number(metrics.roc_auc_score(actual == label, own))
+
+    expected = {
+        "columns": columns,
+        "actual": actual.tolist(),
+        "outputs": outputs.ravel().tolist(),
+        "accuracy": metrics.accuracy_score(actual, predicted),
+        "balancedAccuracy": metrics.balanced_accuracy_score(actual, predicted),
+        "support": np.bincount(actual, minlength=len(labels)).tolist(),
+        "averaged": {},
+        # scikit-learn takes a single column for two classes, and wants no k that cannot fail.
+        "topAccuracy": [
+            metrics.top_k_accuracy_score(actual, outputs, k=k, labels=labels)
+            for k in ([1] if columns == 1 else [] if two else labels[1:])
+        ],
+        "areaUnderROC": {average: area(average) for average in ["macro", "micro", "weighted"]},
+        "areaUnderROCOf": [area_of(label) for label in labels],
+        "logLoss": metrics.log_loss(actual, outputs, labels=labels),
+        "logLossOfFloats": metrics.log_loss(actual, outputs.astype(np.float32), labels=labels),
+    }
+    for name in ["precision", "recall", "f1"]:
+        score_of = getattr(metrics, name + "_score")
+        per_class = score_of(actual, predicted, labels=labels, average=None, zero_division=np.nan)
+        expected[name] = [number(value) for value in per_class]
+        expected["averaged"][name] = {
+            average: score_of(actual, predicted, average=average, zero_division=0)
+            for average in ["macro", "micro", "weighted"]
+        }
+    return expected
+
+
+def softmax(z):
+    e = np.exp(z)
+    return e / e.sum(axis=1, keepdims=True)
+
+
+def eighths(rows, classes):
+    """Probabilities in multiples of 1/8, so that many are equal and their sums are exact."""
+    cuts = np.sort(random.integers(0, 9, (rows, classes - 1)), axis=1)
+    return np.diff(cuts, axis=1, prepend=0, append=8) / 8
+
+
+def learned(rows, classes, noise, biased=None):
+    actual = random.integers(0, classes, rows)
+    z = 2 * np.eye(classes)[actual] + noise * random.normal(size=(rows, classes))
+    if biased is not None:
+        z[:, biased] -= 9
+    return class_scores(actual, np.round(softmax(z) * 2**20) / 2**20)
 
 
 fixture = {
@@ -77,6 +162,28 @@ fixture = {
         regression(25, 2, 3.0),
         constant([3.0, 3.0, 3.0]),
         constant([3.0, 2.5, 3.0]),
+        constant([3.5, 3.5, 3.5]),
+        given([[2.0, -1.0]], [[2.5, -1.0]]),
+        given([[0.0], [0.5], [-4.0]], [[0.25], [0.5], [-3.0]]),
+        given([[1.0, 5.0], [2.0, 5.0], [4.0, 5.0]], [[1.5, 5.0], [2.5, 6.0], [4.5, 5.0]]),
     ],
+}
+ties = eighths(40, 4)
+fixture["scores"] = {
+    "three classes": learned(60, 3, 1.0),
+    "ten classes": learned(200, 10, 1.5),
+    "two classes": learned(50, 2, 2.0),
+    "ties": class_scores(random.integers(0, 4, 40), ties),
+    "all equal": class_scores([0, 1, 2, 3, 3], np.full((5, 4), 0.25)),
+    "a class never predicted": learned(40, 3, 1.0, biased=1),
+    "a class that does not occur": class_scores(random.choice([0, 1, 3], 40), ties),
+    "a class that neither occurs nor is predicted": class_scores(
+        [0, 1, 0, 1], [[0.75, 0.25, 0.0], [0.5, 0.25, 0.25], [0.25, 0.5, 0.25], [0.125, 0.75, 0.125]]
+    ),
+    "one output": class_scores(random.integers(0, 2, 50), np.round(random.uniform(size=50), 6)),
+    "one output with ties": class_scores(random.integers(0, 2, 50), random.integers(0, 9, 50) / 8),
+    "one output, one class": class_scores([1, 1, 1], [0.25, 0.75, 0.5]),
+    "a single row": class_scores([1], [[0.25, 0.5, 0.25]]),
+    "certain, and wrong": class_scores([0, 1, 2, 0], [[1.0, 0, 0], [1, 0, 0], [0, 0, 1], [0, 1, 0]]),
 }
 Path(__file__).with_name("metrics.json").write_text(json.dumps(fixture) + "\n")
