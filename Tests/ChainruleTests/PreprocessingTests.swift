@@ -160,6 +160,13 @@ struct ScalingTests {
     #expect(mismatch(restored.features, iris.features.map(Double.init), .float32) == nil)
   }
 
+  @Test func `a mean is right to the last digits however many rows`() throws {
+    let tenths = [Double](repeating: 0.1, count: 100_000)  // whose sum is off by 2e-8
+    let scaling = try Standardization(fitting: tenths, columns: 1)
+    #expect(abs(scaling.mean[0] - 0.1) <= 0.1.ulp)
+    #expect(scaling.standardDeviation == [1])
+  }
+
   @Test func `a range of any width is spread`() throws {
     let scaling = try MinMaxScaling(fitting: [1e-20, 2e-20, 3e-20], columns: 1)
     #expect(try scaling.transform([1e-20, 3e-20]) == [0, 1])
@@ -271,6 +278,16 @@ struct ImputationTests {
         #expect(mismatch(try imputation.transform(train), reference, .float32) == nil, "\(name)")
       }
     }
+  }
+
+  @Test func `the arrays of the documentation`() throws {
+    let rows: [Float] = [1, .nan, 3, 2, 5, .nan, 4, 7, 9]
+    let imputation = try Imputation(.median, fitting: rows, columns: 3)  // rows × 3, row-major
+    let features = try imputation.transform(rows)
+    #expect(features == [1, 6, 3, 2, 5, 6, 4, 7, 9])
+    let colours: [Float] = try OneHotEncoding(fitting: [["red"], ["blue"]], unknown: .zeros)
+      .transform([["red"]])
+    #expect(colours == [0, 1])
   }
 
   @Test func `means and medians of large numbers do not overflow`() throws {
@@ -500,6 +517,15 @@ struct FeatureEncodingTests {
         == "columns of features: expected 2, got 3")
     // The first row is no header for a missing cell in it.
     #expect(try Dataset<Double>(csv: table("NA,1,2.5\n4,2,3.5\n", CSVOptions(missing: .mean))).rows == 2)
+  }
+
+  @Test func `two features may have one name, until they are looked for`() throws {
+    let twins = try table("a,a,y\n1,2,0.5\n3,4,1.5\n")
+    let encoding = try FeatureEncoding(fitting: twins)
+    let data = try Dataset<Float>(csv: twins)
+    #expect(data.features == [1, 2, 3, 4])
+    #expect(data.featureNames == ["a", "a"])
+    #expect(complaint { try Dataset<Float>(csv: twins, encoding: encoding) } == "2 columns are named \"a\"")
   }
 
   @Test func `columns that do not fit together are refused`() throws {

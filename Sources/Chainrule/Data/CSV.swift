@@ -48,7 +48,7 @@ public struct CSVOptions: Sendable, Equatable {
   /// frequent category, the first of several, whatever the strategy. A missing target is always an error.
   public var missing: Imputation.Strategy?
   /// The texts of a missing cell, in capitals or not, where ``missing`` is not nil. Where one of them is a number,
-  /// cells of that number are missing however they are written.
+  /// so is every cell of that number in a column of numbers, however it is written.
   public var missingTexts: [String]
 
   /// What a missing cell says unless told otherwise: nothing, "NA", "N/A", "NaN", "null" or "?".
@@ -156,21 +156,21 @@ public struct CSVTable: Sendable {
 extension CSVTable {
   /// The indices of the target columns.
   func targetColumns() throws(ChainruleError) -> [Int] {
-    var targets: [Int] = []
-    for name in options.target { targets.append(try column(name)) }
-    return targets.isEmpty ? [columns - 1] : targets
+    options.target.isEmpty ? [columns - 1] : try columns(named: options.target)
   }
 
   /// The indices of the feature columns, at least one.
   func featureColumns() throws(ChainruleError) -> [Int] {
-    let targets = try targetColumns()
+    let targets = Set(try targetColumns())
     var inputs = (0..<columns).filter { !targets.contains($0) }
     if let features = options.features {
-      inputs = []
-      for name in features {
-        let column = try column(name)
-        if targets.contains(column) { throw bad("\"\(name)\" is both a feature and the target") }
-        inputs.append(column)
+      inputs = try columns(named: features)
+      if let both = inputs.firstIndex(where: targets.contains) {
+        throw bad("\"\(features[both])\" is both a feature and the target")
+      }
+      var seen: Set<Int> = []
+      if let twice = inputs.firstIndex(where: { !seen.insert($0).inserted }) {
+        throw bad("\"\(title(of: inputs[twice]))\" is a feature twice")
       }
     }
     guard !inputs.isEmpty else {
@@ -195,6 +195,21 @@ extension CSVTable {
         + (available ?? "without a header, columns are numbered 1 to \(columns)"))
   }
 
+  /// ``column(_:)`` of each of some names.
+  func columns(named names: [String]) throws(ChainruleError) -> [Int] {
+    // A name that two columns have is left to column(_:), as one that none has.
+    let named = Dictionary(zip(columnNames ?? [], 0...)) { _, _ in -1 }
+    var indices: [Int] = []
+    for name in names {
+      if let index = named[name], index >= 0 {
+        indices.append(index)
+      } else {
+        indices.append(try column(name))
+      }
+    }
+    return indices
+  }
+
   /// The numbers in some columns (indices counted from 0), row-major: rows × indices, correctly rounded.
   ///
   /// - Throws: `ChainruleError.badData` for a cell that is not a finite number, `.invalidValue` for an index
@@ -212,7 +227,7 @@ extension CSVTable {
   public func numbersOrMissing<Scalar: NetworkScalar>(
     inColumns indices: [Int], as type: Scalar.Type = Scalar.self
   ) throws(ChainruleError) -> [Scalar] {
-    try numbers(inColumns: indices, missing: missing)
+    try numbers(inColumns: indices, missing: missingCells)
   }
 
   /// The numbers in some columns, NaN for a cell that is missing.
@@ -254,7 +269,7 @@ extension CSVTable {
   ///
   /// - Throws: `ChainruleError.badData` for a cell that is empty, missing or not UTF-8.
   func strings(inColumn index: Int) throws(ChainruleError) -> [String] {
-    let missing = options.missing == nil ? nil : missing
+    let missing = options.missing == nil ? nil : missingCells
     var strings: [String] = []
     strings.reserveCapacity(rows)
     for start in rowStarts {
@@ -288,7 +303,7 @@ extension CSVTable {
   }
 
   /// The cells that ``CSVOptions/missingTexts`` say are missing.
-  var missing: MissingCells { MissingCells(options.missingTexts) }
+  var missingCells: MissingCells { MissingCells(options.missingTexts) }
 
   /// The name of a column, or its number counted from 1.
   func title(of column: Int) -> String {
@@ -325,10 +340,7 @@ extension CSVTable {
     named names: [String]?, count: Int, as type: Scalar.Type = Scalar.self
   ) throws(ChainruleError) -> [Scalar] {
     var indices = Array(0..<columns)
-    if let names, columnNames != nil {
-      indices = []
-      for name in names { indices.append(try column(name)) }
-    }
+    if let names, columnNames != nil { indices = try columns(named: names) }
     guard indices.count == count else {
       throw .shapeMismatch(what: "columns of features", expected: count, actual: indices.count)
     }
@@ -393,20 +405,29 @@ extension Dataset {
   /// - Throws: `ChainruleError.badData` with file, line and column for contents that do not fit, and as
   ///   ``FeatureEncoding/init(fitting:)``.
   public init(csv table: CSVTable) throws(ChainruleError) {
-    try self.init(csv: table, encoding: FeatureEncoding(fitting: table))
+    let encoding = try FeatureEncoding(fitting: table)
+    let features: [Scalar] = try encoding.features(of: table, inColumns: table.featureColumns())
+    try self.init(csv: table, features: features, encoding: encoding)
   }
 
   /// A data set from a table, whose features are encoded as those of another: `encoding` was fitted on that.
   ///
   ///     let encoding = try FeatureEncoding(fitting: known)
-  ///     let (train, test) = try (Dataset<Float>(csv: known, encoding: encoding), Dataset<Float>(csv: new, encoding: encoding))
+  ///     let train = try Dataset<Float>(csv: known, encoding: encoding)
+  ///     let test = try Dataset<Float>(csv: new, encoding: encoding)
   ///
   /// - Throws: `ChainruleError.badData` with file, line and column for contents that do not fit, and as
   ///   ``FeatureEncoding/features(of:as:)``.
   public init(csv table: CSVTable, encoding: FeatureEncoding) throws(ChainruleError) {
-    let targets = try table.targetColumns()
-    let inputs = try table.featureColumns()
+    let named = try encoding.columns(in: table)
+    let inputs = if let named { named } else { try table.featureColumns() }
     let features: [Scalar] = try encoding.features(of: table, inColumns: inputs)
+    try self.init(csv: table, features: features, encoding: encoding)
+  }
+
+  /// The targets of `table` with its features as `encoding` has made them.
+  private init(csv table: CSVTable, features: [Scalar], encoding: FeatureEncoding) throws(ChainruleError) {
+    let targets = try table.targetColumns()
     if let labels = try Self.labels(table, targets) {
       try self.init(
         features: features, inputs: encoding.outputs, labels: labels, featureNames: encoding.featureNames)

@@ -53,15 +53,11 @@ public struct FeatureEncoding: Sendable, Equatable {
   public init(fitting table: CSVTable) throws(ChainruleError) {
     let options = table.options
     let inputs = try table.featureColumns()
-    if let twice = inputs.first(where: { input in inputs.count { $0 == input } > 1 }) {
-      throw table.bad("\"\(table.title(of: twice))\" is a feature twice")
+    let named = try table.columns(named: options.categorical)
+    if let other = named.firstIndex(where: { !inputs.contains($0) }) {
+      throw table.bad("\"\(options.categorical[other])\" is categorical, but not a feature")
     }
-    var categorical: Set<Int> = []
-    for name in options.categorical {
-      let column = try table.column(name)
-      guard inputs.contains(column) else { throw table.bad("\"\(name)\" is categorical, but not a feature") }
-      categorical.insert(column)
-    }
+    let categorical = Set(named)
 
     var values: [Int: Double] = [:]
     let numeric = inputs.filter { !categorical.contains($0) }
@@ -78,7 +74,8 @@ public struct FeatureEncoding: Sendable, Equatable {
         columns.append(.number(missing: values[input]))
         continue
       }
-      let cells = try table.categories(inColumn: input, missing: options.missing.map { _ in table.missing })
+      let cells = try table.categories(
+        inColumn: input, missing: options.missing.map { _ in table.missingCells })
       var counts: [String: Int] = [:]
       for case let cell? in cells { counts[cell, default: 0] += 1 }
       let categories = ascending(Set(counts.keys))
@@ -109,18 +106,19 @@ public struct FeatureEncoding: Sendable, Equatable {
   public func features<Scalar: NetworkScalar>(
     of table: CSVTable, as type: Scalar.Type = Scalar.self
   ) throws(ChainruleError) -> [Scalar] {
-    try features(of: table, inColumns: Array(0..<table.columns))
+    try features(of: table, inColumns: columns(in: table) ?? Array(0..<table.columns))
   }
 
-  /// ``features(of:as:)``, where columns without names are those at `indices`.
+  /// The indices of the columns by their names; nil where this encoding or the table has none.
+  func columns(in table: CSVTable) throws(ChainruleError) -> [Int]? {
+    guard let columnNames, table.columnNames != nil else { return nil }
+    return try table.columns(named: columnNames)
+  }
+
+  /// The features, row-major rows × ``outputs``, of the columns at `indices`.
   func features<Scalar: NetworkScalar>(
     of table: CSVTable, inColumns indices: [Int]
   ) throws(ChainruleError) -> [Scalar] {
-    var indices = indices
-    if let columnNames, table.columnNames != nil {
-      indices = []
-      for name in columnNames { indices.append(try table.column(name)) }
-    }
     guard indices.count == columns.count else {
       throw .shapeMismatch(what: "columns of features", expected: columns.count, actual: indices.count)
     }
