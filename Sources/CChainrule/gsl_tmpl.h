@@ -65,11 +65,13 @@ enum { CR(chunk) = 512 };
 typedef struct CR(part) {
   size_t n;
   R gradient_values[CR(chunk)], step_values[CR(chunk)];
-  GSL_VECTOR(view) p, g, step, state[3]; /* g = gradient + λ p */
+  GSL_VECTOR(view) p, g, step, state[3]; /* g = gradient + λ₁ sign p + λ p */
 } CR(part);
 
-static void CR(begin_part)(CR(part) *part, size_t start, size_t n, R decay, R *p, const R *g, R *state,
-                           size_t stride, size_t state_count)
+static R CR(sign)(R x) { return (R)((x > 0) - (x < 0)); }
+
+static void CR(begin_part)(CR(part) *part, const cr_update *u, size_t start, size_t n, R decay, R *p, const R *g,
+                           R *state, size_t stride, size_t state_count)
 {
   const size_t left = n - start;
   part->n = left < CR(chunk) ? left : CR(chunk);
@@ -80,6 +82,7 @@ static void CR(begin_part)(CR(part) *part, size_t start, size_t n, R decay, R *p
     part->state[s] = GSL_VECTOR(view_array)(state + s * stride + start, part->n);
   GSL_VECTOR(const_view) gradient = GSL_VECTOR(const_view_array)(g + start, part->n);
   GSL_VECTOR(memcpy)(&part->g.vector, &gradient.vector);
+  for (size_t i = 0; u->l1 != 0 && i < part->n; i++) part->gradient_values[i] += (R)u->l1 * CR(sign)(p[start + i]);
   BLAS(axpy)(decay, &part->p.vector, &part->g.vector);
 }
 
@@ -109,7 +112,7 @@ static void CR(update_sgd)(const cr_update *u, size_t n, R *p, const R *g, R *st
   CR(part) part;
   const bool momentum = u->momentum != 0;
   for (size_t i = 0; i < n; i += part.n) {
-    CR(begin_part)(&part, i, n, (R)u->weight_decay, p, g, state, stride, momentum);
+    CR(begin_part)(&part, u, i, n, (R)u->weight_decay, p, g, state, stride, momentum);
     GSL_VECTOR(view) *v = momentum ? &part.state[0] : &part.g;
     if (momentum) CR(accumulate)(v, (R)u->momentum, 1, &part.g);
     if (u->nesterov) BLAS(axpy)((R)u->momentum, &v->vector, &part.g.vector);
@@ -121,7 +124,7 @@ static void CR(update_adagrad)(const cr_update *u, size_t n, R *p, const R *g, R
 {
   CR(part) part;
   for (size_t i = 0; i < n; i += part.n) {
-    CR(begin_part)(&part, i, n, (R)u->weight_decay, p, g, state, stride, 1);
+    CR(begin_part)(&part, u, i, n, (R)u->weight_decay, p, g, state, stride, 1);
     CR(square)(&part.step, &part.g);
     CR(accumulate)(&part.state[0], 1, 1, &part.step);
     GSL_VECTOR(memcpy)(&part.step.vector, &part.state[0].vector);
@@ -137,7 +140,7 @@ static void CR(update_rmsprop)(const cr_update *u, size_t n, R *p, const R *g, R
   const bool momentum = u->momentum != 0;
   const R alpha = (R)u->alpha, rest = (R)(1 - u->alpha);
   for (size_t i = 0; i < n; i += part.n) {
-    CR(begin_part)(&part, i, n, (R)u->weight_decay, p, g, state, stride, 1 + u->centered + momentum);
+    CR(begin_part)(&part, u, i, n, (R)u->weight_decay, p, g, state, stride, 1 + u->centered + momentum);
     GSL_VECTOR(view) *s = &part.state[0], *m = &part.state[1], *v = &part.state[1 + u->centered];
     CR(square)(&part.step, &part.g);
     CR(accumulate)(s, alpha, rest, &part.step);
@@ -157,15 +160,27 @@ static void CR(update_rmsprop)(const cr_update *u, size_t n, R *p, const R *g, R
   }
 }
 
+/* m ← β₁ m + (1 − β₁) g,  v ← β₂ v + (1 − β₂) g² */
+static void CR(moments)(CR(part) *part, const cr_update *u)
+{
+  CR(accumulate)(&part->state[0], (R)u->beta1, (R)(1 - u->beta1), &part->g);
+  CR(square)(&part->step, &part->g);
+  CR(accumulate)(&part->state[1], (R)u->beta2, (R)(1 - u->beta2), &part->step);
+}
+
 static void CR(gsl_adam)(const cr_update *u, size_t n, R keep, R decay, R *p, const R *g, R *state, size_t stride)
 {
   CR(part) part;
   for (size_t i = 0; i < n; i += part.n) {
-    CR(begin_part)(&part, i, n, decay, p, g, state, stride, 2);
+    CR(begin_part)(&part, u, i, n, decay, p, g, state, stride, 2 + u->amsgrad);
     GSL_VECTOR(view) *m = &part.state[0], *v = &part.state[1];
-    CR(accumulate)(m, (R)u->beta1, (R)(1 - u->beta1), &part.g);
-    CR(square)(&part.step, &part.g);
-    CR(accumulate)(v, (R)u->beta2, (R)(1 - u->beta2), &part.step);
+    CR(moments)(&part, u);
+    if (u->amsgrad) {
+      GSL_VECTOR(view) *largest = &part.state[2];
+      for (size_t k = 0; k < part.n; k++)
+        largest->vector.data[k] = M(fmax)(largest->vector.data[k], v->vector.data[k]);
+      v = largest;
+    }
     GSL_VECTOR(memcpy)(&part.step.vector, &v->vector);
     CR(denominator)(&part.step, (R)sqrt(u->correction2), (R)u->epsilon);
     GSL_VECTOR(memcpy)(&part.g.vector, &m->vector);
@@ -182,4 +197,87 @@ static void CR(update_adam)(const cr_update *u, size_t n, R *p, const R *g, R *s
 static void CR(update_adamw)(const cr_update *u, size_t n, R *p, const R *g, R *state, size_t stride)
 {
   CR(gsl_adam)(u, n, (R)(1 - u->rate * u->weight_decay), 0, p, g, state, stride);
+}
+
+static void CR(update_adadelta)(const cr_update *u, size_t n, R *p, const R *g, R *state, size_t stride)
+{
+  CR(part) part;
+  const R rho = (R)u->alpha, rest = (R)(1 - u->alpha);
+  for (size_t i = 0; i < n; i += part.n) {
+    CR(begin_part)(&part, u, i, n, (R)u->weight_decay, p, g, state, stride, 2);
+    GSL_VECTOR(view) *s = &part.state[0], *w = &part.state[1];
+    CR(square)(&part.step, &part.g);
+    CR(accumulate)(s, rho, rest, &part.step);
+    GSL_VECTOR(memcpy)(&part.step.vector, &w->vector); /* g ← g √((w + ε) / (s + ε)) */
+    GSL_VECTOR(add_constant)(&part.step.vector, (R)u->epsilon);
+    for (size_t k = 0; k < part.n; k++)
+      part.gradient_values[k] *= M(sqrt)(part.step_values[k] / (s->vector.data[k] + (R)u->epsilon));
+    CR(square)(&part.step, &part.g);
+    CR(accumulate)(w, rho, rest, &part.step);
+    BLAS(axpy)((R)-u->rate, &part.g.vector, &part.p.vector);
+  }
+}
+
+static void CR(update_adamax)(const cr_update *u, size_t n, R *p, const R *g, R *state, size_t stride)
+{
+  CR(part) part;
+  for (size_t i = 0; i < n; i += part.n) {
+    CR(begin_part)(&part, u, i, n, (R)u->weight_decay, p, g, state, stride, 2);
+    GSL_VECTOR(view) *m = &part.state[0], *s = &part.state[1];
+    CR(accumulate)(m, (R)u->beta1, (R)(1 - u->beta1), &part.g);
+    BLAS(scal)((R)u->beta2, &s->vector);
+    for (size_t k = 0; k < part.n; k++)
+      s->vector.data[k] = M(fmax)(s->vector.data[k], M(fabs)(part.gradient_values[k]) + (R)u->epsilon);
+    GSL_VECTOR(memcpy)(&part.step.vector, &m->vector);
+    GSL_VECTOR(div)(&part.step.vector, &s->vector);
+    BLAS(axpy)((R)(-u->rate / u->correction1), &part.step.vector, &part.p.vector);
+  }
+}
+
+static void CR(update_nadam)(const cr_update *u, size_t n, R *p, const R *g, R *state, size_t stride)
+{
+  CR(part) part;
+  for (size_t i = 0; i < n; i += part.n) {
+    CR(begin_part)(&part, u, i, n, (R)u->weight_decay, p, g, state, stride, 2);
+    CR(moments)(&part, u);
+    CR(accumulate)(&part.g, (R)u->gradient_share, (R)u->mean_share, &part.state[0]);
+    GSL_VECTOR(memcpy)(&part.step.vector, &part.state[1].vector);
+    CR(denominator)(&part.step, (R)sqrt(u->correction2), (R)u->epsilon);
+    GSL_VECTOR(div)(&part.g.vector, &part.step.vector);
+    BLAS(axpy)((R)-u->rate, &part.g.vector, &part.p.vector);
+  }
+}
+
+static void CR(update_rprop)(const cr_update *u, size_t n, R *p, const R *g, R *state, size_t stride)
+{
+  CR(part) part;
+  for (size_t i = 0; i < n; i += part.n) {
+    CR(begin_part)(&part, u, i, n, (R)u->weight_decay, p, g, state, stride, 2);
+    GSL_VECTOR(view) *before = &part.state[0], *step = &part.state[1];
+    if (u->first) GSL_VECTOR(set_all)(&step->vector, (R)u->rate);
+    for (size_t k = 0; k < part.n; k++) {
+      R *size = &step->vector.data[k], *gradient = &part.gradient_values[k];
+      const R agreement = CR(sign)(*gradient) * CR(sign)(before->vector.data[k]);
+      *size *= agreement > 0 ? (R)u->eta_plus : agreement < 0 ? (R)u->eta_minus : 1;
+      *size = *size < (R)u->step_min ? (R)u->step_min : *size > (R)u->step_max ? (R)u->step_max : *size;
+      if (agreement < 0) *gradient = 0;
+      part.step_values[k] = *size * CR(sign)(*gradient);
+    }
+    GSL_VECTOR(memcpy)(&before->vector, &part.g.vector);
+    GSL_VECTOR(sub)(&part.p.vector, &part.step.vector);
+  }
+}
+
+static void CR(update_lion)(const cr_update *u, size_t n, R *p, const R *g, R *state, size_t stride)
+{
+  CR(part) part;
+  for (size_t i = 0; i < n; i += part.n) {
+    CR(begin_part)(&part, u, i, n, 0, p, g, state, stride, 1);
+    GSL_VECTOR(view) *m = &part.state[0];
+    GSL_VECTOR(memcpy)(&part.step.vector, &m->vector);
+    CR(accumulate)(&part.step, (R)u->beta1, (R)(1 - u->beta1), &part.g);
+    for (size_t k = 0; k < part.n; k++) part.step_values[k] = CR(sign)(part.step_values[k]);
+    CR(accumulate)(m, (R)u->beta2, (R)(1 - u->beta2), &part.g);
+    CR(accumulate)(&part.p, (R)(1 - u->rate * u->weight_decay), (R)-u->rate, &part.step);
+  }
 }

@@ -48,6 +48,9 @@ struct chainrule_trainer {
   chainrule_plateau plateau;
   bool rate_is_due;             /* the next update has another than the last */
   _Atomic double learning_rate; /* update.rate, for other threads */
+  bool fresh;                      /* no update yet */
+  double mu_product;               /* nadam: μ₁…μₜ */
+  double decay_power, decay_factor; /* nadam: 0.96^(t ψ), 0.96^ψ */
 
   size_t *order; /* in which the epoch visits its rows */
   size_t order_size;
@@ -64,13 +67,19 @@ struct chainrule_trainer {
 chainrule_optimizer chainrule_optimizer_default(chainrule_optimizer_kind kind)
 {
   chainrule_optimizer o = {
-      .kind = kind, .learning_rate = 0.001, .alpha = 0.99, .beta1 = 0.9, .beta2 = 0.999, .epsilon = 1e-8};
+      .kind = kind, .learning_rate = 0.001, .alpha = 0.99, .beta1 = 0.9, .beta2 = 0.999, .epsilon = 1e-8,
+      .momentum_decay = 0.004, .eta_minus = 0.5, .eta_plus = 1.2, .step_min = 1e-6, .step_max = 50};
   switch (kind) {
   case CHAINRULE_OPTIMIZER_SGD: break;
   case CHAINRULE_OPTIMIZER_ADAGRAD: o.learning_rate = 0.01, o.epsilon = 1e-10; break;
   case CHAINRULE_OPTIMIZER_RMSPROP: o.learning_rate = 0.01; break;
   case CHAINRULE_OPTIMIZER_ADAM: break;
   case CHAINRULE_OPTIMIZER_ADAMW: o.weight_decay = 0.01; break;
+  case CHAINRULE_OPTIMIZER_ADADELTA: o.learning_rate = 1, o.alpha = 0.9, o.epsilon = 1e-6; break;
+  case CHAINRULE_OPTIMIZER_ADAMAX:
+  case CHAINRULE_OPTIMIZER_NADAM: o.learning_rate = 0.002; break;
+  case CHAINRULE_OPTIMIZER_RPROP: o.learning_rate = 0.01; break;
+  case CHAINRULE_OPTIMIZER_LION: o.learning_rate = 0.0001, o.beta2 = 0.99; break;
   }
   return o;
 }
@@ -83,7 +92,12 @@ static size_t state_count(const chainrule_optimizer *o)
   case CHAINRULE_OPTIMIZER_ADAGRAD: return 1;
   case CHAINRULE_OPTIMIZER_RMSPROP: return 1 + (size_t)o->centered + (o->momentum != 0);
   case CHAINRULE_OPTIMIZER_ADAM:
-  case CHAINRULE_OPTIMIZER_ADAMW: return 2;
+  case CHAINRULE_OPTIMIZER_ADAMW: return 2 + (size_t)o->amsgrad;
+  case CHAINRULE_OPTIMIZER_ADADELTA:
+  case CHAINRULE_OPTIMIZER_ADAMAX:
+  case CHAINRULE_OPTIMIZER_NADAM:
+  case CHAINRULE_OPTIMIZER_RPROP: return 2;
+  case CHAINRULE_OPTIMIZER_LION: return 1;
   }
   return 0;
 }
@@ -94,17 +108,24 @@ static chainrule_status check_optimizer(const chainrule_optimizer *o, chainrule_
     return cr_fail(error, CHAINRULE_INVALID_ARGUMENT, 0, "optimizer %d is not in the catalogue",
                    (int)o->kind);
   const char *name = chainrule_optimizer_name(o->kind);
+  const char *alpha = o->kind == CHAINRULE_OPTIMIZER_ADADELTA ? "rho" : "alpha";
   const struct {
     const char *name, *expected;
     bool good;
   } checks[] = {
       {"learning rate", "a finite number, 0 or more", o->learning_rate >= 0 && isfinite(o->learning_rate)},
       {"weight decay", "a finite number, 0 or more", o->weight_decay >= 0 && isfinite(o->weight_decay)},
+      {"l1", "a finite number, 0 or more", o->l1 >= 0 && isfinite(o->l1)},
       {"momentum", "a finite number, 0 or more", o->momentum >= 0 && isfinite(o->momentum)},
-      {"alpha", "0 or more, and less than 1", o->alpha >= 0 && o->alpha < 1},
+      {alpha, "0 or more, and less than 1", o->alpha >= 0 && o->alpha < 1},
       {"beta1", "0 or more, and less than 1", o->beta1 >= 0 && o->beta1 < 1},
       {"beta2", "0 or more, and less than 1", o->beta2 >= 0 && o->beta2 < 1},
       {"epsilon", "a finite number above 0", o->epsilon > 0 && isfinite(o->epsilon)},
+      {"momentum decay", "a finite number, 0 or more", o->momentum_decay >= 0 && isfinite(o->momentum_decay)},
+      {"eta minus", "above 0, and less than 1", o->eta_minus > 0 && o->eta_minus < 1},
+      {"eta plus", "a finite number above 1", o->eta_plus > 1 && isfinite(o->eta_plus)},
+      {"step min", "a finite number, 0 or more", o->step_min >= 0 && isfinite(o->step_min)},
+      {"step max", "a finite number, step min or more", o->step_max >= o->step_min && isfinite(o->step_max)},
       {"momentum", "above 0, as Nesterov's look ahead needs it", !o->nesterov || o->momentum > 0},
   };
   for (size_t i = 0; i < CR_COUNT(checks); i++)
@@ -152,6 +173,37 @@ chainrule_status chainrule_trainer_observe(chainrule_trainer *trainer, double lo
                                     loss, &trainer->plateau, error);
 }
 
+/* 0.96^ψ = eˣ, x = ψ log 0.96 ≤ 0, by the series of eˣ, of an x halved until it is above −½, squared as often: the
+ * same bits with any C library. */
+static double momentum_factor(double decay)
+{
+  double x = decay * -0x1.4e69ed6d80eb3p-5, sum = 1; /* log 0.96 */
+  int squarings = 0;
+  for (; x < -0.5; squarings++) x /= 2;
+  for (int k = 16; k > 0; k--) sum = 1 + x * sum / k;
+  for (; squarings > 0; squarings--) sum *= sum;
+  return sum;
+}
+
+/* nadam's shares of m and g in step t. */
+static void next_momentum(chainrule_trainer *trainer)
+{
+  cr_update *u = &trainer->update;
+  trainer->decay_power *= trainer->decay_factor;
+  const double mu = u->beta1 * (1 - trainer->decay_power / 2);
+  const double next = u->beta1 * (1 - trainer->decay_power * trainer->decay_factor / 2);
+  trainer->mu_product *= mu;
+  u->gradient_share = (1 - mu) / (1 - trainer->mu_product);
+  u->mean_share = next / (1 - trainer->mu_product * next);
+}
+
+/* The optimizer begins, or begins anew. */
+static void forget(chainrule_trainer *trainer)
+{
+  trainer->beta1_power = trainer->beta2_power = trainer->mu_product = trainer->decay_power = 1;
+  trainer->fresh = true;
+}
+
 /* Step t of the rule: its rate and its bias corrections. */
 static void next_update(chainrule_trainer *trainer)
 {
@@ -159,6 +211,9 @@ static void next_update(chainrule_trainer *trainer)
   cr_update *u = &trainer->update;
   u->correction1 = 1 - (trainer->beta1_power *= u->beta1);
   u->correction2 = 1 - (trainer->beta2_power *= u->beta2);
+  u->first = trainer->fresh;
+  trainer->fresh = false;
+  if (trainer->training.optimizer.kind == CHAINRULE_OPTIMIZER_NADAM) next_momentum(trainer);
 }
 
 /* ---- The plan ---------------------------------------------------------------------------------- */
@@ -406,15 +461,22 @@ chainrule_status chainrule_trainer_create(chainrule_network *network, const chai
   t->members = training->threads < cr_cpu_count() ? training->threads : cr_cpu_count();
   if (t->members == 0) t->members = 1;
   t->place_size = plan_places(network, training->keep, t->places);
-  t->beta1_power = t->beta2_power = 1;
+  forget(t);
+  t->decay_factor = momentum_factor(o->momentum_decay);
   t->update = (cr_update){.weight_decay = o->weight_decay,
+                          .l1 = o->l1,
                           .momentum = o->momentum,
                           .alpha = o->alpha,
                           .beta1 = o->beta1,
                           .beta2 = o->beta2,
                           .epsilon = o->epsilon,
+                          .eta_minus = o->eta_minus,
+                          .eta_plus = o->eta_plus,
+                          .step_min = o->step_min,
+                          .step_max = o->step_max,
                           .nesterov = o->nesterov,
-                          .centered = o->centered};
+                          .centered = o->centered,
+                          .amsgrad = o->amsgrad};
   if (training->rates) {
     t->rates = calloc(network->layer_count, sizeof *t->rates);
     if (!t->rates) status = cr_out_of_memory(error, "the rates", network->layer_count * sizeof *t->rates);
@@ -951,7 +1013,7 @@ static void recover(chainrule_trainer *t)
   t->sum_weight = 0;
   t->sum_batches = 0;
   t->position = 0;
-  t->beta1_power = t->beta2_power = 1;
+  forget(t);
 }
 
 /* The order of this epoch: a function of the seed and the number of the epoch alone. */

@@ -222,7 +222,7 @@ static void nothing_is_allocated(const char *kernel_set, chainrule_scalar scalar
         snprintf(context, sizeof context, "%s, float%d, %s, %s, %s%s%s", kernel_set,
                  scalar == CHAINRULE_FLOAT32 ? 32 : 64, chainrule_activation_name(activation),
                  chainrule_loss_name(loss), chainrule_optimizer_name((chainrule_optimizer_kind)kind),
-                 momentum ? " with momentum and decay" : "", keep ? ", kept" : "");
+                 momentum ? " with every number" : "", keep ? ", kept" : "");
         chainrule_network *network = NULL;
         expect(chainrule_network_create(&description, &network, NULL) == CHAINRULE_OK, "create succeeds");
         if (!network) return;
@@ -239,6 +239,8 @@ static void nothing_is_allocated(const char *kernel_set, chainrule_scalar scalar
         if (momentum) {
           training.optimizer.momentum = 0.9;
           training.optimizer.weight_decay = 0.01;
+          training.optimizer.l1 = 0.001;
+          training.optimizer.amsgrad = true;
           training.optimizer.nesterov = kind == CHAINRULE_OPTIMIZER_SGD;
           training.optimizer.centered = kind == CHAINRULE_OPTIMIZER_RMSPROP;
         }

@@ -200,8 +200,8 @@ static void the_catalogue_knows_its_names(void)
   REFUSED(CHAINRULE_INVALID_ARGUMENT, "softsign", chainrule_activation_named("ReLU", &activation, e));
   REFUSED(CHAINRULE_INVALID_ARGUMENT, "l2", chainrule_loss_named("l2", &loss, e));
   REFUSED(CHAINRULE_INVALID_ARGUMENT, "halfSquaredError", chainrule_loss_named("l2", &loss, e));
-  REFUSED(CHAINRULE_INVALID_ARGUMENT, "lion", chainrule_optimizer_named("lion", &optimizer, e));
-  REFUSED(CHAINRULE_INVALID_ARGUMENT, "adamw", chainrule_optimizer_named("lion", &optimizer, e));
+  REFUSED(CHAINRULE_INVALID_ARGUMENT, "shampoo", chainrule_optimizer_named("shampoo", &optimizer, e));
+  REFUSED(CHAINRULE_INVALID_ARGUMENT, "adamw", chainrule_optimizer_named("shampoo", &optimizer, e));
   REFUSED(CHAINRULE_INVALID_ARGUMENT, "linear", chainrule_schedule_named("linear", &schedule, e));
   REFUSED(CHAINRULE_INVALID_ARGUMENT, "cosineRestarts", chainrule_schedule_named("linear", &schedule, e));
   REFUSED(CHAINRULE_INVALID_ARGUMENT, "xavier", chainrule_initializer_named("xavier", &initializer, e));
@@ -569,6 +569,19 @@ static void plans_are_checked(void)
   NUMBER(ADAM, epsilon, 0, "epsilon");
   NUMBER(ADAGRAD, epsilon, -1, "epsilon");
   NUMBER(RMSPROP, epsilon, NAN, "epsilon");
+  NUMBER(SGD, l1, -0.1, "l1");
+  NUMBER(LION, l1, INFINITY, "l1");
+  NUMBER(ADADELTA, alpha, 1, "rho");
+  NUMBER(ADAMAX, beta2, -0.1, "beta2");
+  NUMBER(NADAM, momentum_decay, -1, "momentum decay");
+  NUMBER(NADAM, momentum_decay, NAN, "momentum decay");
+  NUMBER(RPROP, eta_minus, 0, "eta minus");
+  NUMBER(RPROP, eta_minus, 1, "eta minus");
+  NUMBER(RPROP, eta_plus, 1, "eta plus");
+  NUMBER(RPROP, eta_plus, INFINITY, "eta plus");
+  NUMBER(RPROP, step_min, -1, "step min");
+  NUMBER(RPROP, step_max, 0, "step max");
+  NUMBER(RPROP, step_max, NAN, "step max");
 #undef NUMBER
   training = good;
   training.schedule.kind = (chainrule_schedule_kind)nobody;

@@ -65,13 +65,18 @@ extern "C" {
   X(SCALING,    scaling,    "a = (x - mean) / deviation, which are given")                          \
   X(RESIDUAL,   residual,   "a = x + the x of the first of the last `span` layers")
 
-/* Optimizers, with PyTorch's rules and defaults.  g is the gradient, p a parameter. */
+/* Optimizers, with PyTorch's rules and defaults; lion's are Chen et al.'s (2023).  g is the gradient, p a parameter. */
 #define CHAINRULE_OPTIMIZERS(X)                                                                     \
   X(SGD,     sgd,     "v = momentum v + g; p -= rate v")                                            \
   X(ADAGRAD, adagrad, "s += g^2; p -= rate g / (sqrt s + epsilon)")                                 \
   X(RMSPROP, rmsprop, "s = alpha s + (1 - alpha) g^2; p -= rate g / (sqrt s + epsilon)")            \
   X(ADAM,    adam,    "m = beta1 m + (1 - beta1) g; v = beta2 v + (1 - beta2) g^2; p -= rate m^ / (sqrt v^ + epsilon)") \
-  X(ADAMW,   adamw,   "p -= rate weightDecay p; then as adam")
+  X(ADAMW,   adamw,   "p -= rate weightDecay p; then as adam")                                      \
+  X(ADADELTA,adadelta,"s = rho s + (1 - rho) g^2; d = g sqrt((u + epsilon) / (s + epsilon)); u = rho u + (1 - rho) d^2; p -= rate d") \
+  X(ADAMAX,  adamax,  "m = beta1 m + (1 - beta1) g; s = max(beta2 s, |g| + epsilon); p -= rate m^ / s") \
+  X(NADAM,   nadam,   "m, v as adam; mu = beta1 (1 - 0.96^(t momentumDecay) / 2); p -= rate (mu' m^ + (1 - mu) g^) / (sqrt v^ + epsilon)") \
+  X(RPROP,   rprop,   "step *= etaPlus if g keeps its sign, etaMinus and g = 0 if it turns; p -= step sign g") \
+  X(LION,    lion,    "p -= rate (sign(beta1 m + (1 - beta1) g) + weightDecay p); m = beta2 m + (1 - beta2) g")
 
 /* Learning-rate schedules, with PyTorch's rules and defaults; schedule.h has the numbers.  rate is the optimizer's, t
  * the epochs or steps done. */

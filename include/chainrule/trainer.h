@@ -9,17 +9,23 @@
 extern "C" {
 #endif
 
-/* An optimizer and its numbers; start from chainrule_optimizer_default, which has PyTorch's. */
+/* An optimizer and its numbers; start from chainrule_optimizer_default, which has PyTorch's, and lion's of Chen et
+ * al. (2023). */
 typedef struct chainrule_optimizer {
   chainrule_optimizer_kind kind;
-  double learning_rate; /* η ≥ 0 */
-  double weight_decay;  /* λ ≥ 0: added to the gradient as λ p; decoupled in adamw */
+  double learning_rate; /* η ≥ 0; rprop: the first step */
+  double weight_decay;  /* λ ≥ 0: added to the gradient as λ p; decoupled in adamw and lion */
+  double l1;            /* λ₁ ≥ 0: added to the gradient as λ₁ sign p, where sign 0 = 0 */
   double momentum;      /* sgd, rmsprop: ≥ 0 */
   bool nesterov;        /* sgd: look ahead; needs momentum */
-  double alpha;         /* rmsprop: decay of the mean square, 0 ≤ α < 1 */
+  double alpha;         /* rmsprop, adadelta (its ρ): decay of the mean squares, 0 ≤ α < 1 */
   bool centered;        /* rmsprop: divide by the deviation, not by the mean square */
-  double beta1, beta2;  /* adam, adamw: decay of the two moments, 0 ≤ β < 1 */
-  double epsilon;       /* > 0, added to the root */
+  double beta1, beta2;  /* adam, adamw, adamax, nadam: decay of the two moments, 0 ≤ β < 1; lion: of the sign's, m's */
+  bool amsgrad;         /* adam, adamw: divide by the root of the largest v so far */
+  double momentum_decay; /* nadam: ψ ≥ 0 in μ = β₁ (1 − ½ 0.96^(t ψ)) */
+  double epsilon;       /* > 0, added to the root, in adadelta under both roots, in adamax to |g| */
+  double eta_minus, eta_plus; /* rprop: factors of a step, 0 < η⁻ < 1 < η⁺ */
+  double step_min, step_max;  /* rprop: bounds of a step, 0 ≤ least ≤ most */
 } chainrule_optimizer;
 
 CHAINRULE_API chainrule_optimizer chainrule_optimizer_default(chainrule_optimizer_kind kind);

@@ -1,40 +1,86 @@
 /* Optimizers: one update of n parameters p by their gradients g.
  *
- * The rules are PyTorch's.  λ, the weight decay, is added to the gradient as λ p; adamw shrinks p instead.
- * State arrays lie `stride` scalars apart and start at 0.  √ and ÷ are correctly rounded.
+ * The rules are PyTorch's, lion's its authors'.  λ, the weight decay, is added to the gradient as λ p; adamw and lion
+ * shrink p instead.  λ₁, that of L1, is added as λ₁ sign p by all.  State arrays lie `stride` scalars apart and start at
+ * 0.  √ and ÷ are correctly rounded.
  */
 
 /* The numbers of an update, in every lane. */
 typedef struct CR(numbers) {
-  V rate, decay, keep;              /* η, λ, 1 − η λ */
+  V rate, decay, keep, l1;          /* η, λ, 1 − η λ, λ₁ */
   V momentum;                       /* μ */
-  V alpha, rest;                    /* α, 1 − α */
+  V alpha, rest;                    /* α, 1 − α; adadelta's ρ is α */
   V beta1, rest1, beta2, rest2;     /* β, 1 − β */
   V step, scale;                    /* η / (1 − β₁ᵗ), 1 / √(1 − β₂ᵗ) */
+  V mean_step, gradient_step;       /* η times nadam's shares of m and g */
+  V eta_minus, eta_plus, step_min, step_max;
   V epsilon;
-  bool decays, has_momentum, nesterov, centered;
+  bool decays, has_l1, has_momentum, nesterov, centered, amsgrad, first;
 } CR(numbers);
 
-static CR(numbers) CR(spread)(const cr_update *u)
+static CR_INLINE CR(numbers) CR(spread)(const cr_update *u)
 {
   return (CR(numbers)){
       .rate = CR(splat)((R)u->rate),
       .decay = CR(splat)((R)u->weight_decay),
       .keep = CR(splat)((R)(1 - u->rate * u->weight_decay)),
+      .l1 = CR(splat)((R)u->l1),
       .momentum = CR(splat)((R)u->momentum),
       .alpha = CR(splat)((R)u->alpha), .rest = CR(splat)((R)(1 - u->alpha)),
       .beta1 = CR(splat)((R)u->beta1), .rest1 = CR(splat)((R)(1 - u->beta1)),
       .beta2 = CR(splat)((R)u->beta2), .rest2 = CR(splat)((R)(1 - u->beta2)),
       .step = CR(splat)((R)(u->rate / u->correction1)),
       .scale = CR(splat)((R)(1 / sqrt(u->correction2))),
+      .mean_step = CR(splat)((R)(u->rate * u->mean_share)),
+      .gradient_step = CR(splat)((R)(u->rate * u->gradient_share)),
+      .eta_minus = CR(splat)((R)u->eta_minus), .eta_plus = CR(splat)((R)u->eta_plus),
+      .step_min = CR(splat)((R)u->step_min), .step_max = CR(splat)((R)u->step_max),
       .epsilon = CR(splat)((R)u->epsilon),
-      .decays = u->weight_decay != 0, .has_momentum = u->momentum != 0,
-      .nesterov = u->nesterov, .centered = u->centered,
+      .decays = u->weight_decay != 0, .has_l1 = u->l1 != 0, .has_momentum = u->momentum != 0,
+      .nesterov = u->nesterov, .centered = u->centered, .amsgrad = u->amsgrad, .first = u->first,
   };
 }
 
-/* g + λ p */
-static CR_INLINE V CR(decayed)(const CR(numbers) *u, V p, V g) { return u->decays ? CR(fma)(u->decay, p, g) : g; }
+/* −1, 0 or 1 */
+static CR_INLINE V CR(v_sign)(V x)
+{
+  const V one = CR(splat)(1), zero = {0};
+  return CR(select)(x > 0, one, CR(select)(x < 0, -one, zero));
+}
+
+/* g + λ₁ sign p */
+static CR_INLINE V CR(sparse)(const CR(numbers) *u, V p, V g) { return u->has_l1 ? CR(fma)(u->l1, CR(v_sign)(p), g) : g; }
+
+/* g + λ₁ sign p + λ p */
+static CR_INLINE V CR(decayed)(const CR(numbers) *u, V p, V g)
+{
+  g = CR(sparse)(u, p, g);
+  return u->decays ? CR(fma)(u->decay, p, g) : g;
+}
+
+/* s ← α s + (1 − α) g² */
+static CR_INLINE V CR(mean_square)(const CR(numbers) *u, V g, R *state)
+{
+  const V s = CR(fma)(u->alpha, CR(load)(state), u->rest * g * g);
+  CR(store)(state, s);
+  return s;
+}
+
+/* m ← β₁ m + (1 − β₁) g */
+static CR_INLINE V CR(first_moment)(const CR(numbers) *u, V g, R *state)
+{
+  const V m = CR(fma)(u->beta1, CR(load)(state), u->rest1 * g);
+  CR(store)(state, m);
+  return m;
+}
+
+/* v ← β₂ v + (1 − β₂) g² */
+static CR_INLINE V CR(second_moment)(const CR(numbers) *u, V g, R *state)
+{
+  const V v = CR(fma)(u->beta2, CR(load)(state), u->rest2 * g * g);
+  CR(store)(state, v);
+  return v;
+}
 
 /* v ← μ v + g;  p ← p − η v,  or with Nesterov's look ahead p ← p − η (g + μ v) */
 static CR_INLINE V CR(rule_sgd)(const CR(numbers) *u, V p, V g, R *state, size_t stride)
@@ -64,8 +110,7 @@ static CR_INLINE V CR(rule_adagrad)(const CR(numbers) *u, V p, V g, R *state, si
 static CR_INLINE V CR(rule_rmsprop)(const CR(numbers) *u, V p, V g, R *state, size_t stride)
 {
   g = CR(decayed)(u, p, g);
-  const V s = CR(fma)(u->alpha, CR(load)(state), u->rest * g * g);
-  CR(store)(state, s);
+  const V s = CR(mean_square)(u, g, state);
   V variance = s;
   if (u->centered) {
     const V m = CR(fma)(u->alpha, CR(load)(&state[stride]), u->rest * g);
@@ -82,13 +127,16 @@ static CR_INLINE V CR(rule_rmsprop)(const CR(numbers) *u, V p, V g, R *state, si
 }
 
 /* m ← β₁ m + (1 − β₁) g,  v ← β₂ v + (1 − β₂) g²,  m̂ = m / (1 − β₁ᵗ),  v̂ = v / (1 − β₂ᵗ);
- * p ← p − η m̂ / (√v̂ + ε) (Kingma & Ba 2015), where √v̂ = √v / √(1 − β₂ᵗ) */
+ * p ← p − η m̂ / (√v̂ + ε) (Kingma & Ba 2015), where √v̂ = √v / √(1 − β₂ᵗ).
+ * amsgrad: w ← max(w, v), and ŵ in place of v̂ (Reddi et al. 2018). */
 static CR_INLINE V CR(adam_step)(const CR(numbers) *u, V g, R *state, size_t stride)
 {
-  const V m = CR(fma)(u->beta1, CR(load)(state), u->rest1 * g);
-  const V v = CR(fma)(u->beta2, CR(load)(&state[stride]), u->rest2 * g * g);
-  CR(store)(state, m);
-  CR(store)(&state[stride], v);
+  const V m = CR(first_moment)(u, g, state);
+  V v = CR(second_moment)(u, g, &state[stride]);
+  if (u->amsgrad) {
+    v = CR(larger)(CR(load)(&state[2 * stride]), v);
+    CR(store)(&state[2 * stride], v);
+  }
   return u->step * m / CR(fma)(CR(root)(v), u->scale, u->epsilon);
 }
 
@@ -100,15 +148,85 @@ static CR_INLINE V CR(rule_adam)(const CR(numbers) *u, V p, V g, R *state, size_
 /* p ← p − η λ p, then as adam without λ (Loshchilov & Hutter 2019) */
 static CR_INLINE V CR(rule_adamw)(const CR(numbers) *u, V p, V g, R *state, size_t stride)
 {
-  return u->keep * p - CR(adam_step)(u, g, state, stride);
+  return u->keep * p - CR(adam_step)(u, CR(sparse)(u, p, g), state, stride);
 }
 
+/* s ← ρ s + (1 − ρ) g²,  d = g √((w + ε) / (s + ε)),  w ← ρ w + (1 − ρ) d²;  p ← p − η d (Zeiler 2012) */
+static CR_INLINE V CR(rule_adadelta)(const CR(numbers) *u, V p, V g, R *state, size_t stride)
+{
+  g = CR(decayed)(u, p, g);
+  const V s = CR(mean_square)(u, g, state), w = CR(load)(&state[stride]);
+  const V step = g * CR(root)((w + u->epsilon) / (s + u->epsilon));
+  CR(mean_square)(u, step, &state[stride]);
+  return p - u->rate * step;
+}
+
+/* m as in adam,  s ← max(β₂ s, |g| + ε);  p ← p − η m̂ / s (Kingma & Ba 2015) */
+static CR_INLINE V CR(rule_adamax)(const CR(numbers) *u, V p, V g, R *state, size_t stride)
+{
+  g = CR(decayed)(u, p, g);
+  const V m = CR(first_moment)(u, g, state);
+  const V s = CR(larger)(u->beta2 * CR(load)(&state[stride]), CR(v_magnitude)(g) + u->epsilon);
+  CR(store)(&state[stride], s);
+  return p - u->step * m / s;
+}
+
+/* m and v as in adam,  μₜ = β₁ (1 − ½ 0.96^(t ψ));
+ * p ← p − η (μₜ₊₁ m / (1 − μ₁…μₜ₊₁) + (1 − μₜ) g / (1 − μ₁…μₜ)) / (√v̂ + ε) (Dozat 2016) */
+static CR_INLINE V CR(rule_nadam)(const CR(numbers) *u, V p, V g, R *state, size_t stride)
+{
+  g = CR(decayed)(u, p, g);
+  const V m = CR(first_moment)(u, g, state), v = CR(second_moment)(u, g, &state[stride]);
+  return p - CR(fma)(u->mean_step, m, u->gradient_step * g) / CR(fma)(CR(root)(v), u->scale, u->epsilon);
+}
+
+/* A step of each parameter's own, at first η: it grows by η⁺ where g keeps the sign it had, and shrinks by η⁻ where that
+ * turns, which also makes g 0, for this step and for the next comparison.  p ← p − step sign g (Riedmiller & Braun 1993) */
+static CR_INLINE V CR(rule_rprop)(const CR(numbers) *u, V p, V g, R *state, size_t stride)
+{
+  g = CR(decayed)(u, p, g);
+  const V one = CR(splat)(1), zero = {0};
+  const V agreement = CR(v_sign)(g) * CR(v_sign)(CR(load)(state));
+  const V factor = CR(select)(agreement > 0, u->eta_plus, CR(select)(agreement < 0, u->eta_minus, one));
+  const V grown = factor * (u->first ? u->rate : CR(load)(&state[stride]));
+  const V step = CR(larger)(u->step_min, CR(smaller)(u->step_max, grown));
+  g = CR(select)(agreement < 0, zero, g);
+  CR(store)(state, g);
+  CR(store)(&state[stride], step);
+  return p - step * CR(v_sign)(g);
+}
+
+/* c = β₁ m + (1 − β₁) g,  m ← β₂ m + (1 − β₂) g;  p ← p − η (sign c + λ p) (Chen et al. 2023) */
+static CR_INLINE V CR(rule_lion)(const CR(numbers) *u, V p, V g, R *state, size_t stride)
+{
+  (void)stride;
+  g = CR(sparse)(u, p, g);
+  const V m = CR(load)(state), c = CR(fma)(u->beta1, m, u->rest1 * g);
+  CR(store)(state, CR(fma)(u->beta2, m, u->rest2 * g));
+  return u->keep * p - u->rate * CR(v_sign)(c);
+}
+
+/* Without L1 and amsgrad, which few ask for, their switches are constants in the loop. */
 #define UPDATE(ID, name, ...)                                                                              \
-  static void CR(update_##name)(const cr_update *update, size_t n, R *p, const R *g, R *state, size_t stride) \
+  static CR_INLINE void CR(all_##name)(const CR(numbers) *u, size_t n, R *p, const R *g, R *state, size_t stride) \
+  {                                                                                                        \
+    for (size_t i = 0; i < n; i += LANES)                                                                  \
+      CR(store)(&p[i], CR(rule_##name)(u, CR(load)(&p[i]), CR(load)(&g[i]), &state[i], stride));           \
+  }                                                                                                        \
+  static CR_CALLED void CR(seldom_##name)(const cr_update *update, size_t n, R *p, const R *g, R *state, size_t stride) \
   {                                                                                                        \
     const CR(numbers) u = CR(spread)(update);                                                              \
-    for (size_t i = 0; i < n; i += LANES)                                                                  \
-      CR(store)(&p[i], CR(rule_##name)(&u, CR(load)(&p[i]), CR(load)(&g[i]), &state[i], stride));          \
+    CR(all_##name)(&u, n, p, g, state, stride);                                                            \
+  }                                                                                                        \
+  static void CR(update_##name)(const cr_update *update, size_t n, R *p, const R *g, R *state, size_t stride) \
+  {                                                                                                        \
+    if (update->l1 != 0 || update->amsgrad) {                                                              \
+      CR(seldom_##name)(update, n, p, g, state, stride);                                                   \
+      return;                                                                                              \
+    }                                                                                                      \
+    CR(numbers) u = CR(spread)(update);                                                                    \
+    u.has_l1 = u.amsgrad = false;                                                                          \
+    CR(all_##name)(&u, n, p, g, state, stride);                                                            \
   }
 CHAINRULE_OPTIMIZERS(UPDATE)
 #undef UPDATE

@@ -304,9 +304,13 @@ static void T(updates)(const char *set, const CR(kernels) *k, size_t n)
 {
   const size_t step = 32;
   n = (n + step - 1) / step * step;
-  for (int kind = 0; kind < CHAINRULE_OPTIMIZER_COUNT; kind++) {
+  for (int c = 0; c < 2 * CHAINRULE_OPTIMIZER_COUNT; c++) {
+    const int kind = c / 2;
+    const bool seldom = c % 2; /* with L1 and amsgrad: a loop of their own */
     const cr_update u = {.rate = 0.1, .weight_decay = 0.01, .momentum = 0.9, .alpha = 0.99, .beta1 = 0.9, .beta2 = 0.999,
-                         .epsilon = 1e-8, .correction1 = 0.1, .correction2 = 0.001, .nesterov = true, .centered = true};
+                         .epsilon = 1e-8, .correction1 = 0.1, .correction2 = 0.001, .mean_share = 0.5, .gradient_share = 0.9,
+                         .eta_minus = 0.5, .eta_plus = 1.2, .step_min = 1e-6, .step_max = 50, .l1 = seldom ? 0.001 : 0,
+                         .nesterov = true, .centered = true, .amsgrad = seldom, .first = true};
     T(matrix) p = T(make)(1, n, n, n), parts = T(make)(1, n, n, n), g = T(make)(1, n, n, n);
     R *state = calloc(3 * n + 1, sizeof(R)), *part_state = calloc(3 * n + 1, sizeof(R));
     bool same = true, descends = true;
