@@ -161,7 +161,7 @@ static void CR(update_rmsprop)(const cr_update *u, size_t n, R *p, const R *g, R
 }
 
 /* m ← β₁ m + (1 − β₁) g,  v ← β₂ v + (1 − β₂) g² */
-static void CR(moments)(CR(part) *part, const cr_update *u)
+static void CR(adam_moments)(CR(part) *part, const cr_update *u)
 {
   CR(accumulate)(&part->state[0], (R)u->beta1, (R)(1 - u->beta1), &part->g);
   CR(square)(&part->step, &part->g);
@@ -174,7 +174,7 @@ static void CR(gsl_adam)(const cr_update *u, size_t n, R keep, R decay, R *p, co
   for (size_t i = 0; i < n; i += part.n) {
     CR(begin_part)(&part, u, i, n, decay, p, g, state, stride, 2 + u->amsgrad);
     GSL_VECTOR(view) *m = &part.state[0], *v = &part.state[1];
-    CR(moments)(&part, u);
+    CR(adam_moments)(&part, u);
     if (u->amsgrad) {
       GSL_VECTOR(view) *largest = &part.state[2];
       for (size_t k = 0; k < part.n; k++)
@@ -239,7 +239,7 @@ static void CR(update_nadam)(const cr_update *u, size_t n, R *p, const R *g, R *
   CR(part) part;
   for (size_t i = 0; i < n; i += part.n) {
     CR(begin_part)(&part, u, i, n, (R)u->weight_decay, p, g, state, stride, 2);
-    CR(moments)(&part, u);
+    CR(adam_moments)(&part, u);
     CR(accumulate)(&part.g, (R)u->gradient_share, (R)u->mean_share, &part.state[0]);
     GSL_VECTOR(memcpy)(&part.step.vector, &part.state[1].vector);
     CR(denominator)(&part.step, (R)sqrt(u->correction2), (R)u->epsilon);

@@ -120,28 +120,61 @@ extension Loss {
 extension Optimizer {
   /// The update of a parameter w by its gradient g, step by step, without what is switched off.
   var rule: [String] {
-    func decayed(_ λ: Double) -> [String] { λ == 0 ? [] : ["g ← g + λ·w"] }
+    /// "g + λ·w + λ₁·sign(w)"
+    func regularised(_ λ: Double, _ λ1: Double) -> String {
+      "g" + (λ == 0 ? "" : " + λ·w") + (λ1 == 0 ? "" : " + λ₁·sign(w)")
+    }
+    func decayed(_ λ: Double, _ λ1: Double) -> [String] {
+      λ == 0 && λ1 == 0 ? [] : ["g ← \(regularised(λ, λ1))"]
+    }
     switch self {
-    case .sgd(_, let μ, let nesterov, let λ):
-      if μ == 0 { return ["w ← w − η·\(λ == 0 ? "g" : "(g + λ·w)")"] }
-      return decayed(λ) + ["v ← μ·v + g", nesterov ? "w ← w − η·(g + μ·v)" : "w ← w − η·v"]
-    case .adagrad(_, _, let λ):
-      return decayed(λ) + ["s ← s + g²", "w ← w − η·g/(√s + ε)"]
-    case .rmsprop(_, _, _, let μ, let centered, let λ):
+    case .sgd(_, let μ, let nesterov, let λ, let λ1):
+      if μ == 0 { return ["w ← w − η·\(λ == 0 && λ1 == 0 ? "g" : "(\(regularised(λ, λ1)))")"] }
+      return decayed(λ, λ1) + ["v ← μ·v + g", nesterov ? "w ← w − η·(g + μ·v)" : "w ← w − η·v"]
+    case .adagrad(_, _, let λ, let λ1):
+      return decayed(λ, λ1) + ["s ← s + g²", "w ← w − η·g/(√s + ε)"]
+    case .rmsprop(_, _, _, let μ, let centered, let λ, let λ1):
       let step = centered ? "g/(√(s − m²) + ε)" : "g/(√s + ε)"
-      return decayed(λ) + ["s ← α·s + (1 − α)·g²"] + (centered ? ["m ← α·m + (1 − α)·g"] : [])
+      return decayed(λ, λ1) + ["s ← α·s + (1 − α)·g²"] + (centered ? ["m ← α·m + (1 − α)·g"] : [])
         + (μ == 0 ? ["w ← w − η·\(step)"] : ["v ← μ·v + \(step)", "w ← w − η·v"])
-    case .adam(_, _, _, _, let λ):
-      return decayed(λ) + adamRule
-    case .adamw(_, _, _, _, let λ):
-      return (λ == 0 ? [] : ["w ← w − η·λ·w"]) + adamRule
+    case .adam(_, _, _, _, let amsgrad, let λ, let λ1):
+      return decayed(λ, λ1) + adamRule(amsgrad: amsgrad)
+    case .adamw(_, _, _, _, let amsgrad, let λ, let λ1):
+      return decayed(0, λ1) + (λ == 0 ? [] : ["w ← w − η·λ·w"]) + adamRule(amsgrad: amsgrad)
+    case .adadelta(_, _, _, let λ, let λ1):
+      return decayed(λ, λ1) + [
+        "s ← ρ·s + (1 − ρ)·g²", "d = g·√((u + ε)/(s + ε))", "u ← ρ·u + (1 − ρ)·d²", "w ← w − η·d",
+      ]
+    case .adamax(_, _, _, _, let λ, let λ1):
+      return decayed(λ, λ1) + [
+        "m ← β₁·m + (1 − β₁)·g", "s ← max(β₂·s, |g| + ε)", "w ← w − η·m̂/s",
+        "with m̂ = m/(1 − β₁ᵗ) in step t",
+      ]
+    case .nadam(_, _, _, _, _, let λ, let λ1):
+      return decayed(λ, λ1) + moments + [
+        "w ← w − η·(m̂ + ĝ)/(√v̂ + ε)",
+        "with m̂ = μₜ₊₁·m/(1 − μ₁⋯μₜ₊₁), ĝ = (1 − μₜ)·g/(1 − μ₁⋯μₜ), v̂ = v/(1 − β₂ᵗ) and "
+          + "μₜ = β₁·(1 − ½·0.96^(t·ψ)) in step t",
+      ]
+    case .rprop(_, _, _, _, _, let λ, let λ1):
+      return decayed(λ, λ1) + [
+        "s ← η⁺·s where g keeps its sign", "s ← η⁻·s and g ← 0 where it turns",
+        "s ← min(max(s, s₋), s₊)", "w ← w − s·sign(g)", "with s = η before step 1",
+      ]
+    case .lion(_, _, _, let λ, let λ1):
+      return decayed(0, λ1) + [
+        "w ← w − η·\(λ == 0 ? "sign(c)" : "(sign(c) + λ·w)")", "m ← β₂·m + (1 − β₂)·g",
+        "with c = β₁·m + (1 − β₁)·g",
+      ]
     }
   }
 
-  private var adamRule: [String] {
-    [
-      "m ← β₁·m + (1 − β₁)·g", "v ← β₂·v + (1 − β₂)·g²", "w ← w − η·m̂/(√v̂ + ε)",
-      "with m̂ = m/(1 − β₁ᵗ) and v̂ = v/(1 − β₂ᵗ) in step t",
+  private var moments: [String] { ["m ← β₁·m + (1 − β₁)·g", "v ← β₂·v + (1 − β₂)·g²"] }
+
+  private func adamRule(amsgrad: Bool) -> [String] {
+    moments + (amsgrad ? ["v′ ← max(v′, v)"] : []) + [
+      "w ← w − η·m̂/(√v̂ + ε)",
+      "with m̂ = m/(1 − β₁ᵗ) and v̂ = \(amsgrad ? "v′" : "v")/(1 − β₂ᵗ) in step t",
     ]
   }
 
@@ -149,20 +182,35 @@ extension Optimizer {
   var numbers: [(symbol: String, value: Double)] {
     let numbers: [(String, Double)] =
       switch self {
-      case .sgd(let η, let μ, _, let λ): [("η", η), ("μ", μ), ("λ", λ)]
-      case .adagrad(let η, let ε, let λ): [("η", η), ("ε", ε), ("λ", λ)]
-      case .rmsprop(let η, let α, let ε, let μ, _, let λ):
-        [("η", η), ("α", α), ("ε", ε), ("μ", μ), ("λ", λ)]
-      case .adam(let η, let β1, let β2, let ε, let λ), .adamw(let η, let β1, let β2, let ε, let λ):
-        [("η", η), ("β₁", β1), ("β₂", β2), ("ε", ε), ("λ", λ)]
+      case .sgd(let η, let μ, _, let λ, let λ1): [("η", η), ("μ", μ), ("λ", λ), ("λ₁", λ1)]
+      case .adagrad(let η, let ε, let λ, let λ1): [("η", η), ("ε", ε), ("λ", λ), ("λ₁", λ1)]
+      case .rmsprop(let η, let α, let ε, let μ, _, let λ, let λ1):
+        [("η", η), ("α", α), ("ε", ε), ("μ", μ), ("λ", λ), ("λ₁", λ1)]
+      case .adam(let η, let β1, let β2, let ε, _, let λ, let λ1),
+        .adamw(let η, let β1, let β2, let ε, _, let λ, let λ1),
+        .adamax(let η, let β1, let β2, let ε, let λ, let λ1):
+        [("η", η), ("β₁", β1), ("β₂", β2), ("ε", ε), ("λ", λ), ("λ₁", λ1)]
+      case .adadelta(let η, let ρ, let ε, let λ, let λ1):
+        [("η", η), ("ρ", ρ), ("ε", ε), ("λ", λ), ("λ₁", λ1)]
+      case .nadam(let η, let β1, let β2, let ε, let ψ, let λ, let λ1):
+        [("η", η), ("β₁", β1), ("β₂", β2), ("ε", ε), ("ψ", ψ), ("λ", λ), ("λ₁", λ1)]
+      case .rprop(let η, let ηMinus, let ηPlus, let least, let most, let λ, let λ1):
+        [("η", η), ("η⁻", ηMinus), ("η⁺", ηPlus), ("s₋", least), ("s₊", most), ("λ", λ), ("λ₁", λ1)]
+      case .lion(let η, let β1, let β2, let λ, let λ1):
+        [("η", η), ("β₁", β1), ("β₂", β2), ("λ", λ), ("λ₁", λ1)]
       }
-    return numbers.filter { symbol, value in symbol == "η" || rule.contains { $0.contains(symbol) } }
+    let text = rule.joined(separator: " ")
+    return numbers.filter { symbol, value in
+      // λ begins λ₁ too.
+      symbol == "η" || (symbol == "λ" ? text.replacing("λ₁", with: "") : text).contains(symbol)
+    }
   }
 
   /// The update of w by its gradient g as one formula, where the rule remembers nothing; else nil.
   var update: Formula? {
-    guard case .sgd(let η, 0, _, let λ) = self else { return nil }
-    let g: Formula = λ == 0 ? "g" : "g" + .number(λ) * "w"
-    return "w" - .number(η) * g
+    guard case .sgd(let η, 0, _, let λ, let λ1) = self else { return nil }
+    let terms: [Formula] =
+      ["g"] + (λ == 0 ? [] : [.number(λ) * "w"]) + (λ1 == 0 ? [] : [.number(λ1) * .sign("w")])
+    return "w" - .number(η) * .sum(of: terms)
   }
 }

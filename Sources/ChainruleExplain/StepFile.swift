@@ -60,20 +60,34 @@ public struct StepFile: Codable, Sendable, Equatable {
     public var momentum: Double?
     /// sgd: Nesterov's momentum
     public var nesterov: Bool?
-    /// λ, L2 regularisation; decoupled in adamw
+    /// λ, L2 regularisation; decoupled in adamw and lion
     public var weightDecay: Double?
+    /// λ₁, L1 regularisation
+    public var l1: Double?
     /// α of rmsprop
     public var alpha: Double?
+    /// ρ of adadelta
+    public var rho: Double?
     /// β₁ of adam and its kin
     public var beta1: Double?
     /// β₂ of adam and its kin
     public var beta2: Double?
+    /// ψ of nadam
+    public var momentumDecay: Double?
     /// ε
     public var epsilon: Double?
     /// rmsprop: divide by the standard deviation of g
     public var centered: Bool?
-    /// adam: divide by the largest v̂ so far
+    /// adam, adamw: divide by the root of the largest v so far
     public var amsgrad: Bool?
+    /// η⁻ of rprop
+    public var etaMinus: Double?
+    /// η⁺ of rprop
+    public var etaPlus: Double?
+    /// rprop: the smallest step
+    public var stepMin: Double?
+    /// rprop: the largest step
+    public var stepMax: Double?
   }
 
   /// What one training step is given.

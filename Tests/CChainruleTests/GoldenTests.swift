@@ -21,7 +21,7 @@ enum JSONCoding {
   }
 
   @Test func `in as many cases as the catalogue covers`() throws {
-    #expect(try coveredGoldenCases().count == 50)
+    #expect(try coveredGoldenCases().count == 66)
     let cases = try coveredGoldenCases()
     #expect(
       Set(cases.flatMap { $0.layers.compactMap(\.activation) }) == Set(Activation.allCases.map(\.rawValue)))

@@ -33,18 +33,27 @@ extension Trainer where Scalar: Real & BinaryFloatingPoint {
 extension Optimizer where Scalar: Real & BinaryFloatingPoint {
   /// The rule of that name, whose defaults stand in for what the goldens leave out.
   init?(_ rule: StepFile.Optimizer) {
-    guard (rule.alpha, rule.beta1, rule.beta2, rule.epsilon) == (nil, nil, nil, nil) else { return nil }
+    guard (rule.alpha, rule.rho, rule.beta1, rule.beta2, rule.epsilon) == (nil, nil, nil, nil, nil),
+      (rule.momentumDecay, rule.etaMinus, rule.etaPlus, rule.stepMin, rule.stepMax) == (nil, nil, nil, nil, nil)
+    else { return nil }
     let η = Scalar(rule.learningRate)
     let μ = Scalar(rule.momentum ?? 0)
     let λ = Scalar(rule.weightDecay ?? 0)
+    let λ1 = Scalar(rule.l1 ?? 0)
+    let amsgrad = rule.amsgrad ?? false
     switch rule.type {
     case "sgd":
-      self = .sgd(learningRate: η, momentum: μ, nesterov: rule.nesterov ?? false, weightDecay: λ)
-    case "adagrad": self = .adagrad(learningRate: η, weightDecay: λ)
+      self = .sgd(learningRate: η, momentum: μ, nesterov: rule.nesterov ?? false, weightDecay: λ, l1: λ1)
+    case "adagrad": self = .adagrad(learningRate: η, weightDecay: λ, l1: λ1)
     case "rmsprop":
-      self = .rmsprop(learningRate: η, momentum: μ, centered: rule.centered ?? false, weightDecay: λ)
-    case "adam": self = .adam(learningRate: η, weightDecay: λ)
-    case "adamw": self = .adamw(learningRate: η, weightDecay: λ)
+      self = .rmsprop(learningRate: η, momentum: μ, centered: rule.centered ?? false, weightDecay: λ, l1: λ1)
+    case "adam": self = .adam(learningRate: η, amsgrad: amsgrad, weightDecay: λ, l1: λ1)
+    case "adamw": self = .adamw(learningRate: η, amsgrad: amsgrad, weightDecay: λ, l1: λ1)
+    case "adadelta": self = .adadelta(learningRate: η, weightDecay: λ, l1: λ1)
+    case "adamax": self = .adamax(learningRate: η, weightDecay: λ, l1: λ1)
+    case "nadam": self = .nadam(learningRate: η, weightDecay: λ, l1: λ1)
+    case "rprop": self = .rprop(learningRate: η, weightDecay: λ, l1: λ1)
+    case "lion": self = .lion(learningRate: η, weightDecay: λ, l1: λ1)
     default: return nil
     }
   }

@@ -10,15 +10,31 @@ import Testing
     .normal(standardDeviation: 0.5), .zeros, .constant(0.75),
   ]
   static let optimizers: [Optimizer] = [
-    .sgd(learningRate: 0.5, momentum: 0.25, nesterov: true, weightDecay: 0.125),
-    .adagrad(learningRate: 0.5, epsilon: 0.25, weightDecay: 0.125),
+    .sgd(learningRate: 0.5, momentum: 0.25, nesterov: true, weightDecay: 0.125, l1: 0.0625),
+    .adagrad(learningRate: 0.5, epsilon: 0.25, weightDecay: 0.125, l1: 0.0625),
     .rmsprop(
-      learningRate: 0.5, alpha: 0.25, epsilon: 0.125, momentum: 0.75, centered: true, weightDecay: 0.375),
-    .adam(learningRate: 0.5, beta1: 0.25, beta2: 0.125, epsilon: 0.75, weightDecay: 0.375),
-    .adamw(learningRate: 0.5, beta1: 0.25, beta2: 0.125, epsilon: 0.75, weightDecay: 0.375),
+      learningRate: 0.5, alpha: 0.25, epsilon: 0.125, momentum: 0.75, centered: true, weightDecay: 0.375,
+      l1: 0.0625),
+    .adam(
+      learningRate: 0.5, beta1: 0.25, beta2: 0.125, epsilon: 0.75, amsgrad: true, weightDecay: 0.375,
+      l1: 0.0625),
+    .adamw(
+      learningRate: 0.5, beta1: 0.25, beta2: 0.125, epsilon: 0.75, amsgrad: true, weightDecay: 0.375,
+      l1: 0.0625),
+    .adadelta(learningRate: 0.5, rho: 0.25, epsilon: 0.125, weightDecay: 0.375, l1: 0.0625),
+    .adamax(learningRate: 0.5, beta1: 0.25, beta2: 0.125, epsilon: 0.75, weightDecay: 0.375, l1: 0.0625),
+    .nadam(
+      learningRate: 0.5, beta1: 0.25, beta2: 0.125, epsilon: 0.75, momentumDecay: 0.625, weightDecay: 0.375,
+      l1: 0.0625),
+    .rprop(
+      learningRate: 0.5, etaMinus: 0.25, etaPlus: 1.5, stepMin: 0.125, stepMax: 0.75, weightDecay: 0.375,
+      l1: 0.0625),
+    .lion(learningRate: 0.5, beta1: 0.25, beta2: 0.125, weightDecay: 0.375, l1: 0.0625),
   ]
   /// The same rules with the defaults of their Swift cases.
-  static let defaults: [Optimizer] = [.sgd(), .adagrad(), .rmsprop(), .adam(), .adamw()]
+  static let defaults: [Optimizer] = [
+    .sgd(), .adagrad(), .rmsprop(), .adam(), .adamw(), .adadelta(), .adamax(), .nadam(), .rprop(), .lion(),
+  ]
 
   @Test func `is the core's of the same name`() {
     for activation in Activation.allCases { #expect(Activation(activation.core) == activation) }
@@ -113,6 +129,12 @@ import Testing
     #expect(
       try read(#"{"type": "adam", "beta1": 0.5, "beta2": 0.25, "epsilon": 0.125}"#)
         == .adam(beta1: 0.5, beta2: 0.25, epsilon: 0.125))
+    #expect(try read(#"{"type": "adamw", "amsgrad": true, "l1": 0.5}"#) == .adamw(amsgrad: true, l1: 0.5))
+    #expect(try read(#"{"type": "adadelta", "rho": 0.5}"#) == .adadelta(rho: 0.5))
+    #expect(try read(#"{"type": "nadam", "momentumDecay": 0.5}"#) == .nadam(momentumDecay: 0.5))
+    #expect(
+      try read(#"{"type": "rprop", "etaMinus": 0.25, "etaPlus": 2, "stepMin": 0.125, "stepMax": 1}"#)
+        == .rprop(etaMinus: 0.25, etaPlus: 2, stepMin: 0.125, stepMax: 1))
   }
 
   @Test func `is written with every number of its rule`() throws {
@@ -120,12 +142,17 @@ import Testing
       let object = try JSONSerialization.jsonObject(with: JSONEncoder().encode(optimizer))
       return Set(try #require(object as? [String: Any]).keys)
     }
-    let all: Set = ["type", "learningRate", "weightDecay"]
+    let all: Set = ["type", "learningRate", "weightDecay", "l1"]
     #expect(try keys(.sgd()) == all.union(["momentum", "nesterov"]))
     #expect(try keys(.adagrad()) == all.union(["epsilon"]))
     #expect(try keys(.rmsprop()) == all.union(["alpha", "epsilon", "momentum", "centered"]))
-    #expect(try keys(.adam()) == all.union(["beta1", "beta2", "epsilon"]))
-    #expect(try keys(.adamw()) == all.union(["beta1", "beta2", "epsilon"]))
+    #expect(try keys(.adam()) == all.union(["beta1", "beta2", "epsilon", "amsgrad"]))
+    #expect(try keys(.adamw()) == all.union(["beta1", "beta2", "epsilon", "amsgrad"]))
+    #expect(try keys(.adadelta()) == all.union(["rho", "epsilon"]))
+    #expect(try keys(.adamax()) == all.union(["beta1", "beta2", "epsilon"]))
+    #expect(try keys(.nadam()) == all.union(["beta1", "beta2", "epsilon", "momentumDecay"]))
+    #expect(try keys(.rprop()) == all.union(["etaMinus", "etaPlus", "stepMin", "stepMax"]))
+    #expect(try keys(.lion()) == all.union(["beta1", "beta2"]))
   }
 
   @Test func `is found by name, with the numbers that are given`() throws {
@@ -133,10 +160,12 @@ import Testing
       try Optimizer(named: "adamw", learningRate: 0.5, weightDecay: 0.25)
         == .adamw(learningRate: 0.5, weightDecay: 0.25))
     #expect(try Optimizer(named: "rmsprop", learningRate: 0.5).learningRate == 0.5)
+    #expect(try Optimizer(named: "lion", l1: 0.5) == .lion(l1: 0.5))
     let error = ChainruleError.invalidArgument(
-      message: "no optimizer is named \"lion\"; there are: sgd, adagrad, rmsprop, adam, adamw")
-    #expect(throws: error) { try Optimizer(named: "lion") }
-    #expect(throws: error) { try read(#"{"type": "lion"}"#) }
+      message: "no optimizer is named \"shampoo\"; there are: sgd, adagrad, rmsprop, adam, adamw, adadelta, "
+        + "adamax, nadam, rprop, lion")
+    #expect(throws: error) { try Optimizer(named: "shampoo") }
+    #expect(throws: error) { try read(#"{"type": "shampoo"}"#) }
     #expect(throws: DecodingError.self) { try read(#"{"learningRate": 0.5}"#) }
     #expect(throws: DecodingError.self) { try read(#"{"type": "adam", "learningRate": "fast"}"#) }
   }
@@ -155,6 +184,15 @@ import Testing
       (.adam(beta1: 1), "adam: beta1 must be 0 or more, and less than 1"),
       (.adamw(beta2: -0.1), "adamw: beta2 must be 0 or more, and less than 1"),
       (.adam(epsilon: 0), "adam: epsilon must be a finite number above 0"),
+      (.sgd(l1: -0.1), "sgd: l1 must be a finite number, 0 or more"),
+      (.lion(l1: .nan), "lion: l1 must be a finite number, 0 or more"),
+      (.adadelta(rho: 1), "adadelta: rho must be 0 or more, and less than 1"),
+      (.adamax(beta2: 1), "adamax: beta2 must be 0 or more, and less than 1"),
+      (.nadam(momentumDecay: -1), "nadam: momentum decay must be a finite number, 0 or more"),
+      (.rprop(etaMinus: 1), "rprop: eta minus must be above 0, and less than 1"),
+      (.rprop(etaPlus: 1), "rprop: eta plus must be a finite number above 1"),
+      (.rprop(stepMin: -1), "rprop: step min must be a finite number, 0 or more"),
+      (.rprop(stepMin: 1, stepMax: 0.5), "rprop: step max must be a finite number, step min or more"),
     ] as [(Optimizer, String)])
   func `with a number out of its range is refused`(optimizer: Optimizer, message: String) throws {
     let network = try Network<Float>(inputs: 1) { Dense(1) }

@@ -31,15 +31,10 @@ extension StepFile {
 
   /// The first thing in it that the catalogue does not have, if any.
   package var missingFromCatalogue: String? {
-    let rules = ["sgd", "adagrad", "rmsprop", "adam", "adamw"]
-    return if labelSmoothing != nil {
+    if labelSmoothing != nil {
       "labelSmoothing"
     } else if gradientClipNorm != nil {
       "gradientClipNorm"
-    } else if optimizer.amsgrad == true {
-      "amsgrad"
-    } else if !rules.contains(optimizer.type) {
-      optimizer.type
     } else {
       nil
     }

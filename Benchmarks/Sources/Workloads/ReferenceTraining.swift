@@ -26,7 +26,7 @@ public struct ReferenceTraining {
     }
     let optimizer: ChainruleReference.Optimizer<Float> =
       switch try workload.rule {
-      case .sgd(let learningRate, let momentum, _, _):
+      case .sgd(let learningRate, let momentum, _, _, _):
         .sgd(learningRate: Float(learningRate), momentum: Float(momentum))
       case let rule: .adam(learningRate: Float(rule.learningRate))
       }
