@@ -163,7 +163,8 @@ extension SplitMix64 {
     case "adagrad": return .adagrad(learningRate: η, epsilon: ε, weightDecay: λ, l1: λ1)
     case "rmsprop":
       return .rmsprop(
-        learningRate: η / 10, alpha: β2, epsilon: ε, momentum: μ, centered: chance(0.5), weightDecay: λ, l1: λ1)
+        learningRate: η / 10, alpha: β2, epsilon: ε, momentum: μ, centered: chance(0.5), weightDecay: λ,
+        l1: λ1)
     case "adam":
       return .adam(
         learningRate: η, beta1: β1, beta2: β2, epsilon: ε, amsgrad: amsgrad, weightDecay: λ, l1: λ1)

@@ -153,8 +153,8 @@ extension Optimizer {
     case .nadam(_, _, _, _, _, let λ, let λ1):
       return decayed(λ, λ1) + moments + [
         "w ← w − η·(m̂ + ĝ)/(√v̂ + ε)",
-        "with m̂ = μₜ₊₁·m/(1 − μ₁⋯μₜ₊₁), ĝ = (1 − μₜ)·g/(1 − μ₁⋯μₜ), v̂ = v/(1 − β₂ᵗ) and "
-          + "μₜ = β₁·(1 − ½·0.96^(t·ψ)) in step t",
+        "with m̂ = μₜ₊₁·m/(1 − μ₁⋯μₜ₊₁), ĝ = (1 − μₜ)·g/(1 − μ₁⋯μₜ) and v̂ = v/(1 − β₂ᵗ) in step t",
+        "and μₜ = β₁·(1 − ½·0.96^(t·ψ))",
       ]
     case .rprop(_, _, _, _, _, let λ, let λ1):
       return decayed(λ, λ1) + [

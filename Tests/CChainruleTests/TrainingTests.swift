@@ -127,7 +127,8 @@ import Testing
     let optimizers: [Optimizer] = [
       .sgd(learningRate: 0.01, momentum: 0.9, nesterov: true, weightDecay: 0.01), .adagrad(),
       .rmsprop(learningRate: 0.001, momentum: 0.5, centered: true), .adam(), .adamw(),
-      .adam(amsgrad: true, l1: 0.01), .adadelta(), .adamax(weightDecay: 0.01), .nadam(), .rprop(), .lion(l1: 0.01),
+      .adam(amsgrad: true, l1: 0.01), .adadelta(), .adamax(weightDecay: 0.01), .nadam(), .rprop(),
+      .lion(l1: 0.01),
     ]
     let network = try Network<Scalar>(inputs: inputs, layers: layers, seed: 1, kernelSet: kernelSet)
     let trainer = try Trainer(network, loss: loss, optimizer: optimizers[index % optimizers.count])

@@ -52,6 +52,16 @@ private func tutorial(_ name: String) throws -> StepFile {
     ("optimizer-adam", "Optimizer  adam, η = 0.01, β₁ = 0.9, β₂ = 0.999, ε = 1e-8"),
     ("optimizer-sgd-weightdecay", "Update:  w ← w − η·(g + λ·w),  g = ∂L/∂w"),
     ("optimizer-sgd-nesterov", "Update:  v ← μ·v + g,  w ← w − η·(g + μ·v),  g = ∂L/∂w"),
+    ("optimizer-adam-amsgrad", "      v′ ← max(v′, v)\n      w ← w − η·m̂/(√v̂ + ε)\n"),
+    ("optimizer-adadelta", "Optimizer  adadelta, η = 1, ρ = 0.9, ε = 1e-6\n"),
+    ("optimizer-adadelta", "d = g·√((u + ε)/(s + ε))\n      u ← ρ·u + (1 − ρ)·d²\n      w ← w − η·d\n"),
+    ("optimizer-adamax", "s ← max(β₂·s, |g| + ε)\n      w ← w − η·m̂/s\n"),
+    ("optimizer-nadam", "Optimizer  nadam, η = 0.01, β₁ = 0.9, β₂ = 0.999, ε = 1e-8, ψ = 0.004\n"),
+    ("optimizer-rprop", "Optimizer  rprop, η = 0.01, η⁻ = 0.5, η⁺ = 1.2, s₋ = 1e-6, s₊ = 50\n"),
+    ("optimizer-lion", "Update:  w ← w − η·sign(c),  m ← β₂·m + (1 − β₂)·g,  with c = β₁·m + (1 − β₁)·g"),
+    ("regularised-lion", "      g ← g + λ₁·sign(w)\n      w ← w − η·(sign(c) + λ·w)\n"),
+    ("regularised-nadam", "ψ = 0.004, λ = 0.05, λ₁ = 0.02\n"),
+    ("regularised-nadam", "      g ← g + λ·w + λ₁·sign(w)\n      m ← β₁·m + (1 − β₁)·g\n"),
     ("loss-huber-weighted", "L = Σ w·l/Σ w"),
     ("loss-crossEntropy", "δⱼ = s·(aⱼ − yⱼ),  s = 1/rows"),
     ("softmax-through-mse", "δⱼ = aⱼ·(gⱼ − Σₖ gₖ·aₖ)"),
@@ -59,6 +69,15 @@ private func tutorial(_ name: String) throws -> StepFile {
   ])
   func `states the formula`(name: String, formula: String) throws {
     #expect(TextRendering()(try Explanation(golden(name))).contains(formula))
+  }
+
+  @Test func `states L1 without weight decay, and puts its numbers in`() throws {
+    var stepFile = try golden("optimizer-sgd")
+    stepFile.optimizer.l1 = 0.25
+    let text = TextRendering()(try Explanation(stepFile))
+    #expect(text.contains("Optimizer  sgd, η = 0.1, λ₁ = 0.25\n"))
+    #expect(text.contains("Update:  w ← w − η·(g + λ₁·sign(w)),  g = ∂L/∂w"))
+    #expect(text.contains(" + 0.25·sign("))
   }
 
   @Test func `shows the digits asked for`() throws {

@@ -34,7 +34,8 @@ extension Optimizer where Scalar: Real & BinaryFloatingPoint {
   /// The rule of that name, whose defaults stand in for what the goldens leave out.
   init?(_ rule: StepFile.Optimizer) {
     guard (rule.alpha, rule.rho, rule.beta1, rule.beta2, rule.epsilon) == (nil, nil, nil, nil, nil),
-      (rule.momentumDecay, rule.etaMinus, rule.etaPlus, rule.stepMin, rule.stepMax) == (nil, nil, nil, nil, nil)
+      (rule.momentumDecay, rule.etaMinus, rule.etaPlus) == (nil, nil, nil),
+      (rule.stepMin, rule.stepMax) == (nil, nil)
     else { return nil }
     let η = Scalar(rule.learningRate)
     let μ = Scalar(rule.momentum ?? 0)

@@ -36,7 +36,8 @@ import Testing
     #expect(
       Set(cases.flatMap { $0.layers.compactMap(\.activation) }) == Set(Activation.allCases.map(\.rawValue)))
     #expect(Set(cases.map(\.loss)) == Set(Loss.allCases.map(\.rawValue)))
-    #expect(Set(cases.map(\.optimizer.type)) == [
+    #expect(
+      Set(cases.map(\.optimizer.type)) == [
         "sgd", "adagrad", "rmsprop", "adam", "adamw", "adadelta", "adamax", "nadam", "rprop", "lion",
       ])
     #expect(cases.filter { $0.batches[0].sampleWeights != nil }.count == Loss.allCases.count)
