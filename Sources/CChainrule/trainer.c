@@ -549,15 +549,20 @@ void chainrule_trainer_stop(chainrule_trainer *trainer) { atomic_store(&trainer-
 
 /* ---- A step ------------------------------------------------------------------------------------ */
 
-/* As cr_check_parameters, with what mostly is the cause. */
-static chainrule_status check_parameters(const chainrule_trainer *trainer, chainrule_error *error)
+/* Adds what mostly is the cause of a number that is not finite. */
+static void add_cause(const chainrule_trainer *trainer, chainrule_error *error)
 {
-  chainrule_status status = cr_check_parameters(trainer->network, trainer->steps, error);
-  if (!status || !error) return status;
+  if (!error || trainer->steps == 0) return; /* no update is to blame */
   const size_t used = strlen(error->message);
   snprintf(error->message + used, sizeof error->message - used,
            "; the learning rate, %g, is probably too large, or gradients need clipping",
-           trainer->training.optimizer.learning_rate);
+           chainrule_trainer_learning_rate(trainer));
+}
+
+static chainrule_status check_parameters(const chainrule_trainer *trainer, chainrule_error *error)
+{
+  chainrule_status status = cr_check_parameters(trainer->network, trainer->steps, error);
+  if (status) add_cause(trainer, error);
   return status;
 }
 
@@ -583,6 +588,7 @@ static chainrule_status diagnose(const chainrule_trainer *trainer, const cr_batc
   else
     cr_fail(error, CHAINRULE_NOT_FINITE, 0, "the loss: %s at step %llu", isnan(loss) ? "NaN" : "infinity",
             (unsigned long long)trainer->steps + 1);
+  add_cause(trainer, error);
   if (error) error->step = trainer->steps;
   return CHAINRULE_NOT_FINITE;
 }

@@ -108,9 +108,13 @@ public struct Epochs<Scalar: NetworkScalar>: AsyncSequence {
 
     private func validate(isolation: isolated (any Actor)?) async throws(ChainruleError) -> Evaluation? {
       guard let validation = run.validation else { return nil }
-      let loss = run.trainer.loss
+      let (loss, function) = (run.trainer.loss, run.trainer.lossFunction)
       return try await run.trainer.onQueue(isolation: isolation) { core throws(ChainruleError) in
-        try core.network.evaluate(validation, loss: loss)
+        guard let function else { return try core.network.evaluate(validation, loss: loss) }
+        try core.network.checkFits(validation)
+        let outputs = try core.network.predict(validation.features)
+        return try Evaluation(
+          loss: try function.value(outputs: outputs, data: validation), outputs: outputs, dataset: validation)
       }
     }
 

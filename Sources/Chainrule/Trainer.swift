@@ -12,12 +12,16 @@ import Dispatch
 public final class Trainer<Scalar: NetworkScalar> {
   /// The network being trained.
   public let network: Network<Scalar>
-  /// What training makes small.
-  public let loss: Loss
+  /// What training makes small; nil where it is a function of your own.
+  public let loss: Loss?
+  /// What training makes small, where it is a function of your own.
+  public let lossFunction: LossFunction<Scalar>?
   /// How gradients become updates.
   public let optimizer: Optimizer
   /// How the learning rate changes as training goes on.
   public let schedule: Schedule
+  /// What is done against overfitting and gradients that are too large.
+  public let regularization: Regularization
 
   let core: CoreTrainer<Scalar>
   private let queue = DispatchQueue(label: "chainrule.trainer", qos: .userInitiated)
@@ -26,6 +30,11 @@ public final class Trainer<Scalar: NetworkScalar> {
 
   /// - Parameters:
   ///   - schedule: How the optimizer's learning rate changes as training goes on.
+  ///   - regularization: What is done against overfitting and gradients that are too large.
+  ///   - accumulating: The number of batches of an update, at least 1: their gradients are those of one batch of
+  ///     all their rows, to rounding. The last update of an epoch may be of fewer.
+  ///   - layerRates: Factors of the learning rate, by layer, counted from 0; 1 for a layer that is not named. A layer
+  ///     with 0 is frozen: neither its parameters nor its statistics change.
   ///   - seed: Of the order in which epochs visit the rows. The same seed, data and network give the same bits.
   ///   - shuffles: Whether epochs visit the rows in random order, a new one each, or as they stand.
   ///   - threads: How many share the work of a step, the calling one among them, 1 … 256. Any number gives the
@@ -34,21 +43,83 @@ public final class Trainer<Scalar: NetworkScalar> {
   ///   - tracing: Keeps z, a, δ and the gradients of every layer, for ``trace()``. It costs memory, and
   ///     changes no bit of the result.
   /// - Throws: `ChainruleError.invalidNetwork` for a loss that does not fit the output layer,
-  ///   `.invalidArgument` for a number of the optimizer's, of the schedule's, or of threads, that is out of its range,
-  ///   `.outOfMemory`.
-  public init(
+  ///   `.invalidArgument` for a number that is out of its range, `.outOfMemory`.
+  public convenience init(
     _ network: Network<Scalar>, loss: Loss, optimizer: Optimizer = .adam(),
-    schedule: Schedule = .constant, seed: UInt64 = 0, shuffles: Bool = true, threads: Int = 1,
+    schedule: Schedule = .constant, regularization: Regularization = .none, accumulating: Int = 1,
+    layerRates: [Int: Double] = [:], seed: UInt64 = 0, shuffles: Bool = true, threads: Int = 1,
     denormals: Denormals = .keep, tracing: Bool = false
   ) throws(ChainruleError) {
+    try self.init(
+      network, either: loss, or: nil, optimizer: optimizer, schedule: schedule, regularization: regularization,
+      accumulating: accumulating, layerRates: layerRates, seed: seed, shuffles: shuffles, threads: threads,
+      denormals: denormals, tracing: tracing)
+  }
+
+  /// A trainer with a loss of your own; the arguments are those of
+  /// ``init(_:loss:optimizer:schedule:regularization:accumulating:layerRates:seed:shuffles:threads:denormals:tracing:)-(_,Loss,_,_,_,_,_,_,_,_,_,_)``.
+  public convenience init(
+    _ network: Network<Scalar>, loss: LossFunction<Scalar>, optimizer: Optimizer = .adam(),
+    schedule: Schedule = .constant, regularization: Regularization = .none, accumulating: Int = 1,
+    layerRates: [Int: Double] = [:], seed: UInt64 = 0, shuffles: Bool = true, threads: Int = 1,
+    denormals: Denormals = .keep, tracing: Bool = false
+  ) throws(ChainruleError) {
+    try self.init(
+      network, either: nil, or: loss, optimizer: optimizer, schedule: schedule, regularization: regularization,
+      accumulating: accumulating, layerRates: layerRates, seed: seed, shuffles: shuffles, threads: threads,
+      denormals: denormals, tracing: tracing)
+  }
+
+  private init(
+    _ network: Network<Scalar>, either loss: Loss?, or function: LossFunction<Scalar>?, optimizer: Optimizer,
+    schedule: Schedule, regularization: Regularization, accumulating: Int, layerRates: [Int: Double],
+    seed: UInt64, shuffles: Bool, threads: Int, denormals: Denormals, tracing: Bool
+  ) throws(ChainruleError) {
+    guard accumulating >= 1 else {
+      throw .invalidValue(name: "accumulating", value: "\(accumulating)", expected: "at least 1")
+    }
+    guard 1...256 ~= threads else {
+      throw .invalidArgument(message: "threads is \(threads); expected 1 to 256")
+    }
+    let layers = network.layers.indices
+    if let layer = layerRates.keys.sorted().first(where: { !layers.contains($0) }) {
+      throw .invalidValue(name: "layer of a rate", value: "\(layer)", expected: "0 to \(layers.count - 1)")
+    }
     self.network = network
     self.loss = loss
+    self.lossFunction = function
     self.optimizer = optimizer
     self.schedule = schedule
+    self.regularization = regularization
     self.tracing = tracing
-    core = try CoreTrainer(
-      network, loss: loss, optimizer: optimizer, schedule: schedule, batchSize: 1, seed: seed,
-      shuffles: shuffles, threads: threads, denormals: denormals, tracing: tracing)
+    var training = chainrule_training()
+    training.loss = (loss ?? .meanSquaredError).core
+    training.optimizer = optimizer.core
+    training.schedule = schedule.core
+    training.batch_size = 1
+    training.seed = seed
+    training.in_order = !shuffles
+    training.keep = tracing
+    training.threads = threads
+    training.flush_denormals = denormals == .flush
+    training.label_smoothing = regularization.labelSmoothing
+    training.input_noise = regularization.inputNoise
+    training.clip_norm = try core(regularization.gradientClipNorm, "gradientClipNorm")
+    training.clip_value = try core(regularization.gradientClipValue, "gradientClipValue")
+    training.max_norm = try core(regularization.maxNorm, "maxNorm")
+    training.accumulate = accumulating
+    self.core = try CoreTrainer(
+      network, training: training, lossFunction: function,
+      rates: layerRates.isEmpty ? nil : layers.map { layerRates[$0] ?? 1 })
+
+    /// nil is the core's 0.
+    func core(_ bound: Double?, _ name: String) throws(ChainruleError) -> Double {
+      guard let bound else { return 0 }
+      guard bound > 0, bound.isFinite else {
+        throw .invalidValue(name: name, value: "\(bound)", expected: "a finite number above 0")
+      }
+      return bound
+    }
   }
 
   /// The number of updates done.
@@ -99,6 +170,36 @@ public final class Trainer<Scalar: NetworkScalar> {
       lastBatchRows = batch.rows
       return loss
     }
+  }
+
+  /// The next rows of data that come in parts: updates on batches of `batchSize` rows in the order they stand. Parts of
+  /// whole batches come to the same bits as their rows in one. Returns the mean of the batches' losses, each before its
+  /// update.
+  ///
+  /// - Throws: as ``step(_:)``.
+  @discardableResult
+  public func partialFit(_ data: Dataset<Scalar>, batchSize: Int = 32) throws(ChainruleError) -> Double {
+    guard batchSize >= 1 else {
+      throw .invalidValue(name: "batchSize", value: "\(batchSize)", expected: "at least 1")
+    }
+    return try core.exclusivity { () throws(ChainruleError) in
+      try core.setBatchSize(batchSize)
+      var (sum, weight) = (0.0, 0.0)
+      for start in stride(from: 0, to: data.rows, by: batchSize) {
+        let rows = start..<min(start + batchSize, data.rows)
+        let share = data.sampleWeights.map { $0[rows].reduce(0) { $0 + Double($1) } } ?? Double(rows.count)
+        sum += try core(.step, on: data, rows: rows) * share
+        weight += share
+        lastBatchRows = rows.count
+      }
+      return weight > 0 ? sum / weight : 0
+    }
+  }
+
+  /// The update that is still due where gradients are accumulated and the last ones were of fewer batches than an update
+  /// takes. An epoch ends with it.
+  public func flush() throws(ChainruleError) {
+    try core.exclusivity { () throws(ChainruleError) in try core.flush() }
   }
 
   /// One epoch, in the calling thread. Returns the mean of the batches' losses, each before its update.

@@ -1,4 +1,4 @@
-package import Foundation
+internal import Foundation
 
 /// What PyTorch's lr_scheduler says: Tests/Fixtures/schedules/schedules.json, written by generate.py beside it.
 package struct ScheduleCase: Decodable, Sendable, CustomStringConvertible {

@@ -8,22 +8,30 @@ final class CoreTrainer<Scalar: NetworkScalar>: @unchecked Sendable {
   private let pointer: OpaquePointer
   private let functions: CoreFunctions<Scalar>
 
+  private let box: LossFunctionBox<Scalar>?
+
+  /// `rates` are of all layers.
   init(
-    _ network: Network<Scalar>, loss: Loss, optimizer: Optimizer, schedule: Schedule, batchSize: Int,
-    seed: UInt64, shuffles: Bool, threads: Int, denormals: Denormals, tracing: Bool
+    _ network: Network<Scalar>, training: chainrule_training, lossFunction: LossFunction<Scalar>?,
+    rates: [Double]?
   ) throws(ChainruleError) {
-    guard 1...256 ~= threads else {
-      throw .invalidArgument(message: "threads is \(threads); expected 1 to 256")
-    }
     self.network = network.core
     exclusivity = network.exclusivity
     functions = network.core.functions
-    var training = chainrule_training(
-      loss: loss.core, optimizer: optimizer.core, batch_size: max(batchSize, 0), seed: seed,
-      in_order: !shuffles, keep: tracing, threads: threads, flush_denormals: denormals == .flush,
-      schedule: schedule.core)
+    box = lossFunction.map(LossFunctionBox.init)
+    var training = training
+    if let box {
+      training.loss_function = Scalar.lossFunction
+      training.loss_context = Unmanaged.passUnretained(box).toOpaque()
+    }
     var pointer: OpaquePointer?
-    try check { chainrule_trainer_create(network.core.pointer, &training, &pointer, &$0) }
+    try check { error in
+      func create(_ rates: UnsafePointer<Double>?) -> chainrule_status {
+        training.rates = rates
+        return chainrule_trainer_create(network.core.pointer, &training, &pointer, &error)
+      }
+      return rates.map { $0.withUnsafeBufferPointer { create($0.baseAddress) } } ?? create(nil)
+    }
     self.pointer = pointer!
   }
 
@@ -51,8 +59,14 @@ final class CoreTrainer<Scalar: NetworkScalar>: @unchecked Sendable {
 
   enum Call { case step, gradients, epoch }
 
-  /// L, before the update for a step, averaged over the batches for an epoch.
-  func callAsFunction(_ call: Call, on data: Dataset<Scalar>) throws(ChainruleError) -> Double {
+  func flush() throws(ChainruleError) {
+    try check(training: true) { chainrule_trainer_flush(pointer, &$0) }
+  }
+
+  /// L, before the update for a step, averaged over the batches for an epoch; of some rows, or all.
+  func callAsFunction(
+    _ call: Call, on data: Dataset<Scalar>, rows: Range<Int>? = nil
+  ) throws(ChainruleError) -> Double {
     try network.checkFits(data)
     let function =
       switch call {
@@ -61,8 +75,17 @@ final class CoreTrainer<Scalar: NetworkScalar>: @unchecked Sendable {
       case .epoch: functions.epoch
       }
     var loss = 0.0
-    try check(training: true) { error in
-      data.withUnsafePointers { function(pointer, $0, $1, $2, data.rows, &loss, &error) }
+    let rows = rows ?? 0..<data.rows
+    do throws(ChainruleError) {
+      try check(training: true) { error in
+        data.withUnsafePointers { x, y, weights in
+          function(
+            pointer, x.map { $0 + rows.lowerBound * data.inputs }, y.map { $0 + rows.lowerBound * data.outputs },
+            weights.map { $0 + rows.lowerBound }, rows.count, &loss, &error)
+        }
+      }
+    } catch {
+      throw box?.takeFailure() ?? error
     }
     return loss
   }
@@ -75,5 +98,65 @@ final class CoreTrainer<Scalar: NetworkScalar>: @unchecked Sendable {
       }
     }
     return values
+  }
+}
+
+/// A loss function where the core's callback finds it, and what was wrong with what it returned.
+final class LossFunctionBox<Scalar: NetworkScalar>: @unchecked Sendable {
+  private let function: LossFunction<Scalar>
+  private var failure: ChainruleError?
+
+  init(_ function: LossFunction<Scalar>) { self.function = function }
+
+  func takeFailure() -> ChainruleError? {
+    defer { failure = nil }
+    return failure
+  }
+
+  /// Fills the losses and the gradient; with NaN, at which the step ends, where the function returned too few.
+  func call(
+    rows: Int, columns: Int, outputs: UnsafeRawPointer, targets: UnsafeRawPointer,
+    losses: UnsafeMutablePointer<Double>, gradient: UnsafeMutableRawPointer
+  ) {
+    let count = rows * columns
+    func array(_ pointer: UnsafeRawPointer) -> [Scalar] {
+      Array(UnsafeBufferPointer(start: pointer.assumingMemoryBound(to: Scalar.self), count: count))
+    }
+    let result = function.body(array(outputs), array(targets), columns)
+    let to = UnsafeMutableBufferPointer(start: gradient.assumingMemoryBound(to: Scalar.self), count: count)
+    let fits = result.losses.count == rows && result.gradient.count == count
+    if !fits {
+      failure =
+        result.losses.count == rows
+        ? .shapeMismatch(what: "gradient of a loss function", expected: count, actual: result.gradient.count)
+        : .shapeMismatch(what: "losses of a loss function", expected: rows, actual: result.losses.count)
+    }
+    for row in 0..<rows { losses[row] = fits ? result.losses[row] : .nan }
+    for index in 0..<count { to[index] = fits ? result.gradient[index] : 0 }
+  }
+}
+
+extension NetworkScalar {
+  /// The core's callback, whose context is a ``LossFunctionBox``.
+  static var lossFunction: (
+    @convention(c) (
+      UnsafeMutableRawPointer?, Int, Int, UnsafeRawPointer?, UnsafeRawPointer?, UnsafeMutablePointer<Double>?,
+      UnsafeMutableRawPointer?
+    ) -> Void
+  ) {
+    Self.scalarType == .float32
+      ? { LossFunctionBox<Float>.called($0, $1, $2, $3, $4, $5, $6) }
+      : { LossFunctionBox<Double>.called($0, $1, $2, $3, $4, $5, $6) }
+  }
+}
+
+extension LossFunctionBox {
+  static func called(
+    _ context: UnsafeMutableRawPointer?, _ rows: Int, _ columns: Int, _ outputs: UnsafeRawPointer?,
+    _ targets: UnsafeRawPointer?, _ losses: UnsafeMutablePointer<Double>?,
+    _ gradient: UnsafeMutableRawPointer?
+  ) {
+    Unmanaged<LossFunctionBox>.fromOpaque(context!).takeUnretainedValue().call(
+      rows: rows, columns: columns, outputs: outputs!, targets: targets!, losses: losses!, gradient: gradient!)
   }
 }
