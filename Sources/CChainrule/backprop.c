@@ -102,25 +102,27 @@ size_t cr_narrow_size(const chainrule_network *network)
     widest = out > widest ? out : widest;
     size += 3 * out;
   }
-  return widest <= CR_NARROW && network->kernels->vector ? size * network->kernels->vector : 0;
+  const size_t row = network->layer_count * sizeof(cr_units_f64), rows = size * network->kernels->vector;
+  return widest <= CR_NARROW && rows > 0 ? (row > rows ? row : rows) : 0;
 }
 
 void cr_narrow(const chainrule_network *network, const cr_batch *batch, chainrule_loss loss, double total,
                double *losses, void *gradients, void *buffers)
 {
+  if (batch->rows == 1) {
+    EITHER(narrow_row, network, batch, loss, total, losses, buffers);
+    return;
+  }
   memset(gradients, 0, network->arena_size * cr_scalar_size(network->scalar));
   EITHER(narrow, network, batch, loss, total, losses, gradients, buffers);
 }
 
-void cr_update_all(const chainrule_network *network, const cr_descent *descent, const void *gradients)
+void cr_narrow_descend(const chainrule_network *network, const cr_batch *batch, const cr_descent *descent,
+                       const void *gradients, const void *buffers)
 {
+  if (batch->rows == 1) {
+    EITHER(narrow_row_descend, network, batch, descent, buffers);
+    return;
+  }
   EITHER(update, network, descent, 0, network->arena_size, gradients, NULL);
-}
-
-double cr_total_weight(const chainrule_network *network, const cr_batch *batch)
-{
-  if (!batch->sample_weights) return (double)batch->rows;
-  double total = 0;
-  for (size_t r = 0; r < batch->rows; r++) total += cr_value(network->scalar, batch->sample_weights, r);
-  return total;
 }

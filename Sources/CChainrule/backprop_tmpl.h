@@ -406,3 +406,43 @@ static void CR(narrow)(const chainrule_network *network, const cr_batch *batch, 
     }
   }
 }
+
+/* A single row takes units in lanes instead; z, a and δ of a layer. */
+typedef struct CR(units) {
+  R z[CR_NARROW], a[CR_NARROW], delta[CR_NARROW];
+} CR(units);
+
+/* All of it but the update; gradients come into being only with that. */
+static void CR(narrow_row)(const chainrule_network *network, const cr_batch *batch, chainrule_loss loss, double total,
+                           double *losses, CR(units) *units)
+{
+  const CR(kernels) *kernels = network->kernels->SCALAR;
+  const cr_layer *layer = network->layers, *last = layer + network->layer_count - 1;
+  const R *x = batch->x;
+  for (;; layer++, units++) {
+    kernels->row_forward[layer->activation](layer->in, layer->out, x, CR(weights)(layer, network->parameters),
+                                            CR(bias)(layer, network->parameters), units->z, units->a);
+    if (layer == last) break;
+    x = units->a;
+  }
+  const double weight = batch->sample_weights ? (double)*(const R *)batch->sample_weights : 1;
+  const R scale = total > 0 ? (R)(weight / total) : 0;
+  *losses = weight * (double)kernels->row_loss[loss](layer->out, units->z, units->a, batch->y, scale, units->delta);
+  if (!cr_is_fused(loss))
+    kernels->derive[layer->activation](1, layer->out, units->z, units->a, units->delta, layer->out);
+  for (; layer > network->layers; layer--, units--)
+    kernels->row_backward[layer[-1].activation](layer->in, layer->out, units->delta,
+                                                CR(weights)(layer, network->parameters), units[-1].z, units[-1].a,
+                                                units[-1].delta);
+}
+
+static void CR(narrow_row_descend)(const chainrule_network *network, const cr_batch *batch, const cr_descent *descent,
+                                   const CR(units) *units)
+{
+  const CR(kernels) *kernels = network->kernels->SCALAR;
+  const cr_layer *layer = network->layers, *end = layer + network->layer_count;
+  for (const R *x = batch->x; layer < end; x = units->a, layer++, units++)
+    kernels->row_descend[descent->rule](descent->update, layer->in, layer->out, x, units->delta,
+                                        CR(weights)(layer, network->parameters), CR(bias)(layer, network->parameters),
+                                        (R *)descent->state + layer->at[CHAINRULE_WEIGHTS], network->arena_size);
+}

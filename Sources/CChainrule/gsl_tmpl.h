@@ -6,8 +6,8 @@
 
 #undef PEAK
 #define PEAK NULL
-#undef LANES_KERNEL
-#define LANES_KERNEL(name) NULL
+#undef NARROW_KERNEL
+#define NARROW_KERNEL(name) NULL
 
 /* Z = X Wᵀ + 1 bᵀ */
 static void CR(affine)(size_t rows, size_t in, size_t out, const R *x, size_t x_stride, const R *weights,
@@ -93,10 +93,10 @@ static void CR(accumulate)(GSL_VECTOR(view) *average, R decay, R weight, const G
   BLAS(axpy)(weight, &x->vector, &average->vector);
 }
 
-/* x ← √x / scale + ε */
+/* x ← scale √x + ε */
 static void CR(denominator)(GSL_VECTOR(view) *x, R scale, R epsilon)
 {
-  for (size_t i = 0; i < x->vector.size; i++) x->vector.data[i] = M(sqrt)(x->vector.data[i]) / scale;
+  for (size_t i = 0; i < x->vector.size; i++) x->vector.data[i] = scale * M(sqrt)(x->vector.data[i]);
   GSL_VECTOR(add_constant)(&x->vector, epsilon);
 }
 
@@ -182,10 +182,10 @@ static void CR(gsl_adam)(const cr_update *u, size_t n, R keep, R decay, R *p, co
       v = largest;
     }
     GSL_VECTOR(memcpy)(&part.step.vector, &v->vector);
-    CR(denominator)(&part.step, (R)sqrt(u->correction2), (R)u->epsilon);
+    CR(denominator)(&part.step, (R)u->scale, (R)u->epsilon);
     GSL_VECTOR(memcpy)(&part.g.vector, &m->vector);
     GSL_VECTOR(div)(&part.g.vector, &part.step.vector);
-    CR(accumulate)(&part.p, keep, (R)(-u->rate / u->correction1), &part.g);
+    CR(accumulate)(&part.p, keep, (R)-u->step, &part.g);
   }
 }
 
@@ -230,7 +230,7 @@ static void CR(update_adamax)(const cr_update *u, size_t n, R *p, const R *g, R 
       s->vector.data[k] = M(fmax)(s->vector.data[k], M(fabs)(part.gradient_values[k]) + (R)u->epsilon);
     GSL_VECTOR(memcpy)(&part.step.vector, &m->vector);
     GSL_VECTOR(div)(&part.step.vector, &s->vector);
-    BLAS(axpy)((R)(-u->rate / u->correction1), &part.step.vector, &part.p.vector);
+    BLAS(axpy)((R)-u->step, &part.step.vector, &part.p.vector);
   }
 }
 
@@ -242,7 +242,7 @@ static void CR(update_nadam)(const cr_update *u, size_t n, R *p, const R *g, R *
     CR(adam_moments)(&part, u);
     CR(accumulate)(&part.g, (R)u->gradient_share, (R)u->mean_share, &part.state[0]);
     GSL_VECTOR(memcpy)(&part.step.vector, &part.state[1].vector);
-    CR(denominator)(&part.step, (R)sqrt(u->correction2), (R)u->epsilon);
+    CR(denominator)(&part.step, (R)u->scale, (R)u->epsilon);
     GSL_VECTOR(div)(&part.g.vector, &part.step.vector);
     BLAS(axpy)((R)-u->rate, &part.g.vector, &part.p.vector);
   }

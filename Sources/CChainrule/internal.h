@@ -194,13 +194,21 @@ void cr_set_gradient(const chainrule_network *network, const cr_workspace *work,
 enum { CR_NARROW = 16 };
 /* Bytes of buffers that cr_narrow wants; 0: this network is not narrow. */
 size_t cr_narrow_size(const chainrule_network *network);
-/* Forward, loss, backward and gradients of a narrow network, at once: the losses, and the gradients into an arena. */
+/* Forward, loss and backward of a narrow network, at once: the losses, and the gradients into an arena, unless it is a
+ * single row, whose gradients cr_narrow_descend makes. */
 void cr_narrow(const chainrule_network *network, const cr_batch *batch, chainrule_loss loss, double total,
                double *losses, void *gradients, void *buffers);
-/* One update of all parameters by an arena of gradients. */
-void cr_update_all(const chainrule_network *network, const cr_descent *descent, const void *gradients);
+/* After it, one update of all parameters. */
+void cr_narrow_descend(const chainrule_network *network, const cr_batch *batch, const cr_descent *descent,
+                       const void *gradients, const void *buffers);
 /* Σ wᵣ, or rows where there are no sample weights. */
-double cr_total_weight(const chainrule_network *network, const cr_batch *batch);
+static inline double cr_total_weight(const chainrule_network *network, const cr_batch *batch)
+{
+  if (!batch->sample_weights) return (double)batch->rows;
+  double total = 0;
+  for (size_t r = 0; r < batch->rows; r++) total += cr_value(network->scalar, batch->sample_weights, r);
+  return total;
+}
 
 /* ---- team.c: threads that share a step --------------------------------------------------------- */
 

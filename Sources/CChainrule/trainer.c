@@ -37,13 +37,14 @@ struct chainrule_trainer {
   void *narrow_gradients; /* parameter-shaped */
 
   cr_team *team;
-  size_t members;   /* of the team */
+  size_t members;         /* of the team */
+  double threads_per_row; /* that a step is worth */
   cr_block *blocks; /* of all layers' weights, in their order */
   size_t block_count;
   share *shares; /* of the blocks, by member */
   size_t scratch_scalars;
   cr_update update;
-  cr_descent descent;
+  cr_descent descent; /* by it */
   double beta1_power, beta2_power; /* β₁ᵗ, β₂ᵗ */
   chainrule_plateau plateau;
   bool rate_is_due;             /* the next update has another than the last */
@@ -209,11 +210,18 @@ static void next_update(chainrule_trainer *trainer)
 {
   if (trainer->rate_is_due) update_rate(trainer);
   cr_update *u = &trainer->update;
-  u->correction1 = 1 - (trainer->beta1_power *= u->beta1);
-  u->correction2 = 1 - (trainer->beta2_power *= u->beta2);
   u->first = trainer->fresh;
   trainer->fresh = false;
-  if (trainer->training.optimizer.kind == CHAINRULE_OPTIMIZER_NADAM) next_momentum(trainer);
+  switch (trainer->descent.rule) {
+  case CHAINRULE_OPTIMIZER_NADAM: next_momentum(trainer); /* fall through */
+  case CHAINRULE_OPTIMIZER_ADAM:
+  case CHAINRULE_OPTIMIZER_ADAMW:
+  case CHAINRULE_OPTIMIZER_ADAMAX:
+    u->step = u->rate / (1 - (trainer->beta1_power *= u->beta1));
+    u->scale = 1 / sqrt(1 - (trainer->beta2_power *= u->beta2));
+    break;
+  default: break; /* no bias to correct */
+  }
 }
 
 /* ---- The plan ---------------------------------------------------------------------------------- */
@@ -244,6 +252,11 @@ static size_t plan_places(const chainrule_network *network, bool keep, cr_place 
   }
   return size;
 }
+
+/* Multiplications of a step that are worth a thread: some five microseconds. */
+#ifndef CR_WORTH_A_THREAD
+#define CR_WORTH_A_THREAD 250000
+#endif
 
 /* Rows of a member's slice start at multiples of this. */
 enum { SLICE = 8 };
@@ -460,6 +473,7 @@ chainrule_status chainrule_trainer_create(chainrule_network *network, const chai
   t->training = *training;
   t->members = training->threads < cr_cpu_count() ? training->threads : cr_cpu_count();
   if (t->members == 0) t->members = 1;
+  t->threads_per_row = 3 * (double)network->parameter_count / CR_WORTH_A_THREAD;
   t->place_size = plan_places(network, training->keep, t->places);
   forget(t);
   t->decay_factor = momentum_factor(o->momentum_decay);
@@ -491,6 +505,11 @@ chainrule_status chainrule_trainer_create(chainrule_network *network, const chai
     t->gradients = allocate(network, network->arena_size, 1, "the gradients", &status, error);
   t->state = allocate(network, network->arena_size, state_count(o), "the optimizer's state", &status, error);
   t->pass.moments = allocate(network, network->statistics_size, 1, "the moments", &status, error);
+  t->descent = (cr_descent){.rule = o->kind,
+                            .update = &t->update,
+                            .state = t->state,
+                            .states = state_count(o),
+                            .bound = training->clip_value > 0 ? training->clip_value : INFINITY};
   if (is_narrow(t)) {
     const size_t bytes = cr_narrow_size(network);
     if (!status && !(t->narrow = cr_allocate(bytes, 1)))
@@ -770,6 +789,7 @@ static void descend(const task *task, const cr_workspace *work, cr_block block)
     update = *task->descent->update;
     descent = *task->descent;
     update.rate *= rate;
+    update.step *= rate;
     descent.update = &update;
   }
   cr_descend(t->network, work, task->applies ? NULL : task->batch, block, task->gradients,
@@ -792,30 +812,26 @@ static void blocks_job(void *context, size_t member)
   restore_denormals(t->training.flush_denormals, mode);
 }
 
-/* The step of a narrow network, which is worth no second thread: all but the update, then, with a descent, that. */
-static void narrow_job(const task *task)
+/* The step of a narrow network, which is worth no second thread: all but the update. */
+static void narrow_step(chainrule_trainer *t, const cr_batch *batch, const gathering *gathering, double total)
 {
-  chainrule_trainer *t = task->trainer;
-  const cr_batch *batch = task->batch;
-  const size_t in = t->network->inputs;
-  if (task->gathering && !task->descent)
-    gather(t->network->scalar, batch->x, task->gathering->x, task->gathering->order, batch->rows, in);
+  if (gathering)
+    gather(t->network->scalar, batch->x, gathering->x, gathering->order, batch->rows, t->network->inputs);
   const unsigned long mode = flush_denormals(t->training.flush_denormals);
-  if (task->descent)
-    cr_update_all(t->network, task->descent, t->narrow_gradients);
-  else
-    cr_narrow(t->network, batch, t->training.loss, task->total, t->losses, t->narrow_gradients, t->narrow);
+  cr_narrow(t->network, batch, t->training.loss, total, t->losses, t->narrow_gradients, t->narrow);
   restore_denormals(t->training.flush_denormals, mode);
 }
 
-/* Multiplications of a step that are worth a thread: some five microseconds. */
-#ifndef CR_WORTH_A_THREAD
-#define CR_WORTH_A_THREAD 250000
-#endif
+static void narrow_update(chainrule_trainer *t, const cr_batch *batch)
+{
+  const unsigned long mode = flush_denormals(t->training.flush_denormals);
+  cr_narrow_descend(t->network, batch, &t->descent, t->narrow_gradients, t->narrow);
+  restore_denormals(t->training.flush_denormals, mode);
+}
 
 static size_t members_for(const chainrule_trainer *t, size_t rows)
 {
-  const double worth = (double)rows * (double)t->network->parameter_count * 3 / CR_WORTH_A_THREAD;
+  const double worth = (double)rows * t->threads_per_row;
   return worth < 1 ? 1 : worth < (double)t->members ? (size_t)worth : t->members;
 }
 
@@ -853,15 +869,9 @@ static void limit_job(void *context, size_t member)
 static void begin_update(task *task, double scale)
 {
   chainrule_trainer *t = task->trainer;
-  const double bound = t->training.clip_value;
   next_update(t);
-  t->descent = (cr_descent){.rule = t->training.optimizer.kind,
-                            .update = &t->update,
-                            .state = t->state,
-                            .states = state_count(&t->training.optimizer),
-                            .clips = scale != 1 || bound > 0,
-                            .scale = scale,
-                            .bound = bound > 0 ? bound : INFINITY};
+  t->descent.scale = scale;
+  t->descent.clips = scale != 1 || t->training.clip_value > 0;
   task->descent = &t->descent;
 }
 
@@ -922,9 +932,6 @@ static chainrule_status run(chainrule_trainer *trainer, const cr_batch *batch, c
 {
   const chainrule_network *network = trainer->network;
   *total = cr_total_weight(network, batch);
-  trainer->pass.rows = batch->rows;
-  trainer->pass.key = cr_mix(cr_mix(trainer->training.seed) + trainer->steps);
-  trainer->pass.key += trainer->sum_batches << 48;
   struct gathering copied = {batch->x, NULL};
   cr_batch prepared;
   if (trainer->training.label_smoothing > 0 || (trainer->training.input_noise > 0 && !gathering)) {
@@ -939,10 +946,13 @@ static chainrule_status run(chainrule_trainer *trainer, const cr_batch *batch, c
                .total = *total,
                .members = members_for(trainer, batch->rows)};
   const bool narrow = trainer->narrow && task.members == 1;
-  if (narrow)
-    narrow_job(&task);
-  else
+  if (narrow) {
+    narrow_step(trainer, batch, gathering, *total);
+  } else {
+    trainer->pass.rows = batch->rows;
+    trainer->pass.key = cr_mix(cr_mix(trainer->training.seed) + trainer->steps) + ((uint64_t)trainer->sum_batches << 48);
     pass_rows(&task);
+  }
   double sum = 0;
   for (size_t r = 0; r < batch->rows; r++) sum += trainer->losses[r];
   *loss = *total > 0 ? sum / *total : 0;
@@ -963,7 +973,7 @@ static chainrule_status run(chainrule_trainer *trainer, const cr_batch *batch, c
   if (!descends && !trainer->gradients) return CHAINRULE_OK;
   if (descends) begin_update(&task, 1);
   if (narrow) {
-    narrow_job(&task);
+    narrow_update(trainer, batch);
   } else {
     share_blocks(trainer, task.members);
     cr_team_run(trainer->team, task.members, blocks_job, &task);

@@ -14,6 +14,7 @@
 #include "loss_tmpl.h"
 #include "norm_tmpl.h"
 #include "update_tmpl.h"
+#include "row_tmpl.h"
 #include "table_tmpl.h"
 
 #include "real_f64.h"
@@ -25,4 +26,5 @@
 #include "loss_tmpl.h"
 #include "norm_tmpl.h"
 #include "update_tmpl.h"
+#include "row_tmpl.h"
 #include "table_tmpl.h"

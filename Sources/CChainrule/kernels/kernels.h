@@ -51,7 +51,7 @@ static inline uint64_t cr_mix(uint64_t x)
 /* The optimizer's numbers for one update; t counts updates from 1. */
 typedef struct cr_update {
   double rate, weight_decay, l1, momentum, alpha, beta1, beta2, epsilon;
-  double correction1, correction2;    /* 1 − β₁ᵗ, 1 − β₂ᵗ */
+  double step, scale;                 /* η / (1 − β₁ᵗ), 1 / √(1 − β₂ᵗ) */
   double mean_share, gradient_share;  /* nadam's of m and g: μₜ₊₁ / (1 − μ₁…μₜ₊₁), (1 − μₜ) / (1 − μ₁…μₜ) */
   double eta_minus, eta_plus, step_min, step_max;
   bool nesterov, centered, amsgrad, first; /* first: t = 1 */

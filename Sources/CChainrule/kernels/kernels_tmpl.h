@@ -28,6 +28,16 @@ typedef struct CR(kernels) {
   void (*lanes_transpose)(size_t in, size_t out, const R *delta, const R *weights, R *dx);
   void (*lanes_gradient)(size_t rows, size_t in, size_t out, const R *x, const R *delta, R *weights, R *bias);
 
+  /* A narrow layer of a single row, its units in lanes, padded to whole vectors; the same bits.  NULL: there are none.
+   * forward: z = W x + b, a = f(z).  backward: dz = (δ W) ⊙ f′(z), of the units before the layer, by their z, a and f.
+   * descend: one update of W and b by dW = δᵀ x, db = δ; `state`, that of W, lies to that of b as W lies to b. */
+  void (*row_forward[CHAINRULE_ACTIVATION_COUNT])(size_t in, size_t out, const R *x, const R *weights, const R *bias, R *z,
+                                                  R *a);
+  void (*row_backward[CHAINRULE_ACTIVATION_COUNT])(size_t in, size_t out, const R *delta, const R *weights, const R *z,
+                                                   const R *a, R *dz);
+  void (*row_descend[CHAINRULE_OPTIMIZER_COUNT])(const cr_update *u, size_t in, size_t out, const R *x, const R *delta,
+                                                 R *weights, R *bias, R *state, size_t stride);
+
   /* a = f(z)               z, a [rows][n] and the padding behind; may be the same buffer.
    * softmax: with stride 0, LANES rows in lanes, [n][LANES]. */
   void (*activate[CHAINRULE_ACTIVATION_COUNT])(size_t rows, size_t n, const R *z, R *a, size_t stride);
@@ -44,6 +54,8 @@ typedef struct CR(kernels) {
   void (*loss[CHAINRULE_LOSS_COUNT])(size_t rows, size_t n, const R *z, const R *a, size_t stride, const R *y,
                                      const R *weights, double total, R *delta, double *losses);
 
+  /* l of a single row, which lies as in row_forward; delta = scale × ∂l/∂a or × ∂l/∂z, and 0 in its padding. */
+  R (*row_loss[CHAINRULE_LOSS_COUNT])(size_t n, const R *z, const R *a, const R *y, R scale, R *delta);
   /* The layers beside the dense one (norm_tmpl.h).  n columns of rows padded to whole vectors, `stride` apart in every
    * matrix of a call; what belongs to a column, [n], is padded too.
    *

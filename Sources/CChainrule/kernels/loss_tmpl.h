@@ -54,6 +54,20 @@ static CR_INLINE void CR(lose)(V loss(const CR(outputs) *o, V scale), size_t row
   }
 }
 
+/* One row, its outputs in lanes. */
+static CR_INLINE R CR(row_terms)(CR(term) term(V z, V a, V y), size_t n, const R *z, const R *a, const R *y, R scale,
+                                 R *delta)
+{
+  R sum = 0;
+  for (size_t j = 0; j < n; j += LANES) {
+    const size_t count = CR(least)(n - j);
+    const CR(term) t = term(CR(load)(&z[j]), CR(load)(&a[j]), CR(load_first)(count, &y[j]));
+    for (size_t i = 0; i < count; i++) sum += t.value[i];
+    CR(store)(&delta[j], CR(first)(count, CR(splat)(scale) * t.derivative));
+  }
+  return sum;
+}
+
 #define KERNEL(name)                                                                                       \
   static void CR(loss_##name)(size_t rows, size_t n, const R *z, const R *a, size_t stride, const R *y,    \
                               const R *weights, double total, R *delta, double *losses)                    \
@@ -63,10 +77,14 @@ static CR_INLINE void CR(lose)(V loss(const CR(outputs) *o, V scale), size_t row
 #define SUM(name, of_z)                                                                                    \
   static CR_INLINE V CR(rows_##name)(const CR(outputs) *o, V scale)                                        \
   { return CR(add_terms)(CR(name), of_z, o, scale); }                                                      \
+  static R CR(row_loss_##name)(size_t n, const R *z, const R *a, const R *y, R scale, R *delta)            \
+  { return CR(row_terms)(CR(name), n, z, a, y, scale, delta); }                                            \
   KERNEL(name)
 #define MEAN(name, of_z)                                                                                   \
   static CR_INLINE V CR(rows_##name)(const CR(outputs) *o, V scale)                                        \
   { return CR(add_terms)(CR(name), of_z, o, scale / (R)o->n) / (R)o->n; }                                  \
+  static R CR(row_loss_##name)(size_t n, const R *z, const R *a, const R *y, R scale, R *delta)            \
+  { return CR(row_terms)(CR(name), n, z, a, y, scale / (R)n, delta) / (R)n; }                              \
   KERNEL(name)
 
 /* ½ d²,  d */
@@ -176,3 +194,9 @@ static CR_INLINE V CR(rows_crossEntropy)(const CR(outputs) *o, V scale)
 }
 KERNEL(crossEntropy)
 #undef KERNEL
+
+static R CR(row_loss_crossEntropy)(size_t n, const R *z, const R *a, const R *y, R scale, R *delta)
+{
+  const CR(outputs) o = {.rows = 1, .n = n, .z = z, .a = a, .y = y, .stride = n, .delta = delta};
+  return CR(rows_crossEntropy)(&o, CR(splat)(scale))[0];
+}

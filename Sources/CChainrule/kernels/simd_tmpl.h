@@ -28,6 +28,22 @@ static inline V CR(select)(IV mask, V a, V b) { return (V)((mask & (IV)a) | (~ma
 static inline V CR(larger)(V a, V b) { return CR(select)(a > b, a, b); }
 static inline V CR(smaller)(V a, V b) { return CR(select)(a < b, a, b); }
 
+/* x, and 0 from lane n on, n ≤ LANES. */
+static inline V CR(first)(size_t n, V x)
+{
+  static const INTEGER window[32] = {-1, -1, -1, -1, -1, -1, -1, -1, -1, -1, -1, -1, -1, -1, -1, -1};
+  return (V)((IV)x & (IV)CR(load)((const R *)&window[16 - n]));
+}
+
+/* The first n scalars, and 0 behind them: nothing there is read. */
+static CR_INLINE V CR(load_first)(size_t n, const R *p)
+{
+  if (n >= LANES) return CR(load)(p);
+  V x = {0};
+  CR_UNROLL for (size_t i = 0; i < LANES && i < n; i++) x[i] = p[i];
+  return x;
+}
+
 /* ---- Transposing a block of LANES vectors ------------------------------------------------------
  * Stage s = 1, 2, 4 … exchanges, between vectors i and i + s, the lanes in which the index has the bit s with
  * those in which it has not (Eklundh 1972). */

@@ -19,6 +19,10 @@ static bool CR(all_finite)(size_t n, const R *values)
 #define DERIVE(ID, name, ...) [CHAINRULE_ACTIVATION_##ID] = CR(derive_##name),
 #define LOSS(ID, name, ...) [CHAINRULE_LOSS_##ID] = CR(loss_##name),
 #define UPDATE(ID, name, ...) [CHAINRULE_OPTIMIZER_##ID] = CR(update_##name),
+#define FORWARD(ID, name, ...) [CHAINRULE_ACTIVATION_##ID] = NARROW_KERNEL(row_forward_##name),
+#define BACKWARD(ID, name, ...) [CHAINRULE_ACTIVATION_##ID] = NARROW_KERNEL(row_backward_##name),
+#define ROW_LOSS(ID, name, ...) [CHAINRULE_LOSS_##ID] = CR(row_loss_##name),
+#define DESCEND(ID, name, ...) [CHAINRULE_OPTIMIZER_##ID] = NARROW_KERNEL(row_descend_##name),
 
 static const CR(kernels) CR(table) = {
     .affine = CR(affine),
@@ -42,10 +46,14 @@ static const CR(kernels) CR(table) = {
     .limit = CR(limit),
     .clip = CR(clip),
     .axpy = CR(axpy),
-    .lanes_load = LANES_KERNEL(load),
-    .lanes_affine = LANES_KERNEL(affine),
-    .lanes_transpose = LANES_KERNEL(transpose),
-    .lanes_gradient = LANES_KERNEL(gradient),
+    .lanes_load = NARROW_KERNEL(lanes_load),
+    .lanes_affine = NARROW_KERNEL(lanes_affine),
+    .lanes_transpose = NARROW_KERNEL(lanes_transpose),
+    .lanes_gradient = NARROW_KERNEL(lanes_gradient),
+    .row_forward = {CHAINRULE_ACTIVATIONS(FORWARD)},
+    .row_backward = {CHAINRULE_ELEMENTWISE_ACTIVATIONS(BACKWARD)},
+    .row_loss = {CHAINRULE_LOSSES(ROW_LOSS)},
+    .row_descend = {CHAINRULE_OPTIMIZERS(DESCEND)},
     .peak = PEAK,
     .all_finite = CR(all_finite),
 };
@@ -54,3 +62,7 @@ static const CR(kernels) CR(table) = {
 #undef DERIVE
 #undef LOSS
 #undef UPDATE
+#undef FORWARD
+#undef BACKWARD
+#undef ROW_LOSS
+#undef DESCEND

@@ -225,6 +225,78 @@ static void T(lanes)(const cr_kernel_set *set, const CR(kernels) *k, size_t rows
   for (size_t i = 0; i < CR_COUNT(all); i++) T(release)(all[i]);
 }
 
+/* A layer of a single row, in all it does, has the bits of what rows do. */
+static void T(row)(const cr_kernel_set *set, const CR(kernels) *k, size_t in, size_t out)
+{
+  if (!k->row_forward[0]) return;
+  const size_t panel = T(panel)(set, out), padded = (out + panel - 1) / panel * panel, all = in * padded;
+  const size_t in_padded = (in + panel - 1) / panel * panel, lanes = panel / 2;
+  const size_t in_lanes = (in + lanes - 1) / lanes * lanes, out_lanes = (out + lanes - 1) / lanes * lanes;
+  R *scratch = malloc(((1 + panel) * (in + out) + 1) * sizeof(R));
+  char detail[80];
+  snprintf(detail, sizeof detail, "in %zu, out %zu, %s", in, out, sizeof(R) == 4 ? "float" : "double");
+
+  for (int kind = 0; kind < CHAINRULE_ACTIVATION_COUNT; kind++) {
+    T(matrix) x = T(make)(1, in, in, in), w = T(make)(1, all, all, all), b = T(make)(1, out, padded, padded);
+    T(matrix) z = T(make)(1, out, padded, padded), a = T(make)(1, out, padded, padded);
+    T(matrix) row_z = T(make)(1, out, padded, padded), row_a = T(make)(1, out, padded, padded);
+    T(matrix) d = T(make)(1, out, padded, padded), dx = T(make)(1, in, in_padded, in_padded);
+    T(matrix) before_z = T(make)(1, in, in_padded, in_padded), before_a = T(make)(1, in, in_padded, in_padded);
+    T(matrix) row_dx = T(make)(1, in, in_padded, in_padded);
+    for (size_t j = out; j < padded; j++) /* no neurons there */
+      for (size_t i = 0; i < in; i++) w.values[cr_weight_offset(panel, in, j, i)] = 0;
+
+    const R *bias = kind % 2 ? b.values : NULL;
+    k->affine(1, in, out, x.values, in, w.values, panel, bias, z.values, padded);
+    k->activate[kind](1, out, z.values, a.values, padded);
+    k->row_forward[kind](in, out, x.values, w.values, bias, row_z.values, row_a.values);
+    expect(!memcmp(z.values, row_z.values, out * sizeof(R)) && !memcmp(a.values, row_a.values, out * sizeof(R)) &&
+               T(guarded)(&row_z, out_lanes) && T(guarded)(&row_a, out_lanes),
+           set->name, "a row forward", detail);
+    if (k->row_backward[kind]) {
+      k->affine_transpose(1, in, out, d.values, padded, w.values, panel, dx.values, in_padded, scratch);
+      k->derive[kind](1, in, before_z.values, before_a.values, dx.values, in_padded);
+      k->row_backward[kind](in, out, d.values, w.values, before_z.values, before_a.values, row_dx.values);
+      bool zero = true;
+      for (size_t i = in; i < in_lanes; i++) zero &= row_dx.values[i] == 0;
+      expect(zero && !memcmp(dx.values, row_dx.values, in * sizeof(R)) && T(guarded)(&row_dx, in_lanes), set->name,
+             "a row backward", detail);
+    }
+    T(matrix) *matrices[] = {&x, &w, &b, &z, &a, &row_z, &row_a, &d, &dx, &before_z, &before_a, &row_dx};
+    for (size_t i = 0; i < CR_COUNT(matrices); i++) T(release)(matrices[i]);
+  }
+
+  for (int kind = 0; kind < CHAINRULE_OPTIMIZER_COUNT; kind++)
+    for (int plain = 0; plain < 2; plain++) {
+      const cr_update u = {.rate = 0.1, .weight_decay = plain ? 0 : 0.01, .momentum = plain ? 0 : 0.9, .alpha = 0.99,
+                           .beta1 = 0.9, .beta2 = 0.999, .epsilon = 1e-8, .step = 1, .scale = 30,
+                           .nesterov = !plain, .centered = !plain};
+      T(matrix) x = T(make)(1, in, in, in), d = T(make)(1, out, padded, padded);
+      T(matrix) p = T(make)(1, all + padded, all + padded, all + padded), g = T(make)(1, all + padded, all + padded, all + padded);
+      T(matrix) row = T(make)(1, all + padded, all + padded, all + padded);
+      R *state = calloc(3 * (all + padded), sizeof(R)), *row_state = calloc(3 * (all + padded), sizeof(R));
+      for (size_t j = out; j < padded; j++) {
+        for (size_t i = 0; i < in; i++) p.values[cr_weight_offset(panel, in, j, i)] = 0;
+        p.values[all + j] = 0;
+      }
+      memcpy(row.values, p.values, (all + padded) * sizeof(R));
+      for (int step = 0; step < 2; step++) {
+        for (size_t j = 0; j < padded; j += panel)
+          k->affine_gradient(1, in, x.values, in, out - j, d.values + j, padded, panel, &g.values[j * in]);
+        k->bias_gradient(1, padded, d.values, padded, &g.values[all]);
+        k->update[kind](&u, all + padded, p.values, g.values, state, all + padded);
+        k->row_descend[kind](&u, in, out, x.values, d.values, row.values, &row.values[all], row_state, all + padded);
+      }
+      expect(!memcmp(p.values, row.values, (all + padded) * sizeof(R)) &&
+                 !memcmp(state, row_state, 3 * (all + padded) * sizeof(R)) && T(guarded)(&row, all + padded),
+             set->name, "a row's update", chainrule_optimizer_name(kind));
+      T(matrix) *matrices[] = {&x, &d, &p, &g, &row};
+      for (size_t i = 0; i < CR_COUNT(matrices); i++) T(release)(matrices[i]);
+      free(state), free(row_state);
+    }
+  free(scratch);
+}
+
 /* l of weighted rows against its formula, its gradient against the central difference of that formula; and the same
  * bits of rows in lanes. */
 static void T(losses)(const cr_kernel_set *set, const CR(kernels) *k, size_t rows, size_t n)
@@ -294,6 +366,18 @@ static void T(losses)(const cr_kernel_set *set, const CR(kernels) *k, size_t row
       T(release)(&z_t), T(release)(&a_t), T(release)(&g_t);
     }
     expect(same, set->name, "loss in lanes", chainrule_loss_name(kind));
+
+    same = true;
+    for (size_t r = 0; r < rows; r++) {
+      T(matrix) g_r = T(make)(1, n, padded, padded);
+      const double weight = (double)w.values[r];
+      const R l = k->row_loss[kind](n, &z.values[r * padded], &a.values[r * padded], &y.values[r * n], (R)(weight / 2), g_r.values);
+      same &= weight * (double)l == losses[r] && !memcmp(g_r.values, &g.values[r * padded], n * sizeof(R));
+      for (size_t c = n; c < padded; c++) same &= g_r.values[c] == 0;
+      same &= T(guarded)(&g_r, padded);
+      T(release)(&g_r);
+    }
+    expect(same, set->name, "loss of a row", chainrule_loss_name(kind));
     T(release)(&z), T(release)(&a), T(release)(&y), T(release)(&g), T(release)(&w);
   }
 }
@@ -308,7 +392,7 @@ static void T(updates)(const char *set, const CR(kernels) *k, size_t n)
     const int kind = c / 2;
     const bool seldom = c % 2; /* with L1 and amsgrad: a loop of their own */
     const cr_update u = {.rate = 0.1, .weight_decay = 0.01, .momentum = 0.9, .alpha = 0.99, .beta1 = 0.9, .beta2 = 0.999,
-                         .epsilon = 1e-8, .correction1 = 0.1, .correction2 = 0.001, .mean_share = 0.5, .gradient_share = 0.9,
+                         .epsilon = 1e-8, .step = 1, .scale = 30, .mean_share = 0.5, .gradient_share = 0.9,
                          .eta_minus = 0.5, .eta_plus = 1.2, .step_min = 1e-6, .step_max = 50, .l1 = seldom ? 0.001 : 0,
                          .nesterov = true, .centered = true, .amsgrad = seldom, .first = true};
     T(matrix) p = T(make)(1, n, n, n), parts = T(make)(1, n, n, n), g = T(make)(1, n, n, n);
@@ -357,6 +441,7 @@ static void T(set)(const cr_kernel_set *set, const CR(kernels) *k)
     T(activations)(set->name, k, 3, sizes[i]);
     T(softmax)(set->name, k, 3, sizes[i]);
     T(losses)(set, k, 1 + i % 19, sizes[i]);
+    for (size_t j = 0; j < CR_COUNT(sizes); j++) T(row)(set, k, sizes[i], sizes[j]);
     for (size_t j = 0; j < CR_COUNT(sizes); j++) T(lanes)(set, k, sizes[(i + j) % CR_COUNT(sizes)], sizes[i], sizes[j]);
     T(updates)(set->name, k, sizes[i]);
     T(finite)(set->name, k, sizes[i]);

@@ -1,0 +1,152 @@
+/* A step of a narrow network has the bits of any other's.
+ *
+ * Random networks no wider than CR_NARROW are trained twice: as narrow ones, and with `keep`, which takes the kernels of
+ * wide networks.  There the same rows come with others of weight 0, so that a single row is not one there. */
+#include <math.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "internal.h"
+
+enum { PROBLEMS = 1500, STEPS = 4, MOST_LAYERS = 3, MOST_ROWS = 20, SPARE_ROWS = 3 };
+
+typedef struct problem {
+  chainrule_scalar scalar;
+  const char *set;
+  size_t inputs, layer_count, rows;
+  chainrule_layer layers[MOST_LAYERS];
+  chainrule_training training;
+  double x[(MOST_ROWS + SPARE_ROWS) * CR_NARROW], y[(MOST_ROWS + SPARE_ROWS) * CR_NARROW],
+      weights[MOST_ROWS + SPARE_ROWS];
+  bool weighted;
+} problem;
+
+static uint64_t state;
+static size_t draw(size_t below) /* SplitMix64 */
+{
+  uint64_t z = state += 0x9e3779b97f4a7c15u;
+  z = (z ^ z >> 30) * 0xbf58476d1ce4e5b9u;
+  z = (z ^ z >> 27) * 0x94d049bb133111ebu;
+  return (size_t)((z ^ z >> 31) % below);
+}
+static double uniform(void) { return (double)draw(1u << 24) / (1 << 23) - 1; }
+
+/* An output layer that the loss admits. */
+static chainrule_activation output(chainrule_loss loss)
+{
+  static const chainrule_activation positive[] = {CHAINRULE_ACTIVATION_SIGMOID,
+                                                  CHAINRULE_ACTIVATION_SOFTPLUS};
+  switch (loss) {
+  case CHAINRULE_LOSS_BINARY_CROSS_ENTROPY: return CHAINRULE_ACTIVATION_SIGMOID;
+  case CHAINRULE_LOSS_CROSS_ENTROPY: return CHAINRULE_ACTIVATION_SOFTMAX;
+  case CHAINRULE_LOSS_POISSON: return positive[draw(2)];
+  default: return (chainrule_activation)draw(CHAINRULE_ACTIVATION_SOFTMAX);
+  }
+}
+
+static double target(chainrule_loss loss)
+{
+  switch (loss) {
+  case CHAINRULE_LOSS_BINARY_CROSS_ENTROPY:
+  case CHAINRULE_LOSS_CROSS_ENTROPY: return fabs(uniform());
+  case CHAINRULE_LOSS_POISSON: return (double)draw(4);
+  case CHAINRULE_LOSS_HINGE: return draw(2) ? 1 : -1;
+  default: return uniform();
+  }
+}
+
+static problem make(int number, const char *set)
+{
+  state = (uint64_t)number * 1000;
+  problem p = {.scalar = number % 2 ? CHAINRULE_FLOAT32 : CHAINRULE_FLOAT64,
+               .set = set,
+               .inputs = 1 + draw(CR_NARROW),
+               .layer_count = 1 + draw(MOST_LAYERS),
+               .rows = draw(2) ? 1 : 1 + draw(MOST_ROWS),
+               .weighted = draw(2)};
+  const chainrule_loss loss = (chainrule_loss)(number % CHAINRULE_LOSS_COUNT);
+  for (size_t l = 0; l < p.layer_count; l++)
+    p.layers[l] = (chainrule_layer){
+        .units = 1 + draw(CR_NARROW),
+        .activation =
+            l + 1 == p.layer_count ? output(loss) : (chainrule_activation)draw(CHAINRULE_ACTIVATION_SOFTMAX),
+        .no_bias = draw(3) == 0};
+  p.training = (chainrule_training){
+      .loss = loss,
+      .optimizer = chainrule_optimizer_default((chainrule_optimizer_kind)draw(CHAINRULE_OPTIMIZER_COUNT)),
+      .batch_size = MOST_ROWS + SPARE_ROWS};
+  p.training.optimizer.weight_decay = draw(2) ? 0.01 : 0;
+  p.training.optimizer.momentum = draw(2) ? 0.9 : 0;
+  p.training.optimizer.nesterov = p.training.optimizer.momentum > 0 && draw(2);
+  p.training.optimizer.centered = draw(2);
+  for (size_t i = 0; i < CR_COUNT(p.x); i++) p.x[i] = uniform(), p.y[i] = target(loss);
+  for (size_t r = 0; r < p.rows; r++) p.weights[r] = p.weighted ? (float)fabs(uniform()) : 1;
+  return p;
+}
+
+/* The parameters and losses after training, as one stretch of bytes; NULL after a message. */
+static char *train(const problem *p, bool narrow, size_t *bytes)
+{
+  chainrule_error error = {0};
+  chainrule_network *network = NULL;
+  chainrule_trainer *trainer = NULL;
+  chainrule_training training = p->training;
+  training.keep = !narrow;
+  const size_t rows = p->rows + (narrow ? 0 : SPARE_ROWS), size = cr_scalar_size(p->scalar);
+  chainrule_status status = chainrule_network_create(
+      &(chainrule_description){p->scalar, p->inputs, p->layer_count, p->layers, p->set}, &network, &error);
+  if (!status) status = chainrule_network_initialize(network, 3, &error);
+  if (!status) status = chainrule_trainer_create(network, &training, &trainer, &error);
+  char *bits = NULL;
+  if (!status) {
+    *bytes = chainrule_network_parameter_count(network) * size + STEPS * sizeof(double);
+    bits = malloc(*bytes);
+  }
+  for (size_t step = 0; !status && step < STEPS; step++) {
+    float x[CR_COUNT(p->x)], y[CR_COUNT(p->y)], weights[CR_COUNT(p->weights)];
+    for (size_t i = 0; i < CR_COUNT(x); i++) x[i] = (float)p->x[i], y[i] = (float)p->y[i];
+    for (size_t r = 0; r < CR_COUNT(weights); r++) weights[r] = (float)p->weights[r];
+    const bool weighted = p->weighted || !narrow;
+    double loss = 0;
+    status = p->scalar == CHAINRULE_FLOAT32
+                 ? chainrule_trainer_step_f32(trainer, x, y, weighted ? weights : NULL, rows, &loss, &error)
+                 : chainrule_trainer_step_f64(trainer, p->x, p->y, weighted ? p->weights : NULL, rows, &loss,
+                                              &error);
+    memcpy(bits + step * sizeof loss, &loss, sizeof loss);
+  }
+  char *to = bits + STEPS * sizeof(double);
+  for (size_t l = 0; !status && l < p->layer_count; l++) /* dense: padding is of no interest */
+    for (int parameter = 0; parameter < 2; parameter++) {
+      cr_read(network, network->parameters, l, (chainrule_parameter)parameter, to);
+      to += cr_parameter_size(&network->layers[l], (chainrule_parameter)parameter) * size;
+    }
+  chainrule_trainer_free(trainer);
+  chainrule_network_free(network);
+  if (!status) return bits;
+  printf("%s: %s\n", p->set, error.message);
+  free(bits);
+  return NULL;
+}
+
+int main(void)
+{
+  size_t compared = 0, failed = 0;
+  for (size_t set = 0; chainrule_kernel_set_name(set); set++) {
+    const char *name = chainrule_kernel_set_name(set);
+    if (!strcmp(name, "gsl")) continue; /* has no narrow networks */
+    for (int number = 0; number < PROBLEMS; number++) {
+      const problem p = make(number, name);
+      size_t bytes = 0, wide_bytes = 0;
+      char *narrow = train(&p, true, &bytes), *wide = train(&p, false, &wide_bytes);
+      const bool same = narrow && wide && !memcmp(narrow, wide, bytes);
+      if (!same && failed < 10) printf("%s, network %d, %zu rows: other bits\n", name, number, p.rows);
+      compared++;
+      failed += !same;
+      free(narrow);
+      free(wide);
+    }
+  }
+  printf("%zu networks, %zu with other bits\n", compared, failed);
+  return failed > 0;
+}
