@@ -52,6 +52,14 @@ public struct Model<Scalar: NetworkScalar>: Sendable {
     try core.evaluate(data, loss: loss)
   }
 
+  /// The same predictions, to rounding, from fewer layers: each `batchNorm` goes into the dense layer before it, where
+  /// that has no activation, or behind it, and each `dropout` goes away. For a model that only predicts.
+  public func folded() throws(ChainruleError) -> Model {
+    var folded: OpaquePointer?
+    try check { chainrule_network_fold(core.pointer, &folded, &$0) }
+    return Model(core: CoreNetwork(owning: folded!))
+  }
+
   /// The same network with its parameters rounded, or widened, to `Scalar`.
   public init<Other: NetworkScalar>(_ other: Model<Other>) throws(ChainruleError) {
     core = try CoreNetwork(inputs: other.inputs, layers: other.layers)

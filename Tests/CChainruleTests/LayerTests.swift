@@ -167,6 +167,24 @@ extension LayerParameters {
   }
 }
 
+@Suite struct `A model that is folded` {
+  @Test(arguments: Zoo.networks.indices)
+  func `predicts as it did, from fewer layers`(index: Int) throws {
+    let network = try Network<Double>(inputs: 3, layers: Zoo.networks[index], seed: 2)
+    let data: Dataset<Double> = try Zoo.data(rows: 40)
+    let trainer = try Trainer(network, loss: .meanSquaredError, optimizer: .sgd(learningRate: 0.1))
+    for _ in 0..<5 { try trainer.epoch(on: data, batchSize: 10) }
+    let model = try network.freeze()
+    let folded = try model.folded()
+    let left = folded.layers.filter { $0.name == "batchNorm" || $0.name == "dropout" }
+    // In `sums` a sum takes part of what would be folded, in `nested` an activation stands between.
+    #expect(left.map(\.name) == ([0: [], 1: [], 2: [], 3: [], 4: []] as [Int: [String]])[index])
+    let (before, after) = (try model.predict(data.features), try folded.predict(data.features))
+    #expect(mismatch(after, before, .float64) == nil)
+    #expect(try Model<Float>(model).folded().layers.count == folded.layers.count)
+  }
+}
+
 @Suite struct `A batchNorm` {
   @Test func `follows its batches, and predicts with what it has seen`() throws {
     let network = try Network<Double>(inputs: 1, layers: [.batchNorm(BatchNorm(momentum: 0.25))])

@@ -60,6 +60,10 @@ CHAINRULE_API chainrule_status chainrule_network_create(const chainrule_descript
 /* The same architecture, parameters and names, in a network of its own. */
 CHAINRULE_API chainrule_status chainrule_network_copy(const chainrule_network *network, chainrule_network **copy,
                                                       chainrule_error *error);
+/* The same predictions, to rounding, from fewer layers: every batchNorm that stands behind a dense layer without
+ * activation, or in front of any, goes into that layer; every dropout goes away. */
+CHAINRULE_API chainrule_status chainrule_network_fold(const chainrule_network *network, chainrule_network **folded,
+                                                      chainrule_error *error);
 CHAINRULE_API void chainrule_network_free(chainrule_network *network);
 
 /* Draws every parameter by its layer's initialiser, W row by row, then b, layer by layer; gamma becomes 1, beta 0, a

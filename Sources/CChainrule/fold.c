@@ -1,0 +1,204 @@
+/* A network for prediction alone: batch normalisations go into the dense layers beside them, dropouts go away.
+ *
+ * In prediction a batchNorm is a = s x + t, s = γ / √(σ² + ε), t = β − s μ, by features.  Behind a dense layer
+ * without activation, and in front of any, it is one with that layer's product:
+ *
+ *     s (W x + b) + t = (s W) x + (s b + t)        W (s x + t) + b = (W s) x + (b + W t)
+ */
+#include "internal.h"
+
+#include <math.h>
+#include <stdlib.h>
+#include <string.h>
+
+/* A layer on its way: its description and, in float64, its parameters. */
+typedef struct part {
+  chainrule_layer layer;
+  size_t in, out;
+  double *values[CHAINRULE_PARAMETER_COUNT];
+} part;
+
+typedef struct parts {
+  part *list;
+  size_t count;
+} parts;
+
+static void free_part(part *p)
+{
+  for (int parameter = 0; parameter < CHAINRULE_PARAMETER_COUNT; parameter++) free(p->values[parameter]);
+}
+
+static void free_parts(parts *parts)
+{
+  for (size_t l = 0; l < parts->count; l++) free_part(&parts->list[l]);
+  free(parts->list);
+}
+
+static chainrule_status take_apart(const chainrule_network *network, parts *parts, chainrule_error *error)
+{
+  parts->list = calloc(network->layer_count, sizeof *parts->list);
+  if (!parts->list) return cr_out_of_memory(error, "the layers", network->layer_count * sizeof *parts->list);
+  parts->count = network->layer_count;
+  for (size_t l = 0; l < parts->count; l++) {
+    part *p = &parts->list[l];
+    chainrule_network_layer(network, l, &p->layer, NULL);
+    p->in = network->layers[l].in;
+    p->out = network->layers[l].out;
+    for (int parameter = 0; parameter < CHAINRULE_PARAMETER_COUNT; parameter++) {
+      const size_t count = cr_parameter_size(&network->layers[l], (chainrule_parameter)parameter);
+      if (count == 0) continue;
+      double *values = p->values[parameter] = malloc(count * sizeof *values);
+      void *read = malloc(count * cr_scalar_size(network->scalar));
+      if (!values || !read)
+        return free(read), cr_out_of_memory(error, "a layer's parameters", count * sizeof *values);
+      cr_read(network, network->parameters, l, (chainrule_parameter)parameter, read);
+      for (size_t k = 0; k < count; k++) values[k] = cr_value(network->scalar, read, k);
+      free(read);
+    }
+  }
+  return CHAINRULE_OK;
+}
+
+/* A residual layer adds this layer's a. */
+static bool is_joined(const parts *parts, size_t l)
+{
+  for (size_t r = l + 1; r < parts->count; r++)
+    if (parts->list[r].layer.kind == CHAINRULE_LAYER_RESIDUAL && r - parts->list[r].layer.span - 1 == l) return true;
+  return false;
+}
+
+/* It is all that a residual layer goes round. */
+static bool is_alone(const parts *parts, size_t l)
+{
+  return l + 1 < parts->count && parts->list[l + 1].layer.kind == CHAINRULE_LAYER_RESIDUAL &&
+         parts->list[l + 1].layer.span == 1;
+}
+
+/* What added its a adds that of the layer before; other spans get shorter where they reach across. */
+static void take_out(parts *parts, size_t l)
+{
+  for (size_t r = l + 1; r < parts->count; r++) {
+    chainrule_layer *layer = &parts->list[r].layer;
+    if (layer->kind == CHAINRULE_LAYER_RESIDUAL && r - layer->span <= l) layer->span--;
+  }
+  free_part(&parts->list[l]);
+  memmove(&parts->list[l], &parts->list[l + 1], (parts->count - l - 1) * sizeof *parts->list);
+  parts->count--;
+}
+
+/* A batchNorm into the dense layer before it. */
+static void fold_back(const part *norm, part *dense)
+{
+  for (size_t j = 0; j < dense->out; j++) {
+    const double s = norm->values[CHAINRULE_GAMMA][j] /
+                     sqrt(norm->values[CHAINRULE_VARIANCE][j] + norm->layer.epsilon);
+    for (size_t i = 0; i < dense->in; i++) dense->values[CHAINRULE_WEIGHTS][j * dense->in + i] *= s;
+    double *b = &dense->values[CHAINRULE_BIAS][j];
+    *b = s * (*b - norm->values[CHAINRULE_MEAN][j]) + norm->values[CHAINRULE_BETA][j];
+  }
+}
+
+/* A batchNorm into the dense layer behind it. */
+static void fold_forth(const part *norm, part *dense)
+{
+  for (size_t i = 0; i < dense->in; i++) {
+    const double s = norm->values[CHAINRULE_GAMMA][i] /
+                     sqrt(norm->values[CHAINRULE_VARIANCE][i] + norm->layer.epsilon);
+    const double t = norm->values[CHAINRULE_BETA][i] - s * norm->values[CHAINRULE_MEAN][i];
+    for (size_t j = 0; j < dense->out; j++) {
+      double *w = &dense->values[CHAINRULE_WEIGHTS][j * dense->in + i];
+      dense->values[CHAINRULE_BIAS][j] += *w * t;
+      *w *= s;
+    }
+  }
+}
+
+/* A bias to fold into, 0 where there was none. */
+static chainrule_status need_bias(part *dense, chainrule_error *error)
+{
+  if (!dense->values[CHAINRULE_BIAS]) {
+    dense->values[CHAINRULE_BIAS] = calloc(dense->out, sizeof(double));
+    dense->layer.no_bias = false;
+  }
+  return dense->values[CHAINRULE_BIAS] ? CHAINRULE_OK
+                                       : cr_out_of_memory(error, "a bias", dense->out * sizeof(double));
+}
+
+static chainrule_status fold(parts *parts, chainrule_error *error)
+{
+  chainrule_status status = CHAINRULE_OK;
+  for (size_t l = 0; l < parts->count && !status;) {
+    part *list = parts->list;
+    const chainrule_layer_kind kind = list[l].layer.kind;
+    const bool behind = l > 0 && list[l - 1].layer.kind == CHAINRULE_LAYER_DENSE &&
+                        list[l - 1].layer.activation == CHAINRULE_ACTIVATION_IDENTITY && !is_joined(parts, l - 1);
+    const bool before = l + 1 < parts->count && list[l + 1].layer.kind == CHAINRULE_LAYER_DENSE && !is_joined(parts, l);
+    if (parts->count == 1 || is_alone(parts, l)) {
+      l++;
+    } else if (kind == CHAINRULE_LAYER_DROPOUT) {
+      take_out(parts, l);
+    } else if (kind == CHAINRULE_LAYER_BATCH_NORM && (behind || before)) {
+      part *dense = &list[behind ? l - 1 : l + 1];
+      status = need_bias(dense, error);
+      if (status) break;
+      (behind ? fold_back : fold_forth)(&list[l], dense);
+      take_out(parts, l);
+    } else {
+      l++;
+    }
+  }
+  return status;
+}
+
+/* A parameter, rounded where the network is float32. */
+static chainrule_status set_values(chainrule_network *network, size_t l, chainrule_parameter parameter,
+                                   const double *values, chainrule_error *error)
+{
+  const size_t count = cr_parameter_size(&network->layers[l], parameter);
+  if (count == 0) return CHAINRULE_OK;
+  if (network->scalar == CHAINRULE_FLOAT64)
+    return chainrule_network_set_f64(network, l, parameter, values, count, error);
+  float *rounded = malloc(count * sizeof *rounded);
+  if (!rounded) return cr_out_of_memory(error, "a layer's parameters", count * sizeof *rounded);
+  for (size_t k = 0; k < count; k++) rounded[k] = (float)values[k];
+  chainrule_status status = chainrule_network_set_f32(network, l, parameter, rounded, count, error);
+  free(rounded);
+  return status;
+}
+
+static chainrule_status put_together(const chainrule_network *network, const parts *parts, chainrule_network **folded,
+                                     chainrule_error *error)
+{
+  chainrule_layer *layers = calloc(parts->count, sizeof *layers);
+  if (!layers) return cr_out_of_memory(error, "the layers", parts->count * sizeof *layers);
+  for (size_t l = 0; l < parts->count; l++) layers[l] = parts->list[l].layer;
+  chainrule_status status = chainrule_network_create(
+      &(chainrule_description){network->scalar, network->inputs, parts->count, layers, network->kernels->name}, folded,
+      error);
+  free(layers);
+  for (size_t l = 0; l < parts->count && !status; l++)
+    for (int parameter = 0; parameter < CHAINRULE_PARAMETER_COUNT && !status; parameter++)
+      status = set_values(*folded, l, (chainrule_parameter)parameter, parts->list[l].values[parameter], error);
+  for (int which = 0; which < 3 && !status; which++)
+    status = chainrule_network_set_names(*folded, (chainrule_names)which, (const char *const *)network->names[which],
+                                         chainrule_network_name_count(network, (chainrule_names)which), error);
+  return status;
+}
+
+chainrule_status chainrule_network_fold(const chainrule_network *network, chainrule_network **folded,
+                                        chainrule_error *error)
+{
+  if (!network) return cr_null(error, "network");
+  if (!folded) return cr_null(error, "folded");
+  *folded = NULL;
+  parts parts = {0};
+  chainrule_status status = take_apart(network, &parts, error);
+  if (!status) status = fold(&parts, error);
+  if (!status) status = put_together(network, &parts, folded, error);
+  free_parts(&parts);
+  if (status) {
+    chainrule_network_free(*folded);
+    *folded = NULL;
+  }
+  return status;
+}
