@@ -36,6 +36,16 @@ extension Loss {
     }
   }
 
+  /// The targets y of one sample, [n], with a share s of doubt (Szegedy et al. 2016): of classes y ← (1 − s) y + s/n,
+  /// of yes and no y ← (1 − s) y + s/2.
+  public func smoothed<Scalar: Real>(_ y: [Scalar], by s: Scalar) -> [Scalar] {
+    switch self {
+    case .crossEntropy: y.map { (1 - s) * $0 + s / Scalar(y.count) }
+    case .binaryCrossEntropy: y.map { (1 - s) * $0 + s / 2 }
+    default: preconditionFailure("the targets of \(self) are no probabilities")
+    }
+  }
+
   /// l of one sample; z, a and y are [n].
   public func value<Scalar: Real>(z: [Scalar], a: [Scalar], y: [Scalar]) -> Scalar {
     let n = Scalar(y.count)

@@ -3,76 +3,81 @@ import RealModule
 // One notation throughout: x inputs, z = W a + b, a = f(z), y target, L loss, δ = ∂L/∂z.
 // W is [out][in]: a row of weights is a neuron of the next layer.
 
-/// A dense layer: a = f(W x + b).
-public struct Layer<Scalar: Real> {
-  /// W, [out][in]
-  public var weights: [[Scalar]]
-  /// b, [out]; nil is a layer without bias
-  public var bias: [Scalar]?
-  /// f
-  public var activation: Activation
-
-  /// A layer of `weights.count` neurons.
-  public init(weights: [[Scalar]], bias: [Scalar]?, activation: Activation) {
-    precondition(weights.allSatisfy { $0.count == weights[0].count }, "every row of W has the same length")
-    precondition(bias == nil || bias!.count == weights.count, "b has one number for each row of W")
-    self.weights = weights
-    self.bias = bias
-    self.activation = activation
-  }
-
-  /// z = W x + b of one row; x is [in], z [out].
-  public func z(_ x: [Scalar]) -> [Scalar] {
-    weights.indices.map { j in dot(weights[j], x) + (bias?[j] ?? 0) }
-  }
-}
-
 /// What a forward pass computes, kept for the backward pass.
 public struct Trace<Scalar: Real> {
   /// The inputs, [rows][inputs].
   public var x: [[Scalar]]
-  /// z of each layer, [layer][rows][units].
+  /// Which values each dropout kept, [rows][features], by its layer.
+  public var kept: [Int: [[Bool]]] = [:]
+  /// z of each layer, [layer][rows][units]; a where it has neither f nor a normalisation.
   public var z: [[[Scalar]]] = []
   /// a of each layer, [layer][rows][units]; the last are the outputs.
   public var a: [[[Scalar]]] = []
 
   /// The activations of the last layer, [rows][outputs].
   public var outputs: [[Scalar]] { a.last! }
+
+  /// What layer l takes, [rows][inputs of the layer].
+  func input(_ l: Int) -> [[Scalar]] { l == 0 ? x : a[l - 1] }
 }
 
-/// ∂L/∂W and ∂L/∂b of one layer.
+/// The gradient of one layer; what its kind does not have is empty or nil.
 public struct Gradient<Scalar: Real> {
   /// ∂L/∂W, [out][in]
-  public var weights: [[Scalar]]
-  /// ∂L/∂b, [out]; nil in a layer without bias
+  public var weights: [[Scalar]] = []
+  /// ∂L/∂b, [out]
   public var bias: [Scalar]?
+  /// ∂L/∂γ, [features]
+  public var gamma: [Scalar]?
+  /// ∂L/∂β, [features]
+  public var beta: [Scalar]?
 }
 
-/// Dense layers, one after the other.
+/// Layers, one after the other.
 public struct Network<Scalar: Real> {
   /// From the first hidden layer to the output layer.
   public var layers: [Layer<Scalar>]
 
-  /// A network in which each layer takes as many inputs as the one before it has neurons.
+  /// A network in which each layer takes as many values as the one before it hands on.
   public init(layers: [Layer<Scalar>]) {
-    for (this, next) in zip(layers, layers.dropFirst()) {
-      precondition(next.weights[0].count == this.weights.count, "each layer fits the one before it")
+    var width: Int?
+    for (l, layer) in layers.enumerated() {
+      if case .residual(let span) = layer.kind { precondition(span <= l, "a block begins with a layer") }
+      guard let shape = layer.shape else { continue }
+      precondition(width == nil || shape.inputs == width, "each layer fits the one before it")
+      width = shape.outputs
     }
     self.layers = layers
   }
 
-  /// z and a of every layer for the rows of x, [rows][inputs].
+  /// Where the block begins whose sum layer l is; the layer itself where it is none.
+  private func start(ofBlock l: Int) -> Int {
+    if case .residual(let span) = layers[l].kind { l - span } else { l }
+  }
+
+  /// z and a of every layer for the rows of x, [rows][inputs], in training.
+  ///
+  /// - Parameter kept: Which values each dropout keeps, [rows][features], by its layer.
   @_specialize(where Scalar == Double)
-  public func forward(_ x: [[Scalar]]) -> Trace<Scalar> {
-    var trace = Trace(x: x)
-    var a = x
-    for layer in layers {
-      let z = a.map(layer.z)
-      a = z.map(layer.activation.values)
+  public func forward(_ x: [[Scalar]], kept: [Int: [[Bool]]] = [:]) -> Trace<Scalar> {
+    var trace = Trace(x: x, kept: kept)
+    for l in layers.indices {
+      let (z, a) = layers[l].forward(
+        trace.input(l), from: trace.input(start(ofBlock: l)), kept: kept[l])
       trace.z.append(z)
       trace.a.append(a)
     }
     return trace
+  }
+
+  /// The outputs for the rows of x, [rows][inputs], with nothing dropped and the running statistics.
+  @_specialize(where Scalar == Double)
+  public func predict(_ x: [[Scalar]]) -> [[Scalar]] {
+    var inputs = [x]
+    for l in layers.indices {
+      inputs.append(layers[l].predict(inputs[l], from: inputs[start(ofBlock: l)]))
+    }
+    return inputs.last!
   }
 
   /// L = Σᵣ sᵣ l(aᵣ, yᵣ): the mean over the batch, sᵣ = 1/rows, or with sample weights sᵣ = wᵣ / Σ w.
@@ -86,39 +91,39 @@ public struct Network<Scalar: Real> {
       y.indices.map { r in s[r] * loss.value(z: trace.z.last![r], a: trace.outputs[r], y: y[r]) })
   }
 
-  /// δ = ∂L/∂z of every layer, [layer][rows][units], and from it the gradient of every layer.
+  /// δ of every layer, [layer][rows][units], and from it the gradient of every layer.
   ///
-  /// Backpropagation (Rumelhart, Hinton, Williams 1986).  For the layers l = last … first:
+  /// δ is ∂L/∂z of a layer with an f, ∂L/∂a of the others.  Backpropagation (Rumelhart, Hinton, Williams 1986), here
+  /// of dense layers; what the others put in place of W and f′ stands beside their forward pass:
   ///
   ///     δ[last] = s · ∂l/∂z             from the loss, row by row
   ///     δ[l] = (W[l+1]ᵀ δ[l+1]) ⊙ f′(z[l])
   ///     ∂L/∂W[l] = Σ over the rows of δ[l] a[l−1]ᵀ,  where a[−1] = x
   ///     ∂L/∂b[l] = Σ over the rows of δ[l]
+  ///
+  /// An a that two layers take, the next one and the sum behind a block, has the ∂L/∂a of both, added.
   public func backward(
     _ loss: Loss, _ trace: Trace<Scalar>, y: [[Scalar]], sampleWeights: [Scalar]? = nil
   ) -> (delta: [[[Scalar]]], gradients: [Gradient<Scalar>]) {
     let s = shares(rows: y.count, sampleWeights)
-    let output = layers.last!.activation
+    let last = layers.count - 1
 
-    var δ = y.indices.map { r in
-      loss.delta(z: trace.z.last![r], a: trace.outputs[r], y: y[r], output: output).map { s[r] * $0 }
+    var delta = [[[Scalar]]](repeating: [], count: layers.count)
+    delta[last] = y.indices.map { r in
+      loss.delta(
+        z: trace.z[last][r], a: trace.outputs[r], y: y[r], output: layers[last].activation
+      ).map { s[r] * $0 }
     }
-    var delta = [δ]
     for l in layers.indices.dropLast().reversed() {
-      let Wᵀ = transposed(layers[l + 1].weights)  // [units of l][units of l + 1]
-      δ = y.indices.map { r in
-        let dLda = Wᵀ.map { dot($0, δ[r]) }
-        return layers[l].activation.backward(dLda, z: trace.z[l][r])
+      var dLda = layers[l + 1].backward(delta[l + 1], x: trace.a[l], kept: trace.kept[l + 1])
+      for k in layers.indices.dropFirst(l + 2) where start(ofBlock: k) == l + 1 {
+        dLda = added(dLda, delta[k])
       }
-      delta.insert(δ, at: 0)
+      delta[l] = layers[l].delta(dLda, z: trace.z[l])
     }
 
     let gradients = layers.indices.map { l in
-      let δᵀ = transposed(delta[l])  // [units][rows]
-      let aᵀ = transposed(l == 0 ? trace.x : trace.a[l - 1])  // [inputs][rows]
-      return Gradient(
-        weights: δᵀ.map { δⱼ in aᵀ.map { aᵢ in dot(δⱼ, aᵢ) } },
-        bias: layers[l].bias == nil ? nil : δᵀ.map(sum))
+      layers[l].gradient(delta[l], x: trace.input(l), z: trace.z[l])
     }
     return (delta, gradients)
   }
@@ -132,9 +137,9 @@ public struct StepTrace<Scalar: Real> {
   public var z: [[[Scalar]]]
   /// a of each layer, [layer][rows][units].
   public var a: [[[Scalar]]]
-  /// δ = ∂L/∂z of each layer, [layer][rows][units].
+  /// δ of each layer, [layer][rows][units].
   public var delta: [[[Scalar]]]
-  /// ∂L/∂W and ∂L/∂b of each layer.
+  /// The gradient of each layer, before it is clipped.
   public var gradients: [Gradient<Scalar>]
 }
 
@@ -146,58 +151,115 @@ public struct Trainer<Scalar: Real> {
   public let loss: Loss
   /// The rule that moves a parameter.
   public let optimizer: Optimizer<Scalar>
+  /// The doubt in the targets, 0 for none; see ``Loss/smoothed(_:by:)``.
+  public let labelSmoothing: Scalar
+  /// What keeps a step short, where there is something.
+  public let clipping: Clipping<Scalar>?
   /// What that rule remembers.
   public var state: OptimizerState<Scalar>
 
   /// Training that begins with the network's parameters as they are.
   @_specialize(where Scalar == Double)
-  public init(network: Network<Scalar>, loss: Loss, optimizer: Optimizer<Scalar>) {
+  public init(
+    network: Network<Scalar>, loss: Loss, optimizer: Optimizer<Scalar>, labelSmoothing: Scalar = 0,
+    clipping: Clipping<Scalar>? = nil
+  ) {
     self.network = network
     self.loss = loss
     self.optimizer = optimizer
+    self.labelSmoothing = labelSmoothing
+    self.clipping = clipping
     self.state = OptimizerState(network)
   }
 
   /// Forward, backward, update: one step on a batch of x [rows][inputs] and y [rows][outputs].
+  ///
+  /// - Parameter kept: Which values each dropout keeps, [rows][features], by its layer.
   @_specialize(where Scalar == Double)
   public mutating func step(
-    x: [[Scalar]], y: [[Scalar]], sampleWeights: [Scalar]? = nil
+    x: [[Scalar]], y: [[Scalar]], sampleWeights: [Scalar]? = nil, kept: [Int: [[Bool]]] = [:]
   ) -> StepTrace<Scalar> {
-    let trace = network.forward(x)
+    let y = labelSmoothing == 0 ? y : y.map { loss.smoothed($0, by: labelSmoothing) }
+    let trace = network.forward(x, kept: kept)
     let L = network.loss(loss, trace, y: y, sampleWeights: sampleWeights)
     let (delta, gradients) = network.backward(loss, trace, y: y, sampleWeights: sampleWeights)
-    update(gradients)
+    update(clipping?(gradients) ?? gradients)
+    for l in network.layers.indices { network.layers[l].follow(trace.input(l)) }
     return StepTrace(loss: L, z: trace.z, a: trace.a, delta: delta, gradients: gradients)
   }
 
   /// Moves every parameter by its gradient.
   private mutating func update(_ gradients: [Gradient<Scalar>]) {
     state.t += 1
-    for l in network.layers.indices {
-      for j in network.layers[l].weights.indices {
-        for i in network.layers[l].weights[j].indices {
-          optimizer.update(
-            &network.layers[l].weights[j][i], gradient: gradients[l].weights[j][i],
-            memory: &state.layers[l].weights[j][i], t: state.t)
-        }
-        if let dLdb = gradients[l].bias {
-          optimizer.update(
-            &network.layers[l].bias![j], gradient: dLdb[j],
-            memory: &state.layers[l].bias![j], t: state.t)
-        }
+    let t = state.t
+    for (l, gradient) in gradients.enumerated() {
+      for (j, dLdw) in gradient.weights.enumerated() {
+        optimizer.update(
+          &network.layers[l].weights[j], gradient: dLdw, memory: &state.layers[l].weights[j], t: t)
+      }
+      if let dLdb = gradient.bias {
+        optimizer.update(&network.layers[l].bias!, gradient: dLdb, memory: &state.layers[l].bias!, t: t)
+      }
+      if let dLdγ = gradient.gamma {
+        optimizer.update(&network.layers[l].gamma!, gradient: dLdγ, memory: &state.layers[l].gamma!, t: t)
+      }
+      if let dLdβ = gradient.beta {
+        optimizer.update(&network.layers[l].beta!, gradient: dLdβ, memory: &state.layers[l].beta!, t: t)
       }
     }
   }
 }
 
+extension Optimizer {
+  /// Moves the parameters p by their gradients, each with its own memory; all are of one length.
+  fileprivate func update(
+    _ p: inout [Scalar], gradient: [Scalar], memory: inout [Memory<Scalar>], t: Int
+  ) {
+    for i in p.indices { update(&p[i], gradient: gradient[i], memory: &memory[i], t: t) }
+  }
+}
+
+/// Gradient clipping: a bound for the length of a step.
+public enum Clipping<Scalar: Real> {
+  /// g ← g min(1, c / (‖g‖ + 10⁻⁶)), ‖g‖ = √(Σ g²) over all parameters together (Pascanu, Mikolov, Bengio 2013; the
+  /// 10⁻⁶ is PyTorch's)
+  case norm(Scalar)
+  /// g clamped to −c…c, each by itself
+  case value(Scalar)
+
+  /// The clipped gradients.
+  public func callAsFunction(_ gradients: [Gradient<Scalar>]) -> [Gradient<Scalar>] {
+    switch self {
+    case .norm(let c):
+      let norm = Scalar.sqrt(sum(gradients.flatMap(\.numbers).map { $0 * $0 }))
+      let factor = min(1, c / (norm + 1 / 1_000_000))
+      return gradients.map { $0.map { $0 * factor } }
+    case .value(let c):
+      return gradients.map { $0.map { min(max($0, -c), c) } }
+    }
+  }
+}
+
+extension Gradient {
+  /// ∂L/∂b, then ∂L/∂W row by row, then ∂L/∂γ and ∂L/∂β
+  public var numbers: [Scalar] { (bias ?? []) + weights.flatMap { $0 } + (gamma ?? []) + (beta ?? []) }
+
+  /// The transform of each number.
+  func map(_ transform: (Scalar) -> Scalar) -> Gradient {
+    Gradient(
+      weights: weights.map { $0.map(transform) }, bias: bias?.map(transform), gamma: gamma?.map(transform),
+      beta: beta?.map(transform))
+  }
+}
+
 // MARK: - Sendable
 
-extension Layer: Sendable where Scalar: Sendable {}
 extension Trace: Sendable where Scalar: Sendable {}
 extension Gradient: Sendable where Scalar: Sendable {}
 extension Network: Sendable where Scalar: Sendable {}
 extension StepTrace: Sendable where Scalar: Sendable {}
 extension Trainer: Sendable where Scalar: Sendable {}
+extension Clipping: Sendable where Scalar: Sendable {}
 
 // MARK: - A little linear algebra
 

@@ -177,6 +177,10 @@ public struct OptimizerState<Scalar: Real> {
     public var weights: [[Memory<Scalar>]]
     /// [out], or nil in a layer without bias
     public var bias: [Memory<Scalar>]?
+    /// [features], or nil in a layer without γ
+    public var gamma: [Memory<Scalar>]?
+    /// [features], or nil in a layer without β
+    public var beta: [Memory<Scalar>]?
   }
 
   /// The number of updates done.
@@ -189,7 +193,9 @@ public struct OptimizerState<Scalar: Real> {
     layers = network.layers.map { layer in
       Layer(
         weights: layer.weights.map { $0.map { _ in Memory() } },
-        bias: layer.bias.map { $0.map { _ in Memory() } })
+        bias: layer.bias.map { $0.map { _ in Memory() } },
+        gamma: layer.gamma.map { $0.map { _ in Memory() } },
+        beta: layer.beta.map { $0.map { _ in Memory() } })
     }
   }
 }

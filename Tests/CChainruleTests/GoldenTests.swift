@@ -42,7 +42,9 @@ enum JSONCoding {
 
     let outputs = try network.predict(golden.batches[0].x.flatMap { $0.map { Scalar($0) } })
     let expected = expect.outputs.flatMap { $0 }
-    if golden.isDense { #expect(mismatch(outputs, expected, tolerance) == nil, "predictions") }
+    if !golden.layers.contains(where: { $0.type == "batchNorm" }) {  // which predicts with other statistics
+      #expect(mismatch(outputs, expected, tolerance) == nil, "predictions")
+    }
 
     var losses: [Double] = []
     for (step, batch) in golden.batches.enumerated() {

@@ -9,16 +9,12 @@ import Testing
 extension Trainer where Scalar: Real & BinaryFloatingPoint {
   /// The reference, ready for the step file's first batch.
   init(_ stepFile: StepFile) throws {
-    let layers = try stepFile.layers.map { layer in
-      Layer(
-        weights: try #require(layer.weights).map { $0.map { Scalar($0) } },
-        bias: layer.bias.map { $0.map { Scalar($0) } },
-        activation: try #require(layer.activation.flatMap(Activation.init)))
-    }
     self.init(
-      network: Network(layers: layers),
+      network: Network(layers: try stepFile.layers.map { try Layer($0) }),
       loss: try #require(Loss(rawValue: stepFile.loss)),
-      optimizer: try #require(Optimizer(stepFile.optimizer)))
+      optimizer: try #require(Optimizer(stepFile.optimizer)),
+      labelSmoothing: Scalar(stepFile.labelSmoothing ?? 0),
+      clipping: stepFile.gradientClipNorm.map { .norm(Scalar($0)) })
   }
 
   /// One step on a batch.
@@ -71,11 +67,28 @@ func expectClose<Scalar: Real & BinaryFloatingPoint>(
 }
 
 extension Layer where Scalar: Real & BinaryFloatingPoint {
-  /// bias, then weights row by row
-  var numbers: [Scalar] { (bias ?? []) + weights.flatMap { $0 } }
-}
+  /// The layer of a golden file.
+  init(_ layer: StepFile.Layer) throws {
+    func numbers(_ values: [Double]?) throws -> [Scalar] { try #require(values).map { Scalar($0) } }
+    let epsilon = Scalar(layer.epsilon ?? 1e-5)
+    switch layer.type {
+    case "batchNorm":
+      self = .batchNorm(
+        gamma: try numbers(layer.gamma), beta: try numbers(layer.beta),
+        momentum: Scalar(layer.momentum ?? 0.1), epsilon: epsilon)
+    case "layerNorm":
+      self = .layerNorm(gamma: try numbers(layer.gamma), beta: try numbers(layer.beta), epsilon: epsilon)
+    default:
+      self.init(
+        weights: try #require(layer.weights).map { $0.map { Scalar($0) } },
+        bias: layer.bias.map { $0.map { Scalar($0) } },
+        activation: try #require(layer.activation.flatMap(Activation.init)))
+    }
+  }
 
-extension Gradient where Scalar: Real & BinaryFloatingPoint {
-  /// bias, then weights row by row
-  var numbers: [Scalar] { (bias ?? []) + weights.flatMap { $0 } }
+  /// bias, then weights row by row, then γ and β
+  var numbers: [Scalar] { (bias ?? []) + weights.flatMap { $0 } + (gamma ?? []) + (beta ?? []) }
+
+  /// The running mean and variance of a batchNorm.
+  var statistics: [Scalar] { (mean ?? []) + (variance ?? []) }
 }

@@ -20,15 +20,7 @@ package func coveredGoldenCases() throws -> [StepFile] {
   try goldenCases().filter { $0.missingFromCatalogue == nil }
 }
 
-/// Those of nothing but dense layers.
-package func denseGoldenCases() throws -> [StepFile] {
-  try coveredGoldenCases().filter(\.isDense)
-}
-
 extension StepFile {
-  /// Whether all of its layers are dense: what the reference and the explanations cover.
-  package var isDense: Bool { layers.allSatisfy { $0.type == "dense" } }
-
   /// The first thing in it that the catalogue does not have, if any.
   package var missingFromCatalogue: String? {
     if labelSmoothing != nil {
