@@ -279,12 +279,17 @@ static void plan_predicting(chainrule_network *network)
   for (size_t l = 0; l <= last; l++) {
     const cr_layer *layer = &network->layers[l];
     cr_place *place = &network->predicting[l + 1];
+    size_t end = l; /* the last of the dropouts behind it, which all hand on this a */
+    while (end < last && network->layers[end + 1].kind == CHAINRULE_LAYER_DROPOUT) end++;
     bool joined = false;
-    for (size_t r = l + 1; r <= last; r++)
-      joined |= network->layers[r].kind == CHAINRULE_LAYER_RESIDUAL && cr_joined(&network->layers[r], r) == l;
+    for (size_t r = l + 1; r <= last; r++) {
+      if (network->layers[r].kind != CHAINRULE_LAYER_RESIDUAL) continue;
+      const size_t at = cr_joined(&network->layers[r], r); /* SIZE_MAX: the input, which has its own place */
+      joined |= l <= at && at <= end;
+    }
     *place = (cr_place){.a = joined ? size : place[-1].a == 0 ? network->widest : 0};
-    if (joined) size += layer->stride;
     if (layer->kind == CHAINRULE_LAYER_DROPOUT) place->a = place[-1].a;
+    else if (joined) size += layer->stride;
     place->z = layer->kind == CHAINRULE_LAYER_ACTIVATION ? place[-1].a : place->a;
     if (l == last && layer->kind == CHAINRULE_LAYER_DENSE) place->z = size, size += layer->stride;
     if (layer->kind == CHAINRULE_LAYER_LAYER_NORM)

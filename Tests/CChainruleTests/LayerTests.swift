@@ -152,6 +152,22 @@ extension LayerParameters {
     }
   }
 
+  /// Prediction plans its memory anew, and with less of it.
+  @Test(arguments: Network<Double>.kernelSets)
+  func `predicts what a step computes, where nothing is dropped`(kernelSet: String) throws {
+    let network = try Network<Double>(
+      inputs: 3,
+      layers: [
+        .dropout(Dropout(0)), .dense(Dense(5, activation: .tanh)), .dropout(Dropout(0)), .dropout(Dropout(0)),
+        .activation(.silu), .layerNorm(LayerNorm()), .residual(span: 2), .dropout(Dropout(0)),
+        .residual(span: 4), .dense(Dense(3)), .residual(span: 9), .residual(span: 11),
+      ], seed: 2, kernelSet: kernelSet)
+    let data: Dataset<Double> = try Zoo.data(rows: 11)
+    let trainer = try Trainer(network, loss: .meanSquaredError, tracing: true)
+    try trainer.gradients(data)
+    #expect(try network.predict(data.features) == trainer.trace().last!.a)
+  }
+
   @Test(arguments: Zoo.networks.indices)
   func `comes back from a file`(index: Int) throws {
     let network = try Network<Double>(inputs: 3, layers: Zoo.networks[index], seed: 2)
