@@ -72,7 +72,8 @@ public struct Layer<Scalar: Real> {
     layer.mean = mean ?? gamma.map { _ in 0 }
     layer.variance = variance ?? gamma.map { _ in 1 }
     precondition(
-      [beta, layer.mean!, layer.variance!].allSatisfy { $0.count == gamma.count }, "a number for each feature")
+      [beta, layer.mean!, layer.variance!].allSatisfy { $0.count == gamma.count }, "a number for each feature"
+    )
     return layer
   }
 

@@ -153,8 +153,8 @@ public struct Trainer<Scalar: Real> {
   public let optimizer: Optimizer<Scalar>
   /// The doubt in the targets, 0 for none; see ``Loss/smoothed(_:by:)``.
   public let labelSmoothing: Scalar
-  /// What keeps a step short, where there is something.
-  public let clipping: Clipping<Scalar>?
+  /// What bounds the gradients, one after the other.
+  public let clipping: [Clipping<Scalar>]
   /// What that rule remembers.
   public var state: OptimizerState<Scalar>
 
@@ -162,7 +162,7 @@ public struct Trainer<Scalar: Real> {
   @_specialize(where Scalar == Double)
   public init(
     network: Network<Scalar>, loss: Loss, optimizer: Optimizer<Scalar>, labelSmoothing: Scalar = 0,
-    clipping: Clipping<Scalar>? = nil
+    clipping: [Clipping<Scalar>] = []
   ) {
     self.network = network
     self.loss = loss
@@ -183,7 +183,7 @@ public struct Trainer<Scalar: Real> {
     let trace = network.forward(x, kept: kept)
     let L = network.loss(loss, trace, y: y, sampleWeights: sampleWeights)
     let (delta, gradients) = network.backward(loss, trace, y: y, sampleWeights: sampleWeights)
-    update(clipping?(gradients) ?? gradients)
+    update(clipping.reduce(gradients) { $1($0) })
     for l in network.layers.indices { network.layers[l].follow(trace.input(l)) }
     return StepTrace(loss: L, z: trace.z, a: trace.a, delta: delta, gradients: gradients)
   }

@@ -14,7 +14,7 @@ extension Trainer where Scalar: Real & BinaryFloatingPoint {
       loss: try #require(Loss(rawValue: stepFile.loss)),
       optimizer: try #require(Optimizer(stepFile.optimizer)),
       labelSmoothing: Scalar(stepFile.labelSmoothing ?? 0),
-      clipping: stepFile.gradientClipNorm.map { .norm(Scalar($0)) })
+      clipping: stepFile.gradientClipNorm.map { [.norm(Scalar($0))] } ?? [])
   }
 
   /// One step on a batch.

@@ -34,7 +34,8 @@ enum Zoo {
       [dense(3, 3, .tanh), .residual(span: 1), .residual(span: 1), .residual(span: 3), dense(3, 3)],
       [
         dense(3, 4, .tanh), batchNorm(4), .activation(.tanh), dense(4, 2), layerNorm(2, ε: 0.1), dense(2, 4),
-        .residual(span: 3), .dropout(rate: 0.3), .residual(span: 6), dense(4, 3), .residual(span: 10), scaling(3),
+        .residual(span: 3), .dropout(rate: 0.3), .residual(span: 6), dense(4, 3), .residual(span: 10),
+        scaling(3),
       ],
     ].map(Network.init)
   }
@@ -158,14 +159,15 @@ enum Zoo {
 
 @Suite struct `A target's doubt` {
   @Test func `is shared by all classes`() {
-    expectClose(Loss.crossEntropy.smoothed([0, 1, 0, 0], by: 0.1), [0.025, 0.925, 0.025, 0.025], .float64, "y")
+    expectClose(
+      Loss.crossEntropy.smoothed([0, 1, 0, 0], by: 0.1), [0.025, 0.925, 0.025, 0.025], .float64, "y")
     expectClose(Loss.binaryCrossEntropy.smoothed([0, 1], by: 0.2), [0.1, 0.9], .float64, "y")
   }
 }
 
 @Suite struct `Gradient clipping` {
   /// One weight for each of x = (3, 4), from 0; the gradient is x where y = −1.
-  private func updates(_ clipping: Clipping<Double>?) -> [Double] {
+  private func updates(_ clipping: Clipping<Double>...) -> [Double] {
     var trainer = Trainer(
       network: Network(layers: [Layer<Double>(weights: [[0, 0]], bias: nil, activation: .identity)]),
       loss: .halfSquaredError, optimizer: .sgd(learningRate: 1), clipping: clipping)
@@ -180,6 +182,7 @@ enum Zoo {
 
   @Test func `by value bounds each`() {
     #expect(updates(.value(3.5)) == [-3, -3.5])
-    #expect(updates(nil) == [-3, -4])
+    #expect(updates() == [-3, -4])
+    expectClose(updates(.norm(1), .value(0.7)), [-3 / 5.000001, -0.7], .float64, "after the norm")
   }
 }
