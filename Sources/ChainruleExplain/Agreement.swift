@@ -43,8 +43,16 @@ extension Agreement {
   ) throws {
     try require(found.count, expected.count, "layers", place)
     for (layer, (found, expected)) in zip(1..., zip(found, expected)) {
-      try compare(found.weights!, expected.weights ?? [], "\(place) of layer \(layer), weights")
+      if found.weights != nil || expected.weights != nil {
+        try compare(found.weights ?? [], expected.weights ?? [], "\(place) of layer \(layer), weights")
+      }
       try compare(found.bias ?? [], expected.bias ?? [], "\(place) of layer \(layer), bias")
+      try compare(found.gamma ?? [], expected.gamma ?? [], "\(place) of layer \(layer), gamma")
+      try compare(found.beta ?? [], expected.beta ?? [], "\(place) of layer \(layer), beta")
+      // PyTorch's files may name statistics of a layerNorm as well, which has none.
+      guard let mean = found.mean, let variance = found.variance else { continue }
+      try compare(mean, expected.mean ?? [], "\(place) of layer \(layer), mean")
+      try compare(variance, expected.variance ?? [], "\(place) of layer \(layer), var")
     }
   }
 

@@ -11,33 +11,44 @@ extension StepFile {
 
   var catalogueLoss: Loss {
     get throws {
-      let loss: Loss = try named(loss, "loss")
-      if labelSmoothing != nil {
-        throw StepFileError(place: "labelSmoothing", reason: "not in this version; \(loss) takes y as it is")
-      }
-      return loss
+      try named(loss, "loss")
     }
   }
 
-  var denseLayers: [Dense] {
+  /// The layers of a file that is valid.
+  var catalogueLayers: [Chainrule.Layer] {
     get throws {
       try zip(1..., layers).map { number, layer in
-        guard layer.type == "dense", let units = layer.units, let activation = layer.activation else {
-          throw StepFileError(
-            place: "layer \(number), type", reason: "\(layer.type) is not in this version; layers are dense")
+        func activation() throws -> Activation {
+          try named(layer.activation!, "layer \(number), activation")
         }
-        return Dense(
-          units, activation: try named(activation, "layer \(number), activation"), bias: layer.bias != nil)
+        switch layer.type {
+        case "dense":
+          return .dense(Dense(layer.units!, activation: try activation(), bias: layer.bias != nil))
+        case "activation": return .activation(try activation())
+        case "dropout": return .dropout(Dropout(layer.rate!))
+        case "batchNorm":
+          return .batchNorm(BatchNorm(momentum: layer.momentum ?? 0.1, epsilon: layer.epsilon ?? 1e-5))
+        case "layerNorm": return .layerNorm(LayerNorm(epsilon: layer.epsilon ?? 1e-5))
+        case "scaling": return .scaling(Scaling(mean: layer.mean!, deviation: layer.deviation!))
+        case "residual": return .residual(span: layer.span!)
+        default:
+          throw StepFileError(
+            place: "layer \(number), type",
+            reason: "\(layer.type) is not in this version; there is \(list(Chainrule.Layer.names))")
+        }
       }
     }
+  }
+
+  var regularization: Regularization {
+    Regularization(
+      labelSmoothing: labelSmoothing ?? 0, gradientClipNorm: gradientClipNorm,
+      gradientClipValue: gradientClipValue)
   }
 
   var catalogueOptimizer: Chainrule.Optimizer {
     get throws {
-      if gradientClipNorm != nil {
-        throw StepFileError(
-          place: "gradientClipNorm", reason: "not in this version; gradients are taken as they are")
-      }
       guard Chainrule.Optimizer.names.contains(optimizer.type) else {
         throw StepFileError(
           place: "optimizer, type",
@@ -71,8 +82,9 @@ private func named<Value: RawRepresentable<String> & CaseIterable>(
 }
 
 /// "a, b and c"
-private func list(_ names: [String]) -> String {
-  names.count < 2 ? names.joined() : names.dropLast().joined(separator: ", ") + " and " + names.last!
+func list(_ names: [String], _ conjunction: String = "and") -> String {
+  names.count < 2
+    ? names.joined() : names.dropLast().joined(separator: ", ") + " \(conjunction) " + names.last!
 }
 
 /// A value of an optimizer's setting.

@@ -12,11 +12,13 @@ public struct Explanation: Sendable, Equatable {
   /// The number of inputs.
   public let inputs: Int
   /// The layers, from the first hidden layer to the output layer.
-  public let layers: [Dense]
+  public let layers: [Chainrule.Layer]
   /// What training makes small.
   public let loss: Loss
   /// How gradients become updates.
   public let optimizer: Optimizer
+  /// What becomes of targets and gradients on the way.
+  public let regularization: Regularization
   /// One training step each.
   public let batches: [Batch]
   /// The last batch once more, after the last update.
@@ -42,21 +44,22 @@ public struct Explanation: Sendable, Equatable {
 
   /// What one layer computed in one step.
   public struct Layer: Sendable, Equatable {
-    /// W and b before the update.
+    /// W and b, or γ and β, and the running statistics of a batchNorm, before the update.
     public let before: StepFile.Parameters
-    /// z = W a + b, [rows][units]
+    /// z = W a + b, [rows][units]; of an activation its input, of a normalisation (x − μ)/√(σ² + ε), else a
     public let z: [[Double]]
     /// a = f(z), [rows][units]
     public let a: [[Double]]
-    /// δ = ∂L/∂z, [rows][units]
+    /// δ = ∂L/∂z of a layer with an activation, else ∂L/∂a; [rows][units]
     public let delta: [[Double]]
-    /// ∂L/∂W and ∂L/∂b
+    /// ∂L/∂W and ∂L/∂b, or ∂L/∂γ and ∂L/∂β
     public let gradients: StepFile.Parameters
-    /// W and b after the update.
+    /// What `before` holds, after the update.
     public let after: StepFile.Parameters
   }
 
-  /// What the network makes of the last batch after the last update.
+  /// What the network makes of the last batch after the last update, in training still: a batchNorm takes its
+  /// statistics from the batch, and a dropout drops what it would drop in the next step.
   public struct Afterwards: Sendable, Equatable {
     /// L
     public let loss: Double
@@ -88,27 +91,28 @@ extension Explanation {
   }
 
   private init<Scalar: NetworkScalar>(_ stepFile: StepFile, as _: Scalar.Type) throws {
-    layers = try stepFile.denseLayers
+    layers = try stepFile.catalogueLayers
     loss = try stepFile.catalogueLoss
     optimizer = try stepFile.catalogueOptimizer
+    regularization = stepFile.regularization
     name = stepFile.name
     scalar = Scalar.scalarType
     inputs = stepFile.inputs
 
-    let network = try Network<Scalar>(inputs: inputs, layers: layers.map { .dense($0) })
+    let network = try Network<Scalar>(inputs: inputs, layers: layers)
     for (index, layer) in stepFile.layers.enumerated() {
       var parameters = try network.parameters(ofLayer: index)
-      parameters.weights = layer.weights!.flatMap { $0.map { Scalar($0) } }
-      parameters.bias = layer.bias?.map { Scalar($0) }
+      parameters.take(layer)
       try network.setParameters(parameters, ofLayer: index)
     }
 
-    let trainer = try Trainer(network, loss: loss, optimizer: optimizer, tracing: true)
-    batches = try stepFile.batches.map { try Batch($0, trainer) }
-    let last = try Dataset<Scalar>(stepFile.batches.last!)
-    afterwards = Afterwards(
-      loss: try network.evaluate(last, loss: loss).loss,
-      outputs: rows(try network.predict(last.features), network.outputs))
+    let trainer = try Trainer(
+      network, loss: loss, optimizer: optimizer, regularization: regularization, seed: stepFile.seed ?? 0,
+      tracing: true)
+    let loss = loss
+    batches = try stepFile.batches.map { try Batch($0, trainer, loss) }
+    let last = try trainer.gradients(Dataset(stepFile.batches.last!))
+    afterwards = Afterwards(loss: last, outputs: rows(try trainer.trace().last!.a, network.outputs))
 
     if let expect = stepFile.expect { agreement = try Agreement(of: results, with: expect) }
   }
@@ -116,27 +120,29 @@ extension Explanation {
 
 extension Explanation.Batch {
   /// Trains one step on `batch` and keeps what was computed.
-  fileprivate init<Scalar: NetworkScalar>(_ batch: StepFile.Batch, _ trainer: Trainer<Scalar>) throws {
+  fileprivate init<Scalar: NetworkScalar>(_ batch: StepFile.Batch, _ trainer: Trainer<Scalar>, _ loss: Loss)
+    throws
+  {
     let network = trainer.network
     let data = try Dataset<Scalar>(batch)
-    let unweighted = try Dataset(
-      features: data.features, targets: data.targets, rows: data.rows, inputs: data.inputs,
-      outputs: data.outputs)
     x = rows(data.features, data.inputs)
     y = rows(data.targets, data.outputs)
     sampleWeights = data.sampleWeights?.map { Double($0) }
-    rowLosses = try (0..<data.rows).map {
-      try network.evaluate(unweighted[rows: $0..<$0 + 1], loss: trainer.loss).loss
-    }
 
     let before = try network.allParameters()
-    loss = try trainer.step(data)
-    layers = zip(zip(before, try network.allParameters()), try trainer.trace()).map { parameters, trace in
+    self.loss = try trainer.step(data)
+    let traces = try trainer.trace()
+    rowLosses = try traces.last!.losses(
+      loss, behind: network.layers.last!,
+      targets: y.flatMap { loss.smoothed($0, trainer.regularization).map { Scalar($0) } })
+    layers = zip(zip(before, try network.allParameters()), traces).map { parameters, trace in
       Explanation.Layer(
         before: parameters.0,
         z: rows(trace.z, trace.units), a: rows(trace.a, trace.units), delta: rows(trace.delta, trace.units),
         gradients: StepFile.Parameters(
-          weights: rows(trace.weightsGradient, trace.inputs), bias: trace.biasGradient?.map { Double($0) }),
+          weights: trace.weightsGradient.isEmpty ? nil : rows(trace.weightsGradient, trace.inputs),
+          bias: widened(trace.biasGradient), gamma: widened(trace.gammaGradient),
+          beta: widened(trace.betaGradient)),
         after: parameters.1)
     }
   }
@@ -146,9 +152,48 @@ extension Network {
   fileprivate func allParameters() throws -> [StepFile.Parameters] {
     try layers.indices.map { layer in
       let parameters = try parameters(ofLayer: layer)
+      // The mean of a scaling is given, not learned.
       return StepFile.Parameters(
-        weights: rows(parameters.weights, parameters.inputs), bias: parameters.bias?.map { Double($0) })
+        weights: parameters.weights.isEmpty ? nil : rows(parameters.weights, parameters.inputs),
+        bias: widened(parameters.bias), gamma: widened(parameters.gamma), beta: widened(parameters.beta),
+        mean: parameters.variance == nil ? nil : widened(parameters.mean),
+        variance: widened(parameters.variance))
     }
+  }
+}
+
+extension Loss {
+  /// The targets of a row as the loss takes them.
+  func smoothed(_ y: [Double], _ regularization: Regularization) -> [Double] {
+    let s = regularization.labelSmoothing
+    return s == 0 ? y : y.map { (1 - s) * $0 + s / (self == .crossEntropy ? Double(y.count) : 2) }
+  }
+}
+
+extension LayerParameters {
+  /// Takes over what the step file gives.
+  fileprivate mutating func take(_ layer: StepFile.Layer) {
+    func rounded(_ values: [Double]?) -> [Scalar]? { values?.map { Scalar($0) } }
+    weights = rounded(layer.weights?.flatMap(\.self)) ?? weights
+    bias = rounded(layer.bias) ?? bias
+    gamma = rounded(layer.gamma) ?? gamma
+    beta = rounded(layer.beta) ?? beta
+    mean = rounded(layer.mean) ?? mean
+    variance = rounded(layer.variance) ?? variance
+  }
+}
+
+extension LayerTrace {
+  /// l of each row of an output layer, from its z where it has an activation.
+  fileprivate func losses(_ loss: Loss, behind output: Layer, targets: [Scalar]) throws -> [Double] {
+    let values =
+      switch output {
+      case .dense, .activation: z
+      case .dropout, .batchNorm, .layerNorm, .scaling, .residual: a
+      }
+    let data = try Dataset(features: values, targets: targets, rows: rows, inputs: units, outputs: units)
+    let network = try Network<Scalar>(inputs: units, layers: [.activation(output.activation)])
+    return try (0..<rows).map { try network.evaluate(data[rows: $0..<$0 + 1], loss: loss).loss }
   }
 }
 
@@ -166,3 +211,5 @@ private func rows<Scalar: NetworkScalar>(_ values: [Scalar], _ columns: Int) -> 
     values[start..<start + columns].map { Double($0) }
   }
 }
+
+private func widened<Scalar: NetworkScalar>(_ values: [Scalar]?) -> [Double]? { values?.map { Double($0) } }

@@ -1,3 +1,4 @@
+import Chainrule
 import Foundation
 
 /// A step file: a network, an optimizer and the batches it is trained on, one step each, as JSON.
@@ -17,10 +18,14 @@ public struct StepFile: Codable, Sendable, Equatable {
   public var loss: String
   /// The optimizer, its learning rate and what it is given besides.
   public var optimizer: Optimizer
-  /// s in y ← (1 − s) y + s/n, for crossEntropy.
+  /// s in y ← (1 − s) y + s/n for crossEntropy, (1 − s) y + s/2 for binaryCrossEntropy.
   public var labelSmoothing: Double?
   /// c in g ← g · min(1, c / (‖g‖₂ + 1e-6)), over all parameters together.
   public var gradientClipNorm: Double?
+  /// c in g ← min(max(g, −c), c), after the clipping by norm.
+  public var gradientClipValue: Double?
+  /// Of what dropout drops; 0 where left out.
+  public var seed: UInt64?
   /// One training step each.
   public var batches: [Batch]
   /// What must come out, in a golden file.
@@ -28,26 +33,43 @@ public struct StepFile: Codable, Sendable, Equatable {
 
   /// A layer; which fields it has depends on its type.
   public struct Layer: Codable, Sendable, Equatable {
-    /// "dense", "batchNorm" or "layerNorm"
+    /// "dense", "activation", "dropout", "batchNorm", "layerNorm", "scaling" or "residual"
     public var type: String
 
     /// dense: the number of neurons.
     public var units: Int?
-    /// dense: the name of the activation.
+    /// dense, activation: the name of the activation.
     public var activation: String?
     /// dense: W, [out][in]
     public var weights: [[Double]]?
     /// dense: b, [out]; null or left out in a layer without bias.
     public var bias: [Double]?
 
-    /// norms: the number added to the variance.
+    /// dropout: the probability.
+    public var rate: Double?
+
+    /// norms: the number added to the variance; 1e-5 where left out.
     public var epsilon: Double?
-    /// batchNorm: the share of a batch in the running statistics.
+    /// batchNorm: the share of a batch in the running statistics; 0.1 where left out.
     public var momentum: Double?
-    /// norms: the scale γ, [units of the layer before]
+    /// norms: the scale γ, [units of the layer before], as are all that follow
     public var gamma: [Double]?
-    /// norms: the shift β, [units of the layer before]
+    /// norms: the shift β
     public var beta: [Double]?
+    /// batchNorm: the running mean; 0 where left out. scaling: what is taken away.
+    public var mean: [Double]?
+    /// batchNorm: the running variance, `var` in JSON; 1 where left out.
+    public var variance: [Double]?
+    /// scaling: what is divided by.
+    public var deviation: [Double]?
+
+    /// residual: the layers in its block.
+    public var span: Int?
+
+    private enum CodingKeys: String, CodingKey {
+      case type, units, activation, weights, bias, rate, epsilon, momentum, gamma, beta, mean, deviation, span
+      case variance = "var"
+    }
   }
 
   /// The name of a rule and its numbers; what is left out has the rule's default.
@@ -262,14 +284,23 @@ extension StepFile.Layer {
       try requireRows(weights, of: width, "\(place), weights")
       if let bias { try requireCount(bias, units, "number", "\(place), bias") }
       width = units
+    case "activation":
+      try require(activation != nil, "\(place), activation", "missing")
+    case "dropout":
+      try require(rate != nil, "\(place), rate", "missing")
     case "batchNorm", "layerNorm":
-      guard let gamma else { throw StepFileError(place: "\(place), gamma", reason: "missing") }
-      guard let beta else { throw StepFileError(place: "\(place), beta", reason: "missing") }
-      try requireCount(gamma, width, "number", "\(place), gamma")
-      try requireCount(beta, width, "number", "\(place), beta")
+      try requireCount(gamma, width, "\(place), gamma")
+      try requireCount(beta, width, "\(place), beta")
+      if mean != nil { try requireCount(mean, width, "\(place), mean") }
+      if variance != nil { try requireCount(variance, width, "\(place), var") }
+    case "scaling":
+      try requireCount(mean, width, "\(place), mean")
+      try requireCount(deviation, width, "\(place), deviation")
+    case "residual":
+      try require(span != nil, "\(place), span", "missing")
     default:
       throw StepFileError(
-        place: "\(place), type", reason: "expected dense, batchNorm or layerNorm, found \(type)")
+        place: "\(place), type", reason: "expected \(list(Chainrule.Layer.names, "or")), found \(type)")
     }
   }
 }
@@ -293,6 +324,11 @@ extension StepFile.Batch {
 
 private func require(_ condition: Bool, _ place: String, _ reason: String) throws {
   guard condition else { throw StepFileError(place: place, reason: reason) }
+}
+
+private func requireCount(_ numbers: [Double]?, _ count: Int, _ place: String) throws {
+  guard let numbers else { throw StepFileError(place: place, reason: "missing") }
+  try requireCount(numbers, count, "number", place)
 }
 
 private func requireCount(

@@ -51,13 +51,21 @@ private struct Lines {
 
   mutating func writeHead(_ explanation: Explanation) {
     let formula = rendering.formula
-    let layers = explanation.layers.map { "\($0.units) \($0.activation)\($0.bias ? "" : " (no bias)")" }
+    let layers = explanation.layers.map(\.description)
     if let name = explanation.name { write(name) }
     let inputs = "\(explanation.inputs) input\(explanation.inputs == 1 ? "" : "s")"
     let numbers = explanation.optimizer.numbers.map { "\($0.symbol) = \(formula.number($0.value))" }
     write("Network    \(([inputs] + layers).joined(separator: " → ")), \(explanation.scalar)")
     write("Loss       \(explanation.loss)")
     write("Optimizer  \(explanation.optimizer.name), \(numbers.joined(separator: ", "))")
+    if explanation.regularization.labelSmoothing > 0 {
+      write("Targets    smoothed, s = \(formula.number(explanation.regularization.labelSmoothing))")
+    }
+    let bounds = [
+      explanation.regularization.gradientClipNorm.map { "‖g‖ to \(formula.number($0))" },
+      explanation.regularization.gradientClipValue.map { "each to ±\(formula.number($0))" },
+    ].compactMap(\.self)
+    if !bounds.isEmpty { write("Gradients  clipped, \(bounds.joined(separator: ", then "))") }
     write("Numbers    shown with \(rendering.digits) significant digits, computed with all")
   }
 

@@ -5,11 +5,36 @@ import Testing
 @testable import ChainruleExplain
 
 private func golden(_ name: String) throws -> StepFile {
-  try #require(try coveredGoldenCases().first { $0.name == name })
+  try #require(try goldenCases().first { $0.name == name })
 }
 
 private func tutorial(_ name: String) throws -> StepFile {
   try #require(try Tutorial.all().first { $0.stepFile.name == name }).stepFile
+}
+
+/// Every kind of layer, two batches, the second of one row.
+private func zoo() throws -> StepFile {
+  try StepFile(
+    json: Data(
+      """
+      {"inputs": 2, "seed": 5,
+       "layers": [
+        {"type": "scaling", "mean": [1, -1], "deviation": [2, 0.5]},
+        {"type": "dense", "units": 3, "activation": "tanh", "weights": [[1, 0.5], [-0.25, 1], [0.5, -1]], "bias": [0.1, 0, -0.2]},
+        {"type": "batchNorm", "momentum": 0.25, "gamma": [1, 2, 0.5], "beta": [0, 0.5, -1], "mean": [0.5, 0, 0]},
+        {"type": "activation", "activation": "silu"},
+        {"type": "dropout", "rate": 0.5},
+        {"type": "residual", "span": 2},
+        {"type": "layerNorm", "epsilon": 0.01, "gamma": [1, 0.5, 2], "beta": [0, 1, 0]},
+        {"type": "residual", "span": 5},
+        {"type": "dense", "units": 2, "activation": "identity", "weights": [[1, 2, 3], [-0.5, 0.25, 1]]},
+        {"type": "layerNorm", "epsilon": 0.1, "gamma": [1, 2], "beta": [0, 1]}],
+       "loss": "meanSquaredError", "gradientClipNorm": 0.5, "gradientClipValue": 0.1,
+       "optimizer": {"type": "sgd", "learningRate": 0.1},
+       "batches": [
+        {"x": [[2, 0.5], [-1, 0.25], [0, -2]], "y": [[1, 0], [0.5, 1], [0, -1]], "sampleWeights": [1, 2, 1]},
+        {"x": [[1, 1]], "y": [[0, 1]]}]}
+      """.utf8))
 }
 
 @Suite struct `An explanation in text` {
@@ -71,6 +96,37 @@ private func tutorial(_ name: String) throws -> StepFile {
     #expect(TextRendering()(try Explanation(golden(name))).contains(formula))
   }
 
+  @Test(arguments: [
+    "inputs → scaling → 3 tanh → batchNorm → silu → dropout 0.5 → residual (2) → layerNorm → residual (5) → 2 id",
+    "Gradients  clipped, ‖g‖ to 0.5, then each to ±0.1",
+    "Layer 1, scaling:  aⱼ = (xⱼ − mⱼ)/sⱼ\n        a₁ = (2 − 1)/2 = 0.5",
+    "σ²₁ = ((0.970452 − 0.140492)² + (0.336376 − 0.140492)² + (−0.885352 − 0.140492)²)/3 = 0.593186",
+    "Σδz₁ = 0.00861104·1.0776 + 0.157905·0.254331 − 0.0012664·(−1.33193) = 0.0511261",
+    "z₁ = (0.970452 − 0.140492)/√(0.593186 + 1e-5) = 1.0776",
+    "Layer 4, activation silu:  zⱼ = aⱼ⁽³⁾,  aⱼ = f(zⱼ),  f(z) = z/(1 + e⁻ᶻ)",
+    "Layer 5, dropout 0.5:  aⱼ = mⱼ·aⱼ⁽⁴⁾,  mⱼ = 1/(1 − 0.5), 0 where dropped\n        a₁ = 0·0.803933 = 0",
+    "a₃ = 2·(−0.27788) = −0.555761",
+    "Layer 6, residual (2):  aⱼ = aⱼ⁽⁵⁾ + aⱼ⁽³⁾",
+    "δ = ∂L/∂z, or ∂L/∂a where there is no f",
+    "Layer 3, batchNorm:  δⱼ = δⱼ⁽⁴⁾ + δⱼ⁽⁶⁾",
+    "Layer 6, residual (2):  δⱼ = (γⱼ⁽⁷⁾·δⱼ⁽⁷⁾ − Σγδ⁽⁷⁾/n − zⱼ⁽⁷⁾·Σγδz⁽⁷⁾/n)/√(σ²⁽⁷⁾ + ε)",
+    "Σγδ = 1·(−0.466068) + 2·0.682137 = 0.898205",
+    "k = min(1, 0.5/(5.33817 + 1e-6)) = 0.093665",
+    "mean₁ ← (1 − 0.25)·0.5 + 0.25·0.140492 = 0.410123",
+    "γ₃ ← 2 − 0.1·0.1 = 1.99",
+    "mean and var stay: one row has no variance",
+    "with other values dropped, those of the next step",
+  ])
+  func `tells of layers of every kind`(line: String) throws {
+    #expect(TextRendering(showsAll: true)(try Explanation(zoo())).contains(line))
+  }
+
+  @Test func `tells of smoothed targets`() throws {
+    let text = TextRendering()(try Explanation(golden("label-smoothing")))
+    #expect(text.contains("Targets    smoothed, s = 0.1\n"))
+    #expect(text.contains("(1 − s)·y + s/n = (0.025, 0.025, 0.025, 0.925)"))
+  }
+
   @Test func `states L1 without weight decay, and puts its numbers in`() throws {
     var stepFile = try golden("optimizer-sgd")
     stepFile.optimizer.l1 = 0.25
@@ -125,7 +181,7 @@ private func tutorial(_ name: String) throws -> StepFile {
 @Suite struct `Every equation shown` {
   /// The numbers put into a formula must give the value the core computed: this holds every formula of the
   /// catalogue against the core.
-  @Test(arguments: try coveredGoldenCases() + Tutorial.all().map(\.stepFile))
+  @Test(arguments: try goldenCases() + Tutorial.all().map(\.stepFile) + [zoo()])
   func `is true`(stepFile: StepFile) throws {
     let walkthrough = Walkthrough(try Explanation(stepFile))
     let shown = allEquations(in: walkthrough.blocks)

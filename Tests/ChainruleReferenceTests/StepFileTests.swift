@@ -4,11 +4,12 @@ import TestSupport
 import Testing
 
 @Suite struct `A step file` {
+  static let layerNorm = #"{"type": "layerNorm", "epsilon": 1e-5, "gamma": [1, 1, 1], "beta": [0, 0, 0]}"#
   static let valid = """
     {"inputs": 2,
      "layers": [
       {"type": "dense", "units": 3, "activation": "tanh", "weights": [[1, 2], [3, 4], [5, 6]], "bias": [0, 0, 1]},
-      {"type": "layerNorm", "epsilon": 1e-5, "gamma": [1, 1, 1], "beta": [0, 0, 0]},
+      \(layerNorm),
       {"type": "dense", "units": 1, "activation": "identity", "weights": [[1, 2, 3]], "bias": null}],
      "loss": "halfSquaredError",
      "optimizer": {"type": "sgd", "learningRate": 0.1},
@@ -52,7 +53,22 @@ import Testing
     ("[[1, 2, 3]]", "[[1, 2]]", "layer 3, weights, row 1: expected 3 numbers, found 2"),
     (#""gamma": [1, 1, 1]"#, #""gamma": [1]"#, "layer 2, gamma: expected 3 numbers, found 1"),
     (#", "beta": [0, 0, 0]"#, "", "layer 2, beta: missing"),
-    ("layerNorm", "norm", "layer 2, type: expected dense, batchNorm or layerNorm, found norm"),
+    (
+      "layerNorm", "norm",
+      "layer 2, type: expected dense, activation, dropout, batchNorm, layerNorm, scaling or residual, found norm"
+    ),
+    (layerNorm, #"{"type": "activation"}"#, "layer 2, activation: missing"),
+    (layerNorm, #"{"type": "dropout"}"#, "layer 2, rate: missing"),
+    (layerNorm, #"{"type": "residual"}"#, "layer 2, span: missing"),
+    (layerNorm, #"{"type": "scaling", "mean": [1, 2, 3]}"#, "layer 2, deviation: missing"),
+    (
+      layerNorm, #"{"type": "scaling", "mean": [1, 2], "deviation": [1, 2, 3]}"#,
+      "layer 2, mean: expected 3 numbers, found 2"
+    ),
+    (
+      layerNorm, #"{"type": "batchNorm", "gamma": [1, 1, 1], "beta": [0, 0, 0], "var": [1]}"#,
+      "layer 2, var: expected 3 numbers, found 1"
+    ),
     (#"[[1, 2], [3, 4]], "y""#, #"[[1, 2], [3]], "y""#, "batch 1, x, row 2: expected 2 numbers, found 1"),
     ("[[7], [8]]", "[[7], [8, 9]]", "batch 1, y, row 2: expected 1 number, found 2"),
     ("[[7], [8]]", "[[7]]", "batch 1, y: expected 2 rows as in x, found 1"),
