@@ -138,7 +138,7 @@ extension Workload {
     of reference: ChainruleReference.Network<Double>, on batches: [Dataset<Scalar>]
   ) -> Outcome {
     guard let training else {
-      return Outcome(results: reference.forward(batches[0].x).outputs.flatMap(\.self), parameters: [])
+      return Outcome(results: reference.predict(batches[0].x).flatMap(\.self), parameters: [])
     }
     var trainer = ChainruleReference.Trainer(
       network: reference, loss: ChainruleReference.Loss(rawValue: training.loss.rawValue)!,

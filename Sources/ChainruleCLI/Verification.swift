@@ -5,8 +5,10 @@ import ChainruleReference
 /// The C core held against the pure-Swift reference, on random networks in float64.
 ///
 /// Both start from the same parameters and train on the same batches. The error of a number is relative to
-/// the largest magnitude in its array (``Agreement``); the arrays are each layer's weights and bias, and the
-/// losses of the steps so far.
+/// the largest magnitude in its array (``Agreement``); the arrays are the losses of the steps so far, the outputs and
+/// the gradients of the last, all layers' together, each layer's weights, bias, γ, β and running statistics, and what
+/// the network then predicts.  Gradients are held to the scale of all, since some are nothing but rounding: those of a
+/// bias before a batchNorm, which takes it away again.
 struct Verification {
   /// The largest error allowed after so many steps: the rounding of one step, and that of ten, each of which
   /// trains on what the ones before rounded.
@@ -29,20 +31,21 @@ struct Verification {
 // MARK: - One case
 
 extension Verification {
-  /// A network, a loss, an optimizer and ten batches, all drawn at random.
+  /// A network, a loss, an optimizer, smoothing and clipping, and ten batches, all drawn at random.
   ///
   /// The numbers are continuous, so that a z lies within rounding of the kink of relu, or an a within
   /// rounding of that of a loss, in one case of many millions: there the two could rightly take different
   /// sides. Learning rates and ε are moderate, so that ten steps do not magnify rounding a millionfold: a rule
   /// that divides g by its own size makes a full step of a g that is all cancellation, unless ε is above that.
   /// Of rprop and lion, which take the sign of g, no ε is, and they go without the losses whose δ has one size, so
-  /// that it may cancel over the rows.
+  /// that it may cancel over the rows, and without batchNorm, before which a bias has no other g.
   struct Case {
     let seed: UInt64
     let inputs: Int
-    let layers: [Dense]
+    let layers: [Chainrule.Layer]
     let loss: Chainrule.Loss
     let optimizer: Chainrule.Optimizer
+    let regularization: Regularization
     let parameters: [ChainruleReference.Layer<Double>]
     let batches: [Batch]
 
@@ -57,18 +60,14 @@ extension Verification {
       self.seed = seed
       inputs = random.integer(1...40)
       loss = random.element(Chainrule.Loss.allCases)
-      layers = random.layers(for: loss)
-      optimizer = random.optimizer(for: loss)
+      layers = random.layers(for: loss, inputs: inputs)
+      optimizer = random.optimizer(for: loss, on: layers)
+      regularization = random.regularization(for: loss)
 
       var width = inputs
       parameters = layers.map { layer in
-        // The scale of Glorot's initialiser: what flows through the layers stays of the size of the data.
-        let scale = (6 / Double(width + layer.units)).squareRoot()
-        defer { width = layer.units }
-        return ChainruleReference.Layer(
-          weights: random.matrix(layer.units, width, in: -scale...scale),
-          bias: layer.bias ? random.row(layer.units, in: -0.5...0.5) : nil,
-          activation: ChainruleReference.Activation(rawValue: layer.activation.rawValue)!)
+        defer { width = layer.units ?? width }
+        return random.parameters(of: layer, inputs: width)
       }
 
       let (inputs, outputs, loss) = (inputs, width, loss)
@@ -108,9 +107,9 @@ extension SplitMix64 {
     (0..<rows).map { _ in row(columns, in: range) }
   }
 
-  /// One to four layers; the last has an activation that the loss can have.
-  fileprivate mutating func layers(for loss: Chainrule.Loss) -> [Dense] {
-    let hidden = Chainrule.Activation.allCases.filter { $0 != .softmax }
+  /// One to four dense layers and, in most networks, others between and behind them; the last has an activation that the
+  /// loss can have.
+  fileprivate mutating func layers(for loss: Chainrule.Loss, inputs: Int) -> [Chainrule.Layer] {
     let outputs: [Chainrule.Activation] =
       switch loss {
       case .binaryCrossEntropy: [.sigmoid]
@@ -119,12 +118,79 @@ extension SplitMix64 {
       case .halfSquaredError, .meanSquaredError, .meanAbsoluteError, .huber, .logCosh, .hinge:
         Chainrule.Activation.allCases
       }
+    var layers: [Chainrule.Layer] = []
+    var widths = [inputs]  // of what each layer takes, and behind them of what the last hands on
+    func append(_ layer: Chainrule.Layer) {
+      layers.append(layer)
+      widths.append(layer.units ?? widths.last!)
+    }
+
+    let isMixed = chance(0.6)
     let count = integer(1...4)
-    return (1...count).map { number in
-      let activation = element(number == count ? outputs : hidden)
+    for number in 1...count {
+      if isMixed { for _ in 0..<integer(0...2) { append(other(behind: widths)) } }
+      let activation = element(number == count ? outputs : Self.hidden)
       // The softmax of a single number is 1, whatever its parameters.
       let units = integer(activation == .softmax ? 2...40 : 1...40)
-      return Dense(units, activation: activation, bias: chance(0.8))
+      let isApart = isMixed && chance(0.3)
+      let fitting = activation == .softmax || !isMixed || chance(0.5) ? units : element(widths)
+      append(.dense(Dense(fitting, activation: isApart ? .identity : activation, bias: chance(0.8))))
+      if isApart {
+        if chance(0.5) { append(other(behind: widths)) }
+        append(.activation(activation))
+      }
+    }
+    let isFree = outputs == Chainrule.Activation.allCases && layers.last!.activation != .softmax
+    if isMixed && isFree && chance(0.5) { append(other(behind: widths)) }
+    return layers
+  }
+
+  private static let hidden = Chainrule.Activation.allCases.filter { $0 != .softmax }
+
+  /// A layer of another kind than dense, behind layers of these widths.
+  private mutating func other(behind widths: [Int]) -> Chainrule.Layer {
+    let width = widths.last!
+    let spans = widths.indices.dropFirst().filter { widths[widths.count - 1 - $0] == width }
+    switch integer(spans.isEmpty ? 1...5 : 0...5) {
+    case 0: return .residual(span: element(spans))
+    case 1: return .activation(element(Self.hidden))
+    case 2: return .dropout(Dropout(number(in: 0...0.6)))
+    case 3: return .batchNorm(BatchNorm(momentum: number(in: 0.01...1), epsilon: number(in: 0.001...0.1)))
+    case 4: return .layerNorm(LayerNorm(epsilon: number(in: 0.001...0.1)))
+    default:
+      return .scaling(Scaling(mean: row(width, in: -0.5...0.5), deviation: row(width, in: 0.5...2)))
+    }
+  }
+
+  /// The layer with parameters, as the reference has it.
+  fileprivate mutating func parameters(
+    of layer: Chainrule.Layer, inputs: Int
+  ) -> ChainruleReference.Layer<Double> {
+    func named(_ activation: Chainrule.Activation) -> ChainruleReference.Activation {
+      ChainruleReference.Activation(rawValue: activation.rawValue)!
+    }
+    switch layer {
+    case .dense(let dense):
+      // The scale of Glorot's initialiser: what flows through the layers stays of the size of the data.
+      let scale = (6 / Double(inputs + dense.units)).squareRoot()
+      return ChainruleReference.Layer(
+        weights: matrix(dense.units, inputs, in: -scale...scale),
+        bias: dense.bias ? row(dense.units, in: -0.5...0.5) : nil, activation: named(dense.activation))
+    case .activation(let activation):
+      return .activation(named(activation))
+    case .dropout(let dropout):
+      return .dropout(rate: dropout.rate)
+    case .batchNorm(let norm):
+      return .batchNorm(
+        gamma: row(inputs, in: 0.5...1.5), beta: row(inputs, in: -0.5...0.5), momentum: norm.momentum,
+        epsilon: norm.epsilon, mean: row(inputs, in: -0.5...0.5), variance: row(inputs, in: 0.5...2))
+    case .layerNorm(let norm):
+      return .layerNorm(
+        gamma: row(inputs, in: 0.5...1.5), beta: row(inputs, in: -0.5...0.5), epsilon: norm.epsilon)
+    case .scaling(let scaling):
+      return .scaling(mean: scaling.mean, deviation: scaling.deviation)
+    case .residual(let span):
+      return .residual(span: span)
     }
   }
 
@@ -146,14 +212,25 @@ extension SplitMix64 {
     }
   }
 
-  fileprivate mutating func optimizer(for loss: Chainrule.Loss) -> Chainrule.Optimizer {
-    let names = Chainrule.Optimizer.names.filter { name in
-      loss != .meanAbsoluteError && loss != .hinge || name != "rprop" && name != "lion"
-    }
+  /// Smoothed targets, where the loss can have them, and clipped gradients.
+  fileprivate mutating func regularization(for loss: Chainrule.Loss) -> Regularization {
+    let isCrossEntropy = loss == .crossEntropy || loss == .binaryCrossEntropy
+    return Regularization(
+      labelSmoothing: isCrossEntropy && chance(0.5) ? number(in: 0...0.5) : 0,
+      gradientClipNorm: chance(0.2) ? number(in: 0.01...1) : nil,
+      gradientClipValue: chance(0.2) ? number(in: 0.001...0.1) : nil)
+  }
+
+  fileprivate mutating func optimizer(
+    for loss: Chainrule.Loss, on layers: [Chainrule.Layer]
+  ) -> Chainrule.Optimizer {
+    let isNormalised = layers.contains { $0.name == "batchNorm" }
+    let cancels = loss == .meanAbsoluteError || loss == .hinge || isNormalised
+    let names = Chainrule.Optimizer.names.filter { !cancels || $0 != "rprop" && $0 != "lion" }
     let η = number(in: 0.001...0.02)
     let λ = chance(0.5) ? number(in: 0...0.1) : 0
     let μ = chance(0.5) ? number(in: 0.1...0.9) : 0
-    let ε = [1e-3, 1e-4, 1e-5, 1e-6][integer(0...3)]
+    let ε = [1e-3, 1e-4, 1e-5, 1e-6][integer(isNormalised ? 0...1 : 0...3)]
     let (β1, β2) = (number(in: 0.5...0.95), number(in: 0.9...0.999))
     let λ1 = chance(0.3) ? number(in: 0...0.01) : 0
     let amsgrad = chance(0.5)
@@ -198,41 +275,96 @@ extension Verification.Case {
   func compare(
     preparing prepare: (inout ChainruleReference.Network<Double>) -> Void = { _ in }
   ) throws -> [Agreement] {
-    let network = try Chainrule.Network<Double>(inputs: inputs, layers: layers.map { .dense($0) })
-    for (index, layer) in parameters.enumerated() {
-      var parameters = try network.parameters(ofLayer: index)
-      parameters.weights = layer.weights.flatMap(\.self)
-      parameters.bias = layer.bias
-      try network.setParameters(parameters, ofLayer: index)
-    }
-    let core = try Chainrule.Trainer(network, loss: loss, optimizer: optimizer)
+    let network = try network()
+    let core = try Chainrule.Trainer(
+      network, loss: loss, optimizer: optimizer, regularization: regularization)
+    // What is computed on the way shows in a trainer that keeps it, whose seed, and so whose dropout, is the same.
+    let traced = try Chainrule.Trainer(
+      self.network(), loss: loss, optimizer: optimizer, regularization: regularization, tracing: true)
 
     var start = ChainruleReference.Network(layers: parameters)
     prepare(&start)
     var reference = ChainruleReference.Trainer(
       network: start, loss: ChainruleReference.Loss(rawValue: loss.rawValue)!,
-      optimizer: ChainruleReference.Optimizer(optimizer))
+      optimizer: ChainruleReference.Optimizer(optimizer), labelSmoothing: regularization.labelSmoothing,
+      clipping: [
+        regularization.gradientClipNorm.map { .norm($0) },
+        regularization.gradientClipValue.map { .value($0) },
+      ]
+      .compactMap(\.self))
 
     var (found, expected): ([Double], [Double]) = ([], [])
     var agreements: [Agreement] = []
-    for (batch, step) in zip(batches, 1...) {
-      found.append(
-        try core.step(
-          Dataset(features: batch.x, targets: batch.y, sampleWeights: batch.sampleWeights)))
-      expected.append(reference.step(x: batch.x, y: batch.y, sampleWeights: batch.sampleWeights).loss)
-      guard Verification.limits.contains(where: { $0.steps == step }) else { continue }
+    for (batch, number) in zip(batches, 1...) {
+      let data = try Dataset(features: batch.x, targets: batch.y, sampleWeights: batch.sampleWeights)
+      found.append(try core.step(data))
+      try traced.step(data)
+      let trace = try traced.trace()
+      let step = reference.step(
+        x: batch.x, y: batch.y, sampleWeights: batch.sampleWeights, kept: kept(in: trace))
+      expected.append(step.loss)
+      guard Verification.limits.contains(where: { $0.steps == number }) else { continue }
 
       var agreement = Agreement()
       agreement.compare(found, with: expected, "the losses")
+      agreement.compare(trace.last!.a, with: step.a.last!.flatMap(\.self), "the outputs")
+      agreement.compare(
+        trace.flatMap(\.gradient), with: step.gradients.flatMap(\.numbers), "the gradients")
       for (index, layer) in reference.network.layers.enumerated() {
         let parameters = try network.parameters(ofLayer: index)
-        agreement.compare(
-          parameters.weights, with: layer.weights.flatMap(\.self), "the weights of layer \(index + 1)")
-        agreement.compare(parameters.bias ?? [], with: layer.bias ?? [], "the bias of layer \(index + 1)")
+        func compare(_ found: [Double]?, _ expected: [Double]?, _ name: String) {
+          agreement.compare(found ?? [], with: expected ?? [], "the \(name) of layer \(index + 1)")
+        }
+        compare(parameters.weights, layer.weights.flatMap(\.self), "weights")
+        compare(parameters.bias, layer.bias, "bias")
+        compare(parameters.gamma, layer.gamma, "gamma")
+        compare(parameters.beta, layer.beta, "beta")
+        compare(parameters.mean, layer.mean, "mean")
+        compare(parameters.variance, layer.variance, "variance")
       }
+      agreement.compare(
+        try network.predict(data.features), with: reference.network.predict(batch.x).flatMap(\.self),
+        "the predictions")
       agreements.append(agreement)
     }
     return agreements
+  }
+
+  /// The core's network, with the parameters of the case.
+  private func network() throws -> Chainrule.Network<Double> {
+    let network = try Chainrule.Network<Double>(inputs: inputs, layers: layers)
+    for (index, layer) in parameters.enumerated() {
+      var parameters = try network.parameters(ofLayer: index)
+      parameters.weights = layer.weights.flatMap(\.self)
+      parameters.bias = layer.bias
+      parameters.gamma = layer.gamma
+      parameters.beta = layer.beta
+      parameters.mean = layer.mean
+      parameters.variance = layer.variance
+      parameters.deviation = layer.deviation
+      try network.setParameters(parameters, ofLayer: index)
+    }
+    return network
+  }
+
+  /// Which values each dropout kept, by its layer: all that are not 0. One that was 0 before, behind a relu, say, passes
+  /// no gradient on either way.
+  private func kept(in trace: [LayerTrace<Double>]) -> [Int: [[Bool]]] {
+    var kept: [Int: [[Bool]]] = [:]
+    for (index, layer) in trace.enumerated() {
+      guard case .dropout = layers[index] else { continue }
+      kept[index] = (0..<layer.rows).map { row in
+        layer.a[row * layer.units..<(row + 1) * layer.units].map { $0 != 0 }
+      }
+    }
+    return kept
+  }
+}
+
+extension LayerTrace<Double> {
+  /// ∂L/∂b, then ∂L/∂W row by row, then ∂L/∂γ and ∂L/∂β, as a gradient of the reference.
+  fileprivate var gradient: [Double] {
+    (biasGradient ?? []) + weightsGradient + (gammaGradient ?? []) + (betaGradient ?? [])
   }
 }
 
@@ -271,11 +403,17 @@ extension ChainruleReference.Optimizer<Double> {
 }
 
 extension Verification.Case: CustomStringConvertible {
-  /// "13 → 7 relu → 3 softmax (no bias), crossEntropy, adam, sample weights"
+  /// "13 → 7 relu → batchNorm → 3 softmax (no bias), crossEntropy, adam, sample weights"
   var description: String {
-    let layers = layers.map { "\($0.units) \($0.activation)\($0.bias ? "" : " (no bias)")" }
-    let weighted = batches[0].sampleWeights == nil ? "" : ", sample weights"
-    return "\((["\(inputs)"] + layers).joined(separator: " → ")), \(loss), \(optimizer.name)\(weighted)"
+    let layers = layers.map(\.description)
+    let details = [
+      regularization.labelSmoothing > 0 ? "label smoothing" : nil,
+      regularization.gradientClipNorm.map { _ in "gradients clipped by norm" },
+      regularization.gradientClipValue.map { _ in "gradients clipped by value" },
+      batches[0].sampleWeights.map { _ in "sample weights" },
+    ].compactMap(\.self)
+    return (["\((["\(inputs)"] + layers).joined(separator: " → "))", "\(loss)", optimizer.name] + details)
+      .joined(separator: ", ")
   }
 }
 

@@ -9,7 +9,7 @@ struct VerifyCommand: ParsableCommand {
     discussion: """
       Draws random networks, losses, optimizers and data, trains each in the C core and in the reference, in \
       float64 and on the same batches, and reports how far apart they come: the worst relative error of a \
-      parameter or a loss. It fails, with exit status 1, above 1e-12 after one step or 1e-9 after ten. \
+      loss, an output, a gradient, a parameter or a prediction. It fails, with exit status 1, above 1e-12 after one step or 1e-9 after ten. \
       CHAINRULE_ISA chooses the set of kernels, as in every command.
       """)
 

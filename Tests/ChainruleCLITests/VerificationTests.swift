@@ -23,11 +23,20 @@ import Testing
 
   @Test func `draws all of the catalogue`() {
     let cases = (0..<300).map { Verification.Case(seed: $0) }
-    #expect(Set(cases.flatMap { $0.layers.map(\.activation) }) == Set(Activation.allCases))
+    func dense(_ layer: Layer) -> Dense? { if case .dense(let dense) = layer { dense } else { nil } }
+    let layers = cases.flatMap(\.layers)
+    #expect(Set(layers.map(\.name)) == Set(Layer.names))
+    #expect(Set(layers.compactMap(dense).map(\.activation)) == Set(Activation.allCases))
+    #expect(Set(layers.filter { $0.name == "activation" }.map(\.activation)) == Set(Activation.allCases))
     #expect(Set(cases.map(\.loss)) == Set(Loss.allCases))
     #expect(Set(cases.map(\.optimizer.name)) == Set(Optimizer.names))
-    #expect(Set(cases.map(\.layers.count)) == [1, 2, 3, 4])
-    #expect(Set(cases.flatMap { $0.layers.map(\.bias) }) == [true, false])
+    #expect(Set(cases.map { $0.layers.compactMap(dense).count }) == [1, 2, 3, 4])
+    #expect(cases.count { $0.layers.allSatisfy { $0.name == "dense" } } > 50)
+    #expect(Set(layers.compactMap(dense).map(\.bias)) == [true, false])
+    #expect(cases.contains { $0.loss == .crossEntropy && $0.regularization.labelSmoothing > 0 })
+    #expect(cases.contains { $0.loss == .binaryCrossEntropy && $0.regularization.labelSmoothing > 0 })
+    #expect(Set(cases.map { $0.regularization.gradientClipNorm == nil }) == [true, false])
+    #expect(Set(cases.map { $0.regularization.gradientClipValue == nil }) == [true, false])
     #expect(Set(cases.map { $0.batches[0].sampleWeights == nil }) == [true, false])
     #expect(Set(cases.flatMap { $0.batches.map(\.x.count) }) == Set(1...17))
   }
@@ -37,7 +46,8 @@ import Testing
   func `notices a reference that starts from another weight`(seed: UInt64) throws {
     let verificationCase = Verification.Case(seed: seed)
     let honest = try verificationCase.compare()
-    let planted = try verificationCase.compare { $0.layers[0].weights[0][0] += 1e-9 }
+    let dense = try #require(verificationCase.parameters.firstIndex { !$0.weights.isEmpty })
+    let planted = try verificationCase.compare { $0.layers[dense].weights[0][0] += 1e-9 }
 
     var report = Verification.Report(cases: 1, seed: seed)
     report.take(honest, of: verificationCase)
@@ -51,7 +61,8 @@ import Testing
   @Test func `fails where a number is none`() throws {
     let verificationCase = Verification.Case(seed: 1)
     var report = Verification.Report(cases: 2, seed: 1)
-    report.take(try verificationCase.compare { $0.layers[0].weights[0][0] = .nan }, of: verificationCase)
+    let dense = try #require(verificationCase.parameters.firstIndex { !$0.weights.isEmpty })
+    report.take(try verificationCase.compare { $0.layers[dense].weights[0][0] = .nan }, of: verificationCase)
     report.take(try verificationCase.compare(), of: verificationCase)
     #expect(!report.passes)
   }
