@@ -15,23 +15,7 @@ package func goldenCases() throws -> [StepFile] {
     .map { try StepFile(json: Data(contentsOf: $0)) }
 }
 
-/// The golden cases that today's catalogue covers.
-package func coveredGoldenCases() throws -> [StepFile] {
-  try goldenCases().filter { $0.missingFromCatalogue == nil }
-}
-
 extension StepFile {
-  /// The first thing in it that the catalogue does not have, if any.
-  package var missingFromCatalogue: String? {
-    if labelSmoothing != nil {
-      "labelSmoothing"
-    } else if gradientClipNorm != nil {
-      "gradientClipNorm"
-    } else {
-      nil
-    }
-  }
-
   /// How close float64 comes to this case.
   package var float64Tolerance: Tolerance {
     layers.contains { $0.activation == "hardSigmoid" } ? .float64HardSigmoid : .float64
