@@ -2,6 +2,7 @@
  *
  *   chainrule_network   parameters and architecture; predicts
  *   chainrule_trainer   trains one network: one step on a batch, or an epoch
+ *   chainrule/analysis  derivatives of a network: Jacobians, gradients of samples, a check of backpropagation
  *
  * Every call that can fail returns a chainrule_status and, where the caller passes a chainrule_error,
  * fills it with a sentence that names the culprit.  Nothing prints, exits or aborts, and there is no
@@ -19,6 +20,7 @@
 #include "chainrule/schedule.h"
 #include "chainrule/trainer.h"
 #include "chainrule/view.h"
+#include "chainrule/analysis.h"
 #include "chainrule/file.h"
 
 #endif

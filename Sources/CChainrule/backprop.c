@@ -51,6 +51,22 @@ void cr_backward(const chainrule_network *network, const cr_workspace *work, con
   EITHER(backward, network, work, batch, from, end);
 }
 
+void cr_backward_input(const chainrule_network *network, const cr_workspace *work, const cr_batch *batch)
+{
+  EITHER(backward_input, network, work, batch);
+}
+
+void cr_seed(const chainrule_network *network, const cr_workspace *work, const cr_batch *batch, size_t output)
+{
+  EITHER(seed, network, work, batch, output);
+}
+
+void cr_row_gradients(const chainrule_network *network, const cr_workspace *work, const cr_batch *batch,
+                      void *gradients, size_t stride)
+{
+  EITHER(row_gradients, network, work, batch, gradients, stride);
+}
+
 void cr_moments(const chainrule_network *network, const cr_workspace *work, const cr_batch *batch, size_t l,
                 bool backward, size_t member, size_t members)
 {

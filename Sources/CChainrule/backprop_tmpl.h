@@ -74,7 +74,7 @@ static void CR(forward)(const chainrule_network *network, const cr_workspace *wo
   const CR(kernels) *kernels = network->kernels->SCALAR;
   const void *parameters = network->parameters;
   const size_t rows = batch->rows;
-  if (from == 0 && network->input_stride) CR(pad_input)(network, work, batch);
+  if (from == 0 && network->pads_input) CR(pad_input)(network, work, batch);
   for (size_t l = from; l < end; l++) {
     const cr_layer *layer = &network->layers[l];
     const cr_place *place = &work->places[l + 1];
@@ -189,6 +189,60 @@ static void CR(backward)(const chainrule_network *network, const cr_workspace *w
     if (cr_has_activation(before))
       kernels->derive[before->activation](batch->rows, before->out, CR(buffer)(work, place->z, stride),
                                           CR(buffer)(work, place->a, stride), delta, stride);
+  }
+}
+
+/* ∂L/∂x = what layer 1 passes on, and δ of every residual layer that adds x */
+static void CR(backward_input)(const chainrule_network *network, const cr_workspace *work, const cr_batch *batch)
+{
+  const size_t stride = network->input_stride;
+  R *delta = CR(buffer)(work, work->places[0].delta, stride);
+  CR(pass)(network, work, batch, 0);
+  for (size_t r = 0; r < network->layer_count; r++)
+    if (network->layers[r].kind == CHAINRULE_LAYER_RESIDUAL && cr_joined(&network->layers[r], r) == SIZE_MAX)
+      network->kernels->SCALAR->add(batch->rows * stride, delta, CR(buffer)(work, work->places[r + 1].delta, stride),
+                                    delta);
+}
+
+/* δᴸ = ∂aₖ/∂zᴸ of output k of each row: the unit vector eₖ ⊙ f′(zᴸ), of softmax the row of its Jacobian */
+static void CR(seed)(const chainrule_network *network, const cr_workspace *work, const cr_batch *batch, size_t k)
+{
+  const cr_layer *last = &network->layers[network->layer_count - 1];
+  const cr_place *place = &work->places[network->layer_count];
+  const size_t stride = last->stride;
+  R *delta = CR(buffer)(work, place->delta, stride);
+  memset(delta, 0, batch->rows * stride * sizeof(R));
+  for (size_t r = 0; r < batch->rows; r++) delta[r * stride + k] = 1;
+  if (cr_has_activation(last))
+    network->kernels->SCALAR->derive[last->activation](batch->rows, last->out, CR(buffer)(work, place->z, stride),
+                                                       CR(buffer)(work, place->a, stride), delta, stride);
+}
+
+/* Of each row alone, ∂L/∂Wˡ = δˡ ⊗ aˡ⁻¹ and ∂L/∂bˡ = δˡ, or ∂L/∂γˡ = δˡ ⊙ zˡ and ∂L/∂βˡ = δˡ, layer after layer. */
+static void CR(row_gradients)(const chainrule_network *network, const cr_workspace *work, const cr_batch *batch,
+                              R *gradients, size_t gradients_stride)
+{
+  for (size_t r = 0; r < batch->rows; r++) {
+    R *to = &gradients[r * gradients_stride];
+    for (size_t l = 0; l < network->layer_count; l++) {
+      const cr_layer *layer = &network->layers[l];
+      const size_t in = layer->in, out = layer->out;
+      const R *delta = CR(buffer)(work, work->places[l + 1].delta, layer->stride) + r * layer->stride;
+      if (cr_parameter_size(layer, CHAINRULE_WEIGHTS)) {
+        size_t stride;
+        const R *x = CR(input)(network, work, batch, l, &stride) + r * stride;
+        for (size_t j = 0; j < out; j++, to += in)
+          for (size_t i = 0; i < in; i++) to[i] = delta[j] * x[i];
+      }
+      if (cr_parameter_size(layer, CHAINRULE_GAMMA)) {
+        const R *z = CR(buffer)(work, work->places[l + 1].z, layer->stride) + r * layer->stride;
+        for (size_t j = 0; j < out; j++) *to++ = delta[j] * z[j];
+      }
+      if (layer->has_bias || cr_parameter_size(layer, CHAINRULE_BETA)) {
+        memcpy(to, delta, out * sizeof(R));
+        to += out;
+      }
+    }
   }
 }
 

@@ -56,7 +56,8 @@ struct chainrule_network {
   size_t arena_size;      /* scalars in a parameter-shaped arena */
   size_t statistics_size; /* scalars behind the parameters */
   size_t parameter_count; /* without padding and statistics */
-  size_t input_stride;    /* of x in whole vectors; 0: no layer wants it so */
+  size_t input_stride;    /* of x in whole vectors */
+  bool pads_input;        /* a layer wants it so */
   size_t widest;          /* the largest stride of a layer */
   cr_layer *layers;
   cr_place *predicting;   /* of the input, then of the layers: z and a of neighbours alternate between two buffers */
@@ -107,6 +108,11 @@ bool cr_add(size_t a, size_t b, size_t *sum);
 chainrule_status cr_check_scalar(const chainrule_network *network, chainrule_scalar scalar,
                                  chainrule_error *error);
 chainrule_status cr_check_loss(const chainrule_network *network, chainrule_loss loss, chainrule_error *error);
+/* x and y of so many rows can be in memory at all. */
+chainrule_status cr_check_rows(const chainrule_network *network, size_t rows, chainrule_error *error);
+/* No value is NaN or infinite; the error tells where `what` has one. */
+chainrule_status cr_check_finite(const chainrule_network *network, const char *what, const void *values,
+                                 size_t rows, size_t columns, chainrule_error *error);
 /* Data of a call: finite x and y, targets in the loss's domain, finite sample weights ≥ 0. */
 chainrule_status cr_check_data(const chainrule_network *network, chainrule_loss loss, const void *x,
                                const void *y, const void *sample_weights, size_t rows,
@@ -117,6 +123,11 @@ void cr_read(const chainrule_network *network, const void *arena, size_t layer, 
 /* The number of values of a layer's parameter, and of a layer of that description, given so many inputs. */
 size_t cr_parameter_size(const cr_layer *layer, chainrule_parameter parameter);
 size_t cr_described_size(const chainrule_layer *layer, size_t inputs, chainrule_parameter parameter);
+/* All parameters in the order of chainrule_network_get_parameters, out of a parameter-shaped arena. */
+void cr_read_all(const chainrule_network *network, const void *arena, void *values);
+/* Whose the k-th of all parameters is, in that order. */
+void cr_name_parameter(const chainrule_network *network, size_t k, size_t *layer, chainrule_parameter *parameter,
+                       size_t *index);
 /* The layer whose a a residual layer adds; SIZE_MAX: the network's inputs. */
 static inline size_t cr_joined(const cr_layer *layer, size_t l) { return l - layer->span - 1; }
 
@@ -140,7 +151,7 @@ typedef struct cr_workspace {
   const cr_place *places; /* of the input, then of the layers */
   size_t capacity, first;
   void *buffers;
-  void *scratch; /* backward and descend; see scratch_size in trainer.c */
+  void *scratch; /* backward and descend; see cr_scratch_size */
   const cr_pass *pass; /* NULL: prediction */
 } cr_workspace;
 
@@ -160,6 +171,8 @@ typedef struct cr_descent {
   double scale, bound;
 } cr_descent;
 
+enum { CR_STRIP = 96 }; /* the most rows at once of what is done strip by strip */
+
 /* Fills z and a of layers `from` to `end` − 1. */
 void cr_forward(const chainrule_network *network, const cr_workspace *work, const cr_batch *batch, size_t from,
                 size_t end);
@@ -169,6 +182,13 @@ void cr_loss(const chainrule_network *network, const cr_workspace *work, const c
 /* From δ of layer `from` that of every layer down to `end`. */
 void cr_backward(const chainrule_network *network, const cr_workspace *work, const cr_batch *batch, size_t from,
                  size_t end);
+/* From δ of layer 0, and of the layers that add x, ∂L/∂x: the δ of the input. */
+void cr_backward_input(const chainrule_network *network, const cr_workspace *work, const cr_batch *batch);
+/* After forward, the last layer's δ for L = the output `output` of each row. */
+void cr_seed(const chainrule_network *network, const cr_workspace *work, const cr_batch *batch, size_t output);
+/* From δ and a of every layer, each row's own gradient of all parameters, in their one order, `stride` apart. */
+void cr_row_gradients(const chainrule_network *network, const cr_workspace *work, const cr_batch *batch,
+                      void *gradients, size_t stride);
 /* What a batchNorm of the layers needs of a whole batch, before its forward (its mean and variance) and before its
  * backward (∂L/∂γ and ∂L/∂β): of the columns that are this member's. */
 bool cr_wants_moments(const chainrule_network *network, const cr_pass *pass, size_t l);
@@ -209,6 +229,44 @@ static inline double cr_total_weight(const chainrule_network *network, const cr_
   for (size_t r = 0; r < batch->rows; r++) total += cr_value(network->scalar, batch->sample_weights, r);
   return total;
 }
+
+/* ---- workspace.c ------------------------------------------------------------------------------ */
+
+/* z, a and δ share memory as a step lets them; each is kept for the views; prediction, and back to the inputs. */
+typedef enum cr_purpose { CR_SHARE, CR_KEEP, CR_ANALYSIS } cr_purpose;
+enum { CR_SLICE = 8 }; /* rows of a member's slice start at multiples of this */
+
+size_t cr_plan_places(const chainrule_network *network, cr_purpose purpose, cr_place *places);
+size_t cr_scratch_size(const chainrule_network *network, size_t rows, size_t members);
+/* A workspace of its own for analysis, of up to `rows` rows. */
+chainrule_status cr_workspace_create(const chainrule_network *network, size_t rows, cr_workspace *work,
+                                     chainrule_error *error);
+void cr_workspace_free(cr_workspace *work);
+
+/* ---- analysis.c ------------------------------------------------------------------------------- */
+
+/* [rows][outputs][parameters] of a strip. */
+void cr_parameter_jacobian(const chainrule_network *network, const cr_workspace *work, const cr_batch *batch,
+                           void *jacobian);
+
+/* L of all rows as a function of the parameters, in prediction mode: all in float64, on copies. */
+typedef struct cr_objective {
+  chainrule_network *network;
+  chainrule_loss loss;
+  cr_batch batch;
+  double total; /* Σ wᵣ */
+  cr_workspace work;
+  double *strip, *sum; /* gradients, parameter-shaped */
+} cr_objective;
+
+/* The data have been checked. */
+chainrule_status cr_objective_create(const chainrule_network *network, chainrule_loss loss, cr_batch all,
+                                     cr_objective *objective, chainrule_error *error);
+void cr_objective_free(cr_objective *objective);
+/* The strip behind `batch`, which starts at row *start; false behind the last.  Begin with 0 and no rows. */
+bool cr_objective_next(const cr_objective *objective, size_t *start, cr_batch *batch);
+/* L and, unless `gradient` is NULL, ∂L/∂p, in the one order of all parameters. */
+double cr_objective_value(const cr_objective *objective, double *gradient);
 
 /* ---- team.c: threads that share a step --------------------------------------------------------- */
 

@@ -206,6 +206,7 @@ static bool plan_layers(chainrule_network *network, const chainrule_description 
   const size_t lanes = network->kernels->vector / cr_scalar_size(network->scalar);
   const size_t line = CR_ALIGNMENT / cr_scalar_size(network->scalar);
   size_t in = network->inputs, bytes;
+  network->input_stride = row_stride(network, round_up(network->inputs, lanes > 0 ? 2 * lanes : line));
   for (size_t l = 0; l < network->layer_count; l++) {
     const chainrule_layer *given = &description->layers[l];
     cr_layer *layer = &network->layers[l];
@@ -244,7 +245,7 @@ static bool plan_layers(chainrule_network *network, const chainrule_description 
     if (layer->stride > network->widest) network->widest = layer->stride;
     const bool first = l == 0 && layer->kind != CHAINRULE_LAYER_DENSE;
     const bool joins = layer->kind == CHAINRULE_LAYER_RESIDUAL && cr_joined(layer, l) == SIZE_MAX;
-    if (first || joins) network->input_stride = row_stride(network, round_up(network->inputs, lanes > 0 ? 2 * lanes : line));
+    network->pads_input |= first || joins;
     in = layer->out;
   }
   return cr_multiply(network->arena_size, cr_scalar_size(network->scalar), &bytes);
@@ -275,7 +276,7 @@ static void plan_predicting(chainrule_network *network)
   const size_t last = network->layer_count - 1;
   size_t size = 2 * network->widest;
   network->predicting[0] = (cr_place){.a = size};
-  size += network->input_stride;
+  size += network->pads_input ? network->input_stride : 0;
   for (size_t l = 0; l <= last; l++) {
     const cr_layer *layer = &network->layers[l];
     cr_place *place = &network->predicting[l + 1];
@@ -546,6 +547,15 @@ void cr_read(const chainrule_network *network, const void *arena, size_t l, chai
     memcpy((char *)values + k * size, (const char *)arena + arena_offset(layer, parameter, k) * size, size);
 }
 
+void cr_read_all(const chainrule_network *network, const void *arena, void *values)
+{
+  for (size_t l = 0, done = 0; l < network->layer_count; l++)
+    for (int parameter = CHAINRULE_WEIGHTS; parameter <= CHAINRULE_BETA; parameter++) {
+      cr_read(network, arena, l, (chainrule_parameter)parameter, cr_at(network->scalar, values, done));
+      done += cr_parameter_size(&network->layers[l], (chainrule_parameter)parameter);
+    }
+}
+
 static void write_parameter(chainrule_network *network, size_t l, chainrule_parameter parameter, const void *values)
 {
   const cr_layer *layer = &network->layers[l];
@@ -652,6 +662,85 @@ chainrule_status chainrule_network_set_f64(chainrule_network *network, size_t la
   return set(network, CHAINRULE_FLOAT64, layer, parameter, values, count, error);
 }
 
+/* ---- All parameters at once -------------------------------------------------------------------- */
+
+static chainrule_status check_all(const chainrule_network *network, chainrule_scalar scalar, const void *values,
+                                  size_t count, chainrule_error *error)
+{
+  if (!network) return cr_null(error, "network");
+  if (!values && network->parameter_count > 0) return cr_null(error, "values");
+  chainrule_status status = cr_check_scalar(network, scalar, error);
+  if (status || count == network->parameter_count) return status;
+  return cr_fail(error, CHAINRULE_SHAPE_MISMATCH, 0, "parameters: expected %zu values, got %zu",
+                 network->parameter_count, count);
+}
+
+void cr_name_parameter(const chainrule_network *network, size_t k, size_t *layer, chainrule_parameter *parameter,
+                       size_t *index)
+{
+  *index = k;
+  for (*layer = 0; *layer < network->layer_count; ++*layer)
+    for (int p = CHAINRULE_WEIGHTS; p <= CHAINRULE_BETA; p++) {
+      const size_t count = cr_parameter_size(&network->layers[*layer], (chainrule_parameter)p);
+      *parameter = (chainrule_parameter)p;
+      if (*index < count) return;
+      *index -= count;
+    }
+}
+
+static chainrule_status get_all(const chainrule_network *network, chainrule_scalar scalar, void *values,
+                                size_t count, chainrule_error *error)
+{
+  chainrule_status status = check_all(network, scalar, values, count, error);
+  if (!status) cr_read_all(network, network->parameters, values);
+  return status;
+}
+
+static chainrule_status set_all(chainrule_network *network, chainrule_scalar scalar, const void *values,
+                                size_t count, chainrule_error *error)
+{
+  chainrule_status status = check_all(network, scalar, values, count, error);
+  if (status) return status;
+  const size_t bad = first_not_finite(scalar, values, count);
+  if (bad < count) {
+    size_t l, index;
+    chainrule_parameter parameter;
+    cr_name_parameter(network, bad, &l, &parameter, &index);
+    return cr_fail(error, CHAINRULE_NOT_FINITE, l + 1, "layer %zu, %s: value %zu is %s", l + 1,
+                   parameter_names[parameter], index, word(cr_value(scalar, values, bad)));
+  }
+  for (size_t l = 0, done = 0; l < network->layer_count; l++)
+    for (int parameter = CHAINRULE_WEIGHTS; parameter <= CHAINRULE_BETA; parameter++) {
+      write_parameter(network, l, (chainrule_parameter)parameter, cr_at(scalar, values, done));
+      done += cr_parameter_size(&network->layers[l], (chainrule_parameter)parameter);
+    }
+  return CHAINRULE_OK;
+}
+
+chainrule_status chainrule_network_get_parameters_f32(const chainrule_network *network, float *values,
+                                                      size_t count, chainrule_error *error)
+{
+  return get_all(network, CHAINRULE_FLOAT32, values, count, error);
+}
+
+chainrule_status chainrule_network_get_parameters_f64(const chainrule_network *network, double *values,
+                                                      size_t count, chainrule_error *error)
+{
+  return get_all(network, CHAINRULE_FLOAT64, values, count, error);
+}
+
+chainrule_status chainrule_network_set_parameters_f32(chainrule_network *network, const float *values,
+                                                      size_t count, chainrule_error *error)
+{
+  return set_all(network, CHAINRULE_FLOAT32, values, count, error);
+}
+
+chainrule_status chainrule_network_set_parameters_f64(chainrule_network *network, const double *values,
+                                                      size_t count, chainrule_error *error)
+{
+  return set_all(network, CHAINRULE_FLOAT64, values, count, error);
+}
+
 chainrule_status chainrule_network_initialize(chainrule_network *network, uint64_t seed,
                                               chainrule_error *error)
 {
@@ -739,8 +828,7 @@ chainrule_status cr_check_loss(const chainrule_network *network, chainrule_loss 
   return CHAINRULE_OK;
 }
 
-/* x and y of so many rows can be in memory at all. */
-static chainrule_status check_rows(const chainrule_network *network, size_t rows, chainrule_error *error)
+chainrule_status cr_check_rows(const chainrule_network *network, size_t rows, chainrule_error *error)
 {
   const size_t outputs = chainrule_network_outputs(network);
   const size_t width = network->inputs > outputs ? network->inputs : outputs;
@@ -748,8 +836,8 @@ static chainrule_status check_rows(const chainrule_network *network, size_t rows
   return cr_fail(error, CHAINRULE_INVALID_ARGUMENT, 0, "rows is %zu, more than memory holds", rows);
 }
 
-static chainrule_status check_finite(const chainrule_network *network, const char *what, const void *values,
-                                     size_t rows, size_t columns, chainrule_error *error)
+chainrule_status cr_check_finite(const chainrule_network *network, const char *what, const void *values,
+                                 size_t rows, size_t columns, chainrule_error *error)
 {
   if (cr_all_finite(network, values, rows * columns)) return CHAINRULE_OK;
   size_t i = first_not_finite(network->scalar, values, rows * columns);
@@ -791,12 +879,12 @@ chainrule_status cr_check_data(const chainrule_network *network, chainrule_loss 
   if (!x) return cr_null(error, "x");
   if (!y) return cr_null(error, "y");
   const size_t outputs = chainrule_network_outputs(network);
-  chainrule_status status = check_rows(network, rows, error);
-  if (!status) status = check_finite(network, "inputs", x, rows, network->inputs, error);
-  if (!status) status = check_finite(network, "targets", y, rows, outputs, error);
+  chainrule_status status = cr_check_rows(network, rows, error);
+  if (!status) status = cr_check_finite(network, "inputs", x, rows, network->inputs, error);
+  if (!status) status = cr_check_finite(network, "targets", y, rows, outputs, error);
   if (!status) status = check_targets(network, loss, y, rows, error);
   if (status || !sample_weights) return status;
-  status = check_finite(network, "sample weights", sample_weights, rows, 1, error);
+  status = cr_check_finite(network, "sample weights", sample_weights, rows, 1, error);
   for (size_t r = 0; r < rows && !status; r++)
     if (cr_value(network->scalar, sample_weights, r) < 0)
       status = cr_fail(error, CHAINRULE_INVALID_ARGUMENT, 0, "sample weights, row %zu: negative", r + 1);
@@ -836,7 +924,6 @@ size_t chainrule_network_scratch_size(const chainrule_network *network, size_t r
 }
 
 /* A workspace in the caller's scratch, for as many rows at once as fit. */
-enum { CR_STRIP = 96 }; /* the most rows at once */
 static chainrule_status plan_scratch(const chainrule_network *network, void *scratch, size_t size,
                                      cr_workspace *work, chainrule_error *error)
 {
@@ -865,8 +952,8 @@ static chainrule_status predict(const chainrule_network *network, chainrule_scal
   cr_workspace work;
   chainrule_status status = cr_check_scalar(network, scalar, error);
   if (!status) status = plan_scratch(network, scratch, scratch_size, &work, error);
-  if (!status) status = check_rows(network, rows, error);
-  if (!status) status = check_finite(network, "inputs", x, rows, network->inputs, error);
+  if (!status) status = cr_check_rows(network, rows, error);
+  if (!status) status = cr_check_finite(network, "inputs", x, rows, network->inputs, error);
   if (status) return status;
 
   const cr_layer *last = &network->layers[network->layer_count - 1];

@@ -226,59 +226,11 @@ static void next_update(chainrule_trainer *trainer)
 
 /* ---- The plan ---------------------------------------------------------------------------------- */
 
-/* Gives z, a and δ of the input and of every layer a place; returns the scalars per row of all places.
- * Kept, each has its own.  Shared, z lies with a unless someone reads it after a is written (f′ of some
- * activations; the losses fused with the last layer; a normalisation's own backward). */
-static size_t plan_places(const chainrule_network *network, bool keep, cr_place *places)
-{
-  size_t size = 0;
-  places[0] = (cr_place){.a = size, .z = size};
-  size += network->input_stride;
-  for (size_t l = 0; l < network->layer_count; l++) {
-    const cr_layer *layer = &network->layers[l];
-    cr_place *place = &places[l + 1];
-    const bool norm = layer->kind == CHAINRULE_LAYER_BATCH_NORM || layer->kind == CHAINRULE_LAYER_LAYER_NORM;
-    const bool dense = layer->kind == CHAINRULE_LAYER_DENSE;
-    const bool own_z = norm || (dense && (keep || cr_derives_from_z(layer->activation) ||
-                                          l + 1 == network->layer_count));
-    place->a = size;
-    size += layer->stride;
-    place->z = own_z ? size : layer->kind == CHAINRULE_LAYER_ACTIVATION ? place[-1].a : place->a;
-    size += own_z ? layer->stride : 0;
-    place->delta = size;
-    size += layer->stride;
-    place->inverse = size;
-    if (layer->kind == CHAINRULE_LAYER_LAYER_NORM) size += CR_ALIGNMENT / cr_scalar_size(network->scalar);
-  }
-  return size;
-}
-
 /* Multiplications of a step that are worth a thread: some five microseconds. */
 #ifndef CR_WORTH_A_THREAD
 #define CR_WORTH_A_THREAD 250000
 #endif
 
-/* Rows of a member's slice start at multiples of this. */
-enum { SLICE = 8 };
-
-/* Scalars of scratch for a batch of `rows`, for all members, however few of them take part: backward transposes δ and
- * dX, in panels of rows; descend packs the inputs of a block, and has its gradients pass through.  SIZE_MAX where the
- * number overflows. */
-static size_t scratch_size(const chainrule_network *network, size_t rows, size_t members)
-{
-  size_t most = 0;
-  for (size_t l = 0; l < network->layer_count; l++) {
-    const cr_layer *layer = &network->layers[l];
-    size_t transposed, packed, per_member = rows + layer->panel;
-    if (!cr_multiply(layer->in + layer->out, rows + members * (SLICE + layer->panel), &transposed))
-      return SIZE_MAX;
-    if (!cr_multiply(CR_CHUNK * members, per_member, &packed)) return SIZE_MAX;
-    if (layer->kind != CHAINRULE_LAYER_DENSE) packed = 2 * members * layer->padded; /* dγ and dβ pass through */
-    most = transposed > most ? transposed : most;
-    most = packed > most ? packed : most;
-  }
-  return cr_add(most, members * CR_ALIGNMENT, &most) ? most : SIZE_MAX;
-}
 
 /* Cuts every layer's weights into blocks. */
 static chainrule_status plan_blocks(chainrule_trainer *t, chainrule_error *error)
@@ -428,7 +380,7 @@ static chainrule_status plan_batches(chainrule_trainer *t, size_t rows, chainrul
   cr_workspace work = {.places = t->places, .capacity = rows, .pass = &t->pass};
   cr_batch gathered = {0};
   work.buffers = allocate(network, t->place_size, rows, "z, a and delta", &status, error);
-  const size_t scratch = scratch_size(network, rows, t->members);
+  const size_t scratch = cr_scratch_size(network, rows, t->members);
   work.scratch = allocate(network, scratch, 1, "scratch", &status, error);
   gathered.x = allocate(network, network->inputs, rows, "a batch", &status, error);
   gathered.y = allocate(network, chainrule_network_outputs(network), rows, "a batch", &status, error);
@@ -474,7 +426,7 @@ chainrule_status chainrule_trainer_create(chainrule_network *network, const chai
   t->members = training->threads < cr_cpu_count() ? training->threads : cr_cpu_count();
   if (t->members == 0) t->members = 1;
   t->threads_per_row = 3 * (double)network->parameter_count / CR_WORTH_A_THREAD;
-  t->place_size = plan_places(network, training->keep, t->places);
+  t->place_size = cr_plan_places(network, training->keep ? CR_KEEP : CR_SHARE, t->places);
   forget(t);
   t->decay_factor = momentum_factor(o->momentum_decay);
   t->update = (cr_update){.weight_decay = o->weight_decay,
@@ -689,8 +641,8 @@ static void rows_job(void *context, size_t member)
   const chainrule_network *network = t->network;
   const chainrule_scalar scalar = network->scalar;
   const size_t rows = task->batch->rows, in = network->inputs, out = chainrule_network_outputs(network);
-  const size_t first = rows * member / task->members / SLICE * SLICE;
-  const size_t end = member + 1 == task->members ? rows : rows * (member + 1) / task->members / SLICE * SLICE;
+  const size_t first = rows * member / task->members / CR_SLICE * CR_SLICE;
+  const size_t end = member + 1 == task->members ? rows : rows * (member + 1) / task->members / CR_SLICE * CR_SLICE;
   if (first == end) return;
 
   const unsigned long mode = flush_denormals(t->training.flush_denormals);

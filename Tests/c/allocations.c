@@ -307,6 +307,28 @@ static chainrule_status rename_classes(attempt *a, chainrule_error *error)
                                      (const char *const[]){"naught", "one", "two"}, OUTPUTS, error);
 }
 
+static chainrule_status jacobian(attempt *a, chainrule_error *error)
+{
+  static float values32[BATCH * OUTPUTS * INPUTS];
+  static double values64[BATCH * OUTPUTS * INPUTS];
+  return a->description.scalar == CHAINRULE_FLOAT32
+             ? chainrule_network_input_jacobian_f32(a->network, *a->data->x32, BATCH, values32,
+                                                    BATCH * OUTPUTS * INPUTS, error)
+             : chainrule_network_input_jacobian_f64(a->network, *a->data->x64, BATCH, values64,
+                                                    BATCH * OUTPUTS * INPUTS, error);
+}
+
+static chainrule_status check_gradient(attempt *a, chainrule_error *error)
+{
+  chainrule_gradient_check check;
+  const data *d = a->data;
+  return a->description.scalar == CHAINRULE_FLOAT32
+             ? chainrule_network_check_gradient_f32(a->network, a->training->loss, *d->x32, *d->y32, d->weights32,
+                                                    BATCH, &check, error)
+             : chainrule_network_check_gradient_f64(a->network, a->training->loss, *d->x64, *d->y64, d->weights64,
+                                                    BATCH, &check, error);
+}
+
 /* N = 1, 2, …: the N-th allocation fails, until the operation succeeds.  Returns how often it failed. */
 static size_t fails_cleanly(const char *name, operation *run, attempt *a)
 {
@@ -381,6 +403,9 @@ static void every_allocation_fails_in_turn(chainrule_scalar scalar)
   expect(fails_cleanly("chainrule_trainer_set_batch_size", grow_batches, &a) > 0, "allocates");
   expect(fails_cleanly("the same batch size again", grow_batches, &a) == 0, "allocates nothing");
   expect(fails_cleanly("an epoch in larger batches", first_epoch, &a) == 0, "allocates nothing");
+
+  expect(fails_cleanly("chainrule_network_input_jacobian", jacobian, &a) > 0, "allocates");
+  expect(fails_cleanly("chainrule_network_check_gradient", check_gradient, &a) > 0, "allocates");
 
   chainrule_trainer_free(a.trainer);
   chainrule_network_free(a.network);

@@ -117,6 +117,17 @@ CHAINRULE_API chainrule_status chainrule_network_set_f64(chainrule_network *netw
                                                          chainrule_parameter parameter, const double *values,
                                                          size_t count, chainrule_error *error);
 
+/* The same of all layers at once, without statistics: layer by layer, weights row by row, then bias, or gamma, then beta.
+ * `count` is chainrule_network_parameter_count and must be exact. */
+CHAINRULE_API chainrule_status chainrule_network_get_parameters_f32(const chainrule_network *network, float *values,
+                                                                    size_t count, chainrule_error *error);
+CHAINRULE_API chainrule_status chainrule_network_get_parameters_f64(const chainrule_network *network, double *values,
+                                                                    size_t count, chainrule_error *error);
+CHAINRULE_API chainrule_status chainrule_network_set_parameters_f32(chainrule_network *network, const float *values,
+                                                                    size_t count, chainrule_error *error);
+CHAINRULE_API chainrule_status chainrule_network_set_parameters_f64(chainrule_network *network, const double *values,
+                                                                    size_t count, chainrule_error *error);
+
 /* Names that travel with a network into its file: of the input columns, of the output columns, and, for
  * a classifier, of its classes.  None, or as many as there are inputs or outputs. */
 typedef enum CHAINRULE_CLOSED_ENUM chainrule_names {
