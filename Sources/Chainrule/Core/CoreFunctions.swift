@@ -11,6 +11,7 @@ struct CoreFunctions<Scalar>: Sendable {
   typealias Scratch = UnsafeMutableRawPointer
   typealias Batch =
     @Sendable (Trainer?, In?, In?, In?, Int, LossValue?, Failure?) -> chainrule_status
+  typealias Jacobian = @Sendable (Network?, In?, Int, Out?, Int, Failure?) -> chainrule_status
 
   let scalar: chainrule_scalar
   let get: @Sendable (Network?, Int, chainrule_parameter, Out?, Int, Failure?) -> chainrule_status
@@ -23,6 +24,16 @@ struct CoreFunctions<Scalar>: Sendable {
   let gradients: Batch
   let epoch: Batch
   let view: @Sendable (Trainer?, Int, chainrule_view, Out?, Int, Failure?) -> chainrule_status
+  let getParameters: @Sendable (Network?, Out?, Int, Failure?) -> chainrule_status
+  let setParameters: @Sendable (Network?, In?, Int, Failure?) -> chainrule_status
+  let inputJacobian: Jacobian
+  let parameterJacobian: Jacobian
+  let sampleGradients:
+    @Sendable (Network?, chainrule_loss, In?, In?, Int, Out?, Int, Failure?) -> chainrule_status
+  let checkGradient:
+    @Sendable (
+      Network?, chainrule_loss, In?, In?, In?, Int, UnsafeMutablePointer<chainrule_gradient_check>?, Failure?
+    ) -> chainrule_status
 }
 
 extension CoreFunctions where Scalar == Float {
@@ -31,7 +42,13 @@ extension CoreFunctions where Scalar == Float {
     predict: chainrule_network_predict_f32, loss: chainrule_network_loss_f32,
     step: chainrule_trainer_step_f32,
     gradients: chainrule_trainer_gradients_f32, epoch: chainrule_trainer_epoch_f32,
-    view: chainrule_trainer_view_f32)
+    view: chainrule_trainer_view_f32,
+    getParameters: chainrule_network_get_parameters_f32,
+    setParameters: chainrule_network_set_parameters_f32,
+    inputJacobian: chainrule_network_input_jacobian_f32,
+    parameterJacobian: chainrule_network_parameter_jacobian_f32,
+    sampleGradients: chainrule_network_sample_gradients_f32,
+    checkGradient: chainrule_network_check_gradient_f32)
 }
 
 extension CoreFunctions where Scalar == Double {
@@ -40,7 +57,13 @@ extension CoreFunctions where Scalar == Double {
     predict: chainrule_network_predict_f64, loss: chainrule_network_loss_f64,
     step: chainrule_trainer_step_f64,
     gradients: chainrule_trainer_gradients_f64, epoch: chainrule_trainer_epoch_f64,
-    view: chainrule_trainer_view_f64)
+    view: chainrule_trainer_view_f64,
+    getParameters: chainrule_network_get_parameters_f64,
+    setParameters: chainrule_network_set_parameters_f64,
+    inputJacobian: chainrule_network_input_jacobian_f64,
+    parameterJacobian: chainrule_network_parameter_jacobian_f64,
+    sampleGradients: chainrule_network_sample_gradients_f64,
+    checkGradient: chainrule_network_check_gradient_f64)
 }
 
 extension NetworkScalar {

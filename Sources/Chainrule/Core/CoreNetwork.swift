@@ -204,15 +204,20 @@ extension CoreNetwork {
     }
   }
 
-  /// Outputs, rows × outputs, of x, rows × inputs.
-  func predict(_ x: [Scalar]) throws(ChainruleError) -> [Scalar] {
+  /// The number of rows of x, rows × inputs.
+  func rows(of x: [Scalar]) throws(ChainruleError) -> Int {
     let inputs = inputs
     guard !x.isEmpty, x.count % inputs == 0 else {
       throw .shapeMismatch(
         what: "values of a prediction's inputs, to be a multiple of the network's inputs", expected: inputs,
         actual: x.count)
     }
-    let rows = x.count / inputs
+    return x.count / inputs
+  }
+
+  /// Outputs, rows × outputs, of x, rows × inputs.
+  func predict(_ x: [Scalar]) throws(ChainruleError) -> [Scalar] {
+    let rows = try rows(of: x)
     var outputs = [Scalar](repeating: 0, count: rows * self.outputs)
     try withScratch(rows: rows) { scratch, error in
       x.withUnsafeBufferPointer { x in
