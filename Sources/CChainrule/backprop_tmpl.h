@@ -107,6 +107,7 @@ static void CR(forward)(const chainrule_network *network, const cr_workspace *wo
       kernels->normalize_rows(rows, layer->out, x, stride, layer->epsilon, gamma, beta, z, a,
                               CR(buffer)(work, place->inverse, CR_ALIGNMENT / sizeof(R)));
       break;
+    case CHAINRULE_LAYER_CUSTOM: layer->function(layer->context, rows * stride, x, a); break;
     case CHAINRULE_LAYER_RESIDUAL:
       kernels->add(rows * stride, x, CR(buffer)(work, work->places[cr_joined(layer, l) + 1].a, stride), a);
       break;
@@ -166,6 +167,14 @@ static void CR(pass)(const chainrule_network *network, const cr_workspace *work,
     kernels->normalize_rows_transpose(rows, layer->out, z, delta, stride, gamma,
                                       CR(buffer)(work, place->inverse, CR_ALIGNMENT / sizeof(R)), dx);
     break;
+  case CHAINRULE_LAYER_CUSTOM: {
+    R *slope = work->scratch;
+    layer->derivative(layer->context, rows * stride, CR(buffer)(work, work->places[l].a, stride), slope);
+    for (size_t r = 0; r < rows; r++)
+      for (size_t j = 0; j < stride; j++)
+        dx[r * stride + j] = j < layer->out ? delta[r * stride + j] * slope[r * stride + j] : 0;
+    break;
+  }
   case CHAINRULE_LAYER_ACTIVATION:
   case CHAINRULE_LAYER_RESIDUAL: memcpy(dx, delta, rows * stride * sizeof(R)); break;
   }

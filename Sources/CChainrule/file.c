@@ -193,6 +193,10 @@ static chainrule_status describe(const chainrule_network *network, cr_model *mod
   chainrule_status status = CHAINRULE_OK;
   for (size_t l = 0; l < count && !status; l++)
     status = chainrule_network_layer(network, l, &model->layers[l], error);
+  for (size_t l = 0; l < count && !status; l++)
+    if (model->layers[l].kind == CHAINRULE_LAYER_CUSTOM)
+      status = cr_fail(error, CHAINRULE_INVALID_NETWORK, l + 1,
+                       "layer %zu is a function of the program's own, which a file cannot hold", l + 1);
   return status;
 }
 
@@ -225,7 +229,8 @@ static json_t *layer_json(const chainrule_layer *layer)
     failed |= json_object_set_new(json, "epsilon", json_real(layer->epsilon));
     break;
   case CHAINRULE_LAYER_LAYER_NORM: failed = json_object_set_new(json, "epsilon", json_real(layer->epsilon)); break;
-  case CHAINRULE_LAYER_SCALING: break;
+  case CHAINRULE_LAYER_SCALING:
+  case CHAINRULE_LAYER_CUSTOM: break;
   case CHAINRULE_LAYER_RESIDUAL:
     failed = json_object_set_new(json, "span", json_integer((json_int_t)layer->span));
     break;
@@ -584,6 +589,8 @@ static chainrule_status read_layer(json_t *json, size_t number, chainrule_layer 
     failed = json_unpack_ex(json, &problem, 0, "{s:F}", "epsilon", &layer->epsilon);
     break;
   case CHAINRULE_LAYER_SCALING: break;
+  case CHAINRULE_LAYER_CUSTOM:
+    return invalid(error, number, "%s: custom, a function of the program's own, which a file cannot hold", where);
   case CHAINRULE_LAYER_RESIDUAL:
     if (json_unpack_ex(json, &problem, 0, "{s:I}", "span", &span) != 0)
       return unexpected(error, number, where, &problem);

@@ -39,6 +39,8 @@ typedef struct cr_layer {
   bool has_bias;
   double rate, epsilon, momentum;
   size_t span;
+  chainrule_elementwise_function *function, *derivative;
+  void *context;
   chainrule_initializer draw_weights, draw_bias;
 } cr_layer;
 
@@ -58,6 +60,7 @@ struct chainrule_network {
   size_t parameter_count; /* without padding and statistics */
   size_t input_stride;    /* of x in whole vectors */
   bool pads_input;        /* a layer wants it so */
+  bool calls_out;         /* a layer is a function of the program's own */
   size_t widest;          /* the largest stride of a layer */
   cr_layer *layers;
   cr_place *predicting;   /* of the input, then of the layers: z and a of neighbours alternate between two buffers */

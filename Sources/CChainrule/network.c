@@ -142,6 +142,9 @@ static chainrule_status check_layer(const chainrule_description *description, si
     return cr_fail(error, CHAINRULE_INVALID_NETWORK, number,
                    "layer %zu, %s: %zu units; it has as many as come in, %zu", number,
                    chainrule_layer_name(layer->kind), layer->units, units);
+  if (layer->kind == CHAINRULE_LAYER_CUSTOM && !(layer->function && layer->derivative))
+    return cr_fail(error, CHAINRULE_INVALID_NETWORK, number, "layer %zu, custom: function and derivative must be there",
+                   number);
   if (layer->kind != CHAINRULE_LAYER_RESIDUAL) return check_numbers(layer, number, error);
   if (layer->span < 1 || layer->span > l)
     return cr_fail(error, CHAINRULE_INVALID_NETWORK, number,
@@ -224,10 +227,14 @@ static bool plan_layers(chainrule_network *network, const chainrule_description 
         .epsilon = given->epsilon > 0 ? given->epsilon : 1e-5,
         .momentum = given->momentum > 0 ? given->momentum : 0.1,
         .span = given->span,
+        .function = given->function,
+        .derivative = given->derivative,
+        .context = given->context,
         .draw_weights = given->weights,
         .draw_bias = given->bias,
     };
     if (cr_has_activation(layer)) layer->activation = given->activation;
+    network->calls_out |= layer->kind == CHAINRULE_LAYER_CUSTOM;
     layer->stride = row_stride(network, layer->padded);
     choose_default(&layer->draw_weights, activation_facts[layer->activation].initializer);
     choose_default(&layer->draw_bias, CHAINRULE_INITIALIZER_ZEROS);
@@ -471,7 +478,10 @@ chainrule_status chainrule_network_layer(const chainrule_network *network, size_
                              .rate = made->rate,
                              .epsilon = made->epsilon,
                              .momentum = made->momentum,
-                             .span = made->span};
+                             .span = made->span,
+                             .function = made->function,
+                             .derivative = made->derivative,
+                             .context = made->context};
   return CHAINRULE_OK;
 }
 

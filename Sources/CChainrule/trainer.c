@@ -521,11 +521,16 @@ void chainrule_trainer_stop(chainrule_trainer *trainer) { atomic_store(&trainer-
 /* ---- A step ------------------------------------------------------------------------------------ */
 
 /* Adds what mostly is the cause of a number that is not finite. */
-static void add_cause(const chainrule_trainer *trainer, chainrule_error *error)
+static void add_cause(const chainrule_trainer *trainer, const cr_batch *batch, chainrule_error *error)
 {
-  if (!error || trainer->steps == 0) return; /* no update is to blame */
-  const size_t used = strlen(error->message);
-  snprintf(error->message + used, sizeof error->message - used,
+  if (!error) return;
+  const size_t used = strlen(error->message), count = batch ? batch->rows * trainer->network->inputs : 0;
+  double largest = 0;
+  for (size_t i = 0; i < count; i++) largest = fmax(largest, fabs(cr_value(trainer->network->scalar, batch->x, i)));
+  if (largest > 1e5)
+    snprintf(error->message + used, sizeof error->message - used, "; inputs as large as %g need scaling", largest);
+  else if (trainer->steps > 0)
+    snprintf(error->message + used, sizeof error->message - used,
            "; the learning rate, %g, is probably too large, or gradients need clipping",
            chainrule_trainer_learning_rate(trainer));
 }
@@ -533,7 +538,7 @@ static void add_cause(const chainrule_trainer *trainer, chainrule_error *error)
 static chainrule_status check_parameters(const chainrule_trainer *trainer, chainrule_error *error)
 {
   chainrule_status status = cr_check_parameters(trainer->network, trainer->steps, error);
-  if (status) add_cause(trainer, error);
+  if (status) add_cause(trainer, NULL, error);
   return status;
 }
 
@@ -554,12 +559,12 @@ static chainrule_status diagnose(const chainrule_trainer *trainer, const cr_batc
   }
   if (layer)
     cr_fail(error, CHAINRULE_NOT_FINITE, layer,
-            "layer %zu, z: not finite at step %llu; its inputs or weights are too large", layer,
+            "layer %zu, z: not finite at step %llu", layer,
             (unsigned long long)trainer->steps + 1);
   else
     cr_fail(error, CHAINRULE_NOT_FINITE, 0, "the loss: %s at step %llu", isnan(loss) ? "NaN" : "infinity",
             (unsigned long long)trainer->steps + 1);
-  add_cause(trainer, error);
+  add_cause(trainer, batch, error);
   if (error) error->step = trainer->steps;
   return CHAINRULE_NOT_FINITE;
 }
@@ -903,7 +908,10 @@ static chainrule_status run(chainrule_trainer *trainer, const cr_batch *batch, c
   } else {
     trainer->pass.rows = batch->rows;
     trainer->pass.key = cr_mix(cr_mix(trainer->training.seed) + trainer->steps) + ((uint64_t)trainer->sum_batches << 48);
+    const size_t members = task.members;
+    if (network->calls_out) task.members = 1; /* which it is called by, once */
     pass_rows(&task);
+    task.members = members;
   }
   double sum = 0;
   for (size_t r = 0; r < batch->rows; r++) sum += trainer->losses[r];

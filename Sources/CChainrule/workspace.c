@@ -48,6 +48,7 @@ size_t cr_scratch_size(const chainrule_network *network, size_t rows, size_t mem
     if (!cr_multiply(CR_CHUNK * members, per_member, &packed)) return SIZE_MAX;
     if (layer->kind != CHAINRULE_LAYER_DENSE)
       packed = 2 * members * layer->padded; /* dγ and dβ pass through */
+    if (layer->kind == CHAINRULE_LAYER_CUSTOM && !cr_multiply(rows, layer->stride, &packed)) return SIZE_MAX; /* f′ */
     most = transposed > most ? transposed : most;
     most = packed > most ? packed : most;
   }

@@ -226,6 +226,41 @@ public struct Residual: Sendable {
   }
 }
 
+/// An activation of your own: a = f(x), element by element.
+///
+///     let square = CustomActivation(
+///       "square", function: { $0.map { $0 * $0 } }, derivative: { $0.map { 2 * $0 } })
+///     let network = try Network<Float>(inputs: 2) {
+///       Dense(8)
+///       square
+///       Dense(1)
+///     }
+///
+/// A step calls each function once, for the whole batch; a prediction once for every few dozen rows, from whatever task
+/// predicts. They get zeros of padding among the others, and must return as many numbers as they get: NaN stands for all of
+/// them otherwise. A network with such a layer cannot be saved.
+public final class CustomActivation: Hashable, Sendable {
+  /// What it is called.
+  public let name: String
+  let function, derivative: @Sendable ([Double]) -> [Double]
+
+  /// f and f′.
+  public init(
+    _ name: String, function: @escaping @Sendable ([Double]) -> [Double],
+    derivative: @escaping @Sendable ([Double]) -> [Double]
+  ) {
+    self.name = name
+    self.function = function
+    self.derivative = derivative
+  }
+
+  /// One function is equal to itself only.
+  public static func == (left: CustomActivation, right: CustomActivation) -> Bool { left === right }
+
+  /// The identity of the object.
+  public func hash(into hasher: inout Hasher) { hasher.combine(ObjectIdentifier(self)) }
+}
+
 /// One layer of a network's description.
 public enum Layer: Hashable, Sendable {
   /// A fully connected layer.
@@ -242,6 +277,8 @@ public enum Layer: Hashable, Sendable {
   case scaling(Scaling)
   /// a = x + the input of the block of the last `span` layers; ``Residual`` writes it.
   case residual(span: Int)
+  /// An activation of your own.
+  case custom(CustomActivation)
 
   /// The number of values a dense layer hands on; nil for the others, which hand on as many as they are given.
   public var units: Int? {
@@ -263,10 +300,9 @@ public enum Layer: Hashable, Sendable {
   /// What the layer computes, in ASCII.
   public var formula: String { String(cString: chainrule_layer_formula(core.kind)) }
 
-  /// The names of all kinds.
-  public static let names = (0..<UInt32(CHAINRULE_LAYER_COUNT)).map {
-    String(cString: chainrule_layer_name(chainrule_layer_kind(rawValue: $0)!))
-  }
+  /// The names of all kinds that can be written down: all but ``custom(_:)``.
+  public static let names = (0..<UInt32(CHAINRULE_LAYER_COUNT)).map { chainrule_layer_kind(rawValue: $0)! }
+    .filter { $0 != .custom }.map { String(cString: chainrule_layer_name($0)) }
 
   var core: chainrule_layer {
     var core = chainrule_layer()
@@ -297,12 +333,14 @@ public enum Layer: Hashable, Sendable {
     case .residual(let span):
       core.kind = .residual
       core.span = max(span, 0)
+    case .custom:
+      core.kind = .custom
     }
     return core
   }
 
-  /// `scaling` gives the numbers of a scaling layer, which a description does not hold.
-  init(_ core: chainrule_layer, scaling: () -> Scaling) {
+  /// `scaling` gives the numbers of a scaling layer, which a description does not hold, `custom` the functions.
+  init(_ core: chainrule_layer, scaling: () -> Scaling, custom: () -> CustomActivation) {
     switch core.kind {
     case .dense:
       self = .dense(
@@ -315,6 +353,7 @@ public enum Layer: Hashable, Sendable {
     case .layerNorm: self = .layerNorm(LayerNorm(epsilon: core.epsilon))
     case .scaling: self = .scaling(scaling())
     case .residual: self = .residual(span: core.span)
+    case .custom: self = .custom(custom())
     }
   }
 }
@@ -327,6 +366,7 @@ extension Layer: CustomStringConvertible {
     case .activation(let activation): activation.rawValue
     case .dropout(let dropout): "dropout \(dropout.rate)"
     case .residual(let span): "residual (\(span))"
+    case .custom(let custom): custom.name
     case .batchNorm, .layerNorm, .scaling: name
     }
   }
@@ -350,6 +390,7 @@ extension Layer: Codable {
     case .layerNorm: self = .layerNorm(try LayerNorm(from: decoder))
     case .scaling: self = .scaling(try Scaling(from: decoder))
     case .residual: self = .residual(span: try container.decode(Int.self, forKey: .span))
+    case .custom: throw Self.notCodable
     }
   }
 
@@ -365,8 +406,14 @@ extension Layer: Codable {
     case .layerNorm(let norm): try norm.encode(to: encoder)
     case .scaling(let scaling): try scaling.encode(to: encoder)
     case .residual(let span): try container.encode(span, forKey: .span)
+    case .custom: throw Self.notCodable
     }
   }
+}
+
+extension Layer {
+  private static let notCodable = ChainruleError.invalidArgument(
+    message: "custom: a function of the program's own cannot be written or read")
 }
 
 /// Collects the layers in the braces of ``Network/init(inputs:seed:layers:)`` and of a ``Residual``.
@@ -382,6 +429,8 @@ public enum LayerBuilder {
   public static func buildExpression(_ norm: LayerNorm) -> [Layer] { [.layerNorm(norm)] }
   /// One layer.
   public static func buildExpression(_ scaling: Scaling) -> [Layer] { [.scaling(scaling)] }
+  /// One layer.
+  public static func buildExpression(_ custom: CustomActivation) -> [Layer] { [.custom(custom)] }
   /// The layers of a block and the sum behind them.
   public static func buildExpression(_ residual: Residual) -> [Layer] { residual.layers }
   /// One layer.

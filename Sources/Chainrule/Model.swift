@@ -55,9 +55,7 @@ public struct Model<Scalar: NetworkScalar>: Sendable {
   /// The same predictions, to rounding, from fewer layers: each `batchNorm` goes into the dense layer before it, where
   /// that has no activation, or behind it, and each `dropout` goes away. For a model that only predicts.
   public func folded() throws(ChainruleError) -> Model {
-    var folded: OpaquePointer?
-    try check { chainrule_network_fold(core.pointer, &folded, &$0) }
-    return Model(core: CoreNetwork(owning: folded!))
+    Model(core: try core.fold())
   }
 
   /// The same network with its parameters rounded, or widened, to `Scalar`.

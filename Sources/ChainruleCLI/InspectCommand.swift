@@ -57,7 +57,7 @@ extension Model {
       case .batchNorm(let norm):
         members += [("momentum", .number(norm.momentum)), ("epsilon", .number(norm.epsilon))]
       case .layerNorm(let norm): members.append(("epsilon", .number(norm.epsilon)))
-      case .scaling: break
+      case .scaling, .custom: break
       case .residual(let span): members.append(("span", .integer(span)))
       }
       return JSON.object(members + [("parameters", .integer(parameters))])

@@ -191,6 +191,8 @@ extension SplitMix64 {
       return .scaling(mean: scaling.mean, deviation: scaling.deviation)
     case .residual(let span):
       return .residual(span: span)
+    case .custom:
+      preconditionFailure("none is drawn")
     }
   }
 

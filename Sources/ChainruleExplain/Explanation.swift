@@ -189,7 +189,7 @@ extension LayerTrace {
     let values =
       switch output {
       case .dense, .activation: z
-      case .dropout, .batchNorm, .layerNorm, .scaling, .residual: a
+      case .dropout, .batchNorm, .layerNorm, .scaling, .residual, .custom: a
       }
     let data = try Dataset(features: values, targets: targets, rows: rows, inputs: units, outputs: units)
     let network = try Network<Scalar>(inputs: units, layers: [.activation(output.activation)])

@@ -105,7 +105,7 @@ private struct Tale {
       switch layers[layer] {
       case .dense(let dense): "\(dense.activation)"
       case .activation(let activation): "activation \(activation)"
-      case .dropout, .batchNorm, .layerNorm, .scaling, .residual: layers[layer].description
+      case .dropout, .batchNorm, .layerNorm, .scaling, .residual, .custom: layers[layer].description
       }
     return .section(title: "Layer \(layer + 1), \(kind)", formulas: formulas, blocks: blocks)
   }
@@ -194,6 +194,8 @@ extension Tale {
             [.equation(name: "a\(index(j))", .equals, .number(x[j]) + .number(start[j]), value: a[j])]
           }
         ])
+    case .custom:  // No step file has one.
+      return section(layer, [], [])
     }
   }
 
@@ -236,7 +238,7 @@ extension Tale {
       switch layers[layer] {
       case .batchNorm(let norm): norm.epsilon
       case .layerNorm(let norm): norm.epsilon
-      case .dense, .activation, .dropout, .scaling, .residual: 0
+      case .dense, .activation, .dropout, .scaling, .residual, .custom: 0
       }
     return √(.number(sums(layer, j, row, of: batch).variance) + .number(ε))
   }
@@ -424,7 +426,7 @@ extension Tale {
     let l = superscript(next + 1)
     return switch layers[next] {
     case .dense: "Σₖ wₖⱼ\(l)·δₖ\(l)"
-    case .activation, .residual: "δⱼ\(l)"
+    case .activation, .residual, .custom: "δⱼ\(l)"
     case .dropout: "mⱼ\(l)·δⱼ\(l)"
     case .scaling: "δⱼ\(l)/sⱼ\(l)"
     case .batchNorm: "γⱼ\(l)·(δⱼ\(l) − Σδⱼ\(l)/n − zⱼ\(l)·Σδzⱼ\(l)/n)/√(σ²ⱼ\(l) + ε)"
@@ -439,7 +441,7 @@ extension Tale {
     switch layers[next] {
     case .dense:
       return zip(trace.before.weights!, δ).map { w, δ in Formula.number(w[j]) * .number(δ) }
-    case .activation, .residual:
+    case .activation, .residual, .custom:
       return [.number(δ[j])]
     case .dropout:
       return [mask(next, j, row, of: batch) * .number(δ[j])]
@@ -480,7 +482,7 @@ extension Tale {
   func hasActivation(_ layer: Int) -> Bool {
     switch layers[layer] {
     case .dense, .activation: true
-    case .dropout, .batchNorm, .layerNorm, .scaling, .residual: false
+    case .dropout, .batchNorm, .layerNorm, .scaling, .residual, .custom: false
     }
   }
 

@@ -1,5 +1,6 @@
 import Chainrule
 import Foundation
+import Synchronization
 import TestSupport
 import Testing
 
@@ -193,8 +194,8 @@ extension LayerParameters {
     let model = try network.freeze()
     let folded = try model.folded()
     let left = folded.layers.filter { $0.name == "batchNorm" || $0.name == "dropout" }
-    // In `sums` a sum takes part of what would be folded, in `nested` an activation stands between.
-    #expect(left.map(\.name) == ([0: [], 1: [], 2: [], 3: [], 4: []] as [Int: [String]])[index])
+    // In `scaled` a sum adds what would be folded; in `sums` it stands behind an activation, and last.
+    #expect(left.map(\.name) == ([0, 3].contains(index) ? ["batchNorm"] : []))
     let (before, after) = (try model.predict(data.features), try folded.predict(data.features))
     #expect(mismatch(after, before, .float64) == nil)
     #expect(try Model<Float>(model).folded().layers.count == folded.layers.count)
@@ -318,5 +319,61 @@ extension LayerParameters {
     #expect(throws: Never.self) { try Trainer(network, loss: .crossEntropy) }
     let other = try Network<Float>(inputs: 2, layers: layers.dropLast())
     #expect(throws: ChainruleError.self) { try Trainer(other, loss: .crossEntropy) }
+  }
+}
+
+@Suite struct `An activation of one's own` {
+  static let softsquare = CustomActivation(
+    "softsquare", function: { $0.map { $0 * $0 / (1 + $0 * $0) } },
+    derivative: { $0.map { 2 * $0 / ((1 + $0 * $0) * (1 + $0 * $0)) } })
+  static let hyperbolic = CustomActivation(
+    "tanh", function: { $0.map { Foundation.tanh($0) } },
+    derivative: { $0.map { 1 - Foundation.tanh($0) * Foundation.tanh($0) } })
+
+  @Test(arguments: [1, 2])
+  func `trains as the built-in one does`(threads: Int) throws {
+    func trained(_ layer: Layer) throws -> [Double] {
+      let network = try Network<Double>(
+        inputs: 3, layers: [.dense(Dense(17)), layer, .dense(Dense(3)), layer], seed: 1)
+      let trainer = try Trainer(network, loss: .meanSquaredError, seed: 2, threads: threads)
+      for _ in 0..<5 { try trainer.epoch(on: Zoo.data(rows: 40), batchSize: 8) }
+      return try network.bits + network.predict([1, 2, 3])
+    }
+    let (own, builtIn) = (try trained(.custom(Self.hyperbolic)), try trained(.activation(.tanh)))
+    #expect(mismatch(own, builtIn, .float64) == nil)
+  }
+
+  @Test func `is called once a batch, and lives as long as a model needs it`() throws {
+    let calls = Mutex(0)
+    let network: Network<Float>
+    do {
+      let counted = CustomActivation(
+        "counted",
+        function: { z in
+          calls.withLock { $0 += 1 }
+          return z.map { $0 * $0 }
+        }, derivative: { $0.map { 2 * $0 } })
+      network = try Network<Float>(inputs: 3, seed: 1) {
+        Dense(40)
+        counted
+        Dense(3)
+      }
+    }
+    try Trainer(network, loss: .meanSquaredError, threads: 2).step(Zoo.data(rows: 200))
+    #expect(calls.withLock { $0 } == 1)
+    let model = try network.freeze().folded()
+    #expect(try model.predict([1, 2, 3]) == network.predict([1, 2, 3]))
+    #expect(model.layers[1].description == "counted" && model.layers == network.layers)
+    #expect(throws: ChainruleError.self) { try model.save(to: "/tmp/never.safetensors") }
+  }
+
+  @Test func `has the slope of the loss for a gradient, and NaN where it returns too little`() throws {
+    let network = try Network<Double>(inputs: 3, layers: [.dense(Dense(4)), .custom(Self.softsquare), .dense(Dense(3))])
+    #expect(try network.gradientCheck(on: Zoo.data(rows: 9), loss: .meanSquaredError).largestError < 1e-5)
+    let short = CustomActivation("short", function: { _ in [] }, derivative: { _ in [] })
+    let broken = try Network<Double>(inputs: 3, layers: [.custom(short)])
+    #expect(throws: ChainruleError.self) {
+      try Trainer(broken, loss: .meanSquaredError).step(Zoo.data(rows: 9))
+    }
   }
 }

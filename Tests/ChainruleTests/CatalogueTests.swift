@@ -82,9 +82,11 @@ import Testing
       .layerNorm(LayerNorm(epsilon: 1e-4)), .scaling(scaling), .residual(span: 2),
     ]
     #expect(layers.map(\.name) == Layer.names)
+    let custom = CustomActivation("square", function: { $0 }, derivative: { $0 })
+    #expect(throws: ChainruleError.self) { try JSONEncoder().encode(Layer.custom(custom)) }
     for layer in layers {
       try expectRoundTrip(layer)
-      #expect(Layer(layer.core) { scaling } == layer)
+      #expect(Layer(layer.core) { scaling } custom: { custom } == layer)
     }
   }
 

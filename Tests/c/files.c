@@ -361,7 +361,7 @@ static void names_what_is_wrong(void)
       {Q "layers" Q ":[", Q "layers" Q ":7, " Q "more" Q ":[", 0, 0, "layers: not an array, or an empty one"},
       {Q "layers" Q ":[", Q "layers" Q ":[7,", 0, 1, "layer 1: Expected object, got integer"},
       {Q "dense" Q, Q "conv" Q, 0, 1, "layer 1: no layer is named \"conv\"; there are: dense, activation, dropout, batchNorm, "
-       "layerNorm, scaling, residual"},
+       "layerNorm, scaling, residual, custom"},
       {Q "tanh" Q, Q "tan" Q, 0, 1,
        "layer 1: no activation is named \"tan\"; there are: identity, sigmoid, tanh, "},
       {Q "tanh" Q, Q "softmax" Q, 0, 1, "layer 1 is softmax, which only the last layer (2) may be"},

@@ -63,7 +63,8 @@ extern "C" {
   X(BATCH_NORM, batchNorm,  "a = gamma z + beta, z = (x - mean) / sqrt(variance + epsilon) over the batch") \
   X(LAYER_NORM, layerNorm,  "a = gamma z + beta, z = (x - mean) / sqrt(variance + epsilon) over the row") \
   X(SCALING,    scaling,    "a = (x - mean) / deviation, which are given")                          \
-  X(RESIDUAL,   residual,   "a = x + the x of the first of the last `span` layers")
+  X(RESIDUAL,   residual,   "a = x + the x of the first of the last `span` layers")               \
+  X(CUSTOM,     custom,     "a = f(x), a function of the program's own")
 
 /* Optimizers, with PyTorch's rules and defaults; lion's are Chen et al.'s (2023).  g is the gradient, p a parameter. */
 #define CHAINRULE_OPTIMIZERS(X)                                                                     \

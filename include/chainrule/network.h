@@ -22,6 +22,11 @@ typedef struct chainrule_initializer {
   double value;
 } chainrule_initializer;
 
+/* A function of the program's own, element by element: result[i] = f(z[i]) for i = 0 … count − 1, in the network's scalar
+ * type.  A step calls it once, for the whole batch (elements of padding among the others), from the thread that called
+ * step; a prediction calls it from any thread. */
+typedef void chainrule_elementwise_function(void *context, size_t count, const void *z, void *result);
+
 /* A layer; which of the numbers count depends on its kind, and 0 is every number's default. */
 typedef struct chainrule_layer {
   size_t units;                    /* dense: 1 … 2³¹ − 1; of the others: 0, or as many as come in */
@@ -33,6 +38,8 @@ typedef struct chainrule_layer {
   double epsilon;  /* batchNorm, layerNorm: > 0; 0: 1e-5 */
   double momentum; /* batchNorm: of a batch in the running statistics, 0 < momentum ≤ 1; 0: 0.1 */
   size_t span;     /* residual: the layers that it goes round, at least 1 */
+  chainrule_elementwise_function *function, *derivative; /* custom: f and f′; such a network cannot be saved */
+  void *context;
 } chainrule_layer;
 
 typedef struct chainrule_description {

@@ -5,16 +5,29 @@ internal import CChainrule
 final class CoreNetwork<Scalar: NetworkScalar>: @unchecked Sendable {
   let pointer: OpaquePointer
   let functions: CoreFunctions<Scalar>
+  /// What the contexts of custom layers point to.
+  private let boxes: [CustomActivationBox]
 
-  /// Takes over `pointer`, whose scalar type must be `Scalar`.
-  init(owning pointer: OpaquePointer) {
+  /// Takes over `pointer`, whose scalar type must be `Scalar`, and keeps the boxes of its custom layers.
+  init(owning pointer: OpaquePointer, boxes: [CustomActivationBox] = []) {
     self.pointer = pointer
+    self.boxes = boxes
     functions = Scalar.coreFunctions
     assert(chainrule_network_scalar(pointer) == functions.scalar)
   }
 
   convenience init(inputs: Int, layers: [Layer], kernelSet: String? = nil) throws(ChainruleError) {
-    let coreLayers = layers.map(\.core)
+    var boxes: [CustomActivationBox] = []
+    let coreLayers = layers.map { layer in
+      var core = layer.core
+      guard case .custom(let activation) = layer else { return core }
+      let box = CustomActivationBox(activation)
+      boxes.append(box)
+      core.function = Scalar.customFunction
+      core.derivative = Scalar.customDerivative
+      core.context = Unmanaged.passUnretained(box).toOpaque()
+      return core
+    }
     var pointer: OpaquePointer?
     try check { error in
       coreLayers.withUnsafeBufferPointer { layers in
@@ -26,7 +39,7 @@ final class CoreNetwork<Scalar: NetworkScalar>: @unchecked Sendable {
         }
       }
     }
-    self.init(owning: pointer!)
+    self.init(owning: pointer!, boxes: boxes)
     for case (let layer, .scaling(let scaling)) in layers.enumerated() {
       try set(.mean, ofLayer: layer, to: scaling.mean.map { Scalar($0) })
       try set(.deviation, ofLayer: layer, to: scaling.deviation.map { Scalar($0) })
@@ -38,7 +51,13 @@ final class CoreNetwork<Scalar: NetworkScalar>: @unchecked Sendable {
   func copy() throws(ChainruleError) -> CoreNetwork {
     var copy: OpaquePointer?
     try check { chainrule_network_copy(pointer, &copy, &$0) }
-    return CoreNetwork(owning: copy!)
+    return CoreNetwork(owning: copy!, boxes: boxes)
+  }
+
+  func fold() throws(ChainruleError) -> CoreNetwork {
+    var folded: OpaquePointer?
+    try check { chainrule_network_fold(pointer, &folded, &$0) }
+    return CoreNetwork(owning: folded!, boxes: boxes)
   }
 
   func initialize(seed: UInt64) throws(ChainruleError) {
@@ -52,11 +71,14 @@ final class CoreNetwork<Scalar: NetworkScalar>: @unchecked Sendable {
 
   var layers: [Layer] {
     (0..<chainrule_network_layer_count(pointer)).map { index in
-      Layer(description(ofLayer: index)) {
+      let core = description(ofLayer: index)
+      return Layer(core) {
         let parameters = try? parameters(ofLayer: index)
         return Scaling(
           mean: parameters?.mean?.map { Double($0) } ?? [],
           deviation: parameters?.deviation?.map { Double($0) } ?? [])
+      } custom: {
+        Unmanaged<CustomActivationBox>.fromOpaque(core.context).takeUnretainedValue().activation
       }
     }
   }
@@ -279,5 +301,45 @@ extension Dataset {
         return sampleWeights.withUnsafeBufferPointer { body(x.baseAddress, y.baseAddress, $0.baseAddress) }
       }
     }
+  }
+}
+
+// MARK: - Functions of the program's own
+
+/// An activation where the core's callbacks find it.
+final class CustomActivationBox: Sendable {
+  let activation: CustomActivation
+
+  init(_ activation: CustomActivation) { self.activation = activation }
+
+  /// Applies f or f′ to `count` scalars.
+  static func call<Scalar: NetworkScalar>(
+    _: Scalar.Type, _ function: KeyPath<CustomActivation, @Sendable ([Double]) -> [Double]>,
+    _ context: UnsafeMutableRawPointer?, _ count: Int, _ z: UnsafeRawPointer?, _ result: UnsafeMutableRawPointer?
+  ) {
+    let box = Unmanaged<CustomActivationBox>.fromOpaque(context!).takeUnretainedValue()
+    let z = UnsafeBufferPointer(start: z!.assumingMemoryBound(to: Scalar.self), count: count)
+    let result = UnsafeMutableBufferPointer(start: result!.assumingMemoryBound(to: Scalar.self), count: count)
+    let values = box.activation[keyPath: function](z.map { Double($0) })
+    for index in 0..<count { result[index] = values.count == count ? Scalar(values[index]) : .nan }
+  }
+}
+
+/// As the core calls them.
+typealias ElementwiseFunction = @convention(c) (
+  UnsafeMutableRawPointer?, Int, UnsafeRawPointer?, UnsafeMutableRawPointer?
+) -> Void
+
+extension NetworkScalar {
+  static var customFunction: ElementwiseFunction {
+    Self.scalarType == .float32
+      ? { CustomActivationBox.call(Float.self, \.function, $0, $1, $2, $3) }
+      : { CustomActivationBox.call(Double.self, \.function, $0, $1, $2, $3) }
+  }
+
+  static var customDerivative: ElementwiseFunction {
+    Self.scalarType == .float32
+      ? { CustomActivationBox.call(Float.self, \.derivative, $0, $1, $2, $3) }
+      : { CustomActivationBox.call(Double.self, \.derivative, $0, $1, $2, $3) }
   }
 }

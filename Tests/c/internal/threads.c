@@ -46,7 +46,7 @@ static void mix_in_others(problem *p)
   for (size_t l = 0; l < plain.layer_count; l++) {
     p->layers[p->layer_count++] = plain.layers[l];
     if (l + 1 == plain.layer_count) break;
-    const chainrule_layer_kind kind = (chainrule_layer_kind)(1 + draw(CHAINRULE_LAYER_COUNT - 2));
+    const chainrule_layer_kind kind = (chainrule_layer_kind)(1 + draw(CHAINRULE_LAYER_RESIDUAL - 1));
     p->layers[p->layer_count++] =
         (chainrule_layer){.kind = kind, .activation = CHAINRULE_ACTIVATION_SILU, .rate = 0.25};
     if (draw(2)) p->layers[p->layer_count++] = (chainrule_layer){.kind = CHAINRULE_LAYER_RESIDUAL, .span = 1};
