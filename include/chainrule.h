@@ -2,6 +2,7 @@
  *
  *   chainrule_network   parameters and architecture; predicts
  *   chainrule_trainer   trains one network: one step on a batch, or an epoch
+ *   chainrule_minimizer trains on all rows at once: Levenberg-Marquardt, conjugate gradients, BFGS
  *   chainrule/analysis  derivatives of a network: Jacobians, gradients of samples, a check of backpropagation
  *
  * Every call that can fail returns a chainrule_status and, where the caller passes a chainrule_error,
@@ -21,6 +22,7 @@
 #include "chainrule/trainer.h"
 #include "chainrule/view.h"
 #include "chainrule/analysis.h"
+#include "chainrule/fullbatch.h"
 #include "chainrule/file.h"
 
 #endif

@@ -1,4 +1,4 @@
-/* The GNU Scientific Library: every random draw, and the kernel set `gsl`.  No other file includes GSL.
+/* The GNU Scientific Library: every random draw, and the kernel set `gsl`.
  *
  * GSL's error handler belongs to the host and by default aborts.  Nothing here lets GSL fail: sizes are
  * at least 1, views fit their arrays, and nothing is allocated.

@@ -3,6 +3,7 @@
 #define CR_INTERNAL_H
 
 #include <stdarg.h>
+#include <stdatomic.h>
 #include <stdint.h>
 
 #include "chainrule.h"
@@ -270,6 +271,39 @@ void cr_objective_free(cr_objective *objective);
 bool cr_objective_next(const cr_objective *objective, size_t *start, cr_batch *batch);
 /* L and, unless `gradient` is NULL, ∂L/∂p, in the one order of all parameters. */
 double cr_objective_value(const cr_objective *objective, double *gradient);
+
+/* ---- fullbatch.c: the objective as gsl_minimize.c sees it -------------------------------------- */
+
+typedef struct cr_problem {
+  cr_objective objective;
+  const chainrule_minimization *settings;
+  size_t parameters;
+  double *best; /* the parameters of the smallest finite L so far; at first, of the start */
+  chainrule_minimum so_far;
+  atomic_bool *stop;
+  bool stopped;
+} cr_problem;
+
+/* L, and its gradient unless that is NULL; false where one is not finite, or where the run has been stopped. */
+bool cr_problem_value(cr_problem *problem, const double *parameters, double *loss, double *gradient);
+/* f [rows][outputs] with L = ½ Σ f²; false as above. */
+bool cr_problem_residuals(cr_problem *problem, const double *parameters, double *f);
+/* Takes the parameters; false where one is not finite.  Then ∂f/∂p of a strip, [rows][outputs][parameters]. */
+bool cr_problem_move(cr_problem *problem, const double *parameters);
+void cr_problem_jacobian(const cr_problem *problem, const cr_batch *batch, double *jacobian);
+bool cr_problem_stopped(cr_problem *problem);
+/* The start is within the gradient's tolerance. */
+bool cr_problem_starts_at_minimum(cr_problem *problem, const double *gradient);
+/* Counts an iteration, which led to these parameters by this step, and L from `before` to `loss`; whether it is the last. */
+bool cr_problem_ends(cr_problem *problem, const double *parameters, const double *step, const double *gradient,
+                     double before, double loss);
+/* No step was found. */
+void cr_problem_gives_up(cr_problem *problem);
+
+/* ---- gsl_minimize.c ---------------------------------------------------------------------------- */
+
+/* Runs the method until the problem ends. */
+chainrule_status cr_minimize(cr_problem *problem, chainrule_error *error);
 
 /* ---- team.c: threads that share a step --------------------------------------------------------- */
 

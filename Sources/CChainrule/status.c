@@ -73,6 +73,7 @@ static const cr_entry layers[] = {CHAINRULE_LAYERS(SIMPLE)};
 static const cr_entry optimizers[] = {CHAINRULE_OPTIMIZERS(SIMPLE)};
 static const cr_entry schedules[] = {CHAINRULE_SCHEDULES(SIMPLE)};
 static const cr_entry initializers[] = {CHAINRULE_INITIALIZERS(SIMPLE)};
+static const cr_entry methods[] = {CHAINRULE_METHODS(SIMPLE)};
 
 #define LIST(list, type, what)                                                                               \
   const char *chainrule_##what##_name(type value) { return name_at(list, CR_COUNT(list), (size_t)value); }   \
@@ -94,3 +95,4 @@ LIST(layers, chainrule_layer_kind, layer)
 LIST(optimizers, chainrule_optimizer_kind, optimizer)
 LIST(schedules, chainrule_schedule_kind, schedule)
 LIST(initializers, chainrule_initializer_kind, initializer)
+LIST(methods, chainrule_method, method)

@@ -329,6 +329,24 @@ static chainrule_status check_gradient(attempt *a, chainrule_error *error)
                                                     BATCH, &check, error);
 }
 
+static chainrule_method method; /* of minimize */
+
+static chainrule_status minimize(attempt *a, chainrule_error *error)
+{
+  chainrule_minimization m = chainrule_minimization_default(method);
+  if (method != CHAINRULE_METHOD_LEVENBERG_MARQUARDT) m.loss = a->training->loss;
+  m.iterations = 3;
+  chainrule_minimizer *minimizer = NULL;
+  const data *d = a->data;
+  chainrule_status status = chainrule_minimizer_create(a->network, &m, &minimizer, error);
+  if (!status)
+    status = a->description.scalar == CHAINRULE_FLOAT32
+                 ? chainrule_minimizer_run_f32(minimizer, *d->x32, *d->y32, NULL, BATCH, NULL, error)
+                 : chainrule_minimizer_run_f64(minimizer, *d->x64, *d->y64, NULL, BATCH, NULL, error);
+  chainrule_minimizer_free(minimizer);
+  return status;
+}
+
 /* N = 1, 2, …: the N-th allocation fails, until the operation succeeds.  Returns how often it failed. */
 static size_t fails_cleanly(const char *name, operation *run, attempt *a)
 {
@@ -408,9 +426,43 @@ static void every_allocation_fails_in_turn(chainrule_scalar scalar)
   expect(fails_cleanly("chainrule_network_check_gradient", check_gradient, &a) > 0, "allocates");
 
   chainrule_trainer_free(a.trainer);
+  method = CHAINRULE_METHOD_LBFGS;
+  expect(fails_cleanly("L-BFGS", minimize, &a) > 0, "allocates");
   chainrule_network_free(a.network);
   snprintf(context, sizeof context, "float%d", scalar == CHAINRULE_FLOAT32 ? 32 : 64);
   expect(live == at_start, "freeing the network and the trainer frees everything");
+}
+
+/* What GSL has allocated in parts before a part fails, it leaks; nothing of ours does, and nothing aborts. */
+static void every_method_survives(chainrule_scalar scalar)
+{
+  static data d;
+  fill(&d, CHAINRULE_LOSS_CROSS_ENTROPY);
+  chainrule_layer layers[2];
+  const chainrule_training training = {.loss = CHAINRULE_LOSS_CROSS_ENTROPY};
+  attempt a = {.description = describe(scalar, CHAINRULE_ACTIVATION_SOFTMAX, layers),
+               .training = &training,
+               .data = &d};
+  expect(create(&a, NULL) == CHAINRULE_OK, "a network");
+  a.network = a.made;
+  for (int i = 0; i < CHAINRULE_METHOD_COUNT; i++) {
+    method = (chainrule_method)i;
+    snprintf(context, sizeof context, "%s", chainrule_method_name(method));
+    chainrule_status status = CHAINRULE_OUT_OF_MEMORY;
+    for (size_t n = 1; status && n < 1000; n++) {
+      allocations = 0;
+      fail_at = n;
+      status = minimize(&a, NULL);
+      if (allocations < n) break;
+      expect(status == CHAINRULE_OUT_OF_MEMORY, "returns CHAINRULE_OUT_OF_MEMORY");
+      status = CHAINRULE_OUT_OF_MEMORY;
+    }
+    fail_at = 0;
+    expect(status == CHAINRULE_OK, "succeeds where no allocation fails");
+    const size_t before = live;
+    expect(minimize(&a, NULL) == CHAINRULE_OK && live == before, "a run leaks nothing");
+  }
+  chainrule_network_free(a.network);
 }
 
 int main(void)
@@ -438,6 +490,8 @@ int main(void)
 
   every_allocation_fails_in_turn(CHAINRULE_FLOAT32);
   every_allocation_fails_in_turn(CHAINRULE_FLOAT64);
+  every_method_survives(CHAINRULE_FLOAT32);
+  every_method_survives(CHAINRULE_FLOAT64);
 
   printf("%zu kernel sets, %zu failures\n", sets, failures);
   return failures > 0;

@@ -1,0 +1,465 @@
+/* Full-batch training: every method makes L smaller and leaves the best finite point it met, whatever it is given; what it
+ * cannot do it refuses; and GSL's error handler, here the host's own, is never called and never another. */
+#include <float.h>
+#include <math.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include <gsl/gsl_errno.h>
+
+#include "chainrule.h"
+
+static size_t failures;
+static char context[200];
+
+static void expect(int holds, const char *what)
+{
+  if (holds) return;
+  if (++failures <= 20) printf("FAILED  %s: %s\n", context, what);
+}
+#define ACCEPTED(call) expect((call) == CHAINRULE_OK, #call " succeeds")
+
+static size_t called;
+static void handler(const char *reason, const char *file, int line, int code)
+{
+  called++;
+  printf("GSL: %s, %s:%d, %d\n", reason, file, line, code);
+}
+
+/* The numbers of Knuth's MMIX generator, in −1 … 1. */
+static double next(void)
+{
+  static uint64_t state = 11;
+  state = state * 6364136223846793005u + 1442695040888963407u;
+  return (double)(state >> 11) * 0x1p-52 - 1;
+}
+
+enum { ROWS = 130, INPUTS = 2, OUTPUTS = 2 };
+static double x[ROWS * INPUTS], y[ROWS * OUTPUTS], weights[ROWS];
+static float x32[ROWS * INPUTS], y32[ROWS * OUTPUTS], weights32[ROWS];
+
+static void fill(void)
+{
+  for (size_t r = 0; r < ROWS; r++) {
+    for (size_t i = 0; i < INPUTS; i++)
+      x32[r * INPUTS + i] = (float)(x[r * INPUTS + i] = (double)(float)next());
+    const double u = x[r * INPUTS], v = x[r * INPUTS + 1];
+    y32[r * OUTPUTS] = (float)(y[r * OUTPUTS] = (double)(float)(0.5 + 0.4 * sin(3 * u) * v));
+    y32[r * OUTPUTS + 1] = (float)(y[r * OUTPUTS + 1] = 1 - y[r * OUTPUTS]);
+    weights32[r] = (float)(weights[r] = (double)(r % 3));
+  }
+}
+
+static chainrule_network *create(chainrule_scalar scalar, size_t count, const chainrule_layer *layers)
+{
+  chainrule_network *network = NULL;
+  const chainrule_description description = {scalar, INPUTS, count, layers, NULL};
+  ACCEPTED(chainrule_network_create(&description, &network, NULL));
+  if (!network) exit(1);
+  ACCEPTED(chainrule_network_initialize(network, 3, NULL));
+  return network;
+}
+
+static double loss_of(const chainrule_network *network, chainrule_loss loss, const double *sample_weights,
+                      size_t rows)
+{
+  double value = NAN;
+  const size_t size = chainrule_network_scratch_size(network, 8);
+  void *scratch = malloc(size);
+  ACCEPTED(
+      chainrule_network_loss_f64(network, loss, x, y, sample_weights, rows, scratch, size, &value, NULL));
+  free(scratch);
+  return value;
+}
+
+static chainrule_status run(chainrule_network *network, const chainrule_minimization *m,
+                            const double *sample_weights, size_t rows, chainrule_minimum *minimum,
+                            chainrule_error *error)
+{
+  chainrule_minimizer *minimizer = NULL;
+  chainrule_status status = chainrule_minimizer_create(network, m, &minimizer, error);
+  if (!status) status = chainrule_minimizer_run_f64(minimizer, x, y, sample_weights, rows, minimum, error);
+  chainrule_minimizer_free(minimizer);
+  return status;
+}
+
+#define DENSE(n, f)                                                                                          \
+  {                                                                                                          \
+    .units = n, .activation = CHAINRULE_ACTIVATION_##f                                                       \
+  }
+static const chainrule_layer small[] = {DENSE(4, TANH), DENSE(OUTPUTS, IDENTITY)};
+
+/* ---- What a run does ---------------------------------------------------------------------------- */
+
+static size_t calls;
+static double last;
+static void count(void *context_, const chainrule_minimum *so_far)
+{
+  (void)context_;
+  calls++;
+  expect(so_far->iterations == calls, "progress is told of each iteration");
+  expect(so_far->loss <= last, "the best loss never grows");
+  last = so_far->loss;
+}
+
+static void every_method_goes_down(void)
+{
+  for (int i = 0; i < CHAINRULE_METHOD_COUNT; i++)
+    for (int weighted = 0; weighted < 2; weighted++) {
+      const chainrule_method method = (chainrule_method)i;
+      snprintf(context, sizeof context, "%s%s", chainrule_method_name(method), weighted ? ", weighted" : "");
+      chainrule_minimization m = chainrule_minimization_default(method);
+      m.loss = weighted ? CHAINRULE_LOSS_MEAN_SQUARED_ERROR : CHAINRULE_LOSS_HALF_SQUARED_ERROR;
+      m.iterations = 60;
+      m.progress = count;
+      calls = 0, last = INFINITY;
+      chainrule_network *network = create(CHAINRULE_FLOAT64, 2, small);
+      const double *w = weighted ? weights : NULL, before = loss_of(network, m.loss, w, ROWS);
+      chainrule_minimum minimum;
+      ACCEPTED(run(network, &m, w, ROWS, &minimum, NULL));
+      const double after = loss_of(network, m.loss, w, ROWS);
+      expect(after < 0.1 * before, "the loss is a tenth of what it was");
+      expect(fabs(minimum.loss - after) <= 1e-12 * before, "the network has the loss that is reported");
+      expect(minimum.iterations == calls && calls > 0 && calls <= 60, "iterations are counted, and bound");
+      expect(minimum.evaluations > minimum.iterations, "evaluations are counted");
+
+      /* The same from the same start in float32, rounded. */
+      chainrule_network *single = create(CHAINRULE_FLOAT32, 2, small);
+      chainrule_minimizer *minimizer = NULL;
+      chainrule_minimum found;
+      m.progress = NULL;
+      ACCEPTED(chainrule_minimizer_create(single, &m, &minimizer, NULL));
+      ACCEPTED(
+          chainrule_minimizer_run_f32(minimizer, x32, y32, weighted ? weights32 : NULL, ROWS, &found, NULL));
+      expect(found.loss < 0.1 * before, "float32 goes down as far");
+      float p[22];
+      double wide[22];
+      ACCEPTED(chainrule_network_get_parameters_f32(single, p, 22, NULL));
+      for (size_t k = 0; k < 22; k++) wide[k] = (double)p[k];
+      ACCEPTED(chainrule_network_set_parameters_f64(network, wide, 22, NULL));
+      const double rounded = loss_of(network, m.loss, w, ROWS);
+      expect(fabs(rounded - found.loss) < 1e-4 * before,
+             "float32 has the parameters of its minimum, rounded");
+      chainrule_minimizer_free(minimizer);
+      chainrule_network_free(single);
+      chainrule_network_free(network);
+    }
+}
+
+/* Also where the last point that was tried is worse. */
+static void the_best_point_is_kept(void)
+{
+  const chainrule_layer layer = DENSE(OUTPUTS, IDENTITY);
+  for (int i = 0; i < CHAINRULE_METHOD_COUNT; i++) {
+    snprintf(context, sizeof context, "to the end, %s", chainrule_method_name((chainrule_method)i));
+    chainrule_minimization m = chainrule_minimization_default((chainrule_method)i);
+    m.gradient_tolerance = m.step_tolerance = m.loss_tolerance = 0;
+    m.iterations = 100000;
+    m.progress = count;
+    calls = 0, last = INFINITY;
+    chainrule_network *network = create(CHAINRULE_FLOAT64, 1, &layer);
+    chainrule_minimum minimum;
+    ACCEPTED(run(network, &m, NULL, ROWS, &minimum, NULL));
+    expect(minimum.ending == CHAINRULE_ENDED_BY_NO_PROGRESS || minimum.ending == CHAINRULE_ENDED_BY_LOSS ||
+               minimum.ending == CHAINRULE_ENDED_BY_STEP,
+           "it ends by itself");
+    expect(minimum.loss <= last, "with the best of all iterations");
+    expect(fabs(loss_of(network, m.loss, NULL, ROWS) - minimum.loss) <= 1e-15 * minimum.loss,
+           "which the network has");
+    chainrule_network_free(network);
+  }
+}
+
+/* A weight of 2 is a row that is there twice, one of 0 a row that is not. */
+static void weights_count_rows(void)
+{
+  static double more_x[2 * ROWS * INPUTS], more_y[2 * ROWS * OUTPUTS];
+  size_t rows = 0;
+  for (size_t r = 0; r < ROWS; r++)
+    for (double w = 0; w < weights[r]; w++, rows++) {
+      memcpy(&more_x[rows * INPUTS], &x[r * INPUTS], INPUTS * sizeof *x);
+      memcpy(&more_y[rows * OUTPUTS], &y[r * OUTPUTS], OUTPUTS * sizeof *y);
+    }
+  for (int i = 0; i < CHAINRULE_METHOD_COUNT; i++) {
+    snprintf(context, sizeof context, "weights, %s", chainrule_method_name((chainrule_method)i));
+    chainrule_minimization m = chainrule_minimization_default((chainrule_method)i);
+    m.iterations = 8;
+    chainrule_network *weighted = create(CHAINRULE_FLOAT64, 2, small),
+                      *repeated = create(CHAINRULE_FLOAT64, 2, small);
+    chainrule_minimum one, other;
+    ACCEPTED(run(weighted, &m, weights, ROWS, &one, NULL));
+    chainrule_minimizer *minimizer = NULL;
+    ACCEPTED(chainrule_minimizer_create(repeated, &m, &minimizer, NULL));
+    ACCEPTED(chainrule_minimizer_run_f64(minimizer, more_x, more_y, NULL, rows, &other, NULL));
+    expect(fabs(one.loss - other.loss) <= 1e-9 * other.loss, "weights are counts of rows");
+    chainrule_minimizer_free(minimizer);
+    chainrule_network_free(weighted);
+    chainrule_network_free(repeated);
+  }
+}
+
+/* A linear network has one minimum, here of loss 0, which Levenberg-Marquardt and L-BFGS reach; also with fewer residuals than
+ * parameters. */
+static void a_linear_network_is_solved(void)
+{
+  const chainrule_layer layer = DENSE(OUTPUTS, IDENTITY);
+  static double target[ROWS * OUTPUTS];
+  for (size_t r = 0; r < ROWS; r++)
+    for (size_t k = 0; k < OUTPUTS; k++)
+      target[r * OUTPUTS + k] = 2 * x[r * INPUTS] - (double)k * x[r * INPUTS + 1] + 3;
+  const chainrule_method methods[] = {CHAINRULE_METHOD_LEVENBERG_MARQUARDT, CHAINRULE_METHOD_LBFGS};
+  for (size_t i = 0; i < 4; i++) {
+    snprintf(context, sizeof context, "linear, %s, %d rows", chainrule_method_name(methods[i % 2]),
+             i < 2 ? ROWS : 2);
+    chainrule_minimization m = chainrule_minimization_default(methods[i % 2]);
+    chainrule_network *network = create(CHAINRULE_FLOAT64, 1, &layer);
+    chainrule_minimizer *minimizer = NULL;
+    chainrule_minimum minimum;
+    ACCEPTED(chainrule_minimizer_create(network, &m, &minimizer, NULL));
+    ACCEPTED(chainrule_minimizer_run_f64(minimizer, x, target, NULL, i < 2 ? ROWS : 2, &minimum, NULL));
+    expect(minimum.loss < 1e-14, "the loss is 0");
+    expect(minimum.iterations < 25, "within few iterations");
+    double p[6];
+    static const double solution[6] = {2, 0, 2, -1, 3, 3};
+    ACCEPTED(chainrule_network_get_parameters_f64(network, p, 6, NULL));
+    for (size_t k = 0; i < 2 && k < 6; k++)
+      expect(fabs(p[k] - solution[k]) < 1e-6, "the parameters are the solution");
+    ACCEPTED(chainrule_minimizer_run_f64(minimizer, x, target, NULL, i < 2 ? ROWS : 2, &minimum, NULL));
+    expect(minimum.iterations <= 2 && minimum.ending != CHAINRULE_ENDED_BY_ITERATIONS,
+           "at the minimum it ends");
+    chainrule_minimizer_free(minimizer);
+    chainrule_network_free(network);
+  }
+}
+
+static void memory_is_bound(void)
+{
+  snprintf(context, sizeof context, "memory");
+  chainrule_minimization m = chainrule_minimization_default(CHAINRULE_METHOD_LEVENBERG_MARQUARDT);
+  m.iterations = 40;
+  chainrule_minimum kept, made;
+  chainrule_network *network = create(CHAINRULE_FLOAT64, 2, small);
+  ACCEPTED(run(network, &m, weights, ROWS, &kept, NULL));
+  chainrule_network_free(network);
+  m.memory = 80000; /* J and its QR take 116 kB, JᵀJ and a strip of J 71 kB */
+  network = create(CHAINRULE_FLOAT64, 2, small);
+  ACCEPTED(run(network, &m, weights, ROWS, &made, NULL));
+  expect(made.evaluations != kept.evaluations, "it is another way");
+  expect(made.loss < 2 * kept.loss, "it goes as far without J");
+  m.memory = 1000;
+  chainrule_error error;
+  expect(run(network, &m, NULL, ROWS, NULL, &error) == CHAINRULE_OUT_OF_MEMORY, "too little is refused");
+  expect(strstr(error.message, "bytes for 260 residuals and 22 parameters; its memory is bound to 1000") !=
+             NULL,
+         error.message);
+  chainrule_network_free(network);
+}
+
+/* ---- What it does not do ------------------------------------------------------------------------ */
+
+typedef struct stopping {
+  chainrule_minimizer *minimizer;
+  size_t after;
+} stopping;
+
+static void stop(void *context_, const chainrule_minimum *so_far)
+{
+  const stopping *s = context_;
+  if (so_far->iterations == s->after) chainrule_minimizer_stop(s->minimizer);
+}
+
+static void a_run_is_stopped(void)
+{
+  for (int i = 0; i < CHAINRULE_METHOD_COUNT; i++) {
+    snprintf(context, sizeof context, "stop, %s", chainrule_method_name((chainrule_method)i));
+    chainrule_network *network = create(CHAINRULE_FLOAT64, 2, small);
+    stopping s = {.after = 3};
+    chainrule_minimization m = chainrule_minimization_default((chainrule_method)i);
+    m.progress = stop, m.context = &s;
+    chainrule_minimum minimum;
+    chainrule_error error;
+    const double before = loss_of(network, m.loss, NULL, ROWS);
+    ACCEPTED(chainrule_minimizer_create(network, &m, &s.minimizer, NULL));
+    expect(chainrule_minimizer_run_f64(s.minimizer, x, y, NULL, ROWS, &minimum, &error) == CHAINRULE_STOPPED,
+           "the call returns CHAINRULE_STOPPED");
+    expect(strstr(error.message, "after 3 iterations") != NULL, error.message);
+    expect(minimum.iterations == 3 && minimum.ending == CHAINRULE_ENDED_BY_STOP,
+           "after the iteration in hand");
+    expect(minimum.loss < before &&
+               fabs(loss_of(network, m.loss, NULL, ROWS) - minimum.loss) < 1e-12 * before,
+           "the network has the best point so far");
+    chainrule_minimizer_stop(s.minimizer); /* before a run */
+    expect(chainrule_minimizer_run_f64(s.minimizer, x, y, NULL, ROWS, &minimum, &error) ==
+                   CHAINRULE_STOPPED &&
+               minimum.iterations == 0,
+           "a stop that comes early ends the next run");
+    s.after = 0;
+    ACCEPTED(chainrule_minimizer_run_f64(s.minimizer, x, y, NULL, ROWS, &minimum, &error));
+    chainrule_minimizer_free(s.minimizer);
+    chainrule_network_free(network);
+  }
+}
+
+/* Inputs so large that a step too far is one to infinity. */
+static void what_is_not_finite_is_kept_out(void)
+{
+  const chainrule_layer deep[] = {DENSE(3, IDENTITY), DENSE(3, IDENTITY), DENSE(3, SOFTPLUS),
+                                  DENSE(OUTPUTS, IDENTITY)};
+  for (size_t r = 0; r < ROWS * INPUTS; r++) x[r] *= 1e70;
+  for (int i = 0; i < CHAINRULE_METHOD_COUNT; i++)
+    for (int even = 0; even < 2; even++) {
+      snprintf(context, sizeof context, "not finite, %s", chainrule_method_name((chainrule_method)i));
+      chainrule_network *network = create(CHAINRULE_FLOAT64, 4, deep);
+      if (even) { /* all gradients but those of the last bias are 0 */
+        double p[64] = {0};
+        ACCEPTED(chainrule_network_set_parameters_f64(network, p, chainrule_network_parameter_count(network),
+                                                      NULL));
+      }
+      chainrule_minimization m = chainrule_minimization_default((chainrule_method)i);
+      m.iterations = 50;
+      const double before = loss_of(network, m.loss, NULL, ROWS);
+      chainrule_minimum minimum;
+      ACCEPTED(run(network, &m, NULL, ROWS, &minimum, NULL));
+      expect(isfinite(minimum.loss) && minimum.loss <= before, "the loss is finite, and no larger");
+      expect(loss_of(network, m.loss, NULL, ROWS) <= before * (1 + 1e-12), "the network is as good");
+      chainrule_network_free(network);
+    }
+  for (size_t r = 0; r < ROWS * INPUTS; r++) x[r] *= 1e-70;
+
+  snprintf(context, sizeof context, "not finite at the start");
+  const chainrule_layer layer = DENSE(OUTPUTS, IDENTITY);
+  chainrule_network *network = create(CHAINRULE_FLOAT64, 1, &layer);
+  const double huge[6] = {1e300, 1e300, 1e300, 1e300, 0, 0};
+  double p[6];
+  ACCEPTED(chainrule_network_set_parameters_f64(network, huge, 6, NULL));
+  const chainrule_minimization m = chainrule_minimization_default(CHAINRULE_METHOD_LBFGS);
+  chainrule_error error;
+  expect(run(network, &m, NULL, ROWS, NULL, &error) == CHAINRULE_NOT_FINITE, "it is refused");
+  expect(strstr(error.message, "the loss: infinity at the start") != NULL, error.message);
+  ACCEPTED(chainrule_network_get_parameters_f64(network, p, 6, NULL));
+  expect(memcmp(p, huge, sizeof p) == 0, "the network is as it was");
+  chainrule_network_free(network);
+}
+
+static void statistics_stay(void)
+{
+  snprintf(context, sizeof context, "batchNorm and dropout");
+  const chainrule_layer layers[] = {{.kind = CHAINRULE_LAYER_BATCH_NORM},
+                                    DENSE(4, TANH),
+                                    {.kind = CHAINRULE_LAYER_DROPOUT, .rate = 0.5},
+                                    DENSE(OUTPUTS, IDENTITY)};
+  chainrule_network *network = create(CHAINRULE_FLOAT64, 4, layers);
+  const double mean[2] = {0.25, -0.5};
+  double found[2];
+  ACCEPTED(chainrule_network_set_f64(network, 0, CHAINRULE_MEAN, mean, 2, NULL));
+  chainrule_minimization m = chainrule_minimization_default(CHAINRULE_METHOD_LEVENBERG_MARQUARDT);
+  m.iterations = 30;
+  chainrule_minimum minimum;
+  const double before = loss_of(network, m.loss, NULL, ROWS);
+  ACCEPTED(run(network, &m, NULL, ROWS, &minimum, NULL));
+  const double after = loss_of(network, m.loss, NULL, ROWS);
+  expect(after < 0.1 * before && fabs(after - minimum.loss) < 1e-12, "L is that of prediction");
+  ACCEPTED(chainrule_network_get_f64(network, 0, CHAINRULE_MEAN, found, 2, NULL));
+  expect(memcmp(mean, found, sizeof mean) == 0, "running statistics stay");
+  chainrule_network_free(network);
+}
+
+static void refused(chainrule_network *network, chainrule_minimization m, chainrule_status wanted,
+                    const char *culprit)
+{
+  chainrule_error error = {.message = ""};
+  chainrule_minimizer *minimizer = NULL;
+  const chainrule_status status = chainrule_minimizer_create(network, &m, &minimizer, &error);
+  expect(status == wanted && error.status == wanted && !minimizer, culprit);
+  expect(strstr(error.message, culprit) != NULL, error.message);
+  expect(chainrule_minimizer_create(network, &m, &minimizer, NULL) == wanted, "without an error to fill");
+}
+
+static void bad_settings_are_refused(void)
+{
+  snprintf(context, sizeof context, "settings");
+  chainrule_network *network = create(CHAINRULE_FLOAT64, 2, small);
+  chainrule_minimization m = chainrule_minimization_default(CHAINRULE_METHOD_LEVENBERG_MARQUARDT), other = m;
+  static volatile int nobody = 99;
+  other.loss = CHAINRULE_LOSS_HUBER;
+  refused(network, other, CHAINRULE_INVALID_ARGUMENT, "halfSquaredError or meanSquaredError; got huber");
+  other = m, other.loss = CHAINRULE_LOSS_CROSS_ENTROPY;
+  refused(network, other, CHAINRULE_INVALID_NETWORK, "crossEntropy needs a softmax output");
+  other = m, other.method = (chainrule_method)nobody;
+  refused(network, other, CHAINRULE_INVALID_ARGUMENT, "method 99");
+  other = m, other.iterations = 0;
+  refused(network, other, CHAINRULE_INVALID_ARGUMENT, "iterations must be at least 1");
+  other = m, other.gradient_tolerance = NAN;
+  refused(network, other, CHAINRULE_INVALID_ARGUMENT, "gradient tolerance");
+  other = m, other.step_tolerance = -1;
+  refused(network, other, CHAINRULE_INVALID_ARGUMENT, "step tolerance");
+  other = m, other.loss_tolerance = INFINITY;
+  refused(network, other, CHAINRULE_INVALID_ARGUMENT, "loss tolerance");
+  other = chainrule_minimization_default(CHAINRULE_METHOD_LBFGS), other.history = 0;
+  refused(network, other, CHAINRULE_INVALID_ARGUMENT, "history");
+  refused(NULL, m, CHAINRULE_INVALID_ARGUMENT, "network");
+
+  const chainrule_layer bare = {.kind = CHAINRULE_LAYER_DROPOUT, .rate = 0.5};
+  chainrule_network *empty = create(CHAINRULE_FLOAT64, 1, &bare);
+  refused(empty, m, CHAINRULE_INVALID_ARGUMENT, "no parameters");
+  chainrule_network_free(empty);
+
+  chainrule_minimizer *minimizer = NULL;
+  chainrule_error error;
+  const double zeros[ROWS] = {0};
+  double nan[ROWS * INPUTS] = {0, 0, NAN};
+  ACCEPTED(chainrule_minimizer_create(network, &m, &minimizer, NULL));
+  const struct {
+    chainrule_status found, wanted;
+    const char *culprit;
+  } runs[] = {
+#define RUN(wanted, culprit, ...) {chainrule_minimizer_run_##__VA_ARGS__, CHAINRULE_##wanted, culprit}
+      RUN(INVALID_ARGUMENT, "minimizer", f64(NULL, x, y, NULL, ROWS, NULL, NULL)),
+      RUN(INVALID_ARGUMENT, "float64", f32(minimizer, x32, y32, NULL, ROWS, NULL, NULL)),
+      RUN(INVALID_ARGUMENT, "rows", f64(minimizer, x, y, NULL, 0, NULL, NULL)),
+      RUN(INVALID_ARGUMENT, "x", f64(minimizer, NULL, y, NULL, ROWS, NULL, NULL)),
+      RUN(INVALID_ARGUMENT, "y", f64(minimizer, x, NULL, NULL, ROWS, NULL, NULL)),
+      RUN(INVALID_ARGUMENT, "weights", f64(minimizer, x, y, zeros, ROWS, NULL, NULL)),
+      RUN(NOT_FINITE, "NaN", f64(minimizer, nan, y, NULL, ROWS, NULL, NULL)),
+      RUN(INVALID_ARGUMENT, "weights", f64(minimizer, x, y, zeros, ROWS, NULL, &error)),
+  };
+  for (size_t i = 0; i < sizeof runs / sizeof *runs; i++)
+    expect(runs[i].found == runs[i].wanted, runs[i].culprit);
+  expect(strstr(error.message, "every sample weight is 0") != NULL, error.message);
+  expect(chainrule_minimizer_create(network, NULL, &minimizer, NULL) == CHAINRULE_INVALID_ARGUMENT,
+         "no settings");
+  expect(chainrule_minimizer_create(network, &m, NULL, NULL) == CHAINRULE_INVALID_ARGUMENT,
+         "no place for it");
+  chainrule_minimizer_free(NULL);
+  chainrule_network_free(network);
+
+  chainrule_method method;
+  for (int i = 0; i < CHAINRULE_METHOD_COUNT; i++) {
+    ACCEPTED(chainrule_method_named(chainrule_method_name((chainrule_method)i), &method, NULL));
+    expect((int)method == i && chainrule_method_formula(method), "a method has a name and a formula");
+  }
+  expect(chainrule_method_named("newton", &method, &error) == CHAINRULE_INVALID_ARGUMENT &&
+             strstr(error.message, "lbfgs"),
+         "the names there are");
+}
+
+int main(void)
+{
+  gsl_set_error_handler(handler);
+  fill();
+  every_method_goes_down();
+  the_best_point_is_kept();
+  weights_count_rows();
+  a_linear_network_is_solved();
+  memory_is_bound();
+  a_run_is_stopped();
+  what_is_not_finite_is_kept_out();
+  statistics_stay();
+  bad_settings_are_refused();
+  snprintf(context, sizeof context, "GSL");
+  expect(called == 0, "its error handler is never called");
+  expect(gsl_set_error_handler(NULL) == handler, "its error handler is the host's");
+  printf(failures ? "%zu checks failed\n" : "all hold\n", failures);
+  return failures != 0;
+}

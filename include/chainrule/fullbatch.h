@@ -1,0 +1,110 @@
+/* Training on all rows at once, by methods that know more of the loss than one gradient: for small networks, where they
+ * reach minima that stochastic gradients do not.
+ *
+ * All of it is computed in float64, on a copy, and in prediction mode: batchNorm takes its running statistics, and does
+ * not change them, dropout does nothing.  A float32 network gets the rounded parameters at the end.
+ */
+#ifndef CHAINRULE_FULLBATCH_H
+#define CHAINRULE_FULLBATCH_H
+
+#include "network.h"
+
+#ifdef __cplusplus
+extern "C" {
+#endif
+
+/* The methods.  Levenberg-Marquardt is for losses that are sums of squares: halfSquaredError and meanSquaredError. */
+#define CHAINRULE_METHODS(X)                                                                              \
+  X(LEVENBERG_MARQUARDT, levenbergMarquardt, "p += d, (J'J + mu D^2) d = -J'f, where L = 1/2 |f|^2")      \
+  X(FLETCHER_REEVES,     fletcherReeves,     "p += rate d, d = -g + b d, b = |g|^2 / |g before|^2")        \
+  X(POLAK_RIBIERE,       polakRibiere,       "p += rate d, d = -g + b d, b = g'(g - g before) / |g before|^2") \
+  X(BFGS,                bfgs,               "p -= rate H g, H the inverse Hessian as the last step shows it") \
+  X(LBFGS,               lbfgs,              "p -= rate H g, H the inverse Hessian as the last `history` steps show it")
+
+#define CHAINRULE_ROW_(ID, name, ...) CHAINRULE_METHOD_##ID CHAINRULE_SWIFT_NAME(name),
+typedef enum CHAINRULE_CLOSED_ENUM chainrule_method {
+  CHAINRULE_METHODS(CHAINRULE_ROW_)
+} chainrule_method;
+#undef CHAINRULE_ROW_
+
+enum {
+#define CHAINRULE_ROW_(...) +1
+  CHAINRULE_METHOD_COUNT = CHAINRULE_METHODS(CHAINRULE_ROW_)
+#undef CHAINRULE_ROW_
+};
+
+CHAINRULE_API const char *chainrule_method_name(chainrule_method method);
+CHAINRULE_API const char *chainrule_method_formula(chainrule_method method);
+CHAINRULE_API chainrule_status chainrule_method_named(const char *name, chainrule_method *method,
+                                                      chainrule_error *error);
+
+/* What ended a run. */
+typedef enum CHAINRULE_CLOSED_ENUM chainrule_ending {
+  CHAINRULE_ENDED_BY_ITERATIONS CHAINRULE_SWIFT_NAME(iterations),  /* there were as many as allowed */
+  CHAINRULE_ENDED_BY_GRADIENT CHAINRULE_SWIFT_NAME(gradient),      /* the largest |∂L/∂p| is within its tolerance */
+  CHAINRULE_ENDED_BY_STEP CHAINRULE_SWIFT_NAME(step),              /* no parameter moved by more than its tolerance */
+  CHAINRULE_ENDED_BY_LOSS CHAINRULE_SWIFT_NAME(loss),              /* L fell by no more than its tolerance */
+  CHAINRULE_ENDED_BY_NO_PROGRESS CHAINRULE_SWIFT_NAME(noProgress), /* no step that the method tried made L smaller */
+  CHAINRULE_ENDED_BY_STOP CHAINRULE_SWIFT_NAME(stop)               /* chainrule_minimizer_stop */
+} chainrule_ending;
+
+/* The best point found. */
+typedef struct chainrule_minimum {
+  double loss;        /* L there */
+  double gradient;    /* the largest |∂L/∂p| after the last iteration */
+  size_t iterations;
+  size_t evaluations; /* of L, with or without its derivatives, over all rows */
+  chainrule_ending ending; /* in a progress call: not yet set */
+} chainrule_minimum;
+
+/* Called after each iteration, in the calling thread. */
+typedef void chainrule_progress(void *context, const chainrule_minimum *so_far);
+
+/* A method and its numbers; start from chainrule_minimization_default. */
+typedef struct chainrule_minimization {
+  chainrule_loss loss;
+  chainrule_method method;
+  size_t iterations;         /* at most, at least 1 */
+  double gradient_tolerance; /* ends where max |∂L/∂p| ≤ it; ≥ 0, as are all tolerances */
+  double step_tolerance;     /* ends where |Δp| ≤ it × (it + |p|) for every p */
+  double loss_tolerance;     /* ends where L fell by no more than it × L */
+  size_t memory;  /* levenbergMarquardt: bytes that it may take.  Where J of all rows does not fit, twice, it works from
+                   * J'J, which is made strip by strip, and without geodesic acceleration; where that does not,
+                   * thrice, it is refused. */
+  size_t history; /* lbfgs: the steps that it remembers, at least 1 */
+  chainrule_progress *progress; /* may be NULL */
+  void *context;                /* of progress */
+} chainrule_minimization;
+
+/* halfSquaredError, 1000 iterations, tolerances 1e-8, 1e-10 and 1e-12, 1 GiB, a history of 10, no progress. */
+CHAINRULE_API chainrule_minimization chainrule_minimization_default(chainrule_method method);
+
+typedef struct chainrule_minimizer chainrule_minimizer;
+
+/* Borrows `network`, which must outlive the minimizer; nothing else may use it during a call to run. */
+CHAINRULE_API chainrule_status chainrule_minimizer_create(chainrule_network *network,
+                                                          const chainrule_minimization *minimization,
+                                                          chainrule_minimizer **minimizer, chainrule_error *error);
+CHAINRULE_API void chainrule_minimizer_free(chainrule_minimizer *minimizer);
+
+/* Runs from the network's parameters as they are, on rows x [rows][inputs], y [rows][outputs]; sample_weights [rows] may be
+ * NULL.  The network is left with the parameters of the smallest finite L that was met, also where the call returns
+ * CHAINRULE_STOPPED; on any other error it is as it was.  *minimum may be NULL.  Memory is allocated for the call.
+ *
+ * Where memory is allocated, for microseconds, GSL's error handler is off, for which a lock is held; it is put back. */
+CHAINRULE_API chainrule_status chainrule_minimizer_run_f32(chainrule_minimizer *minimizer, const float *x,
+                                                           const float *y, const float *sample_weights, size_t rows,
+                                                           chainrule_minimum *minimum, chainrule_error *error);
+CHAINRULE_API chainrule_status chainrule_minimizer_run_f64(chainrule_minimizer *minimizer, const double *x,
+                                                           const double *y, const double *sample_weights,
+                                                           size_t rows, chainrule_minimum *minimum,
+                                                           chainrule_error *error);
+
+/* May be called from any thread, from a progress call and from a signal handler: the run under way, or the next, ends
+ * after the evaluation in hand. */
+CHAINRULE_API void chainrule_minimizer_stop(chainrule_minimizer *minimizer);
+
+#ifdef __cplusplus
+}
+#endif
+#endif
