@@ -34,6 +34,9 @@ struct CoreFunctions<Scalar>: Sendable {
     @Sendable (
       Network?, chainrule_loss, In?, In?, In?, Int, UnsafeMutablePointer<chainrule_gradient_check>?, Failure?
     ) -> chainrule_status
+  let minimize:
+    @Sendable (OpaquePointer?, In?, In?, In?, Int, UnsafeMutablePointer<chainrule_minimum>?, Failure?) ->
+      chainrule_status
 }
 
 extension CoreFunctions where Scalar == Float {
@@ -48,7 +51,7 @@ extension CoreFunctions where Scalar == Float {
     inputJacobian: chainrule_network_input_jacobian_f32,
     parameterJacobian: chainrule_network_parameter_jacobian_f32,
     sampleGradients: chainrule_network_sample_gradients_f32,
-    checkGradient: chainrule_network_check_gradient_f32)
+    checkGradient: chainrule_network_check_gradient_f32, minimize: chainrule_minimizer_run_f32)
 }
 
 extension CoreFunctions where Scalar == Double {
@@ -63,7 +66,7 @@ extension CoreFunctions where Scalar == Double {
     inputJacobian: chainrule_network_input_jacobian_f64,
     parameterJacobian: chainrule_network_parameter_jacobian_f64,
     sampleGradients: chainrule_network_sample_gradients_f64,
-    checkGradient: chainrule_network_check_gradient_f64)
+    checkGradient: chainrule_network_check_gradient_f64, minimize: chainrule_minimizer_run_f64)
 }
 
 extension NetworkScalar {

@@ -1,0 +1,197 @@
+internal import CChainrule
+import Dispatch
+
+/// A way to train on all rows at once, which knows more of the loss than one gradient.
+public enum FullBatchMethod: Hashable, Sendable {
+  /// Levenberg-Marquardt (Levenberg 1944, Marquardt 1963, Moré 1978; with geodesic acceleration, Transtrum & Sethna 2012).
+  ///
+  /// For losses that are sums of squares, `halfSquaredError` and `meanSquaredError`: the best there is for small
+  /// regressions. `memory` is how many bytes it may take. Where ∂a/∂p of all rows does not fit, twice, it works from JᵀJ,
+  /// parameters × parameters; where three of that do not, it throws `ChainruleError.outOfMemory`.
+  case levenbergMarquardt(memory: Int = 1 << 30)
+  /// Conjugate gradients (Fletcher & Reeves 1964).
+  case fletcherReeves
+  /// Conjugate gradients (Polak & Ribière 1969).
+  case polakRibiere
+  /// BFGS with line searches after Fletcher (1987), with the memory of one step.
+  case bfgs
+  /// BFGS of the last `history` steps, with the strong Wolfe conditions (Nocedal & Wright 2006).
+  case lbfgs(history: Int = 10)
+
+  /// The method's name in the core, "levenbergMarquardt" for one.
+  public var name: String { String(cString: chainrule_method_name(core)) }
+  /// What it does, in ASCII.
+  public var formula: String { String(cString: chainrule_method_formula(core)) }
+
+  var core: chainrule_method {
+    switch self {
+    case .levenbergMarquardt: .levenbergMarquardt
+    case .fletcherReeves: .fletcherReeves
+    case .polakRibiere: .polakRibiere
+    case .bfgs: .bfgs
+    case .lbfgs: .lbfgs
+    }
+  }
+}
+
+/// When a full-batch run has come close enough; each is 0 or more.
+public struct Tolerances: Hashable, Sendable {
+  /// Ends where the largest |∂L/∂p| is at most that.
+  public var gradient: Double
+  /// Ends where |Δp| ≤ step × (step + |p|) for every p.
+  public var step: Double
+  /// Ends where L fell by no more than loss × L.
+  public var loss: Double
+
+  /// Tolerances that are small enough for a minimum to be one in `Float`.
+  public init(gradient: Double = 1e-8, step: Double = 1e-10, loss: Double = 1e-12) {
+    self.gradient = gradient
+    self.step = step
+    self.loss = loss
+  }
+}
+
+/// The best point that a full-batch run has met.
+public struct Minimum: Hashable, Sendable {
+  /// What ended the run.
+  public enum Ending: String, Hashable, Sendable {
+    /// There were as many iterations as allowed.
+    case iterations
+    /// The gradient is within its tolerance.
+    case gradient
+    /// The step was within its tolerance.
+    case step
+    /// The loss fell by no more than its tolerance.
+    case loss
+    /// No step that the method tried made the loss smaller.
+    case noProgress
+  }
+
+  /// L there.
+  public let loss: Double
+  /// The largest |∂L/∂p| after the last iteration.
+  public let gradient: Double
+  /// The number of iterations.
+  public let iterations: Int
+  /// How often L was computed, over all rows, with or without its derivatives.
+  public let evaluations: Int
+  /// What ended the run.
+  public let ending: Ending
+
+  init(_ found: chainrule_minimum) {
+    loss = found.loss
+    gradient = found.gradient
+    iterations = found.iterations
+    evaluations = found.evaluations
+    ending =
+      switch found.ending {
+      case .iterations: .iterations
+      case .gradient: .gradient
+      case .step: .step
+      case .loss: .loss
+      case .noProgress, .stop: .noProgress  // Of a stop the call throws.
+      }
+  }
+}
+
+extension Minimum: CustomStringConvertible {
+  /// One line: the loss, the effort and the ending.
+  public var description: String {
+    "loss \(significant(loss)) after \(iterations) iterations (\(evaluations) evaluations), ended by \(ending)"
+  }
+}
+
+extension Network {
+  /// Trains on all rows at once, from the parameters as they are, until a tolerance is met.
+  ///
+  ///     let minimum = try await network.fit(data, loss: .meanSquaredError, method: .levenbergMarquardt())
+  ///
+  /// It computes in `Double`, whatever ``Scalar``, and in prediction mode: a `BatchNorm` takes its running statistics and does
+  /// not change them, a `Dropout` does nothing. It runs on a queue of its own. The network is left with the
+  /// parameters of the smallest loss that was met, also where the task is cancelled.
+  ///
+  /// - Parameters:
+  ///   - loss: nil for the loss usual with the output layer, ``Loss/init(usualWith:)``.
+  ///   - iterations: The most there may be.
+  ///   - progress: Called after each iteration, on that queue, with its number and the smallest loss so far.
+  /// - Throws: `ChainruleError.invalidArgument` for a number out of its range, a loss that the method cannot have, or targets
+  ///   that the loss cannot; `.shapeMismatch`, `.invalidNetwork`, `.notFinite`, `.outOfMemory`, `.busy`, `.cancelled`.
+  @discardableResult
+  public func fit(
+    _ data: Dataset<Scalar>, loss: Loss? = nil, method: FullBatchMethod, iterations: Int = 1000,
+    tolerances: Tolerances = Tolerances(), isolation: isolated (any Actor)? = #isolation,
+    progress: (@Sendable (_ iteration: Int, _ loss: Double) -> Void)? = nil
+  ) async throws(ChainruleError) -> Minimum {
+    try exclusivity.take()
+    defer { exclusivity.release() }
+    try core.checkFits(data)
+    let loss = loss ?? Loss(usualWith: layers.last!.activation)
+    let minimizer = try CoreMinimizer(
+      core, loss: loss, method: method, iterations: iterations, tolerances: tolerances, progress: progress)
+    let result = await withTaskCancellationHandler {
+      await withCheckedContinuation(isolation: isolation) { continuation in
+        DispatchQueue(label: "chainrule.fit", qos: .userInitiated).async {
+          continuation.resume(
+            returning: Swift.Result { () throws(ChainruleError) in try minimizer.run(on: data) })
+        }
+      }
+    } onCancel: {
+      minimizer.stop()
+    }
+    return try result.get()
+  }
+}
+
+/// What a C function calls.
+private final class Progress: Sendable {
+  let call: @Sendable (Int, Double) -> Void
+  init(_ call: @escaping @Sendable (Int, Double) -> Void) { self.call = call }
+}
+
+/// Owns a minimizer of the core; `stop` may come from any thread.
+private final class CoreMinimizer<Scalar: NetworkScalar>: @unchecked Sendable {
+  private let network: CoreNetwork<Scalar>
+  private let pointer: OpaquePointer
+  private let progress: Progress?
+
+  init(
+    _ network: CoreNetwork<Scalar>, loss: Loss, method: FullBatchMethod, iterations: Int,
+    tolerances: Tolerances, progress: (@Sendable (Int, Double) -> Void)?
+  ) throws(ChainruleError) {
+    self.network = network
+    self.progress = progress.map { Progress($0) }
+    var settings = chainrule_minimization_default(method.core)
+    settings.loss = loss.core
+    settings.iterations = max(iterations, 0)
+    settings.gradient_tolerance = tolerances.gradient
+    settings.step_tolerance = tolerances.step
+    settings.loss_tolerance = tolerances.loss
+    switch method {
+    case .levenbergMarquardt(let memory): settings.memory = max(memory, 0)
+    case .lbfgs(let history): settings.history = max(history, 0)
+    case .fletcherReeves, .polakRibiere, .bfgs: break
+    }
+    if let progress = self.progress {
+      settings.context = Unmanaged.passUnretained(progress).toOpaque()
+      settings.progress = { context, soFar in
+        guard let context, let soFar = soFar?.pointee else { return }
+        Unmanaged<Progress>.fromOpaque(context).takeUnretainedValue().call(soFar.iterations, soFar.loss)
+      }
+    }
+    var pointer: OpaquePointer?
+    try check { chainrule_minimizer_create(network.pointer, &settings, &pointer, &$0) }
+    self.pointer = pointer!
+  }
+
+  deinit { chainrule_minimizer_free(pointer) }
+
+  func stop() { chainrule_minimizer_stop(pointer) }
+
+  func run(on data: Dataset<Scalar>) throws(ChainruleError) -> Minimum {
+    var found = chainrule_minimum()
+    try check { error in
+      data.withUnsafePointers { network.functions.minimize(pointer, $0, $1, $2, data.rows, &found, &error) }
+    }
+    return Minimum(found)
+  }
+}
