@@ -52,6 +52,43 @@ struct TargetArguments: ParsableArguments {
   }
 }
 
+/// How columns of CSV become features where they are not numbers as they stand.
+struct EncodingArguments: ParsableArguments {
+  @Option(
+    name: .customLong("categorical"), parsing: .singleValue,
+    help: ArgumentHelp(
+      "Columns of the CSV whose cells name categories, by name or by number from 1, separated by commas; each "
+        + "category becomes a feature of 0 and 1.",
+      valueName: "columns"),
+    transform: parseColumns)
+  var categorical: [[String]] = []
+
+  @Option(
+    help: ArgumentHelp(
+      "What takes the place of missing cells, which are empty or say NA, N/A, NaN, null or ?: the mean, median or "
+        + "mostFrequent value of their column, or a number. Of categories it is the most frequent. By default they "
+        + "are an error.",
+      valueName: "value"),
+    transform: Imputation.Strategy.init(parsing:))
+  var missing: Imputation.Strategy?
+
+  /// Whether the features depend on more than each cell.
+  var isNeeded: Bool { !categorical.isEmpty || missing != nil }
+
+  func check(against source: DataSource) throws {
+    if !categorical.isEmpty { try source.requireCSV(for: "--categorical") }
+    if missing != nil { try source.requireCSV(for: "--missing") }
+  }
+}
+
+private func parseColumns(_ text: String) throws -> [String] {
+  let columns = text.split(separator: ",", omittingEmptySubsequences: false).map(String.init)
+  guard !columns.contains("") else {
+    throw ValidationError("expected names or numbers of columns separated by commas")
+  }
+  return columns
+}
+
 private func parseDelimiter(_ text: String) throws -> Character {
   let delimiter: Character? = text == "tab" || text == "\\t" ? "\t" : text.count == 1 ? text.first : nil
   guard let delimiter, delimiter.isASCII, !"\"\r\n+-.0123456789eE".contains(delimiter) else {

@@ -59,6 +59,18 @@ extension DataSource: CustomStringConvertible {
 // MARK: - To train on
 
 extension DataSource {
+  /// All rows, and how the columns of CSV became their features; nil where those are numbers as they stand.
+  func encodedDataset<Scalar: NetworkScalar>(
+    options: CSVOptions, labels: String?
+  ) throws -> (data: Dataset<Scalar>, encoding: FeatureEncoding?) {
+    guard !options.categorical.isEmpty || options.missing != nil else {
+      return (try dataset(options: options, labels: labels), nil)
+    }
+    let table = try table(options)
+    let encoding = try FeatureEncoding(fitting: table)
+    return (try Dataset(csv: table, encoding: encoding), encoding)
+  }
+
   /// All rows. `options` apply to CSV, `labels` to IDX.
   func dataset<Scalar: NetworkScalar>(options: CSVOptions, labels: String?) throws -> Dataset<Scalar> {
     switch self {
@@ -97,18 +109,22 @@ extension DataSource {
 // MARK: - For a model
 
 extension DataSource {
-  /// All rows with the features and the targets that `model` has, in its order.
+  /// All rows with the features and the targets that `model` has, in its order. `encoding` is how columns of CSV
+  /// become its features; nil: as they stand.
   func dataset<Scalar: NetworkScalar>(
-    for model: Model<Scalar>, target: [String], delimiter: Character?, labels: String?
+    for model: Model<Scalar>, encoding: FeatureEncoding?, target: [String], delimiter: Character?,
+    labels: String?
   ) throws -> Dataset<Scalar> {
     var data: Dataset<Scalar>
     switch self {
     case .bundled, .idx: data = try dataset(options: CSVOptions(), labels: labels)
     case .csv, .standardInput:
-      var table = try table(CSVOptions(target: target, delimiter: delimiter ?? ","))
+      var options = encoding?.options(delimiter: delimiter) ?? CSVOptions(delimiter: delimiter ?? ",")
+      options.target = target
+      var table = try table(options)
       table.options.task = model.classLabels == nil ? .regression : .classification
-      try choose(target, for: model, in: &table)
-      data = try Dataset(csv: table)
+      try choose(target, for: model, named: encoding.map(\.columnNames) ?? model.featureNames, in: &table)
+      data = try encoding.map { try Dataset(csv: table, encoding: $0) } ?? Dataset(csv: table)
     }
     guard data.inputs == model.inputs else {
       throw bad("there are \(counted(data.inputs, "feature")); the model takes \(model.inputs)")
@@ -131,15 +147,15 @@ extension DataSource {
     return data
   }
 
-  /// Sets which columns of `table` are the model's: its features by name where both have names, otherwise all
+  /// Sets which columns of `table` are the model's: its features by name where both have `names`, otherwise all
   /// columns but the targets. Those are the ones asked for, or else the model's own by name, or else what is
   /// left beside the features, or else the last.
   private func choose<Scalar>(
-    _ target: [String], for model: Model<Scalar>, in table: inout CSVTable
+    _ target: [String], for model: Model<Scalar>, named names: [String]?, in table: inout CSVTable
   ) throws(ChainruleError) {
     let count = model.classLabels == nil ? model.outputs : 1
     let columns = table.columnNames ?? (1...table.columns).map(String.init)
-    let names = table.columnNames == nil ? nil : model.featureNames
+    let names = table.columnNames == nil ? nil : names
     table.options.features = names
     if !target.isEmpty {
       table.options.target = target
@@ -160,14 +176,25 @@ extension DataSource {
     }
   }
 
-  /// The features that `model` takes, row-major: rows × inputs.
+  /// The features that `model` takes, row-major: rows × inputs. `encoding` is how columns of CSV become them; nil:
+  /// as they stand.
   func features<Scalar: NetworkScalar>(
-    for model: Model<Scalar>, delimiter: Character?
+    for model: Model<Scalar>, encoding: FeatureEncoding?, delimiter: Character?
   ) throws(ChainruleError) -> [Scalar] {
     let features: [Scalar]
     let count: Int
     switch self {
     case .csv, .standardInput:
+      if let encoding {
+        let table = try table(encoding.options(delimiter: delimiter))
+        let isByName = table.columnNames != nil && encoding.columnNames != nil
+        guard isByName || table.columns == encoding.columns.count else {
+          throw bad(
+            "there are \(counted(table.columns, "column")); the model's features are made of "
+              + "\(encoding.columns.count)")
+        }
+        return try encoding.features(of: table)
+      }
       let table = try table(CSVOptions(delimiter: delimiter ?? ","))
       let isByName = table.columnNames != nil && model.featureNames != nil
       guard isByName || table.columns == model.inputs else {

@@ -7,11 +7,14 @@ struct EvaluateCommand: ParsableCommand {
     abstract: "Compare a model's predictions with known targets.",
     usage: "chainrule evaluate <model> <data> [options]",
     discussion: """
-      Prints the accuracy and the confusion matrix of a model of classes, otherwise the mean absolute error (MAE), \
-      the root of the mean squared error (RMSE) and R²; and the loss usual with the model's output layer.
+      Prints the accuracy, the balanced accuracy (the mean recall of the classes), macro F1 (the mean F1 of the \
+      classes) and the confusion matrix of a model of classes, otherwise the mean absolute error (MAE), the root of \
+      the mean squared error (RMSE), R² and the explained variance; and the loss usual with the model's output layer.
 
       In CSV with a header, the model's features are found by name, in any order and among other columns. Without \
-      a header, or for a model without names, the columns are the features in order, then the target.
+      a header, or for a model without names, the columns are the features in order, then the target. What \
+      "chainrule train" was told of categories and missing cells is read from the file <model>.encoding.json that \
+      it saved.
 
         chainrule evaluate digits.safetensors digits
         chainrule evaluate wine.safetensors wine.csv --target quality --json
@@ -25,8 +28,8 @@ struct EvaluateCommand: ParsableCommand {
 
   @Flag(
     help: """
-      Print one JSON object: rows, loss, then accuracy, classes and confusionMatrix, or meanAbsoluteError, \
-      rootMeanSquaredError and r2.
+      Print one JSON object: rows, loss, then accuracy, balancedAccuracy, macroF1, classes and confusionMatrix, or \
+      meanAbsoluteError, rootMeanSquaredError, r2 and explainedVariance.
       """)
   var json = false
 
@@ -41,7 +44,8 @@ struct EvaluateCommand: ParsableCommand {
     let source = try data.source()
     try target.check(against: source)
     let rows = try source.dataset(
-      for: model, target: target.targets, delimiter: data.delimiter, labels: target.labels)
+      for: model, encoding: try SavedEncoding(ofModelAt: self.model).encoding(for: model),
+      target: target.targets, delimiter: data.delimiter, labels: target.labels)
     let loss = Loss(usualWith: model.layers.last!.activation)
     let evaluation = try model.evaluate(rows, loss: loss)
     try Output.write(

@@ -3,22 +3,30 @@ import Chainrule
 extension Evaluation {
   /// The figures besides the loss that fit the task, by the names that JSON uses.
   var metrics: KeyValuePairs<String, Double> {
-    confusionMatrix == nil
-      ? [
-        "meanAbsoluteError": meanAbsoluteError, "rootMeanSquaredError": rootMeanSquaredError, "r2": r2,
-      ] : ["accuracy": accuracy]
+    if let confusionMatrix {
+      return [
+        "accuracy": accuracy, "balancedAccuracy": confusionMatrix.balancedAccuracy,
+        "macroF1": confusionMatrix.f1(.macro),
+      ]
+    }
+    return [
+      "meanAbsoluteError": meanAbsoluteError, "rootMeanSquaredError": rootMeanSquaredError, "r2": r2,
+      "explainedVariance": explainedVariance,
+    ]
   }
 
-  /// One line: "accuracy 97.5 % (351 of 360 rows), crossEntropy 0.0812".
+  /// One line: "accuracy 97.5 % (351 of 360 rows), balanced accuracy 97.4 %, macro F1 0.9745, crossEntropy 0.0812".
   func summary(loss name: Loss) -> String {
     let lossText = "\(name.rawValue) \(short(loss))"
     if let confusionMatrix {
       return
-        "accuracy \(percent(accuracy)) (\(confusionMatrix.correct) of \(counted(rows, "row"))), \(lossText)"
+        "accuracy \(percent(accuracy)) (\(confusionMatrix.correct) of \(counted(rows, "row"))), "
+        + "balanced accuracy \(percent(confusionMatrix.balancedAccuracy)), "
+        + "macro F1 \(short(confusionMatrix.f1(.macro))), \(lossText)"
     }
     return
-      "MAE \(short(meanAbsoluteError)), RMSE \(short(rootMeanSquaredError)), R² \(short(r2)), \(lossText) "
-      + "(\(counted(rows, "row")))"
+      "MAE \(short(meanAbsoluteError)), RMSE \(short(rootMeanSquaredError)), R² \(short(r2)), "
+      + "explained variance \(short(explainedVariance)), \(lossText) (\(counted(rows, "row")))"
   }
 
   /// The confusion matrix after a blank line; nothing for a regression.

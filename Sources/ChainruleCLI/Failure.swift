@@ -33,3 +33,17 @@ func require<Value>(
 ) throws(ValidationError) {
   if let value, !isValid(value) { throw ValidationError("\(option) is \(value); expected \(expected)") }
 }
+
+/// What `body` makes; what it refuses is what `option` asks for.
+func asUsage<Result>(
+  of option: String, _ body: () throws(ChainruleError) -> Result
+) throws -> Result {
+  do {
+    return try body()
+  } catch {
+    switch error {
+    case .invalidValue, .invalidArgument, .invalidNetwork: throw ValidationError("\(option): \(error)")
+    default: throw error
+    }
+  }
+}

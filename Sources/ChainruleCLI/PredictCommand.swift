@@ -13,7 +13,8 @@ struct PredictCommand: ParsableCommand {
 
       In CSV with a header, the model's features are found by name, in any order and among other columns. Without \
       a header, or for a model without names, the columns must be the features, in order. Of IDX, only the images \
-      are needed.
+      are needed. What "chainrule train" was told of categories and missing cells is read from the file \
+      <model>.encoding.json that it saved.
 
         chainrule predict iris.safetensors iris
         chainrule predict wine.safetensors - --json < new.csv
@@ -46,7 +47,9 @@ struct PredictCommand: ParsableCommand {
 
   private func run<Scalar: NetworkScalar>(_ model: Model<Scalar>) throws {
     let source = try data.source()
-    let outputs = try model.predict(source.features(for: model, delimiter: data.delimiter))
+    let encoding = try SavedEncoding(ofModelAt: self.model).encoding(for: model)
+    let outputs = try model.predict(
+      source.features(for: model, encoding: encoding, delimiter: data.delimiter))
     if let index = outputs.firstIndex(where: { !$0.isFinite }) {
       throw source.bad(
         "row \(index / model.outputs + 1) is predicted as \(outputs[index]); its features are too large for "

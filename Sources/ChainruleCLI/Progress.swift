@@ -7,11 +7,14 @@ struct Progress {
 
   private let style: Style
   private let epochs: Int
+  /// What stands before "epoch": nothing, or "fold 2/5 ".
+  private let prefix: String
   private var seconds = 0.0
   private var lastShown: ContinuousClock.Instant?
 
-  init(epochs: Int, isQuiet: Bool) {
+  init(epochs: Int, isQuiet: Bool, prefix: String = "") {
     self.epochs = epochs
+    self.prefix = prefix
     let isTerminal = isatty(STDERR_FILENO) == 1 && ProcessInfo.processInfo.environment["TERM"] != "dumb"
     style = isQuiet ? .quiet : isTerminal ? .live : .plain
   }
@@ -20,7 +23,7 @@ struct Progress {
     seconds += epoch.seconds
     switch style {
     case .quiet: break
-    case .plain: Output.note("epoch \(epoch.number)/\(epochs)  \(figures(epoch))\n")
+    case .plain: Output.note("\(prefix)epoch \(epoch.number)/\(epochs)  \(figures(epoch))\n")
     case .live:
       let now = ContinuousClock.now
       if let lastShown, now - lastShown < .milliseconds(50), epoch.number < epochs { return }
@@ -44,7 +47,7 @@ struct Progress {
     let bar = String(repeating: "█", count: filled) + String(repeating: "░", count: width - filled)
     let left = seconds / Double(epoch.number) * Double(epochs - epoch.number)
     return
-      "epoch \(epoch.number)/\(epochs) \(bar) \(Int(100 * done)) %  \(figures(epoch))  \(duration(left)) left"
+      "\(prefix)epoch \(epoch.number)/\(epochs) \(bar) \(Int(100 * done)) %  \(figures(epoch))  \(duration(left)) left"
   }
 
   /// Erases the line the cursor is in (ECMA-48, EL).

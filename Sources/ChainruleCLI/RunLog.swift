@@ -5,19 +5,24 @@ import Foundation
 struct RunLog {
   private let path: String
   private let file: FileHandle
+  private let fold: Int?
 
-  /// Begins the log, in place of what `path` held.
-  init(path: String) throws(ChainruleError) {
+  /// Begins the log, in place of what `path` held. Of a cross-validation it is that of a fold, counted from 1: the
+  /// first begins it, the others go on.
+  init(path: String, fold: Int? = nil) throws(ChainruleError) {
     try checkWritable(path, replacing: false)
-    let descriptor = open(path, O_WRONLY | O_CREAT | O_TRUNC | O_CLOEXEC, 0o666)
+    let start = fold ?? 1 > 1 ? O_APPEND : O_TRUNC
+    let descriptor = open(path, O_WRONLY | O_CREAT | start | O_CLOEXEC, 0o666)
     guard descriptor >= 0 else { throw .file(path: path, reason: String(cString: strerror(errno))) }
     self.path = path
+    self.fold = fold
     file = FileHandle(fileDescriptor: descriptor, closeOnDealloc: true)
   }
 
   /// Appends a line. What is not a finite number is left out.
   func write(_ epoch: Epoch) throws(ChainruleError) {
     var members: [(key: String, value: JSON?)] = [
+      ("fold", fold.map(JSON.integer)),
       ("epoch", .integer(epoch.number)),
       ("loss", .number(epoch.loss)),
     ]

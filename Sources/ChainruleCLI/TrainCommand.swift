@@ -15,20 +15,39 @@ struct TrainCommand: AsyncParsableCommand {
       seed give the same model, bit for bit. Ctrl-C ends training after the batch in hand, and the model is saved \
       as it is then; a second Ctrl-C ends at once.
 
+      With --folds, as many networks are trained as there are folds, each evaluated on the fold that it was not \
+      trained on; for each there is a line, and in the end their mean ± standard deviation (with folds - 1 as its \
+      divisor). What --categorical and --missing make of the columns is saved beside the model, in the file \
+      <model>.encoding.json, which predict and evaluate read.
+
         chainrule train digits --hidden 128 --epochs 30 --save digits.safetensors
         chainrule train iris.csv --target species --validation 0.3 --patience 20
         chainrule train houses.csv --target price --hidden 64,32 --log run.jsonl
         chainrule train digits --optimizer sgd --learning-rate 0.1 --schedule cosine --warm-up 5
         chainrule train xor --learning-rate 0.05 --epochs 500 --until-loss 0.01
+        chainrule train digits --hidden 128,128 --normalization batch --dropout 0.2 --label-smoothing 0.1
+        chainrule train iris --standardize --folds 5 --stratified
+        chainrule train cars.csv --target price --categorical maker,fuel --missing median --save cars.safetensors
       """)
 
   @OptionGroup(title: "Data") var data: DataArguments
   @OptionGroup(title: "Data") var target: TargetArguments
-  @OptionGroup(title: "Data") var partition: PartitionArguments
+  @OptionGroup(title: "Data") var encoding: EncodingArguments
+  @OptionGroup(title: "Rows held out") var partition: PartitionArguments
   @OptionGroup(title: "Network") var network: NetworkArguments
   @OptionGroup(title: "Training") var training: TrainingArguments
   @OptionGroup(title: "Learning rate") var schedule: ScheduleArguments
+  @OptionGroup(title: "Regularization") var regularization: RegularizationArguments
   @OptionGroup(title: "Output") var output: OutputArguments
+
+  func validate() throws {
+    if network.normalization == .batch {
+      try require("--batch-size", training.batchSize, "at least 2 with --normalization batch") { $0 >= 2 }
+    }
+    if partition.folds != nil, output.save != nil {
+      throw ValidationError("--save does not go with --folds, which trains a network a fold and keeps none")
+    }
+  }
 
   func run() async throws {
     switch network.scalar {
@@ -38,17 +57,23 @@ struct TrainCommand: AsyncParsableCommand {
   }
 
   private func run<Scalar: NetworkScalar>(_: Scalar.Type) async throws {
+    let savedEncoding = output.save.map(SavedEncoding.init)
     if let path = output.save { try checkWritable(path, replacing: true) }
-    let data: Dataset<Scalar> = try dataset()
+    if let savedEncoding, encoding.isNeeded { try checkWritable(savedEncoding.path, replacing: true) }
+    let (data, features): (Dataset<Scalar>, FeatureEncoding?) = try dataset()
+    if let folds = try partition.folds(of: data, seed: training.seed) {
+      return try await crossValidate(data, folds)
+    }
     let (trained, heldOut) = try partition.split(data, seed: training.seed)
-    let plan = try TrainingPlan(
-      data: data, trained: trained, heldOut: heldOut, network: network, training: training,
-      schedule: schedule.schedule(epochs: training.epochs))
+    let plan = try plan(data, trained: trained, heldOut: heldOut)
     let progress = Progress(epochs: training.epochs, isQuiet: output.quiet)
     let log = output.log
     let result = try await cancellingOnInterrupt { try await plan.run(showing: progress, logTo: log) }
 
-    try output.save.map(result.model.save(to:))
+    if let path = output.save {
+      try result.model.save(to: path)
+      try savedEncoding?.replace(by: features)
+    }
     let saved = output.save.map { [(name: "model", value: "saved in \($0)")] } ?? []
     guard result.ending != .interrupted else {
       try Output.write(listing(saved))
@@ -57,24 +82,60 @@ struct TrainCommand: AsyncParsableCommand {
           + (saved.isEmpty ? "; nothing was saved" : ""),
         exitCode: .interrupted)
     }
-    let evaluation = try result.model.evaluate(heldOut ?? trained, loss: plan.loss)
+    let evaluation = try result.model.evaluate(heldOut ?? data, loss: plan.loss)
     let summary = (
       name: heldOut == nil ? "trained on" : "held out", value: evaluation.summary(loss: plan.loss)
     )
     try Output.write(
-      listing(plan.summary + [result.summary(of: plan), summary] + saved) + evaluation.details)
+      listing(
+        plan.summary(heldOut: heldOut.map { "\($0.rows)" } ?? "none") + [result.summary(of: plan), summary]
+          + saved) + evaluation.details)
   }
 
-  private func dataset<Scalar: NetworkScalar>() throws -> Dataset<Scalar> {
+  private func plan<Scalar>(
+    _ data: Dataset<Scalar>, trained: Dataset<Scalar>, heldOut: Dataset<Scalar>?
+  ) throws -> TrainingPlan<Scalar> {
+    try TrainingPlan(
+      data: data, trained: trained, heldOut: heldOut, network: network, training: training,
+      regularization: regularization, schedule: schedule.schedule(epochs: training.epochs))
+  }
+
+  private func dataset<Scalar: NetworkScalar>() throws -> (Dataset<Scalar>, FeatureEncoding?) {
     let source = try self.data.source()
     try target.check(against: source)
+    try encoding.check(against: source)
     if partition.task != .automatic { try source.requireCSV(for: "--task") }
-    let options = CSVOptions(target: target.targets, delimiter: data.delimiter ?? ",", task: partition.task)
-    let data: Dataset<Scalar> = try source.dataset(options: options, labels: target.labels)
+    let options = CSVOptions(
+      target: target.targets, delimiter: data.delimiter ?? ",", task: partition.task,
+      categorical: encoding.categorical.flatMap(\.self), missing: encoding.missing)
+    let (data, encoding): (Dataset<Scalar>, FeatureEncoding?) = try source.encodedDataset(
+      options: options, labels: target.labels)
     if let classes = data.classLabels, classes.count == 1 {
       throw source.bad("all rows are of the class \"\(classes[0])\"; there is nothing to tell apart")
     }
-    return data
+    return (data, encoding)
+  }
+
+  /// Trains a network for each fold, on all others, and prints how well it does on that one.
+  private func crossValidate<Scalar>(_ data: Dataset<Scalar>, _ folds: Folds<Scalar>) async throws {
+    let first = try plan(data, trained: folds[0].train, heldOut: folds[0].validation)
+    let (validation, interrupted) = try await cancellingOnInterrupt { () -> (CrossValidation, Int?) in
+      var validation = CrossValidation(loss: first.loss)
+      for (number, fold) in zip(1..., folds) {
+        let plan = try plan(data, trained: fold.train, heldOut: fold.validation)
+        let progress = Progress(
+          epochs: training.epochs, isQuiet: output.quiet, prefix: "fold \(number)/\(folds.count) ")
+        let result = try await plan.run(showing: progress, logTo: output.log, fold: number)
+        if result.ending == .interrupted { return (validation, number) }
+        validation.evaluations.append(try result.model.evaluate(fold.validation, loss: plan.loss))
+      }
+      return (validation, nil)
+    }
+    try Output.write(
+      listing(first.summary(heldOut: "each once, in \(folds.count) folds") + validation.summary))
+    if let interrupted {
+      throw Failure(message: "interrupted in fold \(interrupted) of \(folds.count)", exitCode: .interrupted)
+    }
   }
 }
 
@@ -94,23 +155,54 @@ struct PartitionArguments: ParsableArguments {
       valueName: "fraction"))
   var validation: Double?
 
+  @Option(
+    help: ArgumentHelp(
+      "Cross-validate: hold out each of so many parts of the rows once, and train a network on the others.",
+      valueName: "count"))
+  var folds: Int?
+
+  @Flag(help: "Each class keeps its share in the rows held out.")
+  var stratified = false
+
   func validate() throws {
     try require("--validation", validation, "a fraction of at least 0 and below 1") { 0..<1 ~= $0 }
+    try require("--folds", folds, "at least 2") { $0 >= 2 }
+    if folds != nil, validation != nil {
+      throw ValidationError("--validation does not go with --folds, which holds out every row once")
+    }
+  }
+
+  /// The folds asked for; nil where there are none.
+  func folds<Scalar>(of data: Dataset<Scalar>, seed: UInt64) throws -> Folds<Scalar>? {
+    guard let folds else { return nil }
+    try require("--folds", folds, "at most the number of rows, \(data.rows)") { $0 <= data.rows }
+    return try asUsage(of: stratified ? "--stratified" : "--folds") { () throws(ChainruleError) in
+      try data.folds(folds, seed: seed, stratified: stratified)
+    }
   }
 
   func split<Scalar>(
     _ data: Dataset<Scalar>, seed: UInt64
   ) throws -> (trained: Dataset<Scalar>, heldOut: Dataset<Scalar>?) {
     let fraction = validation ?? (data.rows < 50 ? 0 : 0.2)
-    guard fraction > 0 else { return (data, nil) }
+    guard fraction > 0 else {
+      if stratified {
+        throw ValidationError(
+          "--stratified is about the rows held out, and there are none; expected --validation above 0, or "
+            + "--folds")
+      }
+      return (data, nil)
+    }
     let heldOut = Int((Double(data.rows) * fraction).rounded())
-    guard 1..<data.rows ~= heldOut else {
+    guard stratified || 1..<data.rows ~= heldOut else {
       throw ValidationError(
         "--validation is \(fraction), which holds out \(heldOut) of \(counted(data.rows, "row")); "
           + "expected at least one to hold out and one to train on, or 0")
     }
-    let (trained, test) = try data.split(holdingOut: fraction, seed: seed)
-    return (trained, test)
+    return try asUsage(of: stratified ? "--stratified" : "--validation") { () throws(ChainruleError) in
+      let (trained, test) = try data.split(holdingOut: fraction, seed: seed, stratified: stratified)
+      return (trained, test)
+    }
   }
 }
 
@@ -129,6 +221,28 @@ struct NetworkArguments: ParsableArguments {
     help: "The activation of the output layer. By default softmax, sigmoid or identity, as the data need.")
   var outputActivation: Activation?
 
+  @Option(
+    help: """
+      What is normalised before the activation of each hidden layer: each neuron's sums over the rows of a batch, or \
+      each row's over the layer. By default nothing.
+      """)
+  var normalization: Normalization?
+
+  @Option(
+    help: ArgumentHelp(
+      "The probability with which a hidden layer's output is dropped in training.", valueName: "fraction"))
+  var dropout: Double?
+
+  @Flag(help: "Add to what a hidden layer as wide as the one before makes of its input that input.")
+  var residual = false
+
+  @Flag(
+    help: """
+      Begin with a layer that gives the features mean 0 and standard deviation 1 over the rows trained on; the model \
+      takes them as they are in the data.
+      """)
+  var standardize = false
+
   @Option(help: "The type of the parameters.")
   var scalar = ScalarType.float32
 
@@ -136,6 +250,42 @@ struct NetworkArguments: ParsableArguments {
     try require("--activation", activation.rawValue, "another: only the output layer may be softmax") {
       $0 != Activation.softmax.rawValue
     }
+    try require("--dropout", dropout, "a fraction of at least 0 and below 1") { 0..<1 ~= $0 }
+    let widths = hidden.widths
+    if widths.isEmpty,
+      let option = dropout != nil ? "--dropout" : normalization != nil ? "--normalization" : nil
+    {
+      throw ValidationError("\(option) is about hidden layers, and --hidden is none; expected at least one")
+    }
+    if residual, !widths.indices.contains(where: isResidual) {
+      throw ValidationError(
+        "--residual is about hidden layers as wide as the one before; expected such widths of --hidden, "
+          + "as 64,64")
+    }
+  }
+
+  /// The hidden layers: each a dense one, normalised before its activation (Ioffe & Szegedy 2015), with dropout
+  /// behind it. β of batch normalisation makes b superfluous.
+  var hiddenLayers: [Layer] {
+    hidden.widths.indices.flatMap { index -> [Layer] in
+      let width = hidden.widths[index]
+      var layers: [Layer] =
+        if let normalization {
+          [
+            .dense(Dense(width, bias: normalization != .batch)), normalization.layer, .activation(activation),
+          ]
+        } else {
+          [.dense(Dense(width, activation: activation))]
+        }
+      if let dropout, dropout > 0 { layers.append(.dropout(Dropout(dropout))) }
+      if residual, isResidual(index) { layers.append(.residual(span: layers.count)) }
+      return layers
+    }
+  }
+
+  /// Whether a hidden layer is as wide as the one before.
+  private func isResidual(_ index: Int) -> Bool {
+    index > 0 && hidden.widths[index] == hidden.widths[index - 1]
   }
 }
 
@@ -150,13 +300,21 @@ struct TrainingArguments: ParsableArguments {
   @Option(help: ArgumentHelp("The size of the updates. By default the optimizer's own.", valueName: "number"))
   var learningRate: Double?
 
+  @Option(help: ArgumentHelp("The rows of a batch.", valueName: "rows"))
+  var batchSize = 32
+
   @Option(
     help: ArgumentHelp(
-      "How strongly weights are drawn to 0. By default the optimizer's own.", valueName: "number"))
-  var weightDecay: Double?
+      "The batches of an update, which is that of one batch of all their rows.", valueName: "count"))
+  var accumulate = 1
 
-  @Option(help: ArgumentHelp("The rows of an update.", valueName: "rows"))
-  var batchSize = 32
+  @Option(
+    help: ArgumentHelp(
+      "What the rows of each class weigh in the training loss: \"balanced\", that all classes weigh the same, or "
+        + "weights such as cat=2,dog=0.5, 1 for a class that is not named.",
+      valueName: "weights"),
+    transform: ClassWeights.init(parsing:))
+  var classWeights: ClassWeights?
 
   @Option(help: ArgumentHelp("The number of times all rows are visited, at most.", valueName: "count"))
   var epochs = 50
@@ -184,8 +342,8 @@ struct TrainingArguments: ParsableArguments {
 
   func validate() throws {
     try require("--learning-rate", learningRate, "a number above 0") { $0 > 0 && $0.isFinite }
-    try require("--weight-decay", weightDecay, "a number of at least 0") { $0 >= 0 && $0.isFinite }
     try require("--batch-size", batchSize, "at least 1") { $0 >= 1 }
+    try require("--accumulate", accumulate, "at least 1") { $0 >= 1 }
     try require("--epochs", epochs, "at least 1") { $0 >= 1 }
     try require("--until-loss", untilLoss, "a number") { $0.isFinite }
     try require("--patience", patience, "at least 1") { $0 >= 1 }

@@ -11,24 +11,33 @@ struct TrainingPlan<Scalar: NetworkScalar>: Sendable {
   let loss: Loss
   let optimizer: Optimizer
   let schedule: Schedule
+  let regularization: Regularization
   let training: TrainingArguments
+  /// What the options ask for against overfitting and large gradients, in words.
+  private let regularizing: [String]
 
   init(
     data: Dataset<Scalar>, trained: Dataset<Scalar>, heldOut: Dataset<Scalar>?, network: NetworkArguments,
-    training: TrainingArguments, schedule: Schedule
+    training: TrainingArguments, regularization: RegularizationArguments, schedule: Schedule
   ) throws {
     self.data = data
-    self.trained = trained
+    self.trained = try training.classWeights?.applied(to: trained) ?? trained
     self.heldOut = heldOut
     self.training = training
     self.schedule = schedule
     let output = network.outputActivation ?? data.usualOutput
-    layers =
-      network.hidden.widths.map { .dense(Dense($0, activation: network.activation)) }
-      + [.dense(Dense(data.outputs, activation: output))]
+    var scaling: [Layer] = []
+    if network.standardize {
+      let fitted = try Standardization(fitting: trained)
+      scaling = [.scaling(Scaling(mean: fitted.mean, deviation: fitted.standardDeviation))]
+    }
+    layers = scaling + network.hiddenLayers + [.dense(Dense(data.outputs, activation: output))]
     loss = training.loss ?? Loss(usualWith: output)
     optimizer = try Optimizer(
-      named: training.optimizer.name, learningRate: training.learningRate, weightDecay: training.weightDecay)
+      named: training.optimizer.name, learningRate: training.learningRate,
+      weightDecay: regularization.weightDecay, l1: regularization.l1)
+    self.regularization = try regularization.regularization(with: loss)
+    regularizing = regularization.summary
   }
 
   /// The network and its trainer. What they refuse is what the options ask for.
@@ -37,8 +46,8 @@ struct TrainingPlan<Scalar: NetworkScalar>: Sendable {
       let network = try Network<Scalar>(inputs: data.inputs, layers: layers, seed: training.seed)
       try network.adoptNames(of: data)
       return try Trainer(
-        network, loss: loss, optimizer: optimizer, schedule: schedule, seed: training.seed,
-        threads: training.threads)
+        network, loss: loss, optimizer: optimizer, schedule: schedule, regularization: regularization,
+        accumulating: training.accumulate, seed: training.seed, threads: training.threads)
     } catch {
       switch error {
       case .invalidNetwork, .invalidArgument: throw ValidationError("\(error)")
@@ -47,12 +56,15 @@ struct TrainingPlan<Scalar: NetworkScalar>: Sendable {
     }
   }
 
-  /// Trains until the plan, or a cancellation of the task, ends it.
+  /// Trains until the plan, or a cancellation of the task, ends it. `fold` is that of a cross-validation, counted
+  /// from 1, for the log.
   ///
   /// - Throws: `ValidationError`, before anything is trained or written, where the options make no network.
-  func run(showing progress: Progress, logTo path: String?) async throws -> TrainingResult<Scalar> {
+  func run(showing progress: Progress, logTo path: String?, fold: Int? = nil) async throws
+    -> TrainingResult<Scalar>
+  {
     let trainer = try trainer()
-    let log = try path.map { path throws(ChainruleError) in try RunLog(path: path) }
+    let log = try path.map { path throws(ChainruleError) in try RunLog(path: path, fold: fold) }
     var progress = progress
     var last: Epoch?
     let clock = ContinuousClock()
@@ -123,21 +135,27 @@ extension TrainingPlan {
     return words.isEmpty ? "" : words.joined(separator: " ") + ", "
   }
 
-  /// What is trained, on what, and how.
-  var summary: [(name: String, value: String)] {
+  /// "; L1 0.001, updates of 4 batches", or nothing.
+  private var extras: String {
+    let updates = training.accumulate > 1 ? ["updates of \(training.accumulate) batches"] : []
+    let words = regularizing + updates + (training.classWeights.map { ["\($0)"] } ?? [])
+    return words.isEmpty ? "" : "; " + words.joined(separator: ", ")
+  }
+
+  /// What is trained, on what, and how. `heldOut` says in words which rows are held out.
+  func summary(heldOut: String) -> [(name: String, value: String)] {
     let targets = data.classLabels.map { "\($0.count) classes" } ?? counted(data.outputs, "output")
     let units = layers.map(\.description)
     return [
       (
         "data",
-        "\(counted(data.rows, "row")), \(counted(data.inputs, "input")), \(targets); "
-          + "\(heldOut.map { "\($0.rows)" } ?? "none") held out"
+        "\(counted(data.rows, "row")), \(counted(data.inputs, "input")), \(targets); \(heldOut) held out"
       ),
       ("network", "\(data.inputs) → \(units.joined(separator: " → ")), \(Scalar.scalarType.rawValue)"),
       (
         "training",
         "\(loss.rawValue), \(optimizer.name) at \(short(optimizer.learningRate)), \(scheduling)"
-          + "batches of \(training.batchSize), seed \(training.seed)"
+          + "batches of \(training.batchSize), seed \(training.seed)\(extras)"
       ),
     ]
   }
