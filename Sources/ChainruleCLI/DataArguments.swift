@@ -52,8 +52,15 @@ struct TargetArguments: ParsableArguments {
   }
 }
 
-/// How columns of CSV become features where they are not numbers as they stand.
-struct EncodingArguments: ParsableArguments {
+/// What the columns of CSV hold, where it is not to be seen or not numbers as they stand.
+struct ColumnArguments: ParsableArguments {
+  @Option(
+    help: """
+      What the targets of a CSV are. By default classes where the one target column holds text, or at most 20 \
+      different whole numbers that recur.
+      """)
+  var task = CSVOptions.LearningTask.automatic
+
   @Option(
     name: .customLong("categorical"), parsing: .singleValue,
     help: ArgumentHelp(
@@ -72,10 +79,11 @@ struct EncodingArguments: ParsableArguments {
     transform: Imputation.Strategy.init(parsing:))
   var missing: Imputation.Strategy?
 
-  /// Whether the features depend on more than each cell.
-  var isNeeded: Bool { !categorical.isEmpty || missing != nil }
+  /// Whether the features are not the numbers of the columns as they stand.
+  var areEncoded: Bool { !categorical.isEmpty || missing != nil }
 
   func check(against source: DataSource) throws {
+    if task != .automatic { try source.requireCSV(for: "--task") }
     if !categorical.isEmpty { try source.requireCSV(for: "--categorical") }
     if missing != nil { try source.requireCSV(for: "--missing") }
   }

@@ -21,7 +21,7 @@ struct RegularizationArguments: ParsableArguments {
 
   @Option(
     help: ArgumentHelp(
-      "The standard deviation of the noise added to the features, drawn anew for every update.",
+      "The standard deviation of the noise added to the features, as they are in the data, anew for every update.",
       valueName: "number"))
   var inputNoise: Double?
 

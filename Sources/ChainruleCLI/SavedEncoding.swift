@@ -16,7 +16,7 @@ struct SavedEncoding {
         let encoder = JSONEncoder()
         encoder.outputFormatting = [.prettyPrinted, .sortedKeys]
         try encoder.encode(encoding).write(to: URL(fileURLWithPath: path), options: .atomic)
-      } else if fileKind(path) != nil {
+      } else if fileKind(path) == S_IFREG {
         try FileManager.default.removeItem(atPath: path)
       }
     } catch {

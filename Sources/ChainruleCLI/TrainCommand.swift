@@ -17,8 +17,9 @@ struct TrainCommand: AsyncParsableCommand {
 
       With --folds, as many networks are trained as there are folds, each evaluated on the fold that it was not \
       trained on; for each there is a line, and in the end their mean ± standard deviation (with folds - 1 as its \
-      divisor). What --categorical and --missing make of the columns is saved beside the model, in the file \
-      <model>.encoding.json, which predict and evaluate read.
+      divisor). Categories, means and the like, which --categorical and --missing ask for, are those of the whole \
+      file, rows held out included; they are saved beside the model, in the file <model>.encoding.json, which predict \
+      and evaluate read.
 
         chainrule train digits --hidden 128 --epochs 30 --save digits.safetensors
         chainrule train iris.csv --target species --validation 0.3 --patience 20
@@ -32,7 +33,7 @@ struct TrainCommand: AsyncParsableCommand {
 
   @OptionGroup(title: "Data") var data: DataArguments
   @OptionGroup(title: "Data") var target: TargetArguments
-  @OptionGroup(title: "Data") var encoding: EncodingArguments
+  @OptionGroup(title: "Data") var columns: ColumnArguments
   @OptionGroup(title: "Rows held out") var partition: PartitionArguments
   @OptionGroup(title: "Network") var network: NetworkArguments
   @OptionGroup(title: "Training") var training: TrainingArguments
@@ -59,7 +60,7 @@ struct TrainCommand: AsyncParsableCommand {
   private func run<Scalar: NetworkScalar>(_: Scalar.Type) async throws {
     let savedEncoding = output.save.map(SavedEncoding.init)
     if let path = output.save { try checkWritable(path, replacing: true) }
-    if let savedEncoding, encoding.isNeeded { try checkWritable(savedEncoding.path, replacing: true) }
+    if let savedEncoding, columns.areEncoded { try checkWritable(savedEncoding.path, replacing: true) }
     let (data, features): (Dataset<Scalar>, FeatureEncoding?) = try dataset()
     if let folds = try partition.folds(of: data, seed: training.seed) {
       return try await crossValidate(data, folds)
@@ -86,10 +87,9 @@ struct TrainCommand: AsyncParsableCommand {
     let summary = (
       name: heldOut == nil ? "trained on" : "held out", value: evaluation.summary(loss: plan.loss)
     )
+    let setting = plan.summary(heldOut: heldOut.map { "\($0.rows) held out" } ?? "none held out")
     try Output.write(
-      listing(
-        plan.summary(heldOut: heldOut.map { "\($0.rows)" } ?? "none") + [result.summary(of: plan), summary]
-          + saved) + evaluation.details)
+      listing(setting + [result.summary(of: plan), summary] + saved) + evaluation.details)
   }
 
   private func plan<Scalar>(
@@ -103,11 +103,10 @@ struct TrainCommand: AsyncParsableCommand {
   private func dataset<Scalar: NetworkScalar>() throws -> (Dataset<Scalar>, FeatureEncoding?) {
     let source = try self.data.source()
     try target.check(against: source)
-    try encoding.check(against: source)
-    if partition.task != .automatic { try source.requireCSV(for: "--task") }
+    try columns.check(against: source)
     let options = CSVOptions(
-      target: target.targets, delimiter: data.delimiter ?? ",", task: partition.task,
-      categorical: encoding.categorical.flatMap(\.self), missing: encoding.missing)
+      target: target.targets, delimiter: data.delimiter ?? ",", task: columns.task,
+      categorical: columns.categorical.flatMap(\.self), missing: columns.missing)
     let (data, encoding): (Dataset<Scalar>, FeatureEncoding?) = try source.encodedDataset(
       options: options, labels: target.labels)
     if let classes = data.classLabels, classes.count == 1 {
@@ -132,22 +131,15 @@ struct TrainCommand: AsyncParsableCommand {
       return (validation, nil)
     }
     try Output.write(
-      listing(first.summary(heldOut: "each once, in \(folds.count) folds") + validation.summary))
+      listing(first.summary(heldOut: "\(folds.count) folds held out in turns") + validation.summary))
     if let interrupted {
       throw Failure(message: "interrupted in fold \(interrupted) of \(folds.count)", exitCode: .interrupted)
     }
   }
 }
 
-/// What the targets are, and which rows are held out.
+/// Which rows are held out.
 struct PartitionArguments: ParsableArguments {
-  @Option(
-    help: """
-      What the targets of a CSV are. By default classes where the one target column holds text, or at most 20 \
-      different whole numbers that recur.
-      """)
-  var task = CSVOptions.LearningTask.automatic
-
   @Option(
     help: ArgumentHelp(
       "The part of the rows to hold out, drawn at random; 0 for none. By default 0.2 of 50 rows or more, "
@@ -233,7 +225,7 @@ struct NetworkArguments: ParsableArguments {
       "The probability with which a hidden layer's output is dropped in training.", valueName: "fraction"))
   var dropout: Double?
 
-  @Flag(help: "Add to what a hidden layer as wide as the one before makes of its input that input.")
+  @Flag(help: "Add its input to the output of each hidden layer that is as wide as the one before.")
   var residual = false
 
   @Flag(

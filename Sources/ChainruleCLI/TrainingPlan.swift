@@ -149,7 +149,7 @@ extension TrainingPlan {
     return [
       (
         "data",
-        "\(counted(data.rows, "row")), \(counted(data.inputs, "input")), \(targets); \(heldOut) held out"
+        "\(counted(data.rows, "row")), \(counted(data.inputs, "input")), \(targets); \(heldOut)"
       ),
       ("network", "\(data.inputs) → \(units.joined(separator: " → ")), \(Scalar.scalarType.rawValue)"),
       (

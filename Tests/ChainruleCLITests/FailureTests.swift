@@ -27,6 +27,7 @@ struct FailureTests {
     try place.write("a,b,y\n1,2,u\n3,4,u\n", to: "single.csv")
     try place.write("a,b\n1,2\n", to: "narrow.csv")
     try place.write("1,2,3,4,5\n", to: "wide.csv")
+    try place.write("kind,a,y\nu,1,0.5\nv,,1.5\nu,3,0.25\n", to: "kinds.csv")
     try FileManager.default.createDirectory(at: place.url("folder"), withIntermediateDirectories: false)
   }
 
@@ -95,6 +96,46 @@ struct FailureTests {
       "train iris --schedule cosine --warm-up 9 --epochs 9", 64,
       "--warm-up is 9; expected fewer than all 9 epochs"),
     Refusal("train iris --layers 2", 64, "--layers"),
+    Refusal("train iris --dropout 1", 64, "--dropout is 1.0; expected a fraction of at least 0 and below 1"),
+    Refusal("train iris --dropout nan", 64, "--dropout is nan"),
+    Refusal(
+      "train iris --dropout 0.1 --hidden none", 64, "--dropout is about hidden layers, and --hidden is"),
+    Refusal("train iris --normalization group", 64, "'batch' and 'layer'"),
+    Refusal("train iris --normalization layer --hidden none", 64, "--normalization is about hidden layers"),
+    Refusal(
+      "train iris --normalization batch --batch-size 1", 64,
+      "--batch-size is 1; expected at least 2 with --normalization batch"),
+    Refusal("train iris --residual --hidden 8,9", 64, "--residual is about hidden layers as wide as the one"),
+    Refusal("train iris --l1=-1", 64, "--l1 is -1.0; expected a number of at least 0"),
+    Refusal("train iris --weight-decay nan", 64, "--weight-decay is nan; expected a number of at least 0"),
+    Refusal("train iris --label-smoothing 1", 64, "--label-smoothing is 1.0; expected a fraction"),
+    Refusal(
+      "train iris --label-smoothing 0.1 --loss meanSquaredError", 64,
+      "--label-smoothing is 0.1, with the loss meanSquaredError; expected crossEntropy or binaryCrossEntropy"),
+    Refusal("train iris --input-noise inf", 64, "--input-noise is inf; expected a number of at least 0"),
+    Refusal("train iris --clip-norm 0", 64, "--clip-norm is 0.0; expected a number above 0"),
+    Refusal("train iris --clip-value=-1", 64, "--clip-value is -1.0; expected a number above 0"),
+    Refusal("train iris --max-norm nan", 64, "--max-norm is nan; expected a number above 0"),
+    Refusal("train iris --accumulate 0", 64, "--accumulate is 0; expected at least 1"),
+    Refusal(
+      "train iris --class-weights even", 64, "--class-weights <weights>': expected balanced, or classes"),
+    Refusal("train iris --class-weights setosa=-1", 64, "expected balanced, or classes"),
+    Refusal("train iris --class-weights setosa=1,setosa=2", 64, "the class \"setosa\" has two weights"),
+    Refusal(
+      "train iris --class-weights rose=2", 64, "--class-weights: a class weight is for \"rose\"; expected"),
+    Refusal(
+      "train kinds.csv --categorical 1 --missing 0 --class-weights balanced", 64, "--class-weights: the data"),
+    Refusal("train iris --folds 1", 64, "--folds is 1; expected at least 2"),
+    Refusal("train xor --folds 5", 64, "--folds is 5; expected at most the number of rows, 4"),
+    Refusal("train iris --folds 3 --save m", 64, "--save does not go with --folds"),
+    Refusal("train iris --folds 3 --validation 0.2", 64, "--validation does not go with --folds"),
+    Refusal("train iris --stratified --validation 0", 64, "expected --validation above 0, or --folds"),
+    Refusal("train good.csv --stratified --validation 0.5", 64, "--stratified: the data set is a regression"),
+    Refusal("train good.csv --stratified --folds 2", 64, "--stratified: the data set is a regression"),
+    Refusal("train iris --categorical a", 64, "--categorical is for CSV; the bundled set iris is none"),
+    Refusal("train iris --missing mean", 64, "--missing is for CSV; the bundled set iris is none"),
+    Refusal("train kinds.csv --categorical a,,b", 64, "expected names or numbers of columns"),
+    Refusal("train kinds.csv --missing average", 64, "expected mean, median, mostFrequent or a number"),
     Refusal("bench --workload W9", 64, "expected peak, W1a, W1b, W2, W3, W4, W5, W6, W7, I1s, I1m, I2s, I2m"),
     Refusal("bench --threads 0", 64, "--threads is 0; expected 1 to 256"),
     Refusal("bench --seconds 0", 64, "--seconds is 0.0; expected a number above 0"),
@@ -112,6 +153,11 @@ struct FailureTests {
     Refusal(
       "train good.csv --output-activation softplus --loss poisson", 65,
       "targets, row 2, column 1: poisson needs targets 0 or more"),
+    Refusal("train kinds.csv --categorical kind", 65, "kinds.csv, line 3, column 2: a is"),
+    Refusal(
+      "train kinds.csv --categorical b", 65, "kinds.csv: there is no column \"b\"; the columns are kind, a, y"
+    ),
+    Refusal("train kinds.csv --categorical y", 65, "\"y\" is categorical, but not a feature"),
     Refusal("inspect good.csv", 65, "good.csv: "),
   ])
   func `bad data exit 65 and name the place`(refusal: Refusal) throws { try check(refusal) }

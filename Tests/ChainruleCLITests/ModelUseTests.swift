@@ -98,11 +98,21 @@ struct ModelUseTests {
   @Test func `evaluating classes gives the accuracy and the confusion matrix`() throws {
     try trainIris()
     let json = try #require(place.chainrule("evaluate", "iris.safetensors", "iris", "--json").objects.first)
-    #expect(Set(json.keys) == ["rows", "loss", "accuracy", "classes", "confusionMatrix"])
+    #expect(
+      Set(json.keys) == [
+        "rows", "loss", "accuracy", "balancedAccuracy", "macroF1", "classes", "confusionMatrix",
+      ])
     #expect(json["rows"] as? Int == 150)
     #expect(json["classes"] as? [String] == ["setosa", "versicolor", "virginica"])
     let counts = try #require(json["confusionMatrix"] as? [[Int]])
     #expect(counts.map { $0.reduce(0, +) } == [50, 50, 50])
+    // Of classes of equal size the accuracy is balanced as it is. F₁ = 2 TP / (2 TP + FP + FN)
+    #expect(abs(try #require(json["balancedAccuracy"] as? Double) - (json["accuracy"] as! Double)) < 1e-12)
+    let scores = counts.indices.map { label in
+      2 * Double(counts[label][label])
+        / Double(counts[label].reduce(0, +) + counts.reduce(0) { $0 + $1[label] })
+    }
+    #expect(abs(try #require(json["macroF1"] as? Double) - scores.reduce(0, +) / 3) < 1e-12)
 
     let text = try place.chainrule("evaluate", "iris.safetensors", "iris")
     #expect(text.output.hasPrefix("accuracy "))
@@ -114,7 +124,12 @@ struct ModelUseTests {
     try trainSums()
     let json = try #require(
       place.chainrule("evaluate", "sums.safetensors", "sums.csv", "--json").objects.first)
-    #expect(Set(json.keys) == ["rows", "loss", "meanAbsoluteError", "rootMeanSquaredError", "r2"])
+    #expect(
+      Set(json.keys) == [
+        "rows", "loss", "meanAbsoluteError", "rootMeanSquaredError", "r2", "explainedVariance",
+      ])
+    // An offset of the outputs is held against R² alone.
+    #expect(try #require(json["explainedVariance"] as? Double) > (json["r2"] as! Double))
     #expect(try place.chainrule("evaluate", "sums.safetensors", "sums.csv").output.hasPrefix("MAE "))
   }
 

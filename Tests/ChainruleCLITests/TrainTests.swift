@@ -114,7 +114,8 @@ struct TrainTests {
     for line in lines {
       #expect(
         Set(line.keys) == [
-          "epoch", "loss", "validationLoss", "validationAccuracy", "learningRate", "seconds",
+          "epoch", "loss", "validationLoss", "validationAccuracy", "validationBalancedAccuracy",
+          "validationMacroF1", "learningRate", "seconds",
         ])
       #expect(line["learningRate"] as? Double == 0.001)
     }
@@ -125,7 +126,7 @@ struct TrainTests {
     try place.chainrule("train", "sums.csv", "--epochs", "1", "--validation", "0.3", "--log", "many.jsonl")
     let keys: Set = [
       "epoch", "loss", "validationLoss", "validationMeanAbsoluteError", "validationRootMeanSquaredError",
-      "learningRate", "seconds",
+      "validationExplainedVariance", "learningRate", "seconds",
     ]
     #expect(try keysOfFirstLine("many.jsonl") == keys.union(["validationR2"]))
     // R² of a single row is not a number.
