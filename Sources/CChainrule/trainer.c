@@ -60,6 +60,7 @@ struct chainrule_trainer {
   size_t rows_in_view;             /* of the last step; 0: none yet */
   size_t position, epoch_rows;     /* of the epoch that is under way: rows done, of how many */
   double epoch_loss, epoch_weight; /* Σ over its batches */
+  bool in_parts;                   /* between begin_epoch and end_epoch; position is then 0 */
   atomic_bool stop;
 };
 
@@ -957,22 +958,6 @@ static chainrule_status check_rows(const chainrule_trainer *trainer, size_t rows
                  trainer->training.batch_size);
 }
 
-static chainrule_status step_call(chainrule_trainer *trainer, chainrule_scalar scalar, cr_batch batch,
-                                  bool descends, double *loss, chainrule_error *error)
-{
-  double value, total;
-  chainrule_status status = check_call(trainer, scalar, error);
-  if (!status) status = check_rows(trainer, batch.rows, error);
-  if (!status)
-    status = cr_check_data(trainer->network, trainer->training.loss, batch.x, batch.y, batch.sample_weights,
-                           batch.rows, error);
-  if (!status) status = run(trainer, &batch, NULL, descends, &value, &total, error);
-  if (!status && loss) *loss = value;
-  return status || !descends ? status : check_parameters(trainer, error);
-}
-
-/* ---- An epoch ---------------------------------------------------------------------------------- */
-
 /* Bytes of the parameters and statistics. */
 static size_t arena_bytes(const chainrule_trainer *trainer)
 {
@@ -989,14 +974,41 @@ static void recover(chainrule_trainer *t)
   t->sum_weight = 0;
   t->sum_batches = 0;
   t->position = 0;
+  t->in_parts = false;
   forget(t);
 }
+
+static chainrule_status step_call(chainrule_trainer *trainer, chainrule_scalar scalar, cr_batch batch,
+                                  bool descends, double *loss, chainrule_error *error)
+{
+  double value, total;
+  chainrule_status status = check_call(trainer, scalar, error);
+  if (!status) status = check_rows(trainer, batch.rows, error);
+  if (!status)
+    status = cr_check_data(trainer->network, trainer->training.loss, batch.x, batch.y, batch.sample_weights,
+                           batch.rows, error);
+  if (status) return status;
+  status = run(trainer, &batch, NULL, descends, &value, &total, error);
+  if (!status && loss) *loss = value;
+  if (!descends) return status;
+  if (!status) status = check_parameters(trainer, error);
+  if (!trainer->in_parts) return status;
+  if (status == CHAINRULE_NOT_FINITE) recover(trainer);
+  if (status) return status;
+  trainer->epoch_loss += value * total;
+  trainer->epoch_weight += total;
+  trainer->epoch_rows += batch.rows;
+  return CHAINRULE_OK;
+}
+
+/* ---- An epoch ---------------------------------------------------------------------------------- */
 
 /* The order of this epoch: a function of the seed and the number of the epoch alone. */
 static chainrule_status begin_epoch(chainrule_trainer *trainer, size_t rows, chainrule_error *error)
 {
   trainer->epoch_rows = rows;
   trainer->epoch_loss = trainer->epoch_weight = 0;
+  trainer->in_parts = false;
   memcpy(trainer->good, trainer->network->parameters, arena_bytes(trainer));
   if (trainer->training.in_order) return CHAINRULE_OK;
   if (rows > trainer->order_size) {
@@ -1048,6 +1060,15 @@ static chainrule_status check_epoch(const chainrule_trainer *trainer, const cr_b
                        all->rows, error);
 }
 
+/* The epoch has ended.  *loss is the mean of its batches', weighted by rows. */
+static void count_epoch(chainrule_trainer *trainer, double *loss)
+{
+  trainer->position = 0;
+  trainer->epochs++;
+  trainer->rate_is_due = true;
+  if (loss) *loss = trainer->epoch_weight > 0 ? trainer->epoch_loss / trainer->epoch_weight : 0;
+}
+
 static chainrule_status epoch(chainrule_trainer *trainer, chainrule_scalar scalar, cr_batch all, double *loss,
                               chainrule_error *error)
 {
@@ -1073,17 +1094,41 @@ static chainrule_status epoch(chainrule_trainer *trainer, chainrule_scalar scala
   }
   if (!status) status = check_parameters(trainer, error);
   if (status == CHAINRULE_NOT_FINITE && trained) recover(trainer);
-  if (status) return status;
-  trainer->position = 0;
-  trainer->epochs++;
-  trainer->rate_is_due = true;
-  if (loss) *loss = trainer->epoch_weight > 0 ? trainer->epoch_loss / trainer->epoch_weight : 0;
+  if (!status) count_epoch(trainer, loss);
+  return status;
+}
+
+chainrule_status chainrule_trainer_begin_epoch(chainrule_trainer *trainer, chainrule_error *error)
+{
+  if (!trainer) return cr_null(error, "trainer");
+  if (trainer->position > 0)
+    return cr_fail(error, CHAINRULE_INVALID_ARGUMENT, 0,
+                   "epoch %llu was stopped after %zu rows; finish it before one in parts begins",
+                   (unsigned long long)trainer->epochs + 1, trainer->position);
+  trainer->epoch_rows = 0;
+  trainer->epoch_loss = trainer->epoch_weight = 0;
+  memcpy(trainer->good, trainer->network->parameters, arena_bytes(trainer));
+  trainer->in_parts = true;
   return CHAINRULE_OK;
+}
+
+chainrule_status chainrule_trainer_end_epoch(chainrule_trainer *trainer, double *loss, chainrule_error *error)
+{
+  if (!trainer) return cr_null(error, "trainer");
+  if (!trainer->in_parts)
+    return cr_fail(error, CHAINRULE_INVALID_ARGUMENT, 0, "no epoch in parts has begun that could end");
+  if (trainer->epoch_rows == 0)
+    return cr_fail(error, CHAINRULE_INVALID_ARGUMENT, 0, "rows is 0; an epoch needs at least 1");
+  chainrule_status status = chainrule_trainer_flush(trainer, error);
+  if (status == CHAINRULE_NOT_FINITE) recover(trainer);
+  if (!status) count_epoch(trainer, loss);
+  return status;
 }
 
 chainrule_status chainrule_trainer_flush(chainrule_trainer *trainer, chainrule_error *error)
 {
   if (!trainer) return cr_null(error, "trainer");
+  trainer->in_parts = false;
   flush_sum(&(task){.trainer = trainer, .members = members_for(trainer, 1), .descends = true});
   return check_parameters(trainer, error);
 }

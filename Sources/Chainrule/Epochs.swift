@@ -35,9 +35,9 @@ public struct Epochs<Scalar: NetworkScalar>: AsyncSequence {
 
   let trainer: Trainer<Scalar>
   let count: Int
-  let data: Dataset<Scalar>
+  let data: any BatchSource<Scalar>
   let batchSize: Int
-  let validation: Dataset<Scalar>?
+  let validation: (any BatchSource<Scalar>)?
   let condition: StopCondition?
   let patience: Int?
 
@@ -97,6 +97,9 @@ public struct Epochs<Scalar: NetworkScalar>: AsyncSequence {
         if Task.isCancelled { throw .cancelled }
         do throws(ChainruleError) {
           return try await run.trainer.onQueue(isolation: isolation) { core throws(ChainruleError) in
+            guard let data = data as? Dataset<Scalar> else {
+              return try core.epoch(from: data, batchSize: batchSize) { _ in }
+            }
             try core.setBatchSize(batchSize)
             return try core(.epoch, on: data)
           }
@@ -110,6 +113,9 @@ public struct Epochs<Scalar: NetworkScalar>: AsyncSequence {
       guard let validation = run.validation else { return nil }
       let (loss, function) = (run.trainer.loss, run.trainer.lossFunction)
       return try await run.trainer.onQueue(isolation: isolation) { core throws(ChainruleError) in
+        guard let validation = validation as? Dataset<Scalar> else {
+          return try core.network.evaluate(validation, loss: loss, function: function)
+        }
         guard let function else { return try core.network.evaluate(validation, loss: loss) }
         try core.network.checkFits(validation)
         let outputs = try core.network.predict(validation.features)

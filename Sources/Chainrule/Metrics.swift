@@ -106,6 +106,111 @@ public struct Evaluation: Sendable {
   }
 }
 
+extension Evaluation {
+  /// What the sums over all batches come to.
+  fileprivate init(
+    rows: Int, loss: Double, confusionMatrix: ConfusionMatrix?, absolute: Double, relative: Double,
+    columns: [EvaluationSum.Column]
+  ) {
+    self.rows = rows
+    self.loss = loss
+    self.confusionMatrix = confusionMatrix
+    accuracy = confusionMatrix.map { Double($0.correct) / Double(rows) } ?? .nan
+    let values = Double(rows * columns.count)
+    func mean(_ metric: (EvaluationSum.Column) -> Double) -> Double {
+      columns.reduce(0) { $0 + metric($1) } / Double(columns.count)
+    }
+    func share(_ rest: Double, of variation: Double) -> Double {
+      variation > 0 ? 1 - rest / variation : rest == 0 ? 1 : 0
+    }
+    meanAbsoluteError = absolute / values
+    meanAbsolutePercentageError = confusionMatrix == nil ? relative / values : .nan
+    rootMeanSquaredError = mean { ($0.residual / Double(rows)).squareRoot() }
+    r2 = rows > 1 ? mean { share($0.residual, of: $0.targets.scatter) } : .nan
+    explainedVariance = mean { share($0.errors.scatter, of: $0.targets.scatter) }
+  }
+}
+
+/// The sums over batches that an ``Evaluation`` of all their rows is made of.
+struct EvaluationSum {
+  /// The number, the mean and Σ(v - v̄)² of some values.
+  struct Moments {
+    private var count = 0.0
+    private var mean = 0.0
+    private(set) var scatter = 0.0
+
+    /// Takes more values in. With δ the difference of the two means, Σ(v - v̄)² of all is the sum of both and
+    /// δ² n m / (n + m) (Chan, Golub and LeVeque 1979).
+    mutating func add(_ values: [Double]) {
+      // The mean from the distances to the first: exact where all are equal.
+      let other = values[0] + values.reduce(0) { $0 + ($1 - values[0]) } / Double(values.count)
+      let more = Double(values.count)
+      let distance = other - mean
+      let total = count + more
+      scatter += values.reduce(0) { $0 + ($1 - other) * ($1 - other) }
+      if count > 0 { scatter += distance * distance * count * more / total }
+      mean = count > 0 ? mean + distance * more / total : other
+      count = total
+    }
+  }
+
+  /// Of one output.
+  struct Column {
+    /// Of y.
+    var targets = Moments()
+    /// Of a - y.
+    var errors = Moments()
+    /// Σ(a - y)²
+    var residual = 0.0
+  }
+
+  private var rows = 0
+  private var (loss, weight) = (0.0, 0.0)
+  private var (absolute, relative) = (0.0, 0.0)
+  private var columns: [Column] = []
+  private var confusion: ConfusionMatrix?
+  private var hasClasses = true
+
+  /// Takes a batch into account; `loss` is L of it.
+  @_specialize(where Scalar == Float)
+  @_specialize(where Scalar == Double)
+  mutating func add<Scalar: NetworkScalar>(
+    loss: Double, outputs: [Scalar], of batch: Dataset<Scalar>
+  ) throws(ChainruleError) {
+    try checkOutputs(outputs, of: batch)
+    let share = batch.sampleWeights.map { $0.reduce(0) { $0 + Double($1) } } ?? Double(batch.rows)
+    self.loss += loss * share
+    weight += share
+    rows += batch.rows
+    if columns.isEmpty { columns = Array(repeating: Column(), count: batch.outputs) }
+    for column in 0..<batch.outputs {
+      let indices = stride(from: column, to: outputs.count, by: batch.outputs)
+      let targets = indices.map { Double(batch.targets[$0]) }
+      let errors = indices.map { Double(outputs[$0]) - Double(batch.targets[$0]) }
+      columns[column].targets.add(targets)
+      columns[column].errors.add(errors)
+      for (target, error) in zip(targets, errors) {
+        absolute += abs(error)
+        relative += abs(error) / max(abs(target), .ulpOfOne)
+        columns[column].residual += error * error
+      }
+    }
+    if hasClasses, let matrix = ConfusionMatrix(outputs: outputs, dataset: batch) {
+      confusion = confusion.map { $0 + matrix } ?? matrix
+    } else {
+      hasClasses = false
+    }
+  }
+
+  /// - Throws: `ChainruleError.invalidValue` where there was no row.
+  func evaluation() throws(ChainruleError) -> Evaluation {
+    guard rows > 0 else { throw .invalidValue(name: "rows", value: "0", expected: "at least 1") }
+    return Evaluation(
+      rows: rows, loss: weight > 0 ? loss / weight : 0, confusionMatrix: hasClasses ? confusion : nil,
+      absolute: absolute, relative: relative, columns: columns)
+  }
+}
+
 extension Evaluation: Equatable {
   /// Whether all members are equal, NaN to NaN too.
   public static func == (left: Evaluation, right: Evaluation) -> Bool {
@@ -205,6 +310,16 @@ public struct ConfusionMatrix: Sendable, Equatable {
     case .macro: classes.reduce(0) { $0 + defined($1) } / Double(classes.count)
     case .weighted: classes.reduce(0) { $0 + Double(support(of: $1)) * defined($1) } / rows
     }
+  }
+
+  /// The counts of both, which are of the same classes.
+  static func + (left: ConfusionMatrix, right: ConfusionMatrix) -> ConfusionMatrix {
+    ConfusionMatrix(classLabels: left.classLabels, counts: zip(left.counts, right.counts).map(+))
+  }
+
+  private init(classLabels: [String], counts: [Int]) {
+    self.classLabels = classLabels
+    self.counts = counts
   }
 
   /// nil for a regression.

@@ -58,6 +58,13 @@ public struct Model<Scalar: NetworkScalar>: Sendable {
     Model(core: try core.fold())
   }
 
+  /// Compares predictions with the targets of a source; see ``Network/evaluate(_:loss:)-(BatchSource,_)``.
+  public func evaluate(
+    _ source: some BatchSource<Scalar>, loss: Loss? = nil
+  ) throws(ChainruleError) -> Evaluation {
+    try core.evaluate(source, loss: loss, function: nil)
+  }
+
   /// The same network with its parameters rounded, or widened, to `Scalar`.
   public init<Other: NetworkScalar>(_ other: Model<Other>) throws(ChainruleError) {
     core = try CoreNetwork(inputs: other.inputs, layers: other.layers)

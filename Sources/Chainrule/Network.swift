@@ -173,6 +173,16 @@ public final class Network<Scalar: NetworkScalar> {
     try exclusivity { () throws(ChainruleError) in try core.evaluate(data, loss: loss) }
   }
 
+  /// Compares predictions with the targets of a source, batch by batch. The loss and the metrics are those of the same
+  /// rows in one data set, to rounding.
+  ///
+  /// - Throws: As ``evaluate(_:loss:)-(Dataset<Scalar>,_)``, and what the source throws.
+  public func evaluate(
+    _ source: some BatchSource<Scalar>, loss: Loss? = nil
+  ) throws(ChainruleError) -> Evaluation {
+    try exclusivity { () throws(ChainruleError) in try core.evaluate(source, loss: loss, function: nil) }
+  }
+
   /// An immutable copy of the network as it is now.
   public func freeze() throws(ChainruleError) -> Model<Scalar> {
     try exclusivity { () throws(ChainruleError) in Model(core: try core.copy()) }

@@ -217,6 +217,31 @@ public final class Trainer<Scalar: NetworkScalar> {
     }
   }
 
+  /// One epoch over the batches of a source, in its order and in the calling thread. Returns the mean of the batches'
+  /// losses, each before its update.
+  ///
+  /// It counts as any epoch, for the schedule too. Over the same rows in the same order it comes to the bits of an epoch
+  /// in memory; `shuffles` has no say. An epoch that ends with an error of the source does not count, and its updates
+  /// stay.
+  ///
+  /// - Throws: As ``step(_:)``, and what the source throws. On `.notFinite` the network has its parameters of the
+  ///   beginning of the epoch again, and the optimizer begins anew.
+  @discardableResult
+  public func epoch(
+    on source: some BatchSource<Scalar>, batchSize: Int = 32
+  ) throws(ChainruleError) -> Double {
+    try checkBatchSize(batchSize)
+    return try core.exclusivity { () throws(ChainruleError) in
+      while true {
+        do throws(ChainruleError) {
+          return try core.epoch(from: source, batchSize: batchSize) { lastBatchRows = $0 }
+        } catch .cancelled {
+          // A stop that came too late for the cancelled task it was meant for; it is found before the first batch.
+        }
+      }
+    }
+  }
+
   /// Up to `count` epochs, each done when it is asked for, and reported as it ends.
   ///
   /// - Parameters:
@@ -232,6 +257,20 @@ public final class Trainer<Scalar: NetworkScalar> {
   ) -> Epochs<Scalar> {
     Epochs(
       trainer: self, count: count, data: data, batchSize: batchSize, validation: validation,
+      condition: condition, patience: patience)
+  }
+
+  /// Up to `count` epochs over the batches of a source, in its order; see ``epoch(on:batchSize:)-(BatchSource,_)`` and
+  /// ``epochs(_:on:batchSize:validating:until:patience:)-(_,Dataset<Scalar>,_,_,_,_)``.
+  ///
+  /// When the task is cancelled, the epoch in hand does not count, and the next one begins with the first row.
+  public func epochs(
+    _ count: Int, on source: some BatchSource<Scalar>, batchSize: Int = 32,
+    validating validation: (any BatchSource<Scalar>)? = nil,
+    until condition: StopCondition? = nil, patience: Int? = nil
+  ) -> Epochs<Scalar> {
+    Epochs(
+      trainer: self, count: count, data: source, batchSize: batchSize, validation: validation,
       condition: condition, patience: patience)
   }
 

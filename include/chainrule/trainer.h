@@ -116,6 +116,18 @@ CHAINRULE_API chainrule_status chainrule_trainer_epoch_f64(chainrule_trainer *tr
                                                            const double *y, const double *sample_weights,
                                                            size_t rows, double *loss, chainrule_error *error);
 
+/* An epoch in parts, for rows that do not fit in memory: begin_epoch, a step a batch, end_epoch.  The steps are those of
+ * an epoch over the same rows in order, and come to its bits; whatever update is still due is done at the end, the epoch
+ * counts, for schedules too, and *loss (may be NULL) is as chainrule_trainer_epoch's.
+ *
+ * A step that ends with CHAINRULE_NOT_FINITE ends the epoch as it would end chainrule_trainer_epoch: the network has its
+ * parameters of the beginning again, and the optimizer begins anew.  chainrule_trainer_flush, begin_epoch and
+ * chainrule_trainer_epoch give up an epoch in parts that was begun before: it does not count, its updates stay.
+ * begin_epoch fails in the middle of a stopped epoch, end_epoch where none has begun, or without a row. */
+CHAINRULE_API chainrule_status chainrule_trainer_begin_epoch(chainrule_trainer *trainer, chainrule_error *error);
+CHAINRULE_API chainrule_status chainrule_trainer_end_epoch(chainrule_trainer *trainer, double *loss,
+                                                           chainrule_error *error);
+
 /* The rate of the last update; before the first, and after chainrule_trainer_set_learning_rate, that of the next. */
 CHAINRULE_API double chainrule_trainer_learning_rate(const chainrule_trainer *trainer);
 /* η of the updates to come, which the schedule goes by: with the constant schedule, any schedule of the caller's own. */

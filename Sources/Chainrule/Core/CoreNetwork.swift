@@ -280,6 +280,23 @@ extension CoreNetwork {
     return try Evaluation(loss: value, outputs: try predict(data.features), dataset: data)
   }
 
+  /// An evaluation batch by batch; `function` is in place of `loss` where there is one.
+  func evaluate(
+    _ source: some BatchSource<Scalar>, loss: Loss?, function: LossFunction<Scalar>?
+  ) throws(ChainruleError) -> Evaluation {
+    let loss = loss ?? Loss(usualWith: layers.last!.activation)
+    var sum = EvaluationSum()
+    var batches = try source.makeBatches(of: stripRows)
+    while let batch = try batches.next() {
+      try checkFits(batch)
+      let outputs = try predict(batch.features)
+      let value =
+        if let function { try function.value(outputs: outputs, data: batch) } else { try self.loss(loss, on: batch) }
+      try sum.add(loss: value, outputs: outputs, of: batch)
+    }
+    return try sum.evaluation()
+  }
+
   func checkFits(_ data: Dataset<Scalar>) throws(ChainruleError) {
     guard data.inputs == inputs else {
       throw .shapeMismatch(what: "the data's features", expected: inputs, actual: data.inputs)

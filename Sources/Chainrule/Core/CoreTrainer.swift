@@ -1,4 +1,5 @@
 internal import CChainrule
+import Synchronization
 
 /// Owns a trainer of the core and the network it trains. Sendable, so that it can be handed to the queue that
 /// trains; ``Exclusivity`` sees to it that one call at a time is under way. `stop` may come from any thread.
@@ -9,6 +10,8 @@ final class CoreTrainer<Scalar: NetworkScalar>: @unchecked Sendable {
   private let functions: CoreFunctions<Scalar>
 
   private let box: LossFunctionBox<Scalar>?
+  /// Set by `stop`, for an epoch in parts; the core has its own for others.
+  private let isStopped = Atomic(false)
 
   /// `rates` are of all layers.
   init(
@@ -51,7 +54,10 @@ final class CoreTrainer<Scalar: NetworkScalar>: @unchecked Sendable {
     try check(training: true) { chainrule_trainer_observe(pointer, loss, &$0) }
   }
 
-  func stop() { chainrule_trainer_stop(pointer) }
+  func stop() {
+    isStopped.store(true, ordering: .relaxed)
+    chainrule_trainer_stop(pointer)
+  }
 
   func setBatchSize(_ batchSize: Int) throws(ChainruleError) {
     try check { chainrule_trainer_set_batch_size(pointer, max(batchSize, 0), &$0) }
@@ -86,6 +92,30 @@ final class CoreTrainer<Scalar: NetworkScalar>: @unchecked Sendable {
       }
     } catch {
       throw box?.takeFailure() ?? error
+    }
+    return loss
+  }
+
+  /// An epoch over the batches of a source. One that does not come to its end does not count, but where a number
+  /// became NaN or infinite its updates stay, and the one that is still due is done.
+  func epoch(
+    from source: some BatchSource<Scalar>, batchSize: Int, afterBatch: (Int) -> Void
+  ) throws(ChainruleError) -> Double {
+    try setBatchSize(batchSize)
+    try check { chainrule_trainer_begin_epoch(pointer, &$0) }
+    var loss = 0.0
+    do throws(ChainruleError) {
+      var batches = try source.makeBatches(of: batchSize, epoch: epochs)
+      while let batch = try batches.next() {
+        if isStopped.exchange(false, ordering: .relaxed) { throw .cancelled }
+        _ = try self(.step, on: batch)
+        afterBatch(batch.rows)
+      }
+      try check(training: true) { chainrule_trainer_end_epoch(pointer, &loss, &$0) }
+    } catch {
+      if case .notFinite = error { throw error }
+      try flush()
+      throw error
     }
     return loss
   }

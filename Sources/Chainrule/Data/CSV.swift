@@ -95,6 +95,8 @@ public struct CSVTable: Sendable {
   private let scanner: CSVScanner
   /// Where each row begins, as an offset into the text.
   private let rowStarts: [Int]
+  /// Where the rows end: behind it there is at most the beginning of another.
+  let end: Int
 
   /// Reads the CSV file at `path`.
   ///
@@ -111,13 +113,25 @@ public struct CSVTable: Sendable {
   public init(
     bytes: [UInt8], file: String? = nil, options: CSVOptions = CSVOptions()
   ) throws(ChainruleError) {
-    let scanner = try CSVScanner(bytes: bytes, file: file, delimiter: options.delimiter)
-    var (starts, columns) = try scanner.rows()
-    let first = try scanner.fields(ofRowAt: starts[0])
+    try self.init(part: bytes, file: file, options: options, beginning: 1, isLast: true)
+    guard rows > 0 else { throw scanner.bad("there are no rows below the header") }
+  }
+
+  /// The first part of a text, up to its last row that is whole for sure; where it `isLast`, all of the text. It may
+  /// hold a header and no row, or not even that, and then has no columns. `line` is the first line's number.
+  init(
+    part bytes: [UInt8], file: String?, options: CSVOptions, beginning line: Int, isLast: Bool
+  ) throws(ChainruleError) {
+    let scanner = try CSVScanner(
+      bytes: bytes, file: file, delimiter: options.delimiter, firstLine: line, isFirst: true, isLast: isLast)
+    let (found, columns, end) = try scanner.rows(of: nil)
+    guard !found.isEmpty || !isLast else { throw scanner.bad("the text is empty") }
+    let first = found.isEmpty ? [] : try scanner.fields(ofRowAt: found[0])
+    var starts = found
 
     let hasHeader =
       switch options.header {
-      case .yes: true
+      case .yes: !starts.isEmpty
       case .no: false
       case .automatic: first.indices.contains { Self.isName(first[$0], $0, of: columns, scanner, options) }
       }
@@ -128,15 +142,45 @@ public struct CSVTable: Sendable {
       }
       columnNames = names
       starts.removeFirst()
-      guard !starts.isEmpty else { throw scanner.bad("there are no rows below the header") }
     } else {
       columnNames = nil
     }
     self.options = options
     self.columns = columns
     self.scanner = scanner
+    self.end = end
     rowStarts = starts
   }
+
+  /// The part of a text that follows the part `first` begins, and perhaps others.
+  init(
+    part bytes: [UInt8], following first: CSVTable, beginning line: Int, isLast: Bool
+  ) throws(ChainruleError) {
+    scanner = try CSVScanner(
+      bytes: bytes, file: first.scanner.file, delimiter: first.options.delimiter, firstLine: line, isFirst: false,
+      isLast: isLast)
+    columnNames = first.columnNames
+    columns = first.columns
+    options = first.options
+    (rowStarts, _, end) = try scanner.rows(of: first.columns)
+  }
+
+  /// Some rows of `table`.
+  init(_ table: CSVTable, rows: Range<Int>) {
+    columnNames = table.columnNames
+    columns = table.columns
+    options = table.options
+    scanner = table.scanner
+    rowStarts = Array(table.rowStarts[rows])
+    end = table.end
+  }
+
+  /// The number of the line that holds ``end``, of the whole text.
+  var endLine: Int { scanner.line(at: end) }
+  /// All bytes of the part.
+  var bytes: [UInt8] { scanner.bytes }
+  /// What follows the rows.
+  var rest: ArraySlice<UInt8> { scanner.bytes[end...] }
 
   /// Whether a cell of the first row shows, under `.automatic`, that the row is a header.
   private static func isName(
@@ -510,10 +554,14 @@ private func lowercased(_ byte: UInt8) -> UInt8 {
 /// Finds the cells of a CSV text.
 private struct CSVScanner: Sendable {
   let bytes: [UInt8]
-  private let file: String?
+  let file: String?
   private let delimiter: UInt8
   /// Where the text begins, past a byte order mark.
   private let start: Int
+  /// The number of the line that the bytes begin with.
+  private let firstLine: Int
+  /// Whether the text ends where the bytes do.
+  private let isLast: Bool
 
   /// One cell.
   struct Field {
@@ -529,7 +577,10 @@ private struct CSVScanner: Sendable {
   private static let carriageReturn = UInt8(ascii: "\r")
   private static let lineFeed = UInt8(ascii: "\n")
 
-  init(bytes: [UInt8], file: String?, delimiter: Character) throws(ChainruleError) {
+  /// `isFirst` and `isLast` say whether the text begins and ends with these bytes.
+  init(
+    bytes: [UInt8], file: String?, delimiter: Character, firstLine: Int, isFirst: Bool, isLast: Bool
+  ) throws(ChainruleError) {
     guard let delimiter = delimiter.asciiValue, !"\"\r\n+-.0123456789eE".utf8.contains(delimiter) else {
       throw .invalidValue(
         name: "the delimiter", value: "\"\(delimiter)\"",
@@ -538,7 +589,10 @@ private struct CSVScanner: Sendable {
     self.bytes = bytes
     self.file = file
     self.delimiter = delimiter
-    start = bytes.starts(with: [0xEF, 0xBB, 0xBF]) ? 3 : 0
+    self.firstLine = firstLine
+    self.isLast = isLast
+    start = isFirst && bytes.starts(with: [0xEF, 0xBB, 0xBF]) ? 3 : 0
+    if !isFirst { return }
     if bytes.starts(with: [0xFF, 0xFE]) || bytes.starts(with: [0xFE, 0xFF]) {
       throw bad("the text is UTF-16; save it as UTF-8")
     }
@@ -550,8 +604,8 @@ private struct CSVScanner: Sendable {
   }
 
   /// The line that holds an offset, counted from 1.
-  private func line(at offset: Int) -> Int {
-    1
+  func line(at offset: Int) -> Int {
+    firstLine
       + (start..<offset).count { index in
         bytes[index] == Self.lineFeed
           || (bytes[index] == Self.carriageReturn
@@ -559,15 +613,18 @@ private struct CSVScanner: Sendable {
       }
   }
 
-  /// Where each row begins, the header's included, and how many cells each has.
-  func rows() throws(ChainruleError) -> (starts: [Int], columns: Int) {
+  /// Where each row begins, the header's included, how many cells each has, and where the last one ends.
+  ///
+  /// A row that reaches the end of the bytes, where the text goes on, may go on too: it is left out.
+  func rows(of expected: Int?) throws(ChainruleError) -> (starts: [Int], columns: Int, end: Int) {
     var starts: [Int] = []
-    var columns = 0
+    var columns = expected ?? 0
     var offset = start
     while offset < bytes.count {
       var field = try field(at: offset, column: 1)
       let rowStart = offset
       offset = field.next
+      if offset == bytes.count, !isLast { return (starts, columns, rowStart) }
       if field.endsRow, field.content.isEmpty, !field.isQuoted { continue }  // A blank line.
 
       var count = 1
@@ -575,8 +632,9 @@ private struct CSVScanner: Sendable {
         count += 1
         field = try self.field(at: offset, column: count)
         offset = field.next
+        if offset == bytes.count, !isLast { return (starts, columns, rowStart) }
       }
-      if starts.isEmpty { columns = count }
+      if starts.isEmpty, expected == nil { columns = count }
       guard count == columns else {
         throw .badData(
           file: file, line: line(at: rowStart), column: nil,
@@ -584,8 +642,7 @@ private struct CSVScanner: Sendable {
       }
       starts.append(rowStart)
     }
-    guard !starts.isEmpty else { throw bad("the text is empty") }
-    return (starts, columns)
+    return (starts, columns, offset)
   }
 
   func fields(ofRowAt offset: Int) throws(ChainruleError) -> [Field] {
@@ -625,7 +682,7 @@ private struct CSVScanner: Sendable {
     while boundary < bytes.count, isSpace(bytes[boundary]) { boundary += 1 }
     var field = field(opening + 1..<closing, boundary: boundary)
     field.isQuoted = true
-    guard closing < bytes.count else {
+    guard closing < bytes.count || !isLast else {
       throw bad("the quote that opens here does not close", at: field, column: column)
     }
     guard boundary == bytes.count || isBoundary(bytes[boundary]) else {

@@ -170,7 +170,8 @@ extension Dataset {
     }
   }
 
-  private static func checkClasses(_ classes: [String]) throws(ChainruleError) {
+  /// Throws for too many classes, or one that stands twice.
+  static func checkClasses(_ classes: [String]) throws(ChainruleError) {
     guard classes.count <= maximumClasses else {
       throw .invalidValue(
         name: "the number of classes", value: "\(classes.count)", expected: "at most \(maximumClasses)")

@@ -38,6 +38,19 @@ public struct IDXFile: Sendable {
 
   /// Checks that the file is as long as its header says.
   init(bytes: [UInt8], file: String? = nil) throws(ChainruleError) {
+    (element, dimensions) = try Self.header(in: bytes, size: bytes.count, file: file)
+    self.bytes = bytes
+    self.file = file
+  }
+
+  /// The most bytes of a header.
+  static let maximumHeader = 4 + 4 * Int(UInt8.max)
+
+  /// What the header says of a file of `size` bytes, of which `bytes` are the first, ``maximumHeader`` at least where
+  /// there are as many.
+  static func header(
+    in bytes: [UInt8], size fileSize: Int, file: String?
+  ) throws(ChainruleError) -> (element: Element, dimensions: [Int]) {
     func bad(_ reason: String) -> ChainruleError {
       .badData(file: file, line: nil, column: nil, reason: reason)
     }
@@ -64,14 +77,11 @@ public struct IDXFile: Sendable {
       guard !overflow else { throw bad("the IDX dimensions \(shape) are too large") }
       size = product
     }
-    guard bytes.count - 4 - 4 * rank == size else {
+    guard fileSize - 4 - 4 * rank == size else {
       throw bad(
-        "expected \(size) bytes after the header, for \(shape) elements; got \(bytes.count - 4 - 4 * rank)")
+        "expected \(size) bytes after the header, for \(shape) elements; got \(fileSize - 4 - 4 * rank)")
     }
-    self.element = element
-    self.dimensions = dimensions
-    self.bytes = bytes
-    self.file = file
+    return (element, dimensions)
   }
 
   func bad(_ reason: String) -> ChainruleError {

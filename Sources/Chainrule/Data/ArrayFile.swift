@@ -1,0 +1,293 @@
+/// A row-major array of numbers in a file, whose header has been read.
+struct ArrayFile: Sendable {
+  /// What an element is.
+  struct Element: Equatable, Sendable {
+    enum Kind: String, Sendable {
+      case bool, int8, int16, int32, int64, uint8, uint16, uint32, uint64, float16, float32, float64
+    }
+
+    let kind: Kind
+    var isBigEndian = false
+    /// Whether a byte stands for a level from 0 to 1: it is divided by 255.
+    var isLevel = false
+
+    /// Bytes an element.
+    var size: Int {
+      switch kind {
+      case .bool, .int8, .uint8: 1
+      case .int16, .uint16, .float16: 2
+      case .int32, .uint32, .float32: 4
+      case .int64, .uint64, .float64: 8
+      }
+    }
+
+    var isFloatingPoint: Bool { kind == .float16 || kind == .float32 || kind == .float64 }
+  }
+
+  let path: String
+  let element: Element
+  /// The rows first: at least one, each at least 1.
+  let dimensions: [Int]
+  /// Where the elements begin.
+  let offset: Int
+
+  /// The number of rows.
+  var rows: Int { dimensions[0] }
+  /// The number of elements of a row.
+  var columns: Int { dimensions.dropFirst().reduce(1, *) }
+
+  func bad(_ reason: String) -> ChainruleError {
+    .badData(file: path, line: nil, column: nil, reason: reason)
+  }
+}
+
+/// Reads the rows of an array in a file, from the first on; it holds about 256 KiB of them, or a batch.
+final class ArrayReader {
+  private let file: ArrayFile
+  private let reader: FileReader
+  private let rowBytes: Int
+  /// The bytes of whole rows, of which `used` have been read.
+  private var bytes: [UInt8] = []
+  private var used = 0
+  private var row = 0
+  /// The most bytes held so far.
+  private(set) var peakBytes = 0
+
+  init(_ file: ArrayFile) throws(ChainruleError) {
+    self.file = file
+    reader = try FileReader(file.path)
+    rowBytes = file.columns * file.element.size
+  }
+
+  /// The bytes of the next `count` rows, as an offset into `bytes`.
+  private func take(_ count: Int) throws(ChainruleError) -> Int {
+    let wanted = count * rowBytes
+    if bytes.count - used < wanted {
+      bytes.removeFirst(used)
+      used = 0
+      let first = file.offset + row * rowBytes + bytes.count
+      let end = file.offset + file.rows * rowBytes
+      let most = max(wanted, (1 << 18) / rowBytes * rowBytes)
+      try reader.append(min(most - bytes.count, end - first), at: first, to: &bytes)
+      guard bytes.count >= wanted else { throw file.bad("the file has become shorter since it was opened") }
+      peakBytes = max(peakBytes, bytes.count)
+    }
+    defer {
+      used += wanted
+      row += count
+    }
+    return used
+  }
+
+  /// The next rows, row-major: count × columns.
+  ///
+  /// - Throws: `ChainruleError.badData` for a number that is NaN or infinite in `Scalar`.
+  func numbers<Scalar: NetworkScalar>(rows count: Int) throws(ChainruleError) -> [Scalar] {
+    let firstRow = row
+    let start = try take(count)
+    let values: [Scalar] = decode(bytes, from: start, count: count * file.columns, as: file.element)
+    if let index = firstNotFinite(values) {
+      throw file.bad(
+        "row \(firstRow + index / file.columns + 1), column \(index % file.columns + 1) is \(values[index]) "
+          + "in \(Scalar.scalarType.rawValue); expected a finite number")
+    }
+    return values
+  }
+
+  /// The next rows of a column of class numbers, integers from 0 to `limit` - 1.
+  func labels(rows count: Int, below limit: Int) throws(ChainruleError) -> [Int] {
+    let firstRow = row
+    let start = try take(count)
+    // Any integer is exact enough in float64 to tell whether it is below a limit ≤ 2¹⁶.
+    let values: [Double] = decode(bytes, from: start, count: count, as: file.element)
+    if let index = values.firstIndex(where: { !($0 >= 0 && $0 < Double(limit)) }) {
+      throw file.bad(
+        "the label of row \(firstRow + index + 1) is \(Int(exactly: values[index]).map(String.init) ?? "\(values[index])"); "
+          + "expected 0 to \(limit - 1)")
+    }
+    return values.map { Int($0) }
+  }
+}
+
+/// `count` elements from the byte `start` on; unsigned bytes that are levels are divided by 255.
+@_specialize(where Scalar == Float)
+@_specialize(where Scalar == Double)
+private func decode<Scalar: NetworkScalar>(
+  _ bytes: [UInt8], from start: Int, count: Int, as element: ArrayFile.Element
+) -> [Scalar] {
+  bytes.withUnsafeBytes { bytes in
+    /// The integer at an element's place.
+    @inline(__always)
+    func load<Integer: FixedWidthInteger>(_ index: Int, as: Integer.Type) -> Integer {
+      let value = bytes.loadUnaligned(
+        fromByteOffset: start + index * MemoryLayout<Integer>.size, as: Integer.self)
+      return element.isBigEndian ? Integer(bigEndian: value) : Integer(littleEndian: value)
+    }
+    let places = 0..<count
+    return switch element.kind {
+    case .bool: places.map { load($0, as: UInt8.self) == 0 ? 0 : 1 }
+    case .uint8 where element.isLevel: places.map { Scalar(load($0, as: UInt8.self)) / 255 }
+    case .uint8: places.map { Scalar(load($0, as: UInt8.self)) }
+    case .int8: places.map { Scalar(load($0, as: Int8.self)) }
+    case .uint16: places.map { Scalar(load($0, as: UInt16.self)) }
+    case .int16: places.map { Scalar(load($0, as: Int16.self)) }
+    case .uint32: places.map { Scalar(load($0, as: UInt32.self)) }
+    case .int32: places.map { Scalar(load($0, as: Int32.self)) }
+    case .uint64: places.map { Scalar(load($0, as: UInt64.self)) }
+    case .int64: places.map { Scalar(load($0, as: Int64.self)) }
+    case .float16: places.map { Scalar(half(load($0, as: UInt16.self))) }
+    case .float32: places.map { Scalar(Float(bitPattern: load($0, as: UInt32.self))) }
+    case .float64: places.map { Scalar(Double(bitPattern: load($0, as: UInt64.self))) }
+    }
+  }
+}
+
+/// The number that the bits of IEEE 754 binary16 say: 1 sign, 5 of the exponent with bias 15, 10 of the significand.
+private func half(_ bits: UInt16) -> Float {
+  let sign: Float = bits >> 15 == 0 ? 1 : -1
+  let (exponent, significand) = (UInt32(bits >> 10 & 31), UInt32(bits & 1023))
+  switch exponent {
+  case 0: return sign * Float(significand) * 0x1p-24
+  case 31: return significand == 0 ? sign * .infinity : .nan
+  default: return sign * Float(bitPattern: (exponent + 112) << 23 | significand << 13)
+  }
+}
+
+// MARK: - Pairs of arrays
+
+/// An array of features and one of targets, row by row.
+struct ArrayPair: Sendable {
+  let features: ArrayFile
+  let targets: ArrayFile
+  /// Nil: the targets are numbers to predict.
+  let classLabels: [String]?
+
+  var inputs: Int { features.columns }
+  var outputs: Int { classLabels?.count ?? targets.columns }
+
+  /// - Throws: `ChainruleError.badData` where the two do not fit one another, or the targets are no class numbers.
+  init(features: ArrayFile, targets: ArrayFile, classLabels: [String]?) throws(ChainruleError) {
+    guard targets.rows == features.rows else {
+      throw targets.bad("there are \(targets.rows) rows of targets for \(features.rows) of features")
+    }
+    if classLabels != nil {
+      guard targets.columns == 1 else {
+        throw targets.bad("the targets have \(targets.columns) columns; expected 1 of class numbers")
+      }
+      guard !targets.element.isFloatingPoint else {
+        throw targets.bad("the labels are \(targets.element.kind); expected integers")
+      }
+    }
+    self.features = features
+    self.targets = targets
+    self.classLabels = classLabels
+  }
+}
+
+/// Reads the rows of an ``IDXSource`` or a ``NumPySource`` once.
+public struct ArrayBatches<Scalar: NetworkScalar>: BatchIterator {
+  private let pair: ArrayPair
+  private let size: Int
+  private let features: ArrayReader
+  private let targets: ArrayReader
+  private var row = 0
+
+  init(_ pair: ArrayPair, size: Int) throws(ChainruleError) {
+    try checkBatchSize(size)
+    self.pair = pair
+    self.size = size
+    features = try ArrayReader(pair.features)
+    targets = try ArrayReader(pair.targets)
+  }
+
+  /// The most bytes of both files held so far.
+  var peakBytes: Int { features.peakBytes + targets.peakBytes }
+
+  /// The next rows of the files.
+  public mutating func next() throws(ChainruleError) -> Dataset<Scalar>? {
+    let count = min(size, pair.features.rows - row)
+    guard count > 0 else { return nil }
+    row += count
+    let x: [Scalar] = try features.numbers(rows: count)
+    var y: [Scalar]
+    if let classes = pair.classLabels {
+      y = Array(repeating: 0, count: count * classes.count)
+      for (row, label) in try targets.labels(rows: count, below: classes.count).enumerated() {
+        y[row * classes.count + label] = 1
+      }
+    } else {
+      y = try targets.numbers(rows: count)
+    }
+    return Dataset(
+      vouchedFeatures: x, targets: y, rows: count, inputs: pair.inputs, outputs: pair.outputs, featureNames: nil,
+      targetNames: nil, classLabels: pair.classLabels, sampleWeights: nil)
+  }
+}
+
+// MARK: - IDX
+
+/// The rows of two IDX files, such as MNIST's, read batch by batch: to the numbers and classes of
+/// ``Dataset/init(idxImages:labels:)``. The files must stay as they are while the source is in use.
+public struct IDXSource<Scalar: NetworkScalar>: BatchSource {
+  private let pair: ArrayPair
+
+  /// Height × width of an image.
+  public var inputs: Int { pair.inputs }
+  /// The number of classes.
+  public var outputs: Int { pair.outputs }
+  /// The number of images.
+  public var rowCount: Int? { pair.features.rows }
+  /// The classes: 0 to the highest label that occurs, which a pass over the labels finds.
+  public var classLabels: [String] { pair.classLabels ?? [] }
+
+  /// - Parameters:
+  ///   - images: The path of an array of rows × height × width; any number of dimensions after the first make the inputs.
+  ///   - labels: That of one class number a row.
+  /// - Throws: As ``Dataset/init(idxImages:labels:)``; but for NaN and infinity, at which the iterator throws.
+  public init(images: String, labels: String) throws(ChainruleError) {
+    let (images, labels) = (try ArrayFile(idx: images), try ArrayFile(idx: labels))
+    guard labels.dimensions.count == 1 else {
+      throw labels.bad("the labels have \(labels.dimensions.count) dimensions; expected 1")
+    }
+    guard labels.rows == images.rows else {
+      throw labels.bad("there are \(labels.rows) labels for \(images.rows) images")
+    }
+    guard !labels.element.isFloatingPoint else {
+      throw labels.bad("the labels are \(labels.element.kind); expected integers")
+    }
+    let reader = try ArrayReader(labels)
+    var highest = 0
+    for start in stride(from: 0, to: labels.rows, by: 1 << 14) {
+      let some = try reader.labels(
+        rows: min(1 << 14, labels.rows - start), below: Dataset<Scalar>.maximumClasses)
+      highest = max(highest, some.max() ?? 0)
+    }
+    pair = try ArrayPair(features: images, targets: labels, classLabels: (0...highest).map(String.init))
+  }
+
+  /// The rows in the order of the files.
+  public func makeBatches(of size: Int, epoch: Int) throws(ChainruleError) -> ArrayBatches<Scalar> {
+    try ArrayBatches(pair, size: size)
+  }
+}
+
+extension ArrayFile {
+  /// The IDX file at `path`; unsigned bytes are levels.
+  init(idx path: String) throws(ChainruleError) {
+    let reader = try FileReader(path)
+    let (element, dimensions) = try IDXFile.header(
+      in: reader.bytes(at: 0, count: IDXFile.maximumHeader), size: reader.size, file: path)
+    let kind: Element.Kind =
+      switch element {
+      case .uint8: .uint8
+      case .int8: .int8
+      case .int16: .int16
+      case .int32: .int32
+      case .float32: .float32
+      case .float64: .float64
+      }
+    self.init(
+      path: path, element: Element(kind: kind, isBigEndian: true, isLevel: kind == .uint8),
+      dimensions: dimensions, offset: 4 + 4 * dimensions.count)
+  }
+}
