@@ -118,8 +118,9 @@ struct TrainCommand: AsyncParsableCommand {
   /// Trains a network for each fold, on all others, and prints how well it does on that one.
   private func crossValidate<Scalar>(_ data: Dataset<Scalar>, _ folds: Folds<Scalar>) async throws {
     let first = try plan(data, trained: folds[0].train, heldOut: folds[0].validation)
+    let (loss, setting) = (first.loss, first.summary(heldOut: "\(folds.count) folds held out in turns"))
     let (validation, interrupted) = try await cancellingOnInterrupt { () -> (CrossValidation, Int?) in
-      var validation = CrossValidation(loss: first.loss)
+      var validation = CrossValidation(loss: loss)
       for (number, fold) in zip(1..., folds) {
         let plan = try plan(data, trained: fold.train, heldOut: fold.validation)
         let progress = Progress(
@@ -130,8 +131,7 @@ struct TrainCommand: AsyncParsableCommand {
       }
       return (validation, nil)
     }
-    try Output.write(
-      listing(first.summary(heldOut: "\(folds.count) folds held out in turns") + validation.summary))
+    try Output.write(listing(setting + validation.summary))
     if let interrupted {
       throw Failure(message: "interrupted in fold \(interrupted) of \(folds.count)", exitCode: .interrupted)
     }
