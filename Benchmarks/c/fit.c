@@ -12,7 +12,7 @@
 
 #include "clock.h"
 
-enum { ROWS = 500, INPUTS = 5, STARTS = 3, EPOCHS = 2000 };
+enum { ROWS = 500, INPUTS = 5, STARTS = 3 };
 static double x[ROWS * INPUTS], y[ROWS];
 
 /* The numbers of Knuth's MMIX generator, in 0 … 1. */
@@ -61,7 +61,7 @@ static void report(const char *name, const double *losses, double seconds, const
   fflush(stdout);
 }
 
-static void adam(double rate, size_t batch_size)
+static void adam(double rate, size_t batch_size, int epochs)
 {
   double losses[STARTS], seconds = 0;
   chainrule_error error;
@@ -74,7 +74,7 @@ static void adam(double rate, size_t batch_size)
     chainrule_trainer *trainer;
     check(chainrule_trainer_create(network, &training, &trainer, &error), &error);
     const double start = cpu_seconds();
-    for (int epoch = 0; epoch < EPOCHS; epoch++)
+    for (int epoch = 0; epoch < epochs; epoch++)
       check(chainrule_trainer_epoch_f64(trainer, x, y, NULL, ROWS, NULL, &error), &error);
     seconds += cpu_seconds() - start;
     losses[seed] = loss_of(network);
@@ -83,7 +83,7 @@ static void adam(double rate, size_t batch_size)
   }
   char name[64], effort[64];
   snprintf(name, sizeof name, "adam %g, batches of %zu", rate, batch_size);
-  snprintf(effort, sizeof effort, "%d epochs", EPOCHS);
+  snprintf(effort, sizeof effort, "%d epochs", epochs);
   report(name, losses, seconds, effort);
 }
 
@@ -125,6 +125,8 @@ int main(void)
   minimize(CHAINRULE_METHOD_LEVENBERG_MARQUARDT, 1000);
   for (int i = 1; i < CHAINRULE_METHOD_COUNT; i++) minimize((chainrule_method)i, 2000);
   static const double rates[] = {0.001, 0.003, 0.01, 0.03};
-  for (size_t i = 0; i < 4; i++) adam(rates[i], 32);
-  adam(0.01, ROWS);
+  for (size_t i = 0; i < 4; i++) adam(rates[i], 32, 2000);
+  adam(0.01, ROWS, 2000);
+  adam(0.01, 32, 8000);  /* as long as 100 iterations of Levenberg-Marquardt */
+  adam(0.003, 32, 80000); /* as long as 1000 */
 }

@@ -427,6 +427,7 @@ static void bad_settings_are_refused(void)
   for (size_t i = 0; i < sizeof runs / sizeof *runs; i++)
     expect(runs[i].found == runs[i].wanted, runs[i].culprit);
   expect(strstr(error.message, "every sample weight is 0") != NULL, error.message);
+  chainrule_minimizer_free(minimizer);
   expect(chainrule_minimizer_create(network, NULL, &minimizer, NULL) == CHAINRULE_INVALID_ARGUMENT,
          "no settings");
   expect(chainrule_minimizer_create(network, &m, NULL, NULL) == CHAINRULE_INVALID_ARGUMENT,
