@@ -46,9 +46,10 @@ public struct LossFunction<Scalar: NetworkScalar>: Sendable {
 
   /// A loss and its gradient.
   public init(
-    _ body: @escaping @Sendable (_ outputs: [Scalar], _ targets: [Scalar], _ columns: Int) -> (
-      losses: [Double], gradient: [Scalar]
-    )
+    _ body:
+      @escaping @Sendable (_ outputs: [Scalar], _ targets: [Scalar], _ columns: Int) -> (
+        losses: [Double], gradient: [Scalar]
+      )
   ) {
     self.body = body
   }

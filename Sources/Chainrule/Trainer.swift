@@ -51,7 +51,8 @@ public final class Trainer<Scalar: NetworkScalar> {
     denormals: Denormals = .keep, tracing: Bool = false
   ) throws(ChainruleError) {
     try self.init(
-      network, either: loss, or: nil, optimizer: optimizer, schedule: schedule, regularization: regularization,
+      network, either: loss, or: nil, optimizer: optimizer, schedule: schedule,
+      regularization: regularization,
       accumulating: accumulating, layerRates: layerRates, seed: seed, shuffles: shuffles, threads: threads,
       denormals: denormals, tracing: tracing)
   }
@@ -65,7 +66,8 @@ public final class Trainer<Scalar: NetworkScalar> {
     denormals: Denormals = .keep, tracing: Bool = false
   ) throws(ChainruleError) {
     try self.init(
-      network, either: nil, or: loss, optimizer: optimizer, schedule: schedule, regularization: regularization,
+      network, either: nil, or: loss, optimizer: optimizer, schedule: schedule,
+      regularization: regularization,
       accumulating: accumulating, layerRates: layerRates, seed: seed, shuffles: shuffles, threads: threads,
       denormals: denormals, tracing: tracing)
   }

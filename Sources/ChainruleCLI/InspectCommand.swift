@@ -38,7 +38,9 @@ extension Model {
     get throws {
       try layers.enumerated().map { index, layer in
         let parameters = try parameters(ofLayer: index)
-        let counts = [parameters.weights, parameters.bias, parameters.gamma, parameters.beta].map { $0?.count ?? 0 }
+        let counts = [parameters.weights, parameters.bias, parameters.gamma, parameters.beta].map {
+          $0?.count ?? 0
+        }
         return (layer, parameters.inputs, parameters.units, counts.reduce(0, +))
       }
     }

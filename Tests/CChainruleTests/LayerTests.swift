@@ -235,7 +235,8 @@ extension LayerParameters {
     let trainer = try Trainer(
       network, loss: .meanSquaredError, optimizer: .sgd(learningRate: 0), seed: seed, tracing: true)
     let data = try Dataset<Float>(
-      features: [Float](repeating: 1, count: 40_000), targets: [Float](repeating: 0, count: 40_000), rows: 400,
+      features: [Float](repeating: 1, count: 40_000), targets: [Float](repeating: 0, count: 40_000),
+      rows: 400,
       inputs: 100, outputs: 100)
     let a = try (0..<steps).map { _ in
       try trainer.step(data)
@@ -281,7 +282,9 @@ extension LayerParameters {
     (.batchNorm(BatchNorm(momentum: 0)), "layer 2, batchNorm: momentum must be above 0, and at most 1"),
     (.batchNorm(BatchNorm(momentum: 1.5)), "layer 2, batchNorm: momentum must be above 0, and at most 1"),
     (.batchNorm(BatchNorm(epsilon: 0)), "layer 2, batchNorm: epsilon must be a finite number above 0"),
-    (.layerNorm(LayerNorm(epsilon: .infinity)), "layer 2, layerNorm: epsilon must be a finite number above 0"),
+    (
+      .layerNorm(LayerNorm(epsilon: .infinity)), "layer 2, layerNorm: epsilon must be a finite number above 0"
+    ),
     (.activation(.softmax), "layer 2 is softmax, which only the last layer (3) may be"),
     (
       .scaling(Scaling(mean: [1], deviation: [1])),
@@ -368,7 +371,8 @@ extension LayerParameters {
   }
 
   @Test func `has the slope of the loss for a gradient, and NaN where it returns too little`() throws {
-    let network = try Network<Double>(inputs: 3, layers: [.dense(Dense(4)), .custom(Self.softsquare), .dense(Dense(3))])
+    let network = try Network<Double>(
+      inputs: 3, layers: [.dense(Dense(4)), .custom(Self.softsquare), .dense(Dense(3))])
     #expect(try network.gradientCheck(on: Zoo.data(rows: 9), loss: .meanSquaredError).largestError < 1e-5)
     let short = CustomActivation("short", function: { _ in [] }, derivative: { _ in [] })
     let broken = try Network<Double>(inputs: 3, layers: [.custom(short)])

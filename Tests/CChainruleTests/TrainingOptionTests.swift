@@ -17,7 +17,8 @@ private func network<Scalar: NetworkScalar>(
   _: Scalar.Type = Scalar.self, kernelSet: String? = nil
 ) throws -> Network<Scalar> {
   try Network(
-    inputs: 3, layers: [.dense(Dense(19, activation: .tanh)), .dense(Dense(2))], seed: 5, kernelSet: kernelSet)
+    inputs: 3, layers: [.dense(Dense(19, activation: .tanh)), .dense(Dense(2))], seed: 5, kernelSet: kernelSet
+  )
 }
 
 private func expectClose(_ a: [Double], _ b: [Double], _ allowed: Double = 1e-13) {
@@ -28,7 +29,9 @@ private func expectClose(_ a: [Double], _ b: [Double], _ allowed: Double = 1e-13
 
 @Suite struct `Gradients` {
   /// p − η g of one step of plain SGD, with g as it is.
-  func moved(_ regularization: Regularization, kernelSet: String) throws -> (before: [Double], after: [Double]) {
+  func moved(_ regularization: Regularization, kernelSet: String) throws -> (
+    before: [Double], after: [Double]
+  ) {
     let network = try network(Double.self, kernelSet: kernelSet)
     let trainer = try Trainer(
       network, loss: .meanSquaredError, optimizer: .sgd(learningRate: 1), regularization: regularization)
@@ -48,7 +51,8 @@ private func expectClose(_ a: [Double], _ b: [Double], _ allowed: Double = 1e-13
     let byNorm = try moved(Regularization(gradientClipNorm: 0.1), kernelSet: kernelSet).after
     expectClose(byNorm, zip(start, g).map { $0 - $1 * 0.1 / (norm + 1e-6) })
     #expect(try moved(Regularization(gradientClipNorm: 10 * norm), kernelSet: kernelSet).after == free)
-    let both = try moved(Regularization(gradientClipNorm: 0.1, gradientClipValue: 0.01), kernelSet: kernelSet).after
+    let both = try moved(Regularization(gradientClipNorm: 0.1, gradientClipValue: 0.01), kernelSet: kernelSet)
+      .after
     expectClose(both, zip(start, g).map { $0 - min(max($1 * 0.1 / (norm + 1e-6), -0.01), 0.01) })
   }
 
@@ -88,7 +92,8 @@ private func expectClose(_ a: [Double], _ b: [Double], _ allowed: Double = 1e-13
   func `stay within their norm`(kernelSet: String) throws {
     let network = try network(Float.self, kernelSet: kernelSet)
     let trainer = try Trainer(
-      network, loss: .meanSquaredError, optimizer: .sgd(learningRate: 0.5), regularization: Regularization(maxNorm: 0.7))
+      network, loss: .meanSquaredError, optimizer: .sgd(learningRate: 0.5),
+      regularization: Regularization(maxNorm: 0.7))
     try trainer.epoch(on: data(rows: 60))
     for layer in 0..<2 {
       let p = try network.parameters(ofLayer: layer)
@@ -104,11 +109,15 @@ private func expectClose(_ a: [Double], _ b: [Double], _ allowed: Double = 1e-13
     let layers = [.dense(Dense(5, activation: .tanh)), .batchNorm(BatchNorm()), .dense(Dense(2))] as [Layer]
     func moved(_ rates: [Int: Double]) throws -> [[Double]] {
       let network = try Network<Double>(inputs: 3, layers: layers, seed: 1)
-      let before = try layers.indices.map { try network.numbers(ofLayer: $0) + network.statistics(ofLayer: $0) }
+      let before = try layers.indices.map {
+        try network.numbers(ofLayer: $0) + network.statistics(ofLayer: $0)
+      }
       let trainer = try Trainer(
         network, loss: .meanSquaredError, optimizer: .sgd(learningRate: 0.1), layerRates: rates)
       try trainer.step(data(rows: 10))
-      let after = try layers.indices.map { try network.numbers(ofLayer: $0) + network.statistics(ofLayer: $0) }
+      let after = try layers.indices.map {
+        try network.numbers(ofLayer: $0) + network.statistics(ofLayer: $0)
+      }
       return zip(before, after).map { zip($0, $1).map(-) }
     }
     let free = try moved([:])
@@ -134,7 +143,8 @@ private func expectClose(_ a: [Double], _ b: [Double], _ allowed: Double = 1e-13
       return try network.bits
     }
     expectClose(
-      try trained([0, 1, 2, 3, 4], weights: [1, 2, 1, 1, 3]), try trained([0, 1, 1, 2, 3, 4, 4, 4], weights: nil))
+      try trained([0, 1, 2, 3, 4], weights: [1, 2, 1, 1, 3]),
+      try trained([0, 1, 1, 2, 3, 4, 4, 4], weights: nil))
   }
 
   @Test func `gets noise of its own, which no thread and no order changes`() throws {
@@ -160,7 +170,9 @@ private func expectClose(_ a: [Double], _ b: [Double], _ allowed: Double = 1e-13
     try trainer.step(batch)
     let first = try trainer.trace()[0].a
     let mean = first.reduce(0, +) / 20_000, square = first.reduce(0) { $0 + $1 * $1 } / 20_000
-    #expect(abs(mean) < 4 * 0.5 / 20_000.0.squareRoot() && abs(square - 0.25) < 0.25 * 4 * (2 / 20_000.0).squareRoot())
+    #expect(
+      abs(mean) < 4 * 0.5 / 20_000.0.squareRoot()
+        && abs(square - 0.25) < 0.25 * 4 * (2 / 20_000.0).squareRoot())
     try trainer.step(batch)
     #expect(try trainer.trace()[0].a != first)
   }
@@ -215,7 +227,8 @@ private func expectClose(_ a: [Double], _ b: [Double], _ allowed: Double = 1e-13
     func rows(_ range: Range<Int>) throws -> Dataset<Float> {
       try Dataset(
         features: Array(all.features[range.lowerBound * 3..<range.upperBound * 3]),
-        targets: Array(all.targets[range.lowerBound * 2..<range.upperBound * 2]), rows: range.count, inputs: 3,
+        targets: Array(all.targets[range.lowerBound * 2..<range.upperBound * 2]), rows: range.count,
+        inputs: 3,
         outputs: 2)
     }
     let (one, other) = (try network(Float.self), try network(Float.self))
@@ -253,9 +266,12 @@ private func expectClose(_ a: [Double], _ b: [Double], _ allowed: Double = 1e-13
   @Test func `where it makes no sense`() throws {
     let network = try network(Float.self)
     let bad: [Regularization] = [
-      Regularization(labelSmoothing: 0.1), Regularization(labelSmoothing: 1), Regularization(labelSmoothing: -1),
-      Regularization(inputNoise: -1), Regularization(inputNoise: .infinity), Regularization(gradientClipNorm: 0),
-      Regularization(gradientClipNorm: .nan), Regularization(gradientClipValue: -1), Regularization(maxNorm: 0),
+      Regularization(labelSmoothing: 0.1), Regularization(labelSmoothing: 1),
+      Regularization(labelSmoothing: -1),
+      Regularization(inputNoise: -1), Regularization(inputNoise: .infinity),
+      Regularization(gradientClipNorm: 0),
+      Regularization(gradientClipNorm: .nan), Regularization(gradientClipValue: -1),
+      Regularization(maxNorm: 0),
     ]
     for regularization in bad {
       #expect(throws: ChainruleError.self, "\(regularization)") {
@@ -264,7 +280,11 @@ private func expectClose(_ a: [Double], _ b: [Double], _ allowed: Double = 1e-13
     }
     #expect(throws: ChainruleError.self) { try Trainer(network, loss: .meanSquaredError, accumulating: 0) }
     #expect(throws: ChainruleError.self) { try Trainer(network, loss: .meanSquaredError, layerRates: [2: 1]) }
-    #expect(throws: ChainruleError.self) { try Trainer(network, loss: .meanSquaredError, layerRates: [0: -1]) }
-    #expect(throws: ChainruleError.self) { try Trainer(network, loss: .meanSquaredError).partialFit(data(rows: 2), batchSize: 0) }
+    #expect(throws: ChainruleError.self) {
+      try Trainer(network, loss: .meanSquaredError, layerRates: [0: -1])
+    }
+    #expect(throws: ChainruleError.self) {
+      try Trainer(network, loss: .meanSquaredError).partialFit(data(rows: 2), batchSize: 0)
+    }
   }
 }

@@ -86,7 +86,12 @@ import Testing
     #expect(throws: ChainruleError.self) { try JSONEncoder().encode(Layer.custom(custom)) }
     for layer in layers {
       try expectRoundTrip(layer)
-      #expect(Layer(layer.core) { scaling } custom: { custom } == layer)
+      #expect(
+        Layer(layer.core) {
+          scaling
+        } custom: {
+          custom
+        } == layer)
     }
   }
 

@@ -398,7 +398,7 @@ private func reports<Scalar>(of epochs: Epochs<Scalar>) async throws -> [Epoch] 
     let trainer = try Trainer(network, loss: .halfSquaredError, optimizer: .sgd(learningRate: 1e30))
     let found = try await divergence { try trainer.step(data) }
     #expect(found.quantity == "weights" && found.layer == 1 && found.step == 1)
-    #expect(found.message .hasPrefix("layer 1, weights: -infinity after step 1; the learning rate, 1e+30, is"))
+    #expect(found.message.hasPrefix("layer 1, weights: -infinity after step 1; the learning rate, 1e+30, is"))
     // The next step says the same: the network is lost.
     #expect(try await divergence { try trainer.step(data) }.message == found.message)
   }
@@ -411,7 +411,8 @@ private func reports<Scalar>(of epochs: Epochs<Scalar>) async throws -> [Epoch] 
     let found = try await divergence {
       try trainer.step(Dataset<Double>(features: [[1e200]], targets: [[0]]))
     }
-    #expect(found == ("the loss", nil, 3, "the loss: infinity at step 4; inputs as large as 1e+200 need scaling"))
+    #expect(
+      found == ("the loss", nil, 3, "the loss: infinity at step 4; inputs as large as 1e+200 need scaling"))
     #expect(throws: Never.self) { try trainer.step(fine) }
   }
 }

@@ -125,7 +125,8 @@ extension CoreNetwork {
       throw .shapeMismatch(what: "units of layer \(layer + 1)", expected: units, actual: parameters.units)
     }
     let before = try self.parameters(ofLayer: layer)
-    for parameter in chainrule_parameter.all where (before[parameter] == nil) != (parameters[parameter] == nil) {
+    for parameter in chainrule_parameter.all
+    where (before[parameter] == nil) != (parameters[parameter] == nil) {
       throw .invalidArgument(
         message: "layer \(layer + 1) has \(before[parameter] == nil ? "no" : "a") \(parameter.name); "
           + "the parameters given have \(parameters[parameter] == nil ? "none" : "one")")
@@ -291,7 +292,9 @@ extension CoreNetwork {
       try checkFits(batch)
       let outputs = try predict(batch.features)
       let value =
-        if let function { try function.value(outputs: outputs, data: batch) } else { try self.loss(loss, on: batch) }
+        if let function { try function.value(outputs: outputs, data: batch) } else {
+          try self.loss(loss, on: batch)
+        }
       try sum.add(loss: value, outputs: outputs, of: batch)
     }
     return try sum.evaluation()
@@ -332,7 +335,8 @@ final class CustomActivationBox: Sendable {
   /// Applies f or f′ to `count` scalars.
   static func call<Scalar: NetworkScalar>(
     _: Scalar.Type, _ function: KeyPath<CustomActivation, @Sendable ([Double]) -> [Double]>,
-    _ context: UnsafeMutableRawPointer?, _ count: Int, _ z: UnsafeRawPointer?, _ result: UnsafeMutableRawPointer?
+    _ context: UnsafeMutableRawPointer?, _ count: Int, _ z: UnsafeRawPointer?,
+    _ result: UnsafeMutableRawPointer?
   ) {
     let box = Unmanaged<CustomActivationBox>.fromOpaque(context!).takeUnretainedValue()
     let z = UnsafeBufferPointer(start: z!.assumingMemoryBound(to: Scalar.self), count: count)
@@ -343,9 +347,10 @@ final class CustomActivationBox: Sendable {
 }
 
 /// As the core calls them.
-typealias ElementwiseFunction = @convention(c) (
-  UnsafeMutableRawPointer?, Int, UnsafeRawPointer?, UnsafeMutableRawPointer?
-) -> Void
+typealias ElementwiseFunction =
+  @convention(c) (
+    UnsafeMutableRawPointer?, Int, UnsafeRawPointer?, UnsafeMutableRawPointer?
+  ) -> Void
 
 extension NetworkScalar {
   static var customFunction: ElementwiseFunction {

@@ -86,7 +86,8 @@ final class CoreTrainer<Scalar: NetworkScalar>: @unchecked Sendable {
       try check(training: true) { error in
         data.withUnsafePointers { x, y, weights in
           function(
-            pointer, x.map { $0 + rows.lowerBound * data.inputs }, y.map { $0 + rows.lowerBound * data.outputs },
+            pointer, x.map { $0 + rows.lowerBound * data.inputs },
+            y.map { $0 + rows.lowerBound * data.outputs },
             weights.map { $0 + rows.lowerBound }, rows.count, &loss, &error)
         }
       }
@@ -168,12 +169,15 @@ final class LossFunctionBox<Scalar: NetworkScalar>: @unchecked Sendable {
 
 extension NetworkScalar {
   /// The core's callback, whose context is a ``LossFunctionBox``.
-  static var lossFunction: (
-    @convention(c) (
-      UnsafeMutableRawPointer?, Int, Int, UnsafeRawPointer?, UnsafeRawPointer?, UnsafeMutablePointer<Double>?,
-      UnsafeMutableRawPointer?
-    ) -> Void
-  ) {
+  static var lossFunction:
+    (
+      @convention(c) (
+        UnsafeMutableRawPointer?, Int, Int, UnsafeRawPointer?, UnsafeRawPointer?,
+        UnsafeMutablePointer<Double>?,
+        UnsafeMutableRawPointer?
+      ) -> Void
+    )
+  {
     Self.scalarType == .float32
       ? { LossFunctionBox<Float>.called($0, $1, $2, $3, $4, $5, $6) }
       : { LossFunctionBox<Double>.called($0, $1, $2, $3, $4, $5, $6) }
@@ -187,6 +191,7 @@ extension LossFunctionBox {
     _ gradient: UnsafeMutableRawPointer?
   ) {
     Unmanaged<LossFunctionBox>.fromOpaque(context!).takeUnretainedValue().call(
-      rows: rows, columns: columns, outputs: outputs!, targets: targets!, losses: losses!, gradient: gradient!)
+      rows: rows, columns: columns, outputs: outputs!, targets: targets!, losses: losses!, gradient: gradient!
+    )
   }
 }

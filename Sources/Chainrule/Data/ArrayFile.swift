@@ -219,7 +219,8 @@ public struct ArrayBatches<Scalar: NetworkScalar>: BatchIterator {
       y = try targets.numbers(rows: count)
     }
     return Dataset(
-      vouchedFeatures: x, targets: y, rows: count, inputs: pair.inputs, outputs: pair.outputs, featureNames: nil,
+      vouchedFeatures: x, targets: y, rows: count, inputs: pair.inputs, outputs: pair.outputs,
+      featureNames: nil,
       targetNames: nil, classLabels: pair.classLabels, sampleWeights: nil)
   }
 }

@@ -197,10 +197,12 @@ public struct ShuffledSource<Base: BatchSource>: BatchSource {
         return false
       }
       guard batch.inputs == source.inputs else {
-        throw .shapeMismatch(what: "features of a source's batch", expected: source.inputs, actual: batch.inputs)
+        throw .shapeMismatch(
+          what: "features of a source's batch", expected: source.inputs, actual: batch.inputs)
       }
       guard batch.outputs == source.outputs else {
-        throw .shapeMismatch(what: "targets of a source's batch", expected: source.outputs, actual: batch.outputs)
+        throw .shapeMismatch(
+          what: "targets of a source's batch", expected: source.outputs, actual: batch.outputs)
       }
       (incoming, place) = (batch, 0)
       isWeighted = isWeighted || batch.sampleWeights != nil

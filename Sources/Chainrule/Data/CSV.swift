@@ -157,7 +157,8 @@ public struct CSVTable: Sendable {
     part bytes: [UInt8], following first: CSVTable, beginning line: Int, isLast: Bool
   ) throws(ChainruleError) {
     scanner = try CSVScanner(
-      bytes: bytes, file: first.scanner.file, delimiter: first.options.delimiter, firstLine: line, isFirst: false,
+      bytes: bytes, file: first.scanner.file, delimiter: first.options.delimiter, firstLine: line,
+      isFirst: false,
       isLast: isLast)
     columnNames = first.columnNames
     columns = first.columns

@@ -45,7 +45,9 @@ public struct CSVSource<Scalar: NetworkScalar>: BatchSource {
     if encoding == nil, options.missing != nil || !options.categorical.isEmpty {
       throw .invalidValue(
         name: "encoding", value: "nil",
-        expected: "one fitted on a table of some rows, for \(options.missing == nil ? "categories" : "missing cells")")
+        expected:
+          "one fitted on a table of some rows, for \(options.missing == nil ? "categories" : "missing cells")"
+      )
     }
     var file = CSVFile(path: path, options: options, chunk: chunk)
     var parts = try CSVParts(file)
@@ -148,7 +150,8 @@ public struct CSVSource<Scalar: NetworkScalar>: BatchSource {
       }
       guard rows > 0 else { return nil }
       return Dataset(
-        vouchedFeatures: features, targets: targets, rows: rows, inputs: source.inputs, outputs: source.outputs,
+        vouchedFeatures: features, targets: targets, rows: rows, inputs: source.inputs,
+        outputs: source.outputs,
         featureNames: source.featureNames, targetNames: source.targetNames, classLabels: source.classLabels,
         sampleWeights: nil)
     }
@@ -161,7 +164,8 @@ public struct CSVSource<Scalar: NetworkScalar>: BatchSource {
       for (row, text) in try table.strings(inColumn: column).enumerated() {
         guard let place = places[text] ?? (areWhole ? wholeNumber(text).flatMap { places[$0] } : nil) else {
           throw table.bad(
-            "\"\(text)\" is none of the classes \(enumeration(source.classLabels ?? []))", row: row, column: column)
+            "\"\(text)\" is none of the classes \(enumeration(source.classLabels ?? []))", row: row,
+            column: column)
         }
         targets[start + row * source.outputs + place] = 1
       }
@@ -223,7 +227,9 @@ private struct ClassSearch {
   var classes: [String]? {
     guard !isOver else { return nil }
     guard isNumber, areWhole else { return ascending(texts) }
-    if task == .automatic, !isNamedClass, !(2...20 ~= numbers.count && numbers.count <= rows / 2) { return nil }
+    if task == .automatic, !isNamedClass, !(2...20 ~= numbers.count && numbers.count <= rows / 2) {
+      return nil
+    }
     return ascending(numbers)
   }
 }
@@ -296,7 +302,8 @@ private struct CSVParts {
     if part.columns == 0 { return part }
     if let columns = file.columns, columns != part.columns || file.columnNames != part.columnNames {
       throw .badData(
-        file: file.path, line: nil, column: nil, reason: "the columns are others than when the source was made")
+        file: file.path, line: nil, column: nil,
+        reason: "the columns are others than when the source was made")
     }
     first = CSVTable(part, rows: 0..<0)
     return part

@@ -54,7 +54,9 @@ extension ArrayFile {
   /// As of NumPy's `numpy.lib.format`.
   init(npy path: String) throws(ChainruleError) {
     let reader = try FileReader(path)
-    func bad(_ reason: String) -> ChainruleError { .badData(file: path, line: nil, column: nil, reason: reason) }
+    func bad(_ reason: String) -> ChainruleError {
+      .badData(file: path, line: nil, column: nil, reason: reason)
+    }
 
     let prefix = try reader.bytes(at: 0, count: 12)
     guard !prefix.starts(with: Array("PK".utf8)) else {
@@ -77,7 +79,9 @@ extension ArrayFile {
     guard header.count == length else {
       throw bad("the file ends in its header: \(start + header.count) bytes of \(start + length)")
     }
-    guard header.last == UInt8(ascii: "\n") else { throw bad("the .npy header does not end with a line feed") }
+    guard header.last == UInt8(ascii: "\n") else {
+      throw bad("the .npy header does not end with a line feed")
+    }
 
     var parser = NumPyHeader(bytes: header, path: path)
     (element, dimensions) = try parser.array()
@@ -144,9 +148,13 @@ private struct NumPyHeader {
     guard let element else { throw bad("the key 'descr' is missing") }
     guard let isFortran else { throw bad("the key 'fortran_order' is missing") }
     guard let dimensions else { throw bad("the key 'shape' is missing") }
-    guard !dimensions.isEmpty else { throw bad("the array is a single number; expected at least 1 dimension") }
+    guard !dimensions.isEmpty else {
+      throw bad("the array is a single number; expected at least 1 dimension")
+    }
     guard !dimensions.contains(0) else {
-      throw bad("the dimensions are \(dimensions.map(String.init).joined(separator: " × ")); expected at least 1 each")
+      throw bad(
+        "the dimensions are \(dimensions.map(String.init).joined(separator: " × ")); expected at least 1 each"
+      )
     }
     guard !isFortran || dimensions.count == 1 else {
       throw bad("the array is in Fortran order; save numpy.ascontiguousarray of it")
@@ -155,7 +163,9 @@ private struct NumPyHeader {
   }
 
   private mutating func skipSpaces() {
-    while index < bytes.count, [UInt8(ascii: " "), UInt8(ascii: "\n"), UInt8(ascii: "\t")].contains(bytes[index]) {
+    while index < bytes.count,
+      [UInt8(ascii: " "), UInt8(ascii: "\n"), UInt8(ascii: "\t")].contains(bytes[index])
+    {
       index += 1
     }
   }
@@ -183,11 +193,13 @@ private struct NumPyHeader {
       throw bad("'descr' is no text in quotes")
     }
     let kinds: [String: ArrayFile.Element.Kind] = [
-      "b1": .bool, "i1": .int8, "i2": .int16, "i4": .int32, "i8": .int64, "u1": .uint8, "u2": .uint16, "u4": .uint32,
+      "b1": .bool, "i1": .int8, "i2": .int16, "i4": .int32, "i8": .int64, "u1": .uint8, "u2": .uint16,
+      "u4": .uint32,
       "u8": .uint64, "f2": .float16, "f4": .float32, "f8": .float64,
     ]
     guard let kind = kinds[String(text.dropFirst())] else {
-      throw bad("the element type is '\(text)'; expected b1, i1 to i8, u1 to u8 or f2 to f8 behind a byte order")
+      throw bad(
+        "the element type is '\(text)'; expected b1, i1 to i8, u1 to u8 or f2 to f8 behind a byte order")
     }
     let isByte = kind == .bool || kind == .int8 || kind == .uint8
     switch text.first {
@@ -218,7 +230,9 @@ private struct NumPyHeader {
       dimensions.append(dimension)
       if take(",") { continue }
       guard take(")") else { throw bad("expected , or ) behind a dimension of 'shape'") }
-      guard dimensions.count > 1 else { throw bad("'shape' is a number in parentheses; a tuple of one is (3,)") }
+      guard dimensions.count > 1 else {
+        throw bad("'shape' is a number in parentheses; a tuple of one is (3,)")
+      }
       break
     }
     return dimensions
