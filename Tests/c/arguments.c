@@ -602,6 +602,16 @@ static void plans_are_checked(void)
   REFUSED(CHAINRULE_INVALID_ARGUMENT, "trainer", chainrule_trainer_observe(NULL, 1, e));
   REFUSED(CHAINRULE_NOT_FINITE, "the loss observed", chainrule_trainer_observe(trainer, NAN, e));
   ACCEPTED(chainrule_trainer_observe(trainer, 1, e));
+
+  /* An epoch in parts. */
+  REFUSED(CHAINRULE_INVALID_ARGUMENT, "trainer", chainrule_trainer_begin_epoch(NULL, e));
+  REFUSED(CHAINRULE_INVALID_ARGUMENT, "trainer", chainrule_trainer_end_epoch(NULL, NULL, e));
+  REFUSED(CHAINRULE_INVALID_ARGUMENT, "no epoch", chainrule_trainer_end_epoch(trainer, NULL, e));
+  ACCEPTED(chainrule_trainer_begin_epoch(trainer, e));
+  REFUSED(CHAINRULE_INVALID_ARGUMENT, "rows is 0", chainrule_trainer_end_epoch(trainer, NULL, e));
+  ACCEPTED(chainrule_trainer_flush(trainer, e));
+  REFUSED(CHAINRULE_INVALID_ARGUMENT, "no epoch", chainrule_trainer_end_epoch(trainer, NULL, e));
+  HOLDS(chainrule_trainer_epochs(trainer) == 0);
   chainrule_trainer_free(trainer);
   chainrule_network_free(network);
 }

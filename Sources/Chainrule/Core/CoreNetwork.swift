@@ -292,7 +292,9 @@ extension CoreNetwork {
       try checkFits(batch)
       let outputs = try predict(batch.features)
       let value =
-        if let function { try function.value(outputs: outputs, data: batch) } else {
+        if let function {
+          try function.value(outputs: outputs, data: batch)
+        } else {
           try self.loss(loss, on: batch)
         }
       try sum.add(loss: value, outputs: outputs, of: batch)

@@ -246,7 +246,9 @@ public struct IDXSource<Scalar: NetworkScalar>: BatchSource {
   ///   - labels: That of one class number a row.
   /// - Throws: As ``Dataset/init(idxImages:labels:)``; but for NaN and infinity, at which the iterator throws.
   public init(images: String, labels: String) throws(ChainruleError) {
-    let (images, labels) = (try ArrayFile(idx: images), try ArrayFile(idx: labels))
+    let (images, labels) = (
+      try ArrayFile(idx: images, levels: true), try ArrayFile(idx: labels, levels: false)
+    )
     guard labels.dimensions.count == 1 else {
       throw labels.bad("the labels have \(labels.dimensions.count) dimensions; expected 1")
     }
@@ -273,8 +275,8 @@ public struct IDXSource<Scalar: NetworkScalar>: BatchSource {
 }
 
 extension ArrayFile {
-  /// The IDX file at `path`; unsigned bytes are levels.
-  init(idx path: String) throws(ChainruleError) {
+  /// The IDX file at `path`; `levels` says that unsigned bytes are.
+  init(idx path: String, levels: Bool) throws(ChainruleError) {
     let reader = try FileReader(path)
     let (element, dimensions) = try IDXFile.header(
       in: reader.bytes(at: 0, count: IDXFile.maximumHeader), size: reader.size, file: path)
@@ -288,7 +290,7 @@ extension ArrayFile {
       case .float64: .float64
       }
     self.init(
-      path: path, element: Element(kind: kind, isBigEndian: true, isLevel: kind == .uint8),
+      path: path, element: Element(kind: kind, isBigEndian: true, isLevel: levels && kind == .uint8),
       dimensions: dimensions, offset: 4 + 4 * dimensions.count)
   }
 }

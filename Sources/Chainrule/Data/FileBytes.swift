@@ -75,7 +75,7 @@ final class FileReader {
 
   deinit { close(descriptor) }
 
-  /// The bytes from `offset` on, `count` or as many as there are.
+  /// The bytes from `offset` on, `count` or as many as there are within `size`.
   func bytes(at offset: Int, count: Int) throws(ChainruleError) -> [UInt8] {
     var bytes: [UInt8] = []
     try append(count, at: offset, to: &bytes)
@@ -86,6 +86,7 @@ final class FileReader {
   @discardableResult
   func append(_ count: Int, at offset: Int, to bytes: inout [UInt8]) throws(ChainruleError) -> Int {
     let start = bytes.count
+    let count = min(count, max(size - offset, 0))
     bytes.append(contentsOf: repeatElement(0, count: count))
     var filled = 0
     while filled < count {

@@ -1,0 +1,65 @@
+#!/usr/bin/env python3
+"""Writes npy.json: .npy files as NumPy writes them, in hexadecimal, and the numbers that it reads from them.
+
+    python3 -m venv venv && venv/bin/pip install numpy
+    venv/bin/python Tests/Fixtures/npy/generate.py
+"""
+
+import io
+import json
+from pathlib import Path
+
+import numpy as np
+
+VALUES = {
+    "b1": [0, 1, 1, 0, 1, 1],
+    "i1": [-128, 127, 0, -1, 5, 6],
+    "i2": [-32768, 32767, 0, -1, 258, 6],
+    "i4": [-(2**31), 2**31 - 1, 0, -1, 16909060, 6],
+    "i8": [-(2**63), 2**53 + 2, 0, -1, 72623859790382856, 6],
+    "u1": [0, 255, 1, 2, 128, 6],
+    "u2": [0, 65535, 1, 2, 258, 6],
+    "u4": [0, 2**32 - 1, 1, 2, 16909060, 6],
+    "u8": [0, 2**64 - 2048, 1, 2, 72623859790382856, 6],
+    # A subnormal, the least normal and the largest half.
+    "f2": [-0.0, 2.0**-24, 2.0**-14, 65504, -1.0009765625, 1023 * 2.0**-24],
+    "f4": [-0.0, 0.1, -2.5e-39, 3e38, 1 / 3, 6],
+    "f8": [-0.0, 0.1, -2.5e-308, 1e300, 1 / 3, 6],
+}
+
+
+def case(name, array, version=None):
+    file = io.BytesIO()
+    np.lib.format.write_array(file, array, version=version, allow_pickle=False)
+    return {"name": name, "hex": file.getvalue().hex()}
+
+
+def accepted(name, array, version=None):
+    # The text of a double, since not every reader of JSON keeps all of its digits.
+    return case(name, array, version) | {
+        "shape": list(array.shape),
+        "values": [repr(float(x)) for x in array.ravel().tolist()],
+    }
+
+
+floats = np.arange(12, dtype="<f4")
+arrays = [
+    accepted(order + kind, np.array(values).astype(order + kind).reshape(2, 3))
+    for kind, values in VALUES.items()
+    for order in "<>"
+]
+arrays += [accepted(f"format {n}", floats.reshape(3, 4), (n, 0)) for n in (1, 2, 3)]
+arrays.append(accepted("one dimension", floats))
+arrays.append(accepted("three dimensions", floats.reshape(2, 3, 2)))
+
+refused = [
+    case("Fortran order", np.asfortranarray(floats.reshape(3, 4))),
+    case("complex", np.array([[1, 2j]])),
+    case("text", np.array([["a", "bc"]])),
+    case("structured", np.zeros(2, dtype=[("x", "<f4"), ("y", "<i4")])),
+    case("a single number", np.array(1.5)),
+    case("no rows", np.zeros((0, 3))),
+]
+
+path = Path(__file__).with_name("npy.json")
+path.write_text(json.dumps({"accepted": arrays, "refused": refused}, indent=1) + "\n")
