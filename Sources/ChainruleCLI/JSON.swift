@@ -1,7 +1,7 @@
 import Foundation
 
 /// A JSON value, written on one line. Unlike JSONEncoder's, its objects keep the order of their keys.
-enum JSON {
+indirect enum JSON {
   /// A number or a constant, as it is written.
   case literal(String)
   case string(String)
