@@ -107,13 +107,15 @@ private func expectClose(_ a: [Double], _ b: [Double], _ allowed: Double = 1e-13
 
   @Test func `of a frozen layer stay, and others move at their own rate`() throws {
     let layers = [.dense(Dense(5, activation: .tanh)), .batchNorm(BatchNorm()), .dense(Dense(2))] as [Layer]
-    func moved(_ rates: [Int: Double]) throws -> [[Double]] {
+    func moved(
+      _ rates: [Int: Double], _ optimizer: Optimizer = .sgd(learningRate: 0.1)
+    ) throws -> [[Double]] {
       let network = try Network<Double>(inputs: 3, layers: layers, seed: 1)
       let before = try layers.indices.map {
         try network.numbers(ofLayer: $0) + network.statistics(ofLayer: $0)
       }
       let trainer = try Trainer(
-        network, loss: .meanSquaredError, optimizer: .sgd(learningRate: 0.1), layerRates: rates)
+        network, loss: .meanSquaredError, optimizer: optimizer, layerRates: rates)
       try trainer.step(data(rows: 10))
       let after = try layers.indices.map {
         try network.numbers(ofLayer: $0) + network.statistics(ofLayer: $0)
@@ -127,6 +129,8 @@ private func expectClose(_ a: [Double], _ b: [Double], _ allowed: Double = 1e-13
     let frozen = try moved([0: 0, 1: 0])
     #expect(frozen[0].allSatisfy { $0 == 0 } && frozen[1].allSatisfy { $0 == 0 })
     #expect(frozen[2].contains { $0 != 0 })
+    // rprop's steps do not go by the rate.
+    #expect(try moved([0: 0], .rprop()).first!.allSatisfy { $0 == 0 })
   }
 }
 
