@@ -532,8 +532,8 @@ static void add_cause(const chainrule_trainer *trainer, const cr_batch *batch, c
     snprintf(error->message + used, sizeof error->message - used, "; inputs as large as %g need scaling", largest);
   else if (trainer->steps > 0)
     snprintf(error->message + used, sizeof error->message - used,
-           "; the learning rate, %g, is probably too large, or gradients need clipping",
-           chainrule_trainer_learning_rate(trainer));
+             "; the learning rate, %g, is probably too large, or gradients need clipping",
+             chainrule_trainer_learning_rate(trainer));
 }
 
 static chainrule_status check_parameters(const chainrule_trainer *trainer, chainrule_error *error)
@@ -815,12 +815,14 @@ static void limit_job(void *context, size_t member)
 {
   const task *task = context;
   const chainrule_trainer *t = task->trainer;
+  const unsigned long mode = flush_denormals(t->training.flush_denormals);
   for (size_t i = member; i < t->block_count; i += task->members) {
     const cr_block block = t->blocks[i];
     const bool dense = t->network->layers[block.layer].kind == CHAINRULE_LAYER_DENSE;
     const bool frozen = t->rates && t->rates[block.layer] == 0;
     if (dense && !frozen && block.input == 0) cr_limit(t->network, block, t->training.max_norm);
   }
+  restore_denormals(t->training.flush_denormals, mode);
 }
 
 /* An update by gradients times `scale`. */

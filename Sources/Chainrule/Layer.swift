@@ -186,23 +186,12 @@ public struct Scaling: Hashable, Codable, Sendable {
     self.deviation = deviation
   }
 
-  /// The mean and the standard deviation (with the number of rows as divisor) of each feature of `data`; 1 for the
-  /// deviation of a feature that is the same in all rows.
+  /// The numbers of a ``Standardization`` fitted to the features of `data`. Where one overflows, it is NaN, which no
+  /// network takes.
   public init<Scalar: NetworkScalar>(of data: Dataset<Scalar>) {
-    let columns = data.inputs
-    mean = (0..<columns).map { column in
-      stride(from: column, to: data.features.count, by: columns)
-        .reduce(0.0) { $0 + Double(data.features[$1]) } / Double(data.rows)
-    }
-    let mean = mean
-    deviation = (0..<columns).map { column in
-      let squares = stride(from: column, to: data.features.count, by: columns).reduce(0.0) {
-        let difference = Double(data.features[$1]) - mean[column]
-        return $0 + difference * difference
-      }
-      let deviation = (squares / Double(data.rows)).squareRoot()
-      return Scalar(deviation) > 0 ? deviation : 1
-    }
+    let fitted = try? Standardization(fitting: data)
+    let unknown = [Double](repeating: .nan, count: data.inputs)
+    self.init(mean: fitted?.mean ?? unknown, deviation: fitted?.standardDeviation ?? unknown)
   }
 }
 
