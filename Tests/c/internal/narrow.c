@@ -4,6 +4,8 @@
  * wide networks.  There the same rows come with others of weight 0, so that a single row is not one there. */
 #include <math.h>
 #include <stdio.h>
+
+#include "draw.h"
 #include <stdlib.h>
 #include <string.h>
 
@@ -21,16 +23,6 @@ typedef struct problem {
       weights[MOST_ROWS + SPARE_ROWS];
   bool weighted;
 } problem;
-
-static uint64_t state;
-static size_t draw(size_t below) /* SplitMix64 */
-{
-  uint64_t z = state += 0x9e3779b97f4a7c15u;
-  z = (z ^ z >> 30) * 0xbf58476d1ce4e5b9u;
-  z = (z ^ z >> 27) * 0x94d049bb133111ebu;
-  return (size_t)((z ^ z >> 31) % below);
-}
-static double uniform(void) { return (double)draw(1u << 24) / (1 << 23) - 1; }
 
 /* An output layer that the loss admits. */
 static chainrule_activation output(chainrule_loss loss)

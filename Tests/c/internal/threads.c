@@ -11,6 +11,8 @@
 
 #include <stdio.h>
 
+#include "draw.h"
+
 enum { NETWORKS = 20, STEPS = 1000, MOST_LAYERS = 4 };
 static const size_t thread_counts[] = {1, 2, 3, 7, 16};
 
@@ -20,16 +22,6 @@ typedef struct problem {
   size_t inputs, layer_count, rows;
   chainrule_training training;
 } problem;
-
-static uint64_t state;
-static size_t draw(size_t below) /* SplitMix64 */
-{
-  uint64_t z = state += 0x9e3779b97f4a7c15u;
-  z = (z ^ z >> 30) * 0xbf58476d1ce4e5b9u;
-  z = (z ^ z >> 27) * 0x94d049bb133111ebu;
-  return (size_t)((z ^ z >> 31) % below);
-}
-static double uniform(void) { return (double)draw(1u << 24) / (1 << 23) - 1; }
 
 static size_t size(void)
 {
