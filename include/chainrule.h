@@ -24,5 +24,6 @@
 #include "chainrule/analysis.h"
 #include "chainrule/fullbatch.h"
 #include "chainrule/file.h"
+#include "chainrule/checkpoint.h"
 
 #endif

@@ -5,9 +5,10 @@
  *              "layers.0.weights": {"dtype": "F32", "shape": [out, in], "data_offsets": [begin, end]}, …}
  *   the rest  the tensors, little-endian, without holes
  *
- * TEXT is the architecture, as JSON in a string, since safetensors has only strings there.  The checksum
- * covers TEXT and every parameter; what it does not cover, the tensors' names, types, shapes and places,
- * follows from TEXT and is compared with it.
+ * TEXT is the architecture, as JSON in a string, since safetensors has only strings there.  A checkpoint has in
+ * "training" such a text of its own, and arrays shaped as the parameters, whose tensors have the array's name before
+ * "layers.": "optimizer.m.layers.0.weights".  The checksum covers the texts and every value; what it does not cover, the
+ * tensors' names, types, shapes and places, follows from the texts and is compared with them.
  *
  * Saving and loading go through the same plan, cr_model: a description and the tensors it implies.  The
  * order of the checks bounds memory: a network is made only when the file has all of its parameters.
@@ -27,7 +28,7 @@
 #include <sys/stat.h>
 #include <unistd.h>
 
-#include "internal.h"
+#include "file.h"
 
 #if defined __BYTE_ORDER__ && __BYTE_ORDER__ != __ORDER_LITTLE_ENDIAN__
 #error "tensors are little-endian: swap their bytes in hash_tensor, write_model and read_tensor"
@@ -46,18 +47,21 @@ static const char *const names_keys[] = {[CHAINRULE_FEATURE_NAMES] = "features",
                                          [CHAINRULE_CLASS_LABELS] = "classes"};
 
 typedef struct cr_tensor {
-  size_t layer; /* from 0 */
+  const cr_array *array; /* NULL: the network itself */
+  size_t layer;          /* from 0 */
   chainrule_parameter parameter;
-  char name[40];  /* "layers.1.weights" */
-  char place[40]; /* the same in a message: "layer 2, weights" */
+  char name[80];  /* "layers.1.weights" */
+  char place[80]; /* the same in a message: "layer 2, weights" */
   size_t rank, shape[2], count, bytes;
   uint64_t begin; /* in the data */
+  size_t offset;  /* in the values of its array, bytes */
 } cr_tensor;
 
 typedef struct cr_model {
   chainrule_description description;
   chainrule_layer *layers;
-  cr_tensor *tensors; /* layer by layer, weights before bias */
+  cr_state *state;    /* of a checkpoint; where its text is NULL, the file is a model */
+  cr_tensor *tensors; /* the network's, then those of each array: layer by layer, weights before bias */
   size_t tensor_count;
   void *values;         /* room for the largest tensor */
   json_t *architecture; /* TEXT, parsed */
@@ -75,11 +79,8 @@ static void free_model(cr_model *model)
 
 /* ---- Messages ---------------------------------------------------------------------------------- */
 
-#if defined __GNUC__
-__attribute__((format(printf, 3, 4)))
-#endif
-static chainrule_status
-invalid(chainrule_error *error, size_t layer, const char *format, ...)
+chainrule_status
+cr_invalid(chainrule_error *error, size_t layer, const char *format, ...)
 {
   char message[CHAINRULE_MESSAGE_SIZE];
   va_list arguments;
@@ -104,7 +105,7 @@ static chainrule_status unexpected(chainrule_error *error, size_t layer, const c
                                    const json_error_t *problem)
 {
   if (json_error_code(problem) == json_error_out_of_memory) return no_memory(error, where);
-  return invalid(error, layer, "%s: %s", where, problem->text);
+  return cr_invalid(error, layer, "%s: %s", where, problem->text);
 }
 
 /* What the core refused is wrong in the file, unless it is a matter of this process: its memory, its
@@ -113,44 +114,61 @@ static chainrule_status contradicted(chainrule_error *error, const chainrule_err
 {
   if (inner->status == CHAINRULE_OUT_OF_MEMORY || inner->status == CHAINRULE_INVALID_ARGUMENT)
     return cr_fail(error, inner->status, inner->layer, "%s", inner->message);
-  return invalid(error, inner->layer, "%s", inner->message);
+  return cr_invalid(error, inner->layer, "%s", inner->message);
 }
 
 /* ---- The plan ---------------------------------------------------------------------------------- */
 
-/* From the description: the tensors' shapes, and their places in the order in which they are written. */
-static chainrule_status plan_tensors(cr_model *model, chainrule_error *error)
+/* The tensors of the network, or of an array, behind those that are planned already. */
+static chainrule_status plan_array(cr_model *model, cr_array *array, size_t *position, chainrule_error *error)
 {
   const chainrule_description *description = &model->description;
-  size_t inputs = description->inputs, position = 0;
-  const size_t size = CHAINRULE_PARAMETER_COUNT * sizeof *model->tensors;
-  model->tensors = calloc(description->layer_count, size);
-  if (!model->tensors) return cr_out_of_memory(error, "the tensors", description->layer_count * size);
+  const char *prefix = array ? array->name : "";
+  const int end = !array || cr_has_statistics(array) ? CHAINRULE_PARAMETER_COUNT : CHAINRULE_BETA + 1;
+  size_t inputs = description->inputs, offset = 0;
   for (size_t l = 0; l < description->layer_count; l++) {
     const chainrule_layer *layer = &description->layers[l];
     const size_t units = layer->kind == CHAINRULE_LAYER_DENSE ? layer->units : inputs;
-    for (int p = 0; p < CHAINRULE_PARAMETER_COUNT; p++) {
+    for (int p = 0; p < end; p++) {
       const chainrule_parameter parameter = (chainrule_parameter)p;
       if (cr_described_size(layer, inputs, parameter) == 0) continue;
       const bool matrix = parameter == CHAINRULE_WEIGHTS;
       const char *name = chainrule_parameter_name(parameter);
       cr_tensor *tensor = &model->tensors[model->tensor_count++];
-      *tensor = (cr_tensor){.layer = l,
+      *tensor = (cr_tensor){.array = array,
+                            .layer = l,
                             .parameter = parameter,
                             .rank = matrix ? 2 : 1,
                             .shape = {units, matrix ? inputs : 1},
-                            .begin = position};
-      snprintf(tensor->name, sizeof tensor->name, "layers.%zu.%s", l, name);
-      snprintf(tensor->place, sizeof tensor->place, "layer %zu, %s", l + 1, name);
+                            .begin = *position,
+                            .offset = offset};
+      snprintf(tensor->name, sizeof tensor->name, "%s%slayers.%zu.%s", prefix, array ? "." : "", l, name);
+      snprintf(tensor->place, sizeof tensor->place, "%s%slayer %zu, %s", prefix, array ? ", " : "", l + 1, name);
       if (!cr_multiply(tensor->shape[0], tensor->shape[1], &tensor->count) ||
           !cr_multiply(tensor->count, cr_scalar_size(description->scalar), &tensor->bytes) ||
-          !cr_add(position, tensor->bytes, &position))
-        return invalid(error, l + 1, "%s: shape [%zu, %zu] needs more bytes than a size can count",
+          !cr_add(*position, tensor->bytes, position))
+        return cr_invalid(error, l + 1, "%s: shape [%zu, %zu] needs more bytes than a size can count",
                        tensor->place, units, inputs);
+      offset += tensor->bytes;
     }
     inputs = units;
   }
+  if (array) array->size = offset;
   return CHAINRULE_OK;
+}
+
+/* From the description: the tensors' shapes, and their places in the order in which they are written. */
+static chainrule_status plan_tensors(cr_model *model, chainrule_error *error)
+{
+  const size_t layers = model->description.layer_count, arrays = 1 + model->state->count;
+  const size_t size = arrays * CHAINRULE_PARAMETER_COUNT * sizeof *model->tensors;
+  model->tensors = calloc(layers, size);
+  if (!model->tensors) return cr_out_of_memory(error, "the tensors", layers * size);
+  size_t position = 0;
+  chainrule_status status = plan_array(model, NULL, &position, error);
+  for (size_t a = 0; a < model->state->count && !status; a++)
+    status = plan_array(model, &model->state->arrays[a], &position, error);
+  return status;
 }
 
 static chainrule_status allocate_values(cr_model *model, chainrule_error *error)
@@ -170,6 +188,13 @@ static uint64_t fnv1a64(uint64_t hash, const void *bytes, size_t size)
   for (const unsigned char *byte = bytes, *end = byte + size; byte < end; byte++)
     hash = (hash ^ *byte) * 0x100000001b3;
   return hash;
+}
+
+/* Of TEXT, and of a checkpoint's. */
+static uint64_t hash_texts(const char *text, size_t length, const cr_state *state)
+{
+  const uint64_t hash = fnv1a64(fnv1a64_start, text, length);
+  return state->text ? fnv1a64(hash, state->text, strlen(state->text)) : hash;
 }
 
 enum { CHECKSUM_SIZE = sizeof "fnv1a64:0123456789abcdef" };
@@ -273,9 +298,8 @@ static chainrule_status add_names(json_t *architecture, const chainrule_network 
   return CHAINRULE_OK;
 }
 
-/* The JSON text, behind `before` bytes and followed by at least 8, all 0.  (json_dumps grows its memory, and
- * drops characters without a word where that fails.) */
-static char *dump(const json_t *json, size_t before, size_t *length)
+/* json_dumps grows its memory, and drops characters without a word where that fails. */
+char *cr_json_text(const json_t *json, size_t before, size_t *length)
 {
   *length = json_dumpb(json, NULL, 0, JSON_COMPACT);
   char *bytes = *length ? calloc(before + *length + 8, 1) : NULL;
@@ -294,25 +318,25 @@ static chainrule_status make_text(const chainrule_network *network, cr_model *mo
     chainrule_status status = add_names(model->architecture, network, (chainrule_names)which, error);
     if (status) return status;
   }
-  *text = dump(model->architecture, 0, length);
+  *text = cr_json_text(model->architecture, 0, length);
   return *text ? CHAINRULE_OK : no_memory(error, "the architecture");
 }
 
-static chainrule_status get_values(const chainrule_network *network, const cr_tensor *tensor, void *values,
-                                   chainrule_error *error)
+static void get_values(const chainrule_network *network, const cr_tensor *tensor, void *values)
 {
-  if (chainrule_network_scalar(network) == CHAINRULE_FLOAT32)
-    return chainrule_network_get_f32(network, tensor->layer, tensor->parameter, values, tensor->count, error);
-  return chainrule_network_get_f64(network, tensor->layer, tensor->parameter, values, tensor->count, error);
+  if (tensor->array)
+    cr_read(tensor->array->network, tensor->array->arena, tensor->layer, tensor->parameter, values);
+  else
+    cr_read(network, network->parameters, tensor->layer, tensor->parameter, values);
 }
 
 /* Adds a tensor to the checksum, after a look at its values: all of this before anything is written. */
 static chainrule_status hash_tensor(const chainrule_network *network, const cr_model *model,
                                     const cr_tensor *tensor, uint64_t *hash, chainrule_error *error)
 {
-  chainrule_status status = get_values(network, tensor, model->values, error);
-  if (status) return status;
-  for (size_t i = 0; i < tensor->count; i++) {
+  get_values(network, tensor, model->values);
+  const bool learned = !tensor->array || cr_has_statistics(tensor->array);
+  for (size_t i = 0; learned && i < tensor->count; i++) {
     double value = cr_value(model->description.scalar, model->values, i);
     if (!isfinite(value))
       return cr_fail(error, CHAINRULE_NOT_FINITE, tensor->layer + 1, "%s: value %zu is %s", tensor->place, i,
@@ -335,10 +359,15 @@ static json_t *tensor_json(const cr_tensor *tensor, chainrule_scalar scalar)
 
 static json_t *header_json(const cr_model *model, const char *text, uint64_t hash)
 {
+  const char *training = model->state->text;
   char checksum[CHECKSUM_SIZE];
   print_checksum(hash, checksum);
   json_t *header = json_pack("{s:{s:s, s:s, s:s}}", "__metadata__", "format", "chainrule", "chainrule", text,
                              "checksum", checksum);
+  if (training && json_object_set_new(json_object_get(header, "__metadata__"), "training", json_string(training)) != 0) {
+    json_decref(header);
+    return NULL;
+  }
   for (size_t t = 0; t < model->tensor_count; t++) {
     const cr_tensor *tensor = &model->tensors[t];
     if (json_object_set_new(header, tensor->name, tensor_json(tensor, model->description.scalar)) != 0) {
@@ -355,7 +384,7 @@ static chainrule_status make_header(cr_model *model, const char *text, uint64_t 
 {
   size_t length;
   model->header = header_json(model, text, hash);
-  *bytes = model->header ? dump(model->header, LENGTH_BYTES, &length) : NULL;
+  *bytes = model->header ? cr_json_text(model->header, LENGTH_BYTES, &length) : NULL;
   if (!*bytes) return no_memory(error, "the header");
   size_t padded = (length + 7) / 8 * 8;
   if (padded > LARGEST_HEADER)
@@ -383,8 +412,8 @@ static chainrule_status write_model(int file, const void *what, chainrule_error 
   chainrule_status status = cr_write_all(file, saving->header, saving->header_size, error);
   for (size_t t = 0; t < saving->model->tensor_count && !status; t++) {
     const cr_tensor *tensor = &saving->model->tensors[t];
-    status = get_values(saving->network, tensor, saving->model->values, error);
-    if (!status) status = cr_write_all(file, saving->model->values, tensor->bytes, error);
+    get_values(saving->network, tensor, saving->model->values);
+    status = cr_write_all(file, saving->model->values, tensor->bytes, error);
   }
   return status;
 }
@@ -392,18 +421,24 @@ static chainrule_status write_model(int file, const void *what, chainrule_error 
 chainrule_status chainrule_network_save(const chainrule_network *network, const char *path,
                                         chainrule_error *error)
 {
+  return cr_save(network, &(cr_state){0}, path, error);
+}
+
+chainrule_status cr_save(const chainrule_network *network, cr_state *state, const char *path,
+                         chainrule_error *error)
+{
   if (!network) return cr_null(error, "network");
   if (!path) return cr_null(error, "path");
   if (!*path) return cr_fail(error, CHAINRULE_INVALID_ARGUMENT, 0, "path is empty");
 
-  cr_model model = {0};
+  cr_model model = {.state = state};
   char *text = NULL, *header = NULL;
   size_t length = 0, header_size = 0;
   chainrule_status status = describe(network, &model, error);
   if (!status) status = plan_tensors(&model, error);
   if (!status) status = make_text(network, &model, &text, &length, error);
   if (!status) status = allocate_values(&model, error);
-  uint64_t hash = text ? fnv1a64(fnv1a64_start, text, length) : 0;
+  uint64_t hash = text ? hash_texts(text, length, state) : 0;
   for (size_t t = 0; t < model.tensor_count && !status; t++)
     status = hash_tensor(network, &model, &model.tensors[t], &hash, error);
   if (!status) status = make_header(&model, text, hash, &header, &header_size, error);
@@ -435,7 +470,7 @@ static chainrule_status read_at(int file, void *bytes, size_t size, uint64_t off
 {
   for (char *next = bytes; size > 0;) {
     ssize_t count = pread(file, next, size < SSIZE_MAX ? size : SSIZE_MAX, (off_t)offset);
-    if (count == 0) return invalid(error, 0, "file: became shorter while it was read");
+    if (count == 0) return cr_invalid(error, 0, "file: became shorter while it was read");
     if (count < 0 && errno != EINTR) return cr_refused(error, "cannot read", errno);
     if (count < 0) continue;
     next += count;
@@ -472,9 +507,9 @@ static chainrule_status parse(const char *bytes, size_t size, const char *where,
   *object = json_load_callback(next_byte, &source, JSON_REJECT_DUPLICATES, &problem);
   if (source.starved || errno == ENOMEM) return no_memory(error, where);
   if (!*object)
-    return invalid(error, 0, "%s: %s (line %d, column %d)", where, problem.text, problem.line,
+    return cr_invalid(error, 0, "%s: %s (line %d, column %d)", where, problem.text, problem.line,
                    problem.column);
-  if (!json_is_object(*object)) return invalid(error, 0, "%s: not a JSON object", where);
+  if (!json_is_object(*object)) return cr_invalid(error, 0, "%s: not a JSON object", where);
   return CHAINRULE_OK;
 }
 
@@ -483,18 +518,18 @@ static chainrule_status read_header(int file, uint64_t file_size, cr_model *mode
 {
   unsigned char length_bytes[LENGTH_BYTES];
   if (file_size < LENGTH_BYTES)
-    return invalid(error, 0, "file: %" PRIu64 " bytes are too few for a model", file_size);
+    return cr_invalid(error, 0, "file: %" PRIu64 " bytes are too few for a model", file_size);
   chainrule_status status = read_at(file, length_bytes, LENGTH_BYTES, 0, error);
   if (status) return status;
   uint64_t length = 0;
   for (int i = 0; i < LENGTH_BYTES; i++) length |= (uint64_t)length_bytes[i] << 8 * i;
   if (length > file_size - LENGTH_BYTES)
-    return invalid(error, 0,
+    return cr_invalid(error, 0,
                    "header: %" PRIu64 " bytes, of which the file has %" PRIu64
                    "; it is cut short, or no safetensors file",
                    length, file_size - LENGTH_BYTES);
   if (length > LARGEST_HEADER)
-    return invalid(error, 0, "header: %" PRIu64 " bytes; a safetensors file may have %d", length,
+    return cr_invalid(error, 0, "header: %" PRIu64 " bytes; a safetensors file may have %d", length,
                    LARGEST_HEADER);
   *data = LENGTH_BYTES + length;
 
@@ -512,7 +547,7 @@ static chainrule_status read_size(json_int_t number, size_t layer, const char *w
                                   chainrule_error *error)
 {
   if (number < 1 || number > INT32_MAX)
-    return invalid(error, layer, "%s: %" JSON_INTEGER_FORMAT " is not in 1 to %d", what, number, INT32_MAX);
+    return cr_invalid(error, layer, "%s: %" JSON_INTEGER_FORMAT " is not in 1 to %d", what, number, INT32_MAX);
   *size = (size_t)number;
   return CHAINRULE_OK;
 }
@@ -527,7 +562,7 @@ static chainrule_status read_initializer(json_t *json, size_t number, const char
   if (json_unpack_ex(json, &problem, 0, "{s:s, s:F}", "kind", &kind, "value", &initializer->value) != 0)
     return unexpected(error, number, where, &problem);
   if (chainrule_initializer_named(kind, &initializer->kind, &unknown) != CHAINRULE_OK)
-    return invalid(error, number, "%s: %s", where, unknown.message);
+    return cr_invalid(error, number, "%s: %s", where, unknown.message);
   return CHAINRULE_OK;
 }
 
@@ -536,7 +571,7 @@ static chainrule_status read_activation(const char *name, size_t number, const c
 {
   chainrule_error unknown;
   if (chainrule_activation_named(name, activation, &unknown) == CHAINRULE_OK) return CHAINRULE_OK;
-  return invalid(error, number, "%s: %s", where, unknown.message);
+  return cr_invalid(error, number, "%s: %s", where, unknown.message);
 }
 
 static chainrule_status read_dense(json_t *json, size_t number, const char *where, chainrule_layer *layer,
@@ -572,7 +607,7 @@ static chainrule_status read_layer(json_t *json, size_t number, chainrule_layer 
   if (json_unpack_ex(json, &problem, 0, "{s:s}", "type", &type) != 0)
     return unexpected(error, number, where, &problem);
   if (chainrule_layer_named(type, &layer->kind, &unknown) != CHAINRULE_OK)
-    return invalid(error, number, "%s: %s", where, unknown.message);
+    return cr_invalid(error, number, "%s: %s", where, unknown.message);
   int failed = 0;
   switch (layer->kind) {
   case CHAINRULE_LAYER_DENSE: return read_dense(json, number, where, layer, error);
@@ -590,7 +625,7 @@ static chainrule_status read_layer(json_t *json, size_t number, chainrule_layer 
     break;
   case CHAINRULE_LAYER_SCALING: break;
   case CHAINRULE_LAYER_CUSTOM:
-    return invalid(error, number, "%s: custom, a function of the program's own, which a file cannot hold", where);
+    return cr_invalid(error, number, "%s: custom, a function of the program's own, which a file cannot hold", where);
   case CHAINRULE_LAYER_RESIDUAL:
     if (json_unpack_ex(json, &problem, 0, "{s:I}", "span", &span) != 0)
       return unexpected(error, number, where, &problem);
@@ -607,7 +642,7 @@ static chainrule_status read_scalar(const char *name, chainrule_scalar *scalar, 
       *scalar = (chainrule_scalar)s;
       return CHAINRULE_OK;
     }
-  return invalid(error, 0, "no scalar is named \"%.40s\"; there are: float32, float64", name);
+  return cr_invalid(error, 0, "no scalar is named \"%.40s\"; there are: float32, float64", name);
 }
 
 static chainrule_status read_architecture(const json_t *text, cr_model *model, chainrule_error *error)
@@ -624,7 +659,7 @@ static chainrule_status read_architecture(const json_t *text, cr_model *model, c
   if (json_unpack_ex(model->architecture, &problem, 0, "{s:I}", "formatVersion", &version) != 0)
     return unexpected(error, 0, where, &problem);
   if (version != FORMAT_VERSION)
-    return invalid(error, 0, "formatVersion: %" JSON_INTEGER_FORMAT "; Chainrule %s reads %d", version,
+    return cr_invalid(error, 0, "formatVersion: %" JSON_INTEGER_FORMAT "; Chainrule %s reads %d", version,
                    chainrule_version(), FORMAT_VERSION);
   if (json_unpack_ex(model->architecture, &problem, 0, "{s:s, s:I, s:o}", "scalar", &scalar, "inputs",
                      &inputs, "layers", &layers) != 0)
@@ -635,7 +670,7 @@ static chainrule_status read_architecture(const json_t *text, cr_model *model, c
   if (!status) status = read_size(inputs, 0, "inputs", &description->inputs, error);
   if (status) return status;
   size_t count = json_array_size(layers);
-  if (count == 0) return invalid(error, 0, "layers: not an array, or an empty one");
+  if (count == 0) return cr_invalid(error, 0, "layers: not an array, or an empty one");
   description->layer_count = count;
   description->layers = model->layers = calloc(count, sizeof *model->layers);
   if (!model->layers) return cr_out_of_memory(error, "the layers", count * sizeof *model->layers);
@@ -651,19 +686,52 @@ static chainrule_status read_names(const cr_model *model, chainrule_names which,
   const json_t *array = json_object_get(model->architecture, key);
   if (!array) return CHAINRULE_OK;
   size_t count = json_array_size(array);
-  if (count == 0) return invalid(error, 0, "%s: not an array, or an empty one", key);
+  if (count == 0) return cr_invalid(error, 0, "%s: not an array, or an empty one", key);
   const char **names = calloc(count, sizeof *names);
   if (!names) return cr_out_of_memory(error, key, count * sizeof *names);
   chainrule_status status = CHAINRULE_OK;
   for (size_t i = 0; i < count && !status; i++) {
     names[i] = json_string_value(json_array_get(array, i));
-    if (!names[i]) status = invalid(error, 0, "%s: name %zu is not a string", key, i + 1);
+    if (!names[i]) status = cr_invalid(error, 0, "%s: name %zu is not a string", key, i + 1);
   }
   chainrule_error inner;
   if (!status && chainrule_network_set_names(network, which, names, count, &inner) != CHAINRULE_OK)
     status = contradicted(error, &inner);
   free(names);
   return status;
+}
+
+/* The text of a checkpoint, and the names of its arrays; of a model nothing. */
+static chainrule_status read_state(const json_t *metadata, cr_state *state, chainrule_error *error)
+{
+  const json_t *text = json_object_get(metadata, "training");
+  if (!text) return CHAINRULE_OK;
+  if (!json_is_string(text)) return cr_invalid(error, 0, "training: not a string");
+  const size_t length = json_string_length(text);
+  if (strlen(json_string_value(text)) != length) return cr_invalid(error, 0, "training: has a null character");
+  state->text = malloc(length + 1);
+  if (!state->text) return cr_out_of_memory(error, "the training", length + 1);
+  memcpy(state->text, json_string_value(text), length + 1);
+  chainrule_status status = parse(state->text, length, "training", &state->json, error);
+  if (status) return status;
+
+  const json_t *names = json_object_get(state->json, "arrays");
+  const size_t count = json_array_size(names);
+  if (!json_is_array(names) || count > CR_ARRAYS)
+    return cr_invalid(error, 0, "training, arrays: expected an array of at most %d names", CR_ARRAYS);
+  for (; state->count < count; state->count++) {
+    const char *name = json_string_value(json_array_get(names, state->count));
+    cr_array *array = &state->arrays[state->count];
+    if (!name || !*name || strlen(name) >= sizeof array->name ||
+        strspn(name, "abcdefghijklmnopqrstuvwxyz.") != strlen(name))
+      return cr_invalid(error, 0, "training, arrays: name %zu is not one of 1 to %zu letters and dots", state->count + 1,
+                     sizeof array->name - 1);
+    for (size_t a = 0; a < state->count; a++)
+      if (strcmp(name, state->arrays[a].name) == 0)
+        return cr_invalid(error, 0, "training, arrays: %s is there twice", name);
+    snprintf(array->name, sizeof array->name, "%s", name);
+  }
+  return CHAINRULE_OK;
 }
 
 /* ---- Loading: the tensors ---------------------------------------------------------------------- */
@@ -680,7 +748,7 @@ static chainrule_status check_shape(const cr_tensor *tensor, const json_t *shape
   snprintf(expected, sizeof expected, tensor->rank == 2 ? "[%zu, %zu]" : "[%zu]", tensor->shape[0],
            tensor->shape[1]);
   char *found = json_dumps(shape, JSON_ENSURE_ASCII | JSON_ENCODE_ANY);
-  chainrule_status status = invalid(error, tensor->layer + 1, "%s: shape %.60s, but the architecture says %s",
+  chainrule_status status = cr_invalid(error, tensor->layer + 1, "%s: shape %.60s, but the architecture says %s",
                                     tensor->place, found ? found : "", expected);
   free(found);
   return status;
@@ -693,7 +761,7 @@ static chainrule_status take_tensor(const cr_model *model, cr_tensor *tensor, ui
 {
   size_t layer = tensor->layer + 1;
   json_t *entry = json_object_get(model->header, tensor->name), *shape;
-  if (!entry) return invalid(error, layer, "%s: missing, there is no tensor %s", tensor->place, tensor->name);
+  if (!entry) return cr_invalid(error, layer, "%s: missing, there is no tensor %s", tensor->place, tensor->name);
   const char *dtype, *expected = dtypes[model->description.scalar];
   json_int_t begin, end;
   json_error_t problem;
@@ -701,12 +769,12 @@ static chainrule_status take_tensor(const cr_model *model, cr_tensor *tensor, ui
                      "data_offsets", &begin, &end) != 0)
     return unexpected(error, layer, tensor->place, &problem);
   if (strcmp(dtype, expected) != 0)
-    return invalid(error, layer, "%s: dtype %.40s, but the architecture says %s", tensor->place, dtype,
+    return cr_invalid(error, layer, "%s: dtype %.40s, but the architecture says %s", tensor->place, dtype,
                    expected);
   chainrule_status status = check_shape(tensor, shape, error);
   if (status) return status;
   if (begin < 0 || end < begin || (uint64_t)(end - begin) != tensor->bytes || (uint64_t)end > data_size)
-    return invalid(error, layer,
+    return cr_invalid(error, layer,
                    "%s: data_offsets [%" JSON_INTEGER_FORMAT ", %" JSON_INTEGER_FORMAT
                    "], but the tensor has %zu bytes, and the data %" PRIu64,
                    tensor->place, begin, end, tensor->bytes, data_size);
@@ -734,14 +802,14 @@ static chainrule_status check_layout(const cr_model *model, uint64_t data_size, 
   for (size_t t = 0; t < model->tensor_count && !status; t++) {
     const cr_tensor *tensor = &sorted[t];
     if (tensor->begin != position)
-      status = invalid(error, tensor->layer + 1, "%s: begins at %" PRIu64 ", %s %" PRIu64, tensor->place,
+      status = cr_invalid(error, tensor->layer + 1, "%s: begins at %" PRIu64 ", %s %" PRIu64, tensor->place,
                        tensor->begin, tensor->begin > position ? "after a hole from" : "but others end at",
                        position);
     position = tensor->begin + tensor->bytes;
   }
   free(sorted);
   if (!status && position != data_size)
-    status = invalid(error, 0, "data: %" PRIu64 " bytes after the last tensor", data_size - position);
+    status = cr_invalid(error, 0, "data: %" PRIu64 " bytes after the last tensor", data_size - position);
   return status;
 }
 
@@ -751,6 +819,11 @@ static chainrule_status read_tensor(int file, uint64_t data, const cr_model *mod
   chainrule_status status = read_at(file, model->values, tensor->bytes, data + tensor->begin, error);
   if (status) return status;
   *hash = fnv1a64(*hash, model->values, tensor->bytes);
+  if (tensor->array) {
+    if (tensor->array->values)
+      memcpy((char *)tensor->array->values + tensor->offset, model->values, tensor->bytes);
+    return CHAINRULE_OK;
+  }
   size_t layer = tensor->layer, count = tensor->count;
   chainrule_error inner;
   status = model->description.scalar == CHAINRULE_FLOAT32
@@ -762,7 +835,7 @@ static chainrule_status read_tensor(int file, uint64_t data, const cr_model *mod
 static chainrule_status read_tensors(int file, uint64_t data, const cr_model *model, const json_t *text,
                                      const char *checksum, chainrule_network *network, chainrule_error *error)
 {
-  uint64_t hash = fnv1a64(fnv1a64_start, json_string_value(text), json_string_length(text));
+  uint64_t hash = hash_texts(json_string_value(text), json_string_length(text), model->state);
   for (size_t t = 0; t < model->tensor_count; t++) {
     chainrule_status status = read_tensor(file, data, model, &model->tensors[t], network, &hash, error);
     if (status) return status;
@@ -770,13 +843,13 @@ static chainrule_status read_tensors(int file, uint64_t data, const cr_model *mo
   char found[CHECKSUM_SIZE];
   print_checksum(hash, found);
   if (strcmp(checksum, found) != 0)
-    return invalid(error, 0, "checksum: the contents give %s, the header says %.40s", found, checksum);
+    return cr_invalid(error, 0, "checksum: the contents give %s, the header says %.40s", found, checksum);
   return CHAINRULE_OK;
 }
 
 /* *network exists from the moment when the header has passed; where this fails, the caller frees it. */
-static chainrule_status read_model(int file, uint64_t file_size, cr_model *model, chainrule_network **network,
-                                   chainrule_error *error)
+static chainrule_status read_model(int file, uint64_t file_size, cr_model *model, bool with_arrays,
+                                   chainrule_network **network, chainrule_error *error)
 {
   uint64_t data = 0;
   chainrule_status status = read_header(file, file_size, model, &data, error);
@@ -785,20 +858,26 @@ static chainrule_status read_model(int file, uint64_t file_size, cr_model *model
   const json_t *text = json_object_get(metadata, "chainrule");
   const char *checksum = json_string_value(json_object_get(metadata, "checksum"));
   if (!json_is_string(text))
-    return invalid(error, 0, "no __metadata__.chainrule: a safetensors file, but not a Chainrule model");
-  if (!checksum) return invalid(error, 0, "no __metadata__.checksum");
+    return cr_invalid(error, 0, "no __metadata__.chainrule: a safetensors file, but not a Chainrule model");
+  if (!checksum) return cr_invalid(error, 0, "no __metadata__.checksum");
 
   status = read_architecture(text, model, error);
+  if (!status) status = read_state(metadata, model->state, error);
   if (!status) status = plan_tensors(model, error);
   for (size_t t = 0; t < model->tensor_count && !status; t++)
     status = take_tensor(model, &model->tensors[t], file_size - data, error);
   if (status) return status;
   for (void *left = json_object_iter(model->header); left; left = json_object_iter_next(model->header, left))
     if (strcmp(json_object_iter_key(left), "__metadata__") != 0)
-      return invalid(error, 0, "header: the architecture has no tensor \"%.100s\"",
+      return cr_invalid(error, 0, "header: the architecture has no tensor \"%.100s\"",
                      json_object_iter_key(left));
   status = check_layout(model, file_size - data, error);
   if (!status) status = allocate_values(model, error);
+  for (size_t a = 0; with_arrays && a < model->state->count && !status; a++) {
+    cr_array *array = &model->state->arrays[a];
+    array->values = malloc(array->size + 1);
+    if (!array->values) status = cr_out_of_memory(error, array->name, array->size);
+  }
   if (status) return status;
 
   chainrule_error inner;
@@ -811,6 +890,12 @@ static chainrule_status read_model(int file, uint64_t file_size, cr_model *model
 
 chainrule_status chainrule_network_load(const char *path, chainrule_network **network, chainrule_error *error)
 {
+  return cr_load(path, NULL, network, NULL, error);
+}
+
+chainrule_status cr_load(const char *path, const char *kernel_set, chainrule_network **network, cr_state *result,
+                         chainrule_error *error)
+{
   if (!network) return cr_null(error, "network");
   *network = NULL;
   if (!path) return cr_null(error, "path");
@@ -818,14 +903,31 @@ chainrule_status chainrule_network_load(const char *path, chainrule_network **ne
 
   int file = -1;
   uint64_t size = 0;
-  cr_model model = {0};
+  cr_state state = {0};
+  cr_model model = {.description.kernel_set = kernel_set, .state = &state};
   chainrule_status status = open_model(path, &file, &size, error);
-  if (!status) status = read_model(file, size, &model, network, error);
+  if (!status) status = read_model(file, size, &model, result != NULL, network, error);
   if (status) {
     chainrule_network_free(*network);
     *network = NULL;
   }
   if (file >= 0) close(file);
   free_model(&model);
+  if (result && !status)
+    *result = state;
+  else
+    cr_state_free(&state);
   return status;
+}
+
+bool cr_has_statistics(const cr_array *array)
+{
+  return strcmp(array->name, "epoch") == 0 || strcmp(array->name, "best") == 0;
+}
+
+void cr_state_free(cr_state *state)
+{
+  for (size_t a = 0; a < state->count; a++) free(state->arrays[a].values);
+  json_decref(state->json);
+  free(state->text);
 }

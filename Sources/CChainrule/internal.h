@@ -124,6 +124,9 @@ chainrule_status cr_check_data(const chainrule_network *network, chainrule_loss 
 /* Copies a parameter out of a parameter-shaped arena: [out][in] or [out], dense. */
 void cr_read(const chainrule_network *network, const void *arena, size_t layer, chainrule_parameter parameter,
              void *values);
+/* Copies one in. */
+void cr_write(const chainrule_network *network, void *arena, size_t layer, chainrule_parameter parameter,
+              const void *values);
 /* The number of values of a layer's parameter, and of a layer of that description, given so many inputs. */
 size_t cr_parameter_size(const cr_layer *layer, chainrule_parameter parameter);
 size_t cr_described_size(const chainrule_layer *layer, size_t inputs, chainrule_parameter parameter);

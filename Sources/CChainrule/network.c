@@ -566,14 +566,18 @@ void cr_read_all(const chainrule_network *network, const void *arena, void *valu
     }
 }
 
-static void write_parameter(chainrule_network *network, size_t l, chainrule_parameter parameter, const void *values)
+void cr_write(const chainrule_network *network, void *arena, size_t l, chainrule_parameter parameter, const void *values)
 {
   const cr_layer *layer = &network->layers[l];
   const size_t size = cr_scalar_size(network->scalar), count = cr_parameter_size(layer, parameter);
   for (size_t k = 0; k < count; k++)
-    memcpy((char *)network->parameters + arena_offset(layer, parameter, k) * size, (const char *)values + k * size,
-           size);
-  if (parameter >= CHAINRULE_VARIANCE) invert(network, layer);
+    memcpy((char *)arena + arena_offset(layer, parameter, k) * size, (const char *)values + k * size, size);
+}
+
+static void write_parameter(chainrule_network *network, size_t l, chainrule_parameter parameter, const void *values)
+{
+  cr_write(network, network->parameters, l, parameter, values);
+  if (parameter >= CHAINRULE_VARIANCE) invert(network, &network->layers[l]);
 }
 
 static chainrule_status check_parameter(const chainrule_network *network, chainrule_scalar scalar, size_t l,

@@ -1,68 +1,10 @@
 /* Training: a step is forward, loss, backward, update; an epoch is steps over all rows in random order. */
-#include "internal.h"
+#include "trainer.h"
 
 #include <math.h>
-#include <stdatomic.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
-
-/* The blocks that a member takes first; when it is done it helps the others. */
-typedef struct share {
-  _Alignas(CR_ALIGNMENT) atomic_size_t next;
-  size_t end;
-} share;
-
-struct chainrule_trainer {
-  chainrule_network *network;
-  chainrule_training training;
-
-  cr_place *places;  /* of z, a and δ, by layer */
-  size_t place_size; /* scalars per row of all places */
-  cr_workspace work;
-  cr_pass pass;
-  cr_batch gathered; /* a batch of an epoch, in memory of ours */
-  double *losses;    /* wᵣ lᵣ of a batch */
-  void *gradients;   /* parameter-shaped, as is each array of state; NULL unless someone looks at all of them */
-  void *state;
-  double *rates;     /* of layers, times the learning rate; NULL: all 1 */
-
-  void *sum;         /* of gradients of batches times their weights, parameter-shaped; NULL: each batch has its update */
-  double sum_weight;
-  size_t sum_batches;
-  void *good; /* the parameters and statistics at the beginning of the epoch */
-  void *outputs, *output_gradient; /* of a batch, for a loss of the program's own */
-
-  void *narrow; /* buffers of a narrow network's step; NULL: it is not narrow, or z, a and δ are kept */
-  void *narrow_gradients; /* parameter-shaped */
-
-  cr_team *team;
-  size_t members;         /* of the team */
-  double threads_per_row; /* that a step is worth */
-  cr_block *blocks; /* of all layers' weights, in their order */
-  size_t block_count;
-  share *shares; /* of the blocks, by member */
-  size_t scratch_scalars;
-  cr_update update;
-  cr_descent descent; /* by it */
-  double beta1_power, beta2_power; /* β₁ᵗ, β₂ᵗ */
-  chainrule_plateau plateau;
-  bool rate_is_due;             /* the next update has another than the last */
-  _Atomic double learning_rate; /* update.rate, for other threads */
-  bool fresh;                      /* no update yet */
-  double mu_product;               /* nadam: μ₁…μₜ */
-  double decay_power, decay_factor; /* nadam: 0.96^(t ψ), 0.96^ψ */
-
-  size_t *order; /* in which the epoch visits its rows */
-  size_t order_size;
-
-  _Atomic uint64_t steps, epochs;  /* read by other threads, as a progress display's */
-  size_t rows_in_view;             /* of the last step; 0: none yet */
-  size_t position, epoch_rows;     /* of the epoch that is under way: rows done, of how many */
-  double epoch_loss, epoch_weight; /* Σ over its batches */
-  bool in_parts;                   /* between begin_epoch and end_epoch; position is then 0 */
-  atomic_bool stop;
-};
 
 /* ---- Optimizers -------------------------------------------------------------------------------- */
 
@@ -86,23 +28,34 @@ chainrule_optimizer chainrule_optimizer_default(chainrule_optimizer_kind kind)
   return o;
 }
 
-/* The number of parameter-shaped arrays that the update rule keeps. */
-static size_t state_count(const chainrule_optimizer *o)
+size_t cr_state_names(const chainrule_optimizer *o, const char *names[CR_STATES])
 {
+  size_t count = 0;
   switch (o->kind) {
-  case CHAINRULE_OPTIMIZER_SGD: return o->momentum != 0;
-  case CHAINRULE_OPTIMIZER_ADAGRAD: return 1;
-  case CHAINRULE_OPTIMIZER_RMSPROP: return 1 + (size_t)o->centered + (o->momentum != 0);
+  case CHAINRULE_OPTIMIZER_SGD:
+    if (o->momentum != 0) names[count++] = "v";
+    break;
+  case CHAINRULE_OPTIMIZER_ADAGRAD: names[count++] = "s"; break;
+  case CHAINRULE_OPTIMIZER_RMSPROP:
+    names[count++] = "s";
+    if (o->centered) names[count++] = "m";
+    if (o->momentum != 0) names[count++] = "v";
+    break;
   case CHAINRULE_OPTIMIZER_ADAM:
-  case CHAINRULE_OPTIMIZER_ADAMW: return 2 + (size_t)o->amsgrad;
-  case CHAINRULE_OPTIMIZER_ADADELTA:
-  case CHAINRULE_OPTIMIZER_ADAMAX:
-  case CHAINRULE_OPTIMIZER_NADAM:
-  case CHAINRULE_OPTIMIZER_RPROP: return 2;
-  case CHAINRULE_OPTIMIZER_LION: return 1;
+  case CHAINRULE_OPTIMIZER_ADAMW:
+    names[count++] = "m", names[count++] = "v";
+    if (o->amsgrad) names[count++] = "w";
+    break;
+  case CHAINRULE_OPTIMIZER_ADADELTA: names[count++] = "s", names[count++] = "w"; break;
+  case CHAINRULE_OPTIMIZER_ADAMAX: names[count++] = "m", names[count++] = "s"; break;
+  case CHAINRULE_OPTIMIZER_NADAM: names[count++] = "m", names[count++] = "v"; break;
+  case CHAINRULE_OPTIMIZER_RPROP: names[count++] = "g", names[count++] = "step"; break;
+  case CHAINRULE_OPTIMIZER_LION: names[count++] = "m"; break;
   }
-  return 0;
+  return count;
 }
+
+static size_t state_count(const chainrule_optimizer *o) { return cr_state_names(o, (const char *[CR_STATES]){0}); }
 
 static chainrule_status check_optimizer(const chainrule_optimizer *o, chainrule_error *error)
 {
@@ -137,8 +90,7 @@ static chainrule_status check_optimizer(const chainrule_optimizer *o, chainrule_
   return CHAINRULE_OK;
 }
 
-/* The rate of the step to come, which stays that of all steps of an epoch where the schedule is per epoch. */
-static void update_rate(chainrule_trainer *t)
+void cr_update_rate(chainrule_trainer *t)
 {
   const chainrule_schedule *schedule = &t->training.schedule;
   const bool per_step = schedule->unit == CHAINRULE_PER_STEP;
@@ -161,7 +113,7 @@ chainrule_status chainrule_trainer_set_learning_rate(chainrule_trainer *trainer,
     return cr_fail(error, CHAINRULE_INVALID_ARGUMENT, 0,
                    "learning rate is %g; expected a finite number, 0 or more", learning_rate);
   trainer->training.optimizer.learning_rate = learning_rate;
-  update_rate(trainer);
+  cr_update_rate(trainer);
   return CHAINRULE_OK;
 }
 
@@ -209,7 +161,7 @@ static void forget(chainrule_trainer *trainer)
 /* Step t of the rule: its rate and its bias corrections. */
 static void next_update(chainrule_trainer *trainer)
 {
-  if (trainer->rate_is_due) update_rate(trainer);
+  if (trainer->rate_is_due) cr_update_rate(trainer);
   cr_update *u = &trainer->update;
   u->first = trainer->fresh;
   trainer->fresh = false;
@@ -453,7 +405,7 @@ chainrule_status chainrule_trainer_create(chainrule_network *network, const chai
   if (training->accumulate > 1)
     t->sum = allocate(network, network->arena_size, 1, "the gradients", &status, error);
   t->good = allocate(network, cr_arena_end(network), 1, "the last good parameters", &status, error);
-  update_rate(t);
+  cr_update_rate(t);
   if (training->keep || needs_all_gradients(training))
     t->gradients = allocate(network, network->arena_size, 1, "the gradients", &status, error);
   t->state = allocate(network, network->arena_size, state_count(o), "the optimizer's state", &status, error);
@@ -485,7 +437,7 @@ chainrule_status chainrule_trainer_set_batch_size(chainrule_trainer *trainer, si
   if (!trainer) return cr_null(error, "trainer");
   chainrule_status status = check_batch_size(batch_size, error);
   if (status || batch_size == trainer->training.batch_size) return status;
-  if (trainer->position > 0)
+  if (trainer->position > 0 && !trainer->restored)
     return cr_fail(error, CHAINRULE_INVALID_ARGUMENT, 0,
                    "epoch %llu was stopped after %zu rows; finish it before the batch size changes",
                    (unsigned long long)trainer->epochs + 1, trainer->position);
@@ -1006,12 +958,8 @@ static chainrule_status step_call(chainrule_trainer *trainer, chainrule_scalar s
 /* ---- An epoch ---------------------------------------------------------------------------------- */
 
 /* The order of this epoch: a function of the seed and the number of the epoch alone. */
-static chainrule_status begin_epoch(chainrule_trainer *trainer, size_t rows, chainrule_error *error)
+static chainrule_status draw_order(chainrule_trainer *trainer, size_t rows, chainrule_error *error)
 {
-  trainer->epoch_rows = rows;
-  trainer->epoch_loss = trainer->epoch_weight = 0;
-  trainer->in_parts = false;
-  memcpy(trainer->good, trainer->network->parameters, arena_bytes(trainer));
   if (trainer->training.in_order) return CHAINRULE_OK;
   if (rows > trainer->order_size) {
     size_t bytes;
@@ -1023,6 +971,14 @@ static chainrule_status begin_epoch(chainrule_trainer *trainer, size_t rows, cha
   cr_random random = cr_random_stream(trainer->training.seed, CR_STREAM_ORDER + trainer->epochs);
   cr_shuffle(&random, trainer->order, rows);
   return CHAINRULE_OK;
+}
+
+static void begin_epoch(chainrule_trainer *trainer, size_t rows)
+{
+  trainer->epoch_rows = rows;
+  trainer->epoch_loss = trainer->epoch_weight = 0;
+  trainer->in_parts = false;
+  memcpy(trainer->good, trainer->network->parameters, arena_bytes(trainer));
 }
 
 /* The next rows of the epoch, at most batch_size of them; x is gathered by those who work on it. */
@@ -1076,7 +1032,9 @@ static chainrule_status epoch(chainrule_trainer *trainer, chainrule_scalar scala
 {
   chainrule_status status = check_call(trainer, scalar, error);
   if (!status) status = check_epoch(trainer, &all, error);
-  if (!status && trainer->position == 0) status = begin_epoch(trainer, all.rows, error);
+  if (!status && (trainer->position == 0 || trainer->restored)) status = draw_order(trainer, all.rows, error);
+  if (!status && trainer->position == 0) begin_epoch(trainer, all.rows);
+  if (!status) trainer->restored = false;
   bool trained = false;
   while (!status && trainer->position < all.rows) {
     if (atomic_load_explicit(&trainer->stop, memory_order_relaxed) && atomic_exchange(&trainer->stop, false))
@@ -1107,9 +1065,7 @@ chainrule_status chainrule_trainer_begin_epoch(chainrule_trainer *trainer, chain
     return cr_fail(error, CHAINRULE_INVALID_ARGUMENT, 0,
                    "epoch %llu was stopped after %zu rows; finish it before one in parts begins",
                    (unsigned long long)trainer->epochs + 1, trainer->position);
-  trainer->epoch_rows = 0;
-  trainer->epoch_loss = trainer->epoch_weight = 0;
-  memcpy(trainer->good, trainer->network->parameters, arena_bytes(trainer));
+  begin_epoch(trainer, 0);
   trainer->in_parts = true;
   return CHAINRULE_OK;
 }

@@ -1,0 +1,371 @@
+/* Checkpoints.  docs/files.md has the format: a model file, with the trainer's numbers as JSON in a text of its own, and
+ * with its arrays as further tensors:
+ *
+ *   optimizer.m.layers.0.weights   an array of the optimizer's state, by its letter in update_tmpl.h
+ *   sum.layers.0.weights           gradients that wait for an update
+ *   epoch.layers.0.weights         the parameters at the beginning of the epoch that is under way
+ *   best.layers.0.weights          the network that a training loop would go back to
+ */
+#define _POSIX_C_SOURCE 200809L /* strdup */
+#include <inttypes.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "file.h"
+#include "trainer.h"
+
+enum { FORMAT_VERSION = 1 };
+
+/* Whether an epoch has begun and not ended. */
+static bool in_epoch(const chainrule_trainer *t) { return t->position > 0 || t->in_parts; }
+
+static void print_seed(uint64_t seed, char text[24]) { snprintf(text, 24, "%" PRIu64, seed); }
+
+/* ---- The same layers --------------------------------------------------------------------------- */
+
+static bool is_same_layer(const chainrule_layer *a, const chainrule_layer *b)
+{
+  return a->kind == b->kind && a->units == b->units && a->activation == b->activation && a->no_bias == b->no_bias &&
+         a->rate == b->rate && a->momentum == b->momentum && a->epsilon == b->epsilon && a->span == b->span;
+}
+
+/* Whether two networks differ in their parameters alone.  `whose` is that of the first, in a message. */
+static chainrule_status check_same(const char *whose, const chainrule_network *network,
+                                   const chainrule_network *trained, chainrule_error *error)
+{
+  if (network->scalar != trained->scalar)
+    return cr_fail(error, CHAINRULE_INVALID_ARGUMENT, 0, "%s is of %s, the trainer's network of %s", whose,
+                   network->scalar == CHAINRULE_FLOAT32 ? "float32" : "float64",
+                   trained->scalar == CHAINRULE_FLOAT32 ? "float32" : "float64");
+  if (network->inputs != trained->inputs)
+    return cr_fail(error, CHAINRULE_INVALID_ARGUMENT, 0, "%s has %zu inputs, the trainer's network %zu", whose,
+                   network->inputs, trained->inputs);
+  if (network->layer_count != trained->layer_count)
+    return cr_fail(error, CHAINRULE_INVALID_ARGUMENT, 0, "%s has %zu layers, the trainer's network %zu", whose,
+                   network->layer_count, trained->layer_count);
+  for (size_t l = 0; l < network->layer_count; l++) {
+    chainrule_layer own, other;
+    chainrule_network_layer(network, l, &own, NULL);
+    chainrule_network_layer(trained, l, &other, NULL);
+    if (is_same_layer(&own, &other)) continue;
+    if (own.kind == CHAINRULE_LAYER_DENSE && other.kind == CHAINRULE_LAYER_DENSE && own.units != other.units)
+      return cr_fail(error, CHAINRULE_INVALID_ARGUMENT, l + 1, "layer %zu: %s has %zu units, the trainer's network %zu",
+                     l + 1, whose, own.units, other.units);
+    return cr_fail(error, CHAINRULE_INVALID_ARGUMENT, l + 1, "layer %zu: %s has another %s than the trainer's network",
+                   l + 1, whose, own.kind == other.kind ? chainrule_layer_name(own.kind) : "kind of layer");
+  }
+  return CHAINRULE_OK;
+}
+
+/* ---- Saving ------------------------------------------------------------------------------------ */
+
+static void add_array(cr_state *state, const char *name, const chainrule_network *network, const void *arena)
+{
+  cr_array *array = &state->arrays[state->count++];
+  *array = (cr_array){.network = network, .arena = arena};
+  snprintf(array->name, sizeof array->name, "%s", name);
+}
+
+static void add_arrays(const chainrule_trainer *t, const chainrule_network *best, cr_state *state)
+{
+  const char *letters[CR_STATES];
+  const size_t states = cr_state_names(&t->training.optimizer, letters);
+  for (size_t k = 0; k < states; k++) {
+    char name[24];
+    snprintf(name, sizeof name, "optimizer.%s", letters[k]);
+    add_array(state, name, t->network, cr_at(t->network->scalar, t->state, k * t->network->arena_size));
+  }
+  if (t->sum_batches > 0) add_array(state, "sum", t->network, t->sum);
+  if (in_epoch(t)) add_array(state, "epoch", t->network, t->good);
+  if (best) add_array(state, "best", best, best->parameters);
+}
+
+/* NULL where memory runs out. */
+static json_t *training_json(const chainrule_trainer *t, const cr_state *state)
+{
+  char seed[24];
+  print_seed(t->training.seed, seed);
+  const chainrule_plateau *p = &t->plateau;
+  json_t *json = json_pack(
+      "{s:i, s:[], s:s, s:f, s:I, s:I, s:b, s:{s:f, s:f, s:f, s:f}, s:{s:b, s:f, s:I, s:I, s:I}, s:{s:I, s:f},"
+      " s:{s:s, s:b, s:b, s:I, s:I, s:f, s:f}}",
+      "formatVersion", FORMAT_VERSION, "arrays", "optimizer", chainrule_optimizer_name(t->training.optimizer.kind),
+      "learningRate", t->training.optimizer.learning_rate, "steps", (json_int_t)t->steps, "epochs",
+      (json_int_t)t->epochs, "fresh", (int)t->fresh,
+      "powers", "beta1", t->beta1_power, "beta2", t->beta2_power, "mu", t->mu_product, "decay", t->decay_power,
+      "plateau", "observed", (int)p->observed, "best", p->best, "stale", (json_int_t)p->stale, "cooling",
+      (json_int_t)p->cooling, "reductions", (json_int_t)p->reductions,
+      "accumulated", "batches", (json_int_t)t->sum_batches, "weight", t->sum_weight,
+      "epoch", "seed", seed, "inOrder", (int)t->training.in_order, "inParts", (int)t->in_parts, "position",
+      (json_int_t)t->position, "rows", (json_int_t)(in_epoch(t) ? t->epoch_rows : 0), "loss",
+      in_epoch(t) ? t->epoch_loss : 0.0, "weight", in_epoch(t) ? t->epoch_weight : 0.0);
+  json_t *names = json_object_get(json, "arrays");
+  for (size_t a = 0; a < state->count; a++)
+    if (json_array_append_new(names, json_string(state->arrays[a].name)) != 0) {
+      json_decref(json);
+      return NULL;
+    }
+  return json;
+}
+
+static chainrule_status make_text(const chainrule_trainer *trainer, const char *note, cr_state *state,
+                                  chainrule_error *error)
+{
+  json_error_t problem;
+  json_t *json = training_json(trainer, state), *value = NULL;
+  chainrule_status status = CHAINRULE_OK;
+  if (json && note) {
+    value = json_pack_ex(&problem, 0, "s", note);
+    if (!value && json_error_code(&problem) == json_error_invalid_utf8)
+      status = cr_fail(error, CHAINRULE_INVALID_ARGUMENT, 0, "note: not UTF-8");
+    else if (json_object_set_new(json, "note", value) != 0)
+      json_decref(json), json = NULL;
+  }
+  size_t length;
+  if (json && !status) state->text = cr_json_text(json, 0, &length);
+  json_decref(json);
+  if (!status && !state->text) return cr_out_of_memory(error, "the training", 0);
+  return status;
+}
+
+chainrule_status chainrule_trainer_save(const chainrule_trainer *trainer, const chainrule_network *best,
+                                        const char *note, const char *path, chainrule_error *error)
+{
+  if (!trainer) return cr_null(error, "trainer");
+  cr_state state = {0};
+  chainrule_status status = best ? check_same("best", best, trainer->network, error) : CHAINRULE_OK;
+  if (status) return status;
+  add_arrays(trainer, best, &state);
+  status = make_text(trainer, note, &state, error);
+  if (!status) status = cr_save(trainer->network, &state, path, error);
+  cr_state_free(&state);
+  return status;
+}
+
+/* ---- Restoring --------------------------------------------------------------------------------- */
+
+/* What a checkpoint says, before the trainer takes it. */
+typedef struct numbers {
+  const char *optimizer, *seed, *note;
+  int fresh, observed, in_order, in_parts;
+  json_int_t steps, epochs, stale, cooling, reductions, batches, position, rows;
+  double learning_rate, beta1, beta2, mu, decay, best, sum_weight, loss, weight;
+} numbers;
+
+static chainrule_status read_numbers(const cr_state *state, numbers *n, chainrule_error *error)
+{
+  json_int_t version;
+  json_error_t problem;
+  json_t *json = state->json;
+  if (json_unpack_ex(json, &problem, 0, "{s:I}", "formatVersion", &version) != 0)
+    return cr_invalid(error, 0, "training: %s", problem.text);
+  if (version != FORMAT_VERSION)
+    return cr_invalid(error, 0, "training, formatVersion: %" JSON_INTEGER_FORMAT "; Chainrule %s reads %d", version,
+                      chainrule_version(), FORMAT_VERSION);
+  *n = (numbers){0};
+  if (json_unpack_ex(
+          json, &problem, 0,
+          "{s:s, s:F, s:I, s:I, s:b, s:{s:F, s:F, s:F, s:F}, s:{s:b, s:F, s:I, s:I, s:I}, s:{s:I, s:F},"
+          " s:{s:s, s:b, s:b, s:I, s:I, s:F, s:F}, s?s}",
+          "optimizer", &n->optimizer, "learningRate", &n->learning_rate, "steps", &n->steps, "epochs", &n->epochs,
+          "fresh", &n->fresh,
+          "powers", "beta1", &n->beta1, "beta2", &n->beta2, "mu", &n->mu, "decay", &n->decay,
+          "plateau", "observed", &n->observed, "best", &n->best, "stale", &n->stale, "cooling", &n->cooling,
+          "reductions", &n->reductions,
+          "accumulated", "batches", &n->batches, "weight", &n->sum_weight,
+          "epoch", "seed", &n->seed, "inOrder", &n->in_order, "inParts", &n->in_parts, "position", &n->position,
+          "rows", &n->rows, "loss", &n->loss, "weight", &n->weight, "note", &n->note) != 0)
+    return cr_invalid(error, 0, "training: %s", problem.text);
+  const struct {
+    const char *name;
+    bool good;
+  } checks[] = {
+      {"learningRate", n->learning_rate >= 0},
+      {"steps", n->steps >= 0},
+      {"epochs", n->epochs >= 0},
+      {"powers", n->beta1 >= 0 && n->beta1 <= 1 && n->beta2 >= 0 && n->beta2 <= 1 && n->mu >= 0 && n->mu <= 1 &&
+                     n->decay >= 0 && n->decay <= 1},
+      {"plateau", n->stale >= 0 && n->cooling >= 0 && n->reductions >= 0},
+      {"accumulated", n->batches >= 0 && n->sum_weight >= 0},
+      {"epoch", n->position >= 0 && n->rows >= n->position && n->weight >= 0 && !(n->in_parts && n->position > 0)},
+  };
+  for (size_t i = 0; i < CR_COUNT(checks); i++)
+    if (!checks[i].good) return cr_invalid(error, 0, "training, %s: a number out of its range", checks[i].name);
+  return CHAINRULE_OK;
+}
+
+static const cr_array *find(const cr_state *state, const char *name)
+{
+  for (size_t a = 0; a < state->count; a++)
+    if (strcmp(state->arrays[a].name, name) == 0) return &state->arrays[a];
+  return NULL;
+}
+
+/* The arrays that the numbers call for, and no others. */
+static chainrule_status check_arrays(const chainrule_trainer *t, const cr_state *state, const numbers *n,
+                                     chainrule_error *error)
+{
+  const char *letters[CR_STATES], *optimizer = chainrule_optimizer_name(t->training.optimizer.kind);
+  const size_t states = cr_state_names(&t->training.optimizer, letters);
+  if (strcmp(n->optimizer, optimizer) != 0)
+    return cr_fail(error, CHAINRULE_INVALID_ARGUMENT, 0, "the checkpoint is of the optimizer %.20s, the trainer's is %s",
+                   n->optimizer, optimizer);
+  size_t known = 0;
+  for (size_t k = 0; k < states; k++) {
+    char name[24];
+    snprintf(name, sizeof name, "optimizer.%s", letters[k]);
+    if (!find(state, name))
+      return cr_fail(error, CHAINRULE_INVALID_ARGUMENT, 0,
+                     "the checkpoint has no %s of %s: it is of other options of the optimizer", letters[k], optimizer);
+    known++;
+  }
+  const struct {
+    const char *name;
+    bool needed;
+  } others[] = {{"sum", n->batches > 0}, {"epoch", n->position > 0 || n->in_parts}, {"best", find(state, "best")}};
+  for (size_t i = 0; i < CR_COUNT(others); i++) {
+    if (others[i].needed && !find(state, others[i].name))
+      return cr_invalid(error, 0, "training, arrays: %s is missing", others[i].name);
+    known += others[i].needed;
+  }
+  if (known < state->count)
+    return cr_fail(error, CHAINRULE_INVALID_ARGUMENT, 0,
+                   "the checkpoint has arrays that %s has not: it is of other options of the optimizer", optimizer);
+  return CHAINRULE_OK;
+}
+
+static chainrule_status check_settings(const chainrule_trainer *t, const numbers *n, chainrule_error *error)
+{
+  char seed[24];
+  print_seed(t->training.seed, seed);
+  if (n->batches > 0 && (!t->sum || (size_t)n->batches >= t->training.accumulate))
+    return cr_fail(error, CHAINRULE_INVALID_ARGUMENT, 0,
+                   "the checkpoint waits for an update of more than %" JSON_INTEGER_FORMAT
+                   " batches; the trainer accumulates %zu",
+                   n->batches, t->training.accumulate > 1 ? t->training.accumulate : 1);
+  if (n->position == 0) return CHAINRULE_OK;
+  if (!n->in_order != !t->training.in_order)
+    return cr_fail(error, CHAINRULE_INVALID_ARGUMENT, 0,
+                   "the checkpoint is in the middle of an epoch %s, the trainer's are %s",
+                   n->in_order ? "in order" : "in random order", n->in_order ? "in random order" : "in order");
+  if (!n->in_order && strcmp(n->seed, seed) != 0)
+    return cr_fail(error, CHAINRULE_INVALID_ARGUMENT, 0,
+                   "the checkpoint is in the middle of an epoch in the order of seed %.20s; the trainer's seed is %s",
+                   n->seed, seed);
+  return CHAINRULE_OK;
+}
+
+/* A network with the values of an array. */
+static chainrule_status make_network(const chainrule_network *saved, const cr_array *array, chainrule_network **made,
+                                     chainrule_error *error)
+{
+  chainrule_status status = chainrule_network_copy(saved, made, error);
+  const char *values = array->values;
+  for (size_t l = 0; l < saved->layer_count && !status; l++)
+    for (int p = 0; p < CHAINRULE_PARAMETER_COUNT && !status; p++) {
+      const chainrule_parameter parameter = (chainrule_parameter)p;
+      const size_t count = cr_parameter_size(&saved->layers[l], parameter);
+      if (count == 0) continue;
+      chainrule_error inner;
+      status = saved->scalar == CHAINRULE_FLOAT32
+                   ? chainrule_network_set_f32(*made, l, parameter, (const float *)values, count, &inner)
+                   : chainrule_network_set_f64(*made, l, parameter, (const double *)values, count, &inner);
+      if (status) status = cr_invalid(error, l + 1, "%s, %s", array->name, inner.message);
+      values += count * cr_scalar_size(saved->scalar);
+    }
+  return status;
+}
+
+/* An array, which has no statistics, into an arena of the trainer's. */
+static void take_array(const chainrule_trainer *t, const cr_array *array, void *arena)
+{
+  size_t done = 0;
+  for (size_t l = 0; l < t->network->layer_count; l++)
+    for (int p = 0; p <= CHAINRULE_BETA; p++) {
+      const chainrule_parameter parameter = (chainrule_parameter)p;
+      cr_write(t->network, arena, l, parameter, (const char *)array->values + done);
+      done += cr_parameter_size(&t->network->layers[l], parameter) * cr_scalar_size(t->network->scalar);
+    }
+}
+
+/* All is there and fits: nothing from here on can fail. */
+static void take(chainrule_trainer *t, const cr_state *state, const numbers *n, const chainrule_network *saved,
+                 const chainrule_network *good)
+{
+  const size_t size = cr_scalar_size(t->network->scalar), bytes = t->network->arena_size * size;
+  const size_t all = cr_arena_end(t->network) * size;
+  memcpy(t->network->parameters, saved->parameters, all);
+  if (good) memcpy(t->good, good->parameters, all);
+  const char *letters[CR_STATES];
+  const size_t states = cr_state_names(&t->training.optimizer, letters);
+  for (size_t k = 0; k < states; k++) {
+    char name[24];
+    snprintf(name, sizeof name, "optimizer.%s", letters[k]);
+    take_array(t, find(state, name), (char *)t->state + k * bytes);
+  }
+  if (t->sum) memset(t->sum, 0, bytes);
+  if (n->batches > 0) take_array(t, find(state, "sum"), t->sum);
+  t->sum_batches = (size_t)n->batches;
+  t->sum_weight = n->sum_weight;
+  t->fresh = n->fresh;
+  t->beta1_power = n->beta1;
+  t->beta2_power = n->beta2;
+  t->mu_product = n->mu;
+  t->decay_power = n->decay;
+  t->plateau = (chainrule_plateau){n->observed, n->best, n->stale, n->cooling, n->reductions};
+  t->steps = (uint64_t)n->steps;
+  t->epochs = (uint64_t)n->epochs;
+  t->in_parts = n->in_parts;
+  t->position = (size_t)n->position;
+  t->epoch_rows = (size_t)n->rows;
+  t->epoch_loss = n->loss;
+  t->epoch_weight = n->weight;
+  t->restored = true;
+  t->rows_in_view = 0;
+  t->training.optimizer.learning_rate = n->learning_rate;
+  cr_update_rate(t);
+}
+
+static chainrule_status restore(chainrule_trainer *t, const cr_state *state, const chainrule_network *saved,
+                                chainrule_network **best, char **note, chainrule_error *error)
+{
+  if (!state->text) return cr_invalid(error, 0, "no __metadata__.training: a model, but not a checkpoint");
+  numbers n;
+  chainrule_status status = read_numbers(state, &n, error);
+  if (!status) status = check_same("the checkpoint", saved, t->network, error);
+  if (!status) status = check_arrays(t, state, &n, error);
+  if (!status) status = check_settings(t, &n, error);
+  chainrule_network *good = NULL, *kept = NULL;
+  char *text = NULL;
+  const cr_array *epoch = find(state, "epoch"), *array = find(state, "best");
+  if (!status && epoch) status = make_network(saved, epoch, &good, error);
+  if (!status && best && array) status = make_network(saved, array, &kept, error);
+  if (!status && note && n.note && !(text = strdup(n.note)))
+    status = cr_out_of_memory(error, "the note", strlen(n.note) + 1);
+  if (!status) {
+    take(t, state, &n, saved, good);
+    if (best) *best = kept;
+    if (note) *note = text;
+  } else {
+    chainrule_network_free(kept);
+  }
+  chainrule_network_free(good);
+  return status;
+}
+
+chainrule_status chainrule_trainer_restore(chainrule_trainer *trainer, const char *path, chainrule_network **best,
+                                           char **note, chainrule_error *error)
+{
+  if (best) *best = NULL;
+  if (note) *note = NULL;
+  if (!trainer) return cr_null(error, "trainer");
+  cr_state state = {0};
+  chainrule_network *saved = NULL;
+  chainrule_status status = cr_load(path, trainer->network->kernels->name, &saved, &state, error);
+  if (status) return status;
+  status = restore(trainer, &state, saved, best, note, error);
+  chainrule_network_free(saved);
+  cr_state_free(&state);
+  return status;
+}

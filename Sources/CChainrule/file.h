@@ -1,0 +1,50 @@
+/* Files of tensors: a network, and in a checkpoint beside it arrays that are shaped as its parameters. */
+#ifndef CR_FILE_H
+#define CR_FILE_H
+
+#include <jansson.h>
+
+#include "internal.h"
+
+/* An array of a file. */
+typedef struct cr_array {
+  char name[24];                    /* "optimizer.m" */
+  const chainrule_network *network; /* saving: in whose layout */
+  const void *arena;                /* it lies here */
+  void *values;                     /* loading: its tensors, one after the other */
+  size_t size;                      /* their bytes */
+} cr_array;
+
+enum { CR_ARRAYS = 6 }; /* the most of a file: three of an optimizer, sum, epoch, best */
+
+/* What a checkpoint has besides the network. */
+typedef struct cr_state {
+  char *text;   /* JSON, whose "arrays" are the names of the arrays; NULL: the file is a model */
+  json_t *json; /* the same, parsed; of a file that has been loaded */
+  cr_array arrays[CR_ARRAYS];
+  size_t count;
+} cr_state;
+
+/* Whether an array has values for the statistics too, and so is parameters that a network could have. */
+bool cr_has_statistics(const cr_array *array);
+
+/* Frees what cr_load made. */
+void cr_state_free(cr_state *state);
+
+chainrule_status cr_save(const chainrule_network *network, cr_state *state, const char *path,
+                         chainrule_error *error);
+/* The network by that kernel set, NULL: the best; `state` may be NULL: the network alone. */
+chainrule_status cr_load(const char *path, const char *kernel_set, chainrule_network **network, cr_state *state,
+                         chainrule_error *error);
+
+/* CHAINRULE_INVALID_FILE, with what is quoted from the file made printable. */
+#if defined __GNUC__
+__attribute__((format(printf, 3, 4)))
+#endif
+chainrule_status
+cr_invalid(chainrule_error *error, size_t layer, const char *format, ...);
+
+/* The JSON text, behind `before` bytes and followed by at least 8, all 0; NULL where memory runs out. */
+char *cr_json_text(const json_t *json, size_t before, size_t *length);
+
+#endif
