@@ -1,0 +1,187 @@
+/* The functions of the allocator, for one C file of a test program: defined in the executable, so that the
+ * library's calls and those of GSL and jansson come through here, are counted, and fail when told.
+ *
+ * That takes glibc, and no sanitizer in between; elsewhere ALLOCATIONS_ARE_COUNTED is 0, and nothing else is
+ * defined.  Include this first: it asks for GNU's names. */
+#ifndef CHAINRULE_TEST_ALLOCATOR_H
+#define CHAINRULE_TEST_ALLOCATOR_H
+
+#define _GNU_SOURCE /* dl_iterate_phdr, malloc_usable_size */
+#include <stdlib.h>
+
+#if defined __has_feature
+#if __has_feature(address_sanitizer) || __has_feature(thread_sanitizer) || __has_feature(memory_sanitizer)
+#define SANITIZED 1
+#endif
+#endif
+
+#if !defined __GLIBC__ || defined __SANITIZE_ADDRESS__ || defined __SANITIZE_THREAD__ || defined SANITIZED
+#define ALLOCATIONS_ARE_COUNTED 0
+#else
+#define ALLOCATIONS_ARE_COUNTED 1
+
+#include <errno.h>
+#include <link.h>
+#include <malloc.h>
+#include <stdatomic.h>
+#include <stdbool.h>
+#include <stdint.h>
+#include <string.h>
+
+static atomic_size_t allocations; /* calls that asked for memory */
+static atomic_size_t live;        /* blocks handed out and not yet freed, but for those that GSL asked for */
+static size_t live_in_gsl;        /* … that GSL asked for */
+static atomic_size_t in_use;      /* bytes in blocks handed out and not yet freed */
+static atomic_size_t peak, largest;                  /* the most that was in use; the largest block */
+static atomic_size_t fail_at;                        /* the allocation, counted from 1, that fails; 0: none */
+static atomic_bool failed_in_gsl, failed_in_jansson; /* it was one of theirs */
+
+void *__libc_malloc(size_t size);
+void *__libc_calloc(size_t count, size_t size);
+void *__libc_realloc(void *block, size_t size);
+void *__libc_memalign(size_t alignment, size_t size);
+void __libc_free(void *block);
+
+/* ---- Whose a block is ------------------------------------------------------------------------- */
+
+/* A library's code, where it is a library of its own. */
+typedef struct library {
+  const char *name;
+  uintptr_t begin, end;
+} library;
+
+static library gsl = {.name = "/libgsl."}, jansson = {.name = "/libjansson."};
+
+static int find_in(struct dl_phdr_info *info, size_t size, void *context)
+{
+  library *wanted = context;
+  (void)size;
+  if (!strstr(info->dlpi_name, wanted->name)) return 0;
+  for (int i = 0; i < info->dlpi_phnum; i++) {
+    const ElfW(Phdr) *part = &info->dlpi_phdr[i];
+    if (part->p_type != PT_LOAD || !(part->p_flags & PF_X)) continue;
+    wanted->begin = info->dlpi_addr + part->p_vaddr;
+    wanted->end = wanted->begin + part->p_memsz;
+  }
+  return 1;
+}
+
+/* Whether both are libraries of their own; before that, and where not, every caller is of neither. */
+static inline bool find_libraries(void)
+{
+  return dl_iterate_phdr(find_in, &gsl) + dl_iterate_phdr(find_in, &jansson) == 2;
+}
+
+static bool is_of(const library *library, const void *caller)
+{
+  return (uintptr_t)caller - library->begin < library->end - library->begin;
+}
+
+/* The blocks that GSL asked for: what it frees in a call's last statement looks as if freed by its caller. */
+static void *blocks_of_gsl[1 << 14];
+static size_t blocks_of_gsl_count;
+static atomic_flag in_blocks_of_gsl = ATOMIC_FLAG_INIT;
+
+static void remember(void *block)
+{
+  while (atomic_flag_test_and_set(&in_blocks_of_gsl)) continue;
+  if (blocks_of_gsl_count == sizeof blocks_of_gsl / sizeof *blocks_of_gsl) abort();
+  blocks_of_gsl[blocks_of_gsl_count++] = block;
+  live_in_gsl++;
+  atomic_flag_clear(&in_blocks_of_gsl);
+}
+
+static bool forget(const void *block)
+{
+  while (atomic_flag_test_and_set(&in_blocks_of_gsl)) continue;
+  size_t i = blocks_of_gsl_count;
+  while (i > 0 && blocks_of_gsl[i - 1] != block) i--;
+  if (i > 0) {
+    blocks_of_gsl[i - 1] = blocks_of_gsl[--blocks_of_gsl_count];
+    live_in_gsl--;
+  }
+  atomic_flag_clear(&in_blocks_of_gsl);
+  return i > 0;
+}
+
+/* ---- The functions ---------------------------------------------------------------------------- */
+
+static bool fails(const void *caller)
+{
+  if (atomic_fetch_add(&allocations, 1) + 1 != fail_at) return false;
+  failed_in_gsl = is_of(&gsl, caller);
+  failed_in_jansson = is_of(&jansson, caller);
+  errno = ENOMEM;
+  return true;
+}
+
+static void raise_to(atomic_size_t *most, size_t value)
+{
+  size_t seen = *most;
+  while (seen < value && !atomic_compare_exchange_weak(most, &seen, value)) continue;
+}
+
+static void *handed_out(void *block, const void *caller)
+{
+  if (!block) return NULL;
+  const size_t size = malloc_usable_size(block);
+  raise_to(&peak, atomic_fetch_add(&in_use, size) + size);
+  raise_to(&largest, size);
+  if (is_of(&gsl, caller))
+    remember(block);
+  else
+    live++;
+  return block;
+}
+
+static void taken_back(void *block)
+{
+  if (!block) return;
+  in_use -= malloc_usable_size(block);
+  if (!forget(block)) live--;
+}
+
+#define CALLER __builtin_return_address(0)
+
+void *malloc(size_t size) { return fails(CALLER) ? NULL : handed_out(__libc_malloc(size), CALLER); }
+
+void *calloc(size_t count, size_t size)
+{
+  return fails(CALLER) ? NULL : handed_out(__libc_calloc(count, size), CALLER);
+}
+
+void *aligned_alloc(size_t alignment, size_t size)
+{
+  return fails(CALLER) ? NULL : handed_out(__libc_memalign(alignment, size), CALLER);
+}
+
+int posix_memalign(void **block, size_t alignment, size_t size)
+{
+  if (fails(CALLER)) return ENOMEM;
+  *block = handed_out(__libc_memalign(alignment, size), CALLER);
+  return *block ? 0 : ENOMEM;
+}
+
+void *realloc(void *block, size_t size)
+{
+  if (fails(CALLER)) return NULL;
+  const bool of_gsl = block && forget(block);
+  const size_t before = block ? malloc_usable_size(block) : 0;
+  void *moved = __libc_realloc(block, size);
+  if (!moved && size > 0) { /* the old block stays */
+    if (of_gsl) remember(block);
+    return NULL;
+  }
+  in_use -= before;
+  if (block && !of_gsl) live--;
+  return handed_out(moved, CALLER);
+}
+
+void free(void *block)
+{
+  taken_back(block);
+  __libc_free(block);
+}
+
+#endif
+#endif
