@@ -108,11 +108,12 @@ static chainrule_status unexpected(chainrule_error *error, size_t layer, const c
   return cr_invalid(error, layer, "%s: %s", where, problem->text);
 }
 
-/* What the core refused is wrong in the file, unless it is a matter of this process: its memory, its
- * CHAINRULE_ISA. */
+/* What the core refused is wrong in the file, unless it is a matter of this process: its memory, or its
+ * CHAINRULE_ISA, which is no layer's. */
 static chainrule_status contradicted(chainrule_error *error, const chainrule_error *inner)
 {
-  if (inner->status == CHAINRULE_OUT_OF_MEMORY || inner->status == CHAINRULE_INVALID_ARGUMENT)
+  const bool isa = inner->status == CHAINRULE_INVALID_ARGUMENT && inner->layer == 0;
+  if (inner->status == CHAINRULE_OUT_OF_MEMORY || isa)
     return cr_fail(error, inner->status, inner->layer, "%s", inner->message);
   return cr_invalid(error, inner->layer, "%s", inner->message);
 }
@@ -176,7 +177,7 @@ static chainrule_status allocate_values(cr_model *model, chainrule_error *error)
   size_t largest = 0;
   for (size_t t = 0; t < model->tensor_count; t++)
     if (model->tensors[t].bytes > largest) largest = model->tensors[t].bytes;
-  model->values = malloc(largest);
+  model->values = malloc(largest + 1); /* + 1: malloc(0) may be NULL */
   return model->values ? CHAINRULE_OK : cr_out_of_memory(error, "a layer's parameters", largest);
 }
 
@@ -632,7 +633,12 @@ static chainrule_status read_layer(json_t *json, size_t number, chainrule_layer 
     snprintf(where, sizeof where, "layer %zu, span", number);
     return read_size(span, number, where, &layer->span, error);
   }
-  return failed ? unexpected(error, number, where, &problem) : CHAINRULE_OK;
+  if (failed) return unexpected(error, number, where, &problem);
+  /* A description takes 0 for the default. */
+  const bool batch = layer->kind == CHAINRULE_LAYER_BATCH_NORM, norm = batch || layer->kind == CHAINRULE_LAYER_LAYER_NORM;
+  if (batch && layer->momentum == 0) return invalid(error, number, "%s, momentum: 0 is not above 0", where);
+  if (norm && layer->epsilon == 0) return invalid(error, number, "%s, epsilon: 0 is not above 0", where);
+  return CHAINRULE_OK;
 }
 
 static chainrule_status read_scalar(const char *name, chainrule_scalar *scalar, chainrule_error *error)
@@ -793,7 +799,7 @@ static int by_begin(const void *a, const void *b)
 static chainrule_status check_layout(const cr_model *model, uint64_t data_size, chainrule_error *error)
 {
   size_t size = model->tensor_count * sizeof *model->tensors;
-  cr_tensor *sorted = malloc(size);
+  cr_tensor *sorted = malloc(size + 1);
   if (!sorted) return cr_out_of_memory(error, "the tensors", size);
   memcpy(sorted, model->tensors, size);
   qsort(sorted, model->tensor_count, sizeof *sorted, by_begin);

@@ -8,6 +8,8 @@
 
 /* CBLAS, which GSL calls, counts in int. */
 static const size_t most_units = 2147483647;
+/* Planning looks from each layer at those before and behind it. */
+static const size_t most_layers = 10000;
 
 /* ---- Facts of the catalogue ------------------------------------------------------------------- */
 
@@ -168,9 +170,9 @@ static chainrule_status check_description(const chainrule_description *descripti
   if (description->inputs == 0 || description->inputs > most_units)
     return cr_fail(error, CHAINRULE_INVALID_NETWORK, 0, "the network has %zu inputs; expected 1 to %zu",
                    description->inputs, most_units);
-  if (description->layer_count == 0 || description->layer_count > most_units)
+  if (description->layer_count == 0 || description->layer_count > most_layers)
     return cr_fail(error, CHAINRULE_INVALID_NETWORK, 0, "the network has %zu layers; expected 1 to %zu",
-                   description->layer_count, most_units);
+                   description->layer_count, most_layers);
   if (!description->layers) return cr_null(error, "layers");
   for (size_t l = 0; l < description->layer_count; l++) {
     chainrule_status status = check_layer(description, l, error);

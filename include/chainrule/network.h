@@ -45,7 +45,7 @@ typedef struct chainrule_layer {
 typedef struct chainrule_description {
   chainrule_scalar scalar;
   size_t inputs; /* 1 … 2³¹ − 1 */
-  size_t layer_count;
+  size_t layer_count; /* 1 … 10 000 */
   const chainrule_layer *layers;
   const char *kernel_set; /* "avx512", "avx2", "baseline", "gsl"; NULL: see below */
 } chainrule_description;
