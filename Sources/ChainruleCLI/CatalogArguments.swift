@@ -53,6 +53,21 @@ struct HiddenLayers: Sendable {
   }
 }
 
+/// The activations of the dense layers, first to last: "relu,relu,softmax".
+struct ActivationList: Sendable {
+  let list: [Activation]
+
+  init(parsing text: String) throws {
+    list = try text.split(separator: ",", omittingEmptySubsequences: false).map { name in
+      guard let activation = Activation(rawValue: String(name)) else {
+        let known = Activation.allCases.map(\.rawValue).joined(separator: ", ")
+        throw ValidationError("no activation is named \"\(name)\"; there are: \(known)")
+      }
+      return activation
+    }
+  }
+}
+
 /// How a hidden layer's sums are normalised before its activation.
 enum Normalization: String, CaseIterable, ExpressibleByArgument {
   /// Over the rows of a batch.

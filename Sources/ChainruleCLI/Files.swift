@@ -20,3 +20,12 @@ func checkWritable(_ path: String, replacing: Bool) throws(ChainruleError) {
     throw .file(path: path, reason: String(cString: strerror(errno)))
   }
 }
+
+/// Puts `contents` in the place of what the file at `path` held, once all of them are written.
+func replaceFile(at path: String, with contents: Data) throws(ChainruleError) {
+  do {
+    try contents.write(to: URL(fileURLWithPath: path), options: .atomic)
+  } catch {
+    throw .file(path: path, reason: error.localizedDescription)
+  }
+}

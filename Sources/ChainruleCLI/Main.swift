@@ -20,7 +20,7 @@ struct ChainruleCommand: AsyncParsableCommand {
     version: chainruleVersion,
     subcommands: [
       TrainCommand.self, EvaluateCommand.self, PredictCommand.self, InspectCommand.self, ExplainCommand.self,
-      VerifyCommand.self, BenchCommand.self,
+      VerifyCommand.self, BenchCommand.self, ExportCommand.self, ImportCommand.self,
     ])
 
   static func main() async {

@@ -57,12 +57,7 @@ struct PredictCommand: ParsableCommand {
     }
     let predictions = Predictions(model: model, outputs: outputs)
     let text = json ? predictions.json : predictions.csv
-    guard let output else { return try Output.write(text) }
-    do {
-      try Data(text.utf8).write(to: URL(fileURLWithPath: output), options: .atomic)
-    } catch {
-      throw ChainruleError.file(path: output, reason: error.localizedDescription)
-    }
+    if let output { try replaceFile(at: output, with: Data(text.utf8)) } else { try Output.write(text) }
   }
 }
 
