@@ -1,0 +1,337 @@
+/// The C functions that an exported network is made of.
+///
+/// They are the core's kernels (math_tmpl.h, activation_tmpl.h, gemm_tmpl.h, norm_tmpl.h) for one number in place of a
+/// vector of them: the same operations in the same order, and so the same bits. The kernels say where the formulas come
+/// from.
+struct CElementaryFunctions {
+  private let definitions: [(name: Substring, text: String)]
+
+  init(_ scalar: ScalarType) {
+    definitions = (Self.numbers(of: scalar) + Self.text).split(separator: "\n\n").flatMap { paragraph in
+      // A paragraph is one definition, but for macros, which are a line each.
+      paragraph.hasPrefix("#define") ? paragraph.split(separator: "\n") : [paragraph]
+    }.map { text in
+      let name = identifiers(in: text).first { $0.lowercased().hasPrefix("cr_") }
+      return (name ?? "", Self.spelled(text, scalar))
+    }
+  }
+
+  /// The text of the definitions that `code` needs, and of those that they need themselves.
+  func needed(by code: String) -> String {
+    var names: Set<Substring> = [], open = [code]
+    while let code = open.popLast() {
+      let used = Set(identifiers(in: code))
+      for (name, text) in definitions where used.contains(name) && names.insert(name).inserted {
+        open.append(text)
+      }
+    }
+    let needed = definitions.filter { names.contains($0.name) }
+    return zip(needed, needed.dropFirst().map(\.text) + [""]).map { definition, next in
+      // Macros stand together.
+      definition.text + (definition.text.hasPrefix("#") && next.hasPrefix("#") ? "\n" : "\n\n")
+    }.joined()
+  }
+
+  /// `code` with the names that C has for what depends on the scalar type.
+  static func spelled(_ code: some StringProtocol, _ scalar: ScalarType) -> String {
+    let (real, bits, suffix) = scalar == .float32 ? ("float", "uint32_t", "f") : ("double", "uint64_t", "")
+    let names = [
+      "REAL": real, "BITS": bits, "FMA": "fma\(suffix)", "SQRT": "sqrt\(suffix)", "FABS": "fabs\(suffix)",
+    ]
+    var result = "", rest = code[...]
+    while let start = rest.firstIndex(where: isInIdentifier) {
+      let end = rest[start...].firstIndex { !isInIdentifier($0) } ?? rest.endIndex
+      result += rest[..<start]
+      result += names[String(rest[start..<end])] ?? String(rest[start..<end])
+      rest = rest[end...]
+    }
+    return result + rest
+  }
+
+  /// The numbers of math_tmpl.h, whose coefficients are scripts/minimax.py's.
+  private static func numbers(of scalar: ScalarType) -> String {
+    switch scalar {
+    case .float32:
+      """
+      #define CR_FRACTION 23 /* bits of a fraction */
+      #define CR_BIAS 127 /* of exponents */
+      #define CR_REAL_MAX 0x1.fffffep+127f
+      #define CR_ROOT_HALF UINT32_C(0x3f3504f3) /* the bits of sqrt(1/2) */
+      #define CR_LOG2_E 0x1.715476p+0f
+      #define CR_LN2_HIGH 0x1.62e4p-1f /* log 2 in two parts */
+      #define CR_LN2_LOW 0x1.7f7d1cp-20f
+      #define CR_EXP_LOWEST (-104) /* e^x is 0 from here */
+      #define CR_EXP_HIGHEST 89 /* e^x is infinite from here */
+      #define CR_EXPM1_LOWEST (-20) /* e^x is less than half a unit of 1 from here */
+      #define CR_GAUSS_END 15 /* e^(-x^2/2) is 0 from here */
+      #define CR_MILLS_CENTER 0x1.c4p+1f
+
+      static const REAL cr_c_exp[] = {0x1.fffffep-2f, 0x1.5554bp-3f, 0x1.5556c2p-5f, 0x1.12287ap-7f, 0x1.6bed32p-10f};
+
+      static const REAL cr_c_log[] = {0x1.55557ap-1f, 0x1.995edp-2f, 0x1.31e1ap-2f};
+
+      static const REAL cr_c_mills[] = {
+          0x1.7d8ba6p-1f, -0x1.231b34p-1f,  0x1.47fd24p-2f,  -0x1.ed81ecp-4f, 0x1.433f58p-6f,   0x1.89b6e2p-8f,
+          -0x1.b9887p-9f, -0x1.623694p-12f, 0x1.ddb66ap-12f, 0x1.9786b8p-15f, -0x1.135552p-15f,
+      };
+
+
+      """
+    case .float64:
+      """
+      #define CR_FRACTION 52 /* bits of a fraction */
+      #define CR_BIAS 1023 /* of exponents */
+      #define CR_REAL_MAX 0x1.fffffffffffffp+1023
+      #define CR_ROOT_HALF UINT64_C(0x3fe6a09e667f3bcd) /* the bits of sqrt(1/2) */
+      #define CR_LOG2_E 0x1.71547652b82fep+0
+      #define CR_LN2_HIGH 0x1.62e42fefa38p-1 /* log 2 in two parts */
+      #define CR_LN2_LOW 0x1.ef35793c7673p-45
+      #define CR_EXP_LOWEST (-746) /* e^x is 0 from here */
+      #define CR_EXP_HIGHEST 710 /* e^x is infinite from here */
+      #define CR_EXPM1_LOWEST (-40) /* e^x is less than half a unit of 1 from here */
+      #define CR_GAUSS_END 39 /* e^(-x^2/2) is 0 from here */
+      #define CR_MILLS_CENTER 5
+
+      static const REAL cr_c_exp[] = {
+          0x1.0000000000005p-1,  0x1.555555555553ap-3,  0x1.555555555228p-5,   0x1.1111111118f39p-7,
+          0x1.6c16c17edb74dp-10, 0x1.a01a017521e9cp-13, 0x1.a019a76fd4bf7p-16, 0x1.71de87e793489p-19,
+          0x1.28a1df5cadae3p-22, 0x1.ae6bd9d920e0fp-26,
+      };
+
+      static const REAL cr_c_log[] = {
+          0x1.5555555555592p-1, 0x1.999999997fe7dp-2, 0x1.24924941e8454p-2, 0x1.c71c520fbde5fp-3,
+          0x1.74663dc22e709p-3, 0x1.39a1d48a6a907p-3, 0x1.2f04839682504p-3,
+      };
+
+      static const REAL cr_c_mills[] = {
+          0x1.89d3abe1f95aep-1,   -0x1.54ad03f27ca16p-1, 0x1.fb31653876f99p-2,   -0x1.410ed5f875b43p-2,
+          0x1.51f6329f01537p-3,   -0x1.1b1c254c93e15p-4, 0x1.54b4d4f4cfc13p-6,   -0x1.88590eb662573p-9,
+          -0x1.a25037e311a27p-11, 0x1.1daf1eb6ee1bap-11, -0x1.f2145e747c09dp-15, -0x1.a17140311f62ep-15,
+          0x1.17dcf88a8f826p-16,  0x1.0b317f8357beep-18, -0x1.73a8006202b0ap-19, -0x1.6aa619725f417p-22,
+          0x1.d097d467122e5p-22,  0x1.76a038525c9a9p-25, -0x1.188b98c7a5e84p-24, -0x1.5ed6ce20676a8p-27,
+          0x1.ed88fd18b06dp-28,   0x1.14c8a301cb3ecp-29,
+      };
+
+
+      """
+    }
+  }
+
+  /// REAL is the scalar type, BITS the unsigned integer of its size; FMA, SQRT and FABS are functions of math.h.
+  private static let text = """
+    #define CR_WHOLE ((REAL)CR_PLACED(1)) /* from here on a number has no fraction */
+    #define CR_SHIFTER (CR_WHOLE + CR_WHOLE / 2 + (CR_BIAS - 1)) /* x + this ends in the bits of x, rounded */
+    #define CR_TINY (1 / (8 * CR_WHOLE))
+    #define CR_FAR ((CR_BIAS + 1) / 2) /* an exponent far from both ends */
+    #define CR_PLACED(exponent) ((BITS)(exponent) << CR_FRACTION) /* where the exponent stands */
+    #define CR_HORNER(x, c) cr_horner(x, sizeof c / sizeof *c, c)
+
+    static BITS cr_bits(REAL x)
+    {
+      BITS bits;
+      memcpy(&bits, &x, sizeof bits);
+      return bits;
+    }
+
+    static REAL cr_number(BITS bits)
+    {
+      REAL x;
+      memcpy(&x, &bits, sizeof x);
+      return x;
+    }
+
+    /* max(a, b), but b where either is NaN */
+    static REAL cr_larger(REAL a, REAL b) { return a > b ? a : b; }
+
+    static REAL cr_smaller(REAL a, REAL b) { return a < b ? a : b; }
+
+    /* c[0] + c[1] x + c[2] x^2 + ... */
+    static REAL cr_horner(REAL x, size_t count, const REAL *c)
+    {
+      REAL sum = c[count - 1];
+      for (size_t i = count - 1; i-- > 0;) sum = FMA(sum, x, c[i]);
+      return sum;
+    }
+
+    /* e^r 2^k; the last product alone may become denormal */
+    static REAL cr_exp_scaled(REAL r, REAL shifted)
+    {
+      const BITS far = shifted < CR_SHIFTER - CR_FAR ? CR_PLACED(CR_FAR) : 0;
+      const REAL p = FMA(FMA(CR_HORNER(r, cr_c_exp), r, 1), r, 1);
+      return p * cr_number((cr_bits(shifted) << CR_FRACTION) + far) * cr_number(CR_PLACED(CR_BIAS + 1) - far);
+    }
+
+    /* e^x = 2^k e^r, k = x / log 2 rounded, r = x - k log 2 */
+    static REAL cr_exp(REAL x)
+    {
+      x = cr_larger(CR_EXP_LOWEST, cr_smaller(CR_EXP_HIGHEST, x));
+      const REAL shifted = FMA(x, CR_LOG2_E, CR_SHIFTER), k = shifted - CR_SHIFTER;
+      return cr_exp_scaled(FMA(k, -CR_LN2_LOW, FMA(k, -CR_LN2_HIGH, x)), shifted);
+    }
+
+    /* e^(-x^2/2), x^2 as a sum of two numbers */
+    static REAL cr_gauss(REAL x)
+    {
+      x = cr_smaller(CR_GAUSS_END, FABS(x));
+      const REAL square = x * x, rest = FMA(x, x, -square), minus_half = (REAL)-0.5 * square;
+      const REAL shifted = FMA(minus_half, CR_LOG2_E, CR_SHIFTER), k = shifted - CR_SHIFTER;
+      const REAL high = FMA(k, -CR_LN2_HIGH, minus_half);
+      return cr_exp_scaled(high + FMA(k, -CR_LN2_LOW, (REAL)-0.5 * rest), shifted);
+    }
+
+    /* (e^x - 1) / 2 */
+    static REAL cr_half_expm1(REAL x)
+    {
+      const REAL shifted = FMA(x, CR_LOG2_E, CR_SHIFTER), k = shifted - CR_SHIFTER;
+      const REAL high = FMA(k, -CR_LN2_HIGH, x);
+      const REAL r = FMA(k, -CR_LN2_LOW, high), c = FMA(k, -CR_LN2_LOW, high - r);
+      const REAL scale = cr_number(cr_bits(shifted) << CR_FRACTION), base = scale - (REAL)0.5;
+      const REAL sum = FMA(scale, r, base), lost = FMA(scale, r, base - sum);
+      return sum + FMA(scale, FMA(r * r, CR_HORNER(r, cr_c_exp), c), lost);
+    }
+
+    /* e^x - 1 */
+    static REAL cr_expm1(REAL x)
+    {
+      if (FABS(x) < CR_TINY) return x;
+      return 2 * cr_half_expm1(cr_larger(CR_EXPM1_LOWEST, cr_smaller(CR_EXP_HIGHEST, x)));
+    }
+
+    /* log x + rest, x positive and normal: x = 2^k m, sqrt(1/2) <= m < sqrt 2, f = m - 1, s = f / (2 + f) */
+    static REAL cr_log_sum(REAL x, REAL rest)
+    {
+      const BITS parts = cr_bits(x) + (CR_PLACED(CR_BIAS) - CR_ROOT_HALF);
+      const REAL k = cr_number((parts >> CR_FRACTION) | CR_PLACED(CR_BIAS + CR_FRACTION)) - (CR_WHOLE + CR_BIAS);
+      const REAL f = cr_number((parts & (CR_PLACED(1) - 1)) + CR_ROOT_HALF) - 1;
+      const REAL s = f / (f + 2), z = s * s, half = (REAL)0.5 * f * f;
+      const REAL head = FMA(k, CR_LN2_HIGH, f), lost = FMA(k, CR_LN2_HIGH, -head) + f;
+      const REAL tail = FMA(s, FMA(z, CR_HORNER(z, cr_c_log), half), FMA(k, CR_LN2_LOW, rest));
+      return head + (lost + (tail - half));
+    }
+
+    /* tanh(log(1 + e^x)) = n - n e / d */
+    static REAL cr_tanh_softplus(REAL x)
+    {
+      const REAL t = cr_exp(-FABS(x));
+      const REAL e = x < 0 ? FMA((REAL)0.5 * t, t, t) : t * t;
+      const REAL d = (x < 0 ? 1 : (REAL)0.5 + t) + e, n = x < 0 ? e : 1;
+      return FMA(-n, e / d, n);
+    }
+
+    /* The normal distribution: e^(-y^2/2) h(w) / (y + c) at -y = -|x|, w = (y - c) / (y + c) */
+    static REAL cr_normal_cdf(REAL x)
+    {
+      const REAL y = cr_smaller(CR_GAUSS_END, FABS(x));
+      const REAL guess = 1 / (y + CR_MILLS_CENTER);
+      const REAL error = FMA(-guess, y, FMA(-guess, CR_MILLS_CENTER, 1)), q = FMA(guess, error, guess);
+      const REAL w = FMA(y + y, q, -1), first = cr_c_mills[0];
+      const REAL p = cr_horner(w, sizeof cr_c_mills / sizeof *cr_c_mills - 1, cr_c_mills + 1);
+      const REAL h = FMA(p, w, first), lost = first - FMA(-p, w, h);
+      const REAL tail = cr_gauss(y) * FMA(h, q, lost * q);
+      return x < 0 ? tail : 1 - tail;
+    }
+
+    static REAL cr_sigmoid(REAL z)
+    {
+      const REAL t = cr_exp(-FABS(z)), n = z < 0 ? t : 1;
+      return FMA(-n, t / (1 + t), n);
+    }
+
+    static REAL cr_tanh(REAL z)
+    {
+      const REAL size = FABS(z), h = cr_half_expm1(cr_smaller(-CR_EXPM1_LOWEST, 2 * size));
+      const REAL n = cr_smaller(h, 1), y = FMA(-n, n / (1 + h), n);
+      return size < CR_TINY ? z : z < 0 ? -y : y;
+    }
+
+    static REAL cr_relu(REAL z) { return cr_larger(0, z); }
+
+    static REAL cr_leakyReLU(REAL z) { return cr_larger((REAL)0.01 * z, z); }
+
+    static REAL cr_elu(REAL z) { return z > 0 ? z : cr_expm1(z); }
+
+    static REAL cr_selu(REAL z)
+    {
+      return (REAL)1.0507009873554804934193349852946 *
+             (z > 0 ? z : (REAL)1.6732632423543772848170429916717 * cr_expm1(z));
+    }
+
+    static REAL cr_gelu(REAL z) { return z * cr_normal_cdf(z); }
+
+    static REAL cr_geluTanh(REAL z)
+    {
+      const REAL c = cr_larger(-32, cr_smaller(32, z));
+      const REAL u = (REAL)0.79788456080286535588 * (c + (REAL)0.044715 * c * c * c);
+      return (REAL)0.5 * z * (1 + cr_tanh(u));
+    }
+
+    static REAL cr_silu(REAL z) { return z * cr_sigmoid(z); }
+
+    static REAL cr_softplus(REAL z)
+    {
+      const REAL t = cr_exp(-FABS(z)), u = 1 + t;
+      return cr_larger(0, z) + cr_log_sum(u, (t - (u - 1)) / u);
+    }
+
+    static REAL cr_softsign(REAL z) { return z / (1 + FABS(z)); }
+
+    static REAL cr_mish(REAL z) { return z * cr_tanh_softplus(z); }
+
+    static REAL cr_hardSigmoid(REAL z) { return cr_larger(0, cr_smaller(1, z / 6 + (REAL)0.5)); }
+
+    static REAL cr_hardTanh(REAL z) { return cr_larger(-1, cr_smaller(1, z)); }
+
+    /* a[j] = e^(z[j] - m) / sum of e^(z[k] - m), m the largest z; a may be z */
+    static void cr_softmax(size_t n, const REAL *z, REAL *a)
+    {
+      REAL most = -CR_REAL_MAX, total = 0;
+      for (size_t j = 0; j < n; j++) most = cr_larger(z[j], most);
+      for (size_t j = 0; j < n; j++) {
+        a[j] = cr_exp(z[j] - most);
+        total += a[j];
+      }
+      for (size_t j = 0; j < n; j++) a[j] = a[j] / total;
+    }
+
+    /* z[j] = b[j] + sum of w[i][j] x[i]: fused multiply-adds in increasing i.  b may be NULL: 0 */
+    static void cr_dense(size_t in, size_t out, const REAL *w, const REAL *b, const REAL *x, REAL *restrict z)
+    {
+      for (size_t j = 0; j < out; j++) z[j] = b ? b[j] : 0;
+      for (size_t i = 0; i < in; i++)
+        for (size_t j = 0; j < out; j++) z[j] = FMA(w[i * out + j], x[i], z[j]);
+    }
+
+    /* a = (x - mean) inverse */
+    static void cr_scale(size_t n, const REAL *mean, const REAL *inverse, const REAL *x, REAL *a)
+    {
+      for (size_t j = 0; j < n; j++) a[j] = (x[j] - mean[j]) * inverse[j];
+    }
+
+    /* a = gamma (x - mean) inverse + beta */
+    static void cr_normalize(size_t n, const REAL *mean, const REAL *inverse, const REAL *gamma, const REAL *beta,
+                             const REAL *x, REAL *a)
+    {
+      for (size_t j = 0; j < n; j++) a[j] = FMA(gamma[j], (x[j] - mean[j]) * inverse[j], beta[j]);
+    }
+
+    /* The same with the mean and the variance of x itself. */
+    static void cr_normalize_row(size_t n, REAL epsilon, const REAL *gamma, const REAL *beta, const REAL *x, REAL *a)
+    {
+      REAL sum = 0, squares = 0;
+      for (size_t j = 0; j < n; j++) sum += x[j];
+      const REAL mean = sum / (REAL)n;
+      for (size_t j = 0; j < n; j++) squares = FMA(x[j] - mean, x[j] - mean, squares);
+      const REAL inverse = 1 / SQRT(squares / (REAL)n + epsilon);
+      for (size_t j = 0; j < n; j++) a[j] = FMA(gamma[j], (x[j] - mean) * inverse, beta[j]);
+    }
+
+    """
+}
+
+private func isInIdentifier(_ character: Character) -> Bool {
+  character == "_" || character.isASCII && (character.isLetter || character.isNumber)
+}
+
+private func identifiers(in code: some StringProtocol) -> [Substring] {
+  code.split { !isInIdentifier($0) }.map { Substring($0) }
+}
