@@ -101,7 +101,7 @@ static chainrule_status no_memory(chainrule_error *error, const char *what)
 }
 
 /* A JSON value that is missing, or of another type than it has to be. */
-static chainrule_status unexpected(chainrule_error *error, size_t layer, const char *where,
+chainrule_status cr_unexpected(chainrule_error *error, size_t layer, const char *where,
                                    const json_error_t *problem)
 {
   if (json_error_code(problem) == json_error_out_of_memory) return no_memory(error, where);
@@ -561,7 +561,7 @@ static chainrule_status read_initializer(json_t *json, size_t number, const char
   chainrule_error unknown;
   if (!json) return CHAINRULE_OK;
   if (json_unpack_ex(json, &problem, 0, "{s:s, s:F}", "kind", &kind, "value", &initializer->value) != 0)
-    return unexpected(error, number, where, &problem);
+    return cr_unexpected(error, number, where, &problem);
   if (chainrule_initializer_named(kind, &initializer->kind, &unknown) != CHAINRULE_OK)
     return cr_invalid(error, number, "%s: %s", where, unknown.message);
   return CHAINRULE_OK;
@@ -586,7 +586,7 @@ static chainrule_status read_dense(json_t *json, size_t number, const char *wher
   if (json_unpack_ex(json, &problem, 0, "{s:I, s:s, s:b, s?o, s?o}", "units", &units, "activation",
                      &activation, "bias", &bias, "weightsInitializer", &draw_weights, "biasInitializer",
                      &draw_bias) != 0)
-    return unexpected(error, number, where, &problem);
+    return cr_unexpected(error, number, where, &problem);
   layer->no_bias = !bias;
   chainrule_status status = read_activation(activation, number, where, &layer->activation, error);
   if (!status) status = read_initializer(draw_weights, number, where, &layer->weights, error);
@@ -606,7 +606,7 @@ static chainrule_status read_layer(json_t *json, size_t number, chainrule_layer 
   json_error_t problem;
   chainrule_error unknown;
   if (json_unpack_ex(json, &problem, 0, "{s:s}", "type", &type) != 0)
-    return unexpected(error, number, where, &problem);
+    return cr_unexpected(error, number, where, &problem);
   if (chainrule_layer_named(type, &layer->kind, &unknown) != CHAINRULE_OK)
     return cr_invalid(error, number, "%s: %s", where, unknown.message);
   int failed = 0;
@@ -614,7 +614,7 @@ static chainrule_status read_layer(json_t *json, size_t number, chainrule_layer 
   case CHAINRULE_LAYER_DENSE: return read_dense(json, number, where, layer, error);
   case CHAINRULE_LAYER_ACTIVATION:
     if (json_unpack_ex(json, &problem, 0, "{s:s}", "activation", &activation) != 0)
-      return unexpected(error, number, where, &problem);
+      return cr_unexpected(error, number, where, &problem);
     return read_activation(activation, number, where, &layer->activation, error);
   case CHAINRULE_LAYER_DROPOUT: failed = json_unpack_ex(json, &problem, 0, "{s:F}", "rate", &layer->rate); break;
   case CHAINRULE_LAYER_BATCH_NORM:
@@ -629,15 +629,15 @@ static chainrule_status read_layer(json_t *json, size_t number, chainrule_layer 
     return cr_invalid(error, number, "%s: custom, a function of the program's own, which a file cannot hold", where);
   case CHAINRULE_LAYER_RESIDUAL:
     if (json_unpack_ex(json, &problem, 0, "{s:I}", "span", &span) != 0)
-      return unexpected(error, number, where, &problem);
+      return cr_unexpected(error, number, where, &problem);
     snprintf(where, sizeof where, "layer %zu, span", number);
     return read_size(span, number, where, &layer->span, error);
   }
-  if (failed) return unexpected(error, number, where, &problem);
+  if (failed) return cr_unexpected(error, number, where, &problem);
   /* A description takes 0 for the default. */
   const bool batch = layer->kind == CHAINRULE_LAYER_BATCH_NORM, norm = batch || layer->kind == CHAINRULE_LAYER_LAYER_NORM;
-  if (batch && layer->momentum == 0) return invalid(error, number, "%s, momentum: 0 is not above 0", where);
-  if (norm && layer->epsilon == 0) return invalid(error, number, "%s, epsilon: 0 is not above 0", where);
+  if (batch && layer->momentum == 0) return cr_invalid(error, number, "%s, momentum: 0 is not above 0", where);
+  if (norm && layer->epsilon == 0) return cr_invalid(error, number, "%s, epsilon: 0 is not above 0", where);
   return CHAINRULE_OK;
 }
 
@@ -663,13 +663,13 @@ static chainrule_status read_architecture(const json_t *text, cr_model *model, c
   json_t *layers;
   json_error_t problem;
   if (json_unpack_ex(model->architecture, &problem, 0, "{s:I}", "formatVersion", &version) != 0)
-    return unexpected(error, 0, where, &problem);
+    return cr_unexpected(error, 0, where, &problem);
   if (version != FORMAT_VERSION)
     return cr_invalid(error, 0, "formatVersion: %" JSON_INTEGER_FORMAT "; Chainrule %s reads %d", version,
                    chainrule_version(), FORMAT_VERSION);
   if (json_unpack_ex(model->architecture, &problem, 0, "{s:s, s:I, s:o}", "scalar", &scalar, "inputs",
                      &inputs, "layers", &layers) != 0)
-    return unexpected(error, 0, where, &problem);
+    return cr_unexpected(error, 0, where, &problem);
 
   chainrule_description *description = &model->description;
   status = read_scalar(scalar, &description->scalar, error);
@@ -773,7 +773,7 @@ static chainrule_status take_tensor(const cr_model *model, cr_tensor *tensor, ui
   json_error_t problem;
   if (json_unpack_ex(entry, &problem, 0, "{s:s, s:o, s:[II!]}", "dtype", &dtype, "shape", &shape,
                      "data_offsets", &begin, &end) != 0)
-    return unexpected(error, layer, tensor->place, &problem);
+    return cr_unexpected(error, layer, tensor->place, &problem);
   if (strcmp(dtype, expected) != 0)
     return cr_invalid(error, layer, "%s: dtype %.40s, but the architecture says %s", tensor->place, dtype,
                    expected);
@@ -936,4 +936,30 @@ void cr_state_free(cr_state *state)
   for (size_t a = 0; a < state->count; a++) free(state->arrays[a].values);
   json_decref(state->json);
   free(state->text);
+}
+
+/* ---- Files of others --------------------------------------------------------------------------- */
+
+chainrule_status cr_safetensors_open(const char *path, cr_safetensors *source, chainrule_error *error)
+{
+  *source = (cr_safetensors){.file = -1};
+  uint64_t size = 0;
+  cr_model model = {0};
+  chainrule_status status = open_model(path, &source->file, &size, error);
+  if (!status) status = read_header(source->file, size, &model, &source->data, error);
+  source->data_size = size - source->data;
+  source->header = model.header;
+  return status;
+}
+
+void cr_safetensors_close(cr_safetensors *source)
+{
+  json_decref(source->header);
+  if (source->file >= 0) close(source->file);
+}
+
+chainrule_status cr_safetensors_read(const cr_safetensors *source, void *bytes, size_t size, uint64_t begin,
+                                     chainrule_error *error)
+{
+  return read_at(source->file, bytes, size, source->data + begin, error);
 }

@@ -1,4 +1,5 @@
-/* Files of tensors: a network, and in a checkpoint beside it arrays that are shaped as its parameters. */
+/* Safetensors files, read as if by an enemy: a network, and in a checkpoint beside it arrays that are shaped as its
+ * parameters. */
 #ifndef CR_FILE_H
 #define CR_FILE_H
 
@@ -37,12 +38,32 @@ chainrule_status cr_save(const chainrule_network *network, cr_state *state, cons
 chainrule_status cr_load(const char *path, const char *kernel_set, chainrule_network **network, cr_state *state,
                          chainrule_error *error);
 
+/* ---- Files of others --------------------------------------------------------------------------- */
+
+typedef struct cr_safetensors {
+  int file;
+  uint64_t data, data_size; /* where the tensors begin, and their bytes */
+  json_t *header;           /* an object without double keys */
+} cr_safetensors;
+
+/* Opens a file and reads its header.  Close it, whatever this returns. */
+chainrule_status cr_safetensors_open(const char *path, cr_safetensors *source, chainrule_error *error);
+void cr_safetensors_close(cr_safetensors *source);
+/* Bytes of the data; the caller knows that they are there. */
+chainrule_status cr_safetensors_read(const cr_safetensors *source, void *bytes, size_t size, uint64_t begin,
+                                     chainrule_error *error);
+
+/* ---- Messages, JSON ------------------------------------------------------------------------------ */
+
 /* CHAINRULE_INVALID_FILE, with what is quoted from the file made printable. */
 #if defined __GNUC__
 __attribute__((format(printf, 3, 4)))
 #endif
 chainrule_status
 cr_invalid(chainrule_error *error, size_t layer, const char *format, ...);
+
+/* A JSON value that is missing, or of another type than it has to be. */
+chainrule_status cr_unexpected(chainrule_error *error, size_t layer, const char *where, const json_error_t *problem);
 
 /* The JSON text, behind `before` bytes and followed by at least 8, all 0; NULL where memory runs out. */
 char *cr_json_text(const json_t *json, size_t before, size_t *length);

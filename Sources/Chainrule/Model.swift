@@ -120,9 +120,14 @@ public enum SavedModel: Sendable {
   public init(contentsOf path: String) throws(ChainruleError) {
     var pointer: OpaquePointer?
     try check(path: path) { chainrule_network_load(path, &pointer, &$0) }
+    self.init(owning: pointer!)
+  }
+
+  /// Takes over a network of the core.
+  init(owning pointer: OpaquePointer) {
     switch chainrule_network_scalar(pointer) {
-    case .float32: self = .float32(Model(core: CoreNetwork(owning: pointer!)))
-    case .float64: self = .float64(Model(core: CoreNetwork(owning: pointer!)))
+    case .float32: self = .float32(Model(core: CoreNetwork(owning: pointer)))
+    case .float64: self = .float64(Model(core: CoreNetwork(owning: pointer)))
     }
   }
 

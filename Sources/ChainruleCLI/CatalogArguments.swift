@@ -53,7 +53,7 @@ struct HiddenLayers: Sendable {
   }
 }
 
-/// The activations of the dense layers, first to last: "relu,relu,softmax".
+/// The activations of layers, first to last: "relu,relu,softmax".
 struct ActivationList: Sendable {
   let list: [Activation]
 

@@ -10,12 +10,13 @@ struct ImportCommand: ParsableCommand {
     discussion: """
       The file's name says what it is.
 
-      .safetensors: the tensors of a multilayer perceptron, as PyTorch saves a Sequential: weight [units, inputs] and \
-      bias [units] of each layer, 0.weight, 0.bias, 2.weight, …, all behind one prefix or none. The activations are \
-      not in such a file: --activations has that of each layer with weights [units, inputs]. A layer with weight [units] \
-      alone is a layerNorm; with running_mean and running_var it is a batchNorm.
+      .safetensors: the tensors of a multilayer perceptron, as PyTorch names those of a Sequential. 0.weight [units, \
+      inputs] and 0.bias [units] are a dense layer, 1.weight [units] and 1.bias a layerNorm, these with 1.running_mean \
+      and 1.running_var a batchNorm. Prefixes such as net.0 differ in their numbers alone, which give the order. The \
+      activations are not in such a file: --activations says what follows each of these layers.
 
         chainrule import mlp.safetensors --activations relu,relu,softmax --save model.safetensors
+        chainrule import normalized.safetensors --activations identity,relu,softmax --save model.safetensors
       """)
 
   @Argument(help: "The file to read.")
@@ -26,7 +27,7 @@ struct ImportCommand: ParsableCommand {
 
   @Option(
     help: ArgumentHelp(
-      "The activation of each dense layer, first to last, such as relu,relu,softmax.", valueName: "names"),
+      "Of .safetensors: the activation behind each layer, first to last, such as relu,relu,softmax.", valueName: "names"),
     transform: ActivationList.init(parsing:))
   var activations: ActivationList?
 
@@ -46,10 +47,12 @@ struct ImportCommand: ParsableCommand {
   private func importSafetensors() throws -> SavedModel {
     guard let activations else {
       throw ValidationError(
-        "--activations is missing: a .safetensors file has none; expected that of each dense layer, such as "
+        "--activations is missing: a .safetensors file has none; expected what follows each layer, such as "
           + "relu,relu,softmax")
     }
-    return try SavedModel(safetensors: file, activations: activations.list)
+    return try asUsage(of: "--activations") { () throws(ChainruleError) in
+      try SavedModel(safetensors: file, activations: activations.list)
+    }
   }
 
   private func finish<Scalar>(_ model: Model<Scalar>) throws {
