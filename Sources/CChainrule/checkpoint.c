@@ -159,7 +159,7 @@ static chainrule_status read_numbers(const cr_state *state, numbers *n, chainrul
   json_error_t problem;
   json_t *json = state->json;
   if (json_unpack_ex(json, &problem, 0, "{s:I}", "formatVersion", &version) != 0)
-    return cr_invalid(error, 0, "training: %s", problem.text);
+    return cr_unexpected(error, 0, "training", &problem);
   if (version != FORMAT_VERSION)
     return cr_invalid(error, 0, "training, formatVersion: %" JSON_INTEGER_FORMAT "; Chainrule %s reads %d", version,
                       chainrule_version(), FORMAT_VERSION);
@@ -176,7 +176,7 @@ static chainrule_status read_numbers(const cr_state *state, numbers *n, chainrul
           "accumulated", "batches", &n->batches, "weight", &n->sum_weight,
           "epoch", "seed", &n->seed, "inOrder", &n->in_order, "inParts", &n->in_parts, "position", &n->position,
           "rows", &n->rows, "loss", &n->loss, "weight", &n->weight, "note", &n->note) != 0)
-    return cr_invalid(error, 0, "training: %s", problem.text);
+    return cr_unexpected(error, 0, "training", &problem);
   const struct {
     const char *name;
     bool good;

@@ -34,7 +34,7 @@ static size_t live_in_gsl;        /* … that GSL asked for */
 static atomic_size_t in_use;      /* bytes in blocks handed out and not yet freed */
 static atomic_size_t peak, largest;                  /* the most that was in use; the largest block */
 static atomic_size_t fail_at;                        /* the allocation, counted from 1, that fails; 0: none */
-static atomic_bool failed_in_gsl, failed_in_jansson; /* it was one of theirs */
+static atomic_bool failed_in_gsl, failed_in_jansson, failed_in_libc; /* it was one of theirs */
 
 void *__libc_malloc(size_t size);
 void *__libc_calloc(size_t count, size_t size);
@@ -50,7 +50,7 @@ typedef struct library {
   uintptr_t begin, end;
 } library;
 
-static library gsl = {.name = "/libgsl."}, jansson = {.name = "/libjansson."};
+static library gsl = {.name = "/libgsl."}, jansson = {.name = "/libjansson."}, libc = {.name = "/libc."};
 
 static int find_in(struct dl_phdr_info *info, size_t size, void *context)
 {
@@ -66,10 +66,10 @@ static int find_in(struct dl_phdr_info *info, size_t size, void *context)
   return 1;
 }
 
-/* Whether both are libraries of their own; before that, and where not, every caller is of neither. */
+/* Whether all are libraries of their own; before that, and where not, every caller is of none. */
 static inline bool find_libraries(void)
 {
-  return dl_iterate_phdr(find_in, &gsl) + dl_iterate_phdr(find_in, &jansson) == 2;
+  return dl_iterate_phdr(find_in, &gsl) + dl_iterate_phdr(find_in, &jansson) + dl_iterate_phdr(find_in, &libc) == 3;
 }
 
 static bool is_of(const library *library, const void *caller)
@@ -111,6 +111,7 @@ static bool fails(const void *caller)
   if (atomic_fetch_add(&allocations, 1) + 1 != fail_at) return false;
   failed_in_gsl = is_of(&gsl, caller);
   failed_in_jansson = is_of(&jansson, caller);
+  failed_in_libc = is_of(&libc, caller);
   errno = ENOMEM;
   return true;
 }
