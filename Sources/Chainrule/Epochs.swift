@@ -4,6 +4,14 @@ public enum StopCondition: Hashable, Sendable {
   case loss(below: Double)
 }
 
+/// What is to become of training, as the program says that is called while it goes on.
+public enum TrainingDecision: Hashable, Sendable {
+  /// It goes on.
+  case proceed
+  /// It ends.
+  case stop
+}
+
 /// The report of one epoch.
 public struct Epoch: Sendable {
   /// Counted from 1, from the trainer's first.

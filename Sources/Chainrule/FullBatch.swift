@@ -18,6 +18,11 @@ public enum FullBatchMethod: Hashable, Sendable {
   /// BFGS of the last `history` steps, with the strong Wolfe conditions (Nocedal & Wright 2006).
   case lbfgs(history: Int = 10)
 
+  /// All methods, with their default numbers.
+  public static let all: [FullBatchMethod] = [
+    .levenbergMarquardt(), .fletcherReeves, .polakRibiere, .bfgs, .lbfgs(),
+  ]
+
   /// The method's name in the core, "levenbergMarquardt" for one.
   public var name: String { String(cString: chainrule_method_name(core)) }
   /// What it does, in ASCII.
@@ -65,6 +70,8 @@ public struct Minimum: Hashable, Sendable {
     case loss
     /// No step that the method tried made the loss smaller.
     case noProgress
+    /// What is called after each iteration said so.
+    case stopped
   }
 
   /// L there.
@@ -89,7 +96,8 @@ public struct Minimum: Hashable, Sendable {
       case .gradient: .gradient
       case .step: .step
       case .loss: .loss
-      case .noProgress, .stop: .noProgress  // Of a stop the call throws.
+      case .noProgress: .noProgress
+      case .stop: .stopped
       }
   }
 }
@@ -113,21 +121,23 @@ extension Network {
   /// - Parameters:
   ///   - loss: nil for the loss usual with the output layer, ``Loss/init(usualWith:)``.
   ///   - iterations: The most there may be.
-  ///   - progress: Called after each iteration, on that queue, with its number and the smallest loss so far.
+  ///   - onIteration: Called after each iteration, on that queue, with its number and the smallest loss so far; ends the
+  ///     run by `.stop`.
   /// - Throws: `ChainruleError.invalidArgument` for a number out of its range, a loss that the method cannot have, or targets
   ///   that the loss cannot; `.shapeMismatch`, `.invalidNetwork`, `.notFinite`, `.outOfMemory`, `.busy`, `.cancelled`.
   @discardableResult
   public func fit(
     _ data: Dataset<Scalar>, loss: Loss? = nil, method: FullBatchMethod, iterations: Int = 1000,
     tolerances: Tolerances = Tolerances(), isolation: isolated (any Actor)? = #isolation,
-    progress: (@Sendable (_ iteration: Int, _ loss: Double) -> Void)? = nil
+    onIteration: (@Sendable (_ iteration: Int, _ loss: Double) -> TrainingDecision)? = nil
   ) async throws(ChainruleError) -> Minimum {
     try exclusivity.take()
     defer { exclusivity.release() }
     try core.checkFits(data)
     let loss = loss ?? Loss(usualWith: layers.last!.activation)
     let minimizer = try CoreMinimizer(
-      core, loss: loss, method: method, iterations: iterations, tolerances: tolerances, progress: progress)
+      core, loss: loss, method: method, iterations: iterations, tolerances: tolerances,
+      observer: onIteration.map(Observer.init))
     let result = await withTaskCancellationHandler {
       await withCheckedContinuation(isolation: isolation) { continuation in
         DispatchQueue(label: "chainrule.fit", qos: .userInitiated).async {
@@ -142,24 +152,33 @@ extension Network {
   }
 }
 
-/// What a C function calls.
-private final class Progress: Sendable {
-  let call: @Sendable (Int, Double) -> Void
-  init(_ call: @escaping @Sendable (Int, Double) -> Void) { self.call = call }
+/// What a C function calls after an iteration; used on the queue of the run alone.
+private final class Observer: @unchecked Sendable {
+  let decide: @Sendable (Int, Double) -> TrainingDecision
+  var minimizer: OpaquePointer?
+  var hasStopped = false
+
+  init(_ decide: @escaping @Sendable (Int, Double) -> TrainingDecision) { self.decide = decide }
+
+  func observe(_ soFar: chainrule_minimum) {
+    guard decide(soFar.iterations, soFar.loss) == .stop else { return }
+    hasStopped = true
+    chainrule_minimizer_stop(minimizer)
+  }
 }
 
 /// Owns a minimizer of the core; `stop` may come from any thread.
 private final class CoreMinimizer<Scalar: NetworkScalar>: @unchecked Sendable {
   private let network: CoreNetwork<Scalar>
   private let pointer: OpaquePointer
-  private let progress: Progress?
+  private let observer: Observer?
 
   init(
     _ network: CoreNetwork<Scalar>, loss: Loss, method: FullBatchMethod, iterations: Int,
-    tolerances: Tolerances, progress: (@Sendable (Int, Double) -> Void)?
+    tolerances: Tolerances, observer: Observer?
   ) throws(ChainruleError) {
     self.network = network
-    self.progress = progress.map { Progress($0) }
+    self.observer = observer
     var settings = chainrule_minimization_default(method.core)
     settings.loss = loss.core
     settings.iterations = max(iterations, 0)
@@ -171,16 +190,17 @@ private final class CoreMinimizer<Scalar: NetworkScalar>: @unchecked Sendable {
     case .lbfgs(let history): settings.history = max(history, 0)
     case .fletcherReeves, .polakRibiere, .bfgs: break
     }
-    if let progress = self.progress {
-      settings.context = Unmanaged.passUnretained(progress).toOpaque()
+    if let observer {
+      settings.context = Unmanaged.passUnretained(observer).toOpaque()
       settings.progress = { context, soFar in
         guard let context, let soFar = soFar?.pointee else { return }
-        Unmanaged<Progress>.fromOpaque(context).takeUnretainedValue().call(soFar.iterations, soFar.loss)
+        Unmanaged<Observer>.fromOpaque(context).takeUnretainedValue().observe(soFar)
       }
     }
     var pointer: OpaquePointer?
     try check { chainrule_minimizer_create(network.pointer, &settings, &pointer, &$0) }
     self.pointer = pointer!
+    observer?.minimizer = pointer
   }
 
   deinit { chainrule_minimizer_free(pointer) }
@@ -189,8 +209,12 @@ private final class CoreMinimizer<Scalar: NetworkScalar>: @unchecked Sendable {
 
   func run(on data: Dataset<Scalar>) throws(ChainruleError) -> Minimum {
     var found = chainrule_minimum()
-    try check { error in
-      data.withUnsafePointers { network.functions.minimize(pointer, $0, $1, $2, data.rows, &found, &error) }
+    do throws(ChainruleError) {
+      try check { error in
+        data.withUnsafePointers { network.functions.minimize(pointer, $0, $1, $2, data.rows, &found, &error) }
+      }
+    } catch {
+      guard error == .cancelled, observer?.hasStopped == true else { throw error }
     }
     return Minimum(found)
   }

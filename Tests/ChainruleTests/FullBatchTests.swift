@@ -92,12 +92,25 @@ private func median(_ values: [Double]) -> Double {
     let told = Mutex<[(Int, Double)]>([])
     let minimum = try await network.fit(data, method: .levenbergMarquardt(), iterations: 12) { number, loss in
       told.withLock { $0.append((number, loss)) }
+      return .proceed
     }
     let all = told.withLock { $0 }
     #expect(all.map(\.0) == Array(1...12))
     #expect(zip(all, all.dropFirst()).allSatisfy { $1.1 <= $0.1 })
     #expect(minimum.iterations == 12 && minimum.ending == .iterations && minimum.loss <= all.last!.1)
     #expect(abs(Double(try network.evaluate(data).loss) - minimum.loss) < 1e-5)
+  }
+
+  @Test(arguments: FullBatchMethod.all)
+  func `ends after the iteration that is told to stop it`(method: FullBatchMethod) async throws {
+    let (network, data) = try regression()
+    let before = try network.evaluate(data).loss
+    let bound = 0.8 * before
+    let minimum = try await network.fit(data, method: method) { _, loss in loss < bound ? .stop : .proceed }
+    #expect(minimum.ending == .stopped && minimum.loss < bound)
+    #expect(abs(try network.evaluate(data).loss - minimum.loss) < 1e-5)
+    // Another run is none the wiser.
+    #expect(try await network.fit(data, method: method, iterations: 2).ending != .stopped)
   }
 
   @Test func `stops where its task is cancelled, with the best so far`() async throws {
@@ -114,6 +127,7 @@ private func median(_ values: [Double]) -> Double {
         ) { iteration, _ in
           if iteration >= 3 { begin.yield() }
           if iteration >= 3 { Thread.sleep(forTimeInterval: 0.001) }
+          return .proceed
         }
       } catch { thrown = error }
       begin.finish()
