@@ -420,6 +420,20 @@ private func smallNetwork(inputs: Int, outputs: Int, _ activation: Activation = 
     #expect(try a.bits == b.bits)
   }
 
+  @Test func `is standardized by the numbers of the rows in memory`() throws {
+    var random = Random(state: 4)
+    // Columns of moderate numbers, of large ones that differ little, and of a single one.
+    let rows = random.matrix(3000, 2, scale: 1).map { [Float($0[0]), Float(1e4 + $0[1]), 7] }
+    let data = try Dataset<Float>(features: rows, targets: rows.map { [$0[0]] })
+    let streamed = try Standardization(fitting: data.shuffled(buffer: 1, seed: 1))
+    #expect(try streamed == Standardization(fitting: data))
+    #expect(streamed.standardDeviation[2] == 1)
+    let huge = try Dataset<Double>(features: [[1e308], [-1e308]], targets: [[0], [0]])
+    #expect(
+      complaint { try Standardization(fitting: huge.shuffled(buffer: 1, seed: 1)) }.contains(
+        "the standard deviation of column 1 overflows"))
+  }
+
   @Test func `that fails does not count, and the next begins with the first row`() throws {
     let text = (0..<20).map { "\($0 % 3),\($0 % 5).5" }.joined(separator: "\n")
     let good = try CSVSource<Float>(file: TemporaryFile(text).keep().path, options: options)

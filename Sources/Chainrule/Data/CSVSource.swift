@@ -19,6 +19,8 @@ public struct CSVSource<Scalar: NetworkScalar>: BatchSource {
   public let featureNames: [String]?
   /// The names of the targets of a regression; nil for classes, and where the file has no header.
   public let targetNames: [String]?
+  /// The names of the columns that say the targets or the class; nil where the file has no header.
+  public let targetColumnNames: [String]?
 
   private let file: CSVFile
   private let encoding: FeatureEncoding
@@ -94,7 +96,8 @@ public struct CSVSource<Scalar: NetworkScalar>: BatchSource {
     }
     outputs = classLabels?.count ?? targetColumns.count
     let targets = targetColumns
-    targetNames = classLabels == nil ? table.columnNames.map { names in targets.map { names[$0] } } : nil
+    targetColumnNames = table.columnNames.map { names in targets.map { names[$0] } }
+    targetNames = classLabels == nil ? targetColumnNames : nil
   }
 
   /// The rows in the order of the file.

@@ -31,10 +31,33 @@ public struct Standardization: Sendable, Equatable {
   public init<Scalar: NetworkScalar>(
     fitting values: [Scalar], columns: Int
   ) throws(ChainruleError) {
-    let rows = Double(try checkedRows(values, columns: columns))
+    let rows = try checkedRows(values, columns: columns)
     try checkFinite(values, columns: columns)
-    let (mean, variance) = moments(values, columns: columns)
-    for column in 0..<columns where !(mean[column].isFinite && variance[column].isFinite) {
+    var moments = ColumnMoments(columns: columns)
+    moments.sum(values)
+    moments.beginDistances()
+    moments.sumDistances(values)
+    try self.init(moments.meanAndVariance, rows: rows)
+  }
+
+  /// Fits the features of a source, which is read twice: to the numbers of the same rows in one data set.
+  ///
+  /// - Throws: What its iterator throws, `ChainruleError.invalidValue` for a source without rows, `.notFinite` where a
+  ///   mean or a standard deviation overflows.
+  public init<Scalar: NetworkScalar>(fitting source: some BatchSource<Scalar>) throws(ChainruleError) {
+    var moments = ColumnMoments(columns: source.inputs)
+    var batches = try source.makeBatches(of: 1024)
+    while let batch = try batches.next() { moments.sum(batch.features) }
+    guard moments.rows > 0 else { throw .invalidValue(name: "rows", value: "0", expected: "at least 1") }
+    moments.beginDistances()
+    batches = try source.makeBatches(of: 1024)
+    while let batch = try batches.next() { moments.sumDistances(batch.features) }
+    try self.init(moments.meanAndVariance, rows: moments.rows)
+  }
+
+  private init(_ moments: (mean: [Double], variance: [Double]), rows: Int) throws(ChainruleError) {
+    let ((mean, variance), rows) = (moments, Double(rows))
+    for column in mean.indices where !(mean[column].isFinite && variance[column].isFinite) {
       throw .notFinite(
         quantity: "standard deviation", layer: nil, step: nil,
         message: "the standard deviation of column \(column + 1) overflows; its numbers are too large")
@@ -292,38 +315,56 @@ private func affine<Scalar: NetworkScalar>(
   return mapped
 }
 
-/// μ and σ² of each column of a row-major matrix.
+/// μ and σ² of each column of a row-major matrix, part by part.
 ///
 /// A first pass gives a mean that rounding may have moved. With d = x - mean from the second, μ = mean + d̄ and
 /// σ² = Σd² / n - d̄².
-@_specialize(where Scalar == Float)
-@_specialize(where Scalar == Double)
-private func moments<Scalar: NetworkScalar>(
-  _ values: [Scalar], columns: Int
-) -> (mean: [Double], variance: [Double]) {
-  let rows = Double(values.count / columns)
-  var mean = [Double](repeating: 0, count: columns)
-  for start in stride(from: 0, to: values.count, by: columns) {
-    for column in 0..<columns { mean[column] += Double(values[start + column]) }
-  }
-  for column in 0..<columns { mean[column] /= rows }
+private struct ColumnMoments {
+  private(set) var rows = 0
+  /// Σx, then Σx / n
+  private var mean: [Double]
+  /// Σd and Σd²
+  private var (sum, squares): ([Double], [Double])
 
-  var sum = [Double](repeating: 0, count: columns)
-  var squares = sum
-  for start in stride(from: 0, to: values.count, by: columns) {
-    for column in 0..<columns {
-      let distance = Double(values[start + column]) - mean[column]
-      sum[column] += distance
-      squares[column] += distance * distance
+  init(columns: Int) {
+    mean = Array(repeating: 0, count: columns)
+    (sum, squares) = (mean, mean)
+  }
+
+  @_specialize(where Scalar == Float)
+  @_specialize(where Scalar == Double)
+  mutating func sum<Scalar: NetworkScalar>(_ values: [Scalar]) {
+    for start in stride(from: 0, to: values.count, by: mean.count) {
+      for column in mean.indices { mean[column] += Double(values[start + column]) }
+    }
+    rows += values.count / mean.count
+  }
+
+  mutating func beginDistances() {
+    for column in mean.indices { mean[column] /= Double(rows) }
+  }
+
+  @_specialize(where Scalar == Float)
+  @_specialize(where Scalar == Double)
+  mutating func sumDistances<Scalar: NetworkScalar>(_ values: [Scalar]) {
+    for start in stride(from: 0, to: values.count, by: mean.count) {
+      for column in mean.indices {
+        let distance = Double(values[start + column]) - mean[column]
+        sum[column] += distance
+        squares[column] += distance * distance
+      }
     }
   }
-  var variance = sum
-  for column in 0..<columns {
-    let correction = sum[column] / rows
-    mean[column] += correction
-    variance[column] = max(0, squares[column] / rows - correction * correction)
+
+  var meanAndVariance: (mean: [Double], variance: [Double]) {
+    var (mean, variance) = (mean, squares)
+    for column in mean.indices {
+      let correction = sum[column] / Double(rows)
+      mean[column] += correction
+      variance[column] = max(0, squares[column] / Double(rows) - correction * correction)
+    }
+    return (mean, variance)
   }
-  return (mean, variance)
 }
 
 /// The least and the largest number of each column of a row-major matrix.
