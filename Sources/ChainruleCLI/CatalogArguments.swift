@@ -18,7 +18,6 @@ struct OptimizerName: ExpressibleByArgument {
   }
 
   static var allValueStrings: [String] { Optimizer.names }
-  var defaultValueDescription: String { name }
 }
 
 /// The name of a schedule.
@@ -31,7 +30,6 @@ struct ScheduleName: ExpressibleByArgument {
   }
 
   static var allValueStrings: [String] { Schedule.names }
-  var defaultValueDescription: String { name }
 }
 
 /// The widths of the hidden layers, first to last: "64,32", or "none".

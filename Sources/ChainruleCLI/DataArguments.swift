@@ -46,6 +46,7 @@ struct TargetArguments: ParsableArguments {
   func check(against source: DataSource) throws {
     if !targets.isEmpty { try source.requireCSV(for: "--target") }
     if labels != nil, case .idx = source { return }
+    if labels != nil, source.isNumPy { return }
     if labels != nil {
       throw ValidationError("--labels goes with an IDX file of images; \(source) is none")
     }

@@ -93,7 +93,7 @@ extension DataSource {
   }
 
   /// The file of labels that MNIST's naming puts beside a file of images.
-  private static func labels(besides images: String) throws -> String {
+  static func labels(besides images: String) throws -> String {
     let url = URL(fileURLWithPath: images)
     let name = url.lastPathComponent
     let labels = name.replacingOccurrences(of: "images", with: "labels")

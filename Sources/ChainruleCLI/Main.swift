@@ -27,7 +27,7 @@ struct ChainruleCommand: AsyncParsableCommand {
     // As a filter ends whose reader has gone, whatever the parent process made of the signal.
     signal(SIGPIPE, SIG_DFL)
     do {
-      var command = try parseAsRoot()
+      var command = try parseAsRoot(joiningNegativeNumbers(in: CommandLine.arguments.dropFirst()))
       do {
         if var asynchronous = command as? any AsyncParsableCommand {
           try await asynchronous.run()
@@ -44,6 +44,24 @@ struct ChainruleCommand: AsyncParsableCommand {
     } catch {
       exit(withError: error)
     }
+  }
+
+  /// The arguments with "--option -1" as "--option=-1": the parser takes what begins with a dash for another option, and
+  /// no option of ours is a number.
+  private static func joiningNegativeNumbers(in arguments: ArraySlice<String>) -> [String] {
+    var joined: [String] = []
+    for argument in arguments {
+      let first = argument.dropFirst().first
+      let isNegative = argument.hasPrefix("-") && (first?.isNumber ?? false || first == ".")
+      if isNegative || argument == "-inf", let last = joined.last, last.count > 2, last.hasPrefix("--"),
+        !last.contains("=")
+      {
+        joined[joined.count - 1] += "=" + argument
+      } else {
+        joined.append(argument)
+      }
+    }
+    return joined
   }
 
   private static func exit(with failure: Failure) -> Never {

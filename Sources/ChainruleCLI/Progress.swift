@@ -1,34 +1,44 @@
 import Chainrule
 import Foundation
 
-/// Tells on standard error how training goes: one live line on a terminal, otherwise a line an epoch.
+/// Tells on standard error how training goes: one live line on a terminal, otherwise a line an epoch or iteration.
 struct Progress {
   private enum Style { case quiet, plain, live }
 
   private let style: Style
-  private let epochs: Int
-  /// What stands before "epoch": nothing, or "fold 2/5 ".
+  /// What is counted, and how many of them there may be.
+  private let unit: String
+  private let total: Int
+  /// What stands before the unit: nothing, or "fold 2/5 ".
   private let prefix: String
   private var seconds = 0.0
   private var lastShown: ContinuousClock.Instant?
 
-  init(epochs: Int, isQuiet: Bool, prefix: String = "") {
-    self.epochs = epochs
+  init(_ unit: String, of total: Int, isQuiet: Bool, prefix: String = "") {
+    self.unit = unit
+    self.total = total
     self.prefix = prefix
     let isTerminal = isatty(STDERR_FILENO) == 1 && ProcessInfo.processInfo.environment["TERM"] != "dumb"
     style = isQuiet ? .quiet : isTerminal ? .live : .plain
   }
 
   mutating func show(_ epoch: Epoch) {
-    seconds += epoch.seconds
+    let validation = epoch.validation.map { "  validation \($0)" } ?? ""
+    show(epoch.number, loss: epoch.loss, details: validation, seconds: epoch.seconds)
+  }
+
+  /// The epoch or iteration of that number, which took `seconds`.
+  mutating func show(_ number: Int, loss: Double, details: String = "", seconds: Double) {
+    self.seconds += seconds
+    let figures = "loss \(short(loss))\(details)"
     switch style {
     case .quiet: break
-    case .plain: Output.note("\(prefix)epoch \(epoch.number)/\(epochs)  \(figures(epoch))\n")
+    case .plain: Output.note("\(prefix)\(unit) \(number)/\(total)  \(figures)\n")
     case .live:
       let now = ContinuousClock.now
-      if let lastShown, now - lastShown < .milliseconds(50), epoch.number < epochs { return }
+      if let lastShown, now - lastShown < .milliseconds(50), number < total { return }
       lastShown = now
-      Output.note("\r\(Self.clear)\(line(epoch).prefix(Self.terminalWidth - 1))")
+      Output.note("\r\(Self.clear)\(line(number, figures).prefix(Self.terminalWidth - 1))")
     }
   }
 
@@ -37,17 +47,13 @@ struct Progress {
     if style == .live { Output.note("\r\(Self.clear)") }
   }
 
-  private func figures(_ epoch: Epoch) -> String {
-    "loss \(short(epoch.loss))" + (epoch.validation.map { "  validation \($0)" } ?? "")
-  }
-
-  private func line(_ epoch: Epoch) -> String {
-    let (done, width) = (Double(epoch.number) / Double(epochs), 20)
+  private func line(_ number: Int, _ figures: String) -> String {
+    let (done, width) = (Double(number) / Double(total), 20)
     let filled = Int(done * Double(width))
     let bar = String(repeating: "█", count: filled) + String(repeating: "░", count: width - filled)
-    let left = seconds / Double(epoch.number) * Double(epochs - epoch.number)
+    let left = seconds / Double(number) * Double(total - number)
     return
-      "\(prefix)epoch \(epoch.number)/\(epochs) \(bar) \(Int(100 * done)) %  \(figures(epoch))  \(duration(left)) left"
+      "\(prefix)\(unit) \(number)/\(total) \(bar) \(Int(100 * done)) %  \(figures)  \(duration(left)) left"
   }
 
   /// Erases the line the cursor is in (ECMA-48, EL).

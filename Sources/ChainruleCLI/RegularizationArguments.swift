@@ -41,6 +41,15 @@ struct RegularizationArguments: ParsableArguments {
       valueName: "number"))
   var maxNorm: Double?
 
+  /// The options, and whether each is given.
+  var given: [(String, Bool)] {
+    [
+      ("--weight-decay", weightDecay != nil), ("--l1", l1 != nil),
+      ("--label-smoothing", labelSmoothing != nil), ("--input-noise", inputNoise != nil),
+      ("--clip-norm", clipNorm != nil), ("--clip-value", clipValue != nil), ("--max-norm", maxNorm != nil),
+    ]
+  }
+
   func validate() throws {
     try require("--weight-decay", weightDecay, "a number of at least 0") { $0 >= 0 && $0.isFinite }
     try require("--l1", l1, "a number of at least 0") { $0 >= 0 && $0.isFinite }

@@ -1,7 +1,7 @@
 import Chainrule
 import Foundation
 
-/// The log of a training run: a file of JSON objects, one a line and an epoch, each written as its epoch ends.
+/// The log of a training run: a file of JSON objects, one a line, each written as its epoch or iteration ends.
 struct RunLog {
   private let path: String
   private let file: FileHandle
@@ -19,23 +19,29 @@ struct RunLog {
     file = FileHandle(fileDescriptor: descriptor, closeOnDealloc: true)
   }
 
-  /// Appends a line. What is not a finite number is left out.
   func write(_ epoch: Epoch) throws(ChainruleError) {
-    var members: [(key: String, value: JSON?)] = [
-      ("fold", fold.map(JSON.integer)),
-      ("epoch", .integer(epoch.number)),
-      ("loss", .number(epoch.loss)),
+    var figures: [(key: String, value: JSON?)] = [
+      ("epoch", .integer(epoch.number)), ("loss", .number(epoch.loss)),
     ]
     if let validation = epoch.validation {
-      members.append(("validationLoss", .number(validation.loss)))
+      figures.append(("validationLoss", .number(validation.loss)))
       for (name, value) in validation.metrics {
-        members.append(("validation\(name.prefix(1).uppercased())\(name.dropFirst())", .number(value)))
+        figures.append(("validation\(name.prefix(1).uppercased())\(name.dropFirst())", .number(value)))
       }
     }
-    members.append(("learningRate", .number(epoch.learningRate)))
-    members.append(("seconds", .number(epoch.seconds)))
+    try append(
+      figures + [("learningRate", .number(epoch.learningRate)), ("seconds", .number(epoch.seconds))])
+  }
+
+  /// Of training on all rows at once.
+  func write(iteration: Int, loss: Double, seconds: Double) throws(ChainruleError) {
+    try append([("iteration", .integer(iteration)), ("loss", .number(loss)), ("seconds", .number(seconds))])
+  }
+
+  /// Appends a line. What is not a finite number is left out.
+  private func append(_ figures: [(key: String, value: JSON?)]) throws(ChainruleError) {
     do {
-      try file.write(contentsOf: Data("\(JSON.object(members))\n".utf8))
+      try file.write(contentsOf: Data("\(JSON.object([("fold", fold.map(JSON.integer))] + figures))\n".utf8))
     } catch {
       throw .file(path: path, reason: error.localizedDescription)
     }

@@ -3,13 +3,17 @@ import Chainrule
 
 /// How the learning rate changes from epoch to epoch.
 struct ScheduleArguments: ParsableArguments {
-  @Option(name: .customLong("schedule"), help: "How the learning rate changes from epoch to epoch.")
-  var rule = ScheduleName(argument: "constant")!
+  @Option(
+    name: .customLong("schedule"),
+    help: "How the learning rate changes from epoch to epoch. (default: constant)")
+  var givenRule: ScheduleName?
 
   @Option(
+    name: .customLong("warm-up"),
     help: ArgumentHelp(
-      "The epochs, before the schedule begins, in which the rate rises to its first.", valueName: "epochs"))
-  var warmUp = 0
+      "The epochs, before the schedule begins, in which the rate rises to its first. (default: 0)",
+      valueName: "epochs"))
+  var givenWarmUp: Int?
 
   @Option(
     help: ArgumentHelp(
@@ -34,6 +38,18 @@ struct ScheduleArguments: ParsableArguments {
     help: ArgumentHelp(
       "The lowest rate of cosine, cosineRestarts and plateau. By default 0.", valueName: "number"))
   var minimumRate: Double?
+
+  var rule: ScheduleName { givenRule ?? ScheduleName(argument: "constant")! }
+  var warmUp: Int { givenWarmUp ?? 0 }
+
+  /// The options, and whether each is given.
+  var given: [(String, Bool)] {
+    [
+      ("--schedule", givenRule != nil), ("--warm-up", givenWarmUp != nil),
+      ("--schedule-length", scheduleLength != nil), ("--schedule-factor", scheduleFactor != nil),
+      ("--schedule-patience", schedulePatience != nil), ("--minimum-rate", minimumRate != nil),
+    ]
+  }
 
   func validate() throws {
     try require("--warm-up", warmUp, "at least 0") { $0 >= 0 }

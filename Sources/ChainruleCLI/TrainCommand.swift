@@ -11,7 +11,8 @@ struct TrainCommand: AsyncParsableCommand {
       of 0 and 1 gets a sigmoid output with binary cross-entropy, and other quantities get an identity output with \
       the mean squared error.
 
-      A part of the rows is held out to validate on, after every epoch and at the end. The same data, options and \
+      A part of the rows is held out to validate on, after every epoch and at the end; --validation-data names a file of \
+      such rows instead, whose columns are found as "chainrule evaluate" finds them. The same data, options and \
       seed give the same model, bit for bit. Ctrl-C ends training after the batch in hand, and the model is saved \
       as it is then; a second Ctrl-C ends at once.
 
@@ -28,20 +29,26 @@ struct TrainCommand: AsyncParsableCommand {
         chainrule train xor --learning-rate 0.05 --epochs 500 --until-loss 0.01
         chainrule train digits --hidden 128,128 --normalization batch --dropout 0.2 --label-smoothing 0.1
         chainrule train iris --standardize --folds 5 --stratified
+        chainrule train flights.csv --target delay --task regression --stream --validation-data held-out.csv
+        chainrule train houses.csv --target price --standardize --full-batch levenbergMarquardt
         chainrule train cars.csv --target price --categorical maker,fuel --missing median --save cars.safetensors
       """)
 
   @OptionGroup(title: "Data") var data: DataArguments
   @OptionGroup(title: "Data") var target: TargetArguments
   @OptionGroup(title: "Data") var columns: ColumnArguments
+  @OptionGroup(title: "Data") var streaming: StreamArguments
   @OptionGroup(title: "Rows held out") var partition: PartitionArguments
   @OptionGroup(title: "Network") var network: NetworkArguments
   @OptionGroup(title: "Training") var training: TrainingArguments
   @OptionGroup(title: "Learning rate") var schedule: ScheduleArguments
   @OptionGroup(title: "Regularization") var regularization: RegularizationArguments
+  @OptionGroup(title: "Training on all rows at once") var fullBatch: FullBatchArguments
   @OptionGroup(title: "Output") var output: OutputArguments
 
   func validate() throws {
+    try fullBatch.check(training, schedule, regularization, network)
+    try streaming.check(partition, columns, training, fullBatch)
     if network.normalization == .batch {
       try require("--batch-size", training.batchSize, "at least 2 with --normalization batch") { $0 >= 2 }
     }
@@ -58,60 +65,116 @@ struct TrainCommand: AsyncParsableCommand {
   }
 
   private func run<Scalar: NetworkScalar>(_: Scalar.Type) async throws {
-    let savedEncoding = output.save.map(SavedEncoding.init)
-    if let path = output.save { try checkWritable(path, replacing: true) }
-    if let savedEncoding, columns.areEncoded { try checkWritable(savedEncoding.path, replacing: true) }
-    let (data, features): (Dataset<Scalar>, FeatureEncoding?) = try dataset()
+    if let path = output.save {
+      try checkWritable(path, replacing: true)
+      if columns.areEncoded { try checkWritable(SavedEncoding(ofModelAt: path).path, replacing: true) }
+    }
+    let source = try self.data.source()
+    try target.check(against: source)
+    try columns.check(against: source)
+    if streaming.stream {
+      return try await train(try streamed(source) as TrainingPlan<Scalar>, encoding: nil)
+    }
+    let (data, encoding): (Dataset<Scalar>, FeatureEncoding?) = try dataset(source)
     if let folds = try partition.folds(of: data, seed: training.seed) {
       return try await crossValidate(data, folds)
     }
-    let (trained, heldOut) = try partition.split(data, seed: training.seed)
-    let plan = try plan(data, trained: trained, heldOut: heldOut)
-    let progress = Progress(epochs: training.epochs, isQuiet: output.quiet)
+    var (trained, heldOut) = (data, try validation(like: data, encoding: encoding))
+    if heldOut == nil { (trained, heldOut) = try partition.split(data, seed: training.seed) }
+    try await train(plan(data, trained: trained, heldOut: heldOut), encoding: encoding)
+  }
+
+  private func train<Scalar>(_ plan: TrainingPlan<Scalar>, encoding: FeatureEncoding?) async throws {
+    let progress = plan.progress(isQuiet: output.quiet)
     let log = output.log
     let result = try await cancellingOnInterrupt { try await plan.run(showing: progress, logTo: log) }
 
     if let path = output.save {
       try result.model.save(to: path)
-      try savedEncoding?.replace(by: features)
+      try SavedEncoding(ofModelAt: path).replace(by: encoding)
     }
     let saved = output.save.map { [(name: "model", value: "saved in \($0)")] } ?? []
-    guard result.ending != .interrupted else {
+    guard !result.isInterrupted else {
       try Output.write(listing(saved))
       throw Failure(
-        message: "interrupted after \(counted(result.epochs, "epoch"))"
-          + (saved.isEmpty ? "; nothing was saved" : ""),
+        message: "interrupted after \(result.effort)" + (saved.isEmpty ? "; nothing was saved" : ""),
         exitCode: .interrupted)
     }
-    let evaluation = try result.model.evaluate(heldOut ?? data, loss: plan.loss)
+    let evaluation = try plan.evaluate(result.model)
     let summary = (
-      name: heldOut == nil ? "trained on" : "held out", value: evaluation.summary(loss: plan.loss)
+      name: plan.heldOut == nil ? "trained on" : "held out", value: evaluation.summary(loss: plan.loss)
     )
-    let setting = plan.summary(heldOut: heldOut.map { "\($0.rows) held out" } ?? "none held out")
     try Output.write(
-      listing(setting + [result.summary(of: plan), summary] + saved) + evaluation.details)
+      listing(plan.summary() + [result.summary, summary] + saved) + evaluation.details)
   }
 
   private func plan<Scalar>(
     _ data: Dataset<Scalar>, trained: Dataset<Scalar>, heldOut: Dataset<Scalar>?
   ) throws -> TrainingPlan<Scalar> {
-    try TrainingPlan(
-      data: data, trained: trained, heldOut: heldOut, network: network, training: training,
-      regularization: regularization, schedule: schedule.schedule(epochs: training.epochs))
+    let trained = try training.classWeights?.applied(to: trained) ?? trained
+    return try plan(like: data, trained: trained, heldOut: heldOut, buffer: nil)
   }
 
-  private func dataset<Scalar: NetworkScalar>() throws -> (Dataset<Scalar>, FeatureEncoding?) {
-    let source = try self.data.source()
-    try target.check(against: source)
-    try columns.check(against: source)
-    let options = CSVOptions(
+  /// `buffer` is the rows held in memory of those that are streamed; nil: all are in memory, and `data` has all.
+  private func plan<Scalar>(
+    like data: Dataset<Scalar>, trained: any BatchSource<Scalar>, heldOut: (any BatchSource<Scalar>)?,
+    buffer: Int?
+  ) throws -> TrainingPlan<Scalar> {
+    try TrainingPlan(
+      data: data, trained: trained, heldOut: heldOut, buffer: buffer, network: network, training: training,
+      regularization: regularization, schedule: schedule.schedule(epochs: training.epochs),
+      fullBatch: fullBatch)
+  }
+
+  private var options: CSVOptions {
+    CSVOptions(
       target: target.targets, delimiter: data.delimiter ?? ",", task: columns.task,
       categorical: columns.categorical.flatMap(\.self), missing: columns.missing)
+  }
+
+  /// A plan for rows that are read batch by batch.
+  private func streamed<Scalar: NetworkScalar>(_ source: DataSource) throws -> TrainingPlan<Scalar> {
+    let rows: any BatchSource<Scalar> = try source.batches(options: options, labels: target.labels)
+    let first = try first(of: rows, in: source)
+    if let classes = first.classLabels, classes.count == 1 { throw source.single(classes[0]) }
+    var heldOut: (any BatchSource<Scalar>)?
+    if let path = partition.validationData {
+      var options = options
+      options.features = first.featureNames
+      options.target = (rows as? CSVSource<Scalar>)?.targetColumnNames ?? options.target
+      options.task = first.classLabels == nil ? .regression : .classification
+      heldOut = try DataSource(path).batches(
+        options: options, labels: partition.validationLabels, classes: first.classLabels)
+    }
+    return try plan(like: first, trained: rows, heldOut: heldOut, buffer: streaming.buffer)
+  }
+
+  private func first<Scalar>(
+    of rows: some BatchSource<Scalar>, in source: DataSource
+  ) throws(ChainruleError) -> Dataset<Scalar> {
+    var batches = try rows.makeBatches(of: 1)
+    guard let first = try batches.next() else { throw source.bad("there are no rows") }
+    return first
+  }
+
+  /// The rows of --validation-data, as a model trained on `data` is evaluated on them.
+  private func validation<Scalar>(
+    like data: Dataset<Scalar>, encoding: FeatureEncoding?
+  ) throws -> Dataset<Scalar>? {
+    guard let path = partition.validationData else { return nil }
+    let network = try Network<Scalar>(inputs: data.inputs, layers: [.dense(Dense(data.outputs))])
+    try network.adoptNames(of: data)
+    return try DataSource(path).dataset(
+      for: network.freeze(), encoding: encoding, target: target.targets, delimiter: self.data.delimiter,
+      labels: partition.validationLabels)
+  }
+
+  private func dataset<Scalar: NetworkScalar>(
+    _ source: DataSource
+  ) throws -> (Dataset<Scalar>, FeatureEncoding?) {
     let (data, encoding): (Dataset<Scalar>, FeatureEncoding?) = try source.encodedDataset(
       options: options, labels: target.labels)
-    if let classes = data.classLabels, classes.count == 1 {
-      throw source.bad("all rows are of the class \"\(classes[0])\"; there is nothing to tell apart")
-    }
+    if let classes = data.classLabels, classes.count == 1 { throw source.single(classes[0]) }
     return (data, encoding)
   }
 
@@ -123,10 +186,9 @@ struct TrainCommand: AsyncParsableCommand {
       var validation = CrossValidation(loss: loss)
       for (number, fold) in zip(1..., folds) {
         let plan = try plan(data, trained: fold.train, heldOut: fold.validation)
-        let progress = Progress(
-          epochs: training.epochs, isQuiet: output.quiet, prefix: "fold \(number)/\(folds.count) ")
+        let progress = plan.progress(isQuiet: output.quiet, prefix: "fold \(number)/\(folds.count) ")
         let result = try await plan.run(showing: progress, logTo: output.log, fold: number)
-        if result.ending == .interrupted { return (validation, number) }
+        if result.isInterrupted { return (validation, number) }
         validation.evaluations.append(try result.model.evaluate(fold.validation, loss: plan.loss))
       }
       return (validation, nil)
@@ -135,6 +197,13 @@ struct TrainCommand: AsyncParsableCommand {
     if let interrupted {
       throw Failure(message: "interrupted in fold \(interrupted) of \(folds.count)", exitCode: .interrupted)
     }
+  }
+}
+
+extension DataSource {
+  /// An error about data of a single class.
+  fileprivate func single(_ name: String) -> ChainruleError {
+    bad("all rows are of the class \"\(name)\"; there is nothing to tell apart")
   }
 }
 
@@ -156,11 +225,31 @@ struct PartitionArguments: ParsableArguments {
   @Flag(help: "Each class keeps its share in the rows held out.")
   var stratified = false
 
+  @Option(
+    help: ArgumentHelp(
+      "The rows to validate on, of which none is trained on: a file such as the data, with the same columns.",
+      valueName: "file"))
+  var validationData: String?
+
+  @Option(
+    help: ArgumentHelp("As --labels, of the rows to validate on.", valueName: "file"))
+  var validationLabels: String?
+
   func validate() throws {
     try require("--validation", validation, "a fraction of at least 0 and below 1") { 0..<1 ~= $0 }
     try require("--folds", folds, "at least 2") { $0 >= 2 }
     if folds != nil, validation != nil {
       throw ValidationError("--validation does not go with --folds, which holds out every row once")
+    }
+    if validationData == nil, validationLabels != nil {
+      throw ValidationError("--validation-labels needs --validation-data")
+    }
+    let parts = [
+      ("--validation", validation != nil), ("--folds", folds != nil), ("--stratified", stratified),
+    ]
+    if validationData != nil, let (option, _) = parts.first(where: \.1) {
+      throw ValidationError(
+        "\(option) does not go with --validation-data, which holds out no row of the data")
     }
   }
 
@@ -286,19 +375,23 @@ struct TrainingArguments: ParsableArguments {
   @Option(help: "What training makes small. By default the loss usual with the output activation.")
   var loss: Loss?
 
-  @Option(help: "How gradients become updates.")
-  var optimizer = OptimizerName(argument: "adam")!
+  @Option(name: .customLong("optimizer"), help: "How gradients become updates. (default: adam)")
+  var givenOptimizer: OptimizerName?
 
   @Option(help: ArgumentHelp("The size of the updates. By default the optimizer's own.", valueName: "number"))
   var learningRate: Double?
 
-  @Option(help: ArgumentHelp("The rows of a batch.", valueName: "rows"))
-  var batchSize = 32
+  @Option(
+    name: .customLong("batch-size"),
+    help: ArgumentHelp("The rows of a batch. (default: 32)", valueName: "rows"))
+  var givenBatchSize: Int?
 
   @Option(
+    name: .customLong("accumulate"),
     help: ArgumentHelp(
-      "The batches of an update, which is that of one batch of all their rows.", valueName: "count"))
-  var accumulate = 1
+      "The batches of an update, which is that of one batch of all their rows. (default: 1)",
+      valueName: "count"))
+  var givenAccumulate: Int?
 
   @Option(
     help: ArgumentHelp(
@@ -308,11 +401,15 @@ struct TrainingArguments: ParsableArguments {
     transform: ClassWeights.init(parsing:))
   var classWeights: ClassWeights?
 
-  @Option(help: ArgumentHelp("The number of times all rows are visited, at most.", valueName: "count"))
-  var epochs = 50
+  @Option(
+    name: .customLong("epochs"),
+    help: ArgumentHelp(
+      "The number of times all rows are visited, at most. (default: 50)", valueName: "count"))
+  var givenEpochs: Int?
 
   @Option(
-    help: ArgumentHelp("End after an epoch whose training loss is less than this.", valueName: "number"))
+    help: ArgumentHelp(
+      "End after an epoch, or an iteration, whose training loss is less than this.", valueName: "number"))
   var untilLoss: Double?
 
   @Option(
@@ -328,9 +425,26 @@ struct TrainingArguments: ParsableArguments {
   var seed: UInt64 = 0
 
   @Option(
+    name: .customLong("threads"),
     help: ArgumentHelp(
-      "How many threads share the work of an update; any number trains the same model.", valueName: "count"))
-  var threads = 1
+      "How many threads share the work of an update; any number trains the same model. (default: 1)",
+      valueName: "count"))
+  var givenThreads: Int?
+
+  var optimizer: OptimizerName { givenOptimizer ?? OptimizerName(argument: "adam")! }
+  var batchSize: Int { givenBatchSize ?? 32 }
+  var accumulate: Int { givenAccumulate ?? 1 }
+  var epochs: Int { givenEpochs ?? 50 }
+  var threads: Int { givenThreads ?? 1 }
+
+  /// The options about batches and epochs, and whether each is given.
+  var ofBatches: [(String, Bool)] {
+    [
+      ("--optimizer", givenOptimizer != nil), ("--learning-rate", learningRate != nil),
+      ("--batch-size", givenBatchSize != nil), ("--accumulate", givenAccumulate != nil),
+      ("--epochs", givenEpochs != nil), ("--patience", patience != nil), ("--threads", givenThreads != nil),
+    ]
+  }
 
   func validate() throws {
     try require("--learning-rate", learningRate, "a number above 0") { $0 > 0 && $0.isFinite }

@@ -1,31 +1,40 @@
 import ArgumentParser
 import Chainrule
+import Synchronization
 
 /// A training run as the options and the data make it.
 struct TrainingPlan<Scalar: NetworkScalar>: Sendable {
-  /// All rows: those trained on and those held out.
+  /// All rows: those trained on and those held out of them; of rows that are streamed the first.
   let data: Dataset<Scalar>
-  let trained: Dataset<Scalar>
-  let heldOut: Dataset<Scalar>?
+  let trained: any BatchSource<Scalar>
+  let heldOut: (any BatchSource<Scalar>)?
+  /// Of rows that are streamed, how many are held in memory; nil: they all are.
+  let buffer: Int?
   let layers: [Layer]
   let loss: Loss
   let optimizer: Optimizer
   let schedule: Schedule
   let regularization: Regularization
   let training: TrainingArguments
+  let fullBatch: FullBatchArguments
   /// What the options ask for against overfitting and large gradients, in words.
   private let regularizing: [String]
 
   init(
-    data: Dataset<Scalar>, trained: Dataset<Scalar>, heldOut: Dataset<Scalar>?, network: NetworkArguments,
-    training: TrainingArguments, regularization: RegularizationArguments, schedule: Schedule
+    data: Dataset<Scalar>, trained: any BatchSource<Scalar>, heldOut: (any BatchSource<Scalar>)?,
+    buffer: Int?,
+    network: NetworkArguments, training: TrainingArguments, regularization: RegularizationArguments,
+    schedule: Schedule,
+    fullBatch: FullBatchArguments
   ) throws {
     self.data = data
-    self.trained = try training.classWeights?.applied(to: trained) ?? trained
+    self.trained = trained
     self.heldOut = heldOut
+    self.buffer = buffer
     self.training = training
+    self.fullBatch = fullBatch
     self.schedule = schedule
-    let output = network.outputActivation ?? data.usualOutput
+    let output = network.outputActivation ?? data.usualOutput(isAll: buffer == nil)
     var scaling: [Layer] = []
     if network.standardize {
       let fitted = try Standardization(fitting: trained)
@@ -40,20 +49,30 @@ struct TrainingPlan<Scalar: NetworkScalar>: Sendable {
     regularizing = regularization.summary
   }
 
-  /// The network and its trainer. What they refuse is what the options ask for.
-  private func trainer() throws -> Trainer<Scalar> {
-    do {
+  private func network() throws -> Network<Scalar> {
+    try refusingOptions {
       let network = try Network<Scalar>(inputs: data.inputs, layers: layers, seed: training.seed)
       try network.adoptNames(of: data)
-      return try Trainer(
-        network, loss: loss, optimizer: optimizer, schedule: schedule, regularization: regularization,
-        accumulating: training.accumulate, seed: training.seed, threads: training.threads)
-    } catch {
+      return network
+    }
+  }
+
+  /// What `body` makes of the options; what it refuses is what they ask for.
+  private func refusingOptions<Result>(_ body: () throws -> Result) throws -> Result {
+    do {
+      return try body()
+    } catch let error as ChainruleError {
       switch error {
       case .invalidNetwork, .invalidArgument: throw ValidationError("\(error)")
       default: throw error
       }
     }
+  }
+
+  func progress(isQuiet: Bool, prefix: String = "") -> Progress {
+    let (unit, total) =
+      fullBatch.method == nil ? ("epoch", training.epochs) : ("iteration", fullBatch.iterationBound)
+    return Progress(unit, of: total, isQuiet: isQuiet, prefix: prefix)
   }
 
   /// Trains until the plan, or a cancellation of the task, ends it. `fold` is that of a cross-validation, counted
@@ -63,7 +82,15 @@ struct TrainingPlan<Scalar: NetworkScalar>: Sendable {
   func run(showing progress: Progress, logTo path: String?, fold: Int? = nil) async throws
     -> TrainingResult<Scalar>
   {
-    let trainer = try trainer()
+    let network = try network()
+    if let method = fullBatch.methodWithNumbers {
+      return try await fit(network, by: method, showing: progress, logTo: path, fold: fold)
+    }
+    let trainer = try refusingOptions {
+      try Trainer(
+        network, loss: loss, optimizer: optimizer, schedule: schedule, regularization: regularization,
+        accumulating: training.accumulate, seed: training.seed, threads: training.threads)
+    }
     let log = try path.map { path throws(ChainruleError) in try RunLog(path: path, fold: fold) }
     var progress = progress
     var last: Epoch?
@@ -71,7 +98,7 @@ struct TrainingPlan<Scalar: NetworkScalar>: Sendable {
     let start = clock.now
     defer { progress.end() }
     let epochs = trainer.epochs(
-      training.epochs, on: trained, batchSize: training.batchSize, validating: heldOut,
+      training.epochs, on: try shuffled(trained), batchSize: training.batchSize, validating: heldOut,
       until: training.untilLoss.map { .loss(below: $0) }, patience: training.patience)
     do throws(any Error) {
       for try await epoch in epochs {
@@ -87,40 +114,150 @@ struct TrainingPlan<Scalar: NetworkScalar>: Sendable {
           message: "training diverged: \(error); a smaller --learning-rate may help", exitCode: .failure)
       default:
         // The rows trained on are shuffled; an error about a row is to give its place in the data.
-        _ = try trainer.network.evaluate(data, loss: loss)
+        if buffer == nil { _ = try network.evaluate(data, loss: loss) }
         throw error
       }
     }
     return TrainingResult(
-      model: try trainer.network.freeze(), epochs: trainer.epochs, loss: last?.loss ?? .nan,
-      seconds: (clock.now - start) / .seconds(1), ending: ending(after: last))
+      model: try network.freeze(), effort: counted(trainer.epochs, "epoch"), loss: last?.loss ?? .nan,
+      seconds: (clock.now - start) / .seconds(1), isInterrupted: Task.isCancelled,
+      reason: last.map(reason) ?? "")
   }
 
-  private func ending(after last: Epoch?) -> TrainingResult<Scalar>.Ending {
-    if Task.isCancelled { return .interrupted }
-    if let last, let bound = training.untilLoss, last.loss < bound { return .lossReached }
-    return last?.number == training.epochs ? .allEpochs : .patience
+  /// Streamed rows in random order; those in memory are shuffled by the trainer.
+  private func shuffled(_ rows: some BatchSource<Scalar>) throws -> any BatchSource<Scalar> {
+    guard let buffer, buffer > 1 else { return rows }
+    return try rows.shuffled(buffer: buffer, seed: training.seed)
+  }
+
+  /// On the rows held out, or else on all.
+  func evaluate(_ model: Model<Scalar>) throws(ChainruleError) -> Evaluation {
+    let rows = heldOut ?? (buffer == nil ? data : trained)
+    guard let rows = rows as? Dataset<Scalar> else { return try model.evaluate(rows, loss: loss) }
+    return try model.evaluate(rows, loss: loss)
+  }
+
+  /// Why training ended with that epoch, behind its figures; nothing where it is the last there may be.
+  private func reason(_ last: Epoch) -> String {
+    if let bound = training.untilLoss, last.loss < bound { return ", below \(short(bound))" }
+    guard last.number < training.epochs, let patience = training.patience else { return "" }
+    return "; no lower \(heldOut == nil ? "training" : "validation") loss in \(counted(patience, "epoch")), "
+      + "so back to the lowest"
+  }
+
+  /// As ``run(showing:logTo:fold:)``, on all rows at once.
+  private func fit(
+    _ network: Network<Scalar>, by method: FullBatchMethod, showing progress: Progress, logTo path: String?,
+    fold: Int?
+  ) async throws -> TrainingResult<Scalar> {
+    // What is wrong with a row of the data is found here, and gives its place; what the method refuses then is what
+    // the options ask for.
+    let before: Double
+    do throws(ChainruleError) {
+      before = try network.evaluate(data, loss: loss).loss
+    } catch {
+      guard case .invalidNetwork(_, let reason) = error else { throw error }
+      throw ValidationError(reason)
+    }
+    let (clock, bound) = (ContinuousClock(), training.untilLoss)
+    let start = clock.now
+    let run = Mutex(FullBatchRun(progress: progress, path: path, fold: fold, loss: before, last: start))
+    defer { run.withLock { $0.progress.end() } }
+    do {
+      let minimum = try await network.fit(
+        trained as? Dataset ?? data, loss: loss, method: method, iterations: fullBatch.iterationBound,
+        tolerances: fullBatch.tolerances
+      ) { iteration, loss in
+        run.withLock { run in
+          do throws(ChainruleError) {
+            try run.report(iteration, loss: loss, at: clock.now)
+          } catch {
+            run.failure = error
+          }
+          return run.failure != nil || loss < bound ?? -.infinity ? .stop : .proceed
+        }
+      }
+      if let failure = run.withLock(\.failure) { throw failure }
+      let reason =
+        minimum.ending == .stopped ? ", below \(short(bound ?? 0))" : minimum.ending.reason
+      return try result(iterations: minimum.iterations, loss: minimum.loss, reason: reason)
+    } catch let error as ChainruleError {
+      switch error {
+      case .cancelled:
+        let (iterations, loss) = run.withLock { ($0.iterations, $0.loss) }
+        return try result(iterations: iterations, loss: loss, isInterrupted: true)
+      case .invalidArgument: throw ValidationError("--full-batch: \(error)")
+      case .outOfMemory:
+        throw Failure(
+          message: "\(error); a larger --memory allows it, and lbfgs takes less", exitCode: .failure)
+      default: throw error
+      }
+    }
+
+    func result(
+      iterations: Int, loss: Double, reason: String = "", isInterrupted: Bool = false
+    ) throws -> TrainingResult<Scalar> {
+      TrainingResult(
+        model: try network.freeze(), effort: counted(iterations, "iteration"), loss: loss,
+        seconds: (clock.now - start) / .seconds(1), isInterrupted: isInterrupted, reason: reason)
+    }
+  }
+}
+
+/// What is known of a run on all rows at once while it goes on. Its log begins with the first iteration.
+private struct FullBatchRun {
+  var progress: Progress
+  let path: String?
+  let fold: Int?
+  var log: RunLog?
+  var iterations = 0
+  var loss: Double
+  /// When the last iteration ended.
+  var last: ContinuousClock.Instant
+  var failure: ChainruleError?
+
+  init(progress: Progress, path: String?, fold: Int?, loss: Double, last: ContinuousClock.Instant) {
+    self.progress = progress
+    self.path = path
+    self.fold = fold
+    self.loss = loss
+    self.last = last
+  }
+
+  mutating func report(
+    _ iteration: Int, loss: Double, at now: ContinuousClock.Instant
+  ) throws(ChainruleError) {
+    let seconds = (now - last) / .seconds(1)
+    (iterations, self.loss, last) = (iteration, loss, now)
+    progress.show(iteration, loss: loss, seconds: seconds)
+    if log == nil, let path { log = try RunLog(path: path, fold: fold) }
+    try log?.write(iteration: iteration, loss: loss, seconds: seconds)
   }
 }
 
 /// A trained network, and how it came to be.
 struct TrainingResult<Scalar: NetworkScalar>: Sendable {
-  enum Ending { case allEpochs, lossReached, patience, interrupted }
-
   let model: Model<Scalar>
-  /// Whole epochs.
-  let epochs: Int
-  /// Of the last epoch.
+  /// "50 epochs", those that are whole, or "120 iterations"
+  let effort: String
+  /// Of the last of them.
   let loss: Double
   let seconds: Double
-  let ending: Ending
+  let isInterrupted: Bool
+  /// What ended training, behind the figures; nothing where that were all there might be.
+  let reason: String
+
+  /// How long it took, and what ended it.
+  var summary: (name: String, value: String) {
+    ("result", "\(effort) in \(duration(seconds)), training loss \(short(loss))\(reason)")
+  }
 }
 
 extension Dataset {
-  /// Softmax for classes, sigmoid for a single target of 0 and 1, identity for other quantities.
-  fileprivate var usualOutput: Activation {
+  /// Softmax for classes, sigmoid for a single target of 0 and 1 where these are all rows, identity for other quantities.
+  fileprivate func usualOutput(isAll: Bool) -> Activation {
     if classLabels != nil { return .softmax }
-    return outputs == 1 && targets.allSatisfy { $0 == 0 || $0 == 1 } ? .sigmoid : .identity
+    return isAll && outputs == 1 && targets.allSatisfy { $0 == 0 || $0 == 1 } ? .sigmoid : .identity
   }
 }
 
@@ -143,37 +280,24 @@ extension TrainingPlan {
   }
 
   /// What is trained, on what, and how. `heldOut` says in words which rows are held out.
-  func summary(heldOut: String) -> [(name: String, value: String)] {
+  func summary(heldOut: String? = nil) -> [(name: String, value: String)] {
     let targets = data.classLabels.map { "\($0.count) classes" } ?? counted(data.outputs, "output")
     let units = layers.map(\.description)
+    let count = buffer == nil ? data.rows : trained.rowCount
+    let rows = (count.map { counted($0, "row") } ?? "rows") + (buffer == nil ? "" : " read batch by batch")
+    let usual = self.heldOut.map { $0.rowCount.map(String.init) ?? "others" } ?? "none"
     return [
-      (
-        "data",
-        "\(counted(data.rows, "row")), \(counted(data.inputs, "input")), \(targets); \(heldOut)"
-      ),
+      ("data", "\(rows), \(counted(data.inputs, "input")), \(targets); \(heldOut ?? "\(usual) held out")"),
       ("network", "\(data.inputs) → \(units.joined(separator: " → ")), \(Scalar.scalarType.rawValue)"),
-      (
-        "training",
-        "\(loss.rawValue), \(optimizer.name) at \(short(optimizer.learningRate)), \(scheduling)"
-          + "batches of \(training.batchSize), seed \(training.seed)\(extras)"
-      ),
+      ("training", "\(loss.rawValue), \(method), seed \(training.seed)\(extras)"),
     ]
   }
-}
 
-extension TrainingResult {
-  /// How long it took, and what ended it.
-  func summary(of plan: TrainingPlan<Scalar>) -> (name: String, value: String) {
-    let reason =
-      switch ending {
-      case .allEpochs, .interrupted: ""
-      case .lossReached: ", below \(short(plan.training.untilLoss ?? 0))"
-      case .patience:
-        "; no lower \(plan.heldOut == nil ? "training" : "validation") loss in "
-          + "\(counted(plan.training.patience ?? 0, "epoch")), so back to the lowest"
-      }
-    return (
-      "result", "\(counted(epochs, "epoch")) in \(duration(seconds)), training loss \(short(loss))\(reason)"
-    )
+  private var method: String {
+    if let method = fullBatch.method {
+      return "\(method.name), at most \(counted(fullBatch.iterationBound, "iteration"))"
+    }
+    return
+      "\(optimizer.name) at \(short(optimizer.learningRate)), \(scheduling)batches of \(training.batchSize)"
   }
 }

@@ -92,6 +92,11 @@ struct FailureTests {
     Refusal("train iris --schedule cosine --minimum-rate nan", 64, "--minimum-rate is nan; expected"),
     Refusal("train iris --schedule oneCycle --epochs 1", 64, "oneCycle: length must be at least 2"),
     Refusal("train iris --warm-up=-1", 64, "--warm-up is -1; expected at least 0"),
+    Refusal("train iris --warm-up -1", 64, "--warm-up is -1; expected at least 0"),
+    Refusal("train iris --learning-rate -.5", 64, "--learning-rate is -0.5; expected a number above 0"),
+    Refusal("train iris --l1 -inf", 64, "--l1 is -inf; expected a number of at least 0"),
+    Refusal("train iris --epochs --quiet", 64, "--epochs"),
+    Refusal("train iris --quiet -1", 64, "--quiet"),
     Refusal(
       "train iris --schedule cosine --warm-up 9 --epochs 9", 64,
       "--warm-up is 9; expected fewer than all 9 epochs"),
@@ -136,6 +141,29 @@ struct FailureTests {
     Refusal("train iris --missing mean", 64, "--missing is for CSV; the bundled set iris is none"),
     Refusal("train kinds.csv --categorical a,,b", 64, "expected names or numbers of columns"),
     Refusal("train kinds.csv --missing average", 64, "expected mean, median, mostFrequent or a number"),
+    Refusal("train iris --full-batch newton", 64, "'levenbergMarquardt', 'fletcherReeves'"),
+    Refusal(
+      "train iris --full-batch levenbergMarquardt", 64,
+      "--full-batch: levenbergMarquardt needs a loss that is a sum"),
+    Refusal(
+      "train good.csv --full-batch lbfgs --loss crossEntropy", 64, "crossEntropy needs a softmax output"),
+    Refusal("train iris --full-batch lbfgs --iterations 0", 64, "--iterations is 0; expected at least 1"),
+    Refusal("train iris --full-batch lbfgs --history 0", 64, "--history is 0; expected at least 1"),
+    Refusal("train iris --full-batch lbfgs --step-tolerance nan", 64, "--step-tolerance is nan; expected"),
+    Refusal("train iris --full-batch bfgs --history 3", 64, "--history is no number of bfgs"),
+    Refusal("train iris --full-batch bfgs --memory 1GB", 64, "--memory is no number of bfgs"),
+    Refusal("train good.csv --full-batch levenbergMarquardt --memory -1MB", 64, "expected a number of bytes"),
+    Refusal("train iris --iterations 5", 64, "--iterations needs --full-batch"),
+    Refusal("train iris --full-batch bfgs --epochs 5", 64, "--epochs does not go with --full-batch"),
+    Refusal("train iris --full-batch bfgs --optimizer sgd", 64, "--optimizer does not go with --full-batch"),
+    Refusal("train iris --full-batch bfgs --batch-size 32", 64, "--batch-size does not go with --full-batch"),
+    Refusal("train iris --full-batch bfgs --learning-rate 1", 64, "--learning-rate does not go with"),
+    Refusal(
+      "train iris --full-batch bfgs --schedule constant", 64, "--schedule does not go with --full-batch"),
+    Refusal("train iris --full-batch bfgs --max-norm 1", 64, "--max-norm does not go with --full-batch"),
+    Refusal(
+      "train iris --full-batch bfgs --normalization batch", 64, "--normalization batch does not go with"),
+    Refusal("train iris --full-batch bfgs --patience 5", 64, "--patience does not go with --full-batch"),
     Refusal("bench --workload W9", 64, "expected peak, W1a, W1b, W2, W3, W4, W5, W6, W7, I1s, I1m, I2s, I2m"),
     Refusal("bench --threads 0", 64, "--threads is 0; expected 1 to 256"),
     Refusal("bench --seconds 0", 64, "--seconds is 0.0; expected a number above 0"),
@@ -153,6 +181,9 @@ struct FailureTests {
     Refusal(
       "train good.csv --output-activation softplus --loss poisson", 65,
       "targets, row 2, column 1: poisson needs targets 0 or more"),
+    Refusal(
+      "train good.csv --output-activation softplus --loss poisson --full-batch lbfgs", 65,
+      "targets, row 2, column 1: poisson needs targets 0 or more"),
     Refusal("train kinds.csv --categorical kind", 65, "kinds.csv, line 3, column 2: a is"),
     Refusal(
       "train kinds.csv --categorical b", 65, "kinds.csv: there is no column \"b\"; the columns are kind, a, y"
@@ -166,6 +197,9 @@ struct FailureTests {
     Refusal(
       "train nowhere", 1,
       "nowhere: there is no such file, and the bundled sets are digits, iris, xor, spirals"),
+    Refusal(
+      "train good.csv --full-batch levenbergMarquardt --memory 1kB", 1,
+      "its memory is bound to 1000; a larger --memory allows it"),
     Refusal("train nowhere.csv", 1, "nowhere.csv: there is no such file"),
     Refusal("train folder", 1, "folder: "),
     Refusal("train iris --save folder", 1, "folder: this is a folder"),

@@ -1,0 +1,141 @@
+import ArgumentParser
+import Chainrule
+
+/// Training on all rows at once, in place of batches.
+struct FullBatchArguments: ParsableArguments {
+  @Option(
+    name: .customLong("full-batch"),
+    help: ArgumentHelp(
+      "Train on all rows at once, by a method that knows more of the loss than one gradient: for small networks, where "
+        + "these reach minima that batches do not. levenbergMarquardt is for halfSquaredError and meanSquaredError.",
+      valueName: "method"))
+  var method: FullBatchMethod?
+
+  @Option(
+    help: ArgumentHelp("The number of iterations, at most. (default: 1000)", valueName: "count"))
+  var iterations: Int?
+
+  @Option(
+    help: ArgumentHelp("End where the largest gradient is at most this. (default: 1e-8)", valueName: "number")
+  )
+  var gradientTolerance: Double?
+
+  @Option(
+    help: ArgumentHelp(
+      "End where no parameter moved by more than this part of itself. (default: 1e-10)", valueName: "number"))
+  var stepTolerance: Double?
+
+  @Option(
+    help: ArgumentHelp(
+      "End where the loss fell by no more than this part of itself. (default: 1e-12)", valueName: "number"))
+  var lossTolerance: Double?
+
+  @Option(
+    help: ArgumentHelp(
+      "The bytes that levenbergMarquardt may take, such as 500MB or 4GiB. (default: 1GiB)", valueName: "size"),
+    transform: parseBytes)
+  var memory: Int?
+
+  @Option(
+    help: ArgumentHelp("The steps that lbfgs remembers. (default: 10)", valueName: "count"))
+  var history: Int?
+
+  func validate() throws {
+    try require("--iterations", iterations, "at least 1") { $0 >= 1 }
+    for (option, tolerance) in [
+      ("--gradient-tolerance", gradientTolerance), ("--step-tolerance", stepTolerance),
+      ("--loss-tolerance", lossTolerance),
+    ] {
+      try require(option, tolerance, "a number of at least 0") { $0 >= 0 && $0.isFinite }
+    }
+    try require("--history", history, "at least 1") { $0 >= 1 }
+
+    let numbers = [
+      ("--iterations", iterations != nil), ("--gradient-tolerance", gradientTolerance != nil),
+      ("--step-tolerance", stepTolerance != nil), ("--loss-tolerance", lossTolerance != nil),
+      ("--memory", memory != nil), ("--history", history != nil),
+    ]
+    guard let method else {
+      if let (option, _) = numbers.first(where: \.1) { throw ValidationError("\(option) needs --full-batch") }
+      return
+    }
+    if memory != nil, method.name != FullBatchMethod.levenbergMarquardt().name {
+      throw ValidationError("--memory is no number of \(method.name); it bounds levenbergMarquardt")
+    }
+    if history != nil, method.name != FullBatchMethod.lbfgs().name {
+      throw ValidationError("--history is no number of \(method.name); lbfgs has one")
+    }
+  }
+
+  /// Refuses the options about batches, and about what goes on between them, where there are none.
+  func check(
+    _ training: TrainingArguments, _ schedule: ScheduleArguments, _ regularization: RegularizationArguments,
+    _ network: NetworkArguments
+  ) throws(ValidationError) {
+    guard method != nil else { return }
+    let given =
+      training.ofBatches + schedule.given + regularization.given
+      + [
+        ("--dropout", network.dropout != nil), ("--normalization batch", network.normalization == .batch),
+      ]
+    guard let (option, _) = given.first(where: \.1) else { return }
+    let instead = option == "--epochs" ? "; it counts --iterations" : ""
+    throw ValidationError(
+      "\(option) does not go with --full-batch, which trains in one thread, and without batches, schedules and "
+        + "regularization\(instead)")
+  }
+
+  var iterationBound: Int { iterations ?? 1000 }
+
+  /// The method with the numbers that are given; nil for training in batches.
+  var methodWithNumbers: FullBatchMethod? {
+    switch method {
+    case .levenbergMarquardt(let usual): .levenbergMarquardt(memory: memory ?? usual)
+    case .lbfgs(let usual): .lbfgs(history: history ?? usual)
+    case let other: other
+    }
+  }
+
+  var tolerances: Tolerances {
+    var tolerances = Tolerances()
+    if let gradientTolerance { tolerances.gradient = gradientTolerance }
+    if let stepTolerance { tolerances.step = stepTolerance }
+    if let lossTolerance { tolerances.loss = lossTolerance }
+    return tolerances
+  }
+}
+
+extension FullBatchMethod: ExpressibleByArgument {
+  public init?(argument: String) {
+    guard let method = Self.all.first(where: { $0.name == argument }) else { return nil }
+    self = method
+  }
+
+  public static var allValueStrings: [String] { all.map(\.name) }
+}
+
+/// "500MB", "4GiB", or bytes alone.
+private func parseBytes(_ text: String) throws -> Int {
+  let units = [
+    ("KiB", 1 << 10), ("MiB", 1 << 20), ("GiB", 1 << 30), ("TiB", 1 << 40), ("kB", 1000), ("KB", 1000),
+    ("MB", 1_000_000), ("GB", 1_000_000_000), ("TB", 1_000_000_000_000), ("B", 1), ("", 1),
+  ]
+  let (unit, factor) = units.first { text.hasSuffix($0.0) }!
+  guard let number = Double(text.dropLast(unit.count)), number > 0, number * Double(factor) < 0x1p62 else {
+    throw ValidationError("expected a number of bytes above 0, such as 500MB or 4GiB")
+  }
+  return Int(number * Double(factor))
+}
+
+extension Minimum.Ending {
+  /// Why a run ended, behind its figures.
+  var reason: String {
+    switch self {
+    case .iterations, .stopped: ""
+    case .gradient: "; the gradient is within its tolerance"
+    case .step: "; the step was within its tolerance"
+    case .loss: "; the fall of the loss was within its tolerance"
+    case .noProgress: "; no step made the loss smaller"
+    }
+  }
+}

@@ -1,0 +1,91 @@
+import ArgumentParser
+import Chainrule
+import Foundation
+
+/// Rows that are read batch by batch, so that they need not fit in memory.
+struct StreamArguments: ParsableArguments {
+  @Flag(
+    help: """
+      Read the rows batch by batch, in every epoch anew, so that they need not fit in memory: of a CSV, an IDX or a \
+      NumPy .npy file, whose targets are the .npy file that --labels names. Rows to validate on are a file of their own, \
+      --validation-data.
+      """)
+  var stream = false
+
+  @Option(
+    help: ArgumentHelp(
+      "With --stream, how many rows are held in memory, out of which the next is drawn at random; 1 for the order of "
+        + "the file. (default: 10000)",
+      valueName: "rows"))
+  var shuffleBuffer: Int?
+
+  func validate() throws {
+    try require("--shuffle-buffer", shuffleBuffer, "at least 1") { $0 >= 1 }
+    if shuffleBuffer != nil, !stream { throw ValidationError("--shuffle-buffer needs --stream") }
+  }
+
+  /// Refuses the options that look at all rows.
+  func check(
+    _ partition: PartitionArguments, _ columns: ColumnArguments, _ training: TrainingArguments,
+    _ fullBatch: FullBatchArguments
+  ) throws(ValidationError) {
+    guard stream else { return }
+    for (option, isGiven, instead) in [
+      ("--validation", partition.validation != nil, "; give the rows to validate on as --validation-data"),
+      ("--folds", partition.folds != nil, ""), ("--stratified", partition.stratified, ""),
+      ("--class-weights", training.classWeights != nil, ""),
+      ("--categorical", !columns.categorical.isEmpty, ""), ("--missing", columns.missing != nil, ""),
+      ("--full-batch", fullBatch.method != nil, ""),
+    ] where isGiven {
+      throw ValidationError("\(option) does not go with --stream: it needs all rows at once\(instead)")
+    }
+  }
+
+  /// The rows held in memory, of which the next is drawn.
+  var buffer: Int { shuffleBuffer ?? 10_000 }
+}
+
+extension DataSource {
+  /// The rows of a file, batch by batch. `options` apply to CSV, and `classes` are those of the targets where they are
+  /// known; `labels` apply to IDX, and to NumPy, whose targets they are.
+  func batches<Scalar: NetworkScalar>(
+    options: CSVOptions, labels: String?, classes: [String]? = nil
+  ) throws -> any BatchSource<Scalar> {
+    switch self {
+    case .bundled, .standardInput:
+      throw ValidationError("--stream reads a file again in every epoch; \(self) is none")
+    case .idx(let images):
+      return try IDXSource(images: images, labels: labels ?? Self.labels(besides: images))
+    case .csv(let path) where isNumPy:
+      guard let labels else {
+        throw ValidationError("\(path) is a NumPy file; name the one of its targets with --labels")
+      }
+      var classes = classes
+      if classes == nil, options.task == .classification {
+        classes = try Self.classes(numberedIn: labels)
+      }
+      return try NumPySource(features: path, targets: labels, classLabels: classes)
+    case .csv(let path):
+      return try CSVSource(file: path, options: options, classes: classes)
+    }
+  }
+
+  /// Whether it is a `.npy` file, by its first bytes.
+  var isNumPy: Bool {
+    guard case .csv(let path) = self, fileKind(path) == S_IFREG else { return false }
+    return (try? FileHandle(forReadingAtPath: path)?.read(upToCount: 6)) == Data([0x93] + Array("NUMPY".utf8))
+  }
+
+  /// 0 to the highest number of a `.npy` file.
+  private static func classes(numberedIn path: String) throws(ChainruleError) -> [String] {
+    let numbers = try NumPySource<Double>(features: path, targets: path)
+    var batches = try numbers.makeBatches(of: 1 << 14)
+    var highest = 0.0
+    while let batch = try batches.next() { highest = max(highest, batch.features.max() ?? 0) }
+    guard highest < 65_536 else {
+      throw .badData(
+        file: path, line: nil, column: nil, reason: "the highest class is \(highest); expected at most 65535")
+    }
+    return (0...Int(highest)).map(String.init)
+  }
+}
