@@ -467,6 +467,15 @@ void chainrule_trainer_free(chainrule_trainer *t)
   free(t);
 }
 
+chainrule_status chainrule_trainer_on_step(chainrule_trainer *trainer, chainrule_step_function *function,
+                                           void *context, chainrule_error *error)
+{
+  if (!trainer) return cr_null(error, "trainer");
+  trainer->on_step = function;
+  trainer->step_context = context;
+  return CHAINRULE_OK;
+}
+
 uint64_t chainrule_trainer_steps(const chainrule_trainer *trainer) { return trainer->steps; }
 uint64_t chainrule_trainer_epochs(const chainrule_trainer *trainer) { return trainer->epochs; }
 void chainrule_trainer_stop(chainrule_trainer *trainer) { atomic_store(&trainer->stop, true); }
@@ -932,6 +941,16 @@ static void recover(chainrule_trainer *t)
   forget(t);
 }
 
+/* A batch of an epoch has been done. */
+static void count_batch(chainrule_trainer *t, size_t rows, double loss, double weight)
+{
+  t->epoch_loss += loss * weight;
+  t->epoch_weight += weight;
+  if (!t->on_step) return;
+  const chainrule_step step = {t->steps, rows, loss, t->update.rate};
+  t->on_step(t->step_context, &step);
+}
+
 static chainrule_status step_call(chainrule_trainer *trainer, chainrule_scalar scalar, cr_batch batch,
                                   bool descends, double *loss, chainrule_error *error)
 {
@@ -949,9 +968,8 @@ static chainrule_status step_call(chainrule_trainer *trainer, chainrule_scalar s
   if (!trainer->in_parts) return status;
   if (status == CHAINRULE_NOT_FINITE) recover(trainer);
   if (status) return status;
-  trainer->epoch_loss += value * total;
-  trainer->epoch_weight += total;
   trainer->epoch_rows += batch.rows;
+  count_batch(trainer, batch.rows, value, total);
   return CHAINRULE_OK;
 }
 
@@ -1049,8 +1067,7 @@ static chainrule_status epoch(chainrule_trainer *trainer, chainrule_scalar scala
     if (trainer->position + batch.rows == all.rows)
       flush_sum(&(task){.trainer = trainer, .members = members_for(trainer, batch.rows), .descends = true});
     trainer->position += batch.rows;
-    trainer->epoch_loss += batch_loss * weight;
-    trainer->epoch_weight += weight;
+    count_batch(trainer, batch.rows, batch_loss, weight);
   }
   if (!status) status = check_parameters(trainer, error);
   if (status == CHAINRULE_NOT_FINITE && trained) recover(trainer);

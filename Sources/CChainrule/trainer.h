@@ -62,6 +62,8 @@ struct chainrule_trainer {
   bool in_parts;                   /* between begin_epoch and end_epoch; position is then 0 */
   bool restored;                   /* from a checkpoint, and no epoch since: its order has not been drawn */
   atomic_bool stop;
+  chainrule_step_function *on_step; /* NULL: none */
+  void *step_context;
 };
 
 enum { CR_STATES = 3 }; /* the most of an optimizer */

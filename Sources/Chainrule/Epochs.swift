@@ -12,6 +12,18 @@ public enum TrainingDecision: Hashable, Sendable {
   case stop
 }
 
+/// What one batch of an epoch came to.
+public struct TrainingStep: Hashable, Sendable {
+  /// The updates done so far, from the trainer's first.
+  public let number: Int
+  /// The number of rows of the batch.
+  public let rows: Int
+  /// L of the batch, before its update.
+  public let loss: Double
+  /// Of the last update.
+  public let learningRate: Double
+}
+
 /// The report of one epoch.
 public struct Epoch: Sendable {
   /// Counted from 1, from the trainer's first.
@@ -34,7 +46,7 @@ extension Epoch: CustomStringConvertible {
   }
 }
 
-/// The epochs of a training run; see ``Trainer/epochs(_:on:batchSize:validating:until:patience:)``.
+/// The epochs of a training run; see ``Trainer/epochs(_:on:batchSize:validating:until:patience:onStep:)``.
 public struct Epochs<Scalar: NetworkScalar>: AsyncSequence {
   /// The report of an epoch.
   public typealias Element = Epoch
@@ -48,6 +60,7 @@ public struct Epochs<Scalar: NetworkScalar>: AsyncSequence {
   let validation: (any BatchSource<Scalar>)?
   let condition: StopCondition?
   let patience: Int?
+  let onStep: (@Sendable (TrainingStep) -> TrainingDecision)?
 
   /// Starts the run; several iterators train one after the other, the same network.
   public func makeAsyncIterator() -> Iterator { Iterator(run: self) }
@@ -75,7 +88,10 @@ public struct Epochs<Scalar: NetworkScalar>: AsyncSequence {
       try checkArguments()
       let clock = ContinuousClock()
       let start = clock.now
-      let loss = try await trainEpoch(isolation: actor)
+      guard let loss = try await trainEpoch(isolation: actor) else {
+        try await takeBestBack(isolation: actor)
+        return nil
+      }
       let validation = try await validate(isolation: actor)
       done += 1
       let learningRate = run.trainer.learningRate
@@ -99,19 +115,26 @@ public struct Epochs<Scalar: NetworkScalar>: AsyncSequence {
       }
     }
 
-    private func trainEpoch(isolation: isolated (any Actor)?) async throws(ChainruleError) -> Double {
+    /// The loss of the next epoch; nil where `onStep` stopped it before its end.
+    private mutating func trainEpoch(isolation: isolated (any Actor)?) async throws(ChainruleError) -> Double?
+    {
       let (data, batchSize) = (run.data, run.batchSize)
+      let observer = run.onStep.map(StepObserver.init)
+      defer { ended = ended || observer?.hasStopped ?? false }
       while true {
         if Task.isCancelled { throw .cancelled }
         do throws(ChainruleError) {
           return try await run.trainer.onQueue(isolation: isolation) { core throws(ChainruleError) in
-            guard let data = data as? Dataset<Scalar> else {
-              return try core.epoch(from: data, batchSize: batchSize) { _ in }
+            try core.telling(observer) { () throws(ChainruleError) in
+              guard let data = data as? Dataset<Scalar> else {
+                return try core.epoch(from: data, batchSize: batchSize) { _ in }
+              }
+              try core.setBatchSize(batchSize)
+              return try core(.epoch, on: data)
             }
-            try core.setBatchSize(batchSize)
-            return try core(.epoch, on: data)
           }
         } catch .cancelled where !Task.isCancelled {
+          if observer?.hasStopped == true { return nil }
           // The stop was meant for an earlier task; this epoch goes on where it was stopped.
         }
       }
@@ -156,7 +179,7 @@ public struct Epochs<Scalar: NetworkScalar>: AsyncSequence {
         epochsSinceBest = 0
       } else {
         epochsSinceBest += 1
-        ended = epochsSinceBest >= patience
+        ended = ended || epochsSinceBest >= patience
       }
     }
 

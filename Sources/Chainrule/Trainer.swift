@@ -141,7 +141,7 @@ public final class Trainer<Scalar: NetworkScalar> {
   }
 
   /// Tells the schedule `plateau` the loss of the epoch that has ended; to others it is nothing. Epochs of
-  /// ``epochs(_:on:batchSize:validating:until:patience:)`` are told without it.
+  /// ``epochs(_:on:batchSize:validating:until:patience:onStep:)`` are told without it.
   ///
   /// - Throws: `ChainruleError.notFinite`, `.busy`.
   public func observe(_ loss: Double) throws(ChainruleError) {
@@ -252,28 +252,33 @@ public final class Trainer<Scalar: NetworkScalar> {
   ///   - condition: Ends training after the epoch that meets it.
   ///   - patience: Ends training after so many epochs without a lower validation loss than the lowest (the
   ///     training loss where there is no validation), and takes the parameters of the lowest back.
+  ///   - onStep: Called after each batch, on the trainer's queue, which waits for it; it may not use the trainer or its
+  ///     network. By `.stop` training ends after this batch, and an epoch asked for later goes on behind it.
   public func epochs(
     _ count: Int, on data: Dataset<Scalar>, batchSize: Int = 32,
     validating validation: Dataset<Scalar>? = nil,
-    until condition: StopCondition? = nil, patience: Int? = nil
+    until condition: StopCondition? = nil, patience: Int? = nil,
+    onStep: (@Sendable (TrainingStep) -> TrainingDecision)? = nil
   ) -> Epochs<Scalar> {
     Epochs(
       trainer: self, count: count, data: data, batchSize: batchSize, validation: validation,
-      condition: condition, patience: patience)
+      condition: condition, patience: patience, onStep: onStep)
   }
 
   /// Up to `count` epochs over the batches of a source, in its order; see ``epoch(on:batchSize:)-(BatchSource,_)`` and
-  /// ``epochs(_:on:batchSize:validating:until:patience:)-(_,Dataset<Scalar>,_,_,_,_)``.
+  /// ``epochs(_:on:batchSize:validating:until:patience:onStep:)-(_,Dataset<Scalar>,_,_,_,_,_)``.
   ///
-  /// When the task is cancelled, the epoch in hand does not count, and the next one begins with the first row.
+  /// When the task is cancelled, or `onStep` stops training, the epoch in hand does not count: its updates stay, and the
+  /// next one begins with the first row.
   public func epochs(
     _ count: Int, on source: some BatchSource<Scalar>, batchSize: Int = 32,
     validating validation: (any BatchSource<Scalar>)? = nil,
-    until condition: StopCondition? = nil, patience: Int? = nil
+    until condition: StopCondition? = nil, patience: Int? = nil,
+    onStep: (@Sendable (TrainingStep) -> TrainingDecision)? = nil
   ) -> Epochs<Scalar> {
     Epochs(
       trainer: self, count: count, data: source, batchSize: batchSize, validation: validation,
-      condition: condition, patience: patience)
+      condition: condition, patience: patience, onStep: onStep)
   }
 
   /// What the last ``step(_:)`` or ``gradients(_:)`` computed, layer by layer.

@@ -106,11 +106,13 @@ struct FullBatchArguments: ParsableArguments {
 }
 
 extension FullBatchMethod: ExpressibleByArgument {
+  /// The method of that name, with its default numbers.
   public init?(argument: String) {
     guard let method = Self.all.first(where: { $0.name == argument }) else { return nil }
     self = method
   }
 
+  /// The names of all methods.
   public static var allValueStrings: [String] { all.map(\.name) }
 }
 

@@ -11,7 +11,8 @@ struct StreamTests {
     try place.write(table(120..<150, columns: ["y", "b", "a"]), to: "held.csv")
     try place.write(table(0..<120, columns: ["a", "b", "kind"]), to: "kinds.csv")
     try place.write(table(120..<124, columns: ["kind", "a", "b"]), to: "few.csv")
-    try place.write(npy("(120, 2)", "<f4", (0..<120).flatMap { [Float($0) / 60, Float($0 % 7)] }), to: "x.npy")
+    let x = (0..<120).flatMap { [Float($0) / 60, Float($0 % 7)] }
+    try place.write(npy("(120, 2)", "<f4", x), to: "x.npy")
     try place.write(npy("(120,)", "<f4", (0..<120).map { Float($0) / 60 - Float($0 % 7) }), to: "y.npy")
     try place.write(npy("(120,)", "|u1", (0..<120).map { UInt8($0 % 3) }), to: "classes.npy")
   }

@@ -556,6 +556,130 @@ private final class Heart: Sendable {
   }
 }
 
+@Suite struct `What is called after each batch` {
+  /// Rows for 7 batches of 8, the last of 2 rows.
+  private let data: Dataset<Double>
+
+  init() throws { data = try randomData(rows: 50) }
+
+  private func trainer(
+    schedule: Schedule = .constant, accumulating: Int = 1, threads: Int = 1
+  ) throws -> Trainer<Double> {
+    try Trainer(
+      smallNetwork(), loss: .meanSquaredError, schedule: schedule, accumulating: accumulating, seed: 3,
+      threads: threads)
+  }
+
+  private func bits(_ trainer: Trainer<Double>) throws -> [Double] { try trainer.network.parameterVector() }
+
+  /// The steps of a run, which is stopped after the one of that number.
+  private func steps(
+    of trainer: Trainer<Double>, epochs: Int, stoppingAfter last: Int = .max, streaming: Bool = false,
+    patience: Int? = nil
+  ) async throws -> (steps: [TrainingStep], epochs: [Epoch]) {
+    let steps = Mutex<[TrainingStep]>([])
+    let onStep: @Sendable (TrainingStep) -> TrainingDecision = { step in
+      steps.withLock { $0.append(step) }
+      return step.number >= last ? .stop : .proceed
+    }
+    let source: any BatchSource<Double> = streaming ? try data.shuffled(buffer: 9, seed: 1) : data
+    let run = trainer.epochs(epochs, on: source, batchSize: 8, patience: patience, onStep: onStep)
+    let reports = try await reports(of: run)
+    return (steps.withLock(\.self), reports)
+  }
+
+  @Test(arguments: [false, true], [1, 2])
+  func `has the number, the rows, the loss and the rate of each, and changes no bit`(
+    streaming: Bool, threads: Int
+  ) async throws {
+    let schedule = Schedule(.exponential(factor: 0.9), per: .step)
+    let (told, silent) = (
+      try trainer(schedule: schedule, threads: threads), try trainer(schedule: schedule)
+    )
+    let (steps, epochs) = try await steps(of: told, epochs: 2, streaming: streaming)
+    #expect(steps.map(\.number) == Array(1...14))
+    #expect(steps.map(\.rows) == [8, 8, 8, 8, 8, 8, 2, 8, 8, 8, 8, 8, 8, 2])
+    for (index, step) in steps.enumerated() {
+      let rate = 0.001 * pow(0.9, Double(index))
+      #expect(abs(step.learningRate - rate) < 1e-12 * rate)
+    }
+    for epoch in epochs {
+      let first = 7 * (epoch.number - 1)
+      let sums = steps[first..<first + 7].map { $0.loss * Double($0.rows) }
+      let mean = sums.reduce(0, +) / 50
+      #expect(abs(mean - epoch.loss) < 1e-12 * mean)
+    }
+    if streaming {
+      for _ in 0..<2 { try silent.epoch(on: data.shuffled(buffer: 9, seed: 1), batchSize: 8) }
+    } else {
+      for _ in 0..<2 { try silent.epoch(on: data, batchSize: 8) }
+    }
+    #expect(try bits(told) == bits(silent))
+  }
+
+  @Test func `counts updates where several batches make one`() async throws {
+    let steps = try await steps(of: trainer(accumulating: 3), epochs: 1).steps
+    #expect(steps.map(\.number) == [0, 0, 1, 1, 1, 2, 3])
+  }
+
+  @Test func `stops training within an epoch, which then goes on to the same bits`() async throws {
+    let (stopped, whole) = (try trainer(), try trainer())
+    let first = try await steps(of: stopped, epochs: 5, stoppingAfter: 10)
+    #expect(first.steps.count == 10 && first.epochs.map(\.number) == [1] && stopped.epochs == 1)
+    let second = try await steps(of: stopped, epochs: 1)
+    #expect(second.steps.map(\.number) == Array(11...14) && second.epochs.map(\.number) == [2])
+    for _ in 0..<2 { try whole.epoch(on: data, batchSize: 8) }
+    #expect(try bits(stopped) == bits(whole))
+  }
+
+  @Test func `stops training after the last batch of an epoch, which counts`() async throws {
+    let trainer = try trainer()
+    let run = try await steps(of: trainer, epochs: 5, stoppingAfter: 7)
+    #expect(run.epochs.map(\.number) == [1] && trainer.steps == 7)
+    // Nothing of the stop is left over.
+    try trainer.epoch(on: data, batchSize: 8)
+    #expect(trainer.epochs == 2 && trainer.steps == 14)
+  }
+
+  @Test func `stops an epoch over a source, which does not count`() async throws {
+    let trainer = try trainer()
+    let run = try await steps(of: trainer, epochs: 5, stoppingAfter: 3, streaming: true)
+    #expect(run.epochs.isEmpty && trainer.epochs == 0 && trainer.steps == 3)
+    #expect(try await steps(of: trainer, epochs: 1, streaming: true).steps.count == 7)
+  }
+
+  @Test func `leaves the best parameters where there is patience`() async throws {
+    let (stopped, one) = (try trainer(), try trainer())
+    _ = try await steps(of: stopped, epochs: 5, stoppingAfter: 9, patience: 100)
+    try one.epoch(on: data, batchSize: 8)
+    #expect(try bits(stopped) == bits(one))
+  }
+
+  @Test func `may cancel the task, which ends after that batch with that error`() async throws {
+    let handle = Mutex<Task<(ChainruleError?, Int), any Error>?>(nil)
+    let isHeld = DispatchSemaphore(value: 0)
+    let data = data
+    let task = Task { () -> (ChainruleError?, Int) in
+      let trainer = try Trainer(smallNetwork(), loss: .meanSquaredError)
+      let epochs = trainer.epochs(3, on: data, batchSize: 8) { step in
+        if step.number == 1 { isHeld.wait() }
+        if step.number == 4 { handle.withLock { $0?.cancel() } }
+        return .proceed
+      }
+      do throws(ChainruleError) {
+        for try await _ in epochs {}
+        return (nil, trainer.steps)
+      } catch {
+        return (error, trainer.steps)
+      }
+    }
+    handle.withLock { $0 = task }
+    isHeld.signal()
+    let (error, steps) = try await task.value
+    #expect(error == .cancelled && steps == 4)
+  }
+}
+
 @Suite struct `A training that is cancelled` {
   @Test(arguments: [true, false])
   func `stops behind a whole batch, and goes on there later to the same bits`(shuffles: Bool) async throws {

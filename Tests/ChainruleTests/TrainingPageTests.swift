@@ -1,4 +1,5 @@
 import Chainrule
+import Synchronization
 import Testing
 
 /// The code of docs/training.md.
@@ -34,6 +35,35 @@ import Testing
 
     let parts = [train, test]
     for part in parts { try trainer.partialFit(part, batchSize: 32) }
+  }
+
+  @Test func `finds a learning rate by one run in which it grows`() async throws {
+    let (train, _) = try Dataset<Float>.iris.split(holdingOut: 0.2, seed: 1)
+    let network = try Network<Float>(inputs: train.inputs, seed: 1) {
+      Scaling(of: train)
+      Dense(32, activation: .relu)
+      Dense(train.outputs, activation: .softmax)
+    }
+    let steps = Mutex<[TrainingStep]>([])
+    let finder = try Trainer(
+      network, loss: .crossEntropy, optimizer: .sgd(learningRate: 1e-4),
+      schedule: Schedule(.exponential(factor: 1.1), per: .step))
+    for try await _ in finder.epochs(
+      100, on: train, batchSize: 16,
+      onStep: { step in
+        steps.withLock { steps in
+          steps.append(step)
+          let lowest = steps.map(\.loss).min()!
+          return step.loss > 4 * lowest ? .stop : .proceed
+        }
+      })
+    {}
+    let rate = steps.withLock { $0.min { $0.loss < $1.loss }! }.learningRate / 10
+
+    let all = steps.withLock(\.self)
+    #expect(all.count > 50 && all.count < 300)
+    #expect(all.dropLast().allSatisfy { step in step.loss <= 4 * all[..<step.number].map(\.loss).min()! })
+    #expect(rate > 1e-3 && rate < 10)
   }
 
   @Test func `has a loss and an activation of one's own`() throws {

@@ -600,6 +600,7 @@ static void plans_are_checked(void)
   ACCEPTED(chainrule_trainer_set_learning_rate(trainer, 0, e));
   HOLDS(chainrule_trainer_learning_rate(trainer) == 0);
   REFUSED(CHAINRULE_INVALID_ARGUMENT, "trainer", chainrule_trainer_observe(NULL, 1, e));
+  REFUSED(CHAINRULE_INVALID_ARGUMENT, "trainer", chainrule_trainer_on_step(NULL, NULL, NULL, e));
   REFUSED(CHAINRULE_NOT_FINITE, "the loss observed", chainrule_trainer_observe(trainer, NAN, e));
   ACCEPTED(chainrule_trainer_observe(trainer, 1, e));
 

@@ -137,6 +137,23 @@ CHAINRULE_API chainrule_status chainrule_trainer_set_learning_rate(chainrule_tra
 CHAINRULE_API chainrule_status chainrule_trainer_observe(chainrule_trainer *trainer, double loss,
                                                          chainrule_error *error);
 
+/* What a batch of an epoch came to. */
+typedef struct chainrule_step {
+  uint64_t steps;       /* updates done so far */
+  size_t rows;          /* of the batch */
+  double loss;          /* L of the batch, before its update */
+  double learning_rate; /* of the last update */
+} chainrule_step;
+
+/* Called after each batch of an epoch, also of one in parts, by the thread that called epoch or step.  It may call
+ * chainrule_trainer_stop, and nothing else of the trainer. */
+typedef void chainrule_step_function(void *context, const chainrule_step *step);
+
+/* From now on; NULL: no function. */
+CHAINRULE_API chainrule_status chainrule_trainer_on_step(chainrule_trainer *trainer,
+                                                         chainrule_step_function *function, void *context,
+                                                         chainrule_error *error);
+
 /* May be called from any thread and from a signal handler. */
 CHAINRULE_API void chainrule_trainer_stop(chainrule_trainer *trainer);
 

@@ -121,6 +121,27 @@ final class CoreTrainer<Scalar: NetworkScalar>: @unchecked Sendable {
     return loss
   }
 
+  /// `body`, in which `observer` is told of each batch of an epoch.
+  func telling<Result>(
+    _ observer: StepObserver?, _ body: () throws(ChainruleError) -> Result
+  ) throws(ChainruleError) -> Result {
+    guard let observer else { return try body() }
+    func tell(
+      _ function: (@convention(c) (UnsafeMutableRawPointer?, UnsafePointer<chainrule_step>?) -> Void)?
+    )
+      throws(ChainruleError)
+    {
+      let context = Unmanaged.passUnretained(observer).toOpaque()
+      try check { chainrule_trainer_on_step(pointer, function, context, &$0) }
+    }
+    observer.stop = { [unowned self] in stop() }
+    try tell { context, step in
+      Unmanaged<StepObserver>.fromOpaque(context!).takeUnretainedValue().observe(step!.pointee)
+    }
+    defer { try? tell(nil) }
+    return try body()
+  }
+
   func view(_ view: chainrule_view, ofLayer layer: Int, count: Int) throws(ChainruleError) -> [Scalar] {
     var values = [Scalar](repeating: 0, count: count)
     try check { error in
@@ -129,6 +150,24 @@ final class CoreTrainer<Scalar: NetworkScalar>: @unchecked Sendable {
       }
     }
     return values
+  }
+}
+
+/// What is told of each batch of an epoch, and whether it stopped training; used on the queue that trains, and when that
+/// is done.
+final class StepObserver: @unchecked Sendable {
+  private let decide: @Sendable (TrainingStep) -> TrainingDecision
+  fileprivate var stop: () -> Void = {}
+  private(set) var hasStopped = false
+
+  init(_ decide: @escaping @Sendable (TrainingStep) -> TrainingDecision) { self.decide = decide }
+
+  fileprivate func observe(_ step: chainrule_step) {
+    let step = TrainingStep(
+      number: Int(step.steps), rows: step.rows, loss: step.loss, learningRate: step.learning_rate)
+    guard decide(step) == .stop else { return }
+    hasStopped = true
+    stop()
   }
 }
 
