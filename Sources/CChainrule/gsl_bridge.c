@@ -81,16 +81,10 @@ double cr_draw(cr_random *random, chainrule_initializer initializer, size_t fan_
   return 0;
 }
 
-void cr_add_noise(cr_random *random, chainrule_scalar scalar, void *x, size_t count, double sigma)
+double cr_noise(cr_random *random, double sigma)
 {
   gsl_rng rng = generator(random);
-  for (size_t i = 0; i < count; i++) {
-    const double noise = gsl_ran_gaussian_ratio_method(&rng, sigma);
-    if (scalar == CHAINRULE_FLOAT32)
-      ((float *)x)[i] += (float)noise;
-    else
-      ((double *)x)[i] += noise;
-  }
+  return gsl_ran_gaussian_ratio_method(&rng, sigma);
 }
 
 void cr_shuffle(cr_random *random, size_t *order, size_t count)

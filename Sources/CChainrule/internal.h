@@ -354,8 +354,8 @@ enum { CR_STREAM_PARAMETERS = 0, CR_STREAM_ORDER = 1 }; /* order: 1 + the number
 #define CR_STREAM_NOISE ((uint64_t)1 << 63) /* | a number of the step and the row */
 
 cr_random cr_random_stream(uint64_t seed, uint64_t stream);
-/* x + σ n for `count` scalars, n normal, of the random numbers of a row. */
-void cr_add_noise(cr_random *random, chainrule_scalar scalar, void *x, size_t count, double sigma);
+/* σ n, n normal. */
+double cr_noise(cr_random *random, double sigma);
 /* One draw of an initialiser other than DEFAULT. */
 double cr_draw(cr_random *random, chainrule_initializer initializer, size_t fan_in, size_t fan_out);
 /* 0 … count − 1 in random order. */

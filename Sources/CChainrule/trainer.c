@@ -600,6 +600,24 @@ static void *member_scratch(const task *task, size_t member)
                t->scratch_scalars / task->members / line * line * member);
 }
 
+/* xᵢ + σ dᵢ n, row `row` of the batch, dᵢ the product of the deviations of the scaling layers that come first, behind which
+ * it is σ n. */
+static void add_noise(const chainrule_trainer *t, size_t row, void *x)
+{
+  const chainrule_network *network = t->network;
+  cr_random random = cr_random_stream(t->training.seed, CR_STREAM_NOISE | cr_mix(t->pass.key + row));
+  for (size_t i = 0; i < network->inputs; i++) {
+    double sigma = t->training.input_noise;
+    for (size_t l = 0; l < network->layer_count && network->layers[l].kind == CHAINRULE_LAYER_SCALING; l++)
+      sigma *= cr_value(network->scalar, network->parameters, network->layers[l].at[CHAINRULE_DEVIATION] + i);
+    const double noise = cr_noise(&random, sigma);
+    if (network->scalar == CHAINRULE_FLOAT32)
+      ((float *)x)[i] += (float)noise;
+    else
+      ((double *)x)[i] += noise;
+  }
+}
+
 /* Some layers, forward or backward, of a slice of the rows: they have nothing to do with one another. */
 static void rows_job(void *context, size_t member)
 {
@@ -630,10 +648,8 @@ static void rows_job(void *context, size_t member)
       const size_t *order = task->gathering->order;
       const void *x = order ? task->gathering->x : cr_at(scalar, task->gathering->x, first * in);
       gather(scalar, slice.x, x, order ? order + first : NULL, slice.rows, in);
-      for (size_t r = 0; t->training.input_noise > 0 && r < slice.rows; r++) {
-        cr_random random = cr_random_stream(t->training.seed, CR_STREAM_NOISE | cr_mix(t->pass.key + first + r));
-        cr_add_noise(&random, scalar, cr_at(scalar, slice.x, r * in), in, t->training.input_noise);
-      }
+      for (size_t r = 0; t->training.input_noise > 0 && r < slice.rows; r++)
+        add_noise(t, first + r, cr_at(scalar, slice.x, r * in));
     }
     cr_forward(network, &work, &slice, task->from, task->end);
     if (task->end == network->layer_count && !t->training.loss_function) {

@@ -4,7 +4,8 @@ public struct Regularization: Hashable, Codable, Sendable {
   /// s, 0 ≤ s < 1: a target y becomes (1 − s) y + s / n for `crossEntropy` with n classes, (1 − s) y + s / 2 for
   /// `binaryCrossEntropy` (Szegedy et al. 2016). Other losses refuse it.
   public var labelSmoothing: Double
-  /// σ ≥ 0: every feature becomes x + σ n, n drawn anew from the standard normal distribution for every step.
+  /// σ ≥ 0: every feature becomes x + σ n, n drawn anew from the standard normal distribution for every step. In a network
+  /// that begins with a ``Scaling``, x is what that hands on: σ counts in its deviations.
   public var inputNoise: Double
   /// c > 0: all gradients are multiplied by min(1, c / (‖g‖₂ + 10⁻⁶)), ‖g‖₂ that of all of them together
   /// (Pascanu, Mikolov & Bengio 2013); nil: as they are.

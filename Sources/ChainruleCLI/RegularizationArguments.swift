@@ -21,7 +21,8 @@ struct RegularizationArguments: ParsableArguments {
 
   @Option(
     help: ArgumentHelp(
-      "The standard deviation of the noise added to the features, as they are in the data, anew for every update.",
+      "The standard deviation of the noise added to the features, with --standardize as it makes them, anew for every "
+        + "update.",
       valueName: "number"))
   var inputNoise: Double?
 

@@ -31,7 +31,7 @@ struct Verification {
 // MARK: - One case
 
 extension Verification {
-  /// A network, a loss, an optimizer, smoothing and clipping, and ten batches, all drawn at random.
+  /// A network, a loss, an optimizer, what regularizes, rates of layers, and ten batches, all drawn at random.
   ///
   /// The numbers are continuous, so that a z lies within rounding of the kink of relu, or an a within
   /// rounding of that of a loss, in one case of many millions: there the two could rightly take different
@@ -46,6 +46,8 @@ extension Verification {
     let loss: Chainrule.Loss
     let optimizer: Chainrule.Optimizer
     let regularization: Regularization
+    let layerRates: [Int: Double]
+    let accumulating: Int
     let parameters: [ChainruleReference.Layer<Double>]
     let batches: [Batch]
 
@@ -62,7 +64,7 @@ extension Verification {
       loss = random.element(Chainrule.Loss.allCases)
       layers = random.layers(for: loss, inputs: inputs)
       optimizer = random.optimizer(for: loss, on: layers)
-      regularization = random.regularization(for: loss)
+      var regularization = random.regularization(for: loss)
 
       var width = inputs
       parameters = layers.map { layer in
@@ -79,6 +81,18 @@ extension Verification {
           y: (0..<rows).map { _ in random.target(outputs, for: loss) },
           sampleWeights: isWeighted ? random.row(rows, in: 0.1...2) : nil)
       }
+
+      regularization.inputNoise = random.chance(0.2) ? random.number(in: 0.01...0.5) : 0
+      regularization.maxNorm = random.chance(0.2) ? random.number(in: 1...3) : nil
+      self.regularization = regularization
+      accumulating = random.chance(0.2) ? random.integer(2...4) : 1
+      var rates: [Int: Double] = [:]
+      if random.chance(0.3) {
+        for layer in layers.indices where random.chance(0.5) {
+          rates[layer] = random.chance(0.5) ? 0 : random.number(in: 0.1...2)
+        }
+      }
+      layerRates = rates
     }
   }
 }
@@ -279,10 +293,13 @@ extension Verification.Case {
   ) throws -> [Agreement] {
     let network = try network()
     let core = try Chainrule.Trainer(
-      network, loss: loss, optimizer: optimizer, regularization: regularization)
+      network, loss: loss, optimizer: optimizer, regularization: regularization, accumulating: accumulating,
+      layerRates: layerRates)
     // What is computed on the way shows in a trainer that keeps it, whose seed, and so whose dropout, is the same.
     let traced = try Chainrule.Trainer(
-      self.network(), loss: loss, optimizer: optimizer, regularization: regularization, tracing: true)
+      self.network(), loss: loss, optimizer: optimizer, regularization: regularization,
+      accumulating: accumulating, layerRates: layerRates, tracing: true)
+    let noise = try regularization.inputNoise > 0 ? noise() : nil
 
     var start = ChainruleReference.Network(layers: parameters)
     prepare(&start)
@@ -293,7 +310,8 @@ extension Verification.Case {
         regularization.gradientClipNorm.map { .norm($0) },
         regularization.gradientClipValue.map { .value($0) },
       ]
-      .compactMap(\.self))
+      .compactMap(\.self), maxNorm: regularization.maxNorm, layerRates: layerRates,
+      accumulating: accumulating)
 
     var (found, expected): ([Double], [Double]) = ([], [])
     var agreements: [Agreement] = []
@@ -303,7 +321,12 @@ extension Verification.Case {
       try traced.step(data)
       let trace = try traced.trace()
       let step = reference.step(
-        x: batch.x, y: batch.y, sampleWeights: batch.sampleWeights, kept: kept(in: trace))
+        x: batch.x, y: batch.y, sampleWeights: batch.sampleWeights, kept: kept(in: trace),
+        noise: noise?[number - 1])
+      if number == batches.count {
+        try core.flush()
+        reference.flush()
+      }
       expected.append(step.loss)
       guard Verification.limits.contains(where: { $0.steps == number }) else { continue }
 
@@ -347,6 +370,20 @@ extension Verification.Case {
       try network.setParameters(parameters, ofLayer: index)
     }
     return network
+  }
+
+  /// The noise of each batch: what a network without layers of its own makes of zeros, trained as often.
+  private func noise() throws -> [[[Double]]] {
+    let mirror = try Chainrule.Network<Double>(inputs: inputs, layers: [.activation(.identity)])
+    let trainer = try Chainrule.Trainer(
+      mirror, loss: .halfSquaredError, regularization: Regularization(inputNoise: regularization.inputNoise),
+      accumulating: accumulating, tracing: true)
+    return try batches.map { batch in
+      let zeros = batch.x.map { $0.map { _ in 0.0 } }
+      try trainer.step(Dataset(features: zeros, targets: zeros))
+      let noise = try trainer.trace()[0].a
+      return batch.x.indices.map { row in Array(noise[row * inputs..<(row + 1) * inputs]) }
+    }
   }
 
   /// Which values each dropout kept, by its layer: all that are not 0. One that was 0 before, behind a relu, say, passes
@@ -412,6 +449,13 @@ extension Verification.Case: CustomStringConvertible {
       regularization.labelSmoothing > 0 ? "label smoothing" : nil,
       regularization.gradientClipNorm.map { _ in "gradients clipped by norm" },
       regularization.gradientClipValue.map { _ in "gradients clipped by value" },
+      regularization.inputNoise > 0 ? "input noise" : nil,
+      regularization.maxNorm.map { _ in "weights of bounded norm" },
+      accumulating > 1 ? "updates of \(accumulating) batches" : nil,
+      layerRates.isEmpty
+        ? nil
+        : "rates "
+          + layerRates.sorted { $0.key < $1.key }.map { "\($0 + 1): \(short($1))" }.joined(separator: " "),
       batches[0].sampleWeights.map { _ in "sample weights" },
     ].compactMap(\.self)
     return (["\((["\(inputs)"] + layers).joined(separator: " → "))", "\(loss)", optimizer.name] + details)

@@ -41,6 +41,9 @@ public struct Layer<Scalar: Real> {
   /// What a scaling divides by
   public var deviation: [Scalar]?
 
+  /// Whether nothing changes it: then a batchNorm takes its running statistics in training too.
+  public var isFrozen = false
+
   private init(_ kind: Kind) { self.kind = kind }
 
   /// A dense layer of `weights.count` neurons.
@@ -109,6 +112,8 @@ public struct Layer<Scalar: Real> {
     }
   }
 
+  var isScaling: Bool { if case .scaling = kind { true } else { false } }
+
   /// How many values the layer takes and hands on; nil where they are as many as come.
   var shape: (inputs: Int, outputs: Int)? {
     if !weights.isEmpty { return (weights[0].count, weights.count) }
@@ -142,7 +147,9 @@ extension Layer {
       let a = dropped(x, kept, p)
       return (a, a)
     case .batchNorm(_, let ε):
-      let z = transposed(transposed(x).map { normalized($0, ε) })
+      let z =
+        isFrozen
+        ? x.map { normalizedByStatistics($0, ε) } : transposed(transposed(x).map { normalized($0, ε) })
       return (z, z.map(scaledAndShifted))
     case .layerNorm(let ε):
       let z = x.map { normalized($0, ε) }
@@ -162,12 +169,15 @@ extension Layer {
     case .dropout:
       x
     case .batchNorm(_, let ε):
-      x.map { x in
-        scaledAndShifted(x.indices.map { j in (x[j] - mean![j]) / .sqrt(variance![j] + ε) })
-      }
+      x.map { scaledAndShifted(normalizedByStatistics($0, ε)) }
     default:
       forward(x, from: start, kept: nil).a
     }
+  }
+
+  /// z of one row by the running statistics.
+  private func normalizedByStatistics(_ x: [Scalar], _ ε: Scalar) -> [Scalar] {
+    x.indices.map { j in (x[j] - mean![j]) / .sqrt(variance![j] + ε) }
   }
 
   /// γ ⊙ z + β of one row.
@@ -181,12 +191,24 @@ extension Layer {
   ///
   /// With n / (n − 1), n the rows, the estimate of the variance is without bias; one row has none, and changes nothing.
   mutating func follow(_ x: [[Scalar]]) {
-    guard case .batchNorm(let m, _) = kind, x.count > 1 else { return }
+    guard case .batchNorm(let m, _) = kind, x.count > 1, !isFrozen else { return }
     let n = Scalar(x.count)
     for (j, xⱼ) in transposed(x).enumerated() {
       let (μ, σ²) = moments(xⱼ)
       mean![j] = (1 - m) * mean![j] + m * μ
       variance![j] = (1 - m) * variance![j] + m * σ² * n / (n - 1)
+    }
+  }
+}
+
+// MARK: - A bound for the weights
+
+extension Layer {
+  /// Wⱼ ← c Wⱼ / ‖Wⱼ‖ of each neuron j with ‖Wⱼ‖ = √(Σ Wⱼᵢ²) > c (Srivastava et al. 2014)
+  mutating func limit(_ c: Scalar) {
+    for j in weights.indices {
+      let norm = Scalar.sqrt(dot(weights[j], weights[j]))
+      if norm > c { weights[j] = weights[j].map { c * $0 / norm } }
     }
   }
 }
@@ -216,6 +238,7 @@ extension Layer {
       return dropped(δ, kept, p)
     case .batchNorm(_, let ε):
       let g = δ.map { zip($0, gamma!).map { $0 * $1 } }
+      if isFrozen { return g.map { zip($0, variance!).map { $0 / .sqrt($1 + ε) } } }
       return transposed(zip(transposed(g), transposed(x)).map { normalizedBackward($0, x: $1, ε) })
     case .layerNorm(let ε):
       let g = δ.map { zip($0, gamma!).map { $0 * $1 } }

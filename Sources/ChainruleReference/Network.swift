@@ -155,56 +155,113 @@ public struct Trainer<Scalar: Real> {
   public let labelSmoothing: Scalar
   /// What bounds the gradients, one after the other.
   public let clipping: [Clipping<Scalar>]
+  /// What bounds the norm of a neuron's weights after an update.
+  public let maxNorm: Scalar?
+  /// Factors of the learning rate, by layer; 1 for one that is not named. A layer with 0 is frozen.
+  public let layerRates: [Int: Scalar]
+  /// The batches of an update.
+  public let accumulating: Int
   /// What that rule remembers.
   public var state: OptimizerState<Scalar>
+  /// Σ w ∂L/∂p over the batches since the last update, and Σ w; w is the sum of a batch's sample weights.
+  private var pending: (sums: [Gradient<Scalar>], weight: Scalar, batches: Int)?
 
   /// Training that begins with the network's parameters as they are.
   @_specialize(where Scalar == Double)
   public init(
     network: Network<Scalar>, loss: Loss, optimizer: Optimizer<Scalar>, labelSmoothing: Scalar = 0,
-    clipping: [Clipping<Scalar>] = []
+    clipping: [Clipping<Scalar>] = [], maxNorm: Scalar? = nil, layerRates: [Int: Scalar] = [:],
+    accumulating: Int = 1
   ) {
+    precondition(accumulating >= 1, "an update has a batch")
     self.network = network
     self.loss = loss
     self.optimizer = optimizer
     self.labelSmoothing = labelSmoothing
     self.clipping = clipping
+    self.maxNorm = maxNorm
+    self.layerRates = layerRates
+    self.accumulating = accumulating
     self.state = OptimizerState(network)
+    for l in network.layers.indices { self.network.layers[l].isFrozen = layerRates[l] == 0 }
   }
 
   /// Forward, backward, update: one step on a batch of x [rows][inputs] and y [rows][outputs].
   ///
-  /// - Parameter kept: Which values each dropout keeps, [rows][features], by its layer.
+  /// With k = `accumulating` > 1 there is an update for every k batches, by the gradient of all their rows:
+  ///
+  ///     ∂L/∂p = Σ w ∂L/∂p of a batch / Σ w
+  ///
+  /// - Parameters:
+  ///   - kept: Which values each dropout keeps, [rows][features], by its layer.
+  ///   - noise: What is added to x, [rows][inputs], as it is behind the scalings that the network begins with.
   @_specialize(where Scalar == Double)
   public mutating func step(
-    x: [[Scalar]], y: [[Scalar]], sampleWeights: [Scalar]? = nil, kept: [Int: [[Bool]]] = [:]
+    x: [[Scalar]], y: [[Scalar]], sampleWeights: [Scalar]? = nil, kept: [Int: [[Bool]]] = [:],
+    noise: [[Scalar]]? = nil
   ) -> StepTrace<Scalar> {
+    let x = noise.map { added(x, unscaled($0)) } ?? x
     let y = labelSmoothing == 0 ? y : y.map { loss.smoothed($0, by: labelSmoothing) }
     let trace = network.forward(x, kept: kept)
     let L = network.loss(loss, trace, y: y, sampleWeights: sampleWeights)
     let (delta, gradients) = network.backward(loss, trace, y: y, sampleWeights: sampleWeights)
-    update(clipping.reduce(gradients) { $1($0) })
+    collect(gradients, weight: sampleWeights.map(sum) ?? Scalar(x.count))
     for l in network.layers.indices { network.layers[l].follow(trace.input(l)) }
     return StepTrace(loss: L, z: trace.z, a: trace.a, delta: delta, gradients: gradients)
   }
 
-  /// Moves every parameter by its gradient.
+  /// What becomes `noise` behind the scalings that the network begins with.
+  private func unscaled(_ noise: [[Scalar]]) -> [[Scalar]] {
+    network.layers.prefix { $0.isScaling }.reduce(noise) { noise, scaling in
+      noise.map { zip($0, scaling.deviation!).map { $0 * $1 } }
+    }
+  }
+
+  /// Adds a batch's gradients to those that wait, and updates once they are of enough batches.
+  private mutating func collect(_ gradients: [Gradient<Scalar>], weight: Scalar) {
+    var (sums, weights, batches) = pending ?? (gradients.map { $0.map { _ in 0 } }, 0, 0)
+    sums = zip(sums, gradients).map { $0.adding($1, times: weight) }
+    (weights, batches) = (weights + weight, batches + 1)
+    pending = (sums, weights, batches)
+    if batches == accumulating { flush() }
+  }
+
+  /// The update by the gradients that wait, be they of fewer batches than an update has.
+  public mutating func flush() {
+    guard let (sums, weight, _) = pending else { return }
+    pending = nil
+    var gradients = sums.map { $0.map { $0 / weight } }
+    // What does not learn has no part in a norm.
+    for l in network.layers.indices where network.layers[l].isFrozen {
+      gradients[l] = gradients[l].map { _ in 0 }
+    }
+    update(clipping.reduce(gradients) { $1($0) })
+    guard let maxNorm else { return }
+    for l in network.layers.indices where !network.layers[l].isFrozen { network.layers[l].limit(maxNorm) }
+  }
+
+  /// Moves every parameter of the layers that learn by its gradient.
   private mutating func update(_ gradients: [Gradient<Scalar>]) {
     state.t += 1
     let t = state.t
-    for (l, gradient) in gradients.enumerated() {
+    for (l, gradient) in gradients.enumerated() where !network.layers[l].isFrozen {
+      let rate = layerRates[l] ?? 1
       for (j, dLdw) in gradient.weights.enumerated() {
         optimizer.update(
-          &network.layers[l].weights[j], gradient: dLdw, memory: &state.layers[l].weights[j], t: t)
+          &network.layers[l].weights[j], gradient: dLdw, memory: &state.layers[l].weights[j], t: t,
+          rate: rate)
       }
       if let dLdb = gradient.bias {
-        optimizer.update(&network.layers[l].bias!, gradient: dLdb, memory: &state.layers[l].bias!, t: t)
+        optimizer.update(
+          &network.layers[l].bias!, gradient: dLdb, memory: &state.layers[l].bias!, t: t, rate: rate)
       }
       if let dLdγ = gradient.gamma {
-        optimizer.update(&network.layers[l].gamma!, gradient: dLdγ, memory: &state.layers[l].gamma!, t: t)
+        optimizer.update(
+          &network.layers[l].gamma!, gradient: dLdγ, memory: &state.layers[l].gamma!, t: t, rate: rate)
       }
       if let dLdβ = gradient.beta {
-        optimizer.update(&network.layers[l].beta!, gradient: dLdβ, memory: &state.layers[l].beta!, t: t)
+        optimizer.update(
+          &network.layers[l].beta!, gradient: dLdβ, memory: &state.layers[l].beta!, t: t, rate: rate)
       }
     }
   }
@@ -213,9 +270,9 @@ public struct Trainer<Scalar: Real> {
 extension Optimizer {
   /// Moves the parameters p by their gradients, each with its own memory; all are of one length.
   fileprivate func update(
-    _ p: inout [Scalar], gradient: [Scalar], memory: inout [Memory<Scalar>], t: Int
+    _ p: inout [Scalar], gradient: [Scalar], memory: inout [Memory<Scalar>], t: Int, rate: Scalar
   ) {
-    for i in p.indices { update(&p[i], gradient: gradient[i], memory: &memory[i], t: t) }
+    for i in p.indices { update(&p[i], gradient: gradient[i], memory: &memory[i], t: t, rate: rate) }
   }
 }
 
@@ -243,6 +300,14 @@ public enum Clipping<Scalar: Real> {
 extension Gradient {
   /// ∂L/∂b, then ∂L/∂W row by row, then ∂L/∂γ and ∂L/∂β
   public var numbers: [Scalar] { (bias ?? []) + weights.flatMap { $0 } + (gamma ?? []) + (beta ?? []) }
+
+  /// g + s h of each number g and its h in `other`.
+  func adding(_ other: Gradient, times s: Scalar) -> Gradient {
+    func sums(_ g: [Scalar], _ h: [Scalar]) -> [Scalar] { zip(g, h).map { $0 + s * $1 } }
+    return Gradient(
+      weights: zip(weights, other.weights).map(sums), bias: bias.map { sums($0, other.bias!) },
+      gamma: gamma.map { sums($0, other.gamma!) }, beta: beta.map { sums($0, other.beta!) })
+  }
 
   /// The transform of each number.
   func map(_ transform: (Scalar) -> Scalar) -> Gradient {

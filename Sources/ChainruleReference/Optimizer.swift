@@ -85,19 +85,21 @@ extension Memory: Sendable where Scalar: Sendable {}
 extension Memory: Equatable {}
 
 extension Optimizer {
-  /// Moves the parameter p by its gradient g; `memory` is that parameter's, t the number of this update.
-  public func update(_ p: inout Scalar, gradient: Scalar, memory: inout Memory<Scalar>, t: Int) {
+  /// Moves the parameter p by its gradient g; `memory` is that parameter's, t the number of this update, r a factor of η.
+  public func update(
+    _ p: inout Scalar, gradient: Scalar, memory: inout Memory<Scalar>, t: Int, rate r: Scalar = 1
+  ) {
     var g = gradient
     switch self {
     case .sgd(let η, let μ, let nesterov, let λ, let λ1):
       g += λ * p + λ1 * .sign(p)
       memory.u = μ * memory.u + g
-      p -= η * (nesterov ? g + μ * memory.u : memory.u)
+      p -= r * η * (nesterov ? g + μ * memory.u : memory.u)
 
     case .adagrad(let η, let ε, let λ, let λ1):
       g += λ * p + λ1 * .sign(p)
       memory.v += g * g
-      p -= η * g / (.sqrt(memory.v) + ε)
+      p -= r * η * g / (.sqrt(memory.v) + ε)
 
     case .rmsprop(let η, let α, let ε, let μ, let centered, let λ, let λ1):
       g += λ * p + λ1 * .sign(p)
@@ -105,7 +107,7 @@ extension Optimizer {
       memory.m = α * memory.m + (1 - α) * g
       let variance = centered ? memory.v - memory.m * memory.m : memory.v
       memory.u = μ * memory.u + g / (.sqrt(variance) + ε)
-      p -= η * memory.u
+      p -= r * η * memory.u
 
     case .adam(let η, let β1, let β2, let ε, let amsgrad, let λ, let λ1):
       g += λ * p + λ1 * .sign(p)
@@ -114,26 +116,26 @@ extension Optimizer {
       let m̂ = memory.m / (1 - .pow(β1, t))
       memory.u = max(memory.u, memory.v)
       let v̂ = (amsgrad ? memory.u : memory.v) / (1 - .pow(β2, t))
-      p -= η * m̂ / (.sqrt(v̂) + ε)
+      p -= r * η * m̂ / (.sqrt(v̂) + ε)
 
     case .adamw(let η, let β1, let β2, let ε, let amsgrad, let λ, let λ1):
       g += λ1 * .sign(p)
-      p -= η * λ * p
+      p -= r * η * λ * p
       let adam = Optimizer.adam(learningRate: η, beta1: β1, beta2: β2, epsilon: ε, amsgrad: amsgrad)
-      adam.update(&p, gradient: g, memory: &memory, t: t)
+      adam.update(&p, gradient: g, memory: &memory, t: t, rate: r)
 
     case .adadelta(let η, let ρ, let ε, let λ, let λ1):
       g += λ * p + λ1 * .sign(p)
       memory.v = ρ * memory.v + (1 - ρ) * g * g
       let d = .sqrt(memory.u + ε) / .sqrt(memory.v + ε) * g
       memory.u = ρ * memory.u + (1 - ρ) * d * d
-      p -= η * d
+      p -= r * η * d
 
     case .adamax(let η, let β1, let β2, let ε, let λ, let λ1):
       g += λ * p + λ1 * .sign(p)
       memory.m = β1 * memory.m + (1 - β1) * g
       memory.v = max(β2 * memory.v, abs(g) + ε)
-      p -= η / (1 - .pow(β1, t)) * memory.m / memory.v
+      p -= r * η / (1 - .pow(β1, t)) * memory.m / memory.v
 
     case .nadam(let η, let β1, let β2, let ε, let ψ, let λ, let λ1):
       g += λ * p + λ1 * .sign(p)
@@ -144,11 +146,11 @@ extension Optimizer {
       let m̂ = μ(t + 1) * memory.m / (1 - memory.u * μ(t + 1))
       let ĝ = (1 - μ(t)) * g / (1 - memory.u)
       let v̂ = memory.v / (1 - .pow(β2, t))
-      p -= η * (m̂ + ĝ) / (.sqrt(v̂) + ε)
+      p -= r * η * (m̂ + ĝ) / (.sqrt(v̂) + ε)
 
     case .rprop(let η, let ηMinus, let ηPlus, let stepMin, let stepMax, let λ, let λ1):
       g += λ * p + λ1 * .sign(p)
-      if t == 1 { memory.u = η }
+      if t == 1 { memory.u = r * η }
       let agreement: Scalar = .sign(g) * .sign(memory.m)
       if agreement > 0 {
         memory.u *= ηPlus
@@ -164,7 +166,7 @@ extension Optimizer {
       g += λ1 * .sign(p)
       let c = β1 * memory.m + (1 - β1) * g
       memory.m = β2 * memory.m + (1 - β2) * g
-      p -= η * (.sign(c) + λ * p)
+      p -= r * η * (.sign(c) + λ * p)
     }
   }
 }

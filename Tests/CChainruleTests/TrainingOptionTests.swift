@@ -180,6 +180,28 @@ private func expectClose(_ a: [Double], _ b: [Double], _ allowed: Double = 1e-13
     try trainer.step(batch)
     #expect(try trainer.trace()[0].a != first)
   }
+
+  @Test func `gets that noise behind the scaling layers that come first, in their units`() throws {
+    /// What the first layer behind the scalings takes, with noise of 0.25 and without.
+    func outputs(_ scalings: [Scaling], noise: Double) throws -> [Double] {
+      let network = try Network<Double>(
+        inputs: 3, layers: scalings.map(Layer.scaling) + [.activation(.identity)])
+      let trainer = try Trainer(
+        network, loss: .meanSquaredError, regularization: Regularization(inputNoise: noise), tracing: true)
+      let x: Dataset<Double> = try data(rows: 7)
+      try trainer.step(Dataset(features: x.features, targets: x.features, rows: 7, inputs: 3, outputs: 3))
+      return try trainer.trace().last!.a
+    }
+    func added(_ scalings: [Scaling]) throws -> [Double] {
+      try zip(outputs(scalings, noise: 0.25), outputs(scalings, noise: 0)).map(-)
+    }
+    let one = Scaling(mean: [5, -3, 0], deviation: [100, 0.01, 2])
+    let other = Scaling(mean: [0, 1, 2], deviation: [0.5, 3, 7])
+    let plain = try added([])
+    #expect(plain.contains { abs($0) > 0.1 })
+    expectClose(try added([one]), plain, 1e-12)
+    expectClose(try added([one, other]), plain, 1e-12)
+  }
 }
 
 @Suite struct `A loss of one's own` {

@@ -38,6 +38,16 @@ import Testing
     #expect(Set(cases.map { $0.regularization.gradientClipNorm == nil }) == [true, false])
     #expect(Set(cases.map { $0.regularization.gradientClipValue == nil }) == [true, false])
     #expect(Set(cases.map { $0.batches[0].sampleWeights == nil }) == [true, false])
+    #expect(Set(cases.map { $0.regularization.maxNorm == nil }) == [true, false])
+    #expect(Set(cases.map(\.accumulating)) == [1, 2, 3, 4])
+    // Noise behind a scaling, and a normalisation that is frozen, are cases of their own.
+    func isScaled(_ one: Verification.Case) -> Bool { one.layers[0].name == "scaling" }
+    #expect(Set(cases.filter { $0.regularization.inputNoise > 0 }.map(isScaled)) == [true, false])
+    let frozen = cases.flatMap { one in
+      one.layerRates.filter { $0.value == 0 }.map { one.layers[$0.key].name }
+    }
+    #expect(Set(frozen).isSuperset(of: ["dense", "batchNorm", "layerNorm"]))
+    #expect(cases.contains { $0.layerRates.contains { $0.value > 1 } && $0.optimizer.name == "rprop" })
     #expect(Set(cases.flatMap { $0.batches.map(\.x.count) }) == Set(1...17))
   }
 

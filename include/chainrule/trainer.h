@@ -46,7 +46,8 @@ typedef struct chainrule_training {
                       * CPUs; 0: 1.  A step too small to gain takes fewer.  Any number gives the same bits. */
   double label_smoothing; /* s, 0 ≤ s < 1: y becomes (1 − s) y + s / outputs for crossEntropy, (1 − s) y + s / 2 for
                            * binaryCrossEntropy */
-  double input_noise;     /* σ ≥ 0: x becomes x + σ n, n normal, drawn anew for every row of every step */
+  double input_noise;     /* σ ≥ 0: x becomes x + σ n, n normal, drawn anew for every row of every step; of a network that
+                           * begins with scaling layers, what these hand on */
   double clip_value;      /* c > 0: each ∂L/∂p becomes min(max(∂L/∂p, −c), c), before weight decay; 0: as it is */
   double clip_norm;       /* c > 0: all gradients g are multiplied by min(1, c / (‖g‖₂ + 1e-6)), ‖g‖₂ over all of them;
                            * before clip_value */
