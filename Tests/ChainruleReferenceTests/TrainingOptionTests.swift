@@ -4,7 +4,7 @@ import Testing
 @testable import ChainruleReference
 
 /// 3 → 5 tanh → 2, and 8 rows for it.
-private struct Problem {
+private struct Regression {
   var layers: [Layer<Double>]
   let x, y: [[Double]]
 
@@ -48,7 +48,7 @@ private func expectClose(_ a: [Double], _ b: [Double], _ allowed: Double = 1e-13
 
 @Suite struct `An update` {
   @Test func `of several batches is that of one of all their rows`() {
-    let problem = Problem()
+    let problem = Regression()
     let weights = problem.x.indices.map { 0.5 + Double($0 % 3) }
     var (whole, parts) = (problem.trainer(), problem.trainer(accumulating: 3))
     _ = whole.step(x: problem.x, y: problem.y, sampleWeights: weights)
@@ -69,7 +69,7 @@ private func expectClose(_ a: [Double], _ b: [Double], _ allowed: Double = 1e-13
   }
 
   @Test func `scales down the weights of neurons whose norm is too large, and no others`() {
-    let problem = Problem()
+    let problem = Regression()
     var (free, bound) = (problem.trainer(), problem.trainer(maxNorm: 1))
     _ = free.step(x: problem.x, y: problem.y)
     _ = bound.step(x: problem.x, y: problem.y)
@@ -86,7 +86,7 @@ private func expectClose(_ a: [Double], _ b: [Double], _ allowed: Double = 1e-13
   }
 
   @Test func `goes by the rates of the layers, and leaves frozen ones as they are`() {
-    let problem = Problem(batchNorm: true)
+    let problem = Regression(batchNorm: true)
     func moved(_ rates: [Int: Double]) -> [[Double]] {
       var trainer = problem.trainer(maxNorm: rates[0] == 0 ? 0.01 : nil, rates: rates)
       _ = trainer.step(x: problem.x, y: problem.y)
@@ -103,7 +103,7 @@ private func expectClose(_ a: [Double], _ b: [Double], _ allowed: Double = 1e-13
   }
 
   @Test func `has no part of a frozen layer in the norm that it clips`() {
-    let problem = Problem()
+    let problem = Regression()
     var trainer = Trainer(
       network: Network(layers: problem.layers), loss: .meanSquaredError, optimizer: .sgd(learningRate: 1),
       clipping: [.norm(0.01)], layerRates: [0: 0])
@@ -114,7 +114,7 @@ private func expectClose(_ a: [Double], _ b: [Double], _ allowed: Double = 1e-13
   }
 
   @Test func `passes a frozen batchNorm by its running statistics, as central differences say`() {
-    let problem = Problem(batchNorm: true)
+    let problem = Regression(batchNorm: true)
     var trainer = problem.trainer(rates: [1: 0])
     let network = trainer.network
     func loss(_ network: Network<Double>) -> Double {
@@ -138,7 +138,7 @@ private func expectClose(_ a: [Double], _ b: [Double], _ allowed: Double = 1e-13
   }
 
   @Test func `is of inputs with noise, as it is behind the scalings that come first`() {
-    let problem = Problem()
+    let problem = Regression()
     let noise = problem.x.map { $0.map { 0.1 * $0 * $0 } }
     let scaling = Layer<Double>.scaling(mean: [1, -2, 3], deviation: [0.5, 4, 0.125])
     var scaled = Trainer(
