@@ -21,13 +21,16 @@ let package = Package(
     .systemLibrary(
       name: "CJansson", path: "Sources/CJansson", pkgConfig: "jansson",
       providers: [.apt(["libjansson-dev"]), .brew(["jansson"])]),
+    .systemLibrary(
+      name: "CZlib", path: "Sources/CZlib", pkgConfig: "zlib",
+      providers: [.apt(["zlib1g-dev"]), .brew(["zlib"])]),
 
     // The C core: Sources/CChainrule behind include/chainrule.h, the header every language shares.
     .target(
       name: "CChainrule", dependencies: ["CGSL", "CJansson"], path: ".",
       sources: ["Sources/CChainrule"], publicHeadersPath: "include"),
 
-    .target(name: "Chainrule", dependencies: ["CChainrule"]),
+    .target(name: "Chainrule", dependencies: ["CChainrule", "CZlib"]),
     .target(
       name: "ChainruleReference",
       dependencies: [.product(name: "RealModule", package: "swift-numerics")]),

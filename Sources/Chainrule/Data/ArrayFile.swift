@@ -1,40 +1,138 @@
-/// A row-major array of numbers in a file, whose header has been read.
-struct ArrayFile: Sendable {
-  /// What an element is.
-  struct Element: Equatable, Sendable {
-    enum Kind: String, Sendable {
-      case bool, int8, int16, int32, int64, uint8, uint16, uint32, uint64, float16, float32, float64
-    }
-
-    let kind: Kind
-    var isBigEndian = false
-    /// Whether a byte stands for a level from 0 to 1: it is divided by 255.
-    var isLevel = false
-
-    /// Bytes an element.
-    var size: Int {
-      switch kind {
-      case .bool, .int8, .uint8: 1
-      case .int16, .uint16, .float16: 2
-      case .int32, .uint32, .float32: 4
-      case .int64, .uint64, .float64: 8
-      }
-    }
-
-    var isFloatingPoint: Bool { kind == .float16 || kind == .float32 || kind == .float64 }
+/// What an element of an array is.
+struct ArrayElement: Equatable, Sendable {
+  enum Kind: String, Sendable {
+    case bool, int8, int16, int32, int64, uint8, uint16, uint32, uint64, float16, float32, float64
   }
 
-  let path: String
-  let element: Element
+  let kind: Kind
+  var isBigEndian = false
+  /// Whether a byte stands for a level from 0 to 1: it is divided by 255.
+  var isLevel = false
+
+  /// Bytes an element.
+  var size: Int {
+    switch kind {
+    case .bool, .int8, .uint8: 1
+    case .int16, .uint16, .float16: 2
+    case .int32, .uint32, .float32: 4
+    case .int64, .uint64, .float64: 8
+    }
+  }
+
+  var isFloatingPoint: Bool { kind == .float16 || kind == .float32 || kind == .float64 }
+}
+
+/// What the header of a file says about the array in it.
+struct ArrayHeader: Sendable {
+  var element: ArrayElement
   /// The rows first: at least one, each at least 1.
   let dimensions: [Int]
+  /// Whether the first index changes fastest, rather than the last.
+  let isFortran: Bool
   /// Where the elements begin.
   let offset: Int
+  /// Where they end.
+  let end: Int
+
+  /// - Throws: `ChainruleError.badData` for dimensions whose product is too large.
+  init(
+    element: ArrayElement, dimensions: [Int], isFortran: Bool, offset: Int, file: String?
+  ) throws(ChainruleError) {
+    var (size, isTooLarge) = (element.size, false)
+    for dimension in dimensions where !isTooLarge {
+      (size, isTooLarge) = size.multipliedReportingOverflow(by: dimension)
+    }
+    let sum = size.addingReportingOverflow(offset)
+    guard !isTooLarge, !sum.overflow else {
+      throw .badData(
+        file: file, line: nil, column: nil,
+        reason: "the dimensions \(Self.text(of: dimensions)) are too large")
+    }
+    self.element = element
+    self.dimensions = dimensions
+    self.isFortran = isFortran && dimensions.count > 1
+    self.offset = offset
+    end = sum.partialValue
+  }
 
   /// The number of rows.
   var rows: Int { dimensions[0] }
   /// The number of elements of a row.
   var columns: Int { dimensions.dropFirst().reduce(1, *) }
+
+  /// "2 × 3"
+  static func text(of dimensions: [Int]) -> String { dimensions.map(String.init).joined(separator: " × ") }
+
+  /// Throws unless the file has as many bytes as the header says. `orMore` says that they may be more than `bytes`.
+  func checkSize(_ bytes: Int, orMore: Bool = false, file: String?) throws(ChainruleError) {
+    guard bytes == end else {
+      throw .badData(
+        file: file, line: nil, column: nil,
+        reason: "expected \(end - offset) bytes after the header, for \(Self.text(of: dimensions)) elements of "
+          + "\(element.kind); got \(max(bytes - offset, 0))\(orMore ? " or more" : "")")
+    }
+  }
+
+  /// Of an array in Fortran order, how many elements behind the first of a row each of its elements stands.
+  var fortranPlaces: [Int] {
+    var (places, step) = ([0], rows)
+    for dimension in dimensions.dropFirst() {
+      places = places.flatMap { place in (0..<dimension).map { place + $0 * step } }
+      step *= dimension
+    }
+    return places
+  }
+
+  /// All elements of the file `bytes`, of the size checked, row-major.
+  ///
+  /// - Throws: `ChainruleError.badData` for a number that is NaN or infinite in `Scalar`.
+  func values<Scalar: NetworkScalar>(in bytes: [UInt8], file: String?) throws(ChainruleError) -> [Scalar] {
+    var values: [Scalar] = decode(bytes, from: offset, count: rows * columns, as: element)
+    if isFortran {
+      let places = fortranPlaces
+      values = (0..<rows).flatMap { row in places.map { values[row + $0] } }
+    }
+    try checkFinite(values, columns: columns, file: file)
+    return values
+  }
+}
+
+/// Throws for a number that is NaN or infinite, by its place in rows of which the first is number `firstRow`, from 0.
+private func checkFinite<Scalar: NetworkScalar>(
+  _ values: [Scalar], columns: Int, firstRow: Int = 0, file: String?
+) throws(ChainruleError) {
+  guard let index = firstNotFinite(values) else { return }
+  throw .badData(
+    file: file, line: nil, column: nil,
+    reason: "row \(firstRow + index / columns + 1), column \(index % columns + 1) is \(values[index]) "
+      + "in \(Scalar.scalarType.rawValue); expected a finite number")
+}
+
+/// An array of numbers in a file, whose header has been read.
+struct ArrayFile: Sendable {
+  let path: String
+  let header: ArrayHeader
+
+  var element: ArrayElement { header.element }
+  var dimensions: [Int] { header.dimensions }
+  /// The number of rows.
+  var rows: Int { header.rows }
+  /// The number of elements of a row.
+  var columns: Int { header.columns }
+
+  /// Reads the header, of at most `headLength` bytes, and compares it with the size of the file.
+  init(
+    _ path: String, headLength: Int, header: ([UInt8]) throws(ChainruleError) -> ArrayHeader
+  ) throws(ChainruleError) {
+    let reader = try FileReader(path)
+    self.path = path
+    self.header = try header(reader.bytes(at: 0, count: headLength))
+    let size = try reader.size(upTo: self.header.end)
+    try self.header.checkSize(size, orMore: reader.isCompressed && size > self.header.end, file: path)
+    if self.header.isFortran, reader.isCompressed {
+      throw bad("the array is in Fortran order and compressed; unpack it with gunzip first")
+    }
+  }
 
   func bad(_ reason: String) -> ChainruleError {
     .badData(file: path, line: nil, column: nil, reason: reason)
@@ -65,10 +163,9 @@ final class ArrayReader {
     if bytes.count - used < wanted {
       bytes.removeFirst(used)
       used = 0
-      let first = file.offset + row * rowBytes + bytes.count
-      let end = file.offset + file.rows * rowBytes
+      let first = row + bytes.count / rowBytes
       let most = max(wanted, (1 << 18) / rowBytes * rowBytes)
-      try reader.append(min(most - bytes.count, end - first), at: first, to: &bytes)
+      try read(min((most - bytes.count) / rowBytes, file.rows - first), from: first)
       guard bytes.count >= wanted else { throw file.bad("the file has become shorter since it was opened") }
       peakBytes = max(peakBytes, bytes.count)
     }
@@ -79,6 +176,24 @@ final class ArrayReader {
     return used
   }
 
+  /// Appends the bytes of `count` rows from `first` on, row-major.
+  private func read(_ count: Int, from first: Int) throws(ChainruleError) {
+    let (size, offset) = (file.element.size, file.header.offset)
+    guard file.header.isFortran else {
+      try reader.append(count * rowBytes, at: offset + first * rowBytes, to: &bytes)
+      return
+    }
+    let start = bytes.count
+    bytes.append(contentsOf: repeatElement(0, count: count * rowBytes))
+    for (column, place) in file.header.fortranPlaces.enumerated() {
+      let elements = try reader.bytes(at: offset + (place + first) * size, count: count * size)
+      guard elements.count == count * size else { return bytes.removeLast(count * rowBytes) }
+      for index in elements.indices {
+        bytes[start + index / size * rowBytes + column * size + index % size] = elements[index]
+      }
+    }
+  }
+
   /// The next rows, row-major: count × columns.
   ///
   /// - Throws: `ChainruleError.badData` for a number that is NaN or infinite in `Scalar`.
@@ -86,11 +201,7 @@ final class ArrayReader {
     let firstRow = row
     let start = try take(count)
     let values: [Scalar] = decode(bytes, from: start, count: count * file.columns, as: file.element)
-    if let index = firstNotFinite(values) {
-      throw file.bad(
-        "row \(firstRow + index / file.columns + 1), column \(index % file.columns + 1) is \(values[index]) "
-          + "in \(Scalar.scalarType.rawValue); expected a finite number")
-    }
+    try checkFinite(values, columns: file.columns, firstRow: firstRow, file: file.path)
     return values
   }
 
@@ -113,7 +224,7 @@ final class ArrayReader {
 @_specialize(where Scalar == Float)
 @_specialize(where Scalar == Double)
 private func decode<Scalar: NetworkScalar>(
-  _ bytes: [UInt8], from start: Int, count: Int, as element: ArrayFile.Element
+  _ bytes: [UInt8], from start: Int, count: Int, as element: ArrayElement
 ) -> [Scalar] {
   bytes.withUnsafeBytes { bytes in
     /// The integer at an element's place.
@@ -124,9 +235,10 @@ private func decode<Scalar: NetworkScalar>(
       return element.isBigEndian ? Integer(bigEndian: value) : Integer(littleEndian: value)
     }
     let places = 0..<count
+    let levels = element.isLevel ? (0...255).map { Scalar($0) / 255 } : []
     return switch element.kind {
     case .bool: places.map { load($0, as: UInt8.self) == 0 ? 0 : 1 }
-    case .uint8 where element.isLevel: places.map { Scalar(load($0, as: UInt8.self)) / 255 }
+    case .uint8 where element.isLevel: places.map { levels[Int(load($0, as: UInt8.self))] }
     case .uint8: places.map { Scalar(load($0, as: UInt8.self)) }
     case .int8: places.map { Scalar(load($0, as: Int8.self)) }
     case .uint16: places.map { Scalar(load($0, as: UInt16.self)) }
@@ -277,20 +389,10 @@ public struct IDXSource<Scalar: NetworkScalar>: BatchSource {
 extension ArrayFile {
   /// The IDX file at `path`; `levels` says that unsigned bytes are.
   init(idx path: String, levels: Bool) throws(ChainruleError) {
-    let reader = try FileReader(path)
-    let (element, dimensions) = try IDXFile.header(
-      in: reader.bytes(at: 0, count: IDXFile.maximumHeader), size: reader.size, file: path)
-    let kind: Element.Kind =
-      switch element {
-      case .uint8: .uint8
-      case .int8: .int8
-      case .int16: .int16
-      case .int32: .int32
-      case .float32: .float32
-      case .float64: .float64
-      }
-    self.init(
-      path: path, element: Element(kind: kind, isBigEndian: true, isLevel: levels && kind == .uint8),
-      dimensions: dimensions, offset: 4 + 4 * dimensions.count)
+    try self.init(path, headLength: ArrayHeader.maximumIDXLength) { head throws(ChainruleError) in
+      var header = try ArrayHeader(idx: head, file: path)
+      header.element.isLevel = header.element.isLevel && levels
+      return header
+    }
   }
 }

@@ -50,6 +50,11 @@ public struct CSVOptions: Sendable, Equatable {
   /// The texts of a missing cell, in capitals or not, where ``missing`` is not nil. Where one of them is a number,
   /// so is every cell of that number in a column of numbers, however it is written.
   public var missingTexts: [String]
+  /// Whether a bad row is left out and counted, see ``CSVTable/skippedRows``, or an error.
+  ///
+  /// A bad row has another number of cells than the first, a quote that does not close or closes too early, or, for a
+  /// data set, a cell that its column cannot have. Behind such a quote, the next row begins with the next line.
+  public var skipsBadRows: Bool
 
   /// What a missing cell says unless told otherwise: nothing, "NA", "N/A", "NaN", "null" or "?".
   public static let usualMissingTexts = ["", "NA", "N/A", "NaN", "null", "?"]
@@ -59,7 +64,7 @@ public struct CSVOptions: Sendable, Equatable {
     target: [String] = [], features: [String]? = nil, header: Header = .automatic,
     delimiter: Character = ",", task: LearningTask = .automatic, categorical: [String] = [],
     unknownCategory: OneHotEncoding.UnknownCategory = .error, missing: Imputation.Strategy? = nil,
-    missingTexts: [String] = CSVOptions.usualMissingTexts
+    missingTexts: [String] = CSVOptions.usualMissingTexts, skipsBadRows: Bool = false
   ) {
     self.target = target
     self.features = features
@@ -70,6 +75,31 @@ public struct CSVOptions: Sendable, Equatable {
     self.unknownCategory = unknownCategory
     self.missing = missing
     self.missingTexts = missingTexts
+    self.skipsBadRows = skipsBadRows
+  }
+}
+
+/// Rows of a CSV text that were left out, since they are bad; see ``CSVOptions/skipsBadRows``.
+public struct SkippedRows: Sendable, Equatable {
+  /// How many there are.
+  public private(set) var count = 0
+  /// What is wrong with the first, with its line and, where it is a cell, its column; nil where there is none.
+  public private(set) var first: ChainruleError?
+
+  mutating func add(_ reason: ChainruleError) {
+    count += 1
+    take(reason)
+  }
+
+  mutating func add(_ others: SkippedRows) {
+    count += others.count
+    if let reason = others.first { take(reason) }
+  }
+
+  private mutating func take(_ reason: ChainruleError) {
+    guard case .badData(_, let line?, _, _) = reason else { return }
+    if case .badData(_, let known?, _, _)? = first, known <= line { return }
+    first = reason
   }
 }
 
@@ -92,17 +122,27 @@ public struct CSVTable: Sendable {
   /// The options the table was read with. They may change before a data set is made of it, but for `header` and
   /// `delimiter`, which have had their effect.
   public var options: CSVOptions
+  /// The bad rows left out so far, where ``CSVOptions/skipsBadRows`` asks for it: those of other numbers of cells and
+  /// those with quotes that do not fit; ``withoutBadRows(for:)`` leaves out the others.
+  public private(set) var skippedRows: SkippedRows
   private let scanner: CSVScanner
   /// Where each row begins, as an offset into the text.
-  private let rowStarts: [Int]
+  private var rowStarts: [Int]
   /// Where the rows end: behind it there is at most the beginning of another.
   let end: Int
 
-  /// Reads the CSV file at `path`.
+  /// Reads the CSV file at `path`, gzip-compressed or not.
   ///
-  /// - Throws: `ChainruleError.file` for a file that cannot be read, and as ``init(bytes:file:options:)``.
+  /// - Throws: As ``DataFile/init(_:format:)`` and ``init(bytes:file:options:)``.
   public init(file path: String, options: CSVOptions = CSVOptions()) throws(ChainruleError) {
-    try self.init(bytes: readBytes(ofFile: path), file: path, options: options)
+    try self.init(DataFile(path, format: .csv), options: options)
+  }
+
+  /// Takes a file that has been read.
+  ///
+  /// - Throws: As ``init(bytes:file:options:)``.
+  public init(_ file: DataFile, options: CSVOptions = CSVOptions()) throws(ChainruleError) {
+    try self.init(bytes: file.bytes, file: file.name, options: options)
   }
 
   /// Reads CSV from its bytes, in UTF-8. `file` is the name that errors give.
@@ -114,7 +154,7 @@ public struct CSVTable: Sendable {
     bytes: [UInt8], file: String? = nil, options: CSVOptions = CSVOptions()
   ) throws(ChainruleError) {
     try self.init(part: bytes, file: file, options: options, beginning: 1, isLast: true)
-    guard rows > 0 else { throw scanner.bad("there are no rows below the header") }
+    guard rows > 0 else { throw noRows }
   }
 
   /// The first part of a text, up to its last row that is whole for sure; where it `isLast`, all of the text. It may
@@ -122,18 +162,19 @@ public struct CSVTable: Sendable {
   init(
     part bytes: [UInt8], file: String?, options: CSVOptions, beginning line: Int, isLast: Bool
   ) throws(ChainruleError) {
-    let scanner = try CSVScanner(
+    var scanner = try CSVScanner(
       bytes: bytes, file: file, delimiter: options.delimiter, firstLine: line, isFirst: true, isLast: isLast)
-    let (found, columns, end) = try scanner.rows(of: nil)
-    guard !found.isEmpty || !isLast else { throw scanner.bad("the text is empty") }
-    let first = found.isEmpty ? [] : try scanner.fields(ofRowAt: found[0])
-    var starts = found
+    let rows = try scanner.rows(of: nil, skippingBad: options.skipsBadRows)
+    var starts = rows.starts
+    guard !starts.isEmpty || !isLast else { throw rows.skipped.first ?? scanner.bad("the text is empty") }
+    let first = starts.isEmpty ? [] : try scanner.fields(ofRowAt: starts[0])
 
     let hasHeader =
       switch options.header {
       case .yes: !starts.isEmpty
       case .no: false
-      case .automatic: first.indices.contains { Self.isName(first[$0], $0, of: columns, scanner, options) }
+      case .automatic:
+        first.indices.contains { Self.isName(first[$0], $0, of: rows.columns, scanner, options) }
       }
     if hasHeader {
       var names: [String] = []
@@ -146,24 +187,29 @@ public struct CSVTable: Sendable {
       columnNames = nil
     }
     self.options = options
-    self.columns = columns
     self.scanner = scanner
-    self.end = end
+    columns = rows.columns
+    end = rows.end
     rowStarts = starts
+    skippedRows = rows.skipped
   }
 
   /// The part of a text that follows the part `first` begins, and perhaps others.
   init(
     part bytes: [UInt8], following first: CSVTable, beginning line: Int, isLast: Bool
   ) throws(ChainruleError) {
-    scanner = try CSVScanner(
+    var scanner = try CSVScanner(
       bytes: bytes, file: first.scanner.file, delimiter: first.options.delimiter, firstLine: line,
       isFirst: false,
       isLast: isLast)
+    let rows = try scanner.rows(of: first.columns, skippingBad: first.options.skipsBadRows)
+    self.scanner = scanner
     columnNames = first.columnNames
     columns = first.columns
     options = first.options
-    (rowStarts, _, end) = try scanner.rows(of: first.columns)
+    end = rows.end
+    rowStarts = rows.starts
+    skippedRows = rows.skipped
   }
 
   /// Some rows of `table`.
@@ -174,7 +220,17 @@ public struct CSVTable: Sendable {
     scanner = table.scanner
     rowStarts = Array(table.rowStarts[rows])
     end = table.end
+    skippedRows = SkippedRows()
   }
+
+  /// The rows of `table` at `indices`, in that order.
+  init(_ table: CSVTable, rowsAt indices: [Int]) {
+    self = table
+    rowStarts = indices.map { table.rowStarts[$0] }
+  }
+
+  /// An error for a table without rows: why the first that was left out is bad, where there is one.
+  private var noRows: ChainruleError { skippedRows.first ?? bad("there are no rows below the header") }
 
   /// The number of the line that holds ``end``, of the whole text.
   var endLine: Int { scanner.line(at: end) }
@@ -290,24 +346,59 @@ extension CSVTable {
       }
       places[index] = place
     }
-    let end = (indices.max() ?? -1) + 1
+    let wanted = indices.sorted()
+    let mayBePlain = missing?.includeNumbers != true
     var numbers = [Scalar](repeating: 0, count: rows * indices.count)
-    for row in 0..<rows {
-      var offset = rowStarts[row]
-      for column in 0..<end {
-        let field = try scanner.field(at: offset, column: column + 1)
-        offset = field.next
-        guard places[column] >= 0 else { continue }
-        var number: Scalar? = decimalNumber(in: scanner.bytes, field.content)
-        if let missing, number.map({ missing.contain($0) }) ?? missing.contain(scanner.bytes[field.content]) {
-          number = .nan
-        } else if number?.isFinite != true {
-          throw notANumber(field, column, Scalar.self)
-        }
-        numbers[row * indices.count + places[column]] = number ?? .nan
+    var row = 0
+    while row < rows {
+      if mayBePlain { row = readPlainRows(from: row, columns: wanted, to: places, into: &numbers) }
+      if row == rows { break }
+      for column in wanted {
+        numbers[row * wanted.count + places[column]] = try number(row: row, column: column, missing: missing)
       }
+      row += 1
     }
     return numbers
+  }
+
+  /// Reads rows from `row` on that are finite numbers in their columns, ascending, with nothing around them. `places` are
+  /// where those stand in a row of `numbers`. Returns the first row that is not so.
+  @inline(__always)
+  private func readPlainRows<Scalar: NetworkScalar>(
+    from row: Int, columns: [Int], to places: [Int], into numbers: inout [Scalar]
+  ) -> Int {
+    // How many cells are between a column and the one before.
+    let gaps = zip(columns, [-1] + columns).map { $0 - $1 - 1 }
+    let places = columns.map { places[$0] }
+    return numbers.withUnsafeMutableBufferPointer { numbers in
+      scanner.bytes.withUnsafeBytes { text in
+        for row in row..<rows {
+          var offset = rowStarts[row]
+          for index in 0..<gaps.count {
+            guard let start = scanner.plainCell(gaps[index], behind: offset, in: text),
+              let cell: (value: Scalar, next: Int) = scanner.plainNumber(at: start, in: text),
+              cell.value.isFinite
+            else { return row }
+            numbers[row * gaps.count + places[index]] = cell.value
+            offset = cell.next
+          }
+        }
+        return rows
+      }
+    }
+  }
+
+  /// The number in a cell, NaN where it is missing.
+  private func number<Scalar: NetworkScalar>(
+    row: Int, column: Int, missing: MissingCells?
+  ) throws(ChainruleError) -> Scalar {
+    let field = try scanner.field(row: rowStarts[row], column: column)
+    let number: Scalar? = decimalNumber(in: scanner.bytes, field.content)
+    if let missing, number.map({ missing.contain($0) }) ?? missing.contain(scanner.bytes[field.content]) {
+      return .nan
+    }
+    guard let number, number.isFinite else { throw notANumber(field, column, Scalar.self) }
+    return number
   }
 
   /// The text of every cell in a column (an index counted from 0).
@@ -318,7 +409,7 @@ extension CSVTable {
     var strings: [String] = []
     strings.reserveCapacity(rows)
     for start in rowStarts {
-      let field = try self.field(row: start, column: index)
+      let field = try scanner.field(row: start, column: index)
       let text = try scanner.text(field, column: index + 1)
       guard !text.isEmpty, missing?.contain(scanner.bytes[field.content]) != true else {
         throw notACategory(field, text, index, expected: "a class")
@@ -335,7 +426,7 @@ extension CSVTable {
     var categories: [String?] = []
     categories.reserveCapacity(rows)
     for start in rowStarts {
-      let field = try self.field(row: start, column: index)
+      let field = try scanner.field(row: start, column: index)
       if let missing, missing.contain(scanner.bytes[field.content]) {
         categories.append(nil)
         continue
@@ -357,7 +448,7 @@ extension CSVTable {
 
   /// An error about the cell of a row and a column, both counted from 0.
   func bad(_ reason: String, row: Int, column: Int) -> ChainruleError {
-    guard let field = try? field(row: rowStarts[row], column: column) else { return bad(reason) }
+    guard let field = try? scanner.field(row: rowStarts[row], column: column) else { return bad(reason) }
     return scanner.bad("\(name(of: column)): \(reason)", at: field, column: column + 1)
   }
 
@@ -371,7 +462,7 @@ extension CSVTable {
 
   /// The number in the first cell of a column, NaN for "nan" and "inf"; nil where it is none.
   func firstNumber(inColumn index: Int) throws(ChainruleError) -> Double? {
-    scanner.number(try field(row: rowStarts[0], column: index))
+    scanner.number(try scanner.field(row: rowStarts[0], column: index))
   }
 
   /// The features of a model with `count` inputs, row-major: rows × count.
@@ -396,14 +487,6 @@ extension CSVTable {
     scanner.bad(reason)
   }
 
-  private func field(row start: Int, column: Int) throws(ChainruleError) -> CSVScanner.Field {
-    var field = try scanner.field(at: start, column: 1)
-    for index in 0..<column {
-      field = try scanner.field(at: field.next, column: index + 2)
-    }
-    return field
-  }
-
   private func name(of column: Int) -> String {
     columnNames.map { $0[column] } ?? "the cell"
   }
@@ -422,6 +505,99 @@ extension CSVTable {
         "expected a number"
       }
     return scanner.bad("\(name(of: column)) is \(value); \(expectation)", at: field, column: column + 1)
+  }
+}
+
+// MARK: - Bad rows
+
+extension CSVTable {
+  /// The table without the rows that a data set of `Scalar` cannot have: of a feature or target that is a number, a cell
+  /// that is none, and of one that names a category or class, a cell that is empty or not UTF-8; and with an `encoding`,
+  /// categories that it refuses. They are counted in ``skippedRows``.
+  ///
+  /// Whether the one target names classes is decided, where ``CSVOptions/task`` leaves it open, by its first cell that is
+  /// not empty, in a row of good features.
+  ///
+  /// - Throws: `ChainruleError.badData` for columns that are not there, and where no row is left: why the first is bad.
+  public func withoutBadRows<Scalar: NetworkScalar>(
+    for type: Scalar.Type, encoding: FeatureEncoding? = nil
+  ) throws(ChainruleError) -> CSVTable {
+    var hasTextTarget: Bool?
+    let table = try withoutBadRows(for: type, encoding: encoding, hasTextTarget: &hasTextTarget)
+    guard table.rows > 0 else { throw table.noRows }
+    return table
+  }
+
+  /// As ``withoutBadRows(for:encoding:)``, of which perhaps no row is left. `hasTextTarget` says whether the target's cells
+  /// are text; where it is nil, that is found out if there is a cell to show it.
+  func withoutBadRows<Scalar: NetworkScalar>(
+    for type: Scalar.Type, encoding: FeatureEncoding?, hasTextTarget: inout Bool?
+  ) throws(ChainruleError) -> CSVTable {
+    let inputs: [Int] =
+      if let named = try encoding?.columns(in: self) { named } else { try featureColumns() }
+    let named = encoding == nil ? try columns(named: options.categorical) : []
+    let (categorical, numeric) = (inputs.filter(named.contains), inputs.filter { !named.contains($0) })
+    let missing = options.missing.map { _ in missingCells }
+    let table = try filtered { rows throws(ChainruleError) in
+      if let encoding {
+        _ = try encoding.features(of: rows, inColumns: inputs) as [Scalar]
+      } else {
+        _ = try rows.numbers(inColumns: numeric, missing: missing) as [Scalar]
+        for column in categorical { _ = try rows.categories(inColumn: column, missing: missing) }
+      }
+    }
+    let targets = try targetColumns()
+    if hasTextTarget == nil { hasTextTarget = try table.hasText(inTargets: targets) }
+    let isText = hasTextTarget ?? true  // All are empty.
+    return try table.filtered { rows throws(ChainruleError) in
+      if isText {
+        for target in targets { _ = try rows.strings(inColumn: target) }
+      } else {
+        _ = try rows.numbers(inColumns: targets) as [Scalar]
+      }
+    }
+  }
+
+  /// Whether the cells of the target are text, by the options or else the first that is not empty; nil where all are.
+  private func hasText(inTargets targets: [Int]) throws(ChainruleError) -> Bool? {
+    switch options.task {
+    case .regression: return false
+    case .classification: return true
+    case .automatic where targets.count > 1: return false
+    case .automatic:
+      for start in rowStarts {
+        let field = try scanner.field(row: start, column: targets[0])
+        let cell = scanner.bytes[field.content]
+        if !cell.isEmpty, options.missing == nil || !missingCells.contain(cell) { return scanner.number(field) == nil }
+      }
+      return nil
+    }
+  }
+
+  /// The table without the rows at whose lines `read` throws. They are found by halving, so that the good ones cost
+  /// little more than reading them.
+  private func filtered(
+    _ read: (CSVTable) throws(ChainruleError) -> Void
+  ) throws(ChainruleError) -> CSVTable {
+    var good: [Int] = []
+    var skipped = skippedRows
+    func take(_ range: Range<Int>) throws(ChainruleError) {
+      do {
+        try read(CSVTable(self, rows: range))
+        good += rowStarts[range]
+      } catch {
+        guard case .badData(_, .some, _, _) = error else { throw error }
+        guard range.count > 1 else { return skipped.add(error) }
+        let middle = range.lowerBound + range.count / 2
+        try take(range.lowerBound..<middle)
+        try take(middle..<range.upperBound)
+      }
+    }
+    for start in stride(from: 0, to: rows, by: 1024) { try take(start..<min(start + 1024, rows)) }
+    var table = self
+    table.rowStarts = good
+    table.skippedRows = skipped
+    return table
   }
 }
 
@@ -445,11 +621,12 @@ extension Dataset {
     try self.init(csv: CSVTable(bytes: Array(text.utf8), options: options))
   }
 
-  /// A data set from a table, by the options the table was read with.
+  /// A data set from a table, by the options the table was read with; where they ask for it, ``CSVTable/withoutBadRows(for:encoding:)``.
   ///
   /// - Throws: `ChainruleError.badData` with file, line and column for contents that do not fit, and as
   ///   ``FeatureEncoding/init(fitting:)``.
   public init(csv table: CSVTable) throws(ChainruleError) {
+    let table = table.options.skipsBadRows ? try table.withoutBadRows(for: Scalar.self) : table
     let encoding = try FeatureEncoding(fitting: table)
     let features: [Scalar] = try encoding.features(of: table, inColumns: table.featureColumns())
     try self.init(csv: table, features: features, encoding: encoding)
@@ -464,6 +641,8 @@ extension Dataset {
   /// - Throws: `ChainruleError.badData` with file, line and column for contents that do not fit, and as
   ///   ``FeatureEncoding/features(of:as:)``.
   public init(csv table: CSVTable, encoding: FeatureEncoding) throws(ChainruleError) {
+    let table =
+      table.options.skipsBadRows ? try table.withoutBadRows(for: Scalar.self, encoding: encoding) : table
     let named = try encoding.columns(in: table)
     let inputs = if let named { named } else { try table.featureColumns() }
     let features: [Scalar] = try encoding.features(of: table, inColumns: inputs)
@@ -506,12 +685,17 @@ extension Dataset {
     if let name = table.columnNames?[target].lowercased(), name == "class" || name == "label" {
       return labels
     }
+    return recurring(labels) ? labels : nil
+  }
+
+  /// Whether there are 2 to 20 different labels that occur at least twice on average.
+  static func recurring(_ labels: [String]) -> Bool {
     let classes = Set(labels).count
-    return 2...20 ~= classes && classes <= labels.count / 2 ? labels : nil
+    return 2...20 ~= classes && classes <= labels.count / 2
   }
 
   /// The values as text, where all are whole numbers.
-  private static func wholeNumbers(_ values: [Double]) -> [String]? {
+  static func wholeNumbers(_ values: [Double]) -> [String]? {
     let integers = values.compactMap { Int(exactly: $0) }
     return integers.count == values.count ? integers.map(String.init) : nil
   }
@@ -533,6 +717,9 @@ struct MissingCells: Sendable {
     }
   }
 
+  /// Whether a number may say that a value is missing.
+  var includeNumbers: Bool { !numbers.isEmpty }
+
   /// Whether a cell of this content, no number, is missing.
   func contain(_ cell: ArraySlice<UInt8>) -> Bool {
     texts.contains { $0.elementsEqual(cell.lazy.map(lowercased)) }
@@ -548,187 +735,4 @@ struct MissingCells: Sendable {
 /// A letter of ASCII in lower case; every other byte as it is.
 private func lowercased(_ byte: UInt8) -> UInt8 {
   UInt8(ascii: "A")...UInt8(ascii: "Z") ~= byte ? byte | 0x20 : byte
-}
-
-// MARK: - Scanning
-
-/// Finds the cells of a CSV text.
-private struct CSVScanner: Sendable {
-  let bytes: [UInt8]
-  let file: String?
-  private let delimiter: UInt8
-  /// Where the text begins, past a byte order mark.
-  private let start: Int
-  /// The number of the line that the bytes begin with.
-  private let firstLine: Int
-  /// Whether the text ends where the bytes do.
-  private let isLast: Bool
-
-  /// One cell.
-  struct Field {
-    /// The bytes between the quotes, or without the spaces around.
-    var content: Range<Int>
-    var isQuoted = false
-    /// Where the next cell, or row, begins.
-    var next: Int
-    var endsRow: Bool
-  }
-
-  private static let quote = UInt8(ascii: "\"")
-  private static let carriageReturn = UInt8(ascii: "\r")
-  private static let lineFeed = UInt8(ascii: "\n")
-
-  /// `isFirst` and `isLast` say whether the text begins and ends with these bytes.
-  init(
-    bytes: [UInt8], file: String?, delimiter: Character, firstLine: Int, isFirst: Bool, isLast: Bool
-  ) throws(ChainruleError) {
-    guard let delimiter = delimiter.asciiValue, !"\"\r\n+-.0123456789eE".utf8.contains(delimiter) else {
-      throw .invalidValue(
-        name: "the delimiter", value: "\"\(delimiter)\"",
-        expected: "one ASCII character that is no part of a number, such as , or ;")
-    }
-    self.bytes = bytes
-    self.file = file
-    self.delimiter = delimiter
-    self.firstLine = firstLine
-    self.isLast = isLast
-    start = isFirst && bytes.starts(with: [0xEF, 0xBB, 0xBF]) ? 3 : 0
-    if !isFirst { return }
-    if bytes.starts(with: [0xFF, 0xFE]) || bytes.starts(with: [0xFE, 0xFF]) {
-      throw bad("the text is UTF-16; save it as UTF-8")
-    }
-  }
-
-  /// An error about the text as a whole or, with a field, about that cell.
-  func bad(_ reason: String, at field: Field? = nil, column: Int? = nil) -> ChainruleError {
-    .badData(file: file, line: field.map { line(at: $0.content.lowerBound) }, column: column, reason: reason)
-  }
-
-  /// The line that holds an offset, counted from 1.
-  func line(at offset: Int) -> Int {
-    firstLine
-      + (start..<offset).count { index in
-        bytes[index] == Self.lineFeed
-          || (bytes[index] == Self.carriageReturn
-            && !(index + 1 < bytes.count && bytes[index + 1] == Self.lineFeed))
-      }
-  }
-
-  /// Where each row begins, the header's included, how many cells each has, and where the last one ends.
-  ///
-  /// A row that reaches the end of the bytes, where the text goes on, may go on too: it is left out.
-  func rows(of expected: Int?) throws(ChainruleError) -> (starts: [Int], columns: Int, end: Int) {
-    var starts: [Int] = []
-    var columns = expected ?? 0
-    var offset = start
-    while offset < bytes.count {
-      var field = try field(at: offset, column: 1)
-      let rowStart = offset
-      offset = field.next
-      if offset == bytes.count, !isLast { return (starts, columns, rowStart) }
-      if field.endsRow, field.content.isEmpty, !field.isQuoted { continue }  // A blank line.
-
-      var count = 1
-      while !field.endsRow {
-        count += 1
-        field = try self.field(at: offset, column: count)
-        offset = field.next
-        if offset == bytes.count, !isLast { return (starts, columns, rowStart) }
-      }
-      if starts.isEmpty, expected == nil { columns = count }
-      guard count == columns else {
-        throw .badData(
-          file: file, line: line(at: rowStart), column: nil,
-          reason: "expected \(columns) fields, got \(count)")
-      }
-      starts.append(rowStart)
-    }
-    return (starts, columns, offset)
-  }
-
-  func fields(ofRowAt offset: Int) throws(ChainruleError) -> [Field] {
-    var fields = [try field(at: offset, column: 1)]
-    while let last = fields.last, !last.endsRow {
-      fields.append(try field(at: last.next, column: fields.count + 1))
-    }
-    return fields
-  }
-
-  /// The cell that begins at `offset`; `column` is for errors.
-  @inline(__always)
-  func field(at offset: Int, column: Int) throws(ChainruleError) -> Field {
-    var first = offset
-    while first < bytes.count, isSpace(bytes[first]) { first += 1 }
-    if first < bytes.count, bytes[first] == Self.quote {
-      return try quotedField(at: first, column: column)
-    }
-    var end = first
-    while end < bytes.count, !isBoundary(bytes[end]) { end += 1 }
-    let boundary = end
-    while end > first, isSpace(bytes[end - 1]) { end -= 1 }
-    return self.field(first..<end, boundary: boundary)
-  }
-
-  /// The cell whose opening quote is at `opening`.
-  private func quotedField(at opening: Int, column: Int) throws(ChainruleError) -> Field {
-    var closing = opening + 1
-    while closing < bytes.count {
-      if bytes[closing] == Self.quote {
-        guard closing + 1 < bytes.count, bytes[closing + 1] == Self.quote else { break }
-        closing += 1
-      }
-      closing += 1
-    }
-    var boundary = min(closing + 1, bytes.count)
-    while boundary < bytes.count, isSpace(bytes[boundary]) { boundary += 1 }
-    var field = field(opening + 1..<closing, boundary: boundary)
-    field.isQuoted = true
-    guard closing < bytes.count || !isLast else {
-      throw bad("the quote that opens here does not close", at: field, column: column)
-    }
-    guard boundary == bytes.count || isBoundary(bytes[boundary]) else {
-      throw bad("there is text after the closing quote", at: field, column: column)
-    }
-    return field
-  }
-
-  /// A cell of this content that ends at a delimiter, a line end or the end of the text.
-  @inline(__always)
-  private func field(_ content: Range<Int>, boundary: Int) -> Field {
-    guard boundary < bytes.count else { return Field(content: content, next: boundary, endsRow: true) }
-    var next = boundary + 1
-    if bytes[boundary] == Self.carriageReturn, next < bytes.count, bytes[next] == Self.lineFeed { next += 1 }
-    return Field(content: content, next: next, endsRow: bytes[boundary] != delimiter)
-  }
-
-  private func isBoundary(_ byte: UInt8) -> Bool {
-    byte == delimiter || byte == Self.lineFeed || byte == Self.carriageReturn
-  }
-
-  private func isSpace(_ byte: UInt8) -> Bool {
-    (byte == UInt8(ascii: " ") || byte == UInt8(ascii: "\t")) && byte != delimiter
-  }
-
-  /// The text of a cell, its doubled quotes made single.
-  func text(_ field: Field, column: Int) throws(ChainruleError) -> String {
-    var content = Array(bytes[field.content])
-    if field.isQuoted {
-      var isFirst = false
-      content.removeAll { byte in
-        isFirst = byte == Self.quote && !isFirst
-        return byte == Self.quote && !isFirst
-      }
-    }
-    guard let text = String(validating: content, as: UTF8.self) else {
-      throw bad("the text of this cell is not UTF-8", at: field, column: column)
-    }
-    return text
-  }
-
-  /// The number that a cell spells: NaN for "nan" and "inf" in any case; nil where it is none.
-  func number(_ field: Field) -> Double? {
-    if let number: Double = decimalNumber(in: bytes, field.content) { return number }
-    let text = String(decoding: bytes[field.content], as: UTF8.self).lowercased()
-    return ["nan", "inf", "infinity"].contains(text.drop { $0 == "-" || $0 == "+" }) ? .nan : nil
-  }
 }

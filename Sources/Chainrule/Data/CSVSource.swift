@@ -4,6 +4,8 @@
 /// the same line and column. Where ``CSVOptions/task`` leaves open what the target says, or which classes there are, a
 /// first pass over the file finds out. Each epoch reads the file again, and so it must stay as it is.
 ///
+/// Where ``CSVOptions/skipsBadRows`` asks for it, bad rows are left out; a first pass counts them.
+///
 /// Cells of a feature that are missing, or name categories, take a ``FeatureEncoding`` fitted on a table of some of the
 /// rows: medians and categories of all rows are not looked for.
 public struct CSVSource<Scalar: NetworkScalar>: BatchSource {
@@ -13,6 +15,8 @@ public struct CSVSource<Scalar: NetworkScalar>: BatchSource {
   public let outputs: Int
   /// The number of rows, where a first pass has counted them.
   public let rowCount: Int?
+  /// The bad rows that are left out.
+  public let skippedRows: SkippedRows
   /// The classes, in the order of the target columns; nil for a regression.
   public let classLabels: [String]?
   /// The names of the features, in order; nil where the file has no header.
@@ -51,14 +55,16 @@ public struct CSVSource<Scalar: NetworkScalar>: BatchSource {
           "one fitted on a table of some rows, for \(options.missing == nil ? "categories" : "missing cells")"
       )
     }
-    var file = CSVFile(path: path, options: options, chunk: chunk)
-    var parts = try CSVParts(file)
+    var file = CSVFile(path: path, options: options, chunk: chunk, encoding: encoding)
+    var parts = try CSVParts<Scalar>(file)
     guard let table = try parts.next() else {
-      throw .badData(file: path, line: nil, column: nil, reason: "there are no rows below the header")
+      throw parts.skippedRows.first
+        ?? .badData(file: path, line: nil, column: nil, reason: "there are no rows below the header")
     }
     file.options.header = table.columnNames == nil ? .no : .yes
     file.columns = table.columns
     file.columnNames = table.columnNames
+    file.hasTextTarget = parts.hasTextTarget
     self.file = file
 
     self.encoding = if let encoding { encoding } else { try FeatureEncoding(fitting: table) }
@@ -83,17 +89,18 @@ public struct CSVSource<Scalar: NetworkScalar>: BatchSource {
       guard !classes.isEmpty else {
         throw .invalidValue(name: "classes", value: "none", expected: "at least one")
       }
-      (classLabels, rowCount) = (classes, nil)
+      classLabels = classes
     } else {
       var search = try ClassSearch(of: table, targets: targetColumns)
-      var isWhole = search.isOver
-      while !isWhole, try search.take(parts.table) {
-        isWhole = try parts.next() == nil
-      }
+      while parts.table != nil, try search.take(parts.table) { try parts.next() }
       classLabels = search.classes
       if let classLabels { try Dataset<Scalar>.checkClasses(classLabels) }
-      rowCount = isWhole && !search.isOver ? search.rows : nil
     }
+    if options.skipsBadRows {
+      while parts.table != nil { try parts.next() }
+    }
+    rowCount = parts.table == nil ? parts.rows : nil
+    skippedRows = parts.skippedRows
     outputs = classLabels?.count ?? targetColumns.count
     let targets = targetColumns
     targetColumnNames = table.columnNames.map { names in targets.map { names[$0] } }
@@ -105,20 +112,20 @@ public struct CSVSource<Scalar: NetworkScalar>: BatchSource {
   /// - Throws: As the initialiser; and the iterator too, for a cell that it comes to.
   public func makeBatches(of size: Int, epoch: Int) throws(ChainruleError) -> Batches {
     try checkBatchSize(size)
-    return Batches(source: self, size: size, parts: try CSVParts(file))
+    return Batches(source: self, size: size, parts: try CSVParts<Scalar>(file))
   }
 
   /// Reads the file once.
   public struct Batches: BatchIterator {
     private let source: CSVSource
     private let size: Int
-    private var parts: CSVParts
+    private var parts: CSVParts<Scalar>
     private let places: [String: Int]
     private let areWhole: Bool
     /// The rows of the part in hand that have been read.
     private var row = 0
 
-    fileprivate init(source: CSVSource, size: Int, parts: CSVParts) {
+    fileprivate init(source: CSVSource, size: Int, parts: CSVParts<Scalar>) {
       self.source = source
       self.size = size
       self.parts = parts
@@ -196,7 +203,7 @@ private struct ClassSearch {
   private var texts: Set<String> = []
   /// The whole numbers that `texts` are.
   private var numbers: Set<String> = []
-  private(set) var rows = 0
+  private var rows = 0
 
   init(of table: CSVTable, targets: [Int]) throws(ChainruleError) {
     task = table.options.task
@@ -244,12 +251,15 @@ private struct CSVFile: Sendable {
   let path: String
   var options: CSVOptions
   let chunk: Int
+  let encoding: FeatureEncoding?
   var columns: Int?
   var columnNames: [String]?
+  /// Whether the target's cells are taken as text, where bad ones are left out; nil where the first row is to say.
+  var hasTextTarget: Bool?
 }
 
 /// The tables that the parts of a CSV file make, each with at least one row.
-private struct CSVParts {
+private struct CSVParts<Scalar: NetworkScalar> {
   private let file: CSVFile
   private let reader: FileReader
   private var offset = 0
@@ -261,41 +271,60 @@ private struct CSVParts {
   private var first: CSVTable?
   /// The part in hand.
   private(set) var table: CSVTable?
+  /// The rows of all parts so far.
+  private(set) var rows = 0
+  private(set) var skippedRows = SkippedRows()
+  private(set) var hasTextTarget: Bool?
   private(set) var peakBytes = 0
 
   init(_ file: CSVFile) throws(ChainruleError) {
     self.file = file
+    hasTextTarget = file.hasTextTarget
     reader = try FileReader(file.path)
   }
 
   /// The next part; nil behind the last.
+  @discardableResult
   mutating func next() throws(ChainruleError) -> CSVTable? {
     table = nil
     while !hasEnded {
       var bytes = rest
       rest = []
       // As much again as there is of a row, so that the time for a long one is linear in its length.
-      let wanted = max(file.chunk, bytes.count)
+      let wanted = bytes.count > 16 * file.chunk ? 0 : max(file.chunk, bytes.count)
       let got = try reader.append(wanted, at: offset, to: &bytes)
       offset += got
       hasEnded = got < wanted
       peakBytes = max(peakBytes, bytes.count)
-      let part = try self.part(bytes)
+      var part = try self.part(bytes)
       bytes = []
       if !hasEnded {
         if part.columns > 0 { line = part.endLine }
         rest = part.columns > 0 ? Array(part.rest) : part.bytes
-        guard rest.count <= 16 * file.chunk else {
-          throw .badData(
-            file: file.path, line: line, column: nil,
-            reason: "the row is longer than \(16 * file.chunk) bytes; is there a quote that does not close?")
-        }
+        if rest.count > 16 * file.chunk { try skipLine() }
+      }
+      if part.options.skipsBadRows, part.columns > 0 {
+        part = try part.withoutBadRows(
+          for: Scalar.self, encoding: file.encoding, hasTextTarget: &hasTextTarget)
+        skippedRows.add(part.skippedRows)
       }
       guard part.rows > 0 else { continue }
+      rows += part.rows
       table = part
       return part
     }
     return nil
+  }
+
+  /// Leaves out the first line of a row that is too long, or throws where bad rows are errors.
+  private mutating func skipLine() throws(ChainruleError) {
+    let reason = ChainruleError.badData(
+      file: file.path, line: line, column: nil,
+      reason: "the row is longer than \(16 * file.chunk) bytes; is there a quote that does not close?")
+    guard file.options.skipsBadRows, let end = rest.firstIndex(of: UInt8(ascii: "\n")) else { throw reason }
+    skippedRows.add(reason)
+    rest.removeFirst(end + 1)
+    line += 1
   }
 
   private mutating func part(_ bytes: [UInt8]) throws(ChainruleError) -> CSVTable {

@@ -2,9 +2,9 @@
 ///
 ///     let source = try NumPySource<Float>(features: "x.npy", targets: "y.npy")
 ///
-/// The arrays are of format 1.0, 2.0 or 3.0, in C order, of booleans, integers of 8 to 64 bits or floats of 16 to 64, in
-/// either byte order. The first dimension counts the rows; those that follow, if any, make the columns. Numbers are taken
-/// as they stand, rounded to `Scalar`. The files must stay as they are while the source is in use.
+/// The arrays are as those of ``NumPyArray``; one in Fortran order must not be compressed, and is read a column at a time.
+/// The first dimension counts the rows; those that follow, if any, make the columns. Numbers are taken as they stand,
+/// rounded to `Scalar`. The files must stay as they are while the source is in use.
 public struct NumPySource<Scalar: NetworkScalar>: BatchSource {
   private let pair: ArrayPair
 
@@ -42,84 +42,132 @@ public struct NumPySource<Scalar: NetworkScalar>: BatchSource {
   }
 }
 
+/// An array of a `.npy` file, as `numpy.save` writes it.
+///
+/// Its format is 1.0, 2.0 or 3.0, its elements are booleans, integers of 8 to 64 bits or floats of 16 to 64, in either byte
+/// order; they may stand in C or in Fortran order.
+public struct NumPyArray: Sendable {
+  /// The sizes of the array, the rows first: at least one, each at least 1.
+  public var dimensions: [Int] { header.dimensions }
+  /// The number of elements of a row: the product of the sizes but the first.
+  public var columns: Int { header.columns }
+  let header: ArrayHeader
+  private let bytes: [UInt8]
+  let file: String?
+
+  /// Reads the `.npy` file at `path`, gzip-compressed or not.
+  ///
+  /// - Throws: As ``DataFile/init(_:format:)``, and `ChainruleError.badData` for a file that is not of the format, has no
+  ///   rows of numbers, or is shorter or longer than its header says.
+  public init(file path: String) throws(ChainruleError) {
+    try self.init(DataFile(path, format: .npy))
+  }
+
+  /// Takes a file that has been read.
+  ///
+  /// - Throws: `ChainruleError.badData` as ``init(file:)``.
+  public init(_ file: DataFile) throws(ChainruleError) {
+    try self.init(bytes: file.bytes, file: file.name)
+  }
+
+  init(bytes: [UInt8], file: String? = nil) throws(ChainruleError) {
+    header = try ArrayHeader(npy: bytes, file: file)
+    try header.checkSize(bytes.count, file: file)
+    self.bytes = bytes
+    self.file = file
+  }
+
+  /// All elements, row-major, rounded to `Scalar`.
+  ///
+  /// - Throws: `ChainruleError.badData` for an element that is NaN or infinite in `Scalar`.
+  public func values<Scalar: NetworkScalar>(
+    as type: Scalar.Type = Scalar.self
+  ) throws(ChainruleError) -> [Scalar] {
+    try header.values(in: bytes, file: file)
+  }
+
+  func bad(_ reason: String) -> ChainruleError {
+    .badData(file: file, line: nil, column: nil, reason: reason)
+  }
+}
+
 // MARK: - Headers
 
 extension ArrayFile {
   /// The `.npy` file at `path`.
+  init(npy path: String) throws(ChainruleError) {
+    try self.init(path, headLength: ArrayHeader.maximumNumPyLength) { head throws(ChainruleError) in
+      try ArrayHeader(npy: head, file: path)
+    }
+  }
+}
+
+extension ArrayHeader {
+  /// What a `.npy` file begins with.
+  static let numPyMark: [UInt8] = [0x93] + Array("NUMPY".utf8)
+  /// The most bytes of a dictionary.
+  private static let maximumDictionary = 1 << 16
+  /// The most bytes of the header of a `.npy` file.
+  static let maximumNumPyLength = 12 + maximumDictionary
+
+  /// What a `.npy` file says that begins with the bytes `head`, ``maximumNumPyLength`` at least where there are as many.
   ///
   ///     file   = 0x93 "NUMPY" major minor length header elements
   ///     length = of the header in bytes, little-endian: 2 bytes in format 1.0, 4 in 2.0 and 3.0
   ///     header = "{'descr': '<f4', 'fortran_order': False, 'shape': (3, 4), }", spaces, a line feed
   ///
   /// As of NumPy's `numpy.lib.format`.
-  init(npy path: String) throws(ChainruleError) {
-    let reader = try FileReader(path)
+  init(npy head: [UInt8], file: String?) throws(ChainruleError) {
     func bad(_ reason: String) -> ChainruleError {
-      .badData(file: path, line: nil, column: nil, reason: reason)
+      .badData(file: file, line: nil, column: nil, reason: reason)
     }
-
-    let prefix = try reader.bytes(at: 0, count: 12)
-    guard !prefix.starts(with: Array("PK".utf8)) else {
-      throw bad("this is an .npz archive; unpack the .npy files in it first")
+    guard !head.starts(with: Array("PK".utf8)) else {
+      throw bad("this is an .npz archive; expected one of the .npy files in it")
     }
-    guard prefix.starts(with: [0x93] + Array("NUMPY".utf8)) else {
+    guard head.starts(with: Self.numPyMark) else {
       throw bad("this is no .npy file: one begins with the byte 0x93 and NUMPY")
     }
-    guard prefix.count >= 8 else { throw bad("the file ends in its header: \(prefix.count) bytes") }
-    guard 1...3 ~= prefix[6], prefix[7] == 0 else {
-      throw bad("the .npy format is \(prefix[6]).\(prefix[7]); expected 1.0, 2.0 or 3.0")
+    guard head.count >= 8 else { throw bad("the file ends in its header: \(head.count) bytes") }
+    guard 1...3 ~= head[6], head[7] == 0 else {
+      throw bad("the .npy format is \(head[6]).\(head[7]); expected 1.0, 2.0 or 3.0")
     }
-    let start = prefix[6] == 1 ? 10 : 12
-    guard prefix.count >= start else { throw bad("the file ends in its header: \(prefix.count) bytes") }
-    let length = prefix[8..<start].reversed().reduce(0) { $0 << 8 | Int($1) }
-    guard length <= 1 << 16 else {
-      throw bad("the .npy header is \(length) bytes long; expected at most \(1 << 16)")
+    let start = head[6] == 1 ? 10 : 12
+    guard head.count >= start else { throw bad("the file ends in its header: \(head.count) bytes") }
+    let length = head[8..<start].reversed().reduce(0) { $0 << 8 | Int($1) }
+    guard length <= Self.maximumDictionary else {
+      throw bad("the .npy header is \(length) bytes long; expected at most \(Self.maximumDictionary)")
     }
-    let header = try reader.bytes(at: start, count: length)
-    guard header.count == length else {
-      throw bad("the file ends in its header: \(start + header.count) bytes of \(start + length)")
+    guard head.count - start >= length else {
+      throw bad("the file ends in its header: \(head.count) bytes of \(start + length)")
     }
-    guard header.last == UInt8(ascii: "\n") else {
+    let dictionary = Array(head[start..<start + length])
+    guard dictionary.last == UInt8(ascii: "\n") else {
       throw bad("the .npy header does not end with a line feed")
     }
-
-    var parser = NumPyHeader(bytes: header, path: path)
-    (element, dimensions) = try parser.array()
-    self.path = path
-    offset = start + length
-
-    let shape = dimensions.map(String.init).joined(separator: " × ")
-    var size = element.size
-    for dimension in dimensions {
-      let (product, overflow) = size.multipliedReportingOverflow(by: dimension)
-      guard !overflow else { throw bad("the dimensions \(shape) are too large") }
-      size = product
-    }
-    guard reader.size - offset == size else {
-      throw bad(
-        "expected \(size) bytes after the header, for \(shape) elements of \(element.kind); "
-          + "got \(reader.size - offset)")
-    }
+    var parser = NumPyHeader(bytes: dictionary, file: file)
+    let (element, isFortran, dimensions) = try parser.array()
+    try self.init(
+      element: element, dimensions: dimensions, isFortran: isFortran, offset: start + length, file: file)
   }
 }
 
 /// The dictionary of an `.npy` header, a literal of Python with three keys.
 private struct NumPyHeader {
   let bytes: [UInt8]
-  let path: String
+  let file: String?
   private var index = 0
 
-  init(bytes: [UInt8], path: String) {
+  init(bytes: [UInt8], file: String?) {
     self.bytes = bytes
-    self.path = path
+    self.file = file
   }
 
   private func bad(_ reason: String) -> ChainruleError {
-    .badData(file: path, line: nil, column: nil, reason: "the .npy header: \(reason)")
+    .badData(file: file, line: nil, column: nil, reason: "the .npy header: \(reason)")
   }
 
-  mutating func array() throws(ChainruleError) -> (element: ArrayFile.Element, dimensions: [Int]) {
-    var (element, isFortran, dimensions): (ArrayFile.Element?, Bool?, [Int]?)
+  mutating func array() throws(ChainruleError) -> (ArrayElement, isFortran: Bool, dimensions: [Int]) {
+    var (element, isFortran, dimensions): (ArrayElement?, Bool?, [Int]?)
     guard take("{") else { throw bad("expected a dictionary, which begins with {") }
     while !take("}") {
       guard let key = try string() else { throw bad("expected a key in quotes, or }, at byte \(index + 1)") }
@@ -156,10 +204,7 @@ private struct NumPyHeader {
         "the dimensions are \(dimensions.map(String.init).joined(separator: " × ")); expected at least 1 each"
       )
     }
-    guard !isFortran || dimensions.count == 1 else {
-      throw bad("the array is in Fortran order; save numpy.ascontiguousarray of it")
-    }
-    return (element, dimensions)
+    return (element, isFortran, dimensions)
   }
 
   private mutating func skipSpaces() {
@@ -187,12 +232,12 @@ private struct NumPyHeader {
   }
 
   /// The element type, such as '<f4': byte order, kind, bytes.
-  private mutating func type() throws(ChainruleError) -> ArrayFile.Element {
+  private mutating func type() throws(ChainruleError) -> ArrayElement {
     guard let text = try string() else {
       if take("[") { throw bad("'descr' is a list, of a structured array; expected one of plain numbers") }
       throw bad("'descr' is no text in quotes")
     }
-    let kinds: [String: ArrayFile.Element.Kind] = [
+    let kinds: [String: ArrayElement.Kind] = [
       "b1": .bool, "i1": .int8, "i2": .int16, "i4": .int32, "i8": .int64, "u1": .uint8, "u2": .uint16,
       "u4": .uint32,
       "u8": .uint64, "f2": .float16, "f4": .float32, "f8": .float64,
@@ -203,9 +248,9 @@ private struct NumPyHeader {
     }
     let isByte = kind == .bool || kind == .int8 || kind == .uint8
     switch text.first {
-    case "<": return ArrayFile.Element(kind: kind)
-    case ">": return ArrayFile.Element(kind: kind, isBigEndian: true)
-    case "|" where isByte: return ArrayFile.Element(kind: kind)
+    case "<": return ArrayElement(kind: kind)
+    case ">": return ArrayElement(kind: kind, isBigEndian: true)
+    case "|" where isByte: return ArrayElement(kind: kind)
     default: throw bad("the byte order of '\(text)' is unknown; expected < or >\(isByte ? " or |" : "")")
     }
   }

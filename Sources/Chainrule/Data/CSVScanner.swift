@@ -1,0 +1,348 @@
+/// Finds the rows and cells of a CSV text.
+struct CSVScanner: Sendable {
+  let bytes: [UInt8]
+  let file: String?
+  private let delimiter: UInt8
+  /// Where the text begins, past a byte order mark.
+  private let start: Int
+  /// Whether the text ends where the bytes do.
+  private let isLast: Bool
+  /// Places at which a row begins, ascending and some 16 KiB apart, with the numbers of their lines.
+  private var lines: [(offset: Int, line: Int)]
+
+  /// One cell.
+  struct Field {
+    /// The bytes between the quotes, or without the spaces around.
+    var content: Range<Int>
+    var isQuoted = false
+    /// Where the next cell, or row, begins.
+    var next: Int
+    var endsRow: Bool
+  }
+
+  /// The rows of a text.
+  struct Rows {
+    /// Where each begins, the header included.
+    var starts: [Int] = []
+    /// How many cells each has.
+    var columns: Int
+    /// Where the last one ends.
+    var end: Int
+    /// Those left out.
+    var skipped = SkippedRows()
+  }
+
+  private static let quote = UInt8(ascii: "\"")
+  private static let carriageReturn = UInt8(ascii: "\r")
+  private static let lineFeed = UInt8(ascii: "\n")
+
+  /// `line` is the number of the line that the bytes begin with; `isFirst` and `isLast` say whether the text begins and
+  /// ends with these bytes.
+  init(
+    bytes: [UInt8], file: String?, delimiter: Character, firstLine line: Int, isFirst: Bool, isLast: Bool
+  ) throws(ChainruleError) {
+    guard let delimiter = delimiter.asciiValue, !"\"\r\n+-.0123456789eE".utf8.contains(delimiter) else {
+      throw .invalidValue(
+        name: "the delimiter", value: "\"\(delimiter)\"",
+        expected: "one ASCII character that is no part of a number, such as , or ;")
+    }
+    self.bytes = bytes
+    self.file = file
+    self.delimiter = delimiter
+    self.isLast = isLast
+    start = isFirst && bytes.starts(with: [0xEF, 0xBB, 0xBF]) ? 3 : 0
+    lines = [(start, line)]
+    if !isFirst { return }
+    if bytes.starts(with: [0xFF, 0xFE]) || bytes.starts(with: [0xFE, 0xFF]) {
+      throw bad("the text is UTF-16; save it as UTF-8")
+    }
+  }
+
+  /// An error about the text as a whole or, with a field, about that cell.
+  func bad(_ reason: String, at field: Field? = nil, column: Int? = nil) -> ChainruleError {
+    .badData(file: file, line: field.map { line(at: $0.content.lowerBound) }, column: column, reason: reason)
+  }
+
+  /// The line that holds an offset, counted from 1.
+  func line(at offset: Int) -> Int {
+    var (low, high) = (0, lines.count)
+    while high - low > 1 {
+      let middle = (low + high) / 2
+      if lines[middle].offset <= offset { low = middle } else { high = middle }
+    }
+    return lines[low].line + lineEnds(in: lines[low].offset..<max(offset, lines[low].offset))
+  }
+
+  private func lineEnds(in range: Range<Int>) -> Int {
+    range.count { index in
+      bytes[index] == Self.lineFeed
+        || (bytes[index] == Self.carriageReturn
+          && !(index + 1 < bytes.count && bytes[index + 1] == Self.lineFeed))
+    }
+  }
+
+  // MARK: Rows
+
+  /// The rows, each with as many cells as `expected`, or else as the first. Where it is so asked, bad ones are left out.
+  ///
+  /// A row that reaches the end of the bytes, where the text goes on, may go on too: it is left out.
+  mutating func rows(of expected: Int?, skippingBad skipsBad: Bool) throws(ChainruleError) -> Rows {
+    var rows = Rows(columns: expected ?? 0, end: start)
+    var line = lines[0].line
+    while rows.end < bytes.count {
+      let plain = plainRows(after: rows.end, columns: rows.columns, into: &rows.starts)
+      line += plain.count
+      rows.end = plain.end
+      if rows.end - lines[lines.count - 1].offset > 1 << 14 { lines.append((rows.end, line)) }
+      guard plain.isOver else { continue }
+
+      let next: Int
+      do {
+        guard let found = try row(at: rows.end, of: expected, in: &rows) else { return rows }
+        next = found
+      } catch {
+        guard skipsBad else { throw error.reason }
+        guard error.next < bytes.count || isLast else { return rows }
+        rows.skipped.add(error.reason)
+        next = error.next
+      }
+      line += lineEnds(in: rows.end..<next)
+      rows.end = next
+    }
+    return rows
+  }
+
+  /// Why a row is bad, and where the next one begins.
+  private struct BadRow: Error {
+    let reason: ChainruleError
+    let next: Int
+  }
+
+  /// Reads the row at `start`, adds it to `rows` unless it is a blank line, and returns where the next one begins; nil
+  /// where the row may go on behind the bytes.
+  ///
+  /// Behind a quote that does not close, or closes too early, the next row begins with the next line.
+  private func row(at start: Int, of expected: Int?, in rows: inout Rows) throws(BadRow) -> Int? {
+    var offset = start
+    var count = 0
+    var field: Field
+    repeat {
+      count += 1
+      do {
+        field = try self.field(at: offset, column: count)
+      } catch {
+        throw BadRow(reason: error, next: nextLine(after: offset))
+      }
+      offset = field.next
+      if offset == bytes.count, !isLast { return nil }
+      if count == 1, field.endsRow, field.content.isEmpty, !field.isQuoted { return offset }  // A blank line.
+    } while !field.endsRow
+    if rows.starts.isEmpty, expected == nil { rows.columns = count }
+    guard count == rows.columns else {
+      let reason = ChainruleError.badData(
+        file: file, line: line(at: start), column: nil, reason: "expected \(rows.columns) fields, got \(count)")
+      throw BadRow(reason: reason, next: offset)
+    }
+    rows.starts.append(start)
+    return offset
+  }
+
+  /// Where the line behind the one at `offset` begins.
+  func nextLine(after offset: Int) -> Int {
+    var index = offset
+    while index < bytes.count, bytes[index] != Self.lineFeed, bytes[index] != Self.carriageReturn { index += 1 }
+    return field(offset..<index, boundary: index).next
+  }
+
+  func fields(ofRowAt offset: Int) throws(ChainruleError) -> [Field] {
+    var fields = [try field(at: offset, column: 1)]
+    while let last = fields.last, !last.endsRow {
+      fields.append(try field(at: last.next, column: fields.count + 1))
+    }
+    return fields
+  }
+
+  // MARK: Cells
+
+  /// The cell that begins at `offset`; `column` is for errors.
+  func field(at offset: Int, column: Int) throws(ChainruleError) -> Field {
+    var first = offset
+    while first < bytes.count, isSpace(bytes[first]) { first += 1 }
+    if first < bytes.count, bytes[first] == Self.quote {
+      return try quotedField(at: first, column: column)
+    }
+    var end = first
+    while end < bytes.count, !isBoundary(bytes[end]) { end += 1 }
+    let boundary = end
+    while end > first, isSpace(bytes[end - 1]) { end -= 1 }
+    return self.field(first..<end, boundary: boundary)
+  }
+
+  /// The cell of a column, counted from 0, in the row that begins at `start`.
+  func field(row start: Int, column: Int) throws(ChainruleError) -> Field {
+    if let offset = bytes.withUnsafeBytes({ plainCell(column, behind: start, in: $0) }) {
+      return try field(at: offset, column: column + 1)
+    }
+    var field = try field(at: start, column: 1)
+    for index in 0..<column { field = try self.field(at: field.next, column: index + 2) }
+    return field
+  }
+
+  /// The cell whose opening quote is at `opening`.
+  private func quotedField(at opening: Int, column: Int) throws(ChainruleError) -> Field {
+    var closing = opening + 1
+    while closing < bytes.count {
+      if bytes[closing] == Self.quote {
+        guard closing + 1 < bytes.count, bytes[closing + 1] == Self.quote else { break }
+        closing += 1
+      }
+      closing += 1
+    }
+    var boundary = min(closing + 1, bytes.count)
+    while boundary < bytes.count, isSpace(bytes[boundary]) { boundary += 1 }
+    var field = field(opening + 1..<closing, boundary: boundary)
+    field.isQuoted = true
+    guard closing < bytes.count || !isLast else {
+      throw bad("the quote that opens here does not close", at: field, column: column)
+    }
+    guard boundary == bytes.count || isBoundary(bytes[boundary]) else {
+      throw bad("there is text after the closing quote", at: field, column: column)
+    }
+    return field
+  }
+
+  /// A cell of this content that ends at a delimiter, a line end or the end of the text.
+  private func field(_ content: Range<Int>, boundary: Int) -> Field {
+    guard boundary < bytes.count else { return Field(content: content, next: boundary, endsRow: true) }
+    var next = boundary + 1
+    if bytes[boundary] == Self.carriageReturn, next < bytes.count, bytes[next] == Self.lineFeed { next += 1 }
+    return Field(content: content, next: next, endsRow: bytes[boundary] != delimiter)
+  }
+
+  private func isBoundary(_ byte: UInt8) -> Bool {
+    byte == delimiter || byte == Self.lineFeed || byte == Self.carriageReturn
+  }
+
+  private func isSpace(_ byte: UInt8) -> Bool {
+    (byte == UInt8(ascii: " ") || byte == UInt8(ascii: "\t")) && byte != delimiter
+  }
+
+  /// The text of a cell, its doubled quotes made single.
+  func text(_ field: Field, column: Int) throws(ChainruleError) -> String {
+    var content = Array(bytes[field.content])
+    if field.isQuoted {
+      var isFirst = false
+      content.removeAll { byte in
+        isFirst = byte == Self.quote && !isFirst
+        return byte == Self.quote && !isFirst
+      }
+    }
+    guard let text = String(validating: content, as: UTF8.self) else {
+      throw bad("the text of this cell is not UTF-8", at: field, column: column)
+    }
+    return text
+  }
+
+  /// The number that a cell spells: NaN for "nan" and "inf" in any case; nil where it is none.
+  func number(_ field: Field) -> Double? {
+    if let number: Double = decimalNumber(in: bytes, field.content) { return number }
+    let text = String(decoding: bytes[field.content], as: UTF8.self).lowercased()
+    return ["nan", "inf", "infinity"].contains(text.drop { $0 == "-" || $0 == "+" }) ? .nan : nil
+  }
+}
+
+// MARK: - Eight bytes at a time
+
+extension CSVScanner {
+  /// Appends the beginnings of the rows from `start` on that are lines without a quote, of `columns` cells, at least two.
+  /// It ends before the first row that is not so, and before the last line of the bytes, and then `isOver`; or after some
+  /// 16 KiB.
+  private func plainRows(
+    after start: Int, columns: Int, into starts: inout [Int]
+  ) -> (count: Int, end: Int, isOver: Bool) {
+    guard columns > 1 else { return (0, start, true) }
+    return bytes.withUnsafeBytes { text in
+      var (count, row) = (0, start)
+      while row - start <= 1 << 14 {
+        guard let line = plainLine(at: row, in: text), line.delimiters == columns - 1 else {
+          return (count, row, true)
+        }
+        starts.append(row)
+        count += 1
+        row = line.next
+      }
+      return (count, row, false)
+    }
+  }
+
+  /// How many delimiters are in the line at `start`, and where the next one begins; nil where a quote is among the first
+  /// bytes, or the line reaches the last eight bytes of the text.
+  @inline(__always)
+  private func plainLine(
+    at start: Int, in text: UnsafeRawBufferPointer
+  ) -> (delimiters: Int, next: Int)? {
+    var (delimiters, index) = (0, start)
+    while index + 16 <= text.count {
+      let word = word(at: index, in: text)
+      let ends = places(of: Self.lineFeed, in: word) | places(of: Self.carriageReturn, in: word)
+      // All bits below the first end.
+      let line = (ends &- 1) & ~ends
+      if places(of: Self.quote, in: word) & line != 0 { return nil }
+      delimiters += marks(in: places(of: delimiter, in: word) & line)
+      if ends != 0 {
+        let end = index + ends.trailingZeroBitCount / 8
+        let isPair = text[end] == Self.carriageReturn && text[end + 1] == Self.lineFeed
+        return (delimiters, end + (isPair ? 2 : 1))
+      }
+      index += 8
+    }
+    return nil
+  }
+
+  /// Where the cell begins that is `count` delimiters behind `start`; nil where a quote lies between, or the last eight
+  /// bytes are reached.
+  @inline(__always)
+  func plainCell(_ count: Int, behind start: Int, in text: UnsafeRawBufferPointer) -> Int? {
+    if count == 0 { return start }
+    var (left, index) = (count, start)
+    while index + 8 <= text.count {
+      let word = word(at: index, in: text)
+      if places(of: Self.quote, in: word) != 0 { return nil }
+      var delimiters = places(of: delimiter, in: word)
+      let found = marks(in: delimiters)
+      if found >= left {
+        for _ in 1..<left { delimiters &= delimiters - 1 }
+        return index + delimiters.trailingZeroBitCount / 8 + 1
+      }
+      left -= found
+      index += 8
+    }
+    return nil
+  }
+
+  /// The number in the cell at `start`, and where the next cell begins; nil where the cell is something else besides, such
+  /// as quoted.
+  @inline(__always)
+  func plainNumber<Scalar: NetworkScalar>(
+    at start: Int, in text: UnsafeRawBufferPointer
+  ) -> (value: Scalar, next: Int)? {
+    guard let number: (value: Scalar, end: Int) = decimalNumber(at: start, in: text),
+      number.end == text.count || isBoundary(text[number.end])
+    else { return nil }
+    return (number.value, number.end + 1)
+  }
+}
+
+/// The highest bit of each byte of `word` that is `byte`.
+@inline(__always)
+private func places(of byte: UInt8, in word: UInt64) -> UInt64 {
+  // A byte is 0 where neither it nor, below its highest bit, 127 more has that bit.
+  let others = word ^ (0x0101_0101_0101_0101 &* UInt64(byte))
+  return ~((others & 0x7F7F_7F7F_7F7F_7F7F) + 0x7F7F_7F7F_7F7F_7F7F | others) & 0x8080_8080_8080_8080
+}
+
+/// The number of bytes of which the highest bit, the only one, is set.
+@inline(__always)
+private func marks(in places: UInt64) -> Int {
+  Int((places >> 7 &* 0x0101_0101_0101_0101) >> 56)
+}
