@@ -6,13 +6,17 @@ import Foundation
 enum DataSource {
   case bundled(BundledDataset)
   case csv(path: String)
-  case standardInput
+  /// Standard input or another pipe, which has been read.
+  case standardInput(DataFile)
   case idx(images: String)
+  case npy(path: String)
+  case npz(path: String)
+  case fann(path: String)
 
-  /// What DATA says on the command line.
-  init(_ data: String) throws(ChainruleError) {
+  /// What DATA says on the command line. `format` is that of a file; nil: what its first bytes show.
+  init(_ data: String, format: DataFile.Format? = nil) throws(ChainruleError) {
     if data == "-" {
-      self = .standardInput
+      self = .standardInput(try DataFile(data, format: format))
     } else if let bundled = BundledDataset(rawValue: data) {
       self = .bundled(bundled)
     } else if fileKind(data) == nil {
@@ -20,24 +24,75 @@ enum DataSource {
       let isName = !data.contains("/") && !data.contains(".")
       throw .file(
         path: data, reason: "there is no such file" + (isName ? ", and the bundled sets are \(names)" : ""))
+    } else if fileKind(data) == S_IFREG {
+      let shown = if let format { format } else { try DataFile.format(ofFile: data) }
+      self =
+        switch shown {
+        case .csv: .csv(path: data)
+        case .idx: .idx(images: data)
+        case .npy: .npy(path: data)
+        case .npz: .npz(path: data)
+        case .fann: .fann(path: data)
+        }
     } else {
-      self = Self.isIDX(data) ? .idx(images: data) : .csv(path: data)
+      self = .standardInput(try DataFile(data, format: format))
     }
   }
 
-  /// IDX begins with two zero bytes, text does not. Only a regular file is looked into: a pipe is read once.
-  private static func isIDX(_ path: String) -> Bool {
-    fileKind(path) == S_IFREG
-      && (try? FileHandle(forReadingAtPath: path)?.read(upToCount: 2)) == Data([0, 0])
-  }
-
-  /// Refuses an option that only CSV has.
-  func requireCSV(for option: String) throws(ValidationError) {
+  /// The format of the file; nil for a bundled set.
+  var format: DataFile.Format? {
     switch self {
-    case .csv, .standardInput: break
-    case .bundled, .idx: throw ValidationError("\(option) is for CSV; \(self) is none")
+    case .bundled: nil
+    case .csv: .csv
+    case .standardInput(let file): file.format
+    case .idx: .idx
+    case .npy: .npy
+    case .npz: .npz
+    case .fann: .fann
     }
   }
+
+  /// The file with its format; nil for a bundled set.
+  private func file() throws(ChainruleError) -> (contents: DataFile, format: DataFile.Format)? {
+    switch self {
+    case .bundled: nil
+    case .standardInput(let file): (file, file.format)
+    case .csv(let path): (try DataFile(path, format: .csv), .csv)
+    case .idx(let path): (try DataFile(path, format: .idx), .idx)
+    case .npy(let path): (try DataFile(path, format: .npy), .npy)
+    case .npz(let path): (try DataFile(path, format: .npz), .npz)
+    case .fann(let path): (try DataFile(path, format: .fann), .fann)
+    }
+  }
+
+  /// Refuses an option that only some formats have.
+  func require(_ formats: [DataFile.Format], for option: String) throws(ValidationError) {
+    if let format, formats.contains(format) { return }
+    let names = formats.map(\.title)
+    let list = names.count > 1 ? names.dropLast().joined(separator: ", ") + " and " + names.last! : names[0]
+    throw ValidationError("\(option) is for \(list); \(self) is none")
+  }
+}
+
+extension DataFile.Format {
+  /// The name that messages give.
+  fileprivate var title: String {
+    switch self {
+    case .csv: "CSV"
+    case .idx: "IDX"
+    case .npy: ".npy"
+    case .npz: ".npz"
+    case .fann: "FANN"
+    }
+  }
+}
+
+/// What the options say of the data besides ``CSVOptions``.
+struct DataChoices {
+  /// The file of labels, of IDX and `.npy`.
+  var labels: String?
+  /// The array of features, of `.npz`.
+  var features: String?
 }
 
 extension DataSource: CustomStringConvertible {
@@ -45,8 +100,8 @@ extension DataSource: CustomStringConvertible {
   var description: String {
     switch self {
     case .bundled(let set): "the bundled set \(set.rawValue)"
-    case .csv(let path), .idx(let path): path
-    case .standardInput: "standard input"
+    case .csv(let path), .idx(let path), .npy(let path), .npz(let path), .fann(let path): path
+    case .standardInput(let file): file.name ?? "standard input"
     }
   }
 
@@ -59,37 +114,62 @@ extension DataSource: CustomStringConvertible {
 // MARK: - To train on
 
 extension DataSource {
-  /// All rows, and how the columns of CSV became their features; nil where those are numbers as they stand.
+  /// All rows, how the columns of CSV became their features, nil where those are numbers as they stand, and the bad rows
+  /// left out.
   func encodedDataset<Scalar: NetworkScalar>(
-    options: CSVOptions, labels: String?
-  ) throws -> (data: Dataset<Scalar>, encoding: FeatureEncoding?) {
-    guard !options.categorical.isEmpty || options.missing != nil else {
-      return (try dataset(options: options, labels: labels), nil)
+    options: CSVOptions, choices: DataChoices
+  ) throws -> (data: Dataset<Scalar>, encoding: FeatureEncoding?, skipped: SkippedRows) {
+    guard let file = try file(), file.format == .csv else {
+      return (try dataset(options: options, choices: choices), nil, SkippedRows())
     }
-    let table = try table(options)
+    var table = try CSVTable(file.contents, options: options)
+    if options.skipsBadRows { table = try table.withoutBadRows(for: Scalar.self) }
     let encoding = try FeatureEncoding(fitting: table)
-    return (try Dataset(csv: table, encoding: encoding), encoding)
+    let isPlain = options.categorical.isEmpty && options.missing == nil
+    return (try Dataset(csv: table, encoding: encoding), isPlain ? nil : encoding, table.skippedRows)
   }
 
-  /// All rows. `options` apply to CSV, `labels` to IDX.
-  func dataset<Scalar: NetworkScalar>(options: CSVOptions, labels: String?) throws -> Dataset<Scalar> {
-    switch self {
-    case .bundled(let set): try .bundled(set)
-    case .csv, .standardInput: try Dataset(csv: table(options))
-    case .idx(let images): try Dataset(idxImages: images, labels: labels ?? Self.labels(besides: images))
+  /// All rows. Of `options`, other formats than CSV have the targets and the task.
+  func dataset<Scalar: NetworkScalar>(options: CSVOptions, choices: DataChoices) throws -> Dataset<Scalar> {
+    guard let (file, format) = try file() else {
+      guard case .bundled(let set) = self else { throw bad("there are no data") }
+      return try .bundled(set)
+    }
+    switch format {
+    case .csv: return try Dataset(csv: CSVTable(file, options: options))
+    case .idx:
+      let images = try IDXFile(file)
+      return try Dataset(images: images, labels: IDXFile(file: choices.labels ?? labelsBesideImages()))
+    case .npy:
+      let array = try NumPyArray(file)
+      guard let labels = choices.labels else { return try table(array, options) }
+      return try Dataset(features: array, targets: NumPyArray(file: labels), task: options.task)
+    case .npz:
+      guard options.target.count <= 1 else {
+        throw ValidationError("of an .npz archive --target names one array; got \(options.target.count)")
+      }
+      let (x, y) = try NumPyArchive(file).arrays(features: choices.features, targets: options.target.first)
+      guard let y else { return try table(x, options) }
+      return try Dataset(features: x, targets: y, task: options.task)
+    case .fann: return try Dataset(fann: FANNFile(file), task: options.task)
     }
   }
 
-  private func table(_ options: CSVOptions) throws(ChainruleError) -> CSVTable {
-    if case .csv(let path) = self { return try CSVTable(file: path, options: options) }
-    do {
-      let bytes = try FileHandle.standardInput.readToEnd() ?? Data()
-      return try CSVTable(bytes: Array(bytes), file: description, options: options)
-    } catch let error as ChainruleError {
-      throw error
-    } catch {
-      throw .file(path: description, reason: error.localizedDescription)
+  /// The rows of one array, of which --target names columns.
+  private func table<Scalar: NetworkScalar>(_ array: NumPyArray, _ options: CSVOptions) throws -> Dataset<Scalar> {
+    let targets = options.target.compactMap(Int.init)
+    guard targets.count == options.target.count else {
+      throw ValidationError("the columns of an array are numbered from 1; --target is \(options.target[0])")
     }
+    return try Dataset(table: array, targets: targets, task: options.task)
+  }
+
+  /// ``labels(besides:)`` the images.
+  private func labelsBesideImages() throws -> String {
+    guard case .idx(let images) = self else {
+      throw ValidationError("\(self) is an IDX file; name the one of its labels with --labels")
+    }
+    return try Self.labels(besides: images)
   }
 
   /// The file of labels that MNIST's naming puts beside a file of images.
@@ -109,22 +189,27 @@ extension DataSource {
 // MARK: - For a model
 
 extension DataSource {
-  /// All rows with the features and the targets that `model` has, in its order. `encoding` is how columns of CSV
-  /// become its features; nil: as they stand.
+  /// All rows with the features and the targets that `model` has, in its order, and the bad rows left out. `encoding` is
+  /// how columns of CSV become its features; nil: as they stand.
   func dataset<Scalar: NetworkScalar>(
     for model: Model<Scalar>, encoding: FeatureEncoding?, target: [String], delimiter: Character?,
-    labels: String?
-  ) throws -> Dataset<Scalar> {
+    choices: DataChoices, skipsBadRows: Bool = false
+  ) throws -> (data: Dataset<Scalar>, skipped: SkippedRows) {
     var data: Dataset<Scalar>
-    switch self {
-    case .bundled, .idx: data = try dataset(options: CSVOptions(), labels: labels)
-    case .csv, .standardInput:
+    var skipped = SkippedRows()
+    if let file = try file(), file.format == .csv {
       var options = encoding?.options(delimiter: delimiter) ?? CSVOptions(delimiter: delimiter ?? ",")
       options.target = target
-      var table = try table(options)
+      options.skipsBadRows = skipsBadRows
+      var table = try CSVTable(file.contents, options: options)
       table.options.task = model.classLabels == nil ? .regression : .classification
       try choose(target, for: model, named: encoding.map(\.columnNames) ?? model.featureNames, in: &table)
+      if skipsBadRows { table = try table.withoutBadRows(for: Scalar.self, encoding: encoding) }
       data = try encoding.map { try Dataset(csv: table, encoding: $0) } ?? Dataset(csv: table)
+      skipped = table.skippedRows
+    } else {
+      let options = CSVOptions(target: target, task: model.classLabels == nil ? .regression : .classification)
+      data = try dataset(options: options, choices: choices)
     }
     guard data.inputs == model.inputs else {
       throw bad("there are \(counted(data.inputs, "feature")); the model takes \(model.inputs)")
@@ -144,7 +229,7 @@ extension DataSource {
     guard data.outputs == model.outputs else {
       throw bad("there are \(counted(data.outputs, "target")); the model predicts \(model.outputs)")
     }
-    return data
+    return (data, skipped)
   }
 
   /// Sets which columns of `table` are the model's: its features by name where both have `names`, otherwise all
@@ -179,40 +264,64 @@ extension DataSource {
   /// The features that `model` takes, row-major: rows × inputs. `encoding` is how columns of CSV become them; nil:
   /// as they stand.
   func features<Scalar: NetworkScalar>(
-    for model: Model<Scalar>, encoding: FeatureEncoding?, delimiter: Character?
-  ) throws(ChainruleError) -> [Scalar] {
+    for model: Model<Scalar>, encoding: FeatureEncoding?, delimiter: Character?, choices: DataChoices
+  ) throws -> [Scalar] {
     let features: [Scalar]
     let count: Int
-    switch self {
-    case .csv, .standardInput:
-      if let encoding {
-        let table = try table(encoding.options(delimiter: delimiter))
-        let isByName = table.columnNames != nil && encoding.columnNames != nil
-        guard isByName || table.columns == encoding.columns.count else {
-          throw bad(
-            "there are \(counted(table.columns, "column")); the model's features are made of "
-              + "\(encoding.columns.count)")
-        }
-        return try encoding.features(of: table)
-      }
-      let table = try table(CSVOptions(delimiter: delimiter ?? ","))
-      let isByName = table.columnNames != nil && model.featureNames != nil
-      guard isByName || table.columns == model.inputs else {
-        throw bad(
-          "there are \(counted(table.columns, "column")); the model takes \(counted(model.inputs, "feature"))"
-        )
-      }
-      return try table.features(named: model.featureNames, count: model.inputs)
-    case .bundled(let set):
+    switch (try file(), self) {
+    case (let (file, .csv)?, _):
+      return try self.features(
+        of: CSVTable(file, options: encoding?.options(delimiter: delimiter) ?? CSVOptions(delimiter: delimiter ?? ",")),
+        for: model, encoding: encoding)
+    case (let (file, .idx)?, _):
+      let images = try IDXFile(file)
+      (features, count) = (try images.values(), images.dimensions.dropFirst().reduce(1, *))
+    case (let (file, .npy)?, _):
+      let array = try NumPyArray(file)
+      (features, count) = (try array.values(), array.columns)
+    case (let (file, .npz)?, _):
+      let (array, _) = try NumPyArchive(file).arrays(features: choices.features, needsTargets: false)
+      (features, count) = (try array.values(), array.columns)
+    case (let (file, .fann)?, _):
+      let rows = try FANNFile(file)
+      (features, count) = (try rows.values().inputs, rows.inputs)
+    case (nil, .bundled(let set)):
       let data = try Dataset<Scalar>.bundled(set)
       (features, count) = (data.features, data.inputs)
-    case .idx(let images):
-      let file = try IDXFile(file: images)
-      (features, count) = (try file.values(), file.dimensions.dropFirst().reduce(1, *))
+    case (nil, _): throw bad("there are no data")
     }
     guard count == model.inputs else {
       throw bad("there are \(counted(count, "feature")); the model takes \(model.inputs)")
     }
     return features
+  }
+
+  private func features<Scalar: NetworkScalar>(
+    of table: CSVTable, for model: Model<Scalar>, encoding: FeatureEncoding?
+  ) throws(ChainruleError) -> [Scalar] {
+    if let encoding {
+      let isByName = table.columnNames != nil && encoding.columnNames != nil
+      guard isByName || table.columns == encoding.columns.count else {
+        throw bad(
+          "there are \(counted(table.columns, "column")); the model's features are made of "
+            + "\(encoding.columns.count)")
+      }
+      return try encoding.features(of: table)
+    }
+    let isByName = table.columnNames != nil && model.featureNames != nil
+    guard isByName || table.columns == model.inputs else {
+      throw bad(
+        "there are \(counted(table.columns, "column")); the model takes \(counted(model.inputs, "feature"))"
+      )
+    }
+    return try table.features(named: model.featureNames, count: model.inputs)
+  }
+}
+
+extension SkippedRows {
+  /// Says on standard error how many there are, and what is wrong with the first; nothing where there is none.
+  func report() {
+    guard let first else { return }
+    Output.note("chainrule: \(counted(count, "bad row")) left out, the first: \(first)\n")
   }
 }

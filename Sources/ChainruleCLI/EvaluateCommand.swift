@@ -26,10 +26,13 @@ struct EvaluateCommand: ParsableCommand {
   @OptionGroup var data: DataArguments
   @OptionGroup var target: TargetArguments
 
+  @Flag(help: "Leave out the rows of CSV that are bad, and say how many. By default the first is an error.")
+  var skipBadRows = false
+
   @Flag(
     help: """
       Print one JSON object: rows, loss, then accuracy, balancedAccuracy, macroF1, classes and confusionMatrix, or \
-      meanAbsoluteError, rootMeanSquaredError, r2 and explainedVariance.
+      meanAbsoluteError, rootMeanSquaredError, r2 and explainedVariance; with --skip-bad-rows, skippedRows too.
       """)
   var json = false
 
@@ -43,12 +46,17 @@ struct EvaluateCommand: ParsableCommand {
   private func run<Scalar: NetworkScalar>(_ model: Model<Scalar>) throws {
     let source = try data.source()
     try target.check(against: source)
-    let rows = try source.dataset(
+    if skipBadRows { try source.require([.csv], for: "--skip-bad-rows") }
+    let (rows, skipped) = try source.dataset(
       for: model, encoding: try SavedEncoding(ofModelAt: self.model).encoding(for: model),
-      target: target.targets, delimiter: data.delimiter, labels: target.labels)
+      target: target.targets, delimiter: data.delimiter,
+      choices: DataChoices(labels: target.labels, features: data.features), skipsBadRows: skipBadRows)
+    skipped.report()
     let loss = Loss(usualWith: model.layers.last!.activation)
     let evaluation = try model.evaluate(rows, loss: loss)
     try Output.write(
-      json ? "\(evaluation.json)\n" : evaluation.summary(loss: loss) + "\n" + evaluation.details)
+      json
+        ? "\(evaluation.json(skippedRows: skipBadRows ? skipped.count : nil))\n"
+        : evaluation.summary(loss: loss) + "\n" + evaluation.details)
   }
 }

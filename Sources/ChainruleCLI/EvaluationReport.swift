@@ -32,9 +32,11 @@ extension Evaluation {
   /// The confusion matrix after a blank line; nothing for a regression.
   var details: String { confusionMatrix.map { "\n\($0)\n" } ?? "" }
 
-  /// One object, the matrix as rows of the actual classes.
-  var json: JSON {
-    var members: [(key: String, value: JSON?)] = [("rows", .integer(rows)), ("loss", .number(loss))]
+  /// One object, the matrix as rows of the actual classes. `skippedRows` are the bad rows left out; nil: none was to be.
+  func json(skippedRows: Int?) -> JSON {
+    var members: [(key: String, value: JSON?)] = [
+      ("rows", .integer(rows)), ("skippedRows", skippedRows.map(JSON.integer)), ("loss", .number(loss)),
+    ]
     for (name, value) in metrics { members.append((name, .number(value))) }
     if let confusionMatrix {
       let classes = confusionMatrix.classLabels.indices

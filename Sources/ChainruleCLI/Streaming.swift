@@ -54,9 +54,10 @@ extension DataSource {
     switch self {
     case .bundled, .standardInput:
       throw ValidationError("--stream reads a file again in every epoch; \(self) is none")
+    case .npz, .fann: throw ValidationError("--stream is for CSV, IDX and .npy; \(self) is none")
     case .idx(let images):
       return try IDXSource(images: images, labels: labels ?? Self.labels(besides: images))
-    case .csv(let path) where isNumPy:
+    case .npy(let path):
       guard let labels else {
         throw ValidationError("\(path) is a NumPy file; name the one of its targets with --labels")
       }
@@ -68,12 +69,6 @@ extension DataSource {
     case .csv(let path):
       return try CSVSource(file: path, options: options, classes: classes)
     }
-  }
-
-  /// Whether it is a `.npy` file, by its first bytes.
-  var isNumPy: Bool {
-    guard case .csv(let path) = self, fileKind(path) == S_IFREG else { return false }
-    return (try? FileHandle(forReadingAtPath: path)?.read(upToCount: 6)) == Data([0x93] + Array("NUMPY".utf8))
   }
 
   /// 0 to the highest number of a `.npy` file.

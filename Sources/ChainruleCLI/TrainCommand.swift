@@ -129,7 +129,8 @@ struct TrainCommand: AsyncParsableCommand {
   private var options: CSVOptions {
     CSVOptions(
       target: target.targets, delimiter: data.delimiter ?? ",", task: columns.task,
-      categorical: columns.categorical.flatMap(\.self), missing: columns.missing)
+      categorical: columns.categorical.flatMap(\.self), missing: columns.missing,
+      skipsBadRows: columns.skipBadRows)
   }
 
   /// A plan for rows that are read batch by batch.
@@ -164,16 +165,20 @@ struct TrainCommand: AsyncParsableCommand {
     guard let path = partition.validationData else { return nil }
     let network = try Network<Scalar>(inputs: data.inputs, layers: [.dense(Dense(data.outputs))])
     try network.adoptNames(of: data)
-    return try DataSource(path).dataset(
+    let (validation, skipped) = try DataSource(path).dataset(
       for: network.freeze(), encoding: encoding, target: target.targets, delimiter: self.data.delimiter,
-      labels: partition.validationLabels)
+      choices: DataChoices(labels: partition.validationLabels, features: self.data.features),
+      skipsBadRows: columns.skipBadRows)
+    skipped.report()
+    return validation
   }
 
   private func dataset<Scalar: NetworkScalar>(
     _ source: DataSource
   ) throws -> (Dataset<Scalar>, FeatureEncoding?) {
-    let (data, encoding): (Dataset<Scalar>, FeatureEncoding?) = try source.encodedDataset(
-      options: options, labels: target.labels)
+    let (data, encoding, skipped): (Dataset<Scalar>, FeatureEncoding?, SkippedRows) = try source.encodedDataset(
+      options: options, choices: DataChoices(labels: target.labels, features: self.data.features))
+    skipped.report()
     if let classes = data.classLabels, classes.count == 1 { throw source.single(classes[0]) }
     return (data, encoding)
   }

@@ -86,6 +86,9 @@ public struct SkippedRows: Sendable, Equatable {
   /// What is wrong with the first, with its line and, where it is a cell, its column; nil where there is none.
   public private(set) var first: ChainruleError?
 
+  /// None.
+  public init() {}
+
   mutating func add(_ reason: ChainruleError) {
     count += 1
     take(reason)
