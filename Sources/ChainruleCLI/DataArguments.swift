@@ -46,7 +46,9 @@ struct DataArguments: ParsableArguments {
 
   /// Whether the data are a file that is text by its first bytes.
   private var isText: Bool {
-    guard fileKind(data) == S_IFREG, let format = try? DataFile.format(ofFile: data) else { return data == "-" }
+    guard fileKind(data) == S_IFREG, let format = try? DataFile.format(ofFile: data) else {
+      return data == "-"
+    }
     return format == .csv || format == .fann
   }
 

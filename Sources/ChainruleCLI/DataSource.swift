@@ -156,7 +156,9 @@ extension DataSource {
   }
 
   /// The rows of one array, of which --target names columns.
-  private func table<Scalar: NetworkScalar>(_ array: NumPyArray, _ options: CSVOptions) throws -> Dataset<Scalar> {
+  private func table<Scalar: NetworkScalar>(_ array: NumPyArray, _ options: CSVOptions) throws -> Dataset<
+    Scalar
+  > {
     let targets = options.target.compactMap(Int.init)
     guard targets.count == options.target.count else {
       throw ValidationError("the columns of an array are numbered from 1; --target is \(options.target[0])")
@@ -271,7 +273,8 @@ extension DataSource {
     switch (try file(), self) {
     case (let (file, .csv)?, _):
       return try self.features(
-        of: CSVTable(file, options: encoding?.options(delimiter: delimiter) ?? CSVOptions(delimiter: delimiter ?? ",")),
+        of: CSVTable(
+          file, options: encoding?.options(delimiter: delimiter) ?? CSVOptions(delimiter: delimiter ?? ",")),
         for: model, encoding: encoding)
     case (let (file, .idx)?, _):
       let images = try IDXFile(file)

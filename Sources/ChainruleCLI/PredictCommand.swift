@@ -49,7 +49,9 @@ struct PredictCommand: ParsableCommand {
     let source = try data.source()
     let encoding = try SavedEncoding(ofModelAt: self.model).encoding(for: model)
     let outputs = try model.predict(
-      source.features(for: model, encoding: encoding, delimiter: data.delimiter, choices: DataChoices(features: data.features)))
+      source.features(
+        for: model, encoding: encoding, delimiter: data.delimiter,
+        choices: DataChoices(features: data.features)))
     if let index = outputs.firstIndex(where: { !$0.isFinite }) {
       throw source.bad(
         "row \(index / model.outputs + 1) is predicted as \(outputs[index]); its features are too large for "

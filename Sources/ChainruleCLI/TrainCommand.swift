@@ -136,6 +136,7 @@ struct TrainCommand: AsyncParsableCommand {
   /// A plan for rows that are read batch by batch.
   private func streamed<Scalar: NetworkScalar>(_ source: DataSource) throws -> TrainingPlan<Scalar> {
     let rows: any BatchSource<Scalar> = try source.batches(options: options, labels: target.labels)
+    (rows as? CSVSource<Scalar>)?.skippedRows.report()
     let first = try first(of: rows, in: source)
     if let classes = first.classLabels, classes.count == 1 { throw source.single(classes[0]) }
     var heldOut: (any BatchSource<Scalar>)?
@@ -176,8 +177,9 @@ struct TrainCommand: AsyncParsableCommand {
   private func dataset<Scalar: NetworkScalar>(
     _ source: DataSource
   ) throws -> (Dataset<Scalar>, FeatureEncoding?) {
-    let (data, encoding, skipped): (Dataset<Scalar>, FeatureEncoding?, SkippedRows) = try source.encodedDataset(
-      options: options, choices: DataChoices(labels: target.labels, features: self.data.features))
+    let (data, encoding, skipped): (Dataset<Scalar>, FeatureEncoding?, SkippedRows) =
+      try source.encodedDataset(
+        options: options, choices: DataChoices(labels: target.labels, features: self.data.features))
     skipped.report()
     if let classes = data.classLabels, classes.count == 1 { throw source.single(classes[0]) }
     return (data, encoding)

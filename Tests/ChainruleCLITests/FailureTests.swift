@@ -27,6 +27,8 @@ struct FailureTests {
     try place.write("a,b,y\n1,2,u\n3,4,u\n", to: "single.csv")
     try place.write("a,b\n1,2\n", to: "narrow.csv")
     try place.write("1,2,3,4,5\n", to: "wide.csv")
+    try place.write("2 2 1\n0 0\n0.5\n\n1\n1.5\n", to: "cut.fann")
+    try place.write("2 2 1\n0 0\n0.5\n1 1\n1.5\n", to: "xor.fann")
     try place.write("kind,a,y\nu,1,0.5\nv,,1.5\nu,3,0.25\n", to: "kinds.csv")
     try FileManager.default.createDirectory(at: place.url("folder"), withIntermediateDirectories: false)
   }
@@ -168,6 +170,10 @@ struct FailureTests {
     Refusal("bench --threads 0", 64, "--threads is 0; expected 1 to 256"),
     Refusal("bench --seconds 0", 64, "--seconds is 0.0; expected a number above 0"),
     Refusal("bench --seconds inf", 64, "--seconds is inf; expected a number above 0"),
+    Refusal("train iris --format csv", 64, "--format is for files; the bundled set iris is none"),
+    Refusal("train good.csv --features x", 64, "--features is for .npz; good.csv is none"),
+    Refusal("train xor.fann --skip-bad-rows", 64, "--skip-bad-rows is for CSV; xor.fann is none"),
+    Refusal("train xor.fann --labels good.csv", 64, "--labels is for IDX and .npy; xor.fann is none"),
     Refusal("frobnicate", 64, "frobnicate"),
   ])
   func `wrong usage exits 64 and names the culprit`(refusal: Refusal) throws { try check(refusal) }
@@ -190,6 +196,11 @@ struct FailureTests {
     ),
     Refusal("train kinds.csv --categorical y", 65, "\"y\" is categorical, but not a feature"),
     Refusal("inspect good.csv", 65, "good.csv: "),
+    Refusal("train folder", 65, "folder: this is a directory; expected a file of data"),
+    Refusal("train folder --format npy", 65, "folder: this is a directory"),
+    Refusal("train good.csv --format npy", 65, "good.csv: this is no .npy file"),
+    Refusal("train xor.fann --format idx --labels good.csv", 65, "xor.fann: this is no IDX file"),
+    Refusal("train cut.fann", 65, "cut.fann, line 5: expected the 2 inputs of row 2, got 1 numbers"),
   ])
   func `bad data exit 65 and name the place`(refusal: Refusal) throws { try check(refusal) }
 
@@ -201,7 +212,6 @@ struct FailureTests {
       "train good.csv --full-batch levenbergMarquardt --memory 1kB", 1,
       "its memory is bound to 1000; a larger --memory allows it"),
     Refusal("train nowhere.csv", 1, "nowhere.csv: there is no such file"),
-    Refusal("train folder", 1, "folder: "),
     Refusal("train iris --save folder", 1, "folder: this is a folder"),
     Refusal("train iris --save /dev/null", 1, "/dev/null: this is no regular file"),
     Refusal("train iris --save missing/m", 1, "missing/m: there is no folder"),

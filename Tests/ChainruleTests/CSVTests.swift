@@ -218,13 +218,13 @@ struct CSVTests {
       }
     }
     let folder = FileManager.default.temporaryDirectory.path
-    #expect(complaint(folder) == "\(folder): Is a directory")
+    #expect(complaint(folder) == "\(folder): this is a directory; expected a file of data")
     #expect(complaint("/no/such.csv") == "/no/such.csv: No such file or directory")
 
     let file = FileManager.default.temporaryDirectory.appendingPathComponent("\(UUID()).csv")
     defer { try? FileManager.default.removeItem(at: file) }
     try Data([0x1F, 0x8B, 0x08]).write(to: file)
-    #expect(complaint(file.path) == "\(file.path): the file is gzip-compressed; unpack it with gunzip first")
+    #expect(complaint(file.path) == "\(file.path): the compressed data are cut short")
     try Data("a,y\n1,z".utf8).write(to: file)
     #expect(try Dataset<Float>(csvFile: file.path).classLabels == ["z"])
     try Data("a,y\nz,1\n".utf8).write(to: file)
@@ -245,7 +245,107 @@ struct CSVTests {
     }
   }
 
+  // MARK: Bad rows
+
+  private func skipping(_ text: String, task: CSVOptions.LearningTask = .automatic) throws -> (
+    rows: [Double], skipped: SkippedRows
+  ) {
+    let options = CSVOptions(task: task, skipsBadRows: true)
+    let table = try CSVTable(bytes: Array(text.utf8), options: options).withoutBadRows(for: Double.self)
+    let data = try Dataset<Double>(csv: table)
+    #expect(try Dataset<Double>(csv: text, options: options) == data)
+    return (data.features, table.skippedRows)
+  }
+
+  @Test func `bad rows are left out and counted where it is so asked, and the first is told`() throws {
+    let good = "a,y\n1,1.5\n2,2.5\n"
+    for (bad, reason) in [
+      ("x,3.5\n", "line 4, column 1: a is \"x\"; expected a number"),
+      ("3,z\n", "line 4, column 2: y is \"z\"; expected a number"),
+      ("3,\n", "line 4, column 2: y is empty; expected a number"),
+      ("3\n", "line 4: expected 2 fields, got 1"), ("3,3.5,3\n", "line 4: expected 2 fields, got 3"),
+      ("\"3\"x,3.5\n", "line 4, column 1: there is text after the closing quote"),
+      ("3,1e999\n", "line 4, column 2: y is \"1e999\"; too large for float64"),
+      ("nan,3.5\n", "line 4, column 1: a is \"nan\"; expected a finite number"),
+      ("3,\"3\n", "line 4, column 2: the quote that opens here does not close"),
+    ] {
+      let (rows, skipped) = try skipping(good + bad + "4,4.5\n")
+      #expect(rows == [1, 2, 4], "\(bad)")
+      #expect(skipped.count == 1)
+      #expect(skipped.first.map { "\($0)" } == reason)
+      #expect(complaint(good + bad + "4,4.5\n") == reason)
+    }
+    #expect(try skipping(good).skipped == SkippedRows())
+    let many = (0..<5000).map { $0 % 3 == 0 ? "oops,\($0)\n" : "\($0),0.5\n" }.joined()
+    let (rows, skipped) = try skipping("a,y\n" + many, task: .regression)
+    #expect(rows == (0..<5000).filter { $0 % 3 != 0 }.map(Double.init))
+    #expect(skipped.count == 1667)
+    #expect(skipped.first.map { "\($0)" }?.hasPrefix("line 2, column 1: ") == true)
+  }
+
+  @Test func `a bad row decides nothing`() throws {
+    // An empty target does not make the others classes, and the first row that is left may not be the first.
+    #expect(try skipping("a,y\n1,\n2,2.5\n3,oops\n4,4.5\n").rows == [2, 4])
+    #expect(try skipping("a,y\nx,word\n2,2.5\n3,3.5\n").rows == [2, 3])
+    #expect(
+      complaint("a,y\nx,1\n", CSVOptions(skipsBadRows: true))
+        == "line 2, column 1: a is \"x\"; expected a number")
+    let options = CSVOptions(categorical: ["a"], missing: .mean, skipsBadRows: true)
+    let data = try read("a,b,y\nred,1,1.5\n,x,2.5\n,,3.5\nblue,3,4.5\n", options)
+    #expect(data.features == [0, 1, 1, 0, 1, 2, 1, 0, 3])
+  }
+
+  @Test func `many quotes that do not close take no more time than one`() throws {
+    let text = "a,y\n" + String(repeating: "\"1,2.5\n", count: 40_001)
+    let time = try ContinuousClock().measure {
+      #expect(throws: ChainruleError.self) {
+        try Dataset<Double>(
+          csv: text, options: CSVOptions(header: .yes, task: .regression, skipsBadRows: true))
+      }
+    }
+    #expect(time < .seconds(20))
+  }
+
   // MARK: Numbers
+
+  @Test func `cells are read as the standard library reads them, wherever eight bytes begin and end`() throws
+  {
+    var generator = SplitMix64(seed: 4)
+    func cell() -> String {
+      let digits = { (count: UInt64) in (0..<count).map { _ in "\(generator.next(below: 10))" }.joined() }
+      switch generator.next(below: 8) {
+      case 0: return "\(generator.next(below: 100))"
+      case 1: return "-0.\(digits(1 + generator.next(below: 9)))"
+      case 2: return "\(digits(1 + generator.next(below: 19))).\(digits(generator.next(below: 12)))"
+      case 3: return "+.\(digits(1 + generator.next(below: 18)))e\(Int(generator.next(below: 60)) - 30)"
+      case 4: return "1.\(digits(18))e+0\(generator.next(below: 10))"
+      case 5: return " \(generator.next(below: 1000)) "
+      case 6: return "\"\(generator.next(below: 1000))\""
+      default: return "-\(generator.next(below: 10)).\(digits(5))"
+      }
+    }
+    for (end, delimiter) in [("\n", ","), ("\r\n", ";"), ("\r", "\t")] as [(String, Character)] {
+      let rows = (0..<400).map { _ in (0..<7).map { _ in cell() } }
+      let text = rows.map { $0.joined(separator: "\(delimiter)") }.joined(separator: end)
+      let options = CSVOptions(target: ["6", "2"], header: .no, delimiter: delimiter)
+      let data = try read(text, options)
+      let values = rows.map {
+        $0.map { Double($0.trimmingCharacters(in: CharacterSet(charactersIn: " \"")))! }
+      }
+      #expect(data.targets == values.flatMap { [$0[5], $0[1]] })
+      #expect(data.features == values.flatMap { [$0[0], $0[2], $0[3], $0[4], $0[6]] })
+      let single = try Dataset<Float>(csv: text, options: options)
+      let texts = rows.map { $0.map { Float($0.trimmingCharacters(in: CharacterSet(charactersIn: " \"")))! } }
+      #expect(single.features == texts.flatMap { [$0[0], $0[2], $0[3], $0[4], $0[6]] })
+      // A line of any length at the end of the bytes.
+      for count in 1...40 {
+        let last = try read(
+          "1,2\n" + String(repeating: "7", count: min(count, 15)) + ",\(count)",
+          CSVOptions(header: .no, task: .regression))
+        #expect(last.targets == [2, Double(count)])
+      }
+    }
+  }
 
   private func number<Scalar: NetworkScalar>(_ text: String) -> Scalar? {
     let bytes = Array(text.utf8)
@@ -270,7 +370,11 @@ struct CSVTests {
   @Test func `numbers on and beside a tie between two floats are rounded right`() {
     // 1 + 2⁻²⁴ lies midway between 1 and 1 + 2⁻²³; 2²⁴ + 1 between two even integers.
     for text in [
-      "1.000000059604644775390625", "1.00000005960464477", "1.00000005960464478", "1.0000000596046448",
+      "1.0000000596046447754", "1.0000000596046447753", "9007199254740993.0", "9007199254740992.5",
+      "1234567890123456789e27", "1234567890123456789e-27", "9999999999999999999e27",
+      "9999999999999999999e-27",
+      "1e27", "1e-27", "3402823567797336616e20", "3402823567797336615e20", "1.000000059604644775390625",
+      "1.00000005960464477", "1.00000005960464478", "1.0000000596046448",
       "16777217", "16777217.0000000001", "16777216.9999999999", "16777219", "0.1", "1e22", "1e23",
       "9007199254740993", "9007199254740993e3", "3.4028235677973366e38", "3.4028235e38", "1e-45", "7e-46",
       "5e-324",

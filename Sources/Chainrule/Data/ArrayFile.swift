@@ -68,7 +68,8 @@ struct ArrayHeader: Sendable {
     guard bytes == end else {
       throw .badData(
         file: file, line: nil, column: nil,
-        reason: "expected \(end - offset) bytes after the header, for \(Self.text(of: dimensions)) elements of "
+        reason:
+          "expected \(end - offset) bytes after the header, for \(Self.text(of: dimensions)) elements of "
           + "\(element.kind); got \(max(bytes - offset, 0))\(orMore ? " or more" : "")")
     }
   }

@@ -571,7 +571,9 @@ extension CSVTable {
       for start in rowStarts {
         let field = try scanner.field(row: start, column: targets[0])
         let cell = scanner.bytes[field.content]
-        if !cell.isEmpty, options.missing == nil || !missingCells.contain(cell) { return scanner.number(field) == nil }
+        if !cell.isEmpty, options.missing == nil || !missingCells.contain(cell) {
+          return scanner.number(field) == nil
+        }
       }
       return nil
     }

@@ -140,7 +140,8 @@ struct CSVScanner: Sendable {
     if rows.starts.isEmpty, expected == nil { rows.columns = count }
     guard count == rows.columns else {
       let reason = ChainruleError.badData(
-        file: file, line: line(at: start), column: nil, reason: "expected \(rows.columns) fields, got \(count)")
+        file: file, line: line(at: start), column: nil,
+        reason: "expected \(rows.columns) fields, got \(count)")
       throw BadRow(reason: reason, next: offset)
     }
     rows.starts.append(start)
@@ -150,7 +151,9 @@ struct CSVScanner: Sendable {
   /// Where the line behind the one at `offset` begins.
   func nextLine(after offset: Int) -> Int {
     var index = offset
-    while index < bytes.count, bytes[index] != Self.lineFeed, bytes[index] != Self.carriageReturn { index += 1 }
+    while index < bytes.count, bytes[index] != Self.lineFeed, bytes[index] != Self.carriageReturn {
+      index += 1
+    }
     return field(offset..<index, boundary: index).next
   }
 

@@ -74,7 +74,9 @@ public struct DataFile: Sendable {
       guard unpacked.count <= limit else {
         throw .badData(
           file: name, line: nil, column: nil,
-          reason: "unpacked, the file has more than \(limit) bytes; if that is meant so, unpack it with gunzip first")
+          reason:
+            "unpacked, the file has more than \(limit) bytes; if that is meant so, unpack it with gunzip first"
+        )
       }
     }
     self.bytes = unpacked
@@ -181,7 +183,8 @@ final class FileReader {
     size = Int(status.st_size)
     var mark: [UInt8] = [0, 0]
     isCompressed =
-      code == 0 && status.st_mode & S_IFMT == S_IFREG && pread(descriptor, &mark, 2, 0) == 2 && mark == gzipMark
+      code == 0 && status.st_mode & S_IFMT == S_IFREG && pread(descriptor, &mark, 2, 0) == 2
+      && mark == gzipMark
     guard code == 0 else { throw refusal(path, code) }
     if status.st_mode & S_IFMT == S_IFDIR { throw refusal(path, EISDIR) }
     guard status.st_mode & S_IFMT == S_IFREG else {

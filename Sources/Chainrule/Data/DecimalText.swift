@@ -137,7 +137,8 @@ private func lastWord(at index: Int, in text: UnsafeRawBufferPointer) -> UInt64 
 
 /// Appends the digits that begin at `index` to `integer`, modulo 2⁶⁴, and moves behind them; returns their number.
 @inline(__always)
-private func takeDigits(_ integer: inout UInt64, at index: inout Int, in text: UnsafeRawBufferPointer) -> Int {
+private func takeDigits(_ integer: inout UInt64, at index: inout Int, in text: UnsafeRawBufferPointer) -> Int
+{
   let start = index
   var count: Int
   repeat {
@@ -162,12 +163,15 @@ private func number(of digits: UInt64) -> UInt64 {
 /// 10⁻²² … 10²², exact from 10⁰ on.
 private let powersOfTen: [Double] = [
   1e-22, 1e-21, 1e-20, 1e-19, 1e-18, 1e-17, 1e-16, 1e-15, 1e-14, 1e-13, 1e-12, 1e-11, 1e-10, 1e-9, 1e-8, 1e-7,
-  1e-6, 1e-5, 1e-4, 1e-3, 1e-2, 1e-1, 1e0, 1e1, 1e2, 1e3, 1e4, 1e5, 1e6, 1e7, 1e8, 1e9, 1e10, 1e11, 1e12, 1e13,
+  1e-6, 1e-5, 1e-4, 1e-3, 1e-2, 1e-1, 1e0, 1e1, 1e2, 1e3, 1e4, 1e5, 1e6, 1e7, 1e8, 1e9, 1e10, 1e11, 1e12,
+  1e13,
   1e14, 1e15, 1e16, 1e17, 1e18, 1e19, 1e20, 1e21, 1e22,
 ]
 
 /// 10⁰ … 10⁸
-private let wholePowersOfTen: [UInt64] = [1, 10, 100, 1000, 10_000, 100_000, 1_000_000, 10_000_000, 100_000_000]
+private let wholePowersOfTen: [UInt64] = [
+  1, 10, 100, 1000, 10_000, 100_000, 1_000_000, 10_000_000, 100_000_000,
+]
 
 /// 5⁰ … 5²⁷
 private let powersOfFive: [UInt64] = (0...27).map { (0..<$0).reduce(1) { power, _ in power * 5 } }

@@ -69,7 +69,8 @@ public struct FANNFile: Sendable {
   private static func header(_ line: ArraySlice<UInt8>) -> [Int]? {
     guard line.count <= 100 else { return nil }
     let numbers = line.split(whereSeparator: isSpace).map { cell in
-      cell.allSatisfy { UInt8(ascii: "0")...UInt8(ascii: "9") ~= $0 } ? Int(String(decoding: cell, as: UTF8.self)) : nil
+      cell.allSatisfy { UInt8(ascii: "0")...UInt8(ascii: "9") ~= $0 }
+        ? Int(String(decoding: cell, as: UTF8.self)) : nil
     }
     return numbers.count == 3 && !numbers.contains(nil) ? numbers.compactMap(\.self) : nil
   }
@@ -108,7 +109,9 @@ public struct FANNFile: Sendable {
         reason: "the file ends before the \(what) of row \(row + 1); the header says \(rows) rows")
     }
     let found = bytes.withUnsafeBytes { bytes in
-      Self.numbers(in: UnsafeRawBufferPointer(rebasing: bytes[..<line.upperBound]), from: line.lowerBound, into: &numbers)
+      Self.numbers(
+        in: UnsafeRawBufferPointer(rebasing: bytes[..<line.upperBound]), from: line.lowerBound, into: &numbers
+      )
     }
     if let bad = found.bad {
       let text = String(decoding: bytes[bad].prefix(40), as: UTF8.self)
@@ -187,7 +190,8 @@ extension Dataset {
   public init(fann file: FANNFile, task: CSVOptions.LearningTask = .automatic) throws(ChainruleError) {
     let (features, targets): ([Scalar], [Double]) = try file.values()
     try self.init(
-      features: features, inputs: file.inputs, targets: targets, outputs: file.outputs, task: task, bad: file.bad)
+      features: features, inputs: file.inputs, targets: targets, outputs: file.outputs, task: task,
+      bad: file.bad)
   }
 }
 

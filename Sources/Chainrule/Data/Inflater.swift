@@ -34,7 +34,9 @@ final class Inflater {
     stream.initialize(to: z_stream())
     let code = inflateInit2_(
       stream, format.windowBits, ZLIB_VERSION, Int32(MemoryLayout<z_stream>.size))
-    guard code == Z_OK else { throw .outOfMemory(message: "there is no memory to unpack \(file ?? "data") with") }
+    guard code == Z_OK else {
+      throw .outOfMemory(message: "there is no memory to unpack \(file ?? "data") with")
+    }
   }
 
   /// Unpacks bytes in memory.
@@ -42,7 +44,8 @@ final class Inflater {
     var used = 0
     try self.init(format, file: file) { () throws(ChainruleError) in
       defer { used = min(used + 1 << 30, bytes.count) }
-      return used == 0 && bytes.count <= 1 << 30 ? bytes : Array(bytes[used..<min(used + 1 << 30, bytes.count)])
+      return used == 0 && bytes.count <= 1 << 30
+        ? bytes : Array(bytes[used..<min(used + 1 << 30, bytes.count)])
     }
   }
 

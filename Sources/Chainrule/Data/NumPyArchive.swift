@@ -192,7 +192,8 @@ extension NumPyArchive {
   /// The usual names of the features and of the targets of the same rows, and of `numpy.savez` without names.
   private static let usualNames = [
     ("x", "y"), ("X", "y"), ("X", "Y"), ("x_train", "y_train"), ("X_train", "y_train"), ("inputs", "targets"),
-    ("features", "targets"), ("features", "labels"), ("images", "labels"), ("data", "target"), ("arr_0", "arr_1"),
+    ("features", "targets"), ("features", "labels"), ("images", "labels"), ("data", "target"),
+    ("arr_0", "arr_1"),
   ]
 
   /// The arrays of features and of targets: those named, or else two of usual names, or, where one of two arrays is named,
@@ -259,11 +260,13 @@ extension Dataset {
     let columns = table.columns
     let places = targets.isEmpty ? [columns - 1] : targets.map { $0 - 1 }
     guard places.allSatisfy({ 0..<columns ~= $0 }) else {
-      throw table.bad("there is no column \(targets.first { !(1...columns ~= $0) } ?? 0); there are \(columns)")
+      throw table.bad(
+        "there is no column \(targets.first { !(1...columns ~= $0) } ?? 0); there are \(columns)")
     }
     let others = (0..<columns).filter { !places.contains($0) }
     guard Set(places).count == places.count, !others.isEmpty else {
-      throw table.bad("of \(columns) columns, the targets \(enumeration(targets.map(String.init))) leave none")
+      throw table.bad(
+        "of \(columns) columns, the targets \(enumeration(targets.map(String.init))) leave none")
     }
     // The rounding of the targets to `Scalar` must not make two classes one.
     let all: [Double] = try table.values()
@@ -274,7 +277,8 @@ extension Dataset {
       for column in others { x.append(Scalar(all[row + column])) }
       for column in places { y.append(all[row + column]) }
     }
-    try self.init(features: x, inputs: others.count, targets: y, outputs: places.count, task: task, bad: table.bad)
+    try self.init(
+      features: x, inputs: others.count, targets: y, outputs: places.count, task: task, bad: table.bad)
   }
 
   /// A data set whose targets, rows × outputs, are classes where `task` says so, or they show it. `bad` makes errors.
@@ -299,7 +303,8 @@ extension Dataset {
         features: features, inputs: inputs, labels: labels, classes: (0..<outputs).map(String.init))
     } else {
       try self.init(
-        features: features, targets: targets.map { Scalar($0) }, rows: targets.count / outputs, inputs: inputs,
+        features: features, targets: targets.map { Scalar($0) }, rows: targets.count / outputs,
+        inputs: inputs,
         outputs: outputs)
     }
   }

@@ -7,6 +7,7 @@
 
 import io
 import json
+import zipfile
 from pathlib import Path
 
 import numpy as np
@@ -48,12 +49,19 @@ arrays = [
     for kind, values in VALUES.items()
     for order in "<>"
 ]
+arrays += [
+    accepted(f"{order}{kind} in Fortran order, format {n}", np.asfortranarray(array), (n, 0))
+    for place, (kind, values) in enumerate(VALUES.items())
+    for order in "<>"
+    for n, array in [(1 + place % 3, np.array(values).astype(order + kind).reshape(3, 2))]
+]
+cube = np.arange(24, dtype="<i2").reshape(2, 3, 4)
+arrays += [accepted(f"three dimensions in Fortran order, format {n}", np.asfortranarray(cube), (n, 0)) for n in (1, 2, 3)]
 arrays += [accepted(f"format {n}", floats.reshape(3, 4), (n, 0)) for n in (1, 2, 3)]
 arrays.append(accepted("one dimension", floats))
 arrays.append(accepted("three dimensions", floats.reshape(2, 3, 2)))
 
 refused = [
-    case("Fortran order", np.asfortranarray(floats.reshape(3, 4))),
     case("complex", np.array([[1, 2j]])),
     case("text", np.array([["a", "bc"]])),
     case("structured", np.zeros(2, dtype=[("x", "<f4"), ("y", "<i4")])),
@@ -61,5 +69,31 @@ refused = [
     case("no rows", np.zeros((0, 3))),
 ]
 
+
+
+def archive(name, save, limit=None):
+    """An .npz of x, 3 × 2, and y, 3; sizes from `limit` bytes on take zip64."""
+    file = io.BytesIO()
+    usual = zipfile.ZIP64_LIMIT
+    zipfile.ZIP64_LIMIT = limit or usual
+    save(file, x=np.arange(6, dtype=">f8").reshape(3, 2), y=np.array([0.5, 1.5, -2], dtype="<f4"))
+    zipfile.ZIP64_LIMIT = usual
+    return {"name": name, "hex": file.getvalue().hex()}
+
+
+def unnamed():
+    file = io.BytesIO()
+    np.savez(file, np.arange(6).reshape(3, 2), np.array([1, 0, 1]))
+    return {"name": "without names", "hex": file.getvalue().hex()}
+
+
+archives = [
+    archive("stored", np.savez),
+    archive("deflated", np.savez_compressed),
+    archive("stored with zip64", np.savez, 1),
+    archive("deflated with zip64", np.savez_compressed, 1),
+    unnamed(),
+]
+
 path = Path(__file__).with_name("npy.json")
-path.write_text(json.dumps({"accepted": arrays, "refused": refused}, indent=1) + "\n")
+path.write_text(json.dumps({"accepted": arrays, "refused": refused, "archives": archives}, indent=1) + "\n")

@@ -1,0 +1,139 @@
+import Foundation
+import TestSupport
+import Testing
+
+@testable import Chainrule
+
+/// The bytes of a text in hexadecimal.
+func decoded(hex: String) -> [UInt8] {
+  let digits = Array(hex.utf8).map { UInt8($0 > 0x39 ? $0 - 0x57 : $0 - 0x30) }
+  return stride(from: 0, to: digits.count, by: 2).map { digits[$0] << 4 | digits[$0 + 1] }
+}
+
+/// What gzip makes of texts: Tests/Fixtures/gzip/gzip.json, written by generate.py beside it.
+struct GzipFiles {
+  private struct File: Decodable { let name, text, packed: String }
+  private let files: [String: (text: [UInt8], packed: [UInt8])]
+
+  init() throws {
+    let files = try JSONDecoder().decode(
+      [File].self, from: Data(contentsOf: fixtures.appending(path: "gzip/gzip.json")))
+    self.files = Dictionary(
+      uniqueKeysWithValues: files.map { ($0.name, (decoded(hex: $0.text), decoded(hex: $0.packed))) })
+  }
+
+  subscript(name: String) -> (text: [UInt8], packed: [UInt8]) { files[name]! }
+}
+
+@Suite("Files of data")
+struct DataFileTests {
+  private let gzip: GzipFiles
+
+  init() throws { gzip = try GzipFiles() }
+
+  @Test(arguments: ["fast", "best", "members", "filled up with zeros"])
+  func `what gzip has packed is read as what it was`(name: String) throws {
+    let (text, packed) = gzip[name]
+    #expect(try DataFile(bytes: packed).bytes == text)
+    let (plain, file) = (try TemporaryFile(text), try TemporaryFile(packed))
+    #expect(try Dataset<Double>(csvFile: file.path) == Dataset<Double>(csvFile: plain.path))
+    for chunk in [64, 1 << 20] {
+      let source = try CSVSource<Double>(
+        file: file.path, options: CSVOptions(task: .regression), chunk: chunk)
+      #expect(try Dataset(source) == Dataset<Double>(csvFile: plain.path))
+      // A second epoch begins again.
+      #expect(try Dataset(source).rows == 40)
+    }
+  }
+
+  @Test func `IDX files may be packed, in memory and batch by batch`() throws {
+    let (images, labels) = (
+      try TemporaryFile(gzip["images"].packed), try TemporaryFile(gzip["labels"].packed)
+    )
+    let data = try Dataset<Float>(idxImages: images.path, labels: labels.path)
+    #expect(data.labels == [3, 0, 1])
+    #expect(data.row(0).features.map { $0 * 255 } == [0, 255, 51, 102])
+    let source = try IDXSource<Float>(images: images.path, labels: labels.path)
+    for size in [1, 2, 3] {
+      var batches = try source.makeBatches(of: size)
+      #expect(try batches.next() == data[rows: 0..<size])
+    }
+    #expect(try Dataset(source) == data)
+  }
+
+  @Test func `data cut short or damaged anywhere are refused`() throws {
+    for name in ["best", "members", "images"] {
+      let (text, packed) = gzip[name]
+      for count in 2..<packed.count where name != "members" || count != packed.count {
+        let message = complaint { try DataFile(bytes: Array(packed[..<count]), name: "x.gz").bytes }
+        // The first member ends within; what is left of the file is whole.
+        if message.hasPrefix("no error") {
+          #expect(name == "members")
+        } else {
+          #expect(message.hasPrefix("x.gz: the compressed data are cut short"))
+        }
+      }
+      // The header's time, flags and name of a system are of no weight.
+      for place in packed.indices where !(4..<10 ~= place) {
+        var damaged = packed
+        damaged[place] ^= 0x10
+        if let file = try? DataFile(bytes: damaged) {
+          // Not gzip any more, or the beginning of the second member.
+          #expect(place < 2 || file.bytes == text || name == "members", "\(place)")
+        }
+      }
+    }
+    let (_, packed) = gzip["best"]
+    #expect(
+      complaint { try DataFile(bytes: packed + [7]).bytes }
+        == "the compressed data are followed by something else")
+    var damaged = packed
+    damaged[packed.count - 6] ^= 1
+    #expect(
+      complaint { try DataFile(bytes: damaged).bytes }
+        == "the compressed data are damaged: incorrect data check")
+    let file = try TemporaryFile(Array(packed.dropLast(3)))
+    #expect(
+      complaint { try Dataset(CSVSource<Float>(file: file.path, options: CSVOptions(task: .regression))) }
+        == "\(file.path): the compressed data are cut short")
+  }
+
+  @Test func `no more is unpacked than a header asks for`() throws {
+    let bomb = gzip["bomb"].packed
+    #expect(bomb.count < 2000)
+    #expect(
+      complaint { try IDXFile(DataFile(bytes: bomb, name: "b")).dimensions }
+        == "b: expected 4 bytes after the header, for 4 elements of uint8; got \(12 + (1 << 16) - 8)")
+    var unpacked: [UInt8] = []
+    let inflater = try Inflater(.gzip, bomb, file: nil)
+    #expect(try inflater.append(100, to: &unpacked) == 100)
+    #expect(unpacked.count == 100)
+    let file = try TemporaryFile(bomb)
+    #expect(
+      complaint { try IDXSource<Float>(images: file.path, labels: file.path) }
+        .hasSuffix("expected 4 bytes after the header, for 4 elements of uint8; got 5 or more"))
+  }
+
+  @Test func `the first bytes show the format, packed or not`() throws {
+    func format(_ text: String) throws -> DataFile.Format { try DataFile(bytes: Array(text.utf8)).format }
+    #expect(try format("a,b\n1,2\n") == .csv)
+    #expect(try format("") == .csv)
+    #expect(try format("4 2 1\n0 0\n0\n") == .fann)
+    #expect(try format("\n 4\t2  1 \r\n0 0\n") == .fann)
+    for text in [
+      "4 2\n", "4 2 1 3\n", "4 2 -1\n", "4,2,1\n", "4 2 x\n", "4 2 1.0\n", "99999999999999999999 1 1\n",
+    ] {
+      #expect(try format(text) == .csv)
+    }
+    #expect(try DataFile(bytes: gzip["images"].text).format == .idx)
+    #expect(try DataFile(bytes: gzip["images"].packed).format == .idx)
+    #expect(try DataFile(bytes: gzip["best"].packed, format: .fann).format == .fann)
+    for file in try NumPyFiles.read().accepted.prefix(2) {
+      #expect(try DataFile(bytes: file.bytes).format == .npy)
+    }
+    for file in try NumPyFiles.read().archives { #expect(try DataFile(bytes: file.bytes).format == .npz) }
+    let packed = try TemporaryFile(gzip["labels"].packed)
+    #expect(try DataFile.format(ofFile: packed.path) == .idx)
+    #expect(complaint { try DataFile("/no/such") } == "/no/such: No such file or directory")
+  }
+}
