@@ -115,18 +115,24 @@ extension DataSource: CustomStringConvertible {
 
 extension DataSource {
   /// All rows, how the columns of CSV became their features, nil where those are numbers as they stand, and the bad rows
-  /// left out.
+  /// left out. `trainedRows` are those of the data whose means and the like take the place of missing cells; nil: all.
   func encodedDataset<Scalar: NetworkScalar>(
-    options: CSVOptions, choices: DataChoices
+    options: CSVOptions, choices: DataChoices, trainedRows: (Dataset<Scalar>) throws -> [Int]?
   ) throws -> (data: Dataset<Scalar>, encoding: FeatureEncoding?, skipped: SkippedRows) {
     guard let file = try file(), file.format == .csv else {
       return (try dataset(options: options, choices: choices), nil, SkippedRows())
     }
     var table = try CSVTable(file.contents, options: options)
     if options.skipsBadRows { table = try table.withoutBadRows(for: Scalar.self) }
-    let encoding = try FeatureEncoding(fitting: table)
+    table.options.skipsBadRows = false
+    var encoding = try FeatureEncoding(fitting: table)
+    var data: Dataset<Scalar> = try Dataset(csv: table, encoding: encoding)
+    if options.missing != nil, let rows = try trainedRows(data) {
+      encoding = try FeatureEncoding(fitting: table, valuesOf: rows)
+      data = try Dataset(csv: table, encoding: encoding)
+    }
     let isPlain = options.categorical.isEmpty && options.missing == nil
-    return (try Dataset(csv: table, encoding: encoding), isPlain ? nil : encoding, table.skippedRows)
+    return (data, isPlain ? nil : encoding, table.skippedRows)
   }
 
   /// All rows. Of `options`, other formats than CSV have the targets and the task.
@@ -207,6 +213,7 @@ extension DataSource {
       table.options.task = model.classLabels == nil ? .regression : .classification
       try choose(target, for: model, named: encoding.map(\.columnNames) ?? model.featureNames, in: &table)
       if skipsBadRows { table = try table.withoutBadRows(for: Scalar.self, encoding: encoding) }
+      table.options.skipsBadRows = false
       data = try encoding.map { try Dataset(csv: table, encoding: $0) } ?? Dataset(csv: table)
       skipped = table.skippedRows
     } else {

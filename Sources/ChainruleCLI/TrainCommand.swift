@@ -18,9 +18,9 @@ struct TrainCommand: AsyncParsableCommand {
 
       With --folds, as many networks are trained as there are folds, each evaluated on the fold that it was not \
       trained on; for each there is a line, and in the end their mean ± standard deviation (with folds - 1 as its \
-      divisor). Categories, means and the like, which --categorical and --missing ask for, are those of the whole \
-      file, rows held out included; they are saved beside the model, in the file <model>.encoding.json, which predict \
-      and evaluate read.
+      divisor). Categories, which --categorical asks for, are those of the whole file; means and the like, which \
+      --missing asks for, those of the rows trained on. They are saved beside the model, in the file \
+      <model>.encoding.json, which predict and evaluate read.
 
         chainrule train digits --hidden 128 --epochs 30 --save digits.safetensors
         chainrule train iris.csv --target species --validation 0.3 --patience 20
@@ -77,7 +77,7 @@ struct TrainCommand: AsyncParsableCommand {
     }
     let (data, encoding): (Dataset<Scalar>, FeatureEncoding?) = try dataset(source)
     if let folds = try partition.folds(of: data, seed: training.seed) {
-      return try await crossValidate(data, folds)
+      return try await crossValidate(data, folds, of: source)
     }
     var (trained, heldOut) = (data, try validation(like: data, encoding: encoding))
     if heldOut == nil { (trained, heldOut) = try partition.split(data, seed: training.seed) }
@@ -174,24 +174,29 @@ struct TrainCommand: AsyncParsableCommand {
     return validation
   }
 
+  /// The data, whose missing cells take the values of the rows trained on: those of a fold, counted from 0.
   private func dataset<Scalar: NetworkScalar>(
-    _ source: DataSource
+    _ source: DataSource, fold: Int? = nil
   ) throws -> (Dataset<Scalar>, FeatureEncoding?) {
     let (data, encoding, skipped): (Dataset<Scalar>, FeatureEncoding?, SkippedRows) =
       try source.encodedDataset(
-        options: options, choices: DataChoices(labels: target.labels, features: self.data.features))
-    skipped.report()
+        options: options, choices: DataChoices(labels: target.labels, features: self.data.features)
+      ) { try partition.trainedRows(of: $0, seed: training.seed, fold: fold) }
+    if fold == nil { skipped.report() }
     if let classes = data.classLabels, classes.count == 1 { throw source.single(classes[0]) }
     return (data, encoding)
   }
 
   /// Trains a network for each fold, on all others, and prints how well it does on that one.
-  private func crossValidate<Scalar>(_ data: Dataset<Scalar>, _ folds: Folds<Scalar>) async throws {
+  private func crossValidate<Scalar>(
+    _ data: Dataset<Scalar>, _ folds: Folds<Scalar>, of source: DataSource
+  ) async throws {
     let first = try plan(data, trained: folds[0].train, heldOut: folds[0].validation)
     let (loss, setting) = (first.loss, first.summary(heldOut: "\(folds.count) folds held out in turns"))
     let (validation, interrupted) = try await cancellingOnInterrupt { () -> (CrossValidation, Int?) in
       var validation = CrossValidation(loss: loss)
-      for (number, fold) in zip(1..., folds) {
+      for (number, plain) in zip(1..., folds) {
+        let fold = try columns.missing == nil ? plain : encoded(fold: number - 1, of: source)
         let plan = try plan(data, trained: fold.train, heldOut: fold.validation)
         let progress = plan.progress(isQuiet: output.quiet, prefix: "fold \(number)/\(folds.count) ")
         let result = try await plan.run(showing: progress, logTo: output.log, fold: number)
@@ -211,6 +216,15 @@ extension DataSource {
   /// An error about data of a single class.
   fileprivate func single(_ name: String) -> ChainruleError {
     bad("all rows are of the class \"\(name)\"; there is nothing to tell apart")
+  }
+}
+
+extension TrainCommand {
+  /// A fold, counted from 0, whose missing cells take the values of the rows trained on.
+  private func encoded<Scalar>(fold: Int, of source: DataSource) throws -> Folds<Scalar>.Element {
+    let (data, _): (Dataset<Scalar>, FeatureEncoding?) = try dataset(source, fold: fold)
+    guard let folds = try partition.folds(of: data, seed: training.seed) else { return (data, data) }
+    return folds[fold]
   }
 }
 
@@ -269,10 +283,26 @@ struct PartitionArguments: ParsableArguments {
     }
   }
 
+  /// The rows trained on, with --folds in one of them, counted from 0; nil: all, or what ``split(_:seed:)`` refuses.
+  func trainedRows<Scalar>(of data: Dataset<Scalar>, seed: UInt64, fold: Int?) throws -> [Int]? {
+    if folds != nil {
+      guard let fold, let folds = try folds(of: data, seed: seed) else { return nil }
+      let validation = Set(folds.validationRows(ofFold: fold))
+      return (0..<data.rows).filter { !validation.contains($0) }
+    }
+    if validationData != nil { return nil }
+    return try? data.splitRows(holdingOut: fraction(of: data), seed: seed, stratified: stratified).train
+  }
+
+  /// The part of the rows to hold out.
+  private func fraction<Scalar>(of data: Dataset<Scalar>) -> Double {
+    validation ?? (data.rows < 50 ? 0 : 0.2)
+  }
+
   func split<Scalar>(
     _ data: Dataset<Scalar>, seed: UInt64
   ) throws -> (trained: Dataset<Scalar>, heldOut: Dataset<Scalar>?) {
-    let fraction = validation ?? (data.rows < 50 ? 0 : 0.2)
+    let fraction = fraction(of: data)
     guard fraction > 0 else {
       if stratified {
         throw ValidationError(

@@ -28,9 +28,15 @@ final class Workplace {
   @discardableResult
   func chainrule(_ arguments: [String]) throws -> Ended { try start(arguments).wait() }
 
+  /// Runs the program with these bytes on its standard input.
+  func chainrule(_ arguments: String..., bytes: [UInt8]) throws -> Ended {
+    try start(arguments, bytes: bytes).wait()
+  }
+
   /// Starts the program. `output` and `errors` replace the files that standard output and error go to.
   func start(
-    _ arguments: [String], input: String = "", output: FileHandle? = nil, errors: FileHandle? = nil
+    _ arguments: [String], input: String = "", bytes: [UInt8]? = nil, output: FileHandle? = nil,
+    errors: FileHandle? = nil
   ) throws -> Running {
     let executable: URL = try #require(program, "the product chainrule is not beside the tests")
     let process = Process()
@@ -38,7 +44,7 @@ final class Workplace {
     process.arguments = arguments
     process.currentDirectoryURL = folder
     let name = UUID().uuidString
-    try write(input, to: "\(name).in")
+    try write(bytes ?? Array(input.utf8), to: "\(name).in")
     try write("", to: "\(name).out")
     try write("", to: "\(name).err")
     process.standardInput = try FileHandle(forReadingFrom: url("\(name).in"))

@@ -67,7 +67,7 @@ struct FailureTests {
     Refusal("train iris --validation 1", 64, "--validation is 1.0; expected a fraction"),
     Refusal("train xor --validation 0.01", 64, "holds out 0 of 4 rows"),
     Refusal("train iris --target species", 64, "--target is for CSV"),
-    Refusal("train iris --labels x", 64, "--labels goes with an IDX file"),
+    Refusal("train iris --labels x", 64, "--labels is for IDX and .npy; the bundled set iris is none"),
     Refusal("train good.csv --delimiter 1", 64, "no part of a number"),
     Refusal("train iris --threads 0", 64, "--threads is 0; expected 1 to 256"),
     Refusal("train iris --threads 257", 64, "--threads is 257; expected 1 to 256"),

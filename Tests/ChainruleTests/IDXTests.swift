@@ -72,7 +72,7 @@ struct IDXTests {
     }
     #expect(
       complaint(Array(images.dropLast()))
-        == "expected 12 bytes after the header, for 2 × 2 × 3 elements; got 11")
+        == "expected 12 bytes after the header, for 2 × 2 × 3 elements of uint8; got 11")
     #expect(complaint(Array(images[..<10])) == "the file ends in its header: 10 bytes of 16")
   }
 

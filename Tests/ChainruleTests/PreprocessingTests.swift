@@ -399,6 +399,28 @@ struct FeatureEncodingTests {
   }
   private let options = CSVOptions(categorical: ["colour"], missing: .median)
 
+  @Test func `values for missing cells may be those of some rows, categories are those of all`() throws {
+    let known = try table(text, options)
+    let encoding = try FeatureEncoding(fitting: known, valuesOf: [0, 2])
+    #expect(
+      encoding.columns == [
+        .number(missing: 2), .category(["blue", "red"], missing: "red"), .number(missing: 4),
+      ])
+    #expect(try Dataset<Double>(csv: known, encoding: encoding).row(1).features == [2, 1, 0, 2])
+    #expect(try FeatureEncoding(fitting: known, valuesOf: [0, 1, 2, 3]) == FeatureEncoding(fitting: known))
+    // In row 3 the number of doors is missing, and so in all of them.
+    #expect(throws: ChainruleError.self) { try FeatureEncoding(fitting: known, valuesOf: [2, 3]) }
+  }
+
+  @Test func `the rows of a split are told`() throws {
+    let data = try Dataset<Double>(csv: table(text, options))
+    let (train, test) = try data.split(holdingOut: 0.5, seed: 3)
+    let rows = try data.splitRows(holdingOut: 0.5, seed: 3)
+    #expect(rows.train.flatMap { Array(data.row($0).features) } == train.features)
+    #expect(rows.test.flatMap { Array(data.row($0).features) } == test.features)
+    #expect((rows.train + rows.test).sorted() == [0, 1, 2, 3])
+  }
+
   @Test func `numbers and categories with holes are as scikit-learn makes them`() throws {
     let expected = try PreprocessingFixture().table
     let strategies: [String: Imputation.Strategy] = [

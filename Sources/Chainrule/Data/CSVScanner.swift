@@ -7,7 +7,7 @@ struct CSVScanner: Sendable {
   private let start: Int
   /// Whether the text ends where the bytes do.
   private let isLast: Bool
-  /// Places at which a row begins, ascending and some 16 KiB apart, with the numbers of their lines.
+  /// Places at which a row begins, ascending and some 1 KiB apart, with the numbers of their lines.
   private var lines: [(offset: Int, line: Int)]
 
   /// One cell.
@@ -93,7 +93,7 @@ struct CSVScanner: Sendable {
       let plain = plainRows(after: rows.end, columns: rows.columns, into: &rows.starts)
       line += plain.count
       rows.end = plain.end
-      if rows.end - lines[lines.count - 1].offset > 1 << 14 { lines.append((rows.end, line)) }
+      if rows.end - lines[lines.count - 1].offset > 1 << 10 { lines.append((rows.end, line)) }
       guard plain.isOver else { continue }
 
       let next: Int
@@ -259,14 +259,14 @@ struct CSVScanner: Sendable {
 extension CSVScanner {
   /// Appends the beginnings of the rows from `start` on that are lines without a quote, of `columns` cells, at least two.
   /// It ends before the first row that is not so, and before the last line of the bytes, and then `isOver`; or after some
-  /// 16 KiB.
+  /// 1 KiB.
   private func plainRows(
     after start: Int, columns: Int, into starts: inout [Int]
   ) -> (count: Int, end: Int, isOver: Bool) {
     guard columns > 1 else { return (0, start, true) }
     return bytes.withUnsafeBytes { text in
       var (count, row) = (0, start)
-      while row - start <= 1 << 14 {
+      while row - start <= 1 << 10 {
         guard let line = plainLine(at: row, in: text), line.delimiters == columns - 1 else {
           return (count, row, true)
         }

@@ -254,6 +254,16 @@ extension Dataset {
   public func split(
     holdingOut fraction: Double, seed: UInt64, stratified: Bool = false
   ) throws(ChainruleError) -> (train: Dataset, test: Dataset) {
+    let rows = try splitRows(holdingOut: fraction, seed: seed, stratified: stratified)
+    return (train: selecting(rows.train[...]), test: selecting(rows.test[...]))
+  }
+
+  /// The rows, counted from 0 and in their order there, of the parts that ``split(holdingOut:seed:stratified:)`` makes.
+  ///
+  /// - Throws: As that.
+  public func splitRows(
+    holdingOut fraction: Double, seed: UInt64, stratified: Bool = false
+  ) throws(ChainruleError) -> (train: [Int], test: [Int]) {
     guard fraction > 0, fraction < 1 else {
       throw .invalidValue(
         name: "the fraction held out", value: "\(fraction)", expected: "a number between 0 and 1")
@@ -277,10 +287,7 @@ extension Dataset {
     for (rows, count) in zip(rowsOfStrata, heldOut) {
       for row in rows.prefix(count) { isHeldOut[row] = true }
     }
-    return (
-      train: selecting(order.filter { !isHeldOut[$0] }[...]),
-      test: selecting(order.filter { isHeldOut[$0] }[...])
-    )
+    return (train: order.filter { !isHeldOut[$0] }, test: order.filter { isHeldOut[$0] })
   }
 
   /// The same rows with the target columns of `classes`, in that order, which may name classes that

@@ -46,11 +46,13 @@ public struct FeatureEncoding: Sendable, Equatable {
 
   /// Fits the feature columns of `table`.
   ///
+  /// - Parameter rows: The rows, counted from 0, whose means, medians and most frequent values take the place of missing
+  ///   cells, such as those trained on; nil: all. The categories are those of all rows. Traps for a row that is not there.
   /// - Throws: `ChainruleError.badData` for a column that is not there or twice, and, with file, line and column,
   ///   for a cell that the fit has to read and cannot: numbers where ``CSVOptions/missing`` asks for their mean or
   ///   the like, and categories. `.invalidValue` for a column of which every cell is missing, or that has more
   ///   than 4096 categories.
-  public init(fitting table: CSVTable) throws(ChainruleError) {
+  public init(fitting table: CSVTable, valuesOf rows: [Int]? = nil) throws(ChainruleError) {
     let options = table.options
     let inputs = try table.featureColumns()
     let named = try table.columns(named: options.categorical)
@@ -62,7 +64,8 @@ public struct FeatureEncoding: Sendable, Equatable {
     var values: [Int: Double] = [:]
     let numeric = inputs.filter { !categorical.contains($0) }
     if let strategy = options.missing, !numeric.isEmpty {
-      let numbers: [Double] = try table.numbersOrMissing(inColumns: numeric)
+      let fitted = rows.map { CSVTable(table, rowsAt: $0) } ?? table
+      let numbers: [Double] = try fitted.numbersOrMissing(inColumns: numeric)
       let imputation = try Imputation(
         strategy, fitting: numbers, columns: numeric.count, names: numeric.map { table.title(of: $0) })
       values = Dictionary(uniqueKeysWithValues: zip(numeric, imputation.values))
@@ -76,16 +79,16 @@ public struct FeatureEncoding: Sendable, Equatable {
       }
       let cells = try table.categories(
         inColumn: input, missing: options.missing.map { _ in table.missingCells })
+      let categories = ascending(Set(cells.compactMap(\.self)))
       var counts: [String: Int] = [:]
-      for case let cell? in cells { counts[cell, default: 0] += 1 }
-      let categories = ascending(Set(counts.keys))
+      for case let cell? in rows?.map({ cells[$0] }) ?? cells { counts[cell, default: 0] += 1 }
       guard let largest = counts.values.max() else {
         throw .invalidValue(
           name: "\"\(table.title(of: input))\"", value: "missing in every row",
           expected: "a category in at least one")
       }
       try OneHotEncoding.check(categories, of: "\"\(table.title(of: input))\"")
-      let mostFrequent = categories.first { counts[$0] == largest }
+      let mostFrequent = categories.first { counts[$0, default: 0] == largest }
       columns.append(.category(categories, missing: options.missing == nil ? nil : mostFrequent))
     }
     self.columns = columns
