@@ -8,11 +8,13 @@ let package = Package(
     .library(name: "Chainrule", targets: ["Chainrule"]),
     .library(name: "ChainruleReference", targets: ["ChainruleReference"]),
     .library(name: "ChainruleExplain", targets: ["ChainruleExplain"]),
+    .library(name: "ChainruleONNX", targets: ["ChainruleONNX"]),
     .executable(name: "chainrule", targets: ["ChainruleCLI"]),
   ],
   dependencies: [
     .package(url: "https://github.com/apple/swift-argument-parser", from: "1.8.2"),
     .package(url: "https://github.com/apple/swift-numerics", from: "1.1.1"),
+    .package(url: "https://github.com/apple/swift-protobuf", from: "1.39.0"),
   ],
   targets: [
     .systemLibrary(
@@ -35,10 +37,14 @@ let package = Package(
       name: "ChainruleReference",
       dependencies: [.product(name: "RealModule", package: "swift-numerics")]),
     .target(name: "ChainruleExplain", dependencies: ["Chainrule"]),
+    .target(
+      name: "ChainruleONNX",
+      dependencies: ["Chainrule", .product(name: "SwiftProtobuf", package: "swift-protobuf")],
+      exclude: ["Generated/onnx.proto"]),
     .executableTarget(
       name: "ChainruleCLI",
       dependencies: [
-        "Chainrule", "ChainruleExplain", "ChainruleReference",
+        "Chainrule", "ChainruleExplain", "ChainruleONNX", "ChainruleReference",
         .product(name: "ArgumentParser", package: "swift-argument-parser"),
       ]),
 
@@ -50,6 +56,12 @@ let package = Package(
       name: "ChainruleReferenceTests",
       dependencies: ["ChainruleReference", "ChainruleExplain", "TestSupport"]),
     .testTarget(name: "ChainruleExplainTests", dependencies: ["ChainruleExplain", "TestSupport"]),
+    .testTarget(
+      name: "ChainruleONNXTests",
+      dependencies: [
+        "ChainruleONNX", "Chainrule", "TestSupport",
+        .product(name: "SwiftProtobuf", package: "swift-protobuf"),
+      ]),
     .testTarget(
       name: "ChainruleCLITests",
       dependencies: ["ChainruleCLI", "Chainrule", "ChainruleReference", "TestSupport"]),
