@@ -1,5 +1,6 @@
 import ArgumentParser
 import Chainrule
+import ChainruleONNX
 import Foundation
 
 struct ExportCommand: ParsableCommand {
@@ -14,6 +15,11 @@ struct ExportCommand: ParsableCommand {
 
         chainrule export iris.safetensors --to c --name classify_iris --output iris.c
         cc -O2 -DCHAINRULE_SELF_TEST iris.c -lm -o iris && ./iris
+
+      ONNX is read by most runtimes: the network as it predicts, without its dropout, with the names of features, targets \
+      and classes.
+
+        chainrule export iris.safetensors --to onnx --output iris.onnx
       """)
 
   @Argument(help: "A model file that \"chainrule train --save\" wrote.")
@@ -32,11 +38,24 @@ struct ExportCommand: ParsableCommand {
   var name: String?
 
   func run() throws {
+    if format != .c, name != nil {
+      throw ValidationError("--name is of a C function; expected --to c with it")
+    }
     if let output { try checkWritable(output, replacing: true) }
     let model = try SavedModel(contentsOf: model)
     switch format {
     case .c: try export(c: model)
+    case .onnx: try export(onnx: model)
     }
+  }
+
+  private func export(onnx model: SavedModel) throws {
+    let bytes =
+      switch model {
+      case .float32(let model): try model.exportONNX()
+      case .float64(let model): try model.exportONNX()
+      }
+    if let output { try replaceFile(at: output, with: bytes) } else { try Output.write(bytes) }
   }
 
   private func export(c model: SavedModel) throws {
@@ -55,4 +74,6 @@ struct ExportCommand: ParsableCommand {
 enum ExportFormat: String, CaseIterable, ExpressibleByArgument {
   /// A source file in C99.
   case c
+  /// A graph of opset 17.
+  case onnx
 }

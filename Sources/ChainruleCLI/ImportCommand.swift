@@ -1,5 +1,6 @@
 import ArgumentParser
 import Chainrule
+import ChainruleONNX
 import Foundation
 
 struct ImportCommand: ParsableCommand {
@@ -17,6 +18,11 @@ struct ImportCommand: ParsableCommand {
 
         chainrule import mlp.safetensors --activations relu,relu,softmax --save model.safetensors
         chainrule import normalized.safetensors --activations identity,relu,softmax --save model.safetensors
+
+      .onnx: a dense network, as PyTorch, scikit-learn, Keras or Chainrule export it; what is in it that no layer of \
+      Chainrule does is refused by name.
+
+        chainrule import mlp.onnx --save model.safetensors
       """)
 
   @Argument(help: "The file to read.")
@@ -27,7 +33,8 @@ struct ImportCommand: ParsableCommand {
 
   @Option(
     help: ArgumentHelp(
-      "Of .safetensors: the activation behind each layer, first to last, such as relu,relu,softmax.", valueName: "names"),
+      "Of .safetensors: the activation behind each layer, first to last, such as relu,relu,softmax.",
+      valueName: "names"),
     transform: ActivationList.init(parsing:))
   var activations: ActivationList?
 
@@ -37,6 +44,7 @@ struct ImportCommand: ParsableCommand {
     let model =
       switch format {
       case .safetensors: try importSafetensors()
+      case .onnx: try importONNX()
       }
     switch model {
     case .float32(let model): try finish(model)
@@ -55,6 +63,13 @@ struct ImportCommand: ParsableCommand {
     }
   }
 
+  private func importONNX() throws -> SavedModel {
+    guard activations == nil else {
+      throw ValidationError("--activations is there; a .onnx file has its own")
+    }
+    return try SavedModel(onnx: file)
+  }
+
   private func finish<Scalar>(_ model: Model<Scalar>) throws {
     try model.save(to: save)
     try SavedEncoding(ofModelAt: save).replace(by: nil)
@@ -71,6 +86,8 @@ struct ImportCommand: ParsableCommand {
 enum ImportFormat: String, CaseIterable {
   /// Tensors without an architecture.
   case safetensors
+  /// A graph with its parameters.
+  case onnx
 
   init(ofFileAt path: String) throws(ValidationError) {
     guard let format = Self(rawValue: URL(fileURLWithPath: path).pathExtension.lowercased()) else {

@@ -1,20 +1,26 @@
 import Chainrule
 import Foundation
 
-/// Where text goes.
+/// Where results and messages go.
 enum Output {
   /// Writes results to standard output.
   static func write(_ text: String) throws(ChainruleError) {
-    try write(text, to: STDOUT_FILENO, named: "standard output")
+    try write(Data(text.utf8))
+  }
+
+  /// Writes a result that is no text to standard output.
+  static func write(_ bytes: Data) throws(ChainruleError) {
+    try write(Array(bytes), to: STDOUT_FILENO, named: "standard output")
   }
 
   /// Writes progress and errors to standard error; where that fails, nobody is there to be told.
   static func note(_ text: String) {
-    try? write(text, to: STDERR_FILENO, named: "standard error")
+    try? write(Array(text.utf8), to: STDERR_FILENO, named: "standard error")
   }
 
-  private static func write(_ text: String, to descriptor: Int32, named name: String) throws(ChainruleError) {
-    var rest = Array(text.utf8)[...]
+  private static func write(_ bytes: [UInt8], to descriptor: Int32, named name: String) throws(ChainruleError)
+  {
+    var rest = bytes[...]
     while !rest.isEmpty {
       let written = rest.withUnsafeBytes { Foundation.write(descriptor, $0.baseAddress, $0.count) }
       if written >= 0 {
