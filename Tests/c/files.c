@@ -131,10 +131,12 @@ static bool same_contents(const contents *a, const contents *b)
 
 /* ---- Loading, measured --------------------------------------------------------------------------- */
 
+#if ALLOCATIONS_ARE_COUNTED
 static double most_taken; /* bytes that a load has taken, of a file's 1000 and more */
 
 /* jansson takes some 330 bytes for the 3 of "{},"; the weights of a single neuron fill a panel of 32. */
 static size_t bound(size_t file_size) { return 128 * file_size + 16384; }
+#endif
 
 /* chainrule_network_load, which takes memory in proportion to the file, and where it fails, keeps none. */
 static chainrule_status load(const char *path, chainrule_network **network, chainrule_error *error)
@@ -1059,7 +1061,9 @@ int main(void)
   keeps_permissions_and_links();
   reports_what_disks_refuse();
   remove_folder();
-  if (ALLOCATIONS_ARE_COUNTED) printf("loading took at most %.1f times the file\n", most_taken);
+#if ALLOCATIONS_ARE_COUNTED
+  printf("loading took at most %.1f times the file\n", most_taken);
+#endif
   printf("%zu passed, %zu failed\n", passed, failed);
   return failed != 0;
 }

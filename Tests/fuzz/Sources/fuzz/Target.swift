@@ -1,0 +1,95 @@
+import Chainrule
+import ChainruleExplain
+import Foundation
+
+/// A reader of files, given any bytes: it returns or throws, in time and memory in proportion to them.
+///
+/// Where two readers take the same file, they have to come to the same.
+enum Target: String, CaseIterable {
+  case model, csv, idx, npy, step
+
+  /// libFuzzer calls a C function, which captures nothing; written once, before it begins.
+  nonisolated(unsafe) static var chosen = Target.model
+
+  func take(_ bytes: [UInt8]) {
+    do {
+      switch self {
+      case .model: try Self.model(bytes)
+      case .csv: try Self.csv(bytes)
+      case .idx: try Self.idx(bytes)
+      case .npy: try Self.npy(bytes)
+      case .step: try Self.step(bytes)
+      }
+    } catch {
+      precondition(!"\(error)".isEmpty)
+    }
+  }
+}
+
+extension Target {
+  private static func model(_ bytes: [UInt8]) throws {
+    let model = try Model<Float>(contentsOf: File.path(holding: bytes))
+    guard model.inputs <= 1 << 12 else { return }
+    _ = try model.predict([Float](repeating: 0, count: model.inputs))
+  }
+
+  /// The first byte says how the rest is read.
+  private static func csv(_ bytes: [UInt8]) throws {
+    let choice = Int(bytes.first ?? 0)
+    func one<Choice>(of choices: [Choice], _ place: Int) -> Choice { choices[choice / place % choices.count] }
+    let isPlain = choice < 128
+    let options = CSVOptions(
+      header: one(of: CSVOptions.Header.allCases, 1), delimiter: one(of: [",", ";", "\t", " "], 3),
+      task: one(of: CSVOptions.LearningTask.allCases, 12), categorical: isPlain ? [] : ["1"],
+      missing: isPlain ? nil : one(of: [.mean, .median, .mostFrequent], 36))
+    let text = [UInt8](bytes.dropFirst())
+    let whole = try Dataset<Double>(csv: CSVTable(bytes: text, options: options))
+
+    // In parts of 16 bytes, of which a row may have 16.
+    let lines = text.split { $0 == UInt8(ascii: "\n") || $0 == UInt8(ascii: "\r") }
+    guard isPlain, !text.contains(UInt8(ascii: "\"")), lines.allSatisfy({ $0.count < 200 }) else { return }
+    let path = File.path(holding: text)
+    let parts = try Dataset(CSVSource<Double>(file: path, options: options, chunk: 16))
+    precondition(parts == whole)
+  }
+
+  private static func idx(_ bytes: [UInt8]) throws {
+    let path = File.path(holding: bytes)
+    let file = try IDXFile(file: path)
+    _ = try file.values(as: Float.self)
+    let whole = try Dataset<Double>(idxImages: path, labels: path)
+    let parts = try Dataset(IDXSource<Double>(images: path, labels: path))
+    precondition(parts == whole)
+  }
+
+  private static func npy(_ bytes: [UInt8]) throws {
+    let path = File.path(holding: bytes)
+    var batches = try NumPySource<Float>(features: path, targets: path).makeBatches(of: 3)
+    while try batches.next() != nil {}
+    _ = try Dataset(NumPySource<Double>(features: path, targets: path, classLabels: ["a", "b", "c"]))
+  }
+
+  private static func step(_ bytes: [UInt8]) throws {
+    for file in try StepFile.all(json: Data(bytes)) {
+      let explanation = try Explanation(file)
+      precondition(!TextRendering()(explanation).isEmpty)
+      _ = try JSONEncoder().encode(explanation)
+    }
+  }
+}
+
+/// A file in memory, the same one for every input.
+private enum File {
+  private static let descriptor: CInt = {
+    let name = "/chainrule-fuzz-\(getpid())"
+    let descriptor = shm_open(name, O_RDWR | O_CREAT | O_EXCL, 0o600)
+    precondition(descriptor >= 0 && shm_unlink(name) == 0)
+    return descriptor
+  }()
+
+  static func path(holding bytes: [UInt8]) -> String {
+    precondition(ftruncate(descriptor, 0) == 0)
+    precondition(bytes.withUnsafeBytes { pwrite(descriptor, $0.baseAddress, $0.count, 0) } == bytes.count)
+    return "/proc/self/fd/\(descriptor)"
+  }
+}
