@@ -28,7 +28,7 @@ def fnv1a64(*parts):
 
 def safetensors(tensors, dtype, metadata):
     """Tensors are pairs of a shape and values."""
-    code = {"F32": "f", "F64": "d"}[dtype]
+    code = {"F16": "e", "F32": "f", "F64": "d"}[dtype]
     header, data = {"__metadata__": metadata}, b""
     for name, (shape, values) in tensors.items():
         packed = struct.pack(f"<{len(values)}{code}", *values)
@@ -92,6 +92,17 @@ def models():
     write("model", "every-kind", model("F32", 1, layers, tensors, classes=["ja", "n\u00f6"]))
 
 
+def plain_safetensors():
+    """As PyTorch names the tensors; the first byte counts the layers, see Target.safetensors."""
+    values = {"0.weight": ([2, 1], [0.5, -1]), "0.bias": ([2], [0, 1]), "2.weight": ([1, 2], [1, 2]), "2.bias": ([1], [0])}
+    norm = {"1.weight": ([2], [1, 2]), "1.bias": ([2], [0, 1])}
+    running = {"1.running_mean": ([2], [0, 0]), "1.running_var": ([2], [1, 1])}
+    write("safetensors", "dense", b"\2" + safetensors(values, "F32", {"format": "pt"}))
+    write("safetensors", "layer-norm", b"\3" + safetensors(values | norm, "F64", {}))
+    write("safetensors", "batch-norm", b"\3" + safetensors(values | norm | running, "F32", {}))
+    write("safetensors", "half", b"\1" + safetensors({"fc.weight": ([1, 2], [1, 2])}, "F16", {}))
+
+
 def tables():
     """The first byte says how the rest is read; see Target.csv."""
     texts = {
@@ -144,6 +155,7 @@ def steps():
 
 
 models()
+plain_safetensors()
 tables()
 arrays()
 steps()

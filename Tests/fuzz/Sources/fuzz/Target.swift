@@ -6,7 +6,7 @@ import Foundation
 ///
 /// Where two readers take the same file, they have to come to the same.
 enum Target: String, CaseIterable {
-  case model, csv, idx, npy, step
+  case model, safetensors, csv, idx, npy, step
 
   /// libFuzzer calls a C function, which captures nothing; written once, before it begins.
   nonisolated(unsafe) static var chosen = Target.model
@@ -15,6 +15,7 @@ enum Target: String, CaseIterable {
     do {
       switch self {
       case .model: try Self.model(bytes)
+      case .safetensors: try Self.safetensors(bytes)
       case .csv: try Self.csv(bytes)
       case .idx: try Self.idx(bytes)
       case .npy: try Self.npy(bytes)
@@ -28,9 +29,26 @@ enum Target: String, CaseIterable {
 
 extension Target {
   private static func model(_ bytes: [UInt8]) throws {
-    let model = try Model<Float>(contentsOf: File.path(holding: bytes))
-    guard model.inputs <= 1 << 12 else { return }
-    _ = try model.predict([Float](repeating: 0, count: model.inputs))
+    try predict(with: SavedModel(contentsOf: File.path(holding: bytes)))
+  }
+
+  /// The first byte says how many layers there are.
+  private static func safetensors(_ bytes: [UInt8]) throws {
+    let activations = [Activation](repeating: .tanh, count: Int(bytes.first ?? 0) % 8)
+    let path = File.path(holding: [UInt8](bytes.dropFirst()))
+    try predict(with: SavedModel(safetensors: path, activations: activations))
+  }
+
+  private static func predict(with saved: SavedModel) throws {
+    func predict<Scalar: NetworkScalar>(with model: Model<Scalar>) throws {
+      guard model.inputs <= 1 << 12 else { return }
+      let outputs = try model.predict([Scalar](repeating: 0, count: model.inputs))
+      precondition(outputs.count == model.outputs)
+    }
+    switch saved {
+    case .float32(let model): try predict(with: model)
+    case .float64(let model): try predict(with: model)
+    }
   }
 
   /// The first byte says how the rest is read.
