@@ -112,7 +112,7 @@ static json_t *training_json(const chainrule_trainer *t, const cr_state *state)
 static chainrule_status make_text(const chainrule_trainer *trainer, const char *note, cr_state *state,
                                   chainrule_error *error)
 {
-  json_error_t problem;
+  json_error_t problem = {0}; /* jansson leaves its code as it is where memory runs out */
   json_t *json = training_json(trainer, state), *value = NULL;
   chainrule_status status = CHAINRULE_OK;
   if (json && note) {

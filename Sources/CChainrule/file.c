@@ -287,7 +287,7 @@ static chainrule_status add_names(json_t *architecture, const chainrule_network 
   size_t count = chainrule_network_name_count(network, which);
   json_t *names = json_array();
   for (size_t i = 0; i < count; i++) {
-    json_error_t problem;
+    json_error_t problem = {0}; /* jansson leaves its code as it is where memory runs out */
     json_t *name = json_pack_ex(&problem, 0, "s", chainrule_network_name(network, which, i));
     bool wrong = !name && json_error_code(&problem) == json_error_invalid_utf8;
     if (json_array_append_new(names, name) == 0) continue;

@@ -446,6 +446,11 @@ static chainrule_status view(subject *s, chainrule_error *error)
                error);
 }
 
+static chainrule_status forget_function(subject *s, chainrule_error *error)
+{
+  return chainrule_trainer_on_step(s->trainer, NULL, NULL, error);
+}
+
 static chainrule_status set_learning_rate(subject *s, chainrule_error *error)
 {
   return chainrule_trainer_set_learning_rate(s->trainer, 0.01, error);
@@ -579,6 +584,7 @@ static const struct {
     {"trainer_flush", flush, false},
     {"trainer_gradients", gradients_of_batch, false},
     {"trainer_view", view, false},
+    {"trainer_on_step", forget_function, false},
     {"trainer_set_learning_rate", set_learning_rate, false},
     {"trainer_observe", observe, false},
     {"trainer_steps", facts, false},

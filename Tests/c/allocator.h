@@ -32,8 +32,8 @@ static atomic_size_t allocations; /* calls that asked for memory */
 static atomic_size_t live;        /* blocks handed out and not yet freed, but for those that GSL asked for */
 static size_t live_in_gsl;        /* … that GSL asked for */
 static atomic_size_t in_use;      /* bytes in blocks handed out and not yet freed */
-static atomic_size_t peak, largest;                  /* the most that was in use; the largest block */
-static atomic_size_t fail_at;                        /* the allocation, counted from 1, that fails; 0: none */
+static atomic_size_t peak, largest; /* the most that was in use; the largest block */
+static atomic_size_t fail_at;       /* the allocation, counted from 1, that fails; 0: none */
 static atomic_bool failed_in_gsl, failed_in_jansson, failed_in_libc; /* it was one of theirs */
 
 void *__libc_malloc(size_t size);
@@ -69,7 +69,9 @@ static int find_in(struct dl_phdr_info *info, size_t size, void *context)
 /* Whether all are libraries of their own; before that, and where not, every caller is of none. */
 static inline bool find_libraries(void)
 {
-  return dl_iterate_phdr(find_in, &gsl) + dl_iterate_phdr(find_in, &jansson) + dl_iterate_phdr(find_in, &libc) == 3;
+  return dl_iterate_phdr(find_in, &gsl) + dl_iterate_phdr(find_in, &jansson) +
+             dl_iterate_phdr(find_in, &libc) ==
+         3;
 }
 
 static bool is_of(const library *library, const void *caller)
@@ -77,16 +79,24 @@ static bool is_of(const library *library, const void *caller)
   return (uintptr_t)caller - library->begin < library->end - library->begin;
 }
 
-/* The blocks that GSL asked for: what it frees in a call's last statement looks as if freed by its caller. */
-static void *blocks_of_gsl[1 << 14];
-static size_t blocks_of_gsl_count;
+/* The blocks that GSL asked for, each as near behind its own slot as there was room: what GSL frees in a call's last
+ * statement looks as if freed by its caller. */
+enum { SLOTS = 1 << 16 };
+static const void *blocks_of_gsl[SLOTS];
 static atomic_flag in_blocks_of_gsl = ATOMIC_FLAG_INIT;
 
-static void remember(void *block)
+static size_t slot_of(const void *block)
+{
+  return (size_t)((uint64_t)(uintptr_t)block * 0x9e3779b97f4a7c15 >> 48);
+}
+
+static void remember(const void *block)
 {
   while (atomic_flag_test_and_set(&in_blocks_of_gsl)) continue;
-  if (blocks_of_gsl_count == sizeof blocks_of_gsl / sizeof *blocks_of_gsl) abort();
-  blocks_of_gsl[blocks_of_gsl_count++] = block;
+  if (live_in_gsl == SLOTS / 2) abort();
+  size_t i = slot_of(block);
+  while (blocks_of_gsl[i]) i = (i + 1) % SLOTS;
+  blocks_of_gsl[i] = block;
   live_in_gsl++;
   atomic_flag_clear(&in_blocks_of_gsl);
 }
@@ -94,14 +104,21 @@ static void remember(void *block)
 static bool forget(const void *block)
 {
   while (atomic_flag_test_and_set(&in_blocks_of_gsl)) continue;
-  size_t i = blocks_of_gsl_count;
-  while (i > 0 && blocks_of_gsl[i - 1] != block) i--;
-  if (i > 0) {
-    blocks_of_gsl[i - 1] = blocks_of_gsl[--blocks_of_gsl_count];
+  size_t i = slot_of(block);
+  while (blocks_of_gsl[i] && blocks_of_gsl[i] != block) i = (i + 1) % SLOTS;
+  const bool found = blocks_of_gsl[i] != NULL;
+  if (found) {
+    /* Those behind it move up, unless that were before their own slots. */
+    for (size_t j = (i + 1) % SLOTS; blocks_of_gsl[j]; j = (j + 1) % SLOTS) {
+      if ((j - slot_of(blocks_of_gsl[j])) % SLOTS < (j - i) % SLOTS) continue;
+      blocks_of_gsl[i] = blocks_of_gsl[j];
+      i = j;
+    }
+    blocks_of_gsl[i] = NULL;
     live_in_gsl--;
   }
   atomic_flag_clear(&in_blocks_of_gsl);
-  return i > 0;
+  return found;
 }
 
 /* ---- The functions ---------------------------------------------------------------------------- */
