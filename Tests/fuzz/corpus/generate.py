@@ -4,12 +4,15 @@
     python3 generate.py
 """
 
+import gzip
+import io
 import json
 import struct
+import zipfile
 from pathlib import Path
 
 here = Path(__file__).parent
-cases = here.parents[1] / "Fixtures" / "goldens" / "cases"
+fixtures = here.parents[1] / "Fixtures"
 
 
 def write(target, name, contents):
@@ -130,6 +133,20 @@ def arrays():
         size = struct.pack("<H" if version == 1 else "<I", len(header))
         return b"\x93NUMPY" + bytes([version, 0]) + size + header + data
 
+    columns = npy("<f8", (2, 2), struct.pack("<4d", 0, 1, 2, 3))
+    for name, method in ("stored", zipfile.ZIP_STORED), ("deflated", zipfile.ZIP_DEFLATED):
+        packed = io.BytesIO()
+        with zipfile.ZipFile(packed, "w", method) as archive:
+            archive.writestr(zipfile.ZipInfo("x.npy"), columns, method)
+            archive.writestr(zipfile.ZipInfo("y.npy"), npy("|u1", (2,), b"\0\1"), method)
+        write("npz", name, packed.getvalue())
+    write("gz", "npy", gzip.compress(columns, mtime=0))
+    write("gz", "idx", gzip.compress(idx(0x08, 3) + bytes([0, 2, 1]), mtime=0))
+    write("gz", "csv", gzip.compress(b"a,b\n1,2\n", mtime=0) + gzip.compress(b"3,4\n", mtime=0))
+    write("gz", "fann", b"2 1 1\n0\n1\n0.5\n-1e-1\n")
+    write("fann", "two-rows", b"2 2 1\n0 1\n1\n1 0\n-1\n")
+    write("fann", "one-row", b"1 1 1\n\n0.5\n1e2")
+
     write("npy", "floats", npy("<f4", (2, 2), struct.pack("<4f", 0, 1, 2, -0.5)))
     write("npy", "big-endian", npy(">i2", (3,), struct.pack(">3h", 0, 1, 2), version=2))
     write("npy", "halves", npy("<f2", (2, 1, 2), struct.pack("<4e", 0, 1, 2, 0.5), version=3))
@@ -137,7 +154,7 @@ def arrays():
 
 
 def steps():
-    write("step", "sigmoid-mse-batch1.json", (cases / "sigmoid-mse-batch1.json").read_bytes())
+    write("step", "sigmoid-mse-batch1.json", (fixtures / "goldens" / "cases" / "sigmoid-mse-batch1.json").read_bytes())
     layers = [
         {"type": "scaling", "mean": [1], "deviation": [2]},
         dense(2, "tanh") | {"weights": [[1], [-1]], "bias": [0, 1]},

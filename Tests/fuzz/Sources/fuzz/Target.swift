@@ -6,7 +6,7 @@ import Foundation
 ///
 /// Where two readers take the same file, they have to come to the same.
 enum Target: String, CaseIterable {
-  case model, safetensors, csv, idx, npy, step
+  case model, safetensors, csv, idx, npy, npz, fann, gz, step
 
   /// libFuzzer calls a C function, which captures nothing; written once, before it begins.
   nonisolated(unsafe) static var chosen = Target.model
@@ -19,6 +19,9 @@ enum Target: String, CaseIterable {
       case .csv: try Self.csv(bytes)
       case .idx: try Self.idx(bytes)
       case .npy: try Self.npy(bytes)
+      case .npz: try Self.npz(bytes)
+      case .fann: try Self.fann(bytes)
+      case .gz: try Self.gz(bytes)
       case .step: try Self.step(bytes)
       }
     } catch {
@@ -83,9 +86,47 @@ extension Target {
 
   private static func npy(_ bytes: [UInt8]) throws {
     let path = File.path(holding: bytes)
-    var batches = try NumPySource<Float>(features: path, targets: path).makeBatches(of: 3)
-    while try batches.next() != nil {}
-    _ = try Dataset(NumPySource<Double>(features: path, targets: path, classLabels: ["a", "b", "c"]))
+    let array = try NumPyArray(file: path)
+    _ = try array.values(as: Float.self)
+    let whole = try Dataset<Double>(features: array, targets: array, task: .regression)
+    let parts = try Dataset(NumPySource<Double>(features: path, targets: path))
+    precondition(parts == whole)
+  }
+
+  private static func npz(_ bytes: [UInt8]) throws {
+    let archive = try NumPyArchive(DataFile(bytes: bytes, format: .npz))
+    for name in archive.names {
+      do {
+        _ = try Dataset<Float>(table: archive.array(name))
+      } catch {
+        precondition(!"\(error)".isEmpty)
+      }
+    }
+  }
+
+  private static func fann(_ bytes: [UInt8]) throws {
+    _ = try Dataset<Double>(fann: FANNFile(DataFile(bytes: bytes, format: .fann)))
+  }
+
+  /// A file of any format, as it is or packed, whole and in pieces.
+  private static func gz(_ bytes: [UInt8]) throws {
+    let file = try DataFile(bytes: bytes)
+    let path = File.path(holding: bytes)
+    switch file.format {
+    case .csv:
+      let options = CSVOptions(skipsBadRows: true)
+      _ = try Dataset<Float>(csv: CSVTable(file, options: options))
+      _ = try Dataset(CSVSource<Float>(file: path, options: options, chunk: 64))
+    case .idx:
+      _ = try IDXFile(file).values(as: Float.self)
+    case .npy:
+      _ = try NumPyArray(file).values(as: Float.self)
+      _ = try Dataset(NumPySource<Float>(features: path, targets: path))
+    case .npz:
+      _ = try NumPyArchive(file)
+    case .fann:
+      _ = try Dataset<Float>(fann: FANNFile(file))
+    }
   }
 
   private static func step(_ bytes: [UInt8]) throws {
