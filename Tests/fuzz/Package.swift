@@ -12,6 +12,7 @@ let package = Package(
       dependencies: [
         .product(name: "Chainrule", package: "chainrule"),
         .product(name: "ChainruleExplain", package: "chainrule"),
+        .product(name: "ChainruleONNX", package: "chainrule"),
       ])
   ],
   swiftLanguageModes: [.v6]

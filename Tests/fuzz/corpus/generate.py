@@ -106,6 +106,11 @@ def plain_safetensors():
     write("safetensors", "half", b"\1" + safetensors({"fc.weight": ([1, 2], [1, 2])}, "F16", {}))
 
 
+def graphs():
+    for name in "sklearn-minmax", "sklearn-labels", "sklearn-classes":
+        write("onnx", name, (fixtures / "onnx" / f"{name}.onnx").read_bytes())
+
+
 def tables():
     """The first byte says how the rest is read; see Target.csv."""
     texts = {
@@ -172,6 +177,7 @@ def steps():
 
 
 models()
+graphs()
 plain_safetensors()
 tables()
 arrays()

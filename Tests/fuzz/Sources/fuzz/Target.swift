@@ -1,12 +1,13 @@
 import Chainrule
 import ChainruleExplain
+import ChainruleONNX
 import Foundation
 
 /// A reader of files, given any bytes: it returns or throws, in time and memory in proportion to them.
 ///
 /// Where two readers take the same file, they have to come to the same.
 enum Target: String, CaseIterable {
-  case model, safetensors, csv, idx, npy, npz, fann, gz, step
+  case model, safetensors, onnx, csv, idx, npy, npz, fann, gz, step
 
   /// libFuzzer calls a C function, which captures nothing; written once, before it begins.
   nonisolated(unsafe) static var chosen = Target.model
@@ -16,6 +17,7 @@ enum Target: String, CaseIterable {
       switch self {
       case .model: try Self.model(bytes)
       case .safetensors: try Self.safetensors(bytes)
+      case .onnx: try Self.predict(with: SavedModel(onnxBytes: Data(bytes)))
       case .csv: try Self.csv(bytes)
       case .idx: try Self.idx(bytes)
       case .npy: try Self.npy(bytes)
