@@ -478,6 +478,10 @@ chainrule_status chainrule_trainer_on_step(chainrule_trainer *trainer, chainrule
 
 uint64_t chainrule_trainer_steps(const chainrule_trainer *trainer) { return trainer->steps; }
 uint64_t chainrule_trainer_epochs(const chainrule_trainer *trainer) { return trainer->epochs; }
+uint64_t chainrule_trainer_rows(const chainrule_trainer *trainer)
+{
+  return trainer->in_parts ? trainer->epoch_rows : trainer->position;
+}
 void chainrule_trainer_stop(chainrule_trainer *trainer) { atomic_store(&trainer->stop, true); }
 
 /* ---- A step ------------------------------------------------------------------------------------ */

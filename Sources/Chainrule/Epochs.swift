@@ -34,8 +34,10 @@ public struct Epoch: Sendable {
   public let validation: Evaluation?
   /// Of the last update of the epoch.
   public let learningRate: Double
-  /// Wall-clock time of the epoch and its validation, in seconds.
+  /// Wall-clock time of the epoch, its validation and its checkpoint, in seconds.
   public let seconds: Double
+  /// Why a checkpoint of this epoch could not be written; nil where none failed.
+  public let checkpointFailure: ChainruleError?
 }
 
 extension Epoch: CustomStringConvertible {
@@ -46,7 +48,7 @@ extension Epoch: CustomStringConvertible {
   }
 }
 
-/// The epochs of a training run; see ``Trainer/epochs(_:on:batchSize:validating:until:patience:onStep:)``.
+/// The epochs of a training run; see ``Trainer/epochs(_:on:batchSize:validating:until:patience:checkpoints:resuming:onStep:)``.
 public struct Epochs<Scalar: NetworkScalar>: AsyncSequence {
   /// The report of an epoch.
   public typealias Element = Epoch
@@ -60,6 +62,8 @@ public struct Epochs<Scalar: NetworkScalar>: AsyncSequence {
   let validation: (any BatchSource<Scalar>)?
   let condition: StopCondition?
   let patience: Int?
+  let checkpoints: Checkpoints?
+  let resumed: String?
   let onStep: (@Sendable (TrainingStep) -> TrainingDecision)?
 
   /// Starts the run; several iterators train one after the other, the same network.
@@ -68,63 +72,118 @@ public struct Epochs<Scalar: NetworkScalar>: AsyncSequence {
   /// Trains an epoch each time it is asked for the next.
   public struct Iterator: AsyncIteratorProtocol {
     private let run: Epochs
-    private var done = 0
-    private var best: (loss: Double, parameters: [LayerParameters<Scalar>])?
-    private var epochsSinceBest = 0
+    private var state = RunState<Scalar>()
+    private var hasBegun = false
     private var ended = false
 
     init(run: Epochs) { self.run = run }
 
     /// Trains the next epoch; nil after the last.
     ///
-    /// - Throws: what ``Trainer/step(_:)`` throws, and `ChainruleError.cancelled` when the task is cancelled.
+    /// - Throws: what ``Trainer/step(_:)`` throws, `ChainruleError.cancelled` when the task is cancelled, and `.file` where
+    ///   a checkpoint cannot be written.
     public mutating func next(
       isolation actor: isolated (any Actor)? = #isolation
     ) async throws(ChainruleError) -> Epoch? {
-      guard !ended, done < run.count else {
+      if !hasBegun { try await begin(isolation: actor) }
+      guard !ended, state.done < run.count else {
         try await takeBestBack(isolation: actor)
         return nil
       }
-      try checkArguments()
       let clock = ContinuousClock()
       let start = clock.now
-      guard let loss = try await trainEpoch(isolation: actor) else {
+      let writer = run.checkpoints.map { CheckpointWriter($0, of: run.trainer.core, in: state) }
+      guard let loss = try await trainEpoch(writer, isolation: actor) else {
+        if let checkpoints = run.checkpoints { _ = try await save(checkpoints, isolation: actor) }
         try await takeBestBack(isolation: actor)
         return nil
       }
       let validation = try await validate(isolation: actor)
-      done += 1
+      state.done += 1
+      state.lastLoss = loss
       let learningRate = run.trainer.learningRate
       try await observe(validation?.loss ?? loss, isolation: actor)
       try await judge(validation?.loss ?? loss, isolation: actor)
-      if case .loss(let bound) = run.condition, loss < bound { ended = true }
+      ended = ended || isAtEnd
+      let failure = try await saveIfDue(isolation: actor) ?? writer?.failure
       return Epoch(
         number: run.trainer.epochs, loss: loss, validation: validation,
-        learningRate: learningRate, seconds: (clock.now - start) / .seconds(1))
+        learningRate: learningRate, seconds: (clock.now - start) / .seconds(1), checkpointFailure: failure)
     }
 
     /// As ``next(isolation:)``, from no actor.
     public mutating func next() async throws(ChainruleError) -> Epoch? { try await next(isolation: nil) }
 
-    private func checkArguments() throws(ChainruleError) {
+    /// Looks at the arguments, and goes to where a checkpoint was written.
+    private mutating func begin(isolation: isolated (any Actor)?) async throws(ChainruleError) {
       guard run.batchSize >= 1 else {
         throw .invalidValue(name: "batchSize", value: "\(run.batchSize)", expected: "at least 1")
       }
       guard run.patience ?? 1 >= 1 else {
         throw .invalidValue(name: "patience", value: "\(run.patience!)", expected: "at least 1")
       }
+      try run.checkpoints?.check()
+      if let path = run.resumed {
+        state = try await run.trainer.onQueue(isolation: isolation) { core throws(ChainruleError) in
+          try RunState(restoring: core, from: path)
+        }
+        ended = isAtEnd
+      }
+      try run.checkpoints?.prepare()
+      hasBegun = true
+    }
+
+    /// Whether the last epoch met the condition, or was one too many without a lower loss.
+    private var isAtEnd: Bool {
+      if case .loss(let bound) = run.condition, let loss = state.lastLoss, loss < bound { return true }
+      return run.patience.map { state.epochsSinceBest >= $0 } ?? false
+    }
+
+    /// A checkpoint between two epochs; nil where it could be written or none is due.
+    private func saveIfDue(isolation: isolated (any Actor)?) async throws(ChainruleError) -> ChainruleError? {
+      guard let checkpoints = run.checkpoints else { return nil }
+      let isDue =
+        switch checkpoints.interval {
+        case .epochs(let count): state.done % count == 0
+        case .steps: false
+        }
+      guard isDue || ended || state.done >= run.count else { return nil }
+      return try await save(checkpoints, isolation: isolation)
+    }
+
+    /// What went wrong with a checkpoint, where training goes on nevertheless.
+    private func save(
+      _ checkpoints: Checkpoints, isolation: isolated (any Actor)?
+    ) async throws(ChainruleError) -> ChainruleError? {
+      let state = state
+      do throws(ChainruleError) {
+        try await run.trainer.onQueue(isolation: isolation) { core throws(ChainruleError) in
+          try checkpoints.write(state, of: core)
+        }
+        return nil
+      } catch  where checkpoints.goesOnAfterFailure {
+        return error
+      }
     }
 
     /// The loss of the next epoch; nil where `onStep` stopped it before its end.
-    private mutating func trainEpoch(isolation: isolated (any Actor)?) async throws(ChainruleError) -> Double?
-    {
-      let (data, batchSize) = (run.data, run.batchSize)
-      let observer = run.onStep.map(StepObserver.init)
+    private mutating func trainEpoch(
+      _ writer: CheckpointWriter<Scalar>?, isolation: isolated (any Actor)?
+    ) async throws(ChainruleError) -> Double? {
+      let (data, batchSize, onStep) = (run.data, run.batchSize, run.onStep)
+      var observer: StepObserver?
+      if onStep != nil || writer != nil {
+        observer = StepObserver { step in
+          let goesOn = writer?.batchEnded(steps: step.number) ?? true
+          return (onStep?(step) ?? .proceed) == .proceed && goesOn ? .proceed : .stop
+        }
+      }
       defer { ended = ended || observer?.hasStopped ?? false }
       while true {
-        if Task.isCancelled { throw .cancelled }
         do throws(ChainruleError) {
-          return try await run.trainer.onQueue(isolation: isolation) { core throws(ChainruleError) in
+          if Task.isCancelled { throw .cancelled }
+          let loss = try await run.trainer.onQueue(isolation: isolation) {
+            [observer] core throws(ChainruleError) in
             try core.telling(observer) { () throws(ChainruleError) in
               guard let data = data as? Dataset<Scalar> else {
                 return try core.epoch(from: data, batchSize: batchSize) { _ in }
@@ -133,7 +192,15 @@ public struct Epochs<Scalar: NetworkScalar>: AsyncSequence {
               return try core(.epoch, on: data)
             }
           }
-        } catch .cancelled where !Task.isCancelled {
+          if let failure = writer?.failure, run.checkpoints?.goesOnAfterFailure == false { throw failure }
+          return loss
+        } catch {
+          guard case .cancelled = error else { throw error }
+          if let failure = writer?.failure, run.checkpoints?.goesOnAfterFailure == false { throw failure }
+          if Task.isCancelled {
+            if let checkpoints = run.checkpoints { _ = try await save(checkpoints, isolation: isolation) }
+            throw error
+          }
           if observer?.hasStopped == true { return nil }
           // The stop was meant for an earlier task; this epoch goes on where it was stopped.
         }
@@ -167,28 +234,25 @@ public struct Epochs<Scalar: NetworkScalar>: AsyncSequence {
     private mutating func judge(
       _ loss: Double, isolation: isolated (any Actor)?
     ) async throws(ChainruleError) {
-      guard let patience = run.patience else { return }
-      if best.map({ loss < $0.loss }) ?? true {
-        let layers = run.trainer.network.layers.indices
-        let parameters = try await run.trainer.onQueue(isolation: isolation) { core throws(ChainruleError) in
-          var all: [LayerParameters<Scalar>] = []
-          for layer in layers { all.append(try core.network.parameters(ofLayer: layer)) }
-          return all
+      guard run.patience != nil else { return }
+      if state.best.map({ loss < $0.loss }) ?? true {
+        let network = try await run.trainer.onQueue(isolation: isolation) { core throws(ChainruleError) in
+          try core.network.copy()
         }
-        best = (loss, parameters)
-        epochsSinceBest = 0
+        state.best = (loss, network)
+        state.epochsSinceBest = 0
       } else {
-        epochsSinceBest += 1
-        ended = ended || epochsSinceBest >= patience
+        state.epochsSinceBest += 1
       }
     }
 
     private mutating func takeBestBack(isolation: isolated (any Actor)?) async throws(ChainruleError) {
-      guard let parameters = best?.parameters else { return }
-      best = nil
+      guard run.patience != nil, let best = state.best?.network else { return }
+      state.best = nil
+      let layers = run.trainer.network.layers.indices
       try await run.trainer.onQueue(isolation: isolation) { core throws(ChainruleError) in
-        for (layer, values) in parameters.enumerated() {
-          try core.network.setParameters(values, ofLayer: layer)
+        for layer in layers {
+          try core.network.setParameters(best.parameters(ofLayer: layer), ofLayer: layer)
         }
       }
     }

@@ -141,7 +141,7 @@ public final class Trainer<Scalar: NetworkScalar> {
   }
 
   /// Tells the schedule `plateau` the loss of the epoch that has ended; to others it is nothing. Epochs of
-  /// ``epochs(_:on:batchSize:validating:until:patience:onStep:)`` are told without it.
+  /// ``epochs(_:on:batchSize:validating:until:patience:checkpoints:resuming:onStep:)`` are told without it.
   ///
   /// - Throws: `ChainruleError.notFinite`, `.busy`.
   public func observe(_ loss: Double) throws(ChainruleError) {
@@ -252,33 +252,38 @@ public final class Trainer<Scalar: NetworkScalar> {
   ///   - condition: Ends training after the epoch that meets it.
   ///   - patience: Ends training after so many epochs without a lower validation loss than the lowest (the
   ///     training loss where there is no validation), and takes the parameters of the lowest back.
+  ///   - checkpoints: Where the run leaves checkpoints.
+  ///   - checkpoint: The path of one to go on from, as if training had never been stopped: `count` and `patience` count
+  ///     from where that run began. What the trainer and its network were before is gone.
   ///   - onStep: Called after each batch, on the trainer's queue, which waits for it; it may not use the trainer or its
   ///     network. By `.stop` training ends after this batch, and an epoch asked for later goes on behind it.
   public func epochs(
     _ count: Int, on data: Dataset<Scalar>, batchSize: Int = 32,
     validating validation: Dataset<Scalar>? = nil,
     until condition: StopCondition? = nil, patience: Int? = nil,
+    checkpoints: Checkpoints? = nil, resuming checkpoint: String? = nil,
     onStep: (@Sendable (TrainingStep) -> TrainingDecision)? = nil
   ) -> Epochs<Scalar> {
     Epochs(
       trainer: self, count: count, data: data, batchSize: batchSize, validation: validation,
-      condition: condition, patience: patience, onStep: onStep)
+      condition: condition, patience: patience, checkpoints: checkpoints, resumed: checkpoint, onStep: onStep)
   }
 
   /// Up to `count` epochs over the batches of a source, in its order; see ``epoch(on:batchSize:)-(BatchSource,_)`` and
-  /// ``epochs(_:on:batchSize:validating:until:patience:onStep:)-(_,Dataset<Scalar>,_,_,_,_,_)``.
+  /// ``epochs(_:on:batchSize:validating:until:patience:checkpoints:resuming:onStep:)-(_,Dataset<Scalar>,_,_,_,_,_)``.
   ///
-  /// When the task is cancelled, or `onStep` stops training, the epoch in hand does not count: its updates stay, and the
-  /// next one begins with the first row.
+  /// When the task is cancelled, or `onStep` stops training, an epoch asked for later goes on behind the last batch, over
+  /// the same source; ``flush()`` gives it up.
   public func epochs(
     _ count: Int, on source: some BatchSource<Scalar>, batchSize: Int = 32,
     validating validation: (any BatchSource<Scalar>)? = nil,
     until condition: StopCondition? = nil, patience: Int? = nil,
+    checkpoints: Checkpoints? = nil, resuming checkpoint: String? = nil,
     onStep: (@Sendable (TrainingStep) -> TrainingDecision)? = nil
   ) -> Epochs<Scalar> {
     Epochs(
       trainer: self, count: count, data: source, batchSize: batchSize, validation: validation,
-      condition: condition, patience: patience, onStep: onStep)
+      condition: condition, patience: patience, checkpoints: checkpoints, resumed: checkpoint, onStep: onStep)
   }
 
   /// What the last ``step(_:)`` or ``gradients(_:)`` computed, layer by layer.
@@ -309,6 +314,26 @@ public final class Trainer<Scalar: NetworkScalar> {
       }
       return traces
     }
+  }
+
+  /// Writes all that training needs to go on in the same bits: the network with its statistics, the optimizer's state,
+  /// what has been accumulated, the schedule, and where in which epoch training is. The file is a model, too; it takes
+  /// the place of what `path` held, and after a crash there is the old one or the new one.
+  ///
+  /// - Throws: `ChainruleError.file` where the system refuses; an earlier file is then as it was. `.invalidNetwork` for
+  ///   a network with a layer of your own, `.notFinite`, `.busy`.
+  public func saveCheckpoint(to path: String) throws(ChainruleError) {
+    try core.exclusivity { () throws(ChainruleError) in try core.save(best: nil, note: nil, to: path) }
+  }
+
+  /// Takes the trainer and its network to where ``saveCheckpoint(to:)``, or a run of epochs, wrote a checkpoint. The data,
+  /// the batches and the trainer's settings are to be those of then; the learning rate is the saved one.
+  ///
+  /// - Throws: `ChainruleError.invalidArgument` for a checkpoint of another network or optimizer, or of an epoch in another
+  ///   order, `.invalidModel` for a file that is damaged or no checkpoint, `.file`, `.busy`. The trainer is then as it
+  ///   was.
+  public func restoreCheckpoint(from path: String) throws(ChainruleError) {
+    _ = try core.exclusivity { () throws(ChainruleError) in try core.restore(from: path) }
   }
 
   /// Runs `body` on the trainer's queue, while the network is taken; a cancelled task stops it.

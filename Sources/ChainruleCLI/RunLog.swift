@@ -8,10 +8,10 @@ struct RunLog {
   private let fold: Int?
 
   /// Begins the log, in place of what `path` held. Of a cross-validation it is that of a fold, counted from 1: the
-  /// first begins it, the others go on.
-  init(path: String, fold: Int? = nil) throws(ChainruleError) {
+  /// first begins it, the others go on; as does that of a run which goes on from a checkpoint, `goesOn`.
+  init(path: String, fold: Int? = nil, goesOn: Bool = false) throws(ChainruleError) {
     try checkWritable(path, replacing: false)
-    let start = fold ?? 1 > 1 ? O_APPEND : O_TRUNC
+    let start = goesOn || fold ?? 1 > 1 ? O_APPEND : O_TRUNC
     let descriptor = open(path, O_WRONLY | O_CREAT | start | O_CLOEXEC, 0o666)
     guard descriptor >= 0 else { throw .file(path: path, reason: String(cString: strerror(errno))) }
     self.path = path

@@ -31,6 +31,7 @@ struct TrainCommand: AsyncParsableCommand {
         chainrule train iris --standardize --folds 5 --stratified
         chainrule train flights.csv --target delay --task regression --stream --validation-data held-out.csv
         chainrule train houses.csv --target price --standardize --full-batch levenbergMarquardt
+        chainrule train digits --epochs 500 --checkpoint run --checkpoint-every 10 --resume
         chainrule train cars.csv --target price --categorical maker,fuel --missing median --save cars.safetensors
       """)
 
@@ -44,11 +45,13 @@ struct TrainCommand: AsyncParsableCommand {
   @OptionGroup(title: "Learning rate") var schedule: ScheduleArguments
   @OptionGroup(title: "Regularization") var regularization: RegularizationArguments
   @OptionGroup(title: "Training on all rows at once") var fullBatch: FullBatchArguments
+  @OptionGroup(title: "Checkpoints") var checkpoints: CheckpointArguments
   @OptionGroup(title: "Output") var output: OutputArguments
 
   func validate() throws {
     try fullBatch.check(training, schedule, regularization, network)
     try streaming.check(partition, columns, training, fullBatch)
+    try checkpoints.check(partition, fullBatch)
     if network.normalization == .batch {
       try require("--batch-size", training.batchSize, "at least 2 with --normalization batch") { $0 >= 2 }
     }
@@ -123,7 +126,7 @@ struct TrainCommand: AsyncParsableCommand {
     try TrainingPlan(
       data: data, trained: trained, heldOut: heldOut, buffer: buffer, network: network, training: training,
       regularization: regularization, schedule: schedule.schedule(epochs: training.epochs),
-      fullBatch: fullBatch)
+      fullBatch: fullBatch, checkpoints: checkpoints)
   }
 
   private var options: CSVOptions {

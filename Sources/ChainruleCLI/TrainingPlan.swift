@@ -17,6 +17,7 @@ struct TrainingPlan<Scalar: NetworkScalar>: Sendable {
   let regularization: Regularization
   let training: TrainingArguments
   let fullBatch: FullBatchArguments
+  let checkpoints: CheckpointArguments
   /// What the options ask for against overfitting and large gradients, in words.
   private let regularizing: [String]
 
@@ -25,7 +26,7 @@ struct TrainingPlan<Scalar: NetworkScalar>: Sendable {
     buffer: Int?,
     network: NetworkArguments, training: TrainingArguments, regularization: RegularizationArguments,
     schedule: Schedule,
-    fullBatch: FullBatchArguments
+    fullBatch: FullBatchArguments, checkpoints: CheckpointArguments
   ) throws {
     self.data = data
     self.trained = trained
@@ -33,6 +34,7 @@ struct TrainingPlan<Scalar: NetworkScalar>: Sendable {
     self.buffer = buffer
     self.training = training
     self.fullBatch = fullBatch
+    self.checkpoints = checkpoints
     self.schedule = schedule
     let output = network.outputActivation ?? data.usualOutput(isAll: buffer == nil)
     var scaling: [Layer] = []
@@ -91,7 +93,10 @@ struct TrainingPlan<Scalar: NetworkScalar>: Sendable {
         network, loss: loss, optimizer: optimizer, schedule: schedule, regularization: regularization,
         accumulating: training.accumulate, seed: training.seed, threads: training.threads)
     }
-    let log = try path.map { path throws(ChainruleError) in try RunLog(path: path, fold: fold) }
+    let resumed = try checkpoints.resumed()
+    let log = try path.map { path throws(ChainruleError) in
+      try RunLog(path: path, fold: fold, goesOn: resumed != nil)
+    }
     var progress = progress
     var last: Epoch?
     let clock = ContinuousClock()
@@ -99,12 +104,16 @@ struct TrainingPlan<Scalar: NetworkScalar>: Sendable {
     defer { progress.end() }
     let epochs = trainer.epochs(
       training.epochs, on: try shuffled(trained), batchSize: training.batchSize, validating: heldOut,
-      until: training.untilLoss.map { .loss(below: $0) }, patience: training.patience)
+      until: training.untilLoss.map { .loss(below: $0) }, patience: training.patience,
+      checkpoints: checkpoints.checkpoints, resuming: resumed)
     do throws(any Error) {
       for try await epoch in epochs {
         last = epoch
         progress.show(epoch)
         try log?.write(epoch)
+        if let failure = epoch.checkpointFailure {
+          Output.note("chainrule: \(failure); training goes on without this checkpoint\n")
+        }
       }
     } catch let error as ChainruleError {
       switch error {
@@ -119,9 +128,9 @@ struct TrainingPlan<Scalar: NetworkScalar>: Sendable {
       }
     }
     return TrainingResult(
-      model: try network.freeze(), effort: counted(trainer.epochs, "epoch"), loss: last?.loss ?? .nan,
+      model: try network.freeze(), effort: counted(trainer.epochs, "epoch"), loss: last?.loss,
       seconds: (clock.now - start) / .seconds(1), isInterrupted: Task.isCancelled,
-      reason: last.map(reason) ?? "")
+      reason: last.map(reason) ?? (resumed == nil ? "" : "; the checkpoint is of a run that had ended"))
   }
 
   /// Streamed rows in random order; those in memory are shuffled by the trainer.
@@ -240,8 +249,8 @@ struct TrainingResult<Scalar: NetworkScalar>: Sendable {
   let model: Model<Scalar>
   /// "50 epochs", those that are whole, or "120 iterations"
   let effort: String
-  /// Of the last of them.
-  let loss: Double
+  /// Of the last of them; nil where there was none in this run.
+  let loss: Double?
   let seconds: Double
   let isInterrupted: Bool
   /// What ended training, behind the figures; nothing where that were all there might be.
@@ -249,7 +258,10 @@ struct TrainingResult<Scalar: NetworkScalar>: Sendable {
 
   /// How long it took, and what ended it.
   var summary: (name: String, value: String) {
-    ("result", "\(effort) in \(duration(seconds)), training loss \(short(loss))\(reason)")
+    (
+      "result",
+      "\(effort) in \(duration(seconds))\(loss.map { ", training loss \(short($0))" } ?? "")\(reason)"
+    )
   }
 }
 

@@ -472,6 +472,10 @@ private func smallNetwork(inputs: Int, outputs: Int, _ activation: Activation = 
     task.cancel()
     await #expect(throws: ChainruleError.cancelled) { try await task.value }
     #expect(trainer.epochs == 0)
+    await #expect(throws: ChainruleError.self) {  // no batch of this source ends where the other was stopped
+      for try await _ in trainer.epochs(1, on: source, batchSize: 7) {}
+    }
+    try trainer.flush()
     let steps = trainer.steps
     for try await epoch in trainer.epochs(1, on: source, batchSize: 8) { #expect(epoch.number == 1) }
     #expect(trainer.steps == steps + 250)

@@ -109,7 +109,7 @@ extension Network {
 
   @Test func `without layers`() {
     expect(
-      .invalidNetwork(layer: nil, reason: "the network has 0 layers; expected 1 to 2147483647"), [])
+      .invalidNetwork(layer: nil, reason: "the network has 0 layers; expected 1 to 10000"), [])
   }
 
   @Test(arguments: [0, -1, Int.min])

@@ -641,11 +641,14 @@ private final class Heart: Sendable {
     #expect(trainer.epochs == 2 && trainer.steps == 14)
   }
 
-  @Test func `stops an epoch over a source, which does not count`() async throws {
+  @Test func `stops an epoch over a source, which goes on behind its last batch`() async throws {
     let trainer = try trainer()
     let run = try await steps(of: trainer, epochs: 5, stoppingAfter: 3, streaming: true)
     #expect(run.epochs.isEmpty && trainer.epochs == 0 && trainer.steps == 3)
-    #expect(try await steps(of: trainer, epochs: 1, streaming: true).steps.count == 7)
+    #expect(try await steps(of: trainer, epochs: 1, streaming: true).steps.map(\.number) == [4, 5, 6, 7])
+    let whole = try self.trainer()
+    #expect(try await steps(of: whole, epochs: 1, streaming: true).steps.count == 7)
+    #expect(try bits(trainer) == bits(whole) && trainer.epochs == 1)
   }
 
   @Test func `leaves the best parameters where there is patience`() async throws {

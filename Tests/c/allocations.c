@@ -532,6 +532,7 @@ static chainrule_status facts(subject *s, chainrule_error *error)
          !chainrule_network_name(n, CHAINRULE_CLASS_LABELS, 0) ||
          chainrule_network_scratch_size(n, ROWS) > sizeof scratch ||
          chainrule_trainer_steps(s->trainer) == 0 || chainrule_trainer_epochs(s->trainer) == 0 ||
+         chainrule_trainer_rows(s->trainer) != 0 ||
          chainrule_trainer_learning_rate(s->trainer) <= 0;
 }
 
@@ -589,6 +590,7 @@ static const struct {
     {"trainer_observe", observe, false},
     {"trainer_steps", facts, false},
     {"trainer_epochs", facts, false},
+    {"trainer_rows", facts, false},
     {"trainer_learning_rate", facts, false},
     {"network_scalar", facts, false},
     {"network_inputs", facts, false},

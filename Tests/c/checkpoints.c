@@ -193,6 +193,7 @@ static void check_stop(const setting *s, const run *reference, size_t stop)
     begin(&second, s, 4);
     ACCEPTED(chainrule_trainer_restore(second.trainer, path, NULL, NULL, e));
     HOLDS(chainrule_trainer_steps(second.trainer) == chainrule_trainer_steps(first.trainer));
+    HOLDS(chainrule_trainer_rows(second.trainer) == chainrule_trainer_rows(first.trainer));
     HOLDS(is_same_network(first.network, second.network));
     if (!s->in_parts && stop % ((ROWS + BATCH - 1) / BATCH) == 0)
       ACCEPTED(chainrule_trainer_observe(second.trainer, first.losses[chainrule_trainer_epochs(first.trainer) - 1], e));

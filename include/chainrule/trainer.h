@@ -147,7 +147,7 @@ typedef struct chainrule_step {
 } chainrule_step;
 
 /* Called after each batch of an epoch, also of one in parts, by the thread that called epoch or step.  It may call
- * chainrule_trainer_stop, and nothing else of the trainer. */
+ * chainrule_trainer_stop and chainrule_trainer_save, and nothing else of the trainer. */
 typedef void chainrule_step_function(void *context, const chainrule_step *step);
 
 /* From now on; NULL: no function. */
@@ -158,9 +158,10 @@ CHAINRULE_API chainrule_status chainrule_trainer_on_step(chainrule_trainer *trai
 /* May be called from any thread and from a signal handler. */
 CHAINRULE_API void chainrule_trainer_stop(chainrule_trainer *trainer);
 
-/* Updates and whole epochs done so far. */
+/* Updates and whole epochs done so far, and rows of the epoch that is under way: stopped, or in parts. */
 CHAINRULE_API uint64_t chainrule_trainer_steps(const chainrule_trainer *trainer);
 CHAINRULE_API uint64_t chainrule_trainer_epochs(const chainrule_trainer *trainer);
+CHAINRULE_API uint64_t chainrule_trainer_rows(const chainrule_trainer *trainer);
 
 #ifdef __cplusplus
 }

@@ -1,4 +1,5 @@
 internal import CChainrule
+import Foundation
 import Synchronization
 
 /// Owns a trainer of the core and the network it trains. Sendable, so that it can be handed to the queue that
@@ -97,16 +98,25 @@ final class CoreTrainer<Scalar: NetworkScalar>: @unchecked Sendable {
     return loss
   }
 
-  /// An epoch over the batches of a source. One that does not come to its end does not count, but where a number
-  /// became NaN or infinite its updates stay, and the one that is still due is done.
+  /// An epoch over the batches of a source. One that was stopped goes on behind its last batch. Where the source fails,
+  /// the epoch does not count; its updates stay, and the one that is still due is done.
   func epoch(
     from source: some BatchSource<Scalar>, batchSize: Int, afterBatch: (Int) -> Void
   ) throws(ChainruleError) -> Double {
     try setBatchSize(batchSize)
-    try check { chainrule_trainer_begin_epoch(pointer, &$0) }
+    let done = Int(chainrule_trainer_rows(pointer))
+    if done == 0 { try check { chainrule_trainer_begin_epoch(pointer, &$0) } }
     var loss = 0.0
     do throws(ChainruleError) {
       var batches = try source.makeBatches(of: batchSize, epoch: epochs)
+      var rows = 0
+      while rows < done, let batch = try batches.next() { rows += batch.rows }
+      guard rows == done else {
+        throw .invalidArgument(
+          message:
+            "epoch \(epochs + 1) was stopped after \(done) rows, where no batch of the source ends; it goes on "
+            + "with the source and the batches that it began with, and flush() gives it up")
+      }
       while let batch = try batches.next() {
         if isStopped.exchange(false, ordering: .relaxed) { throw .cancelled }
         _ = try self(.step, on: batch)
@@ -114,11 +124,27 @@ final class CoreTrainer<Scalar: NetworkScalar>: @unchecked Sendable {
       }
       try check(training: true) { chainrule_trainer_end_epoch(pointer, &loss, &$0) }
     } catch {
-      if case .notFinite = error { throw error }
-      try flush()
+      switch error {
+      case .notFinite, .cancelled: break
+      default: try flush()
+      }
       throw error
     }
     return loss
+  }
+
+  /// Writes a checkpoint, with what a run of epochs knows.
+  func save(best: CoreNetwork<Scalar>?, note: String?, to path: String) throws(ChainruleError) {
+    try check(path: path) { chainrule_trainer_save(pointer, best?.pointer, note, path, &$0) }
+  }
+
+  /// Takes all that is in a checkpoint; a stop that was asked for before is forgotten.
+  func restore(from path: String) throws(ChainruleError) -> (best: CoreNetwork<Scalar>?, note: String?) {
+    var best: OpaquePointer?
+    var note: UnsafeMutablePointer<CChar>?
+    try check(path: path) { chainrule_trainer_restore(pointer, path, &best, &note, &$0) }
+    defer { free(note) }
+    return (best.map { CoreNetwork(owning: $0) }, note.map { String(cString: $0) })
   }
 
   /// `body`, in which `observer` is told of each batch of an epoch.
