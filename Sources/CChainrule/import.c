@@ -427,8 +427,8 @@ static chainrule_status import_network(importing *import, const chainrule_activa
   if (status) return status;
   if (count != import->module_count)
     return cr_fail(error, CHAINRULE_INVALID_ARGUMENT, 0,
-                   "activations: expected %zu, one for each layer that the file has weights of, got %zu",
-                   import->module_count, count);
+                   "%zu activations; expected %zu, one for each layer that the file has weights of", count,
+                   import->module_count);
   chainrule_description description;
   status = describe(import, activations, &description, error);
   if (!status) status = chainrule_network_create(&description, network, error);
