@@ -1,0 +1,23 @@
+"""The program under test, CHAINRULE in the environment, as Python calls it."""
+
+import json
+import os
+import subprocess
+
+import numpy as np
+
+CHAINRULE = os.environ.get("CHAINRULE", "chainrule")
+
+
+def chainrule(*arguments, text=""):
+    """What it writes to standard output."""
+    run = subprocess.run([CHAINRULE, *map(str, arguments)], input=text, capture_output=True, text=True)
+    assert run.returncode == 0, run.stderr
+    return run.stdout
+
+
+def predict(model, rows):
+    """The outputs of a model file, rows × outputs, without rounding."""
+    table = "\n".join(",".join(map(repr, row)) for row in rows.tolist())
+    predictions = map(json.loads, chainrule("predict", model, "-", "--json", text=table).splitlines())
+    return np.array([p["outputs"] if "outputs" in p else list(p["probabilities"].values()) for p in predictions], rows.dtype)
