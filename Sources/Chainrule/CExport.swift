@@ -15,7 +15,9 @@ extension Model {
     guard isFree(name) else {
       throw .invalidValue(
         name: "name", value: name,
-        expected: "a C identifier other than C's own, and not beginning with an underscore or cr_")
+        expected:
+          "a C identifier with a lower-case letter, other than C's own, and not beginning with an underscore or "
+          + "cr_")
     }
     var export = CExport(model: self, name: name)
     return try export.text()
@@ -52,7 +54,7 @@ private struct CExport<Scalar: NetworkScalar> {
   mutating func text() throws(ChainruleError) -> String {
     try addLayers()
     let functions = CElementaryFunctions(Scalar.scalarType).needed(by: statements)
-    let headers = ["math", "stddef", "stdint", "string"].map { "#include <\($0).h>\n" }.joined()
+    let headers = ["float", "math", "stddef", "stdint", "string"].map { "#include <\($0).h>\n" }.joined()
     let buffers = self.buffers.enumerated().map { "  \(real) a\($0 + 1)[\($1)];\n" }.joined()
     return try head + headers + "\n" + Self.pragmas + prototype + ";\n\n" + functions + parameters
       + "\(prototype)\n{\n\(buffers)\(statements)}\n" + selfTest()
@@ -106,18 +108,22 @@ private struct CExport<Scalar: NetworkScalar> {
     _ layer: Layer, number: Int, _ shape: LayerParameters<Scalar>, from x: String, joined: String,
     to y: String
   ) throws(ChainruleError) {
-    /// Defines an array of the layer, and returns its name.
-    func define(_ what: String, _ values: [Scalar], columns: Int = 1) throws(ChainruleError) -> String {
+    /// Defines an array of the layer, and returns its name; `meaning` is a comment on what the name does not say.
+    func define(
+      _ what: String, _ values: [Scalar], columns: Int = 1, meaning: String? = nil
+    ) throws(ChainruleError) -> String {
       let array = "cr_\(what)_\(number)"
       let place = "layer \(number), \(what)"
-      parameters += "static const \(real) \(array)[\(values.count)] = {\n"
+      let comment = meaning.map { "  /* \($0) */" } ?? ""
+      parameters += "static const \(real) \(array)[\(values.count)] = {\(comment)\n"
       parameters += try listing(values, columns: columns, of: place, layer: number) + "};\n\n"
       return array
     }
     let n = shape.units
     switch layer {
     case .dense(let dense):
-      let weights = try define("weights", transposed(shape), columns: n)
+      let weights = try define(
+        "weights", transposed(shape), columns: n, meaning: "W transposed, [\(shape.inputs)][\(n)]")
       let bias = if let bias = shape.bias { try define("bias", bias) } else { "NULL" }
       statements += "  cr_dense(\(shape.inputs), \(n), \(weights), \(bias), \(x), \(y));\n"
       activate(dense.activation, n, from: y, to: y)
@@ -125,7 +131,8 @@ private struct CExport<Scalar: NetworkScalar> {
     case .batchNorm(let norm):
       let inverse = (shape.variance ?? []).map { 1 / ($0 + Scalar(norm.epsilon)).squareRoot() }
       let numbers = [
-        try define("mean", shape.mean ?? []), try define("inverse", inverse),
+        try define("mean", shape.mean ?? []),
+        try define("inverse", inverse, meaning: "1 / sqrt(variance + epsilon)"),
         try define("gamma", shape.gamma ?? []), try define("beta", shape.beta ?? []),
       ].joined(separator: ", ")
       statements += "  cr_normalize(\(n), \(numbers), \(x), \(y));\n"
@@ -135,7 +142,8 @@ private struct CExport<Scalar: NetworkScalar> {
         "  cr_normalize_row(\(n), \(literal(Scalar(norm.epsilon))), \(gamma), \(beta), \(x), \(y));\n"
     case .scaling:
       let mean = try define("mean", shape.mean ?? [])
-      let inverse = try define("inverse", (shape.deviation ?? []).map { 1 / $0 })
+      let inverse = try define(
+        "inverse", (shape.deviation ?? []).map { 1 / $0 }, meaning: "1 / deviation")
       statements += "  cr_scale(\(n), \(mean), \(inverse), \(x), \(y));\n"
     case .residual: statements += "  for (size_t j = 0; j < \(n); j++) \(y)[j] = \(x)[j] + \(joined)[j];\n"
     case .dropout: break
@@ -209,6 +217,9 @@ private struct CExport<Scalar: NetworkScalar> {
     """
     #ifdef __FAST_MATH__
     #error "compile this file without -ffast-math, which does other arithmetic"
+    #endif
+    #if FLT_EVAL_METHOD == 1 || FLT_EVAL_METHOD == 2
+    #error "compile this file for arithmetic of each type's own precision, on x86 with -msse2 -mfpmath=sse"
     #endif
 
     /* Only fma fuses a product with a sum. */
@@ -344,6 +355,7 @@ private func isFree(_ name: String) -> Bool {
       }
     } && name.first?.isNumber == false
   guard isIdentifier, !["_", "cr_", "CR_"].contains(where: name.hasPrefix) else { return false }
+  guard name.contains(where: \.isLowercase) else { return false }  // Capitals are for macros, such as NAN.
   let forFloat = name.hasSuffix("f") || name.hasSuffix("l") ? String(name.dropLast()) : name
   return !taken.contains(name) && !mathematics.contains(forFloat)
 }
@@ -353,9 +365,9 @@ private let taken = Set(
   """
   auto break case char const continue default do double else enum extern float for goto if inline int long register \
   restrict return short signed sizeof static struct switch typedef union unsigned void volatile while main inputs \
-  outputs NULL offsetof ptrdiff_t size_t wchar_t int8_t int16_t int32_t int64_t uint8_t uint16_t uint32_t uint64_t \
+  outputs offsetof ptrdiff_t size_t wchar_t int8_t int16_t int32_t int64_t uint8_t uint16_t uint32_t uint64_t \
   intptr_t uintptr_t intmax_t uintmax_t memchr memcmp memcpy memmove memset strcat strchr strcmp strcoll strcpy \
-  strcspn strerror strlen strncat strncmp strncpy strpbrk strrchr strspn strstr strtok strxfrm BUFSIZ EOF FILE \
+  strcspn strerror strlen strncat strncmp strncpy strpbrk strrchr strspn strstr strtok strxfrm \
   clearerr fclose feof ferror fflush fgetc fgetpos fgets fopen fpos_t fprintf fputc fputs fread freopen fscanf fseek \
   fsetpos ftell fwrite getc getchar gets perror printf putc putchar puts remove rename rewind scanf setbuf setvbuf \
   snprintf sprintf sscanf stderr stdin stdout tmpfile tmpnam ungetc vfprintf vfscanf vprintf vscanf vsnprintf vsprintf \

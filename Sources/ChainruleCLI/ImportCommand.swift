@@ -73,10 +73,10 @@ struct ImportCommand: ParsableCommand {
   private func finish<Scalar>(_ model: Model<Scalar>) throws {
     try model.save(to: save)
     try SavedEncoding(ofModelAt: save).replace(by: nil)
-    let layers = model.layers.map(\.description).joined(separator: ", ")
+    let layers = ["\(model.inputs)"] + model.layers.map(\.description)
     try Output.write(
       listing([
-        ("network", "\(counted(model.inputs, "input")), \(layers)"), ("scalar", Scalar.scalarType.rawValue),
+        ("network", "\(layers.joined(separator: " → ")), \(Scalar.scalarType.rawValue)"),
         ("model", "saved in \(save)"),
       ]))
   }

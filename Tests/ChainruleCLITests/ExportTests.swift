@@ -1,0 +1,69 @@
+import Foundation
+import Testing
+
+@Suite("chainrule export")
+struct ExportTests {
+  private let place: Workplace
+
+  init() throws {
+    place = try Workplace()
+    try place.chainrule(
+      "train", "iris", "--epochs", "1", "--hidden", "4", "--quiet", "--save", "iris.safetensors")
+    try place.write("old", to: "iris.c")
+  }
+
+  /// What the command says of wrong usage or a failure, which leaves the old file.
+  private func refused(
+    _ arguments: String, _ status: Int32, sourceLocation: SourceLocation = #_sourceLocation
+  )
+    throws -> String
+  {
+    let run = try place.chainrule(["export"] + arguments.split(separator: " ").map(String.init))
+    #expect(run.status == status, sourceLocation: sourceLocation)
+    #expect(run.output.isEmpty, sourceLocation: sourceLocation)
+    #expect(try place.read("iris.c") == "old", sourceLocation: sourceLocation)
+    return run.errors.split(separator: "\n").first.map(String.init) ?? ""
+  }
+
+  @Test func `C goes to standard output, or into a file`() throws {
+    let shown = try place.chainrule("export", "iris.safetensors", "--to", "c")
+    #expect(shown.status == 0)
+    #expect(shown.errors.isEmpty)
+    #expect(shown.output.hasPrefix("/* A neural network, written by Chainrule "))
+    #expect(shown.output.contains("\nvoid predict(const float inputs[4], float outputs[3])\n{\n"))
+    #expect(shown.output.contains("\n *   [2]  virginica\n"))
+
+    let saved = try place.chainrule(
+      "export", "iris.safetensors", "--to", "c", "--name", "classify", "--output", "iris.c")
+    #expect(saved.status == 0)
+    #expect(saved.output.isEmpty && saved.errors.isEmpty)
+    #expect(
+      try place.read("iris.c")
+        == shown.output.replacing("predict(", with: "classify(").replacing("predict:", with: "classify:"))
+  }
+
+  @Test func `wrong usage exits 64`() throws {
+    #expect(try refused("iris.safetensors --output iris.c", 64).contains("'--to <to>'"))
+    #expect(try refused("iris.safetensors --to fortran --output iris.c", 64).contains("'fortran'"))
+    #expect(
+      try refused("iris.safetensors --to c --name int --output iris.c", 64)
+        .hasPrefix("Error: --name: name is int; expected a C identifier"))
+  }
+
+  @Test func `a file that is no model exits 65`() throws {
+    try place.write(Array(try place.bytes("iris.safetensors").dropLast(4)), to: "short")
+    #expect(try refused("short --to c --output iris.c", 65).hasPrefix("chainrule: short: "))
+  }
+
+  @Test func `other failures exit 1`() throws {
+    #expect(
+      try refused("none --to c --output iris.c", 1)
+        == "chainrule: none: cannot read: No such file or directory")
+    #expect(
+      try refused("iris.safetensors --to c --output missing/iris.c", 1).contains(
+        "missing/iris.c: there is no"))
+    #expect(
+      try refused("iris.safetensors --to c --output /dev/null", 1)
+        == "chainrule: /dev/null: this is no regular file")
+  }
+}
