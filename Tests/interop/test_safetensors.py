@@ -215,7 +215,7 @@ def spec(dtype, values):
 DTYPES = ["float32", "float64", "float16", "bfloat16", "float16 bfloat16 float32", "float32 float64"]
 
 
-@pytest.mark.parametrize("dtypes", map(str.split, DTYPES), ids="+".join)
+@pytest.mark.parametrize("dtypes", [names.split() for names in DTYPES], ids="+".join)
 def test_plain_tensors_become_a_model(tmp_path, dtypes):
     plain, path = tmp_path / "plain.safetensors", tmp_path / "model.safetensors"
     stored, tensors, specs = {}, {}, {}
