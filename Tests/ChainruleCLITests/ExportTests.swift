@@ -56,6 +56,8 @@ struct ExportTests {
   }
 
   @Test func `other failures exit 1`() throws {
+    // No device: where the check is broken, what would be replaced lies in the test's own folder.
+    #expect(mkfifo(place.url("pipe").path, 0o600) == 0)
     #expect(
       try refused("none --to c --output iris.c", 1)
         == "chainrule: none: cannot read: No such file or directory")
@@ -63,7 +65,7 @@ struct ExportTests {
       try refused("iris.safetensors --to c --output missing/iris.c", 1).contains(
         "missing/iris.c: there is no"))
     #expect(
-      try refused("iris.safetensors --to c --output /dev/null", 1)
-        == "chainrule: /dev/null: this is no regular file")
+      try refused("iris.safetensors --to c --output pipe", 1)
+        == "chainrule: pipe: this is no regular file")
   }
 }

@@ -97,13 +97,15 @@ struct ImportTests {
   }
 
   @Test func `other failures exit 1`() throws {
+    // No device: where the check is broken, what would be replaced lies in the test's own folder.
+    #expect(mkfifo(place.url("pipe").path, 0o600) == 0)
     let options = "--activations identity,relu,tanh --save"
     #expect(
       try refused("none.safetensors \(options) model.safetensors", 1)
         == "chainrule: none.safetensors: cannot read: No such file or directory")
     #expect(
-      try refused("plain.safetensors \(options) /dev/null", 1)
-        == "chainrule: /dev/null: this is no regular file")
+      try refused("plain.safetensors \(options) pipe", 1)
+        == "chainrule: pipe: this is no regular file")
     #expect(
       try refused("plain.safetensors \(options) missing/m", 1).hasPrefix(
         "chainrule: missing/m: there is no folder"))
