@@ -17,6 +17,14 @@ final class Workplace {
   func read(_ name: String) throws -> String { String(decoding: try bytes(name), as: UTF8.self) }
   func bytes(_ name: String) throws -> Data { try Data(contentsOf: url(name)) }
   func exists(_ name: String) -> Bool { FileManager.default.fileExists(atPath: url(name).path) }
+  /// The names of the files in a folder, in order.
+  func names(_ folder: String) throws -> [String] {
+    try FileManager.default.contentsOfDirectory(atPath: url(folder).path).sorted()
+  }
+  func makeFolder(_ name: String) throws {
+    try FileManager.default.createDirectory(at: url(name), withIntermediateDirectories: true)
+  }
+  func remove(_ name: String) throws { try FileManager.default.removeItem(at: url(name)) }
   func url(_ name: String) -> URL { folder.appendingPathComponent(name) }
 
   /// Runs the program to its end.
