@@ -1,4 +1,5 @@
 import Chainrule
+import Foundation
 import Synchronization
 import Testing
 
@@ -85,5 +86,24 @@ import Testing
     for _ in 0..<3000 { try quantiles.step(data) }
     let prediction = try regression.predict([1])[0]
     #expect(prediction > 7.9 && prediction < 9.1)
+  }
+
+  @Test func `goes on from a checkpoint`() async throws {
+    let (train, test) = try Dataset<Float>.iris.split(holdingOut: 0.2, seed: 1)
+    let folder = FileManager.default.temporaryDirectory.appending(path: UUID().uuidString).path
+    defer { try? FileManager.default.removeItem(atPath: folder) }
+    let checkpoints = Checkpoints(in: folder, every: .epochs(5), keeping: 3)
+    for count in [6, 12] {
+      let network = try Network<Float>(inputs: train.inputs, seed: 1) {
+        Dense(8, activation: .tanh)
+        Dense(train.outputs, activation: .softmax)
+      }
+      let trainer = try Trainer(network, loss: .crossEntropy)
+      let epochs = trainer.epochs(
+        count, on: train, validating: test, patience: 10, checkpoints: checkpoints,
+        resuming: try checkpoints.newest())
+      for try await epoch in epochs { #expect(count == 6 || epoch.number > 6) }
+      #expect(trainer.epochs == count)
+    }
   }
 }
