@@ -31,6 +31,8 @@ public struct Checkpoints: Hashable, Sendable {
   /// ends training.
   public var goesOnAfterFailure: Bool
 
+  /// - Parameters:
+  ///   - kept: How many of the newest stay, at least 1.
   public init(
     in folder: String, every interval: Interval = .epochs(1), keeping kept: Int = 3,
     goesOnAfterFailure: Bool = false

@@ -42,13 +42,17 @@ def safetensors(tensors, dtype, metadata):
     return struct.pack("<Q", len(text)) + text + data
 
 
-def model(dtype, inputs, layers, tensors, **names):
-    """docs/files.md has the format."""
+def model(dtype, inputs, layers, tensors, training=None, **names):
+    """docs/files.md has the format; `training` makes it a checkpoint."""
     scalar, code = {"F32": ("float32", "f"), "F64": ("float64", "d")}[dtype]
     architecture = {"formatVersion": 1, "version": "0.1.0", "scalar": scalar, "inputs": inputs, "layers": layers}
     text = json.dumps(architecture | names, separators=(",", ":"))
     data = b"".join(struct.pack(f"<{len(values)}{code}", *values) for _, values in tensors.values())
-    metadata = {"format": "chainrule", "chainrule": text, "checksum": fnv1a64(text.encode(), data)}
+    texts = [text] if training is None else [text, json.dumps(training)]
+    checksum = fnv1a64(*(text.encode() for text in texts), data)
+    metadata = {"format": "chainrule", "chainrule": text, "checksum": checksum}
+    if training is not None:
+        metadata["training"] = texts[1]
     return safetensors(tensors, dtype, metadata)
 
 
@@ -93,6 +97,24 @@ def models():
         "layers.7.bias": ([2], [0, 0]),
     }
     write("model", "every-kind", model("F32", 1, layers, tensors, classes=["ja", "n\u00f6"]))
+
+
+def checkpoints():
+    """Of the trainer in Target.checkpoint."""
+    tensors = {
+        f"{array}layers.0.{name}": values
+        for array in ("", "optimizer.v.", "epoch.", "best.")
+        for name, values in {"weights": ([1, 2], [0.5, -1]), "bias": ([1], [0.25])}.items()
+    }
+    training = {
+        "formatVersion": 1, "arrays": ["optimizer.v", "epoch", "best"], "optimizer": "sgd", "learningRate": 0.1,
+        "steps": 3, "epochs": 1, "fresh": False, "powers": {"beta1": 1.0, "beta2": 1.0, "mu": 1.0, "decay": 1.0},
+        "plateau": {"observed": False, "best": 0.0, "stale": 0, "cooling": 0, "reductions": 0},
+        "accumulated": {"batches": 0, "weight": 0.0},
+        "epoch": {"seed": "0", "inOrder": False, "inParts": False, "position": 2, "rows": 4, "loss": 0.5, "weight": 2.0},
+        "note": "{}",
+    }
+    write("checkpoint", "in-epoch", model("F32", 2, [dense(1, "tanh")], tensors, training))
 
 
 def plain_safetensors():
@@ -177,6 +199,7 @@ def steps():
 
 
 models()
+checkpoints()
 graphs()
 plain_safetensors()
 tables()

@@ -7,7 +7,7 @@ import Foundation
 ///
 /// Where two readers take the same file, they have to come to the same.
 enum Target: String, CaseIterable {
-  case model, safetensors, onnx, csv, idx, npy, npz, fann, gz, step
+  case model, checkpoint, safetensors, onnx, csv, idx, npy, npz, fann, gz, step
 
   /// libFuzzer calls a C function, which captures nothing; written once, before it begins.
   nonisolated(unsafe) static var chosen = Target.model
@@ -16,6 +16,7 @@ enum Target: String, CaseIterable {
     do {
       switch self {
       case .model: try Self.model(bytes)
+      case .checkpoint: try Self.checkpoint(bytes)
       case .safetensors: try Self.safetensors(bytes)
       case .onnx: try Self.predict(with: SavedModel(onnxBytes: Data(bytes)))
       case .csv: try Self.csv(bytes)
@@ -35,6 +36,16 @@ enum Target: String, CaseIterable {
 extension Target {
   private static func model(_ bytes: [UInt8]) throws {
     try predict(with: SavedModel(contentsOf: File.path(holding: bytes)))
+  }
+
+  /// Of a trainer that then makes a step, as does one whose checkpoint was refused.
+  private static func checkpoint(_ bytes: [UInt8]) throws {
+    let network = try Network<Float>(inputs: 2, seed: 1) { Dense(1, activation: .tanh) }
+    let trainer = try Trainer(
+      network, loss: .meanSquaredError, optimizer: .sgd(learningRate: 0.1, momentum: 0.9))
+    let row = try Dataset<Float>(features: [[1, 2]], targets: [[0.5]])
+    defer { _ = try? trainer.step(row) }
+    try trainer.restoreCheckpoint(from: File.path(holding: bytes))
   }
 
   /// The first byte says how many layers there are.
