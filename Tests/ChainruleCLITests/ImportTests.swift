@@ -64,7 +64,7 @@ struct ImportTests {
         == "Error: Missing expected argument '--save <file>'")
     #expect(
       try refused("plain.pt \(save)", 64)
-        == "Error: <file> is plain.pt; expected a name that ends in .safetensors")
+        == "Error: <file> is plain.pt; expected a name that ends in .safetensors or .onnx")
     #expect(
       try refused("plain.safetensors \(save)", 64)
         == "Error: --activations is missing: a .safetensors file has none; expected what follows each layer, such as "
