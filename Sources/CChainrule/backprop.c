@@ -125,20 +125,11 @@ size_t cr_narrow_size(const chainrule_network *network)
 void cr_narrow(const chainrule_network *network, const cr_batch *batch, chainrule_loss loss, double total,
                double *losses, void *gradients, void *buffers)
 {
-  if (batch->rows == 1) {
-    EITHER(narrow_row, network, batch, loss, total, losses, buffers);
-    return;
-  }
-  memset(gradients, 0, network->arena_size * cr_scalar_size(network->scalar));
   EITHER(narrow, network, batch, loss, total, losses, gradients, buffers);
 }
 
 void cr_narrow_descend(const chainrule_network *network, const cr_batch *batch, const cr_descent *descent,
                        const void *gradients, const void *buffers)
 {
-  if (batch->rows == 1) {
-    EITHER(narrow_row_descend, network, batch, descent, buffers);
-    return;
-  }
-  EITHER(update, network, descent, 0, network->arena_size, gradients, NULL);
+  EITHER(narrow_descend, network, batch, descent, gradients, buffers);
 }

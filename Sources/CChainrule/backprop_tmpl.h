@@ -423,9 +423,8 @@ static R *CR(lanes)(const chainrule_network *network, R *buffers, size_t l, size
 }
 
 /* All of it but the update, for a network of narrow layers, whose rows would not fill a vector: LANES rows at a time, a row
- * a lane.  The same sums in the same order: the same bits.  `buffers`: x, and z, a and δ of every layer, [units][LANES];
- * gradients come in as 0. */
-static void CR(narrow)(const chainrule_network *network, const cr_batch *batch, chainrule_loss loss,
+ * a lane.  The same sums in the same order: the same bits.  `buffers`: x, and z, a and δ of every layer, [units][LANES]. */
+static void CR(narrow_rows)(const chainrule_network *network, const cr_batch *batch, chainrule_loss loss,
                        double total, double *losses, R *gradients, R *buffers)
 {
   const CR(kernels) *kernels = network->kernels->SCALAR;
@@ -433,6 +432,7 @@ static void CR(narrow)(const chainrule_network *network, const cr_batch *batch, 
   const size_t outputs = network->layers[last].out;
   const R *weights = batch->sample_weights, *x = batch->x, *y = batch->y;
 
+  memset(gradients, 0, network->arena_size * sizeof(R));
   for (size_t r = 0; r < batch->rows; r += lanes) {
     const size_t left = batch->rows - r, rows = smaller(left, lanes);
     const R *input = buffers;
@@ -476,36 +476,51 @@ typedef struct CR(units) {
 } CR(units);
 
 /* All of it but the update; gradients come into being only with that. */
-static void CR(narrow_row)(const chainrule_network *network, const cr_batch *batch, chainrule_loss loss, double total,
-                           double *losses, CR(units) *units)
+static void CR(narrow_row)(const CR(row_kernels) *kernels, const chainrule_network *network, const cr_batch *batch,
+                           chainrule_loss loss, double total, double *losses, CR(units) *units)
 {
-  const CR(kernels) *kernels = network->kernels->SCALAR;
   const cr_layer *layer = network->layers, *last = layer + network->layer_count - 1;
   const R *x = batch->x;
   for (;; layer++, units++) {
-    kernels->row_forward[layer->activation](layer->in, layer->out, x, CR(weights)(layer, network->parameters),
-                                            CR(bias)(layer, network->parameters), units->z, units->a);
+    kernels->forward[layer->activation](layer->in, layer->out, x, CR(weights)(layer, network->parameters), layer->panel,
+                                        CR(bias)(layer, network->parameters), units->z, units->a);
     if (layer == last) break;
     x = units->a;
   }
   const double weight = batch->sample_weights ? (double)*(const R *)batch->sample_weights : 1;
   const R scale = total > 0 ? (R)(weight / total) : 0;
-  *losses = weight * (double)kernels->row_loss[loss](layer->out, units->z, units->a, batch->y, scale, units->delta);
+  *losses = weight * (double)kernels->loss[loss](layer->out, units->z, units->a, batch->y, scale, units->delta);
   if (!cr_is_fused(loss))
     kernels->derive[layer->activation](1, layer->out, units->z, units->a, units->delta, layer->out);
   for (; layer > network->layers; layer--, units--)
-    kernels->row_backward[layer[-1].activation](layer->in, layer->out, units->delta,
-                                                CR(weights)(layer, network->parameters), units[-1].z, units[-1].a,
-                                                units[-1].delta);
+    kernels->backward[layer[-1].activation](layer->in, layer->out, units->delta,
+                                            CR(weights)(layer, network->parameters), layer->panel, units[-1].z,
+                                            units[-1].a, units[-1].delta);
 }
 
-static void CR(narrow_row_descend)(const chainrule_network *network, const cr_batch *batch, const cr_descent *descent,
-                                   const CR(units) *units)
+static void CR(narrow_row_descend)(const CR(row_kernels) *kernels, const chainrule_network *network,
+                                   const cr_batch *batch, const cr_descent *descent, const CR(units) *units)
 {
-  const CR(kernels) *kernels = network->kernels->SCALAR;
   const cr_layer *layer = network->layers, *end = layer + network->layer_count;
   for (const R *x = batch->x; layer < end; x = units->a, layer++, units++)
-    kernels->row_descend[descent->rule](descent->update, layer->in, layer->out, x, units->delta,
-                                        CR(weights)(layer, network->parameters), CR(bias)(layer, network->parameters),
-                                        (R *)descent->state + layer->at[CHAINRULE_WEIGHTS], network->arena_size);
+    kernels->descend[descent->rule](descent->update, layer->in, layer->out, x, units->delta,
+                                    CR(weights)(layer, network->parameters), layer->panel,
+                                    CR(bias)(layer, network->parameters),
+                                    (R *)descent->state + layer->at[CHAINRULE_WEIGHTS], network->arena_size);
+}
+
+static void CR(narrow)(const chainrule_network *network, const cr_batch *batch, chainrule_loss loss, double total,
+                       double *losses, void *gradients, void *buffers)
+{
+  const CR(row_kernels) *row = network->kernels->SCALAR->row;
+  if (batch->rows == 1 && row) CR(narrow_row)(row, network, batch, loss, total, losses, buffers);
+  else CR(narrow_rows)(network, batch, loss, total, losses, gradients, buffers);
+}
+
+static void CR(narrow_descend)(const chainrule_network *network, const cr_batch *batch, const cr_descent *descent,
+                               const void *gradients, const void *buffers)
+{
+  const CR(row_kernels) *row = network->kernels->SCALAR->row;
+  if (batch->rows == 1 && row) CR(narrow_row_descend)(row, network, batch, descent, buffers);
+  else CR(update)(network, descent, 0, network->arena_size, gradients, NULL);
 }

@@ -5,7 +5,6 @@
  */
 #include "internal.h"
 
-#include <float.h>
 #include <math.h>
 
 #include <gsl/gsl_blas.h>
@@ -100,13 +99,7 @@ void cr_shuffle(cr_random *random, size_t *order, size_t count)
 #define GSL_MATRIX(name) gsl_matrix_float_##name
 #define BLAS(name) gsl_blas_s##name
 #include "kernels/real_f32.h"
-#include "kernels/simd_baseline.h"
-#include "kernels/math_tmpl.h"
 #include "gsl_tmpl.h"
-#include "kernels/activation_tmpl.h"
-#include "kernels/loss_tmpl.h"
-#include "kernels/norm_tmpl.h"
-#include "kernels/table_tmpl.h"
 
 #undef GSL_VECTOR
 #undef GSL_MATRIX
@@ -115,14 +108,4 @@ void cr_shuffle(cr_random *random, size_t *order, size_t count)
 #define GSL_MATRIX(name) gsl_matrix_##name
 #define BLAS(name) gsl_blas_d##name
 #include "kernels/real_f64.h"
-#include "kernels/simd_baseline.h"
-#include "kernels/math_tmpl.h"
 #include "gsl_tmpl.h"
-#include "kernels/activation_tmpl.h"
-#include "kernels/loss_tmpl.h"
-#include "kernels/norm_tmpl.h"
-#include "kernels/table_tmpl.h"
-
-static bool supported(void) { return true; }
-
-const cr_kernel_set cr_isa_gsl = {"gsl", supported, 0, &cr_table_f32, &cr_table_f64};

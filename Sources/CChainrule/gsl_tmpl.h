@@ -1,17 +1,13 @@
-/* The products and updates of a dense layer on gsl_blas and GSL's vectors: the kernel set `gsl`.
+/* The products and updates of a dense layer on gsl_blas and GSL's vectors: the kernel set `gsl`, which has all else from
+ * `baseline`.
  *
  * GSL_VECTOR, GSL_MATRIX and BLAS give GSL's name of a function in this precision.  What GSL has no
  * function for (elementwise roots) is a loop.
  */
 
-#undef PEAK
-#define PEAK NULL
-#undef NARROW_KERNEL
-#define NARROW_KERNEL(name) NULL
-
 /* Z = X Wᵀ + 1 bᵀ */
-static void CR(affine)(size_t rows, size_t in, size_t out, const R *x, size_t x_stride, const R *weights,
-                       size_t panel, const R *bias, R *z, size_t z_stride)
+void CR(gsl_affine)(size_t rows, size_t in, size_t out, const R *x, size_t x_stride, const R *weights,
+                    size_t panel, const R *bias, R *z, size_t z_stride)
 {
   if (rows == 0) return;
   GSL_MATRIX(const_view) X = GSL_MATRIX(const_view_array_with_tda)(x, rows, in, x_stride);
@@ -25,8 +21,8 @@ static void CR(affine)(size_t rows, size_t in, size_t out, const R *x, size_t x_
 }
 
 /* dWᵀ = Xᵀ δ */
-static void CR(affine_gradient)(size_t rows, size_t columns, const R *x, size_t x_stride, size_t out,
-                                const R *delta, size_t delta_stride, size_t panel, R *gradient)
+void CR(gsl_affine_gradient)(size_t rows, size_t columns, const R *x, size_t x_stride, size_t out,
+                             const R *delta, size_t delta_stride, size_t panel, R *gradient)
 {
   for (size_t k = 0; k < columns * panel; k++) gradient[k] = 0;
   if (rows == 0) return;
@@ -37,7 +33,7 @@ static void CR(affine_gradient)(size_t rows, size_t columns, const R *x, size_t 
 }
 
 /* db = δᵀ 1 */
-static void CR(bias_gradient)(size_t rows, size_t out, const R *delta, size_t delta_stride, R *gradient)
+void CR(gsl_bias_gradient)(size_t rows, size_t out, const R *delta, size_t delta_stride, R *gradient)
 {
   GSL_VECTOR(view) db = GSL_VECTOR(view_array)(gradient, out);
   GSL_VECTOR(set_zero)(&db.vector);
@@ -48,8 +44,8 @@ static void CR(bias_gradient)(size_t rows, size_t out, const R *delta, size_t de
 }
 
 /* dX = δ W */
-static void CR(affine_transpose)(size_t rows, size_t in, size_t out, const R *delta, size_t delta_stride,
-                                 const R *weights, size_t panel, R *dx, size_t dx_stride, R *scratch)
+void CR(gsl_affine_transpose)(size_t rows, size_t in, size_t out, const R *delta, size_t delta_stride,
+                              const R *weights, size_t panel, R *dx, size_t dx_stride, R *scratch)
 {
   (void)scratch;
   if (rows == 0) return;
@@ -107,7 +103,7 @@ static void CR(square)(GSL_VECTOR(view) *to, const GSL_VECTOR(view) *x)
   GSL_VECTOR(mul)(&to->vector, &x->vector);
 }
 
-static void CR(update_sgd)(const cr_update *u, size_t n, R *p, const R *g, R *state, size_t stride)
+void CR(gsl_update_sgd)(const cr_update *u, size_t n, R *p, const R *g, R *state, size_t stride)
 {
   CR(part) part;
   const bool momentum = u->momentum != 0;
@@ -120,7 +116,7 @@ static void CR(update_sgd)(const cr_update *u, size_t n, R *p, const R *g, R *st
   }
 }
 
-static void CR(update_adagrad)(const cr_update *u, size_t n, R *p, const R *g, R *state, size_t stride)
+void CR(gsl_update_adagrad)(const cr_update *u, size_t n, R *p, const R *g, R *state, size_t stride)
 {
   CR(part) part;
   for (size_t i = 0; i < n; i += part.n) {
@@ -134,7 +130,7 @@ static void CR(update_adagrad)(const cr_update *u, size_t n, R *p, const R *g, R
   }
 }
 
-static void CR(update_rmsprop)(const cr_update *u, size_t n, R *p, const R *g, R *state, size_t stride)
+void CR(gsl_update_rmsprop)(const cr_update *u, size_t n, R *p, const R *g, R *state, size_t stride)
 {
   CR(part) part;
   const bool momentum = u->momentum != 0;
@@ -168,7 +164,7 @@ static void CR(adam_moments)(CR(part) *part, const cr_update *u)
   CR(accumulate)(&part->state[1], (R)u->beta2, (R)(1 - u->beta2), &part->step);
 }
 
-static void CR(gsl_adam)(const cr_update *u, size_t n, R keep, R decay, R *p, const R *g, R *state, size_t stride)
+static void CR(adam)(const cr_update *u, size_t n, R keep, R decay, R *p, const R *g, R *state, size_t stride)
 {
   CR(part) part;
   for (size_t i = 0; i < n; i += part.n) {
@@ -189,17 +185,17 @@ static void CR(gsl_adam)(const cr_update *u, size_t n, R keep, R decay, R *p, co
   }
 }
 
-static void CR(update_adam)(const cr_update *u, size_t n, R *p, const R *g, R *state, size_t stride)
+void CR(gsl_update_adam)(const cr_update *u, size_t n, R *p, const R *g, R *state, size_t stride)
 {
-  CR(gsl_adam)(u, n, 1, (R)u->weight_decay, p, g, state, stride);
+  CR(adam)(u, n, 1, (R)u->weight_decay, p, g, state, stride);
 }
 
-static void CR(update_adamw)(const cr_update *u, size_t n, R *p, const R *g, R *state, size_t stride)
+void CR(gsl_update_adamw)(const cr_update *u, size_t n, R *p, const R *g, R *state, size_t stride)
 {
-  CR(gsl_adam)(u, n, (R)(1 - u->rate * u->weight_decay), 0, p, g, state, stride);
+  CR(adam)(u, n, (R)(1 - u->rate * u->weight_decay), 0, p, g, state, stride);
 }
 
-static void CR(update_adadelta)(const cr_update *u, size_t n, R *p, const R *g, R *state, size_t stride)
+void CR(gsl_update_adadelta)(const cr_update *u, size_t n, R *p, const R *g, R *state, size_t stride)
 {
   CR(part) part;
   const R rho = (R)u->alpha, rest = (R)(1 - u->alpha);
@@ -218,7 +214,7 @@ static void CR(update_adadelta)(const cr_update *u, size_t n, R *p, const R *g, 
   }
 }
 
-static void CR(update_adamax)(const cr_update *u, size_t n, R *p, const R *g, R *state, size_t stride)
+void CR(gsl_update_adamax)(const cr_update *u, size_t n, R *p, const R *g, R *state, size_t stride)
 {
   CR(part) part;
   for (size_t i = 0; i < n; i += part.n) {
@@ -234,7 +230,7 @@ static void CR(update_adamax)(const cr_update *u, size_t n, R *p, const R *g, R 
   }
 }
 
-static void CR(update_nadam)(const cr_update *u, size_t n, R *p, const R *g, R *state, size_t stride)
+void CR(gsl_update_nadam)(const cr_update *u, size_t n, R *p, const R *g, R *state, size_t stride)
 {
   CR(part) part;
   for (size_t i = 0; i < n; i += part.n) {
@@ -248,7 +244,7 @@ static void CR(update_nadam)(const cr_update *u, size_t n, R *p, const R *g, R *
   }
 }
 
-static void CR(update_rprop)(const cr_update *u, size_t n, R *p, const R *g, R *state, size_t stride)
+void CR(gsl_update_rprop)(const cr_update *u, size_t n, R *p, const R *g, R *state, size_t stride)
 {
   CR(part) part;
   for (size_t i = 0; i < n; i += part.n) {
@@ -268,7 +264,7 @@ static void CR(update_rprop)(const cr_update *u, size_t n, R *p, const R *g, R *
   }
 }
 
-static void CR(update_lion)(const cr_update *u, size_t n, R *p, const R *g, R *state, size_t stride)
+void CR(gsl_update_lion)(const cr_update *u, size_t n, R *p, const R *g, R *state, size_t stride)
 {
   CR(part) part;
   for (size_t i = 0; i < n; i += part.n) {

@@ -1,9 +1,13 @@
 /* Every kernel of an instruction set, for float and for double: what an isa_*.c includes once it has set
- * its target and named its SIMD header.  Products are fused only where fma says so: the compiler may not
- * contract on its own. */
+ * its target and named its SIMD header, and said with HAS_ROWS whether the kernels of a single row are to be compiled here.
+ * Products are fused only where fma says so: the compiler may not contract on its own. */
 #if defined __clang__
 #pragma STDC FP_CONTRACT OFF
 #endif
+
+#define TABLE CR(table)
+#define PRODUCT(name) CR(name)
+#define NARROW_KERNEL(name) CR(name)
 
 #include "real_f32.h"
 #include SIMD
@@ -14,7 +18,9 @@
 #include "loss_tmpl.h"
 #include "norm_tmpl.h"
 #include "update_tmpl.h"
+#if HAS_ROWS
 #include "row_tmpl.h"
+#endif
 #include "table_tmpl.h"
 
 #include "real_f64.h"
@@ -26,5 +32,7 @@
 #include "loss_tmpl.h"
 #include "norm_tmpl.h"
 #include "update_tmpl.h"
+#if HAS_ROWS
 #include "row_tmpl.h"
+#endif
 #include "table_tmpl.h"

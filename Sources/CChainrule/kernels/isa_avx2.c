@@ -15,6 +15,8 @@
 #endif
 
 #define SIMD "simd_avx2.h"
+#define HAS_ROWS 1
+#define ROWS &CR(rows)
 #include "all_tmpl.h"
 
 #if defined __clang__

@@ -16,6 +16,8 @@
 #endif
 
 #define SIMD "simd_avx512.h"
+#define HAS_ROWS 0
+#define ROWS &CR(rows) /* avx2's: its vectors are as wide as a narrow layer, or nearly */
 #include "all_tmpl.h"
 
 #if defined __clang__

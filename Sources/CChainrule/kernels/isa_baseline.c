@@ -5,8 +5,34 @@
 
 #include "kernels.h"
 #define SIMD "simd_baseline.h"
+#if defined __x86_64__
+#define HAS_ROWS 0 /* without fma a call saved is nothing */
+#define ROWS NULL
+#else
+#define HAS_ROWS 1
+#define ROWS &CR(rows)
+#endif
 #include "all_tmpl.h"
 
 static bool supported(void) { return true; }
 
 const cr_kernel_set cr_isa_baseline = {"baseline", supported, VECTOR_BYTES, &cr_table_f32, &cr_table_f64};
+
+/* ---- The set gsl: products and updates by GSL, all else as above -------------------------------- */
+
+#undef TABLE
+#undef PRODUCT
+#undef NARROW_KERNEL
+#undef ROWS
+#undef PEAK
+#define TABLE CR(gsl_table)
+#define PRODUCT(name) CR(gsl_##name)
+#define NARROW_KERNEL(name) NULL
+#define ROWS NULL
+#define PEAK NULL
+#include "real_f32.h"
+#include "table_tmpl.h"
+#include "real_f64.h"
+#include "table_tmpl.h"
+
+const cr_kernel_set cr_isa_gsl = {"gsl", supported, 0, &cr_gsl_table_f32, &cr_gsl_table_f64};

@@ -1,5 +1,26 @@
 /* The table for one scalar type R.  See kernels.h. */
 
+/* A narrow layer of a single row, its units in lanes, padded to whole vectors; the bits of rows.  `panel` is a power of
+ * two, whichever set's. */
+typedef struct CR(row_kernels) {
+  /* z = W x + b, a = f(z) */
+  void (*forward[CHAINRULE_ACTIVATION_COUNT])(size_t in, size_t out, const R *x, const R *weights, size_t panel,
+                                              const R *bias, R *z, R *a);
+  /* dz = (δ W) ⊙ f′(z), of the units before the layer, by their z, a and f; none of softmax */
+  void (*backward[CHAINRULE_ACTIVATION_COUNT])(size_t in, size_t out, const R *delta, const R *weights, size_t panel,
+                                               const R *z, const R *a, R *dz);
+  /* One update of W and b by dW = δᵀ x, db = δ; `state`, that of W, lies to that of b as W lies to b. */
+  void (*descend[CHAINRULE_OPTIMIZER_COUNT])(const cr_update *u, size_t in, size_t out, const R *x, const R *delta,
+                                             R *weights, size_t panel, R *bias, R *state, size_t stride);
+  /* l; delta = scale × ∂l/∂a or × ∂l/∂z, and 0 in its padding */
+  R (*loss[CHAINRULE_LOSS_COUNT])(size_t n, const R *z, const R *a, const R *y, R scale, R *delta);
+  /* As the table's. */
+  void (*derive[CHAINRULE_ACTIVATION_COUNT])(size_t rows, size_t n, const R *z, const R *a, R *delta, size_t stride);
+} CR(row_kernels);
+
+/* Those of the set whose vectors suit a narrow layer: on x86-64, avx2; the same bits on any. */
+extern const CR(row_kernels) CR(rows);
+
 typedef struct CR(kernels) {
   /* Z = X Wᵀ + 1 bᵀ       x [rows][in], b [out] padded or NULL, z [rows][out].
    * Each z is one chain of fused multiply-adds: starts at b, or 0, and takes i = 0 … in − 1 in order.
@@ -28,15 +49,8 @@ typedef struct CR(kernels) {
   void (*lanes_transpose)(size_t in, size_t out, const R *delta, const R *weights, R *dx);
   void (*lanes_gradient)(size_t rows, size_t in, size_t out, const R *x, const R *delta, R *weights, R *bias);
 
-  /* A narrow layer of a single row, its units in lanes, padded to whole vectors; the same bits.  NULL: there are none.
-   * forward: z = W x + b, a = f(z).  backward: dz = (δ W) ⊙ f′(z), of the units before the layer, by their z, a and f.
-   * descend: one update of W and b by dW = δᵀ x, db = δ; `state`, that of W, lies to that of b as W lies to b. */
-  void (*row_forward[CHAINRULE_ACTIVATION_COUNT])(size_t in, size_t out, const R *x, const R *weights, const R *bias, R *z,
-                                                  R *a);
-  void (*row_backward[CHAINRULE_ACTIVATION_COUNT])(size_t in, size_t out, const R *delta, const R *weights, const R *z,
-                                                   const R *a, R *dz);
-  void (*row_descend[CHAINRULE_OPTIMIZER_COUNT])(const cr_update *u, size_t in, size_t out, const R *x, const R *delta,
-                                                 R *weights, R *bias, R *state, size_t stride);
+  /* What a single row of a narrow network takes, with any set's weights; NULL: there is nothing. */
+  const CR(row_kernels) *row;
 
   /* a = f(z)               z, a [rows][n] and the padding behind; may be the same buffer.
    * softmax: with stride 0, LANES rows in lanes, [n][LANES]. */
@@ -54,8 +68,6 @@ typedef struct CR(kernels) {
   void (*loss[CHAINRULE_LOSS_COUNT])(size_t rows, size_t n, const R *z, const R *a, size_t stride, const R *y,
                                      const R *weights, double total, R *delta, double *losses);
 
-  /* l of a single row, which lies as in row_forward; delta = scale × ∂l/∂a or × ∂l/∂z, and 0 in its padding. */
-  R (*row_loss[CHAINRULE_LOSS_COUNT])(size_t n, const R *z, const R *a, const R *y, R scale, R *delta);
   /* The layers beside the dense one (norm_tmpl.h).  n columns of rows padded to whole vectors, `stride` apart in every
    * matrix of a call; what belongs to a column, [n], is padded too.
    *
@@ -99,3 +111,16 @@ typedef struct CR(kernels) {
   /* No value is NaN or infinite. */
   bool (*all_finite)(size_t n, const R *values);
 } CR(kernels);
+
+/* The products and updates of the set gsl (gsl_tmpl.h). */
+void CR(gsl_affine)(size_t rows, size_t in, size_t out, const R *x, size_t x_stride, const R *weights, size_t panel,
+                    const R *bias, R *z, size_t z_stride);
+void CR(gsl_affine_gradient)(size_t rows, size_t columns, const R *x, size_t x_stride, size_t out, const R *delta,
+                             size_t delta_stride, size_t panel, R *gradient);
+void CR(gsl_bias_gradient)(size_t rows, size_t out, const R *delta, size_t delta_stride, R *gradient);
+void CR(gsl_affine_transpose)(size_t rows, size_t in, size_t out, const R *delta, size_t delta_stride,
+                              const R *weights, size_t panel, R *dx, size_t dx_stride, R *scratch);
+#define UPDATE(ID, name, ...)                                                                              \
+  void CR(gsl_update_##name)(const cr_update *u, size_t n, R *p, const R *g, R *state, size_t stride);
+CHAINRULE_OPTIMIZERS(UPDATE)
+#undef UPDATE

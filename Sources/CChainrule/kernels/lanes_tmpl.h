@@ -4,9 +4,6 @@
  * and in the same order, and so are the bits.
  */
 
-#undef NARROW_KERNEL
-#define NARROW_KERNEL(name) CR(name)
-
 /* The first LANES of `rows` rows of x [rows][n] into lanes; what is not there is 0. */
 static void CR(lanes_load)(size_t rows, size_t n, const R *x, R *to)
 {

@@ -18,8 +18,20 @@ typedef struct CR(outputs) {
   R *delta;           /* NULL: not asked for */
 } CR(outputs);
 
+/* Adds the terms of `count` outputs to *sum; a becomes scale × ∂l/∂a. */
+typedef void CR(terms)(size_t count, const V *z, V *a, const V *y, V scale, V *sum);
+static CR_INLINE void CR(add_terms)(CR(term) term(V z, V a, V y), size_t count, const V *z, V *a, const V *y, V scale,
+                                    V *sum)
+{
+  for (size_t i = 0; i < count; i++) {
+    const CR(term) t = term(z[i], a[i], y[i]);
+    *sum += t.value;
+    a[i] = scale * t.derivative;
+  }
+}
+
 /* scale × ∂l/∂a into delta; returns Σ of the terms. */
-static CR_INLINE V CR(add_terms)(CR(term) term(V z, V a, V y), bool of_z, const CR(outputs) *o, V scale)
+static CR_CALLED V CR(sum_terms)(CR(terms) *terms, bool of_z, const CR(outputs) *o, V scale)
 {
   V sum = {0};
   for (size_t j = 0; j < o->n; j += LANES) {
@@ -28,18 +40,14 @@ static CR_INLINE V CR(add_terms)(CR(term) term(V z, V a, V y), bool of_z, const 
     CR(columns)(o->rows, &o->a[at], o->stride, count, a);
     if (of_z) CR(columns)(o->rows, &o->z[at], o->stride, count, z);
     CR(turn_tight)(o->rows, o->n, o->y, j, y);
-    for (size_t i = 0; i < count; i++) {
-      const CR(term) t = term(of_z ? z[i] : a[i], a[i], y[i]);
-      sum += t.value;
-      a[i] = scale * t.derivative;
-    }
+    terms(count, of_z ? z : a, a, y, scale, &sum);
     if (o->delta) CR(put_columns)(o->rows, a, &o->delta[at], o->stride, count);
   }
   return sum;
 }
 
 /* losses[r] = wᵣ lᵣ, and δ for L = Σ wᵣ lᵣ / total, with `loss` for LANES rows at a time */
-static CR_INLINE void CR(lose)(V loss(const CR(outputs) *o, V scale), size_t rows, size_t n, const R *z, const R *a,
+static CR_CALLED void CR(lose)(V loss(const CR(outputs) *o, V scale), size_t rows, size_t n, const R *z, const R *a,
                                size_t stride, const R *y, const R *weights, double total, R *delta, double *losses)
 {
   for (size_t r = 0; r < rows; r += LANES) {
@@ -73,17 +81,23 @@ static CR_INLINE R CR(row_terms)(CR(term) term(V z, V a, V y), size_t n, const R
                               const R *weights, double total, R *delta, double *losses)                    \
   { CR(lose)(CR(rows_##name), rows, n, z, a, stride, y, weights, total, delta, losses); }
 
+#define TERMS(name)                                                                                        \
+  static void CR(terms_##name)(size_t count, const V *z, V *a, const V *y, V scale, V *sum)                \
+  { CR(add_terms)(CR(name), count, z, a, y, scale, sum); }
+
 /* l = Σ, or 1/n Σ, of a term */
 #define SUM(name, of_z)                                                                                    \
-  static CR_INLINE V CR(rows_##name)(const CR(outputs) *o, V scale)                                        \
-  { return CR(add_terms)(CR(name), of_z, o, scale); }                                                      \
-  static R CR(row_loss_##name)(size_t n, const R *z, const R *a, const R *y, R scale, R *delta)            \
+  TERMS(name)                                                                                              \
+  static V CR(rows_##name)(const CR(outputs) *o, V scale)                                                  \
+  { return CR(sum_terms)(CR(terms_##name), of_z, o, scale); }                                              \
+  static CR_INLINE R CR(row_##name)(size_t n, const R *z, const R *a, const R *y, R scale, R *delta)            \
   { return CR(row_terms)(CR(name), n, z, a, y, scale, delta); }                                            \
   KERNEL(name)
 #define MEAN(name, of_z)                                                                                   \
-  static CR_INLINE V CR(rows_##name)(const CR(outputs) *o, V scale)                                        \
-  { return CR(add_terms)(CR(name), of_z, o, scale / (R)o->n) / (R)o->n; }                                  \
-  static R CR(row_loss_##name)(size_t n, const R *z, const R *a, const R *y, R scale, R *delta)            \
+  TERMS(name)                                                                                              \
+  static V CR(rows_##name)(const CR(outputs) *o, V scale)                                                  \
+  { return CR(sum_terms)(CR(terms_##name), of_z, o, scale / (R)o->n) / (R)o->n; }                          \
+  static CR_INLINE R CR(row_##name)(size_t n, const R *z, const R *a, const R *y, R scale, R *delta)            \
   { return CR(row_terms)(CR(name), n, z, a, y, scale / (R)n, delta) / (R)n; }                              \
   KERNEL(name)
 
@@ -156,12 +170,13 @@ static inline CR(term) CR(hinge)(V z, V a, V y)
   return (CR(term)){CR(larger)(zero, margin), CR(select)(margin > 0, -y, zero)};
 }
 MEAN(hinge, false)
+#undef TERMS
 #undef SUM
 #undef MEAN
 
 /* a = softmax(z):  l = Σ yⱼ (log Σₖ e^(zₖ − m) − (zⱼ − m)), m = maxₖ zₖ;  ∂l/∂zⱼ = aⱼ Σₖ yₖ − yⱼ.
  * The sum of the exponentials is 1 / maxₖ aₖ. */
-static CR_INLINE V CR(rows_crossEntropy)(const CR(outputs) *o, V scale)
+static V CR(rows_crossEntropy)(const CR(outputs) *o, V scale)
 {
   V z[VECTOR_BYTES / sizeof(R)], a[VECTOR_BYTES / sizeof(R)], y[VECTOR_BYTES / sizeof(R)];
   V most = CR(splat)(-REAL_MAX), largest = {0}, total = {0}, loss = {0};
@@ -195,7 +210,7 @@ static CR_INLINE V CR(rows_crossEntropy)(const CR(outputs) *o, V scale)
 KERNEL(crossEntropy)
 #undef KERNEL
 
-static R CR(row_loss_crossEntropy)(size_t n, const R *z, const R *a, const R *y, R scale, R *delta)
+static CR_INLINE R CR(row_crossEntropy)(size_t n, const R *z, const R *a, const R *y, R scale, R *delta)
 {
   const CR(outputs) o = {.rows = 1, .n = n, .z = z, .a = a, .y = y, .stride = n, .delta = delta};
   return CR(rows_crossEntropy)(&o, CR(splat)(scale))[0];

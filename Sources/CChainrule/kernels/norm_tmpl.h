@@ -220,3 +220,19 @@ static void CR(axpy)(size_t n, const R *g, double weight, R *sum)
   const V w = CR(splat)((R)weight);
   for (size_t i = 0; i < n; i += LANES) CR(store)(&sum[i], CR(fma)(w, CR(load)(&g[i]), CR(load)(&sum[i])));
 }
+
+/* No value is NaN or infinite. */
+static bool CR(all_finite)(size_t n, const R *values)
+{
+  const V largest = CR(splat)(REAL_MAX);
+  IV good = (IV){0} == (IV){0};
+  size_t i = 0;
+  for (; i + LANES <= n; i += LANES) {
+    const V x = CR(load)(&values[i]);
+    good &= (x <= largest) & (x >= -largest);
+  }
+  bool all = true;
+  for (size_t lane = 0; lane < LANES; lane++) all &= good[lane] != 0;
+  for (; i < n; i++) all &= values[i] <= REAL_MAX && values[i] >= -REAL_MAX;
+  return all;
+}

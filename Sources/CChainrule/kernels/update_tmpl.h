@@ -15,7 +15,7 @@ typedef struct CR(numbers) {
   V mean_step, gradient_step;       /* η times nadam's shares of m and g */
   V eta_minus, eta_plus, step_min, step_max;
   V epsilon;
-  bool decays, has_l1, has_momentum, nesterov, centered, amsgrad, first;
+  bool decays, has_momentum, nesterov, centered, amsgrad, first;
 } CR(numbers);
 
 static CR_INLINE CR(numbers) CR(spread)(const cr_update *u)
@@ -36,10 +36,13 @@ static CR_INLINE CR(numbers) CR(spread)(const cr_update *u)
       .eta_minus = CR(splat)((R)u->eta_minus), .eta_plus = CR(splat)((R)u->eta_plus),
       .step_min = CR(splat)((R)u->step_min), .step_max = CR(splat)((R)u->step_max),
       .epsilon = CR(splat)((R)u->epsilon),
-      .decays = u->weight_decay != 0, .has_l1 = u->l1 != 0, .has_momentum = u->momentum != 0,
+      .decays = u->weight_decay != 0, .has_momentum = u->momentum != 0,
       .nesterov = u->nesterov, .centered = u->centered, .amsgrad = u->amsgrad, .first = u->first,
   };
 }
+
+/* p after the update; what is in `state` moves on. */
+typedef V CR(rule)(const CR(numbers) *u, V p, V g, R *state, size_t stride);
 
 /* −1, 0 or 1 */
 static CR_INLINE V CR(v_sign)(V x)
@@ -49,14 +52,10 @@ static CR_INLINE V CR(v_sign)(V x)
 }
 
 /* g + λ₁ sign p */
-static CR_INLINE V CR(sparse)(const CR(numbers) *u, V p, V g) { return u->has_l1 ? CR(fma)(u->l1, CR(v_sign)(p), g) : g; }
+static CR_INLINE V CR(sparse)(V l1, V p, V g) { return CR(fma)(l1, CR(v_sign)(p), g); }
 
-/* g + λ₁ sign p + λ p */
-static CR_INLINE V CR(decayed)(const CR(numbers) *u, V p, V g)
-{
-  g = CR(sparse)(u, p, g);
-  return u->decays ? CR(fma)(u->decay, p, g) : g;
-}
+/* g + λ p */
+static CR_INLINE V CR(decayed)(const CR(numbers) *u, V p, V g) { return u->decays ? CR(fma)(u->decay, p, g) : g; }
 
 /* s ← α s + (1 − α) g² */
 static CR_INLINE V CR(mean_square)(const CR(numbers) *u, V g, R *state)
@@ -148,7 +147,13 @@ static CR_INLINE V CR(rule_adam)(const CR(numbers) *u, V p, V g, R *state, size_
 /* p ← p − η λ p, then as adam without λ (Loshchilov & Hutter 2019) */
 static CR_INLINE V CR(rule_adamw)(const CR(numbers) *u, V p, V g, R *state, size_t stride)
 {
-  return u->keep * p - CR(adam_step)(u, CR(sparse)(u, p, g), state, stride);
+  return u->keep * p - CR(adam_step)(u, g, state, stride);
+}
+
+/* Either: adam with η λ = 0, adamw with λ = 0 */
+static CR_INLINE V CR(rule_amsgrad)(const CR(numbers) *u, V p, V g, R *state, size_t stride)
+{
+  return u->keep * p - CR(adam_step)(u, CR(decayed)(u, p, g), state, stride);
 }
 
 /* s ← ρ s + (1 − ρ) g²,  d = g √((w + ε) / (s + ε)),  w ← ρ w + (1 − ρ) d²;  p ← p − η d (Zeiler 2012) */
@@ -200,33 +205,58 @@ static CR_INLINE V CR(rule_rprop)(const CR(numbers) *u, V p, V g, R *state, size
 static CR_INLINE V CR(rule_lion)(const CR(numbers) *u, V p, V g, R *state, size_t stride)
 {
   (void)stride;
-  g = CR(sparse)(u, p, g);
   const V m = CR(load)(state), c = CR(fma)(u->beta1, m, u->rest1 * g);
   CR(store)(state, CR(fma)(u->beta2, m, u->rest2 * g));
   return u->keep * p - u->rate * CR(v_sign)(c);
 }
 
-/* Without L1 and amsgrad, which few ask for, their switches are constants in the loop. */
+static CR_INLINE void CR(all)(CR(rule) rule, const CR(numbers) *u, size_t n, R *p, const R *g, R *state, size_t stride)
+{
+  for (size_t i = 0; i < n; i += LANES)
+    CR(store)(&p[i], rule(u, CR(load)(&p[i]), CR(load)(&g[i]), &state[i], stride));
+}
+
+/* With L1, which few ask for, its share goes into the gradient first, a stretch at a time. */
+static CR_CALLED void CR(update_sparse)(void update(const cr_update *, size_t, R *, const R *, R *, size_t),
+                                        const cr_update *u, size_t n, R *p, const R *g, R *state, size_t stride)
+{
+  enum { STRETCH = 256 };
+  R sum[STRETCH];
+  cr_update rest = *u;
+  rest.l1 = 0;
+  for (size_t start = 0, count; start < n; start += count) {
+    count = n - start < STRETCH ? n - start : STRETCH;
+    for (size_t i = start; i < start + count; i += LANES)
+      CR(store)(&sum[i - start], CR(sparse)(CR(splat)((R)u->l1), CR(load)(&p[i]), CR(load)(&g[i])));
+    update(&rest, count, &p[start], sum, &state[start], stride);
+  }
+}
+
+/* Without amsgrad, its switch is a constant in the loop; so it is with it, of the two rules that know it. */
+static CR_CALLED void CR(update_amsgrad)(const cr_update *update, bool decoupled, size_t n, R *p, const R *g, R *state,
+                                         size_t stride)
+{
+  CR(numbers) u = CR(spread)(update);
+  u.amsgrad = true;
+  if (decoupled) u.decays = false;
+  else u.keep = CR(splat)(1);
+  CR(all)(CR(rule_amsgrad), &u, n, p, g, state, stride);
+}
+
 #define UPDATE(ID, name, ...)                                                                              \
-  static CR_INLINE void CR(all_##name)(const CR(numbers) *u, size_t n, R *p, const R *g, R *state, size_t stride) \
-  {                                                                                                        \
-    for (size_t i = 0; i < n; i += LANES)                                                                  \
-      CR(store)(&p[i], CR(rule_##name)(u, CR(load)(&p[i]), CR(load)(&g[i]), &state[i], stride));           \
-  }                                                                                                        \
-  static CR_CALLED void CR(seldom_##name)(const cr_update *update, size_t n, R *p, const R *g, R *state, size_t stride) \
-  {                                                                                                        \
-    const CR(numbers) u = CR(spread)(update);                                                              \
-    CR(all_##name)(&u, n, p, g, state, stride);                                                            \
-  }                                                                                                        \
   static void CR(update_##name)(const cr_update *update, size_t n, R *p, const R *g, R *state, size_t stride) \
   {                                                                                                        \
-    if (update->l1 != 0 || update->amsgrad) {                                                              \
-      CR(seldom_##name)(update, n, p, g, state, stride);                                                   \
-      return;                                                                                              \
+    const bool adam = CHAINRULE_OPTIMIZER_##ID == CHAINRULE_OPTIMIZER_ADAM;                                \
+    const bool adamw = CHAINRULE_OPTIMIZER_##ID == CHAINRULE_OPTIMIZER_ADAMW;                              \
+    if (update->l1 != 0) {                                                                                 \
+      CR(update_sparse)(CR(update_##name), update, n, p, g, state, stride);                                \
+    } else if ((adam || adamw) && update->amsgrad) {                                                       \
+      CR(update_amsgrad)(update, adamw, n, p, g, state, stride);                                           \
+    } else {                                                                                               \
+      CR(numbers) u = CR(spread)(update);                                                                  \
+      u.amsgrad = false;                                                                                   \
+      CR(all)(CR(rule_##name), &u, n, p, g, state, stride);                                                \
     }                                                                                                      \
-    CR(numbers) u = CR(spread)(update);                                                                    \
-    u.has_l1 = u.amsgrad = false;                                                                          \
-    CR(all_##name)(&u, n, p, g, state, stride);                                                            \
   }
 CHAINRULE_OPTIMIZERS(UPDATE)
 #undef UPDATE

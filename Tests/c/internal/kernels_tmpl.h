@@ -228,7 +228,8 @@ static void T(lanes)(const cr_kernel_set *set, const CR(kernels) *k, size_t rows
 /* A layer of a single row, in all it does, has the bits of what rows do. */
 static void T(row)(const cr_kernel_set *set, const CR(kernels) *k, size_t in, size_t out)
 {
-  if (!k->row_forward[0]) return;
+  const CR(row_kernels) *row_kernels = k->row;
+  if (!row_kernels) return;
   const size_t panel = T(panel)(set, out), padded = (out + panel - 1) / panel * panel, all = in * padded;
   const size_t in_padded = (in + panel - 1) / panel * panel, lanes = panel / 2;
   const size_t in_lanes = (in + lanes - 1) / lanes * lanes, out_lanes = (out + lanes - 1) / lanes * lanes;
@@ -249,14 +250,14 @@ static void T(row)(const cr_kernel_set *set, const CR(kernels) *k, size_t in, si
     const R *bias = kind % 2 ? b.values : NULL;
     k->affine(1, in, out, x.values, in, w.values, panel, bias, z.values, padded);
     k->activate[kind](1, out, z.values, a.values, padded);
-    k->row_forward[kind](in, out, x.values, w.values, bias, row_z.values, row_a.values);
+    row_kernels->forward[kind](in, out, x.values, w.values, panel, bias, row_z.values, row_a.values);
     expect(!memcmp(z.values, row_z.values, out * sizeof(R)) && !memcmp(a.values, row_a.values, out * sizeof(R)) &&
                T(guarded)(&row_z, out_lanes) && T(guarded)(&row_a, out_lanes),
            set->name, "a row forward", detail);
-    if (k->row_backward[kind]) {
+    if (row_kernels->backward[kind]) {
       k->affine_transpose(1, in, out, d.values, padded, w.values, panel, dx.values, in_padded, scratch);
       k->derive[kind](1, in, before_z.values, before_a.values, dx.values, in_padded);
-      k->row_backward[kind](in, out, d.values, w.values, before_z.values, before_a.values, row_dx.values);
+      row_kernels->backward[kind](in, out, d.values, w.values, panel, before_z.values, before_a.values, row_dx.values);
       bool zero = true;
       for (size_t i = in; i < in_lanes; i++) zero &= row_dx.values[i] == 0;
       expect(zero && !memcmp(dx.values, row_dx.values, in * sizeof(R)) && T(guarded)(&row_dx, in_lanes), set->name,
@@ -270,7 +271,7 @@ static void T(row)(const cr_kernel_set *set, const CR(kernels) *k, size_t in, si
     for (int plain = 0; plain < 2; plain++) {
       const cr_update u = {.rate = 0.1, .weight_decay = plain ? 0 : 0.01, .momentum = plain ? 0 : 0.9, .alpha = 0.99,
                            .beta1 = 0.9, .beta2 = 0.999, .epsilon = 1e-8, .step = 1, .scale = 30,
-                           .nesterov = !plain, .centered = !plain};
+                           .nesterov = !plain, .centered = !plain, .l1 = plain ? 0 : 0.001, .amsgrad = !plain};
       T(matrix) x = T(make)(1, in, in, in), d = T(make)(1, out, padded, padded);
       T(matrix) p = T(make)(1, all + padded, all + padded, all + padded), g = T(make)(1, all + padded, all + padded, all + padded);
       T(matrix) row = T(make)(1, all + padded, all + padded, all + padded);
@@ -285,7 +286,8 @@ static void T(row)(const cr_kernel_set *set, const CR(kernels) *k, size_t in, si
           k->affine_gradient(1, in, x.values, in, out - j, d.values + j, padded, panel, &g.values[j * in]);
         k->bias_gradient(1, padded, d.values, padded, &g.values[all]);
         k->update[kind](&u, all + padded, p.values, g.values, state, all + padded);
-        k->row_descend[kind](&u, in, out, x.values, d.values, row.values, &row.values[all], row_state, all + padded);
+        row_kernels->descend[kind](&u, in, out, x.values, d.values, row.values, panel, &row.values[all], row_state,
+                                   all + padded);
       }
       for (size_t array = 0; array < 3; array++) /* no one reads the state of the padding */
         for (size_t j = out; j < padded; j++)
@@ -374,10 +376,10 @@ static void T(losses)(const cr_kernel_set *set, const CR(kernels) *k, size_t row
     expect(same, set->name, "loss in lanes", chainrule_loss_name(kind));
 
     same = true;
-    for (size_t r = 0; r < rows; r++) {
+    for (size_t r = 0; k->row && r < rows; r++) {
       T(matrix) g_r = T(make)(1, n, padded, padded);
       const double weight = (double)w.values[r];
-      const R l = k->row_loss[kind](n, &z.values[r * padded], &a.values[r * padded], &y.values[r * n], (R)(weight / 2), g_r.values);
+      const R l = k->row->loss[kind](n, &z.values[r * padded], &a.values[r * padded], &y.values[r * n], (R)(weight / 2), g_r.values);
       same &= weight * (double)l == losses[r] && !memcmp(g_r.values, &g.values[r * padded], n * sizeof(R));
       for (size_t c = n; c < padded; c++) same &= g_r.values[c] == 0;
       same &= T(guarded)(&g_r, padded);
@@ -396,7 +398,7 @@ static void T(updates)(const char *set, const CR(kernels) *k, size_t n)
   n = (n + step - 1) / step * step;
   for (int c = 0; c < 2 * CHAINRULE_OPTIMIZER_COUNT; c++) {
     const int kind = c / 2;
-    const bool seldom = c % 2; /* with L1 and amsgrad: a loop of their own */
+    const bool seldom = c % 2; /* with L1 and amsgrad: loops of their own */
     const cr_update u = {.rate = 0.1, .weight_decay = 0.01, .momentum = 0.9, .alpha = 0.99, .beta1 = 0.9, .beta2 = 0.999,
                          .epsilon = 1e-8, .step = 1, .scale = 30, .mean_share = 0.5, .gradient_share = 0.9,
                          .eta_minus = 0.5, .eta_plus = 1.2, .step_min = 1e-6, .step_max = 50, .l1 = seldom ? 0.001 : 0,

@@ -72,6 +72,8 @@ static problem make(int number, const char *set)
   p.training.optimizer.momentum = draw(2) ? 0.9 : 0;
   p.training.optimizer.nesterov = p.training.optimizer.momentum > 0 && draw(2);
   p.training.optimizer.centered = draw(2);
+  p.training.optimizer.amsgrad = draw(2);
+  p.training.optimizer.l1 = draw(3) ? 0 : 0.001;
   for (size_t i = 0; i < CR_COUNT(p.x); i++) p.x[i] = uniform(), p.y[i] = target(loss);
   for (size_t r = 0; r < p.rows; r++) p.weights[r] = p.weighted ? (float)fabs(uniform()) : 1;
   return p;
