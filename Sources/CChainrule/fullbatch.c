@@ -84,7 +84,10 @@ chainrule_status chainrule_minimizer_create(chainrule_network *network,
 }
 
 void chainrule_minimizer_free(chainrule_minimizer *minimizer) { free(minimizer); }
-void chainrule_minimizer_stop(chainrule_minimizer *minimizer) { atomic_store(&minimizer->stop, true); }
+void chainrule_minimizer_stop(chainrule_minimizer *minimizer)
+{
+  if (minimizer) atomic_store(&minimizer->stop, true);
+}
 
 /* ---- L, and the residuals whose squares it is the sum of --------------------------------------- */
 

@@ -482,7 +482,10 @@ uint64_t chainrule_trainer_rows(const chainrule_trainer *trainer)
 {
   return trainer->in_parts ? trainer->epoch_rows : trainer->position;
 }
-void chainrule_trainer_stop(chainrule_trainer *trainer) { atomic_store(&trainer->stop, true); }
+void chainrule_trainer_stop(chainrule_trainer *trainer)
+{
+  if (trainer) atomic_store(&trainer->stop, true);
+}
 
 /* ---- A step ------------------------------------------------------------------------------------ */
 

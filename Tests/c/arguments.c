@@ -702,6 +702,9 @@ static void steps_are_checked(chainrule_scalar scalar)
   REFUSED(CHAINRULE_INVALID_ARGUMENT, "trainer", chainrule_trainer_epoch_f32(NULL, *x32, *y32, NULL, ROWS, &loss, e));
   REFUSED(CHAINRULE_INVALID_ARGUMENT, "trainer", chainrule_trainer_epoch_f64(NULL, *x64, *y64, NULL, ROWS, &loss, e));
   chainrule_trainer_free(NULL);
+  chainrule_trainer_stop(NULL);
+  chainrule_minimizer_free(NULL);
+  chainrule_minimizer_stop(NULL);
 
   REFUSED(CHAINRULE_INVALID_ARGUMENT, "trainer", chainrule_trainer_set_batch_size(NULL, 1, e));
   REFUSED(CHAINRULE_INVALID_ARGUMENT, "batch size", chainrule_trainer_set_batch_size(trainer, 0, e));

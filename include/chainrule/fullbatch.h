@@ -101,7 +101,7 @@ CHAINRULE_API chainrule_status chainrule_minimizer_run_f64(chainrule_minimizer *
                                                            chainrule_error *error);
 
 /* May be called from any thread, from a progress call and from a signal handler: the run under way, or the next, ends
- * after the evaluation in hand. */
+ * after the evaluation in hand.  Of NULL it does nothing. */
 CHAINRULE_API void chainrule_minimizer_stop(chainrule_minimizer *minimizer);
 
 #ifdef __cplusplus

@@ -155,7 +155,7 @@ CHAINRULE_API chainrule_status chainrule_trainer_on_step(chainrule_trainer *trai
                                                          chainrule_step_function *function, void *context,
                                                          chainrule_error *error);
 
-/* May be called from any thread and from a signal handler. */
+/* May be called from any thread and from a signal handler; of NULL it does nothing. */
 CHAINRULE_API void chainrule_trainer_stop(chainrule_trainer *trainer);
 
 /* Updates and whole epochs done so far, and rows of the epoch that is under way: stopped, or in parts. */
