@@ -41,10 +41,10 @@ final class Workplace {
     try start(arguments, bytes: bytes).wait()
   }
 
-  /// Starts the program. `output` and `errors` replace the files that standard output and error go to.
+  /// Starts the program. `pipe`, `output` and `errors` replace the files that are standard input, output and error.
   func start(
-    _ arguments: [String], input: String = "", bytes: [UInt8]? = nil, output: FileHandle? = nil,
-    errors: FileHandle? = nil
+    _ arguments: [String], input: String = "", bytes: [UInt8]? = nil, pipe: Pipe? = nil,
+    output: FileHandle? = nil, errors: FileHandle? = nil
   ) throws -> Running {
     let executable: URL = try #require(program, "the product chainrule is not beside the tests")
     let process = Process()
@@ -55,7 +55,7 @@ final class Workplace {
     try write(bytes ?? Array(input.utf8), to: "\(name).in")
     try write("", to: "\(name).out")
     try write("", to: "\(name).err")
-    process.standardInput = try FileHandle(forReadingFrom: url("\(name).in"))
+    process.standardInput = try pipe?.fileHandleForReading ?? FileHandle(forReadingFrom: url("\(name).in"))
     process.standardOutput = try output ?? FileHandle(forWritingTo: url("\(name).out"))
     process.standardError = try errors ?? FileHandle(forWritingTo: url("\(name).err"))
     try process.run()

@@ -82,6 +82,16 @@ struct FormatTests {
     let csv = try #require(packed["best"])
     #expect(try data("-", bytes: csv).contains("40 rows, 2 inputs, 1 output;"))
     #expect(try data("/dev/stdin", bytes: csv).contains("40 rows, 2 inputs, 1 output;"))
+    // A pipe, in several pieces.
+    let pipe = Pipe()
+    let run = try place.start(
+      ["train", "-", "--task", "regression", "--epochs", "1", "--quiet", "--hidden", "2"], pipe: pipe)
+    Thread.detachNewThread {
+      let rows = Data(String(repeating: "1,2\n-1,0.5\n", count: 1000).utf8)
+      for _ in 0..<30 { try? pipe.fileHandleForWriting.write(contentsOf: rows) }
+      try? pipe.fileHandleForWriting.close()
+    }
+    #expect(try run.wait().output.contains("60000 rows, 1 input, 1 output;"))
     // Three numbers between spaces are FANN's header, unless they are said to be CSV.
     let spaces = Array("1 2 3\n4 5 6\n".utf8)
     #expect(try place.chainrule("train", "-", bytes: spaces).status == 65)

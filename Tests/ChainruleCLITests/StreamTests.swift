@@ -10,7 +10,7 @@ struct StreamTests {
     try place.write(table(0..<120, columns: ["a", "b", "y"]), to: "data.csv")
     try place.write(table(120..<150, columns: ["y", "b", "a"]), to: "held.csv")
     try place.write(table(0..<120, columns: ["a", "b", "kind"]), to: "kinds.csv")
-    try place.write(table(120..<124, columns: ["kind", "a", "b"]), to: "few.csv")
+    try place.write(table(122..<126, columns: ["kind", "a", "b"]), to: "few.csv")
     let x = (0..<120).flatMap { [Float($0) / 60, Float($0 % 7)] }
     try place.write(npy("(120, 2)", "<f4", x), to: "x.npy")
     try place.write(npy("(120,)", "<f4", (0..<120).map { Float($0) / 60 - Float($0 % 7) }), to: "y.npy")
@@ -72,6 +72,7 @@ struct StreamTests {
   }
 
   @Test func `classes are those of the rows trained on, in memory and streamed`() throws {
+    #expect(try !place.read("few.csv").contains("more"))
     for option in ["", "--stream"] {
       let run = try train("kinds.csv --epochs 30 --learning-rate 0.05 --validation-data few.csv \(option)")
       #expect(run.status == 0)

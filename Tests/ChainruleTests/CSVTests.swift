@@ -313,7 +313,7 @@ struct CSVTests {
     var generator = SplitMix64(seed: 4)
     func cell() -> String {
       let digits = { (count: UInt64) in (0..<count).map { _ in "\(generator.next(below: 10))" }.joined() }
-      switch generator.next(below: 8) {
+      switch generator.next(below: 9) {
       case 0: return "\(generator.next(below: 100))"
       case 1: return "-0.\(digits(1 + generator.next(below: 9)))"
       case 2: return "\(digits(1 + generator.next(below: 19))).\(digits(generator.next(below: 12)))"
@@ -321,6 +321,7 @@ struct CSVTests {
       case 4: return "1.\(digits(18))e+0\(generator.next(below: 10))"
       case 5: return " \(generator.next(below: 1000)) "
       case 6: return "\"\(generator.next(below: 1000))\""
+      case 7: return "\(generator.next(below: 1000)) "
       default: return "-\(generator.next(below: 10)).\(digits(5))"
       }
     }

@@ -8,7 +8,9 @@ private func rows(_ count: Int, from start: Int = 0) throws -> Dataset<Float> {
   return try Dataset(features: x.map { [$0, $0 * $0] }, targets: x.map { [sin(3 * $0)] })
 }
 
-private func makeTrainer(seed: UInt64 = 3, of optimizer: Optimizer = .nadam()) throws -> Trainer<Float> {
+private func makeTrainer(seed: UInt64 = 3, of optimizer: Optimizer = .nadam(learningRate: 0.05)) throws
+  -> Trainer<Float>
+{
   let network = try Network<Float>(inputs: 2, seed: seed) {
     Dense(7)
     BatchNorm()
@@ -35,15 +37,18 @@ struct CheckpointTests {
 
   /// The losses of the epochs, and whether the run came to its end.
   private func run(
-    _ trainer: Trainer<Float>, epochs: Int = 8, on data: some BatchSource<Float>,
+    _ trainer: Trainer<Float>, epochs: Int = 10, on data: some BatchSource<Float>,
     checkpoints: Checkpoints? = nil,
     resuming checkpoint: String? = nil, stoppingAfter batches: Int? = nil
   ) async throws -> [Double] {
     var losses: [Double] = []
     let counted = Batches(until: batches)
-    let validation = try rows(20, from: 50)
+    // Of the other sign: the better the fit, the higher this loss, and patience goes back to a network of before.
+    let held = try rows(20, from: 50)
+    let validation = try Dataset(
+      features: held.features, targets: held.targets.map { -$0 }, rows: 20, inputs: 2, outputs: 1)
     let run = trainer.epochs(
-      epochs, on: data, batchSize: 8, validating: validation, patience: 3, checkpoints: checkpoints,
+      epochs, on: data, batchSize: 8, validating: validation, patience: 4, checkpoints: checkpoints,
       resuming: checkpoint, onStep: { _ in counted.next() })
     for try await epoch in run { losses.append(epoch.loss) }
     return losses
@@ -57,6 +62,7 @@ struct CheckpointTests {
     let source: any BatchSource<Float> = isStreamed ? try data.shuffled(buffer: 10, seed: 2) : data
     let whole = try makeTrainer()
     let losses = try await run(whole, on: source)
+    #expect(losses.count < 10, "patience has its part")
     for batches in [1, 3, 4, 5, 10, 11, 17, 22, 29] {
       try? FileManager.default.removeItem(atPath: folder)
       let checkpoints = Checkpoints(in: folder, every: .steps(1), keeping: 2)
@@ -69,6 +75,24 @@ struct CheckpointTests {
       #expect(rest == Array(losses.suffix(rest.count)))
       #expect(second.epochs == whole.epochs && second.steps == whole.steps)
     }
+    try FileManager.default.removeItem(atPath: folder)
+  }
+
+  @Test func `a run that had ended does not go on`() async throws {
+    let data = try rows(30)
+    let checkpoints = Checkpoints(in: folder)
+    for try await _ in try makeTrainer().epochs(
+      8, on: data, batchSize: 8, until: .loss(below: 100), checkpoints: checkpoints)
+    {}
+    let newest = try #require(try checkpoints.newest())
+    let trainer = try makeTrainer()
+    for try await _ in trainer.epochs(8, on: data, batchSize: 8, until: .loss(below: 100), resuming: newest) {
+    }
+    #expect(trainer.epochs == 1)
+    for try await _ in trainer.epochs(1, on: data, batchSize: 8, resuming: newest) {}
+    #expect(trainer.epochs == 1)
+    for try await _ in trainer.epochs(3, on: data, batchSize: 8, resuming: newest) {}
+    #expect(trainer.epochs == 3)
     try FileManager.default.removeItem(atPath: folder)
   }
 

@@ -36,6 +36,10 @@ struct DataFileTests {
     let (text, packed) = gzip[name]
     #expect(try DataFile(bytes: packed).bytes == text)
     let (plain, file) = (try TemporaryFile(text), try TemporaryFile(packed))
+    let reader = try FileReader(file.path)
+    for place in [50, 90, 10, 10] {
+      #expect(try reader.bytes(at: place, count: 30) == Array(text[place..<place + 30]))
+    }
     #expect(try Dataset<Double>(csvFile: file.path) == Dataset<Double>(csvFile: plain.path))
     for chunk in [64, 1 << 20] {
       let source = try CSVSource<Double>(

@@ -207,6 +207,7 @@ struct FANNTests {
     ("1 2 1\n1 nan\n2\n", "line 2, column 2: \"nan\" is no finite number"),
     ("1 2 1\n1 1,5\n2\n", "line 2, column 2: \"1,5\""),
     ("1 2 1\n1 2\n1e999\n", "line 3, column 1: \"1e999\" is no finite number"),
+    ("1 2 1\r\n1 2\r\nx\r\n", "line 3, column 1: \"x\""), ("1 2 1\r1 2\rx", "line 3, column 1: \"x\""),
     ("1 2 1\n1 2\n3\n4\n", "line 4: there are more lines than the 1 rows of the header"),
   ])
   func `what is not so is refused with its line`(text: String, message: String) {
