@@ -659,7 +659,8 @@ extension Dataset {
     let targets = try table.targetColumns()
     if let labels = try Self.labels(table, targets) {
       try self.init(
-        features: features, inputs: encoding.outputs, labels: labels, featureNames: encoding.featureNames)
+        features: features, inputs: encoding.outputs, labels: labels, featureNames: encoding.featureNames
+      ) { table.bad($0) }
     } else {
       try self.init(
         features: features, targets: table.numbers(inColumns: targets), rows: table.rows,

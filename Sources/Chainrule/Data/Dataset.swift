@@ -106,7 +106,8 @@ extension Dataset {
   /// The targets are one-hot, one column a class. The classes are the labels that occur, in ascending
   /// order: numerically where all are numbers ("2" before "10"), otherwise as text.
   ///
-  /// - Throws: as ``init(features:targets:featureNames:targetNames:sampleWeights:)``.
+  /// - Throws: as ``init(features:targets:featureNames:targetNames:sampleWeights:)``, and `ChainruleError.badData` for so
+  ///   many classes that the targets are larger than 1 GiB and than 100 times the features.
   public init(
     features: [[Scalar]], labels: [some LosslessStringConvertible],
     featureNames: [String]? = nil, sampleWeights: [Scalar]? = nil
@@ -118,19 +119,21 @@ extension Dataset {
   }
 
   /// A data set of classes from flat features, rows × inputs, and a label a row. `classes` gives the
-  /// order of the columns; nil: the labels that occur, ascending.
+  /// order of the columns; nil: the labels that occur, ascending. `bad` makes errors.
   init(
     features: [Scalar], inputs: Int, labels: [String], classes: [String]? = nil,
-    featureNames: [String]? = nil, sampleWeights: [Scalar]? = nil
+    featureNames: [String]? = nil, sampleWeights: [Scalar]? = nil,
+    bad: (String) -> ChainruleError = Self.bad
   ) throws(ChainruleError) {
     let classes = classes ?? ascending(Set(labels))
     try Self.checkClasses(classes)
+    try Self.checkOneHot(rows: labels.count, classes: classes.count, inputs: inputs, bad: bad)
     let column = Dictionary(uniqueKeysWithValues: zip(classes, classes.indices))
     var indices: [Int] = []
     indices.reserveCapacity(labels.count)
     for (row, label) in labels.enumerated() {
       guard let index = column[label] else {
-        throw Self.bad("row \(row + 1) has the label \"\(label)\"; the classes are \(enumeration(classes))")
+        throw bad("row \(row + 1) has the label \"\(label)\"; the classes are \(enumeration(classes))")
       }
       indices.append(index)
     }
@@ -140,7 +143,7 @@ extension Dataset {
       sampleWeights: sampleWeights)
   }
 
-  private static func bad(_ reason: String) -> ChainruleError {
+  static func bad(_ reason: String) -> ChainruleError {
     .badData(file: nil, line: nil, column: nil, reason: reason)
   }
 
@@ -180,6 +183,18 @@ extension Dataset {
     if let twice = classes.first(where: { !seen.insert($0).inserted }) {
       throw .invalidValue(name: "a class", value: "\"\(twice)\"", expected: "each class once")
     }
+  }
+
+  /// Throws for one-hot targets, rows × classes, that are larger than 1 GiB and than 100 times the features: a small file
+  /// of labels that are all different, or one large class number, would otherwise ask for any memory.
+  static func checkOneHot(
+    rows: Int, classes: Int, inputs: Int, bad: (String) -> ChainruleError = Self.bad
+  ) throws(ChainruleError) {
+    let row = classes * MemoryLayout<Scalar>.stride
+    guard classes > 100 * inputs, rows > (1 << 30) / row else { return }
+    throw bad(
+      "\(rows) rows of \(classes) classes make targets of \(rows * row) bytes; expected at most \(1 << 30), or 100 times "
+        + "those of the features; are the targets quantities?")
   }
 
   private static func flatten(
@@ -371,7 +386,7 @@ private func firstRowNotOneHot<Scalar: NetworkScalar>(_ values: [Scalar], column
 /// A row-major matrix with a 1 in column indices[row] of each row and zeros elsewhere.
 @_specialize(where Scalar == Float)
 @_specialize(where Scalar == Double)
-private func oneHot<Scalar: NetworkScalar>(_ indices: [Int], classes: Int) -> [Scalar] {
+func oneHot<Scalar: NetworkScalar>(_ indices: [Int], classes: Int) -> [Scalar] {
   var matrix = [Scalar](repeating: 0, count: indices.count * classes)
   for (row, index) in indices.enumerated() {
     matrix[row * classes + index] = 1

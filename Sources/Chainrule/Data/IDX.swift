@@ -120,6 +120,6 @@ extension Dataset {
     let labels = try labelFile.labels(below: Self.maximumClasses)
     try self.init(
       features: images.values(), inputs: images.dimensions.dropFirst().reduce(1, *),
-      labels: labels.map(String.init), classes: (0...labels.max()!).map(String.init))
+      labels: labels.map(String.init), classes: (0...labels.max()!).map(String.init), bad: labelFile.bad)
   }
 }

@@ -287,7 +287,7 @@ extension Dataset {
     bad: (String) -> ChainruleError
   ) throws(ChainruleError) {
     if outputs == 1, let labels = Self.classes(of: targets, task) {
-      try self.init(features: features, inputs: inputs, labels: labels)
+      try self.init(features: features, inputs: inputs, labels: labels, bad: bad)
     } else if task == .classification {
       var labels: [String] = []
       for row in stride(from: 0, to: targets.count, by: outputs) {
@@ -300,7 +300,8 @@ extension Dataset {
         labels.append("\(hot[0])")
       }
       try self.init(
-        features: features, inputs: inputs, labels: labels, classes: (0..<outputs).map(String.init))
+        features: features, inputs: inputs, labels: labels, classes: (0..<outputs).map(String.init),
+        bad: bad)
     } else {
       try self.init(
         features: features, targets: targets.map { Scalar($0) }, rows: targets.count / outputs,
