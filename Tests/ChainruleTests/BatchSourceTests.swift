@@ -527,8 +527,10 @@ private func smallNetwork(inputs: Int, outputs: Int, _ activation: Activation = 
 
 @Suite struct `A shuffled source` {
   private func data(_ rows: Int) throws -> Dataset<Float> {
-    try Dataset(features: (0..<rows).map { [Float($0)] }, targets: (0..<rows).map { [Float($0) + 0.5] })
-      .withSampleWeights((0..<rows).map { Float($0) + 1 })
+    try Dataset(
+      features: (0..<rows).map { [Float($0), -Float($0)] }, targets: (0..<rows).map { [Float($0) + 0.5] }
+    )
+    .withSampleWeights((0..<rows).map { Float($0) + 1 })
   }
 
   private func order(_ source: some BatchSource<Float>, size: Int, epoch: Int) throws -> [Int] {
@@ -536,10 +538,11 @@ private func smallNetwork(inputs: Int, outputs: Int, _ activation: Activation = 
     var order: [Int] = []
     while let batch = try batches.next() {
       for row in 0..<batch.rows {
-        #expect(batch.targets[row] == batch.features[row] + 0.5)
-        #expect(batch.sampleWeights?[row] == batch.features[row] + 1)
+        let number = batch.features[2 * row]
+        #expect(batch.features[2 * row + 1] == -number && batch.targets[row] == number + 0.5)
+        #expect(batch.sampleWeights?[row] == number + 1)
+        order.append(Int(number))
       }
-      order += batch.features.map { Int($0) }
     }
     return order
   }

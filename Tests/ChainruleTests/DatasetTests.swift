@@ -36,6 +36,60 @@ struct DatasetTests {
     #expect(mixed.classLabels == ["10", "2", "many"])
   }
 
+  @Test func `targets of so many classes that they would fill any memory are refused`() throws {
+    func check<Scalar: NetworkScalar>(_ rows: Int, _ classes: Int, _ inputs: Int, _: Scalar.Type) -> String {
+      complaint { try Dataset<Scalar>.checkOneHot(rows: rows, classes: classes, inputs: inputs) }
+    }
+    // 2³⁰ bytes, and one row more; 100 times the features, and one class more.
+    #expect(check(1 << 14, 1 << 14, 1, Float.self).hasPrefix("no error"))
+    #expect(check(1 << 13, 1 << 14, 1, Double.self).hasPrefix("no error"))
+    let message =
+      "; expected at most 1073741824, or 100 times those of the features; are the targets quantities?"
+    #expect(
+      check(16385, 1 << 14, 1, Float.self) == "16385 rows of 16384 classes make targets of 1073807360 bytes"
+        + message)
+    #expect(
+      check(8193, 1 << 14, 1, Double.self) == "8193 rows of 16384 classes make targets of 1073872896 bytes"
+        + message)
+    #expect(check(1 << 30, 16_400, 164, Float.self).hasPrefix("no error"))
+    #expect(check(1 << 30, 16_401, 164, Float.self).contains("16401 classes"))
+
+    // Each row a class of its own, by every way to classes.
+    let numbers = (0..<16_385).map { Float($0) }
+    let refused = "16385 rows of 16385 classes make targets of 1073872900 bytes"
+    #expect(
+      complaint { try Dataset(features: numbers.map { [$0] }, labels: numbers.map { Int($0) }) }.hasPrefix(
+        refused))
+    let text = numbers.map { "\($0),k\(Int($0))\n" }.joined()
+    let table = try CSVTable(bytes: Array(text.utf8), file: "x.csv")
+    #expect(complaint { try Dataset<Float>(csv: table) }.hasPrefix("x.csv: " + refused))
+    let header = Array("{'descr': '<f4', 'fortran_order': False, 'shape': (16385,), }\n".utf8)
+    let array = try NumPyArray(
+      bytes: [0x93] + Array("NUMPY".utf8) + [1, 0, UInt8(header.count), 0] + header
+        + numbers.flatMap { value in withUnsafeBytes(of: value.bitPattern.littleEndian) { Array($0) } },
+      file: "y.npy")
+    #expect(
+      complaint { try Dataset<Float>(features: array, targets: array, task: .classification) }
+        .hasPrefix("y.npy: " + refused))
+
+    let shape: [UInt8] = [0, 0, 0x40, 1]
+    let images = try TemporaryFile([0, 0, 8, 1] + shape + [UInt8](repeating: 7, count: 16_385))
+    let labels = try TemporaryFile(
+      [0, 0, 0x0C, 1] + shape + (0..<16_385).flatMap { [0, 0, UInt8($0 >> 8), UInt8($0 & 255)] })
+    #expect(
+      complaint { try Dataset<Float>(idxImages: images.path, labels: labels.path) }
+        .hasPrefix("\(labels.path): " + refused))
+    // Batch by batch they are not held; in a buffer of all rows they would be.
+    let source = try IDXSource<Float>(images: images.path, labels: labels.path)
+    var batches = try source.makeBatches(of: 2)
+    #expect(try batches.next()?.labels == [0, 1])
+    #expect(complaint { try Dataset(source) }.hasPrefix(refused))
+    var shuffled = try source.shuffled(buffer: 20_000, seed: 1).makeBatches(of: 2)
+    #expect(complaint { try shuffled.next() }.hasPrefix(refused))
+    shuffled = try source.shuffled(buffer: 100, seed: 1).makeBatches(of: 2)
+    #expect(try shuffled.next()?.rows == 2)
+  }
+
   @Test func `sizes that disagree are refused`() {
     #expect(throws: ChainruleError.shapeMismatch(what: "features", expected: 4, actual: 3)) {
       try Dataset<Float>(features: [1, 2, 3], targets: [1, 2], rows: 2, inputs: 2, outputs: 1)

@@ -322,15 +322,12 @@ public struct ArrayBatches<Scalar: NetworkScalar>: BatchIterator {
     guard count > 0 else { return nil }
     row += count
     let x: [Scalar] = try features.numbers(rows: count)
-    var y: [Scalar]
-    if let classes = pair.classLabels {
-      y = Array(repeating: 0, count: count * classes.count)
-      for (row, label) in try targets.labels(rows: count, below: classes.count).enumerated() {
-        y[row * classes.count + label] = 1
+    let y: [Scalar] =
+      if let classes = pair.classLabels?.count {
+        oneHot(try targets.labels(rows: count, below: classes), classes: classes)
+      } else {
+        try targets.numbers(rows: count)
       }
-    } else {
-      y = try targets.numbers(rows: count)
-    }
     return Dataset(
       vouchedFeatures: x, targets: y, rows: count, inputs: pair.inputs, outputs: pair.outputs,
       featureNames: nil,

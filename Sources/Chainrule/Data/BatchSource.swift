@@ -60,7 +60,8 @@ extension Dataset: BatchSource {
 
   /// All rows of a source, which must fit in memory.
   ///
-  /// - Throws: What its iterator throws, and `ChainruleError.invalidValue` for a source without rows.
+  /// - Throws: What its iterator throws, `ChainruleError.invalidValue` for a source without rows, and `.badData` for targets
+  ///   of classes that are too large, as ``init(features:labels:featureNames:sampleWeights:)``.
   public init(_ source: some BatchSource<Scalar>) throws(ChainruleError) {
     var batches = try source.makeBatches(of: 1024)
     var (features, targets, weights): ([Scalar], [Scalar], [Scalar]) = ([], [], [])
@@ -68,6 +69,10 @@ extension Dataset: BatchSource {
     var first: Dataset?
     while let batch = try batches.next() {
       first = first ?? batch
+      if let classes = batch.classLabels?.count {
+        try Self.checkOneHot(
+          rows: max(rows + batch.rows, source.rowCount ?? 0), classes: classes, inputs: batch.inputs)
+      }
       features += batch.features
       targets += batch.targets
       weights += batch.sampleWeights ?? Array(repeating: 1, count: batch.rows)
@@ -144,13 +149,11 @@ public struct ShuffledSource<Base: BatchSource>: BatchSource {
     private let epoch: Int
     private var random: SplitMix64
     private var rows: Base.Batches?
-    /// Rows of the source that are not in the buffer yet, from `place` on.
+    /// Rows of the source, of which those from `place` on are not in the buffer yet.
     private var incoming: Dataset<Base.Scalar>?
     private var place = 0
     private var isExhausted = false
-    /// The buffer, row-major.
-    private var (features, targets, weights): ([Base.Scalar], [Base.Scalar], [Base.Scalar]) = ([], [], [])
-    private var held = 0
+    private var buffer = RowBuffer<Base.Scalar>()
     private var isWeighted = false
 
     init(_ source: ShuffledSource, size: Int, epoch: Int) {
@@ -165,36 +168,40 @@ public struct ShuffledSource<Base: BatchSource>: BatchSource {
 
     /// The next rows of the epoch.
     public mutating func next() throws(ChainruleError) -> Dataset<Base.Scalar>? {
-      while held < source.buffer, try readRow() { hold(at: held) }
-      guard held > 0, let names = incoming else { return nil }
-      let (inputs, outputs) = (source.inputs, source.outputs)
-      var (x, y, w): ([Base.Scalar], [Base.Scalar], [Base.Scalar]) = ([], [], [])
-      var count = 0
-      while count < size, held > 0 {
-        let row = Int(random.next(below: UInt64(held)))
-        x += features[row * inputs..<(row + 1) * inputs]
-        y += targets[row * outputs..<(row + 1) * outputs]
-        w.append(weights[row])
-        count += 1
-        if try readRow() { hold(at: row) } else { removeRow(row) }
+      while buffer.rows < source.buffer, let some = try left() {
+        let rows = place..<place + min(source.buffer - buffer.rows, some.rows - place)
+        if let classes = some.classLabels?.count {
+          try Dataset<Base.Scalar>.checkOneHot(
+            rows: max(buffer.rows + rows.count, min(source.rowCount ?? 0, source.buffer)), classes: classes,
+            inputs: source.inputs)
+        }
+        buffer.append(rows, of: some)
+        place = rows.upperBound
+      }
+      guard buffer.rows > 0, let names = incoming else { return nil }
+      var drawn = RowBuffer<Base.Scalar>()
+      drawn.reserve(min(size, buffer.rows), columns: (source.inputs, source.outputs))
+      while drawn.rows < size, buffer.rows > 0 {
+        let some = try left()
+        let count = min(size - drawn.rows, some.map { $0.rows - place } ?? buffer.rows)
+        buffer.draw(
+          count, into: &drawn, for: some, from: place, columns: (source.inputs, source.outputs), &random)
+        place += some == nil ? 0 : count
       }
       return Dataset(
-        vouchedFeatures: x, targets: y, rows: count, inputs: inputs, outputs: outputs,
-        featureNames: names.featureNames, targetNames: names.targetNames, classLabels: names.classLabels,
-        sampleWeights: isWeighted ? w : nil)
+        vouchedFeatures: drawn.features, targets: drawn.targets, rows: drawn.rows, inputs: source.inputs,
+        outputs: source.outputs, featureNames: names.featureNames, targetNames: names.targetNames,
+        classLabels: names.classLabels, sampleWeights: isWeighted ? drawn.weights : nil)
     }
 
-    /// Whether there is another row of the source, now at `place` of `incoming`.
-    private mutating func readRow() throws(ChainruleError) -> Bool {
-      if isExhausted { return false }
-      if let incoming, place + 1 < incoming.rows {
-        place += 1
-        return true
-      }
+    /// `incoming`, with a row at `place`; nil where the source has no more.
+    private mutating func left() throws(ChainruleError) -> Dataset<Base.Scalar>? {
+      if isExhausted { return nil }
+      if let incoming, place < incoming.rows { return incoming }
       if rows == nil { rows = try source.base.makeBatches(of: min(source.buffer, 256), epoch: epoch) }
       guard let batch = try rows?.next() else {
         isExhausted = true
-        return false
+        return nil
       }
       guard batch.inputs == source.inputs else {
         throw .shapeMismatch(
@@ -206,36 +213,69 @@ public struct ShuffledSource<Base: BatchSource>: BatchSource {
       }
       (incoming, place) = (batch, 0)
       isWeighted = isWeighted || batch.sampleWeights != nil
-      return true
+      return batch
     }
+  }
+}
 
-    /// Puts the incoming row into the buffer, in place of row `row` or behind the last.
-    private mutating func hold(at row: Int) {
-      guard let incoming else { return }
-      let (x, y) = incoming.row(place)
-      let weight = incoming.sampleWeights.map { $0[place] } ?? 1
-      if row == held {
-        features += x
-        targets += y
-        weights.append(weight)
-        held += 1
-      } else {
-        features.replaceSubrange(row * x.count..<(row + 1) * x.count, with: x)
-        targets.replaceSubrange(row * y.count..<(row + 1) * y.count, with: y)
-        weights[row] = weight
-      }
-    }
+/// Rows held in memory: their features and targets, row-major, and their weights.
+private struct RowBuffer<Scalar: NetworkScalar> {
+  private(set) var (features, targets, weights): ([Scalar], [Scalar], [Scalar]) = ([], [], [])
 
-    /// Takes a row out of the buffer; the last one takes its place.
-    private mutating func removeRow(_ row: Int) {
-      let (inputs, outputs) = (source.inputs, source.outputs)
-      held -= 1
-      for index in 0..<inputs { features[row * inputs + index] = features[held * inputs + index] }
-      for index in 0..<outputs { targets[row * outputs + index] = targets[held * outputs + index] }
-      weights[row] = weights[held]
-      features.removeLast(inputs)
-      targets.removeLast(outputs)
-      weights.removeLast()
+  var rows: Int { weights.count }
+
+  mutating func reserve(_ rows: Int, columns: (inputs: Int, outputs: Int)) {
+    features.reserveCapacity(rows * columns.inputs)
+    targets.reserveCapacity(rows * columns.outputs)
+    weights.reserveCapacity(rows)
+  }
+
+  @_specialize(where Scalar == Float)
+  @_specialize(where Scalar == Double)
+  mutating func append(_ range: Range<Int>, of data: Dataset<Scalar>) {
+    features += data.features[range.lowerBound * data.inputs..<range.upperBound * data.inputs]
+    targets += data.targets[range.lowerBound * data.outputs..<range.upperBound * data.outputs]
+    if let given = data.sampleWeights {
+      weights += given[range]
+    } else {
+      weights += repeatElement(1, count: range.count)
     }
+  }
+
+  /// Moves `count` rows, each drawn at random of those that are held then, to the end of `drawn`. The rows of `incoming`
+  /// from `place` on take their places, or, where it is nil, the last row held does.
+  @_specialize(where Scalar == Float)
+  @_specialize(where Scalar == Double)
+  mutating func draw(
+    _ count: Int, into drawn: inout RowBuffer, for incoming: Dataset<Scalar>?, from place: Int,
+    columns: (inputs: Int, outputs: Int), _ random: inout SplitMix64
+  ) {
+    let incomingWeights = incoming.map { $0.sampleWeights ?? Array(repeating: 1, count: $0.rows) }
+    for next in place..<place + count {
+      let row = Int(random.next(below: UInt64(rows)))
+      moveRow(
+        row, of: &features, columns: columns.inputs, to: &drawn.features, for: next, of: incoming?.features)
+      moveRow(
+        row, of: &targets, columns: columns.outputs, to: &drawn.targets, for: next, of: incoming?.targets)
+      moveRow(row, of: &weights, columns: 1, to: &drawn.weights, for: next, of: incomingWeights)
+    }
+  }
+}
+
+/// Moves a row of the matrix `held` to the end of `drawn`; the row `next` of `incoming` takes its place, or, where that
+/// is nil, the last row held.
+@inline(__always)
+private func moveRow<Scalar>(
+  _ row: Int, of held: inout [Scalar], columns: Int, to drawn: inout [Scalar], for next: Int,
+  of incoming: [Scalar]?
+) {
+  let start = row * columns
+  drawn += held[start..<start + columns]
+  if let incoming {
+    for index in 0..<columns { held[start + index] = incoming[next * columns + index] }
+  } else {
+    let last = held.count - columns
+    for index in 0..<columns { held[start + index] = held[last + index] }
+    held.removeLast(columns)
   }
 }

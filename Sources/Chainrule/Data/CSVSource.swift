@@ -153,7 +153,7 @@ public struct CSVSource<Scalar: NetworkScalar>: BatchSource {
         if source.classLabels == nil {
           targets += try some.numbers(inColumns: source.targetColumns) as [Scalar]
         } else {
-          try appendClasses(of: some, to: &targets)
+          targets += oneHot(try classes(of: some), classes: source.outputs)
         }
         rows += end - row
         row = end
@@ -166,19 +166,19 @@ public struct CSVSource<Scalar: NetworkScalar>: BatchSource {
         sampleWeights: nil)
     }
 
-    /// One-hot rows.
-    private func appendClasses(of table: CSVTable, to targets: inout [Scalar]) throws(ChainruleError) {
+    /// The class of each row.
+    private func classes(of table: CSVTable) throws(ChainruleError) -> [Int] {
       let column = source.targetColumns[0]
-      let start = targets.count
-      targets.append(contentsOf: repeatElement(0, count: table.rows * source.outputs))
+      var classes: [Int] = []
       for (row, text) in try table.strings(inColumn: column).enumerated() {
         guard let place = places[text] ?? (areWhole ? wholeNumber(text).flatMap { places[$0] } : nil) else {
           throw table.bad(
             "\"\(text)\" is none of the classes \(enumeration(source.classLabels ?? []))", row: row,
             column: column)
         }
-        targets[start + row * source.outputs + place] = 1
+        classes.append(place)
       }
+      return classes
     }
   }
 }
