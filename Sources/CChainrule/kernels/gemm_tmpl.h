@@ -52,8 +52,10 @@ static CR_INLINE void CR(product)(const size_t rows, const size_t vectors, const
       }
     }
   }
+  R *to = o->c;
+  const size_t to_row = o->c_row;
   CR_UNROLL for (size_t r = 0; r < rows; r++)
-    CR_UNROLL for (size_t v = 0; v < vectors; v++) CR(store)(&o->c[r * o->c_row + v * LANES], c[r][v]);
+    CR_UNROLL for (size_t v = 0; v < vectors; v++) CR(store)(&to[r * to_row + v * LANES], c[r][v]);
 }
 
 static void CR(tile)(size_t rows, size_t vectors, const CR(operands) *o)
