@@ -30,6 +30,15 @@ do {
     FileHandle.standardError.write(Data("usage: larger-than-memory csv FILE | npy FEATURES TARGETS\n".utf8))
     exit(64)
   }
+  var usage = rusage()
+  #if os(Linux)
+    getrusage(__rusage_who_t(RUSAGE_SELF.rawValue), &usage)
+    let unit = 1024  // ru_maxrss counts KiB, on Darwin bytes.
+  #else
+    getrusage(RUSAGE_SELF, &usage)
+    let unit = 1
+  #endif
+  print("peak resident memory \(usage.ru_maxrss * unit / 1_000_000) MB")
 } catch {
   FileHandle.standardError.write(Data("\(error)\n".utf8))
   exit(1)
