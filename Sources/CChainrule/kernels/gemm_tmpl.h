@@ -25,8 +25,7 @@
 
 typedef struct CR(operands) {
   size_t depth;                         /* of the sum */
-  const R *a; size_t a_row, a_step;     /* A[r][k] = a[r a_row + k a_step + k / run × skip] */
-  size_t run, skip;
+  const R *a; size_t a_row, a_step;     /* A[r][k] = a[r a_row + k a_step] */
   const R *b; size_t b_step;            /* B[k] = b[k b_step …] */
   const R *start; size_t start_row;     /* start[r] = start[r start_row …]; NULL: 0 */
   R *c; size_t c_row;                   /* C[r] = c[r c_row …]; may be start */
@@ -41,21 +40,16 @@ static CR_INLINE void CR(product)(const size_t rows, const size_t vectors, const
   CR_UNROLL for (size_t r = 0; r < rows; r++)
     CR_UNROLL for (size_t v = 0; v < vectors; v++)
       c[r][v] = o->start ? CR(load)(&o->start[r * o->start_row + v * LANES]) : (V){0};
-  for (size_t k = 0, end; k < o->depth; k = end, a += o->skip) {
-    end = o->depth - k < o->run ? o->depth : k + o->run;
-    for (size_t left = end - k; left; left--, a += a_step, b += b_step) {
-      const V b0 = CR(load)(b), b1 = vectors == 2 ? CR(load)(b + LANES) : b0;
-      CR_UNROLL for (size_t r = 0; r < rows; r++) {
-        const V factor = CR(splat)(a[r * a_row]);
-        c[r][0] = CR(fma)(factor, b0, c[r][0]);
-        if (vectors == 2) c[r][1] = CR(fma)(factor, b1, c[r][1]);
-      }
+  for (size_t k = 0; k < o->depth; k++, a += a_step, b += b_step) {
+    const V b0 = CR(load)(b), b1 = vectors == 2 ? CR(load)(b + LANES) : b0;
+    CR_UNROLL for (size_t r = 0; r < rows; r++) {
+      const V factor = CR(splat)(a[r * a_row]);
+      c[r][0] = CR(fma)(factor, b0, c[r][0]);
+      if (vectors == 2) c[r][1] = CR(fma)(factor, b1, c[r][1]);
     }
   }
-  R *to = o->c;
-  const size_t to_row = o->c_row;
   CR_UNROLL for (size_t r = 0; r < rows; r++)
-    CR_UNROLL for (size_t v = 0; v < vectors; v++) CR(store)(&to[r * to_row + v * LANES], c[r][v]);
+    CR_UNROLL for (size_t v = 0; v < vectors; v++) CR(store)(&o->c[r * o->c_row + v * LANES], c[r][v]);
 }
 
 static void CR(tile)(size_t rows, size_t vectors, const CR(operands) *o)
@@ -135,7 +129,7 @@ static void CR(affine_row)(size_t in, size_t panels, const R *x, const R *weight
       CR_UNROLL for (size_t v = 0; v < 2; v++) CR(store)(z + (p + q) * width + v * LANES, c[q][v]);
   }
   for (; p < panels; p++)
-    CR(product)(1, 2, &(CR(operands)){.depth = in, .run = in, .a = x, .a_step = 1, .b = &weights[p * in * width],
+    CR(product)(1, 2, &(CR(operands)){.depth = in, .a = x, .a_step = 1, .b = &weights[p * in * width],
                                       .b_step = width, .start = bias ? bias + p * width : NULL,
                                       .c = z + p * width});
 }
@@ -153,7 +147,7 @@ static void CR(affine)(size_t rows, size_t in, size_t out, const R *x, size_t x_
   for (size_t i = 0, depth; i < in; i += depth) {
     depth = CR(stretch)(i, in);
     for (size_t p = 0; p < panels; p++) {
-      CR(operands) o = {.depth = depth, .run = depth, .a = &x[i], .a_row = x_stride, .a_step = 1,
+      CR(operands) o = {.depth = depth, .a = &x[i], .a_row = x_stride, .a_step = 1,
                         .b = &weights[(p * in + i) * width], .b_step = width,
                         .start = bias ? &bias[p * width] : NULL, .c = &z[p * width], .c_row = z_stride};
       if (i > 0) o.start = o.c, o.start_row = z_stride;
@@ -170,8 +164,7 @@ static void CR(affine_gradient)(size_t rows, size_t columns, const R *x, size_t 
   const size_t width = 2 * LANES, vectors = out > LANES ? 2 : 1;
   for (size_t r = 0, depth; r < rows; r += depth) {
     depth = CR(stretch)(r, rows);
-    CR(tiles)(columns, vectors, (CR(operands)){.depth = depth, .run = depth, .a = &x[r * x_stride], .a_row = 1,
-              .a_step = x_stride,
+    CR(tiles)(columns, vectors, (CR(operands)){.depth = depth, .a = &x[r * x_stride], .a_row = 1, .a_step = x_stride,
               .b = &delta[r * delta_stride], .b_step = delta_stride, .start = r > 0 ? gradient : NULL, .start_row = width,
               .c = gradient, .c_row = width});
   }
@@ -190,6 +183,49 @@ static void CR(bias_gradient)(size_t rows, size_t out, const R *delta, size_t de
   }
 }
 
+/* ∂L/∂x_ri = Σⱼ δ_rj W_ji, as dXᵀ = Wᵀ δᵀ: a tile is TILE_ROWS inputs by two vectors of rows.  δᵀ lies in panels of
+ * rows, [rows / width][out][width], behind them dXᵀ, [in][padded rows]. */
+typedef struct CR(transposed) {
+  size_t in, neurons; /* neurons: of this stretch of the sum */
+  bool resumes;       /* it goes on from what dXᵀ holds */
+  const R *weights, *delta;
+  R *dx;
+  size_t dx_row;
+} CR(transposed);
+
+static CR_INLINE void CR(product_transposed)(const size_t tile, const size_t vectors, const CR(transposed) *o)
+{
+  const size_t width = 2 * LANES, in = o->in;
+  const R *weights = o->weights, *delta = o->delta;
+  V c[TILE_ROWS][2];
+  CR_UNROLL for (size_t t = 0; t < tile; t++)
+    CR_UNROLL for (size_t v = 0; v < vectors; v++)
+      c[t][v] = o->resumes ? CR(load)(&o->dx[t * o->dx_row + v * LANES]) : (V){0};
+  for (size_t j = 0; j < o->neurons; j += width, weights += in * width) {
+    const size_t end = o->neurons - j < width ? o->neurons - j : width;
+    for (size_t k = 0; k < end; k++, delta += width) {
+      const V b0 = CR(load)(delta), b1 = vectors == 2 ? CR(load)(delta + LANES) : b0;
+      CR_UNROLL for (size_t t = 0; t < tile; t++) {
+        const V factor = CR(splat)(weights[t * width + k]);
+        c[t][0] = CR(fma)(factor, b0, c[t][0]);
+        if (vectors == 2) c[t][1] = CR(fma)(factor, b1, c[t][1]);
+      }
+    }
+  }
+  CR_UNROLL for (size_t t = 0; t < tile; t++)
+    CR_UNROLL for (size_t v = 0; v < vectors; v++) CR(store)(&o->dx[t * o->dx_row + v * LANES], c[t][v]);
+}
+
+static void CR(tile_transposed)(size_t tile, size_t vectors, const CR(transposed) *o)
+{
+#define CASE(n)                                                                                            \
+  case n: vectors == 2 ? CR(product_transposed)(n, 2, o) : CR(product_transposed)(n, 1, o); return;
+  switch (tile) {
+    TILE_CASES
+  }
+#undef CASE
+}
+
 /* to[j][i] = from[i][j] for a block of LANES × LANES, of which only the first `rows` rows of `from` are there, the
  * others being 0, and only the first `columns` are wanted. */
 static CR_INLINE void CR(transpose_block)(size_t rows, const R *from, size_t from_row, size_t columns, R *to,
@@ -204,9 +240,6 @@ static CR_INLINE void CR(transpose_block)(size_t rows, const R *from, size_t fro
       if (j < columns) CR(store)(&to[j * to_row], v[j]);
 }
 
-/* ∂L/∂x_ri = Σⱼ δ_rj W_ji, as dXᵀ = Wᵀ δᵀ: a tile is TILE_ROWS inputs by two vectors of rows.  δᵀ lies in panels of
- * rows, [rows / width][out][width], behind them dXᵀ, [in][padded rows].  A run of A's terms is an input's weights in one
- * panel. */
 static void CR(affine_transpose)(size_t rows, size_t in, size_t out, const R *delta, size_t delta_stride,
                                  const R *weights, size_t panel, R *dx, size_t dx_stride, R *scratch)
 {
@@ -223,14 +256,15 @@ static void CR(affine_transpose)(size_t rows, size_t in, size_t out, const R *de
     neurons = out - j < DEPTH + width ? out - j : DEPTH;
     for (size_t block = 0, end; block < in; block = end) {
       end = in - block < BLOCK ? in : block + BLOCK;
-      for (size_t r = 0; r < rows; r += width) {
-        R *c = &dx_t[block * padded + r];
-        CR(tiles)(end - block, rows - r > LANES ? 2 : 1,
-                  (CR(operands)){.depth = neurons, .run = width, .skip = (in - 1) * width,
-                                 .a = &weights[j * in + block * width], .a_row = width, .a_step = 1,
-                                 .b = &delta_t[r * out + j * width], .b_step = width,
-                                 .start = j > 0 ? c : NULL, .start_row = padded, .c = c, .c_row = padded});
-      }
+      for (size_t r = 0; r < rows; r += width)
+        for (size_t i = block, n; i < end; i += n) {
+          n = CR(tile_rows)(i, end);
+          CR(tile_transposed)(n, rows - r > LANES ? 2 : 1,
+                              &(CR(transposed)){.in = in, .neurons = neurons, .resumes = j > 0,
+                                                .weights = &weights[j * in + i * width],
+                                                .delta = &delta_t[r * out + j * width],
+                                                .dx = &dx_t[i * padded + r], .dx_row = padded});
+        }
     }
   }
   for (size_t i = 0; i < in; i += LANES)
