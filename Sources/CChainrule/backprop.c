@@ -5,17 +5,8 @@
 
 static size_t smaller(size_t a, size_t b) { return a < b ? a : b; }
 
-/* Rows of that stride, in bytes, fall into so few sets of a first cache, of 64 sets of 8 lines, that they push each
- * other out. */
-static bool crowded(size_t rows, size_t stride)
-{
-  size_t sets = 64;
-  for (size_t lines = stride / 64; sets > 1 && lines % 2 == 0 && stride % 64 == 0; lines /= 2) sets /= 2;
-  return rows > 4 * sets;
-}
-
-/* From so many rows on, the columns of a block are worth bringing together. */
-enum { CR_PACKED_ROWS = 64 };
+/* Bytes that a second cache keeps from step to step. */
+enum { CR_KEPT = 1 << 18 };
 
 #include "kernels/real_f32.h"
 #include "backprop_tmpl.h"
@@ -73,7 +64,7 @@ void cr_moments(const chainrule_network *network, const cr_workspace *work, cons
   EITHER(moments, network, work, batch, l, backward, member, members);
 }
 
-void cr_descend(const chainrule_network *network, const cr_workspace *work, const cr_batch *batch,
+void cr_descend(const chainrule_network *network, cr_workspace *work, const cr_batch *batch,
                 cr_block block, void *gradients, const cr_descent *descent, bool follows)
 {
   EITHER(descend, network, work, batch, block, gradients, descent, follows);

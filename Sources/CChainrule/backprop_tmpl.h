@@ -41,12 +41,12 @@ static size_t CR(given_stride)(const chainrule_network *network, size_t l)
   return l ? network->layers[l - 1].stride : network->input_stride;
 }
 
-/* aˡ⁻¹ as a dense layer takes it: the activations before it, or the batch as it stands. */
+/* aˡ⁻¹ as a dense layer takes it: the activations before it, or the batch, as it stands where it need not be padded. */
 static const R *CR(input)(const chainrule_network *network, const cr_workspace *work, const cr_batch *batch,
                           size_t l, size_t *stride)
 {
-  *stride = l ? network->layers[l - 1].stride : network->inputs;
-  return l ? CR(buffer)(work, work->places[l].a, *stride) : batch->x;
+  *stride = l || network->pads_input ? CR(given_stride)(network, l) : network->inputs;
+  return l || network->pads_input ? CR(buffer)(work, work->places[l].a, *stride) : batch->x;
 }
 
 /* x in whole vectors. */
@@ -294,6 +294,7 @@ static void CR(update)(const chainrule_network *network, const cr_descent *desce
 /* Asks for these parameters and their state, so that they have come from memory when they are updated. */
 static void CR(fetch)(const chainrule_network *network, const cr_descent *descent, size_t offset, size_t n)
 {
+  if ((descent->states + 1) * network->arena_size * sizeof(R) <= CR_KEPT) return;
   for (size_t array = 0; array <= descent->states; array++) {
     const R *values = array == 0 ? (const R *)network->parameters
                                  : (const R *)descent->state + (array - 1) * network->arena_size;
@@ -302,13 +303,14 @@ static void CR(fetch)(const chainrule_network *network, const cr_descent *descen
 }
 
 /* ∂L/∂γˡ and ∂L/∂βˡ, which are neighbours; the running statistics take their share of the batch's. */
-static void CR(descend_norm)(const chainrule_network *network, const cr_workspace *work, const cr_batch *batch,
+static void CR(descend_norm)(const chainrule_network *network, cr_workspace *work, const cr_batch *batch,
                              size_t l, R *gradients, const cr_descent *descent, bool follows)
 {
   const CR(kernels) *kernels = network->kernels->SCALAR;
   const cr_layer *layer = &network->layers[l];
   const size_t n = layer->padded, stride = layer->stride, offset = layer->at[CHAINRULE_GAMMA];
   R *passing = work->scratch, *gradient = gradients ? gradients + offset : passing;
+  work->packed = NULL;
   if (batch)
     kernels->norm_gradient(batch->rows, n, CR(buffer)(work, work->places[l + 1].z, stride),
                            CR(buffer)(work, work->places[l + 1].delta, stride), stride, gradient, gradient + n);
@@ -321,9 +323,19 @@ static void CR(descend_norm)(const chainrule_network *network, const cr_workspac
                   &parameters[layer->inverse]);
 }
 
+/* x's first columns, CR_CHUNK at most, as affine_gradient takes them. */
+static void CR(pack)(size_t rows, size_t columns, const R *restrict x, size_t stride, R *restrict packed)
+{
+  for (size_t r = 0; r < rows; r++, x += stride, packed += CR_CHUNK)
+    if (columns == CR_CHUNK)
+      for (size_t i = 0; i < CR_CHUNK; i++) packed[i] = x[i];
+    else
+      memcpy(packed, x, columns * sizeof(R));
+}
+
 /* ∂L/∂Wˡ = (δˡ)ᵀ aˡ⁻¹,  ∂L/∂bˡ = (δˡ)ᵀ 1: of a block, panel by panel.  What is not kept in `gradients` goes into the
  * parameters while it is still in the cache, and never reaches memory. */
-static void CR(descend)(const chainrule_network *network, const cr_workspace *work, const cr_batch *batch,
+static void CR(descend)(const chainrule_network *network, cr_workspace *work, const cr_batch *batch,
                         cr_block block, R *gradients, const cr_descent *descent, bool follows)
 {
   const CR(kernels) *kernels = network->kernels->SCALAR;
@@ -336,14 +348,11 @@ static void CR(descend)(const chainrule_network *network, const cr_workspace *wo
   const size_t end = smaller(layer->out, block.neuron + CR_BLOCK_PANELS * layer->panel);
   const R *delta = CR(buffer)(work, work->places[block.layer + 1].delta, layer->stride);
   R *packed = work->scratch, *passing = packed + CR_CHUNK * work->capacity;
-  size_t stride;
-  const R *x = batch ? CR(input)(network, work, batch, block.layer, &stride) + block.input : NULL;
-
-  if (batch && (batch->rows > CR_PACKED_ROWS || crowded(batch->rows, stride * sizeof(R)))) {
-    for (size_t r = 0; r < batch->rows; r++)
-      memcpy(&packed[r * CR_CHUNK], &x[r * stride], columns * sizeof(R));
-    x = packed;
-    stride = CR_CHUNK;
+  if (batch) {
+    size_t stride;
+    const R *x = CR(input)(network, work, batch, block.layer, &stride) + block.input;
+    if (x != work->packed) CR(pack)(batch->rows, columns, x, stride, packed);
+    work->packed = x;
   }
   for (size_t j = block.neuron; j < end; j += layer->panel) {
     const size_t offset = layer->at[CHAINRULE_WEIGHTS] + cr_weight_offset(layer->panel, layer->in, j, block.input);
@@ -351,8 +360,8 @@ static void CR(descend)(const chainrule_network *network, const cr_workspace *wo
     R *gradient = gradients ? gradients + offset : passing;
     if (descent) CR(fetch)(network, descent, offset, count);
     if (batch)
-      kernels->affine_gradient(batch->rows, columns, x, stride, layer->out - j, delta + j, layer->stride,
-                               layer->panel, gradient);
+      kernels->affine_gradient(batch->rows, columns, packed, layer->out - j, delta + j, layer->stride, layer->panel,
+                               gradient);
     if (descent) CR(update)(network, descent, offset, count, gradient, passing);
   }
   if (block.input > 0 || !layer->has_bias) return;

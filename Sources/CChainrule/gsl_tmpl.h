@@ -21,13 +21,13 @@ void CR(gsl_affine)(size_t rows, size_t in, size_t out, const R *x, size_t x_str
 }
 
 /* dWᵀ = Xᵀ δ */
-void CR(gsl_affine_gradient)(size_t rows, size_t columns, const R *x, size_t x_stride, size_t out,
-                             const R *delta, size_t delta_stride, size_t panel, R *gradient)
+void CR(gsl_affine_gradient)(size_t rows, size_t columns, const R *x, size_t out, const R *delta,
+                             size_t delta_stride, size_t panel, R *gradient)
 {
   for (size_t k = 0; k < columns * panel; k++) gradient[k] = 0;
   if (rows == 0) return;
   GSL_MATRIX(view) dW_t = GSL_MATRIX(view_array_with_tda)(gradient, columns, out, panel);
-  GSL_MATRIX(const_view) X = GSL_MATRIX(const_view_array_with_tda)(x, rows, columns, x_stride);
+  GSL_MATRIX(const_view) X = GSL_MATRIX(const_view_array_with_tda)(x, rows, columns, CR_CHUNK);
   GSL_MATRIX(const_view) D = GSL_MATRIX(const_view_array_with_tda)(delta, rows, out, delta_stride);
   BLAS(gemm)(CblasTrans, CblasNoTrans, 1, &X.matrix, &D.matrix, 0, &dW_t.matrix);
 }

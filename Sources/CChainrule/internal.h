@@ -60,7 +60,7 @@ struct chainrule_network {
   size_t statistics_size; /* scalars behind the parameters */
   size_t parameter_count; /* without padding and statistics */
   size_t input_stride;    /* of x in whole vectors */
-  bool pads_input;        /* a layer wants it so */
+  bool pads_input;        /* x is brought into them first */
   bool calls_out;         /* a layer is a function of the program's own */
   size_t widest;          /* the largest stride of a layer */
   cr_layer *layers;
@@ -160,6 +160,7 @@ typedef struct cr_workspace {
   void *buffers;
   void *scratch; /* backward and descend; see cr_scratch_size */
   const cr_pass *pass; /* NULL: prediction */
+  const void *packed;  /* whose inputs descend has packed into the scratch last; NULL: no one's */
 } cr_workspace;
 
 /* The weights of a layer from these inputs to these neurons, and on, as far as a block reaches. */
@@ -204,8 +205,9 @@ void cr_moments(const chainrule_network *network, const cr_workspace *work, cons
 /* From δ and a of every layer: the gradients of its parameters.  With `gradients`, into that arena; with `descent`, each into the
  * parameters as soon as it is there.  The work is that of a block of a layer's weights, CR_CHUNK inputs by
  * CR_BLOCK_PANELS panels; the bias goes with the first inputs.  Of a layer without weights it is the whole.
- * batch NULL: the gradients are there already.  With `follows`, running statistics follow the batch. */
-void cr_descend(const chainrule_network *network, const cr_workspace *work, const cr_batch *batch,
+ * batch NULL: the gradients are there already.  Blocks of the same inputs are best taken in a row, and a workspace for one
+ * batch only, since they are packed once.  With `follows`, running statistics follow the batch. */
+void cr_descend(const chainrule_network *network, cr_workspace *work, const cr_batch *batch,
                 cr_block block, void *gradients, const cr_descent *descent, bool follows);
 /* Σ g² of the gradients of the layers that learn.  The order of the sums does not depend on the panels. */
 double cr_square_norm(const chainrule_network *network, const double *rates, const void *gradients, void *scratch);

@@ -189,6 +189,9 @@ static void choose_default(chainrule_initializer *initializer, chainrule_initial
 /* n, rounded up to a multiple of `unit`. */
 static size_t round_up(size_t n, size_t unit) { return (n + unit - 1) / unit * unit; }
 
+/* Bytes after which a first cache has its next line for the same set. */
+enum { SAME_SET = 4096 };
+
 /* Scalars from a row of z, a and δ to the next: an odd number of cache lines, so that the rows of a column do
  * not fall into the same few sets of a cache. */
 static size_t row_stride(const chainrule_network *network, size_t padded)
@@ -212,6 +215,7 @@ static bool plan_layers(chainrule_network *network, const chainrule_description 
   const size_t line = CR_ALIGNMENT / cr_scalar_size(network->scalar);
   size_t in = network->inputs, bytes;
   network->input_stride = row_stride(network, round_up(network->inputs, lanes > 0 ? 2 * lanes : line));
+  network->pads_input = network->inputs % (SAME_SET / cr_scalar_size(network->scalar)) == 0;
   for (size_t l = 0; l < network->layer_count; l++) {
     const chainrule_layer *given = &description->layers[l];
     cr_layer *layer = &network->layers[l];

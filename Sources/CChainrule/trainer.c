@@ -719,7 +719,7 @@ static void pass_rows(task *task)
 }
 
 /* A block, at the rate of its layer. */
-static void descend(const task *task, const cr_workspace *work, cr_block block)
+static void descend(const task *task, cr_workspace *work, cr_block block)
 {
   chainrule_trainer *t = task->trainer;
   const double rate = t->rates ? t->rates[block.layer] : 1;

@@ -12,54 +12,79 @@
 
 /* A CASE for every number of rows that a tile may have: each is compiled with that number a constant. */
 #undef TILE_CASES
+#define TILE_CASES_4(...) CASE(1, __VA_ARGS__) CASE(2, __VA_ARGS__) CASE(3, __VA_ARGS__) CASE(4, __VA_ARGS__)
+#define TILE_CASES_6(...) TILE_CASES_4(__VA_ARGS__) CASE(5, __VA_ARGS__) CASE(6, __VA_ARGS__)
+#define TILE_CASES_12(...)                                                                                 \
+  TILE_CASES_6(__VA_ARGS__) CASE(7, __VA_ARGS__) CASE(8, __VA_ARGS__) CASE(9, __VA_ARGS__)                 \
+  CASE(10, __VA_ARGS__) CASE(11, __VA_ARGS__) CASE(12, __VA_ARGS__)
 #if TILE_ROWS == 4
-#define TILE_CASES CASE(1) CASE(2) CASE(3) CASE(4)
+#define TILE_CASES TILE_CASES_4
 #elif TILE_ROWS == 6
-#define TILE_CASES CASE(1) CASE(2) CASE(3) CASE(4) CASE(5) CASE(6)
+#define TILE_CASES TILE_CASES_6
 #elif TILE_ROWS == 12
-#define TILE_CASES                                                                                         \
-  CASE(1) CASE(2) CASE(3) CASE(4) CASE(5) CASE(6) CASE(7) CASE(8) CASE(9) CASE(10) CASE(11) CASE(12)
+#define TILE_CASES TILE_CASES_12
 #else
 #error "TILE_CASES has no list for this TILE_ROWS"
 #endif
 
 typedef struct CR(operands) {
   size_t depth;                         /* of the sum */
-  const R *a; size_t a_row, a_step;     /* A[r][k] = a[r a_row + k a_step] */
+  const R *a; size_t a_row, a_group;    /* A[r][k]: see the tiles */
   const R *b; size_t b_step;            /* B[k] = b[k b_step …] */
   const R *start; size_t start_row;     /* start[r] = start[r start_row …]; NULL: 0 */
   R *c; size_t c_row;                   /* C[r] = c[r c_row …]; may be start */
 } CR(operands);
 
-/* `rows` and `vectors` are constants where this is inlined: c lives in registers. */
-static CR_INLINE void CR(product)(const size_t rows, const size_t vectors, const CR(operands) *o)
+/* c[r][·] += A[r][k] B[k][·], of one k; A[r][k] = a[r a_row] */
+static CR_INLINE void CR(outer)(const size_t rows, const size_t vectors, const R *a, size_t a_row, const R *b, V c[][2])
 {
-  V c[TILE_ROWS][2];
-  const R *a = o->a, *b = o->b;
-  const size_t a_row = o->a_row, a_step = o->a_step, b_step = o->b_step;
-  CR_UNROLL for (size_t r = 0; r < rows; r++)
-    CR_UNROLL for (size_t v = 0; v < vectors; v++)
-      c[r][v] = o->start ? CR(load)(&o->start[r * o->start_row + v * LANES]) : (V){0};
-  for (size_t k = 0; k < o->depth; k++, a += a_step, b += b_step) {
-    const V b0 = CR(load)(b), b1 = vectors == 2 ? CR(load)(b + LANES) : b0;
-    CR_UNROLL for (size_t r = 0; r < rows; r++) {
-      const V factor = CR(splat)(a[r * a_row]);
-      c[r][0] = CR(fma)(factor, b0, c[r][0]);
-      if (vectors == 2) c[r][1] = CR(fma)(factor, b1, c[r][1]);
-    }
+  const V b0 = CR(load)(b), b1 = vectors == 2 ? CR(load)(b + LANES) : b0;
+  CR_UNROLL for (size_t r = 0; r < rows; r++) {
+    const V factor = CR(splat)(a[r * a_row]);
+    c[r][0] = CR(fma)(factor, b0, c[r][0]);
+    if (vectors == 2) c[r][1] = CR(fma)(factor, b1, c[r][1]);
   }
-  CR_UNROLL for (size_t r = 0; r < rows; r++)
-    CR_UNROLL for (size_t v = 0; v < vectors; v++) CR(store)(&o->c[r * o->c_row + v * LANES], c[r][v]);
 }
 
-static void CR(tile)(size_t rows, size_t vectors, const CR(operands) *o)
+/* A[r][k] = a[r a_row + k a_step], for a group of terms, and on with the next, a_group scalars behind.  `rows`, `vectors` and
+ * most strides are constants where this is inlined: c lives in registers, and a large tile takes TILE_TERMS terms in a round of its
+ * loop, which leaves little but multiplications and loads.  Where a core is shared with another thread of the host, it is by the instruction. */
+static CR_INLINE void CR(product)(const size_t rows, const size_t vectors, const size_t a_row, const size_t a_step,
+                                  const size_t b_step, const size_t group, const CR(operands) *o)
 {
-#define CASE(n) case n: vectors == 2 ? CR(product)(n, 2, o) : CR(product)(n, 1, o); return;
-  switch (rows) {
-    TILE_CASES
+  const size_t terms = 2 * rows * vectors >= TILE_ROWS ? TILE_TERMS : 1;
+  const size_t start_row = o->start_row, c_row = o->c_row, a_group = o->a_group;
+  const R *b = o->b, *start = o->start, *from = o->a;
+  R *to = o->c;
+  V c[TILE_ROWS][2];
+  CR_UNROLL for (size_t r = 0; r < rows; r++)
+    CR_UNROLL for (size_t v = 0; v < vectors; v++)
+      c[r][v] = start ? CR(load)(&start[r * start_row + v * LANES]) : (V){0};
+  for (size_t left = o->depth, count; left > 0; left -= count, from += a_group) {
+    const R *a = from;
+    size_t k = count = left < group ? left : group;
+    for (; terms > 1 && k >= terms; k -= terms, a += terms * a_step, b += terms * b_step)
+      CR_UNROLL for (size_t t = 0; t < terms; t++) CR(outer)(rows, vectors, a + t * a_step, a_row, b + t * b_step, c);
+    CR_ROLLED for (; k > 0; k--, a += a_step, b += b_step) CR(outer)(rows, vectors, a, a_row, b, c);
   }
-#undef CASE
+  CR_UNROLL for (size_t r = 0; r < rows; r++)
+    CR_UNROLL for (size_t v = 0; v < vectors; v++) CR(store)(&to[r * c_row + v * LANES], c[r][v]);
 }
+
+/* The tiles of the three products, by what A is: rows of x; columns of CR_CHUNK inputs, the rows of the batch being k; a panel
+ * of W, its inputs being rows and its neurons k, and then the next. */
+#define TILE(name, a_row, a_step, b_step, group)                                                           \
+  static void CR(name)(size_t rows, size_t vectors, const CR(operands) *o)                                 \
+  {                                                                                                        \
+    switch (rows) { TILE_CASES(a_row, a_step, b_step, group) }                                             \
+  }
+#define CASE(n, ...)                                                                                       \
+  case n: vectors == 2 ? CR(product)(n, 2, __VA_ARGS__, o) : CR(product)(n, 1, __VA_ARGS__, o); return;
+TILE(row_tile, o->a_row, 1, 2 * LANES, o->depth)
+TILE(column_tile, 1, CR_CHUNK, o->b_step, o->depth)
+TILE(panel_tile, 2 * LANES, 1, 2 * LANES, 2 * LANES)
+#undef TILE
+#undef CASE
 
 /* What a tile would do if nothing had to be loaded. */
 #undef PEAK
@@ -77,36 +102,11 @@ static double CR(peak)(uint64_t rounds, R *sink)
   return 2.0 * (double)(LANES * 2 * TILE_ROWS) * (double)rounds;
 }
 
-/* Rows of the tile at row r of n, so that tiles differ by one row at most: none is left with too few. */
-static inline size_t CR(tile_rows)(size_t r, size_t n)
-{
-  const size_t left = n - r, tiles = (left + TILE_ROWS - 1) / TILE_ROWS;
-  return (left + tiles - 1) / tiles;
-}
-
-/* C of any number of rows, tile by tile. */
-static void CR(tiles)(size_t rows, size_t vectors, CR(operands) o)
-{
-  for (size_t r = 0, n; r < rows; r += n) {
-    n = CR(tile_rows)(r, rows);
-    CR(tile)(n, vectors, &o);
-    o.a += n * o.a_row;
-    o.c += n * o.c_row;
-    if (o.start) o.start += n * o.start_row;
-  }
-}
-
-/* Sums are taken in stretches of about DEPTH terms, so that B's two vectors a term stay in the first cache while the
- * tiles of a column pass over them; between stretches C rests in memory, which rounds nothing. */
+/* Sums are taken in stretches of at most DEPTH terms, so that B's two vectors a term stay in the first cache while the
+ * tiles of a column pass over them; between stretches C rests in memory, which rounds nothing.  Half of it where A takes as
+ * much room. */
 #undef DEPTH
-#define DEPTH ((size_t)16384 / (2 * VECTOR_BYTES))
-
-/* Terms of the stretch at k of n, so that stretches differ by one at most. */
-static inline size_t CR(stretch)(size_t k, size_t n)
-{
-  const size_t left = n - k, stretches = (left + DEPTH - 1) / DEPTH;
-  return (left + stretches - 1) / stretches;
-}
+#define DEPTH ((size_t)24576 / (2 * VECTOR_BYTES))
 
 /* One row takes four panels at a time, or its few chains would wait for one another. */
 static void CR(affine_row)(size_t in, size_t panels, const R *x, const R *weights, const R *bias, R *z)
@@ -129,9 +129,8 @@ static void CR(affine_row)(size_t in, size_t panels, const R *x, const R *weight
       CR_UNROLL for (size_t v = 0; v < 2; v++) CR(store)(z + (p + q) * width + v * LANES, c[q][v]);
   }
   for (; p < panels; p++)
-    CR(product)(1, 2, &(CR(operands)){.depth = in, .a = x, .a_step = 1, .b = &weights[p * in * width],
-                                      .b_step = width, .start = bias ? bias + p * width : NULL,
-                                      .c = z + p * width});
+    CR(row_tile)(1, 2, &(CR(operands)){.depth = in, .a = x, .b = &weights[p * in * width],
+                                       .start = bias ? bias + p * width : NULL, .c = z + p * width});
 }
 
 /* z_rj = b_j + Σᵢ x_ri W_ji */
@@ -144,29 +143,41 @@ static void CR(affine)(size_t rows, size_t in, size_t out, const R *x, size_t x_
     CR(affine_row)(in, panels, x, weights, bias, z);
     return;
   }
-  for (size_t i = 0, depth; i < in; i += depth) {
-    depth = CR(stretch)(i, in);
+  const cr_parts stretches = cr_split(in, DEPTH), tiles = cr_split(rows, TILE_ROWS);
+  for (size_t s = 0, i = 0; s < stretches.count; i += cr_part(stretches, s++))
     for (size_t p = 0; p < panels; p++) {
-      CR(operands) o = {.depth = depth, .a = &x[i], .a_row = x_stride, .a_step = 1,
-                        .b = &weights[(p * in + i) * width], .b_step = width,
-                        .start = bias ? &bias[p * width] : NULL, .c = &z[p * width], .c_row = z_stride};
+      const size_t vectors = out - p * width > LANES ? 2 : 1;
+      CR(operands) o = {.depth = cr_part(stretches, s), .a = &x[i], .a_row = x_stride,
+                        .b = &weights[(p * in + i) * width], .start = bias ? &bias[p * width] : NULL,
+                        .c = &z[p * width], .c_row = z_stride};
       if (i > 0) o.start = o.c, o.start_row = z_stride;
-      CR(tiles)(rows, out - p * width > LANES ? 2 : 1, o);
+      for (size_t t = 0; t < tiles.count; t++) {
+        const size_t n = cr_part(tiles, t);
+        CR(row_tile)(n, vectors, &o);
+        o.a += n * x_stride;
+        o.c += n * z_stride;
+        if (o.start) o.start += n * o.start_row;
+      }
     }
-  }
 }
 
 /* ∂L/∂W_ji = Σᵣ δ_rj x_ri, for the neurons of one panel and some of the inputs */
-static void CR(affine_gradient)(size_t rows, size_t columns, const R *x, size_t x_stride, size_t out,
-                                const R *delta, size_t delta_stride, size_t panel, R *gradient)
+static void CR(affine_gradient)(size_t rows, size_t columns, const R *x, size_t out, const R *delta, size_t delta_stride,
+                                size_t panel, R *gradient)
 {
   (void)panel;
   const size_t width = 2 * LANES, vectors = out > LANES ? 2 : 1;
-  for (size_t r = 0, depth; r < rows; r += depth) {
-    depth = CR(stretch)(r, rows);
-    CR(tiles)(columns, vectors, (CR(operands)){.depth = depth, .a = &x[r * x_stride], .a_row = 1, .a_step = x_stride,
-              .b = &delta[r * delta_stride], .b_step = delta_stride, .start = r > 0 ? gradient : NULL, .start_row = width,
-              .c = gradient, .c_row = width});
+  const cr_parts stretches = cr_split(rows, DEPTH / 2), tiles = cr_split(columns, TILE_ROWS);
+  for (size_t s = 0, r = 0; s < stretches.count; r += cr_part(stretches, s++)) {
+    CR(operands) o = {.depth = cr_part(stretches, s), .a = &x[r * CR_CHUNK], .b = &delta[r * delta_stride],
+                      .b_step = delta_stride, .start_row = width, .c = gradient, .c_row = width};
+    for (size_t t = 0; t < tiles.count; t++) {
+      const size_t n = cr_part(tiles, t);
+      o.start = r > 0 ? o.c : NULL;
+      CR(column_tile)(n, vectors, &o);
+      o.a += n;
+      o.c += n * width;
+    }
   }
   if (rows == 0 || vectors == 1)
     for (size_t i = 0; i < columns; i++)
@@ -183,49 +194,6 @@ static void CR(bias_gradient)(size_t rows, size_t out, const R *delta, size_t de
   }
 }
 
-/* ∂L/∂x_ri = Σⱼ δ_rj W_ji, as dXᵀ = Wᵀ δᵀ: a tile is TILE_ROWS inputs by two vectors of rows.  δᵀ lies in panels of
- * rows, [rows / width][out][width], behind them dXᵀ, [in][padded rows]. */
-typedef struct CR(transposed) {
-  size_t in, neurons; /* neurons: of this stretch of the sum */
-  bool resumes;       /* it goes on from what dXᵀ holds */
-  const R *weights, *delta;
-  R *dx;
-  size_t dx_row;
-} CR(transposed);
-
-static CR_INLINE void CR(product_transposed)(const size_t tile, const size_t vectors, const CR(transposed) *o)
-{
-  const size_t width = 2 * LANES, in = o->in;
-  const R *weights = o->weights, *delta = o->delta;
-  V c[TILE_ROWS][2];
-  CR_UNROLL for (size_t t = 0; t < tile; t++)
-    CR_UNROLL for (size_t v = 0; v < vectors; v++)
-      c[t][v] = o->resumes ? CR(load)(&o->dx[t * o->dx_row + v * LANES]) : (V){0};
-  for (size_t j = 0; j < o->neurons; j += width, weights += in * width) {
-    const size_t end = o->neurons - j < width ? o->neurons - j : width;
-    for (size_t k = 0; k < end; k++, delta += width) {
-      const V b0 = CR(load)(delta), b1 = vectors == 2 ? CR(load)(delta + LANES) : b0;
-      CR_UNROLL for (size_t t = 0; t < tile; t++) {
-        const V factor = CR(splat)(weights[t * width + k]);
-        c[t][0] = CR(fma)(factor, b0, c[t][0]);
-        if (vectors == 2) c[t][1] = CR(fma)(factor, b1, c[t][1]);
-      }
-    }
-  }
-  CR_UNROLL for (size_t t = 0; t < tile; t++)
-    CR_UNROLL for (size_t v = 0; v < vectors; v++) CR(store)(&o->dx[t * o->dx_row + v * LANES], c[t][v]);
-}
-
-static void CR(tile_transposed)(size_t tile, size_t vectors, const CR(transposed) *o)
-{
-#define CASE(n)                                                                                            \
-  case n: vectors == 2 ? CR(product_transposed)(n, 2, o) : CR(product_transposed)(n, 1, o); return;
-  switch (tile) {
-    TILE_CASES
-  }
-#undef CASE
-}
-
 /* to[j][i] = from[i][j] for a block of LANES × LANES, of which only the first `rows` rows of `from` are there, the
  * others being 0, and only the first `columns` are wanted. */
 static CR_INLINE void CR(transpose_block)(size_t rows, const R *from, size_t from_row, size_t columns, R *to,
@@ -240,6 +208,8 @@ static CR_INLINE void CR(transpose_block)(size_t rows, const R *from, size_t fro
       if (j < columns) CR(store)(&to[j * to_row], v[j]);
 }
 
+/* ∂L/∂x_ri = Σⱼ δ_rj W_ji, as dXᵀ = Wᵀ δᵀ: a tile is TILE_ROWS inputs by two vectors of rows.  δᵀ lies in panels of
+ * rows, [rows / width][out][width], behind them dXᵀ, [in][padded rows]. */
 static void CR(affine_transpose)(size_t rows, size_t in, size_t out, const R *delta, size_t delta_stride,
                                  const R *weights, size_t panel, R *dx, size_t dx_stride, R *scratch)
 {
@@ -253,18 +223,22 @@ static void CR(affine_transpose)(size_t rows, size_t in, size_t out, const R *de
   /* A stretch of a panel of δᵀ stays in the first cache while a block of W, which stays in the second, passes. */
   enum { BLOCK = 8 * TILE_ROWS };
   for (size_t j = 0, neurons; j < out; j += neurons) {
-    neurons = out - j < DEPTH + width ? out - j : DEPTH;
+    neurons = out - j < DEPTH / 2 + width ? out - j : DEPTH / 2;
     for (size_t block = 0, end; block < in; block = end) {
       end = in - block < BLOCK ? in : block + BLOCK;
-      for (size_t r = 0; r < rows; r += width)
-        for (size_t i = block, n; i < end; i += n) {
-          n = CR(tile_rows)(i, end);
-          CR(tile_transposed)(n, rows - r > LANES ? 2 : 1,
-                              &(CR(transposed)){.in = in, .neurons = neurons, .resumes = j > 0,
-                                                .weights = &weights[j * in + i * width],
-                                                .delta = &delta_t[r * out + j * width],
-                                                .dx = &dx_t[i * padded + r], .dx_row = padded});
+      const cr_parts tiles = cr_split(end - block, TILE_ROWS);
+      for (size_t r = 0; r < rows; r += width) {
+        CR(operands) o = {.depth = neurons, .a = &weights[j * in + block * width], .a_group = in * width,
+                          .b = &delta_t[r * out + j * width], .start_row = padded, .c = &dx_t[block * padded + r],
+                          .c_row = padded};
+        for (size_t t = 0; t < tiles.count; t++) {
+          const size_t n = cr_part(tiles, t);
+          o.start = j > 0 ? o.c : NULL;
+          CR(panel_tile)(n, rows - r > LANES ? 2 : 1, &o);
+          o.a += n * width;
+          o.c += n * padded;
         }
+      }
     }
   }
   for (size_t i = 0; i < in; i += LANES)

@@ -20,7 +20,7 @@
 
 /* Arenas start at multiples of 64 bytes: one cache line, one AVX-512 vector. */
 enum { CR_ALIGNMENT = 64 };
-/* Inputs of one call of affine_gradient: a multiple of every TILE_ROWS. */
+/* The most inputs of one call of affine_gradient, a multiple of every TILE_ROWS; a row of them after the other. */
 enum { CR_CHUNK = 48 };
 
 /* Where W[j][i] lies from the start of the weights of a layer with `in` inputs. */
@@ -28,6 +28,17 @@ static inline size_t cr_weight_offset(size_t panel, size_t in, size_t j, size_t 
 {
   return j / panel * panel * in + i * panel + j % panel;
 }
+
+/* n things in parts of `most` at most, which differ by one at most, so that none is left with too few. */
+typedef struct cr_parts {
+  size_t count, size, larger; /* the first `larger` have one more */
+} cr_parts;
+static inline cr_parts cr_split(size_t n, size_t most)
+{
+  const size_t count = (n + most - 1) / most;
+  return (cr_parts){count, count ? n / count : 0, count ? n % count : 0};
+}
+static inline size_t cr_part(cr_parts parts, size_t i) { return parts.size + (i < parts.larger); }
 
 /* A number that looks drawn at random, another for each x (SplitMix64: Steele, Lea & Flood 2014). */
 static inline uint64_t cr_mix(uint64_t x)
@@ -39,13 +50,15 @@ static inline uint64_t cr_mix(uint64_t x)
 }
 
 /* Inlined wherever it stands, so that its constants are constants there; never inlined, since it is long and stands in
- * many places; the loop that follows, unrolled. */
+ * many places; the loop that follows, unrolled, and left as it is. */
 #define CR_INLINE inline __attribute__((always_inline))
 #define CR_CALLED __attribute__((noinline, unused))
 #if defined __clang__
 #define CR_UNROLL _Pragma("clang loop unroll(full)")
+#define CR_ROLLED _Pragma("clang loop unroll(disable)")
 #else
 #define CR_UNROLL _Pragma("GCC unroll 16")
+#define CR_ROLLED _Pragma("GCC unroll 1")
 #endif
 
 /* The optimizer's numbers for one update; t counts updates from 1. */

@@ -28,11 +28,11 @@ typedef struct CR(kernels) {
   void (*affine)(size_t rows, size_t in, size_t out, const R *x, size_t x_stride, const R *weights,
                  size_t panel, const R *bias, R *z, size_t z_stride);
 
-  /* dW = δᵀ X             of some columns of x and of one panel, whose first neuron's δ is at
+  /* dW = δᵀ X             of some columns of x, [rows][CR_CHUNK], and of one panel, whose first neuron's δ is at
    * `delta` and which has `out` neurons.  gradient: [columns][panel], 0 where there is no neuron.  Each element is one
    * chain over r = 0 … rows − 1. */
-  void (*affine_gradient)(size_t rows, size_t columns, const R *x, size_t x_stride, size_t out,
-                          const R *delta, size_t delta_stride, size_t panel, R *gradient);
+  void (*affine_gradient)(size_t rows, size_t columns, const R *x, size_t out, const R *delta, size_t delta_stride,
+                          size_t panel, R *gradient);
 
   /* db = δᵀ 1             gradient [out] padded; each a sum over r = 0 … rows − 1. */
   void (*bias_gradient)(size_t rows, size_t out, const R *delta, size_t delta_stride, R *gradient);
@@ -115,8 +115,8 @@ typedef struct CR(kernels) {
 /* The products and updates of the set gsl (gsl_tmpl.h). */
 void CR(gsl_affine)(size_t rows, size_t in, size_t out, const R *x, size_t x_stride, const R *weights, size_t panel,
                     const R *bias, R *z, size_t z_stride);
-void CR(gsl_affine_gradient)(size_t rows, size_t columns, const R *x, size_t x_stride, size_t out, const R *delta,
-                             size_t delta_stride, size_t panel, R *gradient);
+void CR(gsl_affine_gradient)(size_t rows, size_t columns, const R *x, size_t out, const R *delta, size_t delta_stride,
+                             size_t panel, R *gradient);
 void CR(gsl_bias_gradient)(size_t rows, size_t out, const R *delta, size_t delta_stride, R *gradient);
 void CR(gsl_affine_transpose)(size_t rows, size_t in, size_t out, const R *delta, size_t delta_stride,
                               const R *weights, size_t panel, R *dx, size_t dx_stride, R *scratch);

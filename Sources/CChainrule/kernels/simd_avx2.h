@@ -2,6 +2,7 @@
 #ifndef VECTOR_BYTES
 #define VECTOR_BYTES 32
 #define TILE_ROWS 6
+#define TILE_TERMS 4
 #endif
 #include "simd_tmpl.h"
 

@@ -2,6 +2,7 @@
 #ifndef VECTOR_BYTES
 #define VECTOR_BYTES 64
 #define TILE_ROWS 12
+#define TILE_TERMS 2
 #endif
 #include "simd_tmpl.h"
 

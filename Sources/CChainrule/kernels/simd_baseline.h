@@ -3,6 +3,7 @@
 #ifndef VECTOR_BYTES
 #define VECTOR_BYTES 16
 #define TILE_ROWS 4
+#define TILE_TERMS 1
 #endif
 #include "simd_tmpl.h"
 

@@ -51,6 +51,14 @@ static size_t T(panel)(const cr_kernel_set *set, size_t out)
   return set->vector ? 2 * set->vector / sizeof(R) : (out + 15) / 16 * 16;
 }
 
+/* Columns of x as affine_gradient takes them. */
+static R *T(columns)(size_t rows, size_t columns, const R *x, size_t stride)
+{
+  R *to = calloc(rows * CR_CHUNK + 1, sizeof(R));
+  for (size_t r = 0; r < rows; r++) memcpy(&to[r * CR_CHUNK], &x[r * stride], columns * sizeof(R));
+  return to;
+}
+
 static void T(products)(const cr_kernel_set *set, const CR(kernels) *k, size_t rows, size_t in, size_t out)
 {
   const size_t panel = T(panel)(set, out), padded = (out + panel - 1) / panel * panel;
@@ -82,10 +90,10 @@ static void T(products)(const cr_kernel_set *set, const CR(kernels) *k, size_t r
   bool good = true, good_bias = true;
   for (size_t begin = 0; begin < in; begin += CR_CHUNK) {
     const size_t columns = in - begin < CR_CHUNK ? in - begin : CR_CHUNK;
+    R *inputs = T(columns)(rows, columns, x.values + begin, x_stride);
     for (size_t first = 0; first < out; first += panel) {
       memcpy(dw.before, dw.memory, dw.size * sizeof(R));
-      k->affine_gradient(rows, columns, x.values + begin, x_stride, out - first, d.values + first, stride, panel,
-                         dw.values);
+      k->affine_gradient(rows, columns, inputs, out - first, d.values + first, stride, panel, dw.values);
       for (size_t i = 0; i < columns; i++)
         for (size_t j = first; j < first + panel; j++) {
           double sum = 0;
@@ -94,6 +102,7 @@ static void T(products)(const cr_kernel_set *set, const CR(kernels) *k, size_t r
         }
       good &= T(guarded)(&dw, columns * panel);
     }
+    free(inputs);
   }
   k->bias_gradient(rows, padded, d.values, stride, db.values);
   for (size_t j = 0; j < padded; j++) {
@@ -209,8 +218,9 @@ static void T(lanes)(const cr_kernel_set *set, const CR(kernels) *k, size_t rows
   memset(sums.values, 0, sums.rows * sums.stride * sizeof(R));
   memset(bias_sums.values, 0, padded * sizeof(R));
   k->lanes_gradient(rows, in, out, x_t.values, d_t.values, sums.values, bias_sums.values);
+  R *inputs = T(columns)(rows, in, x.values, in);
   for (size_t j = 0; j < padded; j += panel) {
-    k->affine_gradient(rows, in, x.values, in, j < out ? out - j : 0, d.values + j, padded, panel, dw.values);
+    k->affine_gradient(rows, in, inputs, j < out ? out - j : 0, d.values + j, padded, panel, dw.values);
     for (size_t i = 0; i < in * panel; i++) good &= dw.values[i] == sums.values[cr_weight_offset(panel, in, j, 0) + i];
   }
   k->bias_gradient(rows, padded, d.values, padded, db.values);
@@ -221,6 +231,7 @@ static void T(lanes)(const cr_kernel_set *set, const CR(kernels) *k, size_t rows
              T(guarded)(&sums, in * panel) && T(guarded)(&bias_sums, padded),
          set->name, "rows in lanes", detail);
   free(scratch);
+  free(inputs);
   T(matrix) *all[] = {&x, &w, &b, &d, &z, &dx, &dw, &db, &x_t, &z_t, &d_t, &dx_t, &sums, &bias_sums};
   for (size_t i = 0; i < CR_COUNT(all); i++) T(release)(all[i]);
 }
@@ -283,7 +294,7 @@ static void T(row)(const cr_kernel_set *set, const CR(kernels) *k, size_t in, si
       memcpy(row.values, p.values, (all + padded) * sizeof(R));
       for (int step = 0; step < 2; step++) {
         for (size_t j = 0; j < padded; j += panel)
-          k->affine_gradient(1, in, x.values, in, out - j, d.values + j, padded, panel, &g.values[j * in]);
+          k->affine_gradient(1, in, x.values, out - j, d.values + j, padded, panel, &g.values[j * in]);
         k->bias_gradient(1, padded, d.values, padded, &g.values[all]);
         k->update[kind](&u, all + padded, p.values, g.values, state, all + padded);
         row_kernels->descend[kind](&u, in, out, x.values, d.values, row.values, panel, &row.values[all], row_state,
@@ -449,8 +460,10 @@ static void T(set)(const cr_kernel_set *set, const CR(kernels) *k)
     T(activations)(set->name, k, 3, sizes[i]);
     T(softmax)(set->name, k, 3, sizes[i]);
     T(losses)(set, k, 1 + i % 19, sizes[i]);
-    for (size_t j = 0; j < CR_COUNT(sizes); j++) T(row)(set, k, sizes[i], sizes[j]);
-    for (size_t j = 0; j < CR_COUNT(sizes); j++) T(lanes)(set, k, sizes[(i + j) % CR_COUNT(sizes)], sizes[i], sizes[j]);
+    for (size_t j = 0; j < CR_COUNT(sizes) && sizes[i] <= CR_CHUNK; j++) {
+      T(row)(set, k, sizes[i], sizes[j]);
+      T(lanes)(set, k, sizes[(i + j) % CR_COUNT(sizes)], sizes[i], sizes[j]);
+    }
     T(updates)(set->name, k, sizes[i]);
     T(finite)(set->name, k, sizes[i]);
   }
