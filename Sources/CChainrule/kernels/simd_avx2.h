@@ -3,6 +3,7 @@
 #define VECTOR_BYTES 32
 #define TILE_ROWS 6
 #define TILE_TERMS 4
+#define TILE_KINDS 3
 #endif
 #include "simd_tmpl.h"
 

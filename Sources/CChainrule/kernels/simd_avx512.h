@@ -2,7 +2,8 @@
 #ifndef VECTOR_BYTES
 #define VECTOR_BYTES 64
 #define TILE_ROWS 12
-#define TILE_TERMS 2
+#define TILE_TERMS 1
+#define TILE_KINDS 3
 #endif
 #include "simd_tmpl.h"
 

@@ -4,6 +4,7 @@
 #define VECTOR_BYTES 16
 #define TILE_ROWS 4
 #define TILE_TERMS 1
+#define TILE_KINDS 1
 #endif
 #include "simd_tmpl.h"
 

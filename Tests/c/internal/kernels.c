@@ -15,7 +15,8 @@
 /* The templates once more, in vectors of 64 bytes and AVX-512's tiles, for whatever CPU runs this. */
 #define VECTOR_BYTES 64
 #define TILE_ROWS 12
-#define TILE_TERMS 2
+#define TILE_TERMS 1
+#define TILE_KINDS 3
 #define SIMD "simd_baseline.h"
 #define HAS_ROWS 0
 #define ROWS &CR(rows) /* as avx512 has them: a narrower set's */
