@@ -109,8 +109,13 @@ size_t cr_narrow_size(const chainrule_network *network)
     widest = out > widest ? out : widest;
     size += 3 * out;
   }
-  const size_t row = network->layer_count * sizeof(cr_units_f64), rows = size * network->kernels->vector;
-  return widest <= CR_NARROW && rows > 0 ? (row > rows ? row : rows) : 0;
+  const size_t layers = network->layer_count * sizeof(cr_row_layer_f64), rows = size * network->kernels->vector;
+  return widest <= CR_NARROW && rows > 0 ? layers + rows : 0;
+}
+
+void cr_plan_narrow(const chainrule_network *network, const void *state, void *buffers)
+{
+  EITHER(plan_narrow, network, state, buffers);
 }
 
 void cr_narrow(const chainrule_network *network, const cr_batch *batch, chainrule_loss loss, double total,

@@ -479,57 +479,45 @@ static void CR(narrow_rows)(const chainrule_network *network, const cr_batch *ba
   }
 }
 
-/* A single row takes units in lanes instead; z, a and δ of a layer. */
-typedef struct CR(units) {
-  R z[CR_NARROW], a[CR_NARROW], delta[CR_NARROW];
-} CR(units);
-
-/* All of it but the update; gradients come into being only with that. */
-static void CR(narrow_row)(const CR(row_kernels) *kernels, const chainrule_network *network, const cr_batch *batch,
-                           chainrule_loss loss, double total, double *losses, CR(units) *units)
+/* A single row takes units in lanes instead, by layers that are planned once. */
+static void CR(plan_narrow)(const chainrule_network *network, const R *state, CR(row_layer) *to)
 {
-  const cr_layer *layer = network->layers, *last = layer + network->layer_count - 1;
-  const R *x = batch->x;
-  for (;; layer++, units++) {
-    kernels->forward[layer->activation](layer->in, layer->out, x, CR(weights)(layer, network->parameters), layer->panel,
-                                        CR(bias)(layer, network->parameters), units->z, units->a);
-    if (layer == last) break;
-    x = units->a;
+  for (size_t l = 0; l < network->layer_count; l++) {
+    const cr_layer *layer = &network->layers[l];
+    to[l] = (CR(row_layer)){.in = layer->in,
+                            .out = layer->out,
+                            .panel = layer->panel,
+                            .weights = CR(weights)(layer, network->parameters),
+                            .bias = CR(bias)(layer, network->parameters),
+                            .state = CR(weights)(layer, state),
+                            .activation = layer->activation};
   }
-  const double weight = batch->sample_weights ? (double)*(const R *)batch->sample_weights : 1;
-  const R scale = total > 0 ? (R)(weight / total) : 0;
-  *losses = weight * (double)kernels->loss[loss](layer->out, units->z, units->a, batch->y, scale, units->delta);
-  if (!cr_is_fused(loss))
-    kernels->derive[layer->activation](1, layer->out, units->z, units->a, units->delta, layer->out);
-  for (; layer > network->layers; layer--, units--)
-    kernels->backward[layer[-1].activation](layer->in, layer->out, units->delta,
-                                            CR(weights)(layer, network->parameters), layer->panel, units[-1].z,
-                                            units[-1].a, units[-1].delta);
-}
-
-static void CR(narrow_row_descend)(const CR(row_kernels) *kernels, const chainrule_network *network,
-                                   const cr_batch *batch, const cr_descent *descent, const CR(units) *units)
-{
-  const cr_layer *layer = network->layers, *end = layer + network->layer_count;
-  for (const R *x = batch->x; layer < end; x = units->a, layer++, units++)
-    kernels->descend[descent->rule](descent->update, layer->in, layer->out, x, units->delta,
-                                    CR(weights)(layer, network->parameters), layer->panel,
-                                    CR(bias)(layer, network->parameters),
-                                    (R *)descent->state + layer->at[CHAINRULE_WEIGHTS], network->arena_size);
 }
 
 static void CR(narrow)(const chainrule_network *network, const cr_batch *batch, chainrule_loss loss, double total,
-                       double *losses, void *gradients, void *buffers)
+                       double *losses, R *gradients, void *buffers)
 {
   const CR(row_kernels) *row = network->kernels->SCALAR->row;
-  if (batch->rows == 1 && row) CR(narrow_row)(row, network, batch, loss, total, losses, buffers);
-  else CR(narrow_rows)(network, batch, loss, total, losses, gradients, buffers);
+  CR(row_layer) *layers = buffers;
+  const size_t count = network->layer_count;
+  if (batch->rows > 1 || !row) {
+    CR(narrow_rows)(network, batch, loss, total, losses, gradients, (R *)(layers + count));
+    return;
+  }
+  const double weight = batch->sample_weights ? (double)*(const R *)batch->sample_weights : 1;
+  const R scale = total > 0 ? (R)(weight / total) : 0;
+  *losses = weight * (double)row->pass(layers, count, batch->x, batch->y, loss, cr_is_fused(loss), scale);
 }
 
 static void CR(narrow_descend)(const chainrule_network *network, const cr_batch *batch, const cr_descent *descent,
-                               const void *gradients, const void *buffers)
+                               const R *gradients, const void *buffers)
 {
   const CR(row_kernels) *row = network->kernels->SCALAR->row;
-  if (batch->rows == 1 && row) CR(narrow_row_descend)(row, network, batch, descent, buffers);
-  else CR(update)(network, descent, 0, network->arena_size, gradients, NULL);
+  const cr_update *u = descent->update;
+  if (batch->rows > 1 || !row)
+    CR(update)(network, descent, 0, network->arena_size, gradients, NULL);
+  else if (descent->rule == CHAINRULE_OPTIMIZER_SGD && u->momentum == 0 && u->weight_decay == 0 && u->l1 == 0)
+    row->descend_plain(u, buffers, network->layer_count, batch->x, network->arena_size);
+  else
+    row->descend[descent->rule](u, buffers, network->layer_count, batch->x, network->arena_size);
 }

@@ -219,10 +219,10 @@ void cr_accumulate(const chainrule_network *network, const void *gradients, doub
 void cr_outputs(const chainrule_network *network, const cr_workspace *work, size_t rows, void *outputs);
 void cr_set_gradient(const chainrule_network *network, const cr_workspace *work, const cr_batch *batch, double total,
                      const void *gradient);
-/* The widest layer of a narrow network: a vector of floats on the widest instruction set. */
-enum { CR_NARROW = 16 };
 /* Bytes of buffers that cr_narrow wants; 0: this network is not narrow. */
 size_t cr_narrow_size(const chainrule_network *network);
+/* Before it is used: where the optimizer's state is, which may be NULL where there is none. */
+void cr_plan_narrow(const chainrule_network *network, const void *state, void *buffers);
 /* Forward, loss and backward of a narrow network, at once: the losses, and the gradients into an arena, unless it is a
  * single row, whose gradients cr_narrow_descend makes. */
 void cr_narrow(const chainrule_network *network, const cr_batch *batch, chainrule_loss loss, double total,

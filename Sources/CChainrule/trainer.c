@@ -419,6 +419,7 @@ chainrule_status chainrule_trainer_create(chainrule_network *network, const chai
     const size_t bytes = cr_narrow_size(network);
     if (!status && !(t->narrow = cr_allocate(bytes, 1)))
       status = cr_out_of_memory(error, "z, a and delta", bytes);
+    if (!status) cr_plan_narrow(network, t->state, t->narrow);
     t->narrow_gradients = allocate(network, network->arena_size, 1, "the gradients", &status, error);
   }
   if (!status) status = plan_batches(t, training->batch_size, error);
@@ -754,23 +755,6 @@ static void blocks_job(void *context, size_t member)
   restore_denormals(t->training.flush_denormals, mode);
 }
 
-/* The step of a narrow network, which is worth no second thread: all but the update. */
-static void narrow_step(chainrule_trainer *t, const cr_batch *batch, const gathering *gathering, double total)
-{
-  if (gathering)
-    gather(t->network->scalar, batch->x, gathering->x, gathering->order, batch->rows, t->network->inputs);
-  const unsigned long mode = flush_denormals(t->training.flush_denormals);
-  cr_narrow(t->network, batch, t->training.loss, total, t->losses, t->narrow_gradients, t->narrow);
-  restore_denormals(t->training.flush_denormals, mode);
-}
-
-static void narrow_update(chainrule_trainer *t, const cr_batch *batch)
-{
-  const unsigned long mode = flush_denormals(t->training.flush_denormals);
-  cr_narrow_descend(t->network, batch, &t->descent, t->narrow_gradients, t->narrow);
-  restore_denormals(t->training.flush_denormals, mode);
-}
-
 static size_t members_for(const chainrule_trainer *t, size_t rows)
 {
   const double worth = (double)rows * t->threads_per_row;
@@ -819,12 +803,16 @@ static void begin_update(task *task, double scale)
   task->descent = &t->descent;
 }
 
+static void count_update(chainrule_trainer *t) /* no other thread writes it */
+{
+  atomic_store_explicit(&t->steps, atomic_load_explicit(&t->steps, memory_order_relaxed) + 1, memory_order_relaxed);
+}
+
 static void end_update(task *task)
 {
   chainrule_trainer *t = task->trainer;
   if (t->training.max_norm > 0) cr_team_run(t->team, task->members, limit_job, task);
-  /* no other thread writes it */
-  atomic_store_explicit(&t->steps, atomic_load_explicit(&t->steps, memory_order_relaxed) + 1, memory_order_relaxed);
+  count_update(t);
 }
 
 /* The update by all gradients, of one batch or the weighted sum of several, at once. */
@@ -869,64 +857,94 @@ static void collect(task *task)
   if (++t->sum_batches >= t->training.accumulate) flush_sum(task);
 }
 
-/* L, δ of every layer, and, where they are kept, the gradients; with `descends`, the update too.  The data have
- * been checked.  *total is Σ wᵣ. */
-static chainrule_status run(chainrule_trainer *trainer, const cr_batch *batch, const gathering *gathering,
-                            bool descends, double *loss, double *total, chainrule_error *error)
+/* Σᵣ wᵣ lᵣ / Σᵣ wᵣ of the batch that has been through forward. */
+static double mean_loss(const chainrule_trainer *t, size_t rows, double total)
+{
+  double sum = 0;
+  for (size_t r = 0; r < rows; r++) sum += t->losses[r];
+  return total > 0 ? sum / total : 0;
+}
+
+/* A step of a narrow network, which is worth no second thread. */
+static chainrule_status run_narrow(chainrule_trainer *t, const cr_batch *batch, const gathering *gathering,
+                                   bool descends, double *loss, double total, chainrule_error *error)
+{
+  const chainrule_network *network = t->network;
+  cr_batch smoothed;
+  if (gathering) gather(network->scalar, batch->x, gathering->x, gathering->order, batch->rows, network->inputs);
+  if (t->training.label_smoothing > 0) {
+    smoothed = *batch;
+    smoothed.y = smooth_labels(t, batch);
+    batch = &smoothed;
+  }
+  const unsigned long mode = flush_denormals(t->training.flush_denormals);
+  cr_narrow(network, batch, t->training.loss, total, t->losses, t->narrow_gradients, t->narrow);
+  *loss = mean_loss(t, batch->rows, total);
+  const bool finite = isfinite(*loss);
+  if (finite && descends) {
+    next_update(t);
+    cr_narrow_descend(network, batch, &t->descent, t->narrow_gradients, t->narrow);
+    count_update(t);
+  }
+  restore_denormals(t->training.flush_denormals, mode);
+  if (finite) {
+    t->rows_in_view = batch->rows;
+    return CHAINRULE_OK;
+  }
+  cr_forward(network, &t->work, batch, 0, network->layer_count); /* for diagnose to look at */
+  return diagnose(t, batch, *loss, error);
+}
+
+/* A step of any network, by as many threads as it is worth. */
+static chainrule_status run_rows(chainrule_trainer *trainer, const cr_batch *batch, const gathering *gathering,
+                                 size_t members, bool descends, double *loss, double total, chainrule_error *error)
 {
   const chainrule_network *network = trainer->network;
-  *total = cr_total_weight(network, batch);
   struct gathering copied = {batch->x, NULL};
-  cr_batch prepared;
-  if (trainer->training.label_smoothing > 0 || (trainer->training.input_noise > 0 && !gathering)) {
-    prepared = *batch;
-    if (trainer->training.label_smoothing > 0) prepared.y = smooth_labels(trainer, batch);
-    if (trainer->training.input_noise > 0 && !gathering) prepared.x = trainer->gathered.x, gathering = &copied;
-    batch = &prepared;
-  }
+  cr_batch prepared = *batch;
+  if (trainer->training.label_smoothing > 0) prepared.y = smooth_labels(trainer, batch);
+  if (trainer->training.input_noise > 0 && !gathering) prepared.x = trainer->gathered.x, gathering = &copied;
+  batch = &prepared;
+
   task task = {.trainer = trainer,
                .batch = batch,
                .gathering = gathering,
-               .total = *total,
-               .members = members_for(trainer, batch->rows)};
-  const bool narrow = trainer->narrow && task.members == 1;
-  if (narrow) {
-    narrow_step(trainer, batch, gathering, *total);
-  } else {
-    trainer->pass.rows = batch->rows;
-    trainer->pass.key = cr_mix(cr_mix(trainer->training.seed) + trainer->steps) + ((uint64_t)trainer->sum_batches << 48);
-    const size_t members = task.members;
-    if (network->calls_out) task.members = 1; /* which it is called by, once */
-    pass_rows(&task);
-    task.members = members;
-  }
-  double sum = 0;
-  for (size_t r = 0; r < batch->rows; r++) sum += trainer->losses[r];
-  *loss = *total > 0 ? sum / *total : 0;
-  if (!isfinite(*loss)) {
-    if (narrow) cr_forward(network, &trainer->work, batch, 0, network->layer_count); /* for diagnose to look at */
-    return diagnose(trainer, batch, *loss, error);
-  }
+               .total = total,
+               .members = network->calls_out ? 1 : members}; /* a function of the program's is called once */
+  trainer->pass.rows = batch->rows;
+  trainer->pass.key = cr_mix(cr_mix(trainer->training.seed) + trainer->steps) + ((uint64_t)trainer->sum_batches << 48);
+  pass_rows(&task);
+  task.members = members;
+  *loss = mean_loss(trainer, batch->rows, total);
+  if (!isfinite(*loss)) return diagnose(trainer, batch, *loss, error);
 
   task.gradients = trainer->gradients;
   task.descends = descends;
   trainer->rows_in_view = batch->rows;
   if (needs_all_gradients(&trainer->training)) {
-    share_blocks(trainer, task.members);
-    cr_team_run(trainer->team, task.members, blocks_job, &task);
+    share_blocks(trainer, members);
+    cr_team_run(trainer->team, members, blocks_job, &task);
     if (descends) collect(&task);
     return CHAINRULE_OK;
   }
   if (!descends && !trainer->gradients) return CHAINRULE_OK;
   if (descends) begin_update(&task, 1);
-  if (narrow) {
-    narrow_update(trainer, batch);
-  } else {
-    share_blocks(trainer, task.members);
-    cr_team_run(trainer->team, task.members, blocks_job, &task);
-  }
+  share_blocks(trainer, members);
+  cr_team_run(trainer->team, members, blocks_job, &task);
   if (descends) end_update(&task);
   return CHAINRULE_OK;
+}
+
+/* L, δ of every layer, and, where they are kept, the gradients; with `descends`, the update too.  The data have
+ * been checked.  *total is Σ wᵣ. */
+static chainrule_status run(chainrule_trainer *trainer, const cr_batch *batch, const gathering *gathering,
+                            bool descends, double *loss, double *total, chainrule_error *error)
+{
+  const size_t members = members_for(trainer, batch->rows);
+  *total = cr_total_weight(trainer->network, batch);
+  return trainer->narrow && members == 1
+             ? run_narrow(trainer, batch, gathering, descends, loss, *total, error)
+             : run_rows(trainer, batch, gathering, members, descends, loss, *total, error);
 }
 
 static chainrule_status check_call(const chainrule_trainer *trainer, chainrule_scalar scalar,

@@ -22,6 +22,8 @@
 enum { CR_ALIGNMENT = 64 };
 /* The most inputs of one call of affine_gradient, a multiple of every TILE_ROWS; a row of them after the other. */
 enum { CR_CHUNK = 48 };
+/* The widest layer of a narrow network: a vector of floats on the widest instruction set. */
+enum { CR_NARROW = 16 };
 
 /* Where W[j][i] lies from the start of the weights of a layer with `in` inputs. */
 static inline size_t cr_weight_offset(size_t panel, size_t in, size_t j, size_t i)

@@ -1,21 +1,23 @@
 /* The table for one scalar type R.  See kernels.h. */
 
-/* A narrow layer of a single row, its units in lanes, padded to whole vectors; the bits of rows.  `panel` is a power of
- * two, whichever set's. */
+/* A layer of a narrow network for a single row, its units in lanes, padded to whole vectors.  `panel` is a power of two,
+ * whichever set's; bias may be NULL; state, that of W, lies to that of b as W lies to b. */
+typedef struct CR(row_layer) {
+  _Alignas(CR_ALIGNMENT) R z[CR_NARROW], a[CR_NARROW], delta[CR_NARROW];
+  size_t in, out, panel;
+  R *weights, *bias, *state;
+  chainrule_activation activation;
+} CR(row_layer);
+
+/* A step of a single row through a narrow network; the bits of rows. */
 typedef struct CR(row_kernels) {
-  /* z = W x + b, a = f(z) */
-  void (*forward[CHAINRULE_ACTIVATION_COUNT])(size_t in, size_t out, const R *x, const R *weights, size_t panel,
-                                              const R *bias, R *z, R *a);
-  /* dz = (δ W) ⊙ f′(z), of the units before the layer, by their z, a and f; none of softmax */
-  void (*backward[CHAINRULE_ACTIVATION_COUNT])(size_t in, size_t out, const R *delta, const R *weights, size_t panel,
-                                               const R *z, const R *a, R *dz);
-  /* One update of W and b by dW = δᵀ x, db = δ; `state`, that of W, lies to that of b as W lies to b. */
-  void (*descend[CHAINRULE_OPTIMIZER_COUNT])(const cr_update *u, size_t in, size_t out, const R *x, const R *delta,
-                                             R *weights, size_t panel, R *bias, R *state, size_t stride);
-  /* l; delta = scale × ∂l/∂a or × ∂l/∂z, and 0 in its padding */
-  R (*loss[CHAINRULE_LOSS_COUNT])(size_t n, const R *z, const R *a, const R *y, R scale, R *delta);
-  /* As the table's. */
-  void (*derive[CHAINRULE_ACTIVATION_COUNT])(size_t rows, size_t n, const R *z, const R *a, R *delta, size_t stride);
+  /* z, a and δ of every layer; returns l.  The last δ is scale × ∂l/∂a ⊙ f′(z) or, `fused`, scale × ∂l/∂z. */
+  R (*pass)(CR(row_layer) *layers, size_t count, const R *x, const R *y, chainrule_loss loss, bool fused, R scale);
+  /* One update of every W and b by dW = δᵀ x, db = δ. */
+  void (*descend[CHAINRULE_OPTIMIZER_COUNT])(const cr_update *u, const CR(row_layer) *layers, size_t count,
+                                             const R *x, size_t stride);
+  /* sgd's, without momentum, decay and L1 */
+  void (*descend_plain)(const cr_update *u, const CR(row_layer) *layers, size_t count, const R *x, size_t stride);
 } CR(row_kernels);
 
 /* Those of the set whose vectors suit a narrow layer: on x86-64, avx2; the same bits on any. */

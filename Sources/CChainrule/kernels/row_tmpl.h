@@ -18,12 +18,18 @@ static CR_INLINE V CR(row_sums)(size_t in, const R *x, const R *w, size_t panel,
   return sum;
 }
 
-/* ∂L/∂xᵢ = Σⱼ δⱼ Wⱼᵢ, of LANES inputs from i on: LANES of their weights at a time turn in registers. */
+/* ∂L/∂xᵢ = Σⱼ δⱼ Wⱼᵢ, of LANES inputs from i on: LANES of their weights at a time turn in registers, but for the one
+ * weight that each has where there is one output. */
 static CR_INLINE V CR(row_transposed)(size_t in, size_t i, size_t out, const R *delta, const R *weights,
                                        size_t panel)
 {
   V sum = {0}, turned[VECTOR_BYTES / sizeof(R)];
   weights += i * panel;
+  if (out == 1) {
+    V column = {0};
+    for (size_t k = 0; k < LANES && i + k < in; k++) column[k] = weights[k * panel];
+    return CR(fma)(CR(splat)(delta[0]), column, sum);
+  }
   for (size_t j = 0;; weights += CR(row_next)(in, panel, j)) {
     CR(turn)(in - i, weights, panel, turned);
     for (size_t k = 0; k < LANES && j + k < out; k++) sum = CR(fma)(CR(splat)(delta[j + k]), turned[k], sum);
@@ -32,68 +38,35 @@ static CR_INLINE V CR(row_transposed)(size_t in, size_t i, size_t out, const R *
 }
 
 #define ROW(ID, name, from, ...)                                                                           \
-  static void CR(row_forward_##name)(size_t in, size_t out, const R *x, const R *weights, size_t panel,     \
-                                     const R *bias, R *z, R *a)                                            \
+  static void CR(row_forward_##name)(CR(row_layer) *layer, const R *x)                                     \
   {                                                                                                        \
-    for (size_t j = 0;; weights += CR(row_next)(in, panel, j)) {                                           \
-      const V sum = CR(row_sums)(in, x, weights, panel, bias ? &bias[j] : NULL);                           \
-      CR(store)(&z[j], sum);                                                                               \
-      CR(store)(&a[j], CR(name)(sum));                                                                     \
-      if ((j += LANES) >= out) return;                                                                     \
+    const R *weights = layer->weights, *bias = layer->bias;                                                \
+    for (size_t j = 0;; weights += CR(row_next)(layer->in, layer->panel, j)) {                             \
+      const V sum = CR(row_sums)(layer->in, x, weights, layer->panel, bias ? &bias[j] : NULL);             \
+      CR(store)(&layer->z[j], sum);                                                                        \
+      CR(store)(&layer->a[j], CR(name)(sum));                                                              \
+      if ((j += LANES) >= layer->out) return;                                                              \
     }                                                                                                      \
   }                                                                                                        \
-  static void CR(row_backward_##name)(size_t in, size_t out, const R *delta, const R *weights, size_t panel,  \
-                                      const R *z, const R *a, R *dz)                                       \
+  static void CR(row_backward_##name)(const CR(row_layer) *layer, CR(row_layer) *before)                   \
   {                                                                                                        \
-    for (size_t i = 0; i < in; i += LANES) {                                                               \
-      const V sum = CR(row_transposed)(in, i, out, delta, weights, panel);                                 \
-      CR(store)(&dz[i], sum * CR(name##_derivative)(CR(load)(ROW_FROM_##from(z, a) + i)));                 \
+    for (size_t i = 0; i < before->out; i += LANES) {                                                      \
+      const V sum = CR(row_transposed)(layer->in, i, layer->out, layer->delta, layer->weights, layer->panel); \
+      CR(store)(&before->delta[i], sum * CR(name##_derivative)(CR(load)(ROW_FROM_##from(before) + i)));    \
     }                                                                                                      \
   }
-#define ROW_FROM_A(z, a) ((void)z, a)
-#define ROW_FROM_Z(z, a) ((void)a, z)
+#define ROW_FROM_A(layer) (layer)->a
+#define ROW_FROM_Z(layer) (layer)->z
 CHAINRULE_ELEMENTWISE_ACTIVATIONS(ROW)
 #undef ROW
 #undef ROW_FROM_A
 #undef ROW_FROM_Z
 
-static void CR(row_forward_softmax)(size_t in, size_t out, const R *x, const R *weights, size_t panel, const R *bias,
-                                    R *z, R *a)
+static void CR(row_forward_softmax)(CR(row_layer) *layer, const R *x)
 {
-  CR(row_forward_identity)(in, out, x, weights, panel, bias, z, a);
-  CR(activate_softmax)(1, out, z, a, (out + LANES - 1) / LANES * LANES);
+  CR(row_forward_identity)(layer, x);
+  CR(activate_softmax)(1, layer->out, layer->z, layer->a, (layer->out + LANES - 1) / LANES * LANES);
 }
-
-/* One update of W by δⱼ xᵢ and of b by δⱼ, each as soon as it is there. */
-static CR_INLINE void CR(row_descend)(CR(rule) rule, const cr_update *update, size_t in, size_t out, const R *x,
-                                      const R *delta, R *weights, size_t panel, R *bias, R *state, size_t stride)
-{
-  const CR(numbers) u = CR(spread)(update);
-  const bool sparse = update->l1 != 0;
-  for (size_t j = 0, block = 0;; block += CR(row_next)(in, panel, j)) {
-    const V d = CR(load)(&delta[j]);
-    for (size_t i = 0, at = block; i < in; i++, at += panel) {
-      const V w = CR(load)(&weights[at]);
-      V g = CR(fma)(CR(splat)(x[i]), d, (V){0});
-      if (sparse) g = CR(sparse)(u.l1, w, g);
-      CR(store)(&weights[at], rule(&u, w, g, &state[at], stride));
-    }
-    if (bias) {
-      const V b = CR(load)(&bias[j]);
-      V g = d + (V){0};
-      if (sparse) g = CR(sparse)(u.l1, b, g);
-      CR(store)(&bias[j], rule(&u, b, g, &state[bias - weights + (ptrdiff_t)j], stride));
-    }
-    if ((j += LANES) >= out) return;
-  }
-}
-
-#define DESCEND(ID, name, ...)                                                                             \
-  static void CR(row_descend_##name)(const cr_update *update, size_t in, size_t out, const R *x, const R *delta, \
-                                     R *weights, size_t panel, R *bias, R *state, size_t stride)           \
-  { CR(row_descend)(CR(rule_##name), update, in, out, x, delta, weights, panel, bias, state, stride); }
-CHAINRULE_OPTIMIZERS(DESCEND)
-#undef DESCEND
 
 #define LOSS(ID, name, ...)                                                                                \
   static R CR(row_loss_##name)(size_t n, const R *z, const R *a, const R *y, R scale, R *delta)            \
@@ -101,20 +74,83 @@ CHAINRULE_OPTIMIZERS(DESCEND)
 CHAINRULE_LOSSES(LOSS)
 #undef LOSS
 
+static R CR(row_pass)(CR(row_layer) *layers, size_t count, const R *x, const R *y, chainrule_loss loss, bool fused,
+                      R scale)
+{
 #define FORWARD(ID, name, ...) [CHAINRULE_ACTIVATION_##ID] = CR(row_forward_##name),
 #define BACKWARD(ID, name, ...) [CHAINRULE_ACTIVATION_##ID] = CR(row_backward_##name),
-#define DESCEND(ID, name, ...) [CHAINRULE_OPTIMIZER_##ID] = CR(row_descend_##name),
-#define LOSS(ID, name, ...) [CHAINRULE_LOSS_##ID] = CR(row_loss_##name),
 #define DERIVE(ID, name, ...) [CHAINRULE_ACTIVATION_##ID] = CR(derive_##name),
-const CR(row_kernels) CR(rows) = {
-    .forward = {CHAINRULE_ACTIVATIONS(FORWARD)},
-    .backward = {CHAINRULE_ELEMENTWISE_ACTIVATIONS(BACKWARD)},
-    .descend = {CHAINRULE_OPTIMIZERS(DESCEND)},
-    .loss = {CHAINRULE_LOSSES(LOSS)},
-    .derive = {CHAINRULE_ACTIVATIONS(DERIVE)},
-};
+#define LOSS(ID, name, ...) [CHAINRULE_LOSS_##ID] = CR(row_loss_##name),
+  static void (*const forward[])(CR(row_layer) *, const R *) = {CHAINRULE_ACTIVATIONS(FORWARD)};
+  static void (*const backward[])(const CR(row_layer) *, CR(row_layer) *) = {
+      CHAINRULE_ELEMENTWISE_ACTIVATIONS(BACKWARD)};
+  static void (*const derive[])(size_t, size_t, const R *, const R *, R *, size_t) = {CHAINRULE_ACTIVATIONS(DERIVE)};
+  static R (*const lose[])(size_t, const R *, const R *, const R *, R, R *) = {CHAINRULE_LOSSES(LOSS)};
 #undef FORWARD
 #undef BACKWARD
-#undef DESCEND
-#undef LOSS
 #undef DERIVE
+#undef LOSS
+  CR(row_layer) *layer = layers, *last = layers + count - 1;
+  for (;; layer++) {
+    forward[layer->activation](layer, x);
+    if (layer == last) break;
+    x = layer->a;
+  }
+  const R l = lose[loss](last->out, last->z, last->a, y, scale, last->delta);
+  if (!fused) derive[last->activation](1, last->out, last->z, last->a, last->delta, last->out);
+  for (; layer > layers; layer--) backward[layer[-1].activation](layer, layer - 1);
+  return l;
+}
+
+/* One update of W by δⱼ xᵢ and of b by δⱼ, each as soon as it is there, layer by layer. */
+static CR_INLINE void CR(row_descend)(CR(rule) rule, const bool sparse, const cr_update *update,
+                                      const CR(row_layer) *layers, size_t count, const R *x, size_t stride)
+{
+  const CR(numbers) u = CR(spread)(update);
+  for (const CR(row_layer) *layer = layers; layer < layers + count; x = layer->a, layer++) {
+    const size_t in = layer->in, panel = layer->panel;
+    R *weights = layer->weights, *bias = layer->bias, *state = layer->state;
+    for (size_t j = 0, block = 0;; block += CR(row_next)(in, panel, j)) {
+      const V d = CR(load)(&layer->delta[j]);
+      for (size_t i = 0, at = block; i < in; i++, at += panel) {
+        const V w = CR(load)(&weights[at]);
+        V g = CR(fma)(CR(splat)(x[i]), d, (V){0});
+        if (sparse) g = CR(sparse)(u.l1, w, g);
+        CR(store)(&weights[at], rule(&u, w, g, &state[at], stride));
+      }
+      if (bias) {
+        const V b = CR(load)(&bias[j]);
+        V g = d + (V){0};
+        if (sparse) g = CR(sparse)(u.l1, b, g);
+        CR(store)(&bias[j], rule(&u, b, g, &state[bias - weights + (ptrdiff_t)j], stride));
+      }
+      if ((j += LANES) >= layer->out) break;
+    }
+  }
+}
+
+/* p ← p − η g: sgd, where nothing is added to it */
+static CR_INLINE V CR(rule_plain)(const CR(numbers) *u, V p, V g, R *state, size_t stride)
+{
+  (void)state;
+  (void)stride;
+  return p - u->rate * g;
+}
+
+#define DESCEND(ID, name, ...)                                                                             \
+  static void CR(row_descend_##name)(const cr_update *update, const CR(row_layer) *layers, size_t count, const R *x, \
+                                     size_t stride)                                                        \
+  { CR(row_descend)(CR(rule_##name), update->l1 != 0, update, layers, count, x, stride); }
+CHAINRULE_OPTIMIZERS(DESCEND)
+#undef DESCEND
+
+static void CR(row_descend_plain)(const cr_update *update, const CR(row_layer) *layers, size_t count, const R *x,
+                                  size_t stride)
+{
+  CR(row_descend)(CR(rule_plain), false, update, layers, count, x, stride);
+}
+
+#define DESCEND(ID, name, ...) [CHAINRULE_OPTIMIZER_##ID] = CR(row_descend_##name),
+const CR(row_kernels) CR(rows) = {
+    .pass = CR(row_pass), .descend = {CHAINRULE_OPTIMIZERS(DESCEND)}, .descend_plain = CR(row_descend_plain)};
+#undef DESCEND
