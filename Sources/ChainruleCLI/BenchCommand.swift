@@ -100,7 +100,7 @@ private enum Column: CaseIterable {
     case .workload, .operations, .peak: 8
     case .network: 25
     case .batch: 5
-    case .least, .median, .update, .samples: 9
+    case .least, .median, .update, .samples: 10
     }
   }
 

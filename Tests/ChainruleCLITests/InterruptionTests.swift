@@ -1,6 +1,8 @@
 import Foundation
 import Testing
 
+@testable import ChainruleCLI
+
 @Suite("Ctrl-C, terminals and pipes")
 struct InterruptionTests {
   private let place: Workplace
@@ -37,6 +39,15 @@ struct InterruptionTests {
     #expect(ended.status == 130)
     #expect(ended.output.isEmpty)
     #expect(ended.errors.hasSuffix("; nothing was saved\n"))
+  }
+
+  @Test func `Ctrl-C as soon as the work has begun cancels it`() async throws {
+    let cancelled = try await cancellingOnInterrupt {
+      kill(getpid(), SIGINT)
+      try? await Task.sleep(for: .seconds(60))
+      return Task.isCancelled
+    }
+    #expect(cancelled)
   }
 
   @Test func `on a terminal the progress is one line that is cleared in the end`() throws {

@@ -10,7 +10,7 @@ struct MNIST: ParsableCommand {
     discussion:
       "Hidden layers of relu, softmax, cross-entropy, Adam with learning rate 0.001, batches of 128.")
 
-  @Argument(help: "The folder of MNIST's four IDX files, unpacked.")
+  @Argument(help: "The folder of MNIST's four IDX files, with or without .gz.")
   var folder: String
 
   @Option(help: ArgumentHelp("How many threads share the work of an update.", valueName: "count"))
@@ -71,8 +71,12 @@ struct MNIST: ParsableCommand {
   }
 
   private func dataset(_ part: String) throws -> Dataset<Float> {
-    try Dataset(
-      idxImages: "\(folder)/\(part)-images-idx3-ubyte", labels: "\(folder)/\(part)-labels-idx1-ubyte")
+    try Dataset(idxImages: file("\(part)-images-idx3-ubyte"), labels: file("\(part)-labels-idx1-ubyte"))
+  }
+
+  private func file(_ name: String) -> String {
+    let path = "\(folder)/\(name)"
+    return FileManager.default.fileExists(atPath: path) ? path : path + ".gz"
   }
 
   private func decimals(_ count: Int, _ value: Double) -> String { String(format: "%.\(count)f", value) }

@@ -14,7 +14,7 @@ static CR_INLINE size_t CR(row_next)(size_t in, size_t panel, size_t j)
 static CR_INLINE V CR(row_sums)(size_t in, const R *x, const R *w, size_t panel, const R *bias)
 {
   V sum = bias ? CR(load)(bias) : (V){0};
-  for (size_t i = 0; i < in; i++, w += panel) sum = CR(fma)(CR(splat)(x[i]), CR(load)(w), sum);
+  CR_ROLLED for (size_t i = 0; i < in; i++, w += panel) sum = CR(fma)(CR(splat)(x[i]), CR(load)(w), sum);
   return sum;
 }
 
