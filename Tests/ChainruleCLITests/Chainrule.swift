@@ -36,6 +36,18 @@ final class Workplace {
   @discardableResult
   func chainrule(_ arguments: [String]) throws -> Ended { try start(arguments).wait() }
 
+  /// What the program says of wrong usage or a failure, which leaves the file `kept` as it was: "old".
+  func refused(
+    _ arguments: String, _ status: Int32, keeping kept: String,
+    sourceLocation: SourceLocation = #_sourceLocation
+  ) throws -> String {
+    let run = try chainrule(arguments.split(separator: " ").map(String.init))
+    #expect(run.status == status, sourceLocation: sourceLocation)
+    #expect(run.output.isEmpty, sourceLocation: sourceLocation)
+    #expect(try read(kept) == "old", sourceLocation: sourceLocation)
+    return run.errors.split(separator: "\n").first.map(String.init) ?? ""
+  }
+
   /// Runs the program with these bytes on its standard input.
   func chainrule(_ arguments: String..., bytes: [UInt8]) throws -> Ended {
     try start(arguments, bytes: bytes).wait()

@@ -12,17 +12,10 @@ struct ExportTests {
     try place.write("old", to: "iris.c")
   }
 
-  /// What the command says of wrong usage or a failure, which leaves the old file.
   private func refused(
     _ arguments: String, _ status: Int32, sourceLocation: SourceLocation = #_sourceLocation
-  )
-    throws -> String
-  {
-    let run = try place.chainrule(["export"] + arguments.split(separator: " ").map(String.init))
-    #expect(run.status == status, sourceLocation: sourceLocation)
-    #expect(run.output.isEmpty, sourceLocation: sourceLocation)
-    #expect(try place.read("iris.c") == "old", sourceLocation: sourceLocation)
-    return run.errors.split(separator: "\n").first.map(String.init) ?? ""
+  ) throws -> String {
+    try place.refused("export " + arguments, status, keeping: "iris.c", sourceLocation: sourceLocation)
   }
 
   @Test func `C goes to standard output, or into a file`() throws {

@@ -21,17 +21,11 @@ struct ImportTests {
     try place.write("old", to: "model.safetensors")
   }
 
-  /// What the command says of wrong usage or a failure, which leaves the old file.
   private func refused(
     _ arguments: String, _ status: Int32, sourceLocation: SourceLocation = #_sourceLocation
-  )
-    throws -> String
-  {
-    let run = try place.chainrule(["import"] + arguments.split(separator: " ").map(String.init))
-    #expect(run.status == status, sourceLocation: sourceLocation)
-    #expect(run.output.isEmpty, sourceLocation: sourceLocation)
-    #expect(try place.read("model.safetensors") == "old", sourceLocation: sourceLocation)
-    return run.errors.split(separator: "\n").first.map(String.init) ?? ""
+  ) throws -> String {
+    try place.refused(
+      "import " + arguments, status, keeping: "model.safetensors", sourceLocation: sourceLocation)
   }
 
   @Test func `a plain file becomes a model, which predicts`() throws {
