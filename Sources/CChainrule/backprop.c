@@ -5,7 +5,7 @@
 
 static size_t smaller(size_t a, size_t b) { return a < b ? a : b; }
 
-/* Bytes that a second cache keeps from step to step. */
+/* Bytes that a second cache keeps from step to step: what is more has to be asked for. */
 enum { CR_KEPT = 1 << 18 };
 
 #include "kernels/real_f32.h"

@@ -28,11 +28,11 @@
 #endif
 
 typedef struct CR(operands) {
-  size_t depth;                         /* of the sum */
-  const R *a; size_t a_row, a_step, a_group; /* A[r][k]: see the tiles */
-  const R *b; size_t b_step;            /* B[k] = b[k b_step …] */
-  const R *start; size_t start_row;     /* start[r] = start[r start_row …]; NULL: 0 */
-  R *c; size_t c_row;                   /* C[r] = c[r c_row …]; may be start */
+  size_t depth;                              /* of the sum */
+  const R *a; size_t a_row, a_step, a_group; /* A[r][k]: see product */
+  const R *b; size_t b_step;                 /* B[k] = b[k b_step …] */
+  const R *start; size_t start_row;          /* start[r] = start[r start_row …]; NULL: 0 */
+  R *c; size_t c_row;                        /* C[r] = c[r c_row …]; may be start */
 } CR(operands);
 
 /* c[r][·] += A[r][k] B[k][·], of one k; A[r][k] = a[r a_row] */
@@ -46,10 +46,10 @@ static CR_INLINE void CR(outer)(const size_t rows, const R *a, size_t a_row, con
   }
 }
 
-/* A[r][k] = a[r a_row + k a_step], for a group of terms, and on with the next, a_group scalars behind.  `rows` and
- * most strides are constants where this is inlined: c lives in registers, and a large tile takes TILE_TERMS terms in a round
- * of its loop, which leaves little but multiplications and loads: a core that the host shares between two threads is shared by
- * the instruction. */
+/* A[r][k] = a[r a_row + k a_step] for a group of terms; the next group is a_group scalars behind.  `rows` and most strides
+ * are constants where this is inlined: c lives in registers, and a large tile takes TILE_TERMS terms in a round of its loop,
+ * which leaves little but multiplications and loads.  (A core that is shared with another's thread is shared by the
+ * instruction.) */
 static CR_INLINE void CR(product)(const size_t rows, const size_t a_row, const size_t a_step, const size_t b_step,
                                   const size_t group, const CR(operands) *o)
 {
@@ -72,8 +72,8 @@ static CR_INLINE void CR(product)(const size_t rows, const size_t a_row, const s
     CR_UNROLL for (size_t v = 0; v < 2; v++) CR(store)(&to[r * c_row + v * LANES], c[r][v]);
 }
 
-/* The tiles of the three products, by what A is: rows of x; columns of CR_CHUNK inputs, the rows of the batch being k; a panel
- * of W, its inputs being rows and its neurons k, and then the next. */
+/* The tiles of the three products, by what A is: rows of x; columns of CR_CHUNK inputs, k being the row of the batch; inputs
+ * of panel after panel of W, k being the neuron. */
 #define TILE(name, a_row, a_step, b_step, group)                                                           \
   static void CR(name)(size_t rows, const CR(operands) *o)                                                 \
   {                                                                                                        \
@@ -136,7 +136,7 @@ static void CR(affine_row)(size_t in, size_t panels, const R *x, const R *weight
   }
   for (; p < panels; p++)
     CR(row_tile)(1, &(CR(operands)){.depth = in, .a = x, .a_step = 1, .b = &weights[p * in * width], .b_step = width,
-                                       .start = bias ? bias + p * width : NULL, .c = z + p * width});
+                                    .start = bias ? bias + p * width : NULL, .c = z + p * width});
 }
 
 /* z_rj = b_j + Σᵢ x_ri W_ji */
@@ -233,8 +233,8 @@ static void CR(affine_transpose)(size_t rows, size_t in, size_t out, const R *de
       const cr_parts tiles = cr_split(end - block, TILE_ROWS);
       for (size_t r = 0; r < rows; r += width) {
         CR(operands) o = {.depth = neurons, .a = &weights[j * in + block * width], .a_row = width, .a_step = 1,
-                          .a_group = in * width, .b = &delta_t[r * out + j * width], .b_step = width, .start_row = padded, .c = &dx_t[block * padded + r],
-                          .c_row = padded};
+                          .a_group = in * width, .b = &delta_t[r * out + j * width], .b_step = width,
+                          .start_row = padded, .c = &dx_t[block * padded + r], .c_row = padded};
         for (size_t t = 0; t < tiles.count; t++) {
           const size_t n = cr_part(tiles, t);
           o.start = j > 0 ? o.c : NULL;
