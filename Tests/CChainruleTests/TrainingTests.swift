@@ -95,6 +95,39 @@ import Testing
     }
   }
 
+  /// What a network of `inputs` and more inputs, which are 0, has learned of the first and predicts.
+  func trained<Scalar: NetworkScalar>(_: Scalar.Type, inputs: Int, more: Int) throws -> [[Scalar]] {
+    var random = Random(state: 5)
+    func matrix(_ rows: Int, _ columns: Int, more: Int = 0) -> [[Scalar]] {
+      random.matrix(rows, columns, scale: 0.1).map { $0.map { Scalar($0) } + Array(repeating: 0, count: more) }
+    }
+    let data = try Dataset(features: matrix(23, inputs, more: more), targets: matrix(23, 3))
+    let network = try Network<Scalar>(inputs: inputs + more) {
+      Dense(20, activation: .tanh)
+      Dense(3)
+    }
+    let first = matrix(20, inputs, more: more), second = matrix(3, 20)
+    try network.setParameters(
+      LayerParameters(
+        inputs: inputs + more, units: 20, weights: Array(first.joined()), bias: Array(repeating: 0, count: 20)),
+      ofLayer: 0)
+    try network.setParameters(
+      LayerParameters(inputs: 20, units: 3, weights: Array(second.joined()), bias: [0, 0, 0]), ofLayer: 1)
+    let trainer = try Trainer(network, loss: .meanSquaredError, optimizer: .adam(), seed: 1)
+    for _ in 0..<2 { _ = try trainer.epoch(on: data, batchSize: 8) }
+    let weights = try network.parameters(ofLayer: 0).weights
+    let rows = (0..<20).map { Array(weights[($0 * (inputs + more))...].prefix(inputs)) }
+    return try rows + [network.predict(data.features)]
+  }
+
+  /// Rows that lie 4 KB apart are padded, those of one number more are not.
+  @Test func `bit by bit, with one input more that is 0`() throws {
+    #expect(
+      try trained(Float.self, inputs: 1024, more: 0) == trained(Float.self, inputs: 1024, more: 1))
+    #expect(
+      try trained(Double.self, inputs: 512, more: 0) == trained(Double.self, inputs: 512, more: 1))
+  }
+
   /// A random network of one to three hidden layers, with every activation among its layers and a loss that fits,
   /// after 40 steps.
   func randomlyTrained<Scalar: NetworkScalar>(
