@@ -99,7 +99,9 @@ import Testing
   func trained<Scalar: NetworkScalar>(_: Scalar.Type, inputs: Int, more: Int) throws -> [[Scalar]] {
     var random = Random(state: 5)
     func matrix(_ rows: Int, _ columns: Int, more: Int = 0) -> [[Scalar]] {
-      random.matrix(rows, columns, scale: 0.1).map { $0.map { Scalar($0) } + Array(repeating: 0, count: more) }
+      random.matrix(rows, columns, scale: 0.1).map {
+        $0.map { Scalar($0) } + Array(repeating: 0, count: more)
+      }
     }
     let data = try Dataset(features: matrix(23, inputs, more: more), targets: matrix(23, 3))
     let network = try Network<Scalar>(inputs: inputs + more) {
@@ -109,7 +111,8 @@ import Testing
     let first = matrix(20, inputs, more: more), second = matrix(3, 20)
     try network.setParameters(
       LayerParameters(
-        inputs: inputs + more, units: 20, weights: Array(first.joined()), bias: Array(repeating: 0, count: 20)),
+        inputs: inputs + more, units: 20, weights: Array(first.joined()), bias: Array(repeating: 0, count: 20)
+      ),
       ofLayer: 0)
     try network.setParameters(
       LayerParameters(inputs: 20, units: 3, weights: Array(second.joined()), bias: [0, 0, 0]), ofLayer: 1)
