@@ -513,11 +513,8 @@ static void CR(narrow_descend)(const chainrule_network *network, const cr_batch 
                                const R *gradients, const void *buffers)
 {
   const CR(row_kernels) *row = network->kernels->SCALAR->row;
-  const cr_update *u = descent->update;
   if (batch->rows > 1 || !row)
     CR(update)(network, descent, 0, network->arena_size, gradients, NULL);
-  else if (descent->rule == CHAINRULE_OPTIMIZER_SGD && u->momentum == 0 && u->weight_decay == 0 && u->l1 == 0)
-    row->descend_plain(u, buffers, network->layer_count, batch->x, network->arena_size);
   else
-    row->descend[descent->rule](u, buffers, network->layer_count, batch->x, network->arena_size);
+    row->descend[descent->rule](descent->update, buffers, network->layer_count, batch->x, network->arena_size);
 }

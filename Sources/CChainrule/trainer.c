@@ -870,13 +870,7 @@ static chainrule_status run_narrow(chainrule_trainer *t, const cr_batch *batch, 
                                    bool descends, double *loss, double total, chainrule_error *error)
 {
   const chainrule_network *network = t->network;
-  cr_batch smoothed;
   if (gathering) gather(network->scalar, batch->x, gathering->x, gathering->order, batch->rows, network->inputs);
-  if (t->training.label_smoothing > 0) {
-    smoothed = *batch;
-    smoothed.y = smooth_labels(t, batch);
-    batch = &smoothed;
-  }
   const unsigned long mode = flush_denormals(t->training.flush_denormals);
   cr_narrow(network, batch, t->training.loss, total, t->losses, t->narrow_gradients, t->narrow);
   *loss = mean_loss(t, batch->rows, total);
@@ -901,10 +895,9 @@ static chainrule_status run_rows(chainrule_trainer *trainer, const cr_batch *bat
 {
   const chainrule_network *network = trainer->network;
   struct gathering copied = {batch->x, NULL};
-  cr_batch prepared = *batch;
-  if (trainer->training.label_smoothing > 0) prepared.y = smooth_labels(trainer, batch);
-  if (trainer->training.input_noise > 0 && !gathering) prepared.x = trainer->gathered.x, gathering = &copied;
-  batch = &prepared;
+  cr_batch noisy = *batch;
+  if (trainer->training.input_noise > 0 && !gathering) noisy.x = trainer->gathered.x, gathering = &copied;
+  batch = &noisy;
 
   task task = {.trainer = trainer,
                .batch = batch,
@@ -942,6 +935,12 @@ static chainrule_status run(chainrule_trainer *trainer, const cr_batch *batch, c
 {
   const size_t members = members_for(trainer, batch->rows);
   *total = cr_total_weight(trainer->network, batch);
+  cr_batch smoothed;
+  if (trainer->training.label_smoothing > 0) {
+    smoothed = *batch;
+    smoothed.y = smooth_labels(trainer, batch);
+    batch = &smoothed;
+  }
   return trainer->narrow && members == 1
              ? run_narrow(trainer, batch, gathering, descends, loss, *total, error)
              : run_rows(trainer, batch, gathering, members, descends, loss, *total, error);

@@ -20,7 +20,7 @@
 
 /* Arenas start at multiples of 64 bytes: one cache line, one AVX-512 vector. */
 enum { CR_ALIGNMENT = 64 };
-/* The most inputs of one call of affine_gradient, a multiple of every TILE_ROWS; a row of them after the other. */
+/* Inputs of one call of affine_gradient, at most: a multiple of every TILE_ROWS.  Its rows lie as far apart. */
 enum { CR_CHUNK = 48 };
 /* The widest layer of a narrow network: a vector of floats on the widest instruction set. */
 enum { CR_NARROW = 16 };

@@ -16,8 +16,6 @@ typedef struct CR(row_kernels) {
   /* One update of every W and b by dW = δᵀ x, db = δ. */
   void (*descend[CHAINRULE_OPTIMIZER_COUNT])(const cr_update *u, const CR(row_layer) *layers, size_t count,
                                              const R *x, size_t stride);
-  /* sgd's, without momentum, decay and L1 */
-  void (*descend_plain)(const cr_update *u, const CR(row_layer) *layers, size_t count, const R *x, size_t stride);
 } CR(row_kernels);
 
 /* Those of the set whose vectors suit a narrow layer: on x86-64, avx2; the same bits on any. */

@@ -140,17 +140,16 @@ static CR_INLINE V CR(rule_plain)(const CR(numbers) *u, V p, V g, R *state, size
 #define DESCEND(ID, name, ...)                                                                             \
   static void CR(row_descend_##name)(const cr_update *update, const CR(row_layer) *layers, size_t count, const R *x, \
                                      size_t stride)                                                        \
-  { CR(row_descend)(CR(rule_##name), update->l1 != 0, update, layers, count, x, stride); }
+  {                                                                                                        \
+    const bool sgd = CHAINRULE_OPTIMIZER_##ID == CHAINRULE_OPTIMIZER_SGD, sparse = update->l1 != 0;         \
+    if (sgd && !sparse && update->momentum == 0 && update->weight_decay == 0)                              \
+      CR(row_descend)(CR(rule_plain), false, update, layers, count, x, stride);                            \
+    else                                                                                                   \
+      CR(row_descend)(CR(rule_##name), sparse, update, layers, count, x, stride);                          \
+  }
 CHAINRULE_OPTIMIZERS(DESCEND)
 #undef DESCEND
 
-static void CR(row_descend_plain)(const cr_update *update, const CR(row_layer) *layers, size_t count, const R *x,
-                                  size_t stride)
-{
-  CR(row_descend)(CR(rule_plain), false, update, layers, count, x, stride);
-}
-
 #define DESCEND(ID, name, ...) [CHAINRULE_OPTIMIZER_##ID] = CR(row_descend_##name),
-const CR(row_kernels) CR(rows) = {
-    .pass = CR(row_pass), .descend = {CHAINRULE_OPTIMIZERS(DESCEND)}, .descend_plain = CR(row_descend_plain)};
+const CR(row_kernels) CR(rows) = {.pass = CR(row_pass), .descend = {CHAINRULE_OPTIMIZERS(DESCEND)}};
 #undef DESCEND
