@@ -102,15 +102,16 @@ void cr_set_gradient(const chainrule_network *network, const cr_workspace *work,
 
 size_t cr_narrow_size(const chainrule_network *network)
 {
-  size_t size = network->inputs, widest = network->inputs;
+  size_t units = network->inputs + chainrule_network_outputs(network), widest = network->inputs;
   for (size_t l = 0; l < network->layer_count; l++) {
     const size_t out = network->layers[l].out;
     if (network->layers[l].kind != CHAINRULE_LAYER_DENSE) return 0;
     widest = out > widest ? out : widest;
-    size += 3 * out;
+    units += 3 * out;
   }
-  const size_t layers = network->layer_count * sizeof(cr_row_layer_f64), rows = size * network->kernels->vector;
-  return widest <= CR_NARROW && rows > 0 ? layers + rows : 0;
+  if (widest > CR_NARROW || !network->kernels->f32->lanes_load) return 0;
+  /* room behind the last δ, which is read in whole vectors of neurons */
+  return network->layer_count * sizeof(cr_row_layer_f64) + (units + CR_NARROW) * CR_STRIP_VECTORS * network->kernels->vector;
 }
 
 void cr_plan_narrow(const chainrule_network *network, const void *state, void *buffers)

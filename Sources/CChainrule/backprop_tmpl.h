@@ -126,7 +126,7 @@ static void CR(loss)(const chainrule_network *network, const cr_workspace *work,
   const R *z = CR(buffer)(work, place->z, stride), *a = CR(buffer)(work, place->a, stride);
   R *d = delta ? CR(buffer)(work, place->delta, stride) : NULL;
 
-  kernels->loss[loss](batch->rows, last->out, z, a, stride, batch->y, batch->sample_weights, total, d, losses);
+  kernels->loss(loss, batch->rows, last->out, z, a, stride, batch->y, batch->sample_weights, total, d, losses);
   if (d && !cr_is_fused(loss) && cr_has_activation(last))
     kernels->derive[last->activation](batch->rows, last->out, z, a, d, stride);
 }
@@ -425,56 +425,54 @@ static void CR(set_gradient)(const chainrule_network *network, const cr_workspac
                                                        CR(buffer)(work, place->a, stride), delta, stride);
 }
 
-/* z of layer l in lanes; a and δ follow, each of as many. */
-static R *CR(lanes)(const chainrule_network *network, R *buffers, size_t l, size_t lanes)
+/* z of layer l of a narrow network's strip; a and δ follow, each as large.  Before all of them x and y. */
+static R *CR(strip)(const chainrule_network *network, R *buffers, size_t l, size_t pitch)
 {
-  return buffers + (network->inputs + 3 * network->layers[l].before) * lanes;
+  return buffers + (network->inputs + chainrule_network_outputs(network) + 3 * network->layers[l].before) * pitch;
 }
 
-/* All of it but the update, for a network of narrow layers, whose rows would not fill a vector: LANES rows at a time, a row
- * a lane.  The same sums in the same order: the same bits.  `buffers`: x, and z, a and δ of every layer, [units][LANES]. */
+/* All of it but the update, for a network of narrow layers, whose rows would not fill a vector: strip by strip of the batch,
+ * a row a lane.  The same sums in the same order: the same bits.  `buffers`: x, y, and z, a and δ of every layer, each
+ * [units][pitch]. */
 static void CR(narrow_rows)(const chainrule_network *network, const cr_batch *batch, chainrule_loss loss,
-                       double total, double *losses, R *gradients, R *buffers)
+                            double total, double *losses, R *gradients, R *buffers)
 {
   const CR(kernels) *kernels = network->kernels->SCALAR;
-  const size_t lanes = network->kernels->vector / sizeof(R), last = network->layer_count - 1;
-  const size_t outputs = network->layers[last].out;
-  const R *weights = batch->sample_weights, *x = batch->x, *y = batch->y;
+  const size_t lanes = network->kernels->vector / sizeof(R), most = CR_STRIP_VECTORS * lanes;
+  const size_t last = network->layer_count - 1, inputs = network->inputs, outputs = network->layers[last].out;
+  const R *weights = batch->sample_weights;
 
-  memset(gradients, 0, network->arena_size * sizeof(R));
-  for (size_t r = 0; r < batch->rows; r += lanes) {
-    const size_t left = batch->rows - r, rows = smaller(left, lanes);
-    const R *input = buffers;
-    kernels->lanes_load(left, network->inputs, &x[r * network->inputs], buffers);
+  for (size_t r = 0, rows; r < batch->rows; r += rows) {
+    rows = smaller(batch->rows - r, most);
+    const size_t pitch = (rows + lanes - 1) / lanes * lanes;
+    R *x = buffers, *y = x + inputs * pitch, *a = x;
+    kernels->lanes_load(rows, inputs, (const R *)batch->x + r * inputs, pitch, x);
+    kernels->lanes_load(rows, outputs, (const R *)batch->y + r * outputs, pitch, y);
     for (size_t l = 0; l <= last; l++) {
       const cr_layer *layer = &network->layers[l];
-      const size_t n = layer->out * lanes;
-      R *z = CR(lanes)(network, buffers, l, lanes), *a = z + n;
-      kernels->lanes_affine(layer->in, layer->out, input, CR(weights)(layer, network->parameters),
+      const size_t n = layer->out * pitch;
+      R *z = CR(strip)(network, buffers, l, pitch);
+      kernels->lanes_affine(pitch, layer->in, layer->out, a, CR(weights)(layer, network->parameters),
                             CR(bias)(layer, network->parameters), z);
-      if (layer->activation == CHAINRULE_ACTIVATION_SOFTMAX)
-        kernels->activate[layer->activation](rows, layer->out, z, a, 0);
-      else
-        kernels->activate[layer->activation](1, n, z, a, n);
-      input = a;
+      a = z + n;
+      if (layer->activation == CHAINRULE_ACTIVATION_SOFTMAX) kernels->lanes_softmax(rows, pitch, layer->out, z, a);
+      else kernels->activate[layer->activation](1, n, z, a, n);
     }
 
-    const R *z = CR(lanes)(network, buffers, last, lanes);
-    R *delta = CR(lanes)(network, buffers, last, lanes) + 2 * outputs * lanes;
-    kernels->loss[loss](rows, outputs, z, input, 0, &y[r * outputs], weights ? &weights[r] : NULL, total,
+    R *delta = a + outputs * pitch;
+    kernels->lanes_loss(loss, rows, pitch, outputs, a - outputs * pitch, a, y, weights ? &weights[r] : NULL, total,
                         delta, &losses[r]);
-    for (size_t l = last + 1; l-- > 0;) {
+    for (size_t l = last;; l--) {
       const cr_layer *layer = &network->layers[l];
-      const size_t n = layer->out * lanes;
-      z = CR(lanes)(network, buffers, l, lanes);
+      const size_t n = layer->out * pitch, before = layer->in * pitch;
+      const R *z = CR(strip)(network, buffers, l, pitch), *passed = delta;
       if (l < last || !cr_is_fused(loss)) kernels->derive[layer->activation](1, n, z, z + n, delta, n);
-      R *before = l ? CR(lanes)(network, buffers, l - 1, lanes) + layer->in * lanes : buffers; /* aˡ⁻¹ */
-      kernels->lanes_gradient(rows, layer->in, layer->out, before, delta, CR(weights)(layer, gradients),
+      a = l ? CR(strip)(network, buffers, l - 1, pitch) + before : x;
+      kernels->lanes_gradient(rows, pitch, layer->in, layer->out, a, passed, r == 0, CR(weights)(layer, gradients),
                               CR(bias)(layer, gradients));
       if (l == 0) break;
-      const R *passed = delta;
-      delta = before + layer->in * lanes;
-      kernels->lanes_transpose(layer->in, layer->out, passed, CR(weights)(layer, network->parameters), delta);
+      delta = a + before;
+      kernels->lanes_transpose(pitch, layer->in, layer->out, passed, CR(weights)(layer, network->parameters), delta);
     }
   }
 }

@@ -2,6 +2,7 @@
 #define _POSIX_C_SOURCE 200809L /* strdup */
 #include "internal.h"
 
+#include <float.h>
 #include <math.h>
 #include <stdlib.h>
 #include <string.h>
@@ -616,10 +617,16 @@ static chainrule_status get(const chainrule_network *network, chainrule_scalar s
   return status;
 }
 
+/* Every value is one from low to high, within what the scalar has of finite numbers. */
+static bool all_within(const chainrule_network *network, const void *values, size_t count, double low, double high)
+{
+  if (network->scalar == CHAINRULE_FLOAT64) return network->kernels->f64->within(count, values, low, high);
+  return network->kernels->f32->within(count, values, (float)fmax(low, -FLT_MAX), (float)fmin(high, FLT_MAX));
+}
+
 bool cr_all_finite(const chainrule_network *network, const void *values, size_t count)
 {
-  return network->scalar == CHAINRULE_FLOAT32 ? network->kernels->f32->all_finite(count, values)
-                                              : network->kernels->f64->all_finite(count, values);
+  return all_within(network, values, count, -DBL_MAX, DBL_MAX);
 }
 
 static const char *word(double value) { return isnan(value) ? "NaN" : value > 0 ? "infinity" : "-infinity"; }
@@ -865,32 +872,30 @@ chainrule_status cr_check_finite(const chainrule_network *network, const char *w
                  i % columns + 1, word(cr_value(network->scalar, values, i)));
 }
 
-static bool is_target(int domain, double y)
-{
-  switch (domain) {
-  case TARGET_UNIT: return y >= 0 && y <= 1;
-  case TARGET_NOT_NEGATIVE: return y >= 0;
-  case TARGET_SIGN: return y == 1 || y == -1;
-  default: return true;
-  }
-}
-
+/* Targets are finite, and in the loss's domain. */
 static chainrule_status check_targets(const chainrule_network *network, chainrule_loss loss, const void *y,
                                       size_t rows, chainrule_error *error)
 {
-  static const char *const domains[] = {[TARGET_ANY] = "finite",
-                                        [TARGET_UNIT] = "from 0 to 1",
-                                        [TARGET_NOT_NEGATIVE] = "0 or more",
-                                        [TARGET_SIGN] = "1 or -1"};
+  static const struct {
+    double low, high;
+    const char *expected;
+  } domains[] = {[TARGET_ANY] = {-DBL_MAX, DBL_MAX, "finite"},
+                 [TARGET_UNIT] = {0, 1, "from 0 to 1"},
+                 [TARGET_NOT_NEGATIVE] = {0, DBL_MAX, "0 or more"},
+                 [TARGET_SIGN] = {-1, 1, "1 or -1"}};
   const int domain = loss_facts[loss].target;
   const size_t outputs = chainrule_network_outputs(network);
-  if (domain == TARGET_ANY) return CHAINRULE_OK;
-  for (size_t i = 0; i < rows * outputs; i++)
-    if (!is_target(domain, cr_value(network->scalar, y, i)))
-      return cr_fail(error, CHAINRULE_INVALID_ARGUMENT, 0,
-                     "targets, row %zu, column %zu: %s needs targets %s", i / outputs + 1, i % outputs + 1,
-                     chainrule_loss_name(loss), domains[domain]);
-  return CHAINRULE_OK;
+  const bool within = all_within(network, y, rows * outputs, domains[domain].low, domains[domain].high);
+  if (within && domain != TARGET_SIGN) return CHAINRULE_OK;
+  chainrule_status status = within ? CHAINRULE_OK : cr_check_finite(network, "targets", y, rows, outputs, error);
+  for (size_t i = 0; i < rows * outputs && !status; i++) {
+    const double value = cr_value(network->scalar, y, i);
+    const bool good = value >= domains[domain].low && value <= domains[domain].high;
+    if (good && (domain != TARGET_SIGN || fabs(value) == 1)) continue;
+    status = cr_fail(error, CHAINRULE_INVALID_ARGUMENT, 0, "targets, row %zu, column %zu: %s needs targets %s",
+                     i / outputs + 1, i % outputs + 1, chainrule_loss_name(loss), domains[domain].expected);
+  }
+  return status;
 }
 
 chainrule_status cr_check_data(const chainrule_network *network, chainrule_loss loss, const void *x,
@@ -898,10 +903,8 @@ chainrule_status cr_check_data(const chainrule_network *network, chainrule_loss 
 {
   if (!x) return cr_null(error, "x");
   if (!y) return cr_null(error, "y");
-  const size_t outputs = chainrule_network_outputs(network);
   chainrule_status status = cr_check_rows(network, rows, error);
   if (!status) status = cr_check_finite(network, "inputs", x, rows, network->inputs, error);
-  if (!status) status = cr_check_finite(network, "targets", y, rows, outputs, error);
   if (!status) status = check_targets(network, loss, y, rows, error);
   if (status || !sample_weights) return status;
   status = cr_check_finite(network, "sample weights", sample_weights, rows, 1, error);

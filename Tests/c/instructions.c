@@ -1,6 +1,6 @@
-/* Does one of three things a number of times, for instructions.sh to count the instructions of:
+/* Does one of a few things a number of times, for instructions.sh to count the instructions of:
  *
- *     instructions CASE        steps of W1a or W3, in an epoch; or `gemm`: predictions of 64 rows by 784-512
+ *     instructions CASE        steps of W1a, W1b, W2 or W3, in an epoch; or `gemm`: predictions of 64 rows by 784-512
  *     instructions --compiler  with what it was compiled, as instructions.txt names it
  *
  * It trains and predicts with the kernel set avx2, which valgrind can run; 77 where this CPU has none. */
@@ -38,6 +38,25 @@ static const struct work {
       {.units = 1, .activation = CHAINRULE_ACTIVATION_SIGMOID}},
      CHAINRULE_LOSS_MEAN_SQUARED_ERROR,
      CHAINRULE_OPTIMIZER_SGD},
+    {"W1b",
+     2,
+     2,
+     32,
+     500,
+     {{.units = 2, .activation = CHAINRULE_ACTIVATION_SIGMOID},
+      {.units = 1, .activation = CHAINRULE_ACTIVATION_SIGMOID}},
+     CHAINRULE_LOSS_MEAN_SQUARED_ERROR,
+     CHAINRULE_OPTIMIZER_SGD},
+    {"W2",
+     4,
+     3,
+     16,
+     200,
+     {{.units = 16, .activation = CHAINRULE_ACTIVATION_TANH},
+      {.units = 16, .activation = CHAINRULE_ACTIVATION_TANH},
+      {.units = 3, .activation = CHAINRULE_ACTIVATION_SOFTMAX}},
+     CHAINRULE_LOSS_CROSS_ENTROPY,
+     CHAINRULE_OPTIMIZER_ADAM},
     {"W3",
      64,
      3,

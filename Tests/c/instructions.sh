@@ -26,7 +26,7 @@ command -v valgrind >/dev/null || skip "no valgrind"
 work=$(mktemp -d)
 trap 'rm -rf "$work"' EXIT
 failures=0
-for case in W1a W3 gemm; do
+for case in W1a W1b W2 W3 gemm; do
   status=0
   times=$(valgrind --tool=callgrind --callgrind-out-file="$work/out" --toggle-collect=counted \
     "$program" "$case" 2>"$work/log") || status=$?

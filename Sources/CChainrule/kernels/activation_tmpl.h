@@ -128,33 +128,37 @@ CHAINRULE_ELEMENTWISE_ACTIVATIONS(DERIVE)
 #undef ZERO
 
 /* aⱼ = e^(zⱼ − m) / Σₖ e^(zₖ − m), m = maxₖ zₖ: no exponent is positive.  LANES rows at a time, a row a lane: a sum is
- * taken in the order of its terms, and waits for no other.  stride 0: LANES rows that lie so, [n][LANES]. */
-static void CR(activate_softmax)(size_t rows, size_t n, const R *z, R *a, size_t stride)
+ * taken in the order of its terms, and waits for no other.  stride, step: as in CR(columns). */
+static CR_CALLED void CR(softmax)(size_t rows, size_t n, const R *z, R *a, size_t stride, size_t step)
 {
   for (size_t r = 0; r < rows; r += LANES, z += LANES * stride, a += LANES * stride) {
     V v[VECTOR_BYTES / sizeof(R)], most = CR(splat)(-REAL_MAX), total = {0};
     const size_t left = rows - r;
     for (size_t j = 0; j < n; j += LANES) {
       const size_t count = CR(least)(n - j);
-      CR(columns)(left, &z[CR(column)(stride, j)], stride, count, v);
+      CR(columns)(left, &z[j * step], stride, step, count, v);
       for (size_t i = 0; i < count; i++) most = CR(larger)(v[i], most);
     }
     for (size_t j = 0; j < n; j += LANES) {
       const size_t count = CR(least)(n - j);
-      if (n > LANES) CR(columns)(left, &z[CR(column)(stride, j)], stride, count, v);
+      if (n > LANES) CR(columns)(left, &z[j * step], stride, step, count, v);
       for (size_t i = 0; i < count; i++) {
         v[i] = CR(v_exp)(v[i] - most);
         total += v[i];
       }
-      if (n > LANES) CR(put_columns)(left, v, &a[CR(column)(stride, j)], stride, count);
+      if (n > LANES) CR(put_columns)(left, v, &a[j * step], stride, step, count);
     }
     for (size_t j = 0; j < n; j += LANES) {
       const size_t count = CR(least)(n - j);
-      if (n > LANES) CR(columns)(left, &a[CR(column)(stride, j)], stride, count, v);
+      if (n > LANES) CR(columns)(left, &a[j * step], stride, step, count, v);
       for (size_t i = 0; i < count; i++) v[i] = v[i] / total;
-      CR(put_columns)(left, v, &a[CR(column)(stride, j)], stride, count);
+      CR(put_columns)(left, v, &a[j * step], stride, step, count);
     }
   }
+}
+static void CR(activate_softmax)(size_t rows, size_t n, const R *z, R *a, size_t stride)
+{
+  CR(softmax)(rows, n, z, a, stride, 1);
 }
 
 /* ∂aₖ/∂zⱼ = aₖ ([j = k] − aⱼ), so δⱼ = aⱼ (gⱼ − Σₖ gₖ aₖ) */

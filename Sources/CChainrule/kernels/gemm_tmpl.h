@@ -204,7 +204,7 @@ static CR_INLINE void CR(transpose_block)(size_t rows, const R *from, size_t fro
                                           size_t to_row)
 {
   V v[VECTOR_BYTES / sizeof(R)];
-  CR(columns)(rows, from, from_row, LANES, v);
+  CR(turn)(rows, from, from_row, v);
   if (columns >= LANES)
     CR_UNROLL for (size_t j = 0; j < LANES; j++) CR(store)(&to[j * to_row], v[j]);
   else

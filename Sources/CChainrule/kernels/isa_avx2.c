@@ -15,7 +15,9 @@
 #endif
 
 #define SIMD "simd_avx2.h"
+#define HAS_LANES 1
 #define HAS_ROWS 1
+#define NARROW_KERNEL(name) CR(name)
 #define ROWS &CR(rows)
 #include "all_tmpl.h"
 

@@ -16,7 +16,9 @@
 #endif
 
 #define SIMD "simd_avx512.h"
+#define HAS_LANES 1
 #define HAS_ROWS 0
+#define NARROW_KERNEL(name) CR(name)
 #define ROWS &CR(rows) /* avx2's: its vectors are as wide as a narrow layer, or nearly */
 #include "all_tmpl.h"
 

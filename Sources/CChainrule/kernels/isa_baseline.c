@@ -5,11 +5,15 @@
 
 #include "kernels.h"
 #define SIMD "simd_baseline.h"
-#if defined __x86_64__
-#define HAS_ROWS 0 /* without fma a call saved is nothing */
+#if defined __x86_64__ /* without fma a call saved is nothing */
+#define HAS_LANES 0
+#define HAS_ROWS 0
+#define NARROW_KERNEL(name) NULL
 #define ROWS NULL
 #else
+#define HAS_LANES 1
 #define HAS_ROWS 1
+#define NARROW_KERNEL(name) CR(name)
 #define ROWS &CR(rows)
 #endif
 #include "all_tmpl.h"

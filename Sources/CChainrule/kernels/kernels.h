@@ -24,6 +24,8 @@ enum { CR_ALIGNMENT = 64 };
 enum { CR_CHUNK = 48 };
 /* The widest layer of a narrow network: a vector of floats on the widest instruction set. */
 enum { CR_NARROW = 16 };
+/* The rows of a strip of a narrow network's batch, at most, in vectors. */
+enum { CR_STRIP_VECTORS = 4 };
 
 /* Where W[j][i] lies from the start of the weights of a layer with `in` inputs. */
 static inline size_t cr_weight_offset(size_t panel, size_t in, size_t j, size_t i)

@@ -42,18 +42,23 @@ typedef struct CR(kernels) {
   void (*affine_transpose)(size_t rows, size_t in, size_t out, const R *delta, size_t delta_stride,
                            const R *weights, size_t panel, R *dx, size_t dx_stride, R *scratch);
 
-  /* The same products for LANES rows at once, a row a lane, [units][LANES]; the same bits.  lanes_load brings the first
-   * of x [rows][n] there, lanes_gradient adds to what is in the panels.  NULL: there are none. */
-  void (*lanes_load)(size_t rows, size_t n, const R *x, R *to);
-  void (*lanes_affine)(size_t in, size_t out, const R *x, const R *weights, const R *bias, R *z);
-  void (*lanes_transpose)(size_t in, size_t out, const R *delta, const R *weights, R *dx);
-  void (*lanes_gradient)(size_t rows, size_t in, size_t out, const R *x, const R *delta, R *weights, R *bias);
+  /* The same for a strip of a narrow network's batch, a row a lane: [units][pitch], pitch being whole
+   * vectors, CR_STRIP_VECTORS at most; the same bits.  lanes_load brings rows of [rows][n] there; lanes_gradient goes on
+   * with what is in the panels unless this strip is the first, and may read a vector's units behind δ.  All NULL: there
+   * are none. */
+  void (*lanes_load)(size_t rows, size_t n, const R *x, size_t pitch, R *to);
+  void (*lanes_affine)(size_t pitch, size_t in, size_t out, const R *x, const R *weights, const R *bias, R *z);
+  void (*lanes_transpose)(size_t pitch, size_t in, size_t out, const R *delta, const R *weights, R *dx);
+  void (*lanes_gradient)(size_t rows, size_t pitch, size_t in, size_t out, const R *x, const R *delta, bool first,
+                         R *weights, R *bias);
+  void (*lanes_softmax)(size_t rows, size_t pitch, size_t n, const R *z, R *a);
+  void (*lanes_loss)(chainrule_loss loss, size_t rows, size_t pitch, size_t n, const R *z, const R *a, const R *y,
+                     const R *weights, double total, R *delta, double *losses);
 
   /* What a single row of a narrow network takes, with any set's weights; NULL: there is nothing. */
   const CR(row_kernels) *row;
 
-  /* a = f(z)               z, a [rows][n] and the padding behind; may be the same buffer.
-   * softmax: with stride 0, LANES rows in lanes, [n][LANES]. */
+  /* a = f(z)               z, a [rows][n] and the padding behind; may be the same buffer. */
   void (*activate[CHAINRULE_ACTIVATION_COUNT])(size_t rows, size_t n, const R *z, R *a, size_t stride);
 
   /* δ = g ⊙ f′(z)          delta [rows][n], and its padding, comes in as g = ∂L/∂a; softmax: δ = g J, J its
@@ -63,10 +68,9 @@ typedef struct CR(kernels) {
 
   /* losses[r] = wᵣ lᵣ, the loss of rows of n outputs times their weights, 1 where they are NULL; with delta, unless that
    * is NULL, delta = wᵣ / total × ∂lᵣ/∂a, or, for the losses that the catalogue fuses with their output layer,
-   * × ∂lᵣ/∂z; 0 where total is.  z is read by the fused losses only; y [rows][n].  With stride 0, z, a and
-   * delta are of at most LANES rows, in lanes. */
-  void (*loss[CHAINRULE_LOSS_COUNT])(size_t rows, size_t n, const R *z, const R *a, size_t stride, const R *y,
-                                     const R *weights, double total, R *delta, double *losses);
+   * × ∂lᵣ/∂z; 0 where total is.  z is read by the fused losses only; y [rows][n]. */
+  void (*loss)(chainrule_loss loss, size_t rows, size_t n, const R *z, const R *a, size_t stride, const R *y,
+               const R *weights, double total, R *delta, double *losses);
 
   /* The layers beside the dense one (norm_tmpl.h).  n columns of rows padded to whole vectors, `stride` apart in every
    * matrix of a call; what belongs to a column, [n], is padded too.
@@ -108,8 +112,8 @@ typedef struct CR(kernels) {
    * vector, so that the sum has somewhere to go.  NULL: no such measure. */
   double (*peak)(uint64_t rounds, R *sink);
 
-  /* No value is NaN or infinite. */
-  bool (*all_finite)(size_t n, const R *values);
+  /* Every value is one from low to high. */
+  bool (*within)(size_t n, const R *values, R low, R high);
 } CR(kernels);
 
 /* The products and updates of the set gsl (gsl_tmpl.h). */

@@ -1,82 +1,168 @@
-/* A dense layer for LANES rows of a batch at once, a row a lane: x, z, a and δ lie as [units][LANES].
+/* A dense layer for a strip of a batch, a row a lane: x, z, a, y and δ lie as [units][pitch], where pitch is the strip's rows
+ * rounded up to whole vectors, CR_STRIP_VECTORS at most.
  *
  * Made for networks so narrow that their rows would not fill a vector.  The sums are those of gemm_tmpl.h, term by term
  * and in the same order, and so are the bits.
  */
 
-/* The first LANES of `rows` rows of x [rows][n] into lanes; what is not there is 0. */
-static void CR(lanes_load)(size_t rows, size_t n, const R *x, R *to)
+/* x [rows][n] into lanes; rows that are not there are 0. */
+static void CR(lanes_load)(size_t rows, size_t n, const R *x, size_t pitch, R *to)
 {
-  for (size_t j = 0; j < n; j += LANES) {
-    V v[VECTOR_BYTES / sizeof(R)];
-    CR(turn_tight)(rows, n, x, j, v);
-    for (size_t i = 0; i < LANES && j + i < n; i++) CR(store)(&to[(j + i) * LANES], v[i]);
-  }
-}
-
-/* Four sums, or one, at once, so that no multiplier waits: sum k is of terms t = 0 … n − 1 by the factors
- * w[t / group × group_step + t % group × step + k × next]. */
-static CR_INLINE void CR(lanes_sums)(const size_t count, size_t n, const R *terms, const R *w, size_t group,
-                                     size_t group_step, size_t step, size_t next, const R *start, R *to)
-{
-  V sum[4];
-  CR_UNROLL for (size_t k = 0; k < count; k++) sum[k] = start ? CR(splat)(start[k]) : (V){0};
-  for (size_t begin = 0; begin < n; begin += group, w += group_step) {
-    const size_t end = n - begin < group ? n - begin : group;
-    const R *factor = w;
-    for (size_t t = 0; t < end; t++, factor += step, terms += LANES) {
-      const V term = CR(load)(terms);
-      CR_UNROLL for (size_t k = 0; k < count; k++) sum[k] = CR(fma)(CR(splat)(factor[k * next]), term, sum[k]);
+  for (size_t r = 0; r < pitch; r += LANES)
+    for (size_t j = 0; j < n; j += LANES) {
+      V v[VECTOR_BYTES / sizeof(R)];
+      CR(turn_tight)(rows - r, n, &x[r * n], j, v);
+      for (size_t i = 0; i < LANES && j + i < n; i++) CR(store)(&to[(j + i) * pitch + r], v[i]);
     }
+}
+
+/* to[u][·] = startᵤ + Σₜ wᵤₜ terms[t][·], where wᵤₜ is w[u unit_step + t step]; with start NULL from 0, or, if it `continues`,
+ * from what is there. */
+typedef struct CR(lanes) {
+  size_t units, pitch, n;
+  const R *terms, *w;
+  size_t unit_step, step;
+  const R *start;
+  R *to;
+  bool continues;
+} CR(lanes);
+
+/* `count` units, from u on, of so many vectors of rows, from r on: as many chains as keep the multipliers busy. */
+#define TILE(count, vectors)                                                                               \
+  static CR_CALLED void CR(lanes_tile_##count##_##vectors)(const CR(lanes) *o, size_t u, size_t r)         \
+  { CR(lanes_tile)(count, vectors, o, u, r); }
+static CR_INLINE void CR(lanes_tile)(const size_t count, const size_t vectors, const CR(lanes) *o, size_t u, size_t r)
+{
+  const size_t pitch = o->pitch, unit_step = o->unit_step, step = o->step;
+  const R *terms = o->terms + r, *w = o->w + u * unit_step, *start = o->start;
+  R *to = o->to + u * pitch + r;
+  V sum[4][2];
+  CR_UNROLL for (size_t k = 0; k < count; k++)
+    CR_UNROLL for (size_t v = 0; v < vectors; v++)
+      sum[k][v] = o->continues ? CR(load)(&to[k * pitch + v * LANES]) : start ? CR(splat)(start[u + k]) : (V){0};
+  CR_ROLLED for (size_t t = o->n; t > 0; t--, w += step, terms += pitch) {
+    V term[2];
+    CR_UNROLL for (size_t v = 0; v < vectors; v++) term[v] = CR(load)(terms + v * LANES);
+    CR_UNROLL for (size_t k = 0; k < count; k++)
+      CR_UNROLL for (size_t v = 0; v < vectors; v++)
+        sum[k][v] = CR(fma)(CR(splat)(w[k * unit_step]), term[v], sum[k][v]);
   }
-  CR_UNROLL for (size_t k = 0; k < count; k++) CR(store)(&to[k * LANES], sum[k]);
+  CR_UNROLL for (size_t k = 0; k < count; k++, to += pitch)
+    CR_UNROLL for (size_t v = 0; v < vectors; v++) CR(store)(&to[v * LANES], sum[k][v]);
 }
+TILE(1, 1) TILE(2, 1) TILE(4, 1) TILE(1, 2) TILE(2, 2) TILE(4, 2)
+#undef TILE
 
-/* zⱼ = bⱼ + Σᵢ Wⱼᵢ xᵢ */
-static void CR(lanes_affine)(size_t in, size_t out, const R *x, const R *weights, const R *bias, R *z)
+static CR_CALLED void CR(lanes_sums)(const CR(lanes) *o)
 {
-  const size_t width = 2 * LANES; /* a multiple of 4 */
-  size_t j = 0;
-  for (; j + 4 <= out; j += 4)
-    CR(lanes_sums)(4, in, x, &weights[cr_weight_offset(width, in, j, 0)], in, 0, width, 1, bias ? &bias[j] : NULL,
-                   &z[j * LANES]);
-  for (; j < out; j++)
-    CR(lanes_sums)(1, in, x, &weights[cr_weight_offset(width, in, j, 0)], in, 0, width, 1, bias ? &bias[j] : NULL,
-                   &z[j * LANES]);
+  typedef void tile(const CR(lanes) *o, size_t u, size_t r);
+  static tile *const tiles[2][3] = {{CR(lanes_tile_1_1), CR(lanes_tile_2_1), CR(lanes_tile_4_1)},
+                                    {CR(lanes_tile_1_2), CR(lanes_tile_2_2), CR(lanes_tile_4_2)}};
+  for (size_t r = 0; r < o->pitch; r += 2 * LANES) {
+    tile *const *const some = tiles[o->pitch - r > LANES];
+    size_t u = 0;
+    for (; o->units - u >= 4; u += 4) some[2](o, u, r);
+    if (o->units - u >= 2) some[1](o, u, r), u += 2;
+    if (o->units - u >= 1) some[0](o, u, r);
+  }
 }
 
-/* ∂L/∂xᵢ = Σⱼ δⱼ Wⱼᵢ */
-static void CR(lanes_transpose)(size_t in, size_t out, const R *delta, const R *weights, R *dx)
-{
-  const size_t width = 2 * LANES;
-  size_t i = 0;
-  for (; i + 4 <= in; i += 4)
-    CR(lanes_sums)(4, out, delta, &weights[i * width], width, in * width, 1, width, NULL, &dx[i * LANES]);
-  for (; i < in; i++)
-    CR(lanes_sums)(1, out, delta, &weights[i * width], width, in * width, 1, width, NULL, &dx[i * LANES]);
-}
-
-/* ∂L/∂W += δᵀ x, ∂L/∂b += δᵀ 1, of the rows that are there, in their order; bias may be NULL. */
-static void CR(lanes_gradient)(size_t rows, size_t in, size_t out, const R *x, const R *delta, R *weights, R *bias)
+/* zⱼ = bⱼ + Σᵢ Wⱼᵢ xᵢ, panel by panel */
+static void CR(lanes_affine)(size_t pitch, size_t in, size_t out, const R *x, const R *weights, const R *bias, R *z)
 {
   const size_t width = 2 * LANES;
-  if (rows > LANES) rows = LANES;
+  for (size_t j = 0; j < out; j += width)
+    CR(lanes_sums)(&(CR(lanes)){.units = out - j < width ? out - j : width, .pitch = pitch, .n = in, .terms = x,
+                                .w = &weights[j * in], .unit_step = 1, .step = width,
+                                .start = bias ? &bias[j] : NULL, .to = &z[j * pitch]});
+}
+
+/* ∂L/∂xᵢ = Σⱼ δⱼ Wⱼᵢ, panel by panel */
+static void CR(lanes_transpose)(size_t pitch, size_t in, size_t out, const R *delta, const R *weights, R *dx)
+{
+  const size_t width = 2 * LANES;
+  for (size_t j = 0; j < out; j += width)
+    CR(lanes_sums)(&(CR(lanes)){.units = in, .pitch = pitch, .n = out - j < width ? out - j : width,
+                                .terms = &delta[j * pitch], .w = &weights[j * in], .unit_step = width, .step = 1,
+                                .to = dx, .continues = j > 0});
+}
+
+/* gradient[i][·] = Σᵣ xᵢᵣ d[r], or, where the strip is not the first, added to what is there, of 8, 2 inputs or 1.  Row
+ * r of δ is at d + r step, with others' behind it in lanes that `wanted` takes out. */
+typedef struct CR(lanes_rows) {
+  size_t rows, pitch, step;
+  const R *d;
+  IV wanted;
+  bool first;
+} CR(lanes_rows);
+#define TILE(count)                                                                                        \
+  static CR_CALLED void CR(lanes_outer_##count)(const CR(lanes_rows) *o, const R *x, R *gradient)               \
+  { CR(lanes_outer)(count, o, x, gradient); }
+static CR_INLINE void CR(lanes_outer)(const size_t count, const CR(lanes_rows) *o, const R *x, R *gradient)
+{
+  const size_t width = 2 * LANES, pitch = o->pitch, step = o->step;
+  const R *d = o->d;
+  V sum[8];
+  CR_UNROLL for (size_t i = 0; i < count; i++) sum[i] = o->first ? (V){0} : CR(load)(&gradient[i * width]);
+  size_t left = o->rows;
+  for (; left >= 4; left -= 4, x += 4)
+    CR_UNROLL for (size_t r = 0; r < 4; r++, d += step) {
+      const V row = CR(load)(d);
+      CR_UNROLL for (size_t i = 0; i < count; i++) sum[i] = CR(fma)(CR(splat)(x[i * pitch + r]), row, sum[i]);
+    }
+  CR_ROLLED for (; left > 0; left--, x++, d += step)
+    CR_UNROLL for (size_t i = 0; i < count; i++) sum[i] = CR(fma)(CR(splat)(x[i * pitch]), CR(load)(d), sum[i]);
+  CR_UNROLL for (size_t i = 0; i < count; i++) CR(store)(&gradient[i * width], (V)((IV)sum[i] & o->wanted));
+}
+TILE(1) TILE(2) TILE(8)
+#undef TILE
+
+/* ∂L/∂W = δᵀ x, ∂L/∂b = δᵀ 1, of the rows that are there, in their order; added to what is there where the strip is not the
+ * first.  bias may be NULL. */
+static void CR(lanes_gradient)(size_t rows, size_t pitch, size_t in, size_t out, const R *x, const R *delta, bool first,
+                               R *weights, R *bias)
+{
+  const size_t width = 2 * LANES;
+  V turned[CR_STRIP_VECTORS * VECTOR_BYTES / sizeof(R)]; /* rows of δ */
   for (size_t j = 0; j < out; j += LANES) {
-    V d[VECTOR_BYTES / sizeof(R)]; /* row r of δ */
-    CR_UNROLL for (size_t k = 0; k < LANES; k++) d[k] = j + k < out ? CR(load)(&delta[(j + k) * LANES]) : (V){0};
-    CR(transpose)(d);
-    R *to = &weights[cr_weight_offset(width, in, j, 0)];
-    for (size_t i = 0; i < in; i++, to += width) {
-      V sum = CR(load)(to);
-      if (rows == LANES)
-        CR_UNROLL for (size_t r = 0; r < LANES; r++) sum = CR(fma)(CR(splat)(x[i * LANES + r]), d[r], sum);
-      else
-        for (size_t r = 0; r < rows; r++) sum = CR(fma)(CR(splat)(x[i * LANES + r]), d[r], sum);
-      CR(store)(to, sum);
+    CR(lanes_rows) o = {.rows = rows, .pitch = pitch, .step = 1, .d = delta, .first = first,
+                   .wanted = (IV)CR(first)(CR(least)(out - j), (V)((IV){0} == (IV){0}))};
+    if (out > 1) { /* of one neuron δ lies as it should */
+      for (size_t r = 0; r < pitch; r += LANES) CR(turn)(LANES, &delta[j * pitch + r], pitch, &turned[r]);
+      o.d = (const R *)turned;
+      o.step = LANES;
     }
+    R *to = &weights[cr_weight_offset(width, in, j, 0)];
+    size_t i = 0;
+    for (; in - i >= 8; i += 8) CR(lanes_outer_8)(&o, &x[i * pitch], &to[i * width]);
+    for (; in - i >= 2; i += 2) CR(lanes_outer_2)(&o, &x[i * pitch], &to[i * width]);
+    if (in - i >= 1) CR(lanes_outer_1)(&o, &x[i * pitch], &to[i * width]);
     if (!bias) continue;
-    V sum = CR(load)(&bias[j]);
-    for (size_t r = 0; r < rows; r++) sum += d[r];
-    CR(store)(&bias[j], sum);
+    V sum = first ? (V){0} : CR(load)(&bias[j]);
+    for (size_t r = 0; r < rows; r++) sum += CR(load)(&o.d[r * o.step]);
+    CR(store)(&bias[j], (V)((IV)sum & o.wanted));
   }
+}
+
+static void CR(lanes_softmax)(size_t rows, size_t pitch, size_t n, const R *z, R *a)
+{
+  CR(softmax)(rows, n, z, a, 1, pitch);
+}
+
+static void CR(lanes_loss)(chainrule_loss loss, size_t rows, size_t pitch, size_t n, const R *z, const R *a, const R *y,
+                           const R *weights, double total, R *delta, double *losses)
+{
+  CR(terms) *const add = CR(terms_of)[loss].add;
+  const V parts = CR(splat)(CR(terms_of)[loss].mean ? (R)n : 1);
+  V scale[CR_STRIP_VECTORS], sum[CR_STRIP_VECTORS], share = {0};
+  for (size_t r = 0; r < pitch; r += LANES) {
+    if (r == 0 || weights) share = CR(shares)(rows - r, weights ? &weights[r] : NULL, total) / parts;
+    const CR(outputs) o = {.rows = rows - r, .n = n, .z = &z[r], .a = &a[r], .y = &y[r], .stride = 1, .step = pitch,
+                           .delta = &delta[r]};
+    scale[r / LANES] = share;
+    sum[r / LANES] = add ? (V){0} : CR(crossEntropy)(&o, share);
+  }
+  if (add) add(n, pitch, z, a, y, scale, sum, delta);
+  for (size_t r = 0; r < pitch; r += LANES)
+    CR(put_losses)(rows - r, weights ? &weights[r] : NULL, sum[r / LANES] / parts, &losses[r]);
 }

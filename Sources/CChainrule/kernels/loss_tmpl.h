@@ -10,56 +10,18 @@ typedef struct CR(term) {
   V value, derivative;
 } CR(term);
 
-/* What a loss is computed of, and where it goes: the first LANES of so many rows. */
-typedef struct CR(outputs) {
-  size_t rows, n;
-  const R *z, *a, *y;
-  size_t stride;      /* of z, a and delta, padded to whole vectors, or 0: [n][LANES]; y has n a row */
-  R *delta;           /* NULL: not asked for */
-} CR(outputs);
-
-/* Adds the terms of `count` outputs to *sum; a becomes scale × ∂l/∂a. */
-typedef void CR(terms)(size_t count, const V *z, V *a, const V *y, V scale, V *sum);
-static CR_INLINE void CR(add_terms)(CR(term) term(V z, V a, V y), size_t count, const V *z, V *a, const V *y, V scale,
-                                    V *sum)
+/* Adds the terms of n outputs of `pitch` rows to *sum; delta = scale × ∂l/∂a.  All in lanes, [n][pitch], and a vector of scale
+ * and of sum for LANES rows; delta may be a. */
+typedef void CR(terms)(size_t n, size_t pitch, const R *z, const R *a, const R *y, const V *scale, V *sum, R *delta);
+static CR_INLINE void CR(add_terms)(CR(term) term(V z, V a, V y), size_t n, size_t pitch, const R *z, const R *a,
+                                    const R *y, const V *scale, V *sum, R *delta)
 {
-  for (size_t i = 0; i < count; i++) {
-    const CR(term) t = term(z[i], a[i], y[i]);
-    *sum += t.value;
-    a[i] = scale * t.derivative;
-  }
-}
-
-/* scale × ∂l/∂a into delta; returns Σ of the terms. */
-static CR_CALLED V CR(sum_terms)(CR(terms) *terms, bool of_z, const CR(outputs) *o, V scale)
-{
-  V sum = {0};
-  for (size_t j = 0; j < o->n; j += LANES) {
-    const size_t count = CR(least)(o->n - j), at = CR(column)(o->stride, j);
-    V z[VECTOR_BYTES / sizeof(R)], a[VECTOR_BYTES / sizeof(R)], y[VECTOR_BYTES / sizeof(R)];
-    CR(columns)(o->rows, &o->a[at], o->stride, count, a);
-    if (of_z) CR(columns)(o->rows, &o->z[at], o->stride, count, z);
-    CR(turn_tight)(o->rows, o->n, o->y, j, y);
-    terms(count, of_z ? z : a, a, y, scale, &sum);
-    if (o->delta) CR(put_columns)(o->rows, a, &o->delta[at], o->stride, count);
-  }
-  return sum;
-}
-
-/* losses[r] = wᵣ lᵣ, and δ for L = Σ wᵣ lᵣ / total, with `loss` for LANES rows at a time */
-static CR_CALLED void CR(lose)(V loss(const CR(outputs) *o, V scale), size_t rows, size_t n, const R *z, const R *a,
-                               size_t stride, const R *y, const R *weights, double total, R *delta, double *losses)
-{
-  for (size_t r = 0; r < rows; r += LANES) {
-    const CR(outputs) o = {.rows = rows - r, .n = n, .z = &z[r * stride], .a = &a[r * stride], .y = &y[r * n],
-                           .stride = stride, .delta = delta ? &delta[r * stride] : NULL};
-    V scale = CR(splat)(total > 0 ? (R)(1 / total) : 0);
-    for (size_t i = 0; weights && i < LANES; i++)
-      scale[i] = i < o.rows && total > 0 ? (R)((double)weights[r + i] / total) : 0;
-    const V l = loss(&o, scale);
-    for (size_t i = 0; i < LANES && i < o.rows; i++)
-      losses[r + i] = weights ? (double)weights[r + i] * (double)l[i] : (double)l[i];
-  }
+  for (size_t r = 0; r < pitch; r += LANES, scale++, sum++)
+    for (size_t at = r; at < n * pitch; at += pitch) {
+      const CR(term) t = term(CR(load)(&z[at]), CR(load)(&a[at]), CR(load)(&y[at]));
+      *sum += t.value;
+      CR(store)(&delta[at], *scale * t.derivative);
+    }
 }
 
 /* One row, its outputs in lanes. */
@@ -76,30 +38,19 @@ static CR_INLINE R CR(row_terms)(CR(term) term(V z, V a, V y), size_t n, const R
   return sum;
 }
 
-#define KERNEL(name)                                                                                       \
-  static void CR(loss_##name)(size_t rows, size_t n, const R *z, const R *a, size_t stride, const R *y,    \
-                              const R *weights, double total, R *delta, double *losses)                    \
-  { CR(lose)(CR(rows_##name), rows, n, z, a, stride, y, weights, total, delta, losses); }
-
-#define TERMS(name)                                                                                        \
-  static void CR(terms_##name)(size_t count, const V *z, V *a, const V *y, V scale, V *sum)                \
-  { CR(add_terms)(CR(name), count, z, a, y, scale, sum); }
-
 /* l = Σ, or 1/n Σ, of a term */
-#define SUM(name, of_z)                                                                                    \
+#define TERMS(name)                                                                                        \
+  static void CR(terms_##name)(size_t n, size_t pitch, const R *z, const R *a, const R *y, const V *scale, V *sum, \
+                               R *delta)                                                                   \
+  { CR(add_terms)(CR(name), n, pitch, z, a, y, scale, sum, delta); }
+#define SUM(name)                                                                                          \
   TERMS(name)                                                                                              \
-  static V CR(rows_##name)(const CR(outputs) *o, V scale)                                                  \
-  { return CR(sum_terms)(CR(terms_##name), of_z, o, scale); }                                              \
-  static CR_INLINE R CR(row_##name)(size_t n, const R *z, const R *a, const R *y, R scale, R *delta)            \
-  { return CR(row_terms)(CR(name), n, z, a, y, scale, delta); }                                            \
-  KERNEL(name)
-#define MEAN(name, of_z)                                                                                   \
+  static CR_INLINE R CR(row_##name)(size_t n, const R *z, const R *a, const R *y, R scale, R *delta)       \
+  { return CR(row_terms)(CR(name), n, z, a, y, scale, delta); }
+#define MEAN(name)                                                                                         \
   TERMS(name)                                                                                              \
-  static V CR(rows_##name)(const CR(outputs) *o, V scale)                                                  \
-  { return CR(sum_terms)(CR(terms_##name), of_z, o, scale / (R)o->n) / (R)o->n; }                          \
-  static CR_INLINE R CR(row_##name)(size_t n, const R *z, const R *a, const R *y, R scale, R *delta)            \
-  { return CR(row_terms)(CR(name), n, z, a, y, scale / (R)n, delta) / (R)n; }                              \
-  KERNEL(name)
+  static CR_INLINE R CR(row_##name)(size_t n, const R *z, const R *a, const R *y, R scale, R *delta)       \
+  { return CR(row_terms)(CR(name), n, z, a, y, scale / (R)n, delta) / (R)n; }
 
 /* ½ d²,  d */
 static inline CR(term) CR(halfSquaredError)(V z, V a, V y)
@@ -108,7 +59,7 @@ static inline CR(term) CR(halfSquaredError)(V z, V a, V y)
   const V d = a - y;
   return (CR(term)){(R)0.5 * d * d, d};
 }
-SUM(halfSquaredError, false)
+SUM(halfSquaredError)
 
 /* d²,  2 d */
 static inline CR(term) CR(meanSquaredError)(V z, V a, V y)
@@ -117,7 +68,7 @@ static inline CR(term) CR(meanSquaredError)(V z, V a, V y)
   const V d = a - y;
   return (CR(term)){d * d, 2 * d};
 }
-MEAN(meanSquaredError, false)
+MEAN(meanSquaredError)
 
 /* |d|,  sign d, 0 at 0 */
 static inline CR(term) CR(meanAbsoluteError)(V z, V a, V y)
@@ -126,7 +77,7 @@ static inline CR(term) CR(meanAbsoluteError)(V z, V a, V y)
   const V d = a - y, one = CR(splat)(1), zero = CR(splat)(0);
   return (CR(term)){CR(v_magnitude)(d), CR(select)(d > 0, one, CR(select)(d < 0, -one, zero))};
 }
-MEAN(meanAbsoluteError, false)
+MEAN(meanAbsoluteError)
 
 /* ½ d² where |d| < 1, else |d| − ½;  d, limited to ±1 (Huber 1964) */
 static inline CR(term) CR(huber)(V z, V a, V y)
@@ -135,7 +86,7 @@ static inline CR(term) CR(huber)(V z, V a, V y)
   const V d = a - y, size = CR(v_magnitude)(d), one = CR(splat)(1);
   return (CR(term)){CR(select)(size < 1, (R)0.5 * d * d, size - (R)0.5), CR(larger)(-one, CR(smaller)(one, d))};
 }
-MEAN(huber, false)
+MEAN(huber)
 
 /* log cosh d,  tanh d */
 static inline CR(term) CR(logCosh)(V z, V a, V y)
@@ -144,14 +95,14 @@ static inline CR(term) CR(logCosh)(V z, V a, V y)
   const V d = a - y;
   return (CR(term)){CR(v_log_cosh)(d), CR(v_tanh)(d)};
 }
-MEAN(logCosh, false)
+MEAN(logCosh)
 
 /* a = σ(z):  log(1 + e^z) − y z,  and by z: a − y */
 static inline CR(term) CR(binaryCrossEntropy)(V z, V a, V y)
 {
   return (CR(term)){CR(v_softplus)(z) - y * z, a - y};
 }
-MEAN(binaryCrossEntropy, true)
+MEAN(binaryCrossEntropy)
 
 /* a − y log a, with 0 log 0 = 0;  1 − y / a */
 static inline CR(term) CR(poisson)(V z, V a, V y)
@@ -160,7 +111,7 @@ static inline CR(term) CR(poisson)(V z, V a, V y)
   const V one = CR(splat)(1);
   return (CR(term)){CR(select)(y == 0, a, a - y * CR(v_log)(a)), CR(select)(y == 0, one, one - y / a)};
 }
-MEAN(poisson, false)
+MEAN(poisson)
 
 /* max(0, 1 − y a);  −y where 1 − y a > 0 */
 static inline CR(term) CR(hinge)(V z, V a, V y)
@@ -169,22 +120,37 @@ static inline CR(term) CR(hinge)(V z, V a, V y)
   const V margin = 1 - y * a, zero = CR(splat)(0);
   return (CR(term)){CR(larger)(zero, margin), CR(select)(margin > 0, -y, zero)};
 }
-MEAN(hinge, false)
+MEAN(hinge)
 #undef TERMS
 #undef SUM
 #undef MEAN
 
+/* What a loss is computed of, and where it goes: the first LANES of so many rows.  Of z, a and delta, element j of row r is at
+ * r stride + j step: rows, padded to whole vectors, or, step apart, lanes; y has n a row, or lies as they do. */
+typedef struct CR(outputs) {
+  size_t rows, n;
+  const R *z, *a, *y;
+  size_t stride, step;
+  R *delta; /* NULL: not asked for */
+} CR(outputs);
+
+static CR_INLINE void CR(targets)(const CR(outputs) *o, size_t j, size_t count, V *y)
+{
+  if (o->step == 1) CR(turn_tight)(o->rows, o->n, o->y, j, y);
+  else CR(columns)(o->rows, &o->y[j * o->step], o->stride, o->step, count, y);
+}
+
 /* a = softmax(z):  l = Σ yⱼ (log Σₖ e^(zₖ − m) − (zⱼ − m)), m = maxₖ zₖ;  ∂l/∂zⱼ = aⱼ Σₖ yₖ − yⱼ.
  * The sum of the exponentials is 1 / maxₖ aₖ. */
-static V CR(rows_crossEntropy)(const CR(outputs) *o, V scale)
+static CR_CALLED V CR(crossEntropy)(const CR(outputs) *o, V scale)
 {
   V z[VECTOR_BYTES / sizeof(R)], a[VECTOR_BYTES / sizeof(R)], y[VECTOR_BYTES / sizeof(R)];
   V most = CR(splat)(-REAL_MAX), largest = {0}, total = {0}, loss = {0};
   for (size_t j = 0; j < o->n; j += LANES) {
-    const size_t count = CR(least)(o->n - j), at = CR(column)(o->stride, j);
-    CR(columns)(o->rows, &o->z[at], o->stride, count, z);
-    CR(columns)(o->rows, &o->a[at], o->stride, count, a);
-    CR(turn_tight)(o->rows, o->n, o->y, j, y);
+    const size_t count = CR(least)(o->n - j), at = j * o->step;
+    CR(columns)(o->rows, &o->z[at], o->stride, o->step, count, z);
+    CR(columns)(o->rows, &o->a[at], o->stride, o->step, count, a);
+    CR(targets)(o, j, count, y);
     for (size_t i = 0; i < count; i++) {
       most = CR(larger)(z[i], most);
       largest = CR(larger)(largest, a[i]);
@@ -193,25 +159,90 @@ static V CR(rows_crossEntropy)(const CR(outputs) *o, V scale)
   }
   const V log_sum = -CR(v_log)(largest);
   for (size_t j = 0; j < o->n; j += LANES) {
-    const size_t count = CR(least)(o->n - j), at = CR(column)(o->stride, j);
+    const size_t count = CR(least)(o->n - j), at = j * o->step;
     if (o->n > LANES) {
-      CR(columns)(o->rows, &o->z[at], o->stride, count, z);
-      CR(columns)(o->rows, &o->a[at], o->stride, count, a);
-      CR(turn_tight)(o->rows, o->n, o->y, j, y);
+      CR(columns)(o->rows, &o->z[at], o->stride, o->step, count, z);
+      CR(columns)(o->rows, &o->a[at], o->stride, o->step, count, a);
+      CR(targets)(o, j, count, y);
     }
     for (size_t i = 0; i < count; i++) {
       loss += y[i] * (log_sum - (z[i] - most));
       a[i] = scale * (a[i] * total - y[i]);
     }
-    if (o->delta) CR(put_columns)(o->rows, a, &o->delta[at], o->stride, count);
+    if (o->delta) CR(put_columns)(o->rows, a, &o->delta[at], o->stride, o->step, count);
   }
   return loss;
 }
-KERNEL(crossEntropy)
-#undef KERNEL
 
 static CR_INLINE R CR(row_crossEntropy)(size_t n, const R *z, const R *a, const R *y, R scale, R *delta)
 {
-  const CR(outputs) o = {.rows = 1, .n = n, .z = z, .a = a, .y = y, .stride = n, .delta = delta};
-  return CR(rows_crossEntropy)(&o, CR(splat)(scale))[0];
+  const CR(outputs) o = {.rows = 1, .n = n, .z = z, .a = a, .y = y, .stride = n, .step = 1, .delta = delta};
+  return CR(crossEntropy)(&o, CR(splat)(scale))[0];
+}
+
+/* The losses that are sums of terms, or their means. */
+static const struct {
+  CR(terms) *add;
+  bool of_z, mean;
+} CR(terms_of)[CHAINRULE_LOSS_COUNT] = {
+    [CHAINRULE_LOSS_HALF_SQUARED_ERROR] = {CR(terms_halfSquaredError), false, false},
+    [CHAINRULE_LOSS_MEAN_SQUARED_ERROR] = {CR(terms_meanSquaredError), false, true},
+    [CHAINRULE_LOSS_MEAN_ABSOLUTE_ERROR] = {CR(terms_meanAbsoluteError), false, true},
+    [CHAINRULE_LOSS_HUBER] = {CR(terms_huber), false, true},
+    [CHAINRULE_LOSS_LOG_COSH] = {CR(terms_logCosh), false, true},
+    [CHAINRULE_LOSS_BINARY_CROSS_ENTROPY] = {CR(terms_binaryCrossEntropy), true, true},
+    [CHAINRULE_LOSS_POISSON] = {CR(terms_poisson), false, true},
+    [CHAINRULE_LOSS_HINGE] = {CR(terms_hinge), false, true},
+};
+
+/* Rows are turned, LANES by LANES, for the terms of their outputs. */
+static CR_CALLED V CR(sum_terms)(CR(terms) *add, bool of_z, const CR(outputs) *o, V scale)
+{
+  V sum = {0};
+  for (size_t j = 0; j < o->n; j += LANES) {
+    const size_t count = CR(least)(o->n - j);
+    V z[VECTOR_BYTES / sizeof(R)], a[VECTOR_BYTES / sizeof(R)], y[VECTOR_BYTES / sizeof(R)];
+    CR(turn)(o->rows, &o->a[j], o->stride, a);
+    if (of_z) CR(turn)(o->rows, &o->z[j], o->stride, z);
+    CR(turn_tight)(o->rows, o->n, o->y, j, y);
+    add(count, LANES, (R *)(of_z ? z : a), (R *)a, (R *)y, &scale, &sum, (R *)a);
+    if (o->delta) CR(turn_back)(o->rows, a, &o->delta[j], o->stride, count);
+  }
+  return sum;
+}
+
+/* wᵣ / total, of the first LANES of so many rows */
+static CR_CALLED V CR(shares)(size_t rows, const R *weights, double total)
+{
+  if (!weights) return CR(splat)(total > 0 ? (R)(1 / total) : 0);
+  V share = {0};
+  for (size_t i = 0; i < LANES && i < rows; i++) share[i] = total > 0 ? (R)((double)weights[i] / total) : 0;
+  return share;
+}
+
+/* wᵣ lᵣ of them */
+static CR_CALLED void CR(put_losses)(size_t rows, const R *weights, V l, double *losses)
+{
+  typedef double doubles __attribute__((vector_size(VECTOR_BYTES / sizeof(R) * sizeof(double))));
+  if (!weights && rows >= LANES) {
+    const doubles wide = __builtin_convertvector(l, doubles);
+    __builtin_memcpy(losses, &wide, sizeof wide);
+    return;
+  }
+  for (size_t i = 0; i < LANES && i < rows; i++)
+    losses[i] = weights ? (double)weights[i] * (double)l[i] : (double)l[i];
+}
+
+static void CR(loss)(chainrule_loss loss, size_t rows, size_t n, const R *z, const R *a, size_t stride, const R *y,
+                     const R *weights, double total, R *delta, double *losses)
+{
+  CR(terms) *const add = CR(terms_of)[loss].add;
+  const V parts = CR(splat)(CR(terms_of)[loss].mean ? (R)n : 1);
+  for (size_t r = 0; r < rows; r += LANES) {
+    const CR(outputs) o = {.rows = rows - r, .n = n, .z = &z[r * stride], .a = &a[r * stride], .y = &y[r * n],
+                           .stride = stride, .step = 1, .delta = delta ? &delta[r * stride] : NULL};
+    const V scale = CR(shares)(rows - r, weights ? &weights[r] : NULL, total) / parts;
+    const V l = add ? CR(sum_terms)(add, CR(terms_of)[loss].of_z, &o, scale) : CR(crossEntropy)(&o, scale);
+    CR(put_losses)(rows - r, weights ? &weights[r] : NULL, l / parts, &losses[r]);
+  }
 }

@@ -67,21 +67,21 @@ static void CR(normalize_rows)(size_t rows, size_t n, const R *x, size_t stride,
     const size_t left = rows - r, at = r * stride;
     V v[VECTOR_BYTES / sizeof(R)], sum = {0}, squares = {0};
     for (size_t j = 0; j < n; j += LANES) {
-      CR(columns)(left, &x[at + j], stride, LANES, v);
+      CR(turn)(left, &x[at + j], stride, v);
       for (size_t i = 0; i < CR(least)(n - j); i++) sum += v[i];
     }
     const V mu = sum / (R)n;
     for (size_t j = 0; j < n; j += LANES) {
-      CR(columns)(left, &x[at + j], stride, LANES, v);
+      CR(turn)(left, &x[at + j], stride, v);
       for (size_t i = 0; i < CR(least)(n - j); i++) squares = CR(fma)(v[i] - mu, v[i] - mu, squares);
     }
     const V s = 1 / CR(root)(squares / (R)n + (R)epsilon);
     CR(store)(&inverse[r], s);
     for (size_t j = 0; j < n; j += LANES) {
       const size_t count = CR(least)(n - j);
-      CR(columns)(left, &x[at + j], stride, LANES, v);
+      CR(turn)(left, &x[at + j], stride, v);
       for (size_t i = 0; i < count; i++) v[i] = (v[i] - mu) * s;
-      CR(put_columns)(left, v, &z[at + j], stride, count);
+      CR(turn_back)(left, v, &z[at + j], stride, count);
     }
   }
   for (size_t r = 0; r < rows; r++)
@@ -127,8 +127,8 @@ static void CR(normalize_rows_transpose)(size_t rows, size_t n, const R *z, cons
     const size_t left = rows - r, at = r * stride;
     V g[VECTOR_BYTES / sizeof(R)], v[VECTOR_BYTES / sizeof(R)], sum = {0}, products = {0};
     for (size_t j = 0; j < n; j += LANES) {
-      CR(columns)(left, &delta[at + j], stride, LANES, g);
-      CR(columns)(left, &z[at + j], stride, LANES, v);
+      CR(turn)(left, &delta[at + j], stride, g);
+      CR(turn)(left, &z[at + j], stride, v);
       for (size_t i = 0; i < CR(least)(n - j); i++) {
         g[i] = g[i] * gamma[j + i];
         sum += g[i];
@@ -138,10 +138,10 @@ static void CR(normalize_rows_transpose)(size_t rows, size_t n, const R *z, cons
     const V mean = sum / (R)n, slope = products / (R)n, s = CR(load)(&inverse[r]);
     for (size_t j = 0; j < n; j += LANES) {
       const size_t count = CR(least)(n - j);
-      CR(columns)(left, &delta[at + j], stride, LANES, g);
-      CR(columns)(left, &z[at + j], stride, LANES, v);
+      CR(turn)(left, &delta[at + j], stride, g);
+      CR(turn)(left, &z[at + j], stride, v);
       for (size_t i = 0; i < count; i++) g[i] = (g[i] * gamma[j + i] - mean - v[i] * slope) * s;
-      CR(put_columns)(left, g, &dx[at + j], stride, count);
+      CR(turn_back)(left, g, &dx[at + j], stride, count);
     }
   }
 }
@@ -221,18 +221,17 @@ static void CR(axpy)(size_t n, const R *g, double weight, R *sum)
   for (size_t i = 0; i < n; i += LANES) CR(store)(&sum[i], CR(fma)(w, CR(load)(&g[i]), CR(load)(&sum[i])));
 }
 
-/* No value is NaN or infinite. */
-static bool CR(all_finite)(size_t n, const R *values)
+/* low ≤ x ≤ high, which NaN is not. */
+static bool CR(within)(size_t n, const R *values, R low, R high)
 {
-  const V largest = CR(splat)(REAL_MAX);
   IV good = (IV){0} == (IV){0};
   size_t i = 0;
   for (; i + LANES <= n; i += LANES) {
     const V x = CR(load)(&values[i]);
-    good &= (x <= largest) & (x >= -largest);
+    good &= (x >= low) & (x <= high);
   }
   bool all = true;
   for (size_t lane = 0; lane < LANES; lane++) all &= good[lane] != 0;
-  for (; i < n; i++) all &= values[i] <= REAL_MAX && values[i] >= -REAL_MAX;
+  for (; i < n; i++) all &= values[i] >= low && values[i] <= high;
   return all;
 }

@@ -129,14 +129,6 @@ static CR_INLINE void CR(row_descend)(CR(rule) rule, const bool sparse, const cr
   }
 }
 
-/* p ← p − η g: sgd, where nothing is added to it */
-static CR_INLINE V CR(rule_plain)(const CR(numbers) *u, V p, V g, R *state, size_t stride)
-{
-  (void)state;
-  (void)stride;
-  return p - u->rate * g;
-}
-
 #define DESCEND(ID, name, ...)                                                                             \
   static void CR(row_descend_##name)(const cr_update *update, const CR(row_layer) *layers, size_t count, const R *x, \
                                      size_t stride)                                                        \

@@ -35,6 +35,8 @@ static inline V CR(first)(size_t n, V x)
   return (V)((IV)x & (IV)CR(load)((const R *)&window[16 - n]));
 }
 
+static CR_INLINE size_t CR(least)(size_t n) { return n < LANES ? n : LANES; }
+
 /* The first n scalars, and 0 behind them: nothing there is read. */
 static CR_INLINE V CR(load_first)(size_t n, const R *p)
 {
@@ -49,15 +51,23 @@ static CR_INLINE V CR(load_first)(size_t n, const R *p)
  * those in which it has not (Eklundh 1972). */
 
 #if VECTOR_BYTES * 8 == 2 * REAL_BITS
+#define CR_EVEN CR_LOW_2_1
+#define CR_ODD CR_HIGH_2_1
 #define CR_LOW(s) CR_LOW_2_##s
 #define CR_HIGH(s) CR_HIGH_2_##s
 #elif VECTOR_BYTES * 8 == 4 * REAL_BITS
+#define CR_EVEN CR_EVEN_4
+#define CR_ODD CR_ODD_4
 #define CR_LOW(s) CR_LOW_4_##s
 #define CR_HIGH(s) CR_HIGH_4_##s
 #elif VECTOR_BYTES * 8 == 8 * REAL_BITS
+#define CR_EVEN CR_EVEN_8
+#define CR_ODD CR_ODD_8
 #define CR_LOW(s) CR_LOW_8_##s
 #define CR_HIGH(s) CR_HIGH_8_##s
 #else
+#define CR_EVEN CR_EVEN_16
+#define CR_ODD CR_ODD_16
 #define CR_LOW(s) CR_LOW_16_##s
 #define CR_HIGH(s) CR_HIGH_16_##s
 #endif
@@ -82,9 +92,6 @@ static CR_INLINE void CR(transpose)(V *v)
   CR_STAGE(8)
 #endif
 }
-#undef CR_LOW
-#undef CR_HIGH
-#undef CR_STAGE
 
 /* LANES columns of the first LANES rows, of which `rows` are there and the others 0, as vectors: v[i] is column i, a row a
  * lane.  (Called, not inlined: some hundred shuffles, wanted in many places.) */
@@ -114,33 +121,40 @@ static CR_CALLED void CR(turn_tight)(size_t rows, size_t n, const R *from, size_
 {
   if (n == 1 && rows >= LANES) {
     v[0] = CR(load)(from);
-  } else if (rows == 1) {
-    for (size_t i = 0; i < LANES && j + i < n; i++) v[i] = (V){from[j + i]};
+  } else if (n == 2 && rows >= LANES) {
+    const V low = CR(load)(from), high = CR(load)(from + LANES);
+    v[0] = __builtin_shufflevector(low, high, CR_EVEN);
+    v[1] = __builtin_shufflevector(low, high, CR_ODD);
+  } else if (rows >= LANES && (LANES - 1) * n + j + LANES <= rows * n) {
+    CR(turn)(rows, &from[j], n, v);
   } else {
-    CR_UNROLL for (size_t r = 0; r < LANES; r++) {
-      v[r] = (V){0};
-      if (r * n + j + LANES <= rows * n) v[r] = CR(load)(&from[r * n + j]);
-      else
-        for (size_t i = 0; r < rows && i < LANES && j + i < n; i++) v[r][i] = from[r * n + j + i];
-    }
-    CR(transpose)(v);
+    R copy[VECTOR_BYTES / sizeof(R) * VECTOR_BYTES / sizeof(R)] = {0};
+    const size_t there = CR(least)(rows);
+    if (n <= LANES) __builtin_memcpy(copy, from, there * n * sizeof(R));
+    for (size_t r = 0; n > LANES && r < there; r++)
+      __builtin_memcpy(&copy[r * LANES], &from[r * n + j], CR(least)(n - j) * sizeof(R));
+    CR(turn)(rows, copy, CR(least)(n), v);
   }
 }
 
-/* `count` ≤ LANES columns, in and out.  stride 0: they lie as [columns][LANES]. */
-static CR_INLINE void CR(columns)(size_t rows, const R *from, size_t stride, size_t count, V *v)
+#undef CR_EVEN
+#undef CR_ODD
+#undef CR_LOW
+#undef CR_HIGH
+#undef CR_STAGE
+
+/* `count` ≤ LANES columns, in and out.  Element j of row r is at r stride + j step: rows have step 1; in lanes, [columns][step],
+ * stride is 1. */
+static CR_INLINE void CR(columns)(size_t rows, const R *from, size_t stride, size_t step, size_t count, V *v)
 {
-  if (stride) CR(turn)(rows, from, stride, v);
+  if (step == 1) CR(turn)(rows, from, stride, v);
   else
-    for (size_t i = 0; i < count; i++) v[i] = CR(load)(&from[i * LANES]);
+    for (size_t i = 0; i < count; i++) v[i] = CR(load)(&from[i * step]);
 }
-static CR_INLINE void CR(put_columns)(size_t rows, V *v, R *to, size_t stride, size_t count)
+static CR_INLINE void CR(put_columns)(size_t rows, V *v, R *to, size_t stride, size_t step, size_t count)
 {
-  if (stride) CR(turn_back)(rows, v, to, stride, count);
+  if (step == 1) CR(turn_back)(rows, v, to, stride, count);
   else
-    for (size_t i = 0; i < count; i++) CR(store)(&to[i * LANES], v[i]);
+    for (size_t i = 0; i < count; i++) CR(store)(&to[i * step], v[i]);
 }
 
-/* Where column j is: of rows, or, with stride 0, of lanes. */
-static CR_INLINE size_t CR(column)(size_t stride, size_t j) { return stride ? j : j * LANES; }
-static CR_INLINE size_t CR(least)(size_t n) { return n < LANES ? n : LANES; }

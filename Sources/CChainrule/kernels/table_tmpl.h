@@ -3,7 +3,6 @@
 
 #define ACTIVATE(ID, name, ...) [CHAINRULE_ACTIVATION_##ID] = CR(activate_##name),
 #define DERIVE(ID, name, ...) [CHAINRULE_ACTIVATION_##ID] = CR(derive_##name),
-#define LOSS(ID, name, ...) [CHAINRULE_LOSS_##ID] = CR(loss_##name),
 #define UPDATE(ID, name, ...) [CHAINRULE_OPTIMIZER_##ID] = PRODUCT(update_##name),
 
 static const CR(kernels) TABLE = {
@@ -13,7 +12,7 @@ static const CR(kernels) TABLE = {
     .affine_transpose = PRODUCT(affine_transpose),
     .activate = {CHAINRULE_ACTIVATIONS(ACTIVATE)},
     .derive = {CHAINRULE_ACTIVATIONS(DERIVE)},
-    .loss = {CHAINRULE_LOSSES(LOSS)},
+    .loss = CR(loss),
     .update = {CHAINRULE_OPTIMIZERS(UPDATE)},
     .moments = CR(moments),
     .follow = CR(follow),
@@ -32,12 +31,13 @@ static const CR(kernels) TABLE = {
     .lanes_affine = NARROW_KERNEL(lanes_affine),
     .lanes_transpose = NARROW_KERNEL(lanes_transpose),
     .lanes_gradient = NARROW_KERNEL(lanes_gradient),
+    .lanes_softmax = NARROW_KERNEL(lanes_softmax),
+    .lanes_loss = NARROW_KERNEL(lanes_loss),
     .row = ROWS,
     .peak = PEAK,
-    .all_finite = CR(all_finite),
+    .within = CR(within),
 };
 
 #undef ACTIVATE
 #undef DERIVE
-#undef LOSS
 #undef UPDATE

@@ -94,6 +94,14 @@ static CR_INLINE V CR(rule_sgd)(const CR(numbers) *u, V p, V g, R *state, size_t
   return p - u->rate * step;
 }
 
+/* the same, where there is neither decay nor momentum */
+static CR_INLINE V CR(rule_plain)(const CR(numbers) *u, V p, V g, R *state, size_t stride)
+{
+  (void)state;
+  (void)stride;
+  return p - u->rate * g;
+}
+
 /* s ← s + g²;  p ← p − η g / (√s + ε) (Duchi et al. 2011) */
 static CR_INLINE V CR(rule_adagrad)(const CR(numbers) *u, V p, V g, R *state, size_t stride)
 {
@@ -248,10 +256,14 @@ static CR_CALLED void CR(update_amsgrad)(const cr_update *update, bool decoupled
   {                                                                                                        \
     const bool adam = CHAINRULE_OPTIMIZER_##ID == CHAINRULE_OPTIMIZER_ADAM;                                \
     const bool adamw = CHAINRULE_OPTIMIZER_##ID == CHAINRULE_OPTIMIZER_ADAMW;                              \
+    const bool sgd = CHAINRULE_OPTIMIZER_##ID == CHAINRULE_OPTIMIZER_SGD;                                  \
     if (update->l1 != 0) {                                                                                 \
       CR(update_sparse)(CR(update_##name), update, n, p, g, state, stride);                                \
     } else if ((adam || adamw) && update->amsgrad) {                                                       \
       CR(update_amsgrad)(update, adamw, n, p, g, state, stride);                                           \
+    } else if (sgd && update->weight_decay == 0 && update->momentum == 0) {                                \
+      const CR(numbers) u = CR(spread)(update);                                                            \
+      CR(all)(CR(rule_plain), &u, n, p, g, state, stride);                                                 \
     } else {                                                                                               \
       CR(numbers) u = CR(spread)(update);                                                                  \
       u.amsgrad = false;                                                                                   \

@@ -18,7 +18,9 @@
 #define TILE_TERMS 1
 #define TILE_KINDS 3
 #define SIMD "simd_baseline.h"
+#define HAS_LANES 1
 #define HAS_ROWS 0
+#define NARROW_KERNEL(name) CR(name)
 #define ROWS &CR(rows) /* as avx512 has them: a narrower set's */
 #include "kernels/all_tmpl.h"
 

@@ -191,48 +191,64 @@ static void T(lanes)(const cr_kernel_set *set, const CR(kernels) *k, size_t rows
   if (!k->lanes_load) return;
   const size_t lanes = set->vector / sizeof(R), panel = 2 * lanes, padded = (out + panel - 1) / panel * panel;
   const size_t in_padded = (in + 15) / 16 * 16 + 16;
-  if (rows > lanes) rows = lanes;
+  if (rows > CR_STRIP_VECTORS * lanes) rows = CR_STRIP_VECTORS * lanes;
+  const size_t pitch = (rows + lanes - 1) / lanes * lanes;
   T(matrix) x = T(make)(rows, in, in, in), w = T(make)(padded / panel, in * panel, in * panel, in * panel);
   T(matrix) b = T(make)(1, out, padded, padded), d = T(make)(rows, out, padded, padded);
   T(matrix) z = T(make)(rows, out, padded, padded), dx = T(make)(rows, in, in_padded, in_padded);
   T(matrix) dw = T(make)(1, in * panel, in * panel, in * panel), db = T(make)(1, padded, padded, padded);
-  T(matrix) x_t = T(make)(in, lanes, lanes, lanes), z_t = T(make)(out, lanes, lanes, lanes), d_t = T(make)(out, lanes, lanes, lanes);
-  T(matrix) dx_t = T(make)(in, lanes, lanes, lanes), sums = T(make)(padded / panel, in * panel, in * panel, in * panel);
-  T(matrix) bias_sums = T(make)(1, padded, padded, padded);
+  T(matrix) x_t = T(make)(in, pitch, pitch, pitch), z_t = T(make)(out, pitch, pitch, pitch), d_t = T(make)(out + lanes, pitch, pitch, pitch);
+  T(matrix) dx_t = T(make)(in, pitch, pitch, pitch), sums = T(make)(padded / panel, in * panel, in * panel, in * panel);
+  T(matrix) bias_sums = T(make)(1, padded, padded, padded), bias_at_once = T(make)(1, padded, padded, padded);
+  T(matrix) at_once = T(make)(padded / panel, in * panel, in * panel, in * panel);
   R *scratch = malloc(((rows + panel) * (in + out) + 1) * sizeof(R));
   for (size_t j = out; j < padded; j++) /* no neurons there */
     for (size_t i = 0; i < in; i++) w.values[cr_weight_offset(panel, in, j, i)] = 0;
 
   k->affine(rows, in, out, x.values, in, w.values, panel, b.values, z.values, padded);
-  k->lanes_load(rows, in, x.values, x_t.values);
-  k->lanes_affine(in, out, x_t.values, w.values, b.values, z_t.values);
+  k->lanes_load(rows, in, x.values, pitch, x_t.values);
+  k->lanes_affine(pitch, in, out, x_t.values, w.values, b.values, z_t.values);
   k->affine_transpose(rows, in, out, d.values, padded, w.values, panel, dx.values, in_padded, scratch);
-  for (size_t r = 0; r < lanes; r++)
-    for (size_t j = 0; j < out; j++) d_t.values[j * lanes + r] = r < rows ? d.values[r * padded + j] : 0;
-  k->lanes_transpose(in, out, d_t.values, w.values, dx_t.values);
+  for (size_t r = 0; r < pitch; r++)
+    for (size_t j = 0; j < out; j++) d_t.values[j * pitch + r] = r < rows ? d.values[r * padded + j] : 0;
+  k->lanes_transpose(pitch, in, out, d_t.values, w.values, dx_t.values);
   bool good = true;
   for (size_t r = 0; r < rows; r++) {
-    for (size_t j = 0; j < out; j++) good &= z.values[r * padded + j] == z_t.values[j * lanes + r];
-    for (size_t i = 0; i < in; i++) good &= dx.values[r * in_padded + i] == dx_t.values[i * lanes + r];
+    for (size_t j = 0; j < out; j++) good &= z.values[r * padded + j] == z_t.values[j * pitch + r];
+    for (size_t i = 0; i < in; i++) good &= dx.values[r * in_padded + i] == dx_t.values[i * pitch + r];
   }
   memset(sums.values, 0, sums.rows * sums.stride * sizeof(R));
   memset(bias_sums.values, 0, padded * sizeof(R));
-  k->lanes_gradient(rows, in, out, x_t.values, d_t.values, sums.values, bias_sums.values);
+  for (size_t r = 0; r < rows; r += lanes) { /* strips of one vector, of which the first, too, may find zeros */
+    T(matrix) x_r = T(make)(in, lanes, lanes, lanes), d_r = T(make)(out + lanes, lanes, lanes, lanes);
+    for (size_t i = 0; i < in; i++) memcpy(&x_r.values[i * lanes], &x_t.values[i * pitch + r], lanes * sizeof(R));
+    for (size_t j = 0; j < out; j++) memcpy(&d_r.values[j * lanes], &d_t.values[j * pitch + r], lanes * sizeof(R));
+    const size_t count = rows - r < lanes ? rows - r : lanes;
+    k->lanes_gradient(count, lanes, in, out, x_r.values, d_r.values, r == 0 && in % 2, sums.values, bias_sums.values);
+    T(release)(&x_r), T(release)(&d_r);
+  }
+  k->lanes_gradient(rows, pitch, in, out, x_t.values, d_t.values, true, at_once.values, bias_at_once.values);
   R *inputs = T(columns)(rows, in, x.values, in);
   for (size_t j = 0; j < padded; j += panel) {
     k->affine_gradient(rows, in, inputs, j < out ? out - j : 0, d.values + j, padded, panel, dw.values);
     for (size_t i = 0; i < in * panel; i++) good &= dw.values[i] == sums.values[cr_weight_offset(panel, in, j, 0) + i];
+    for (size_t i = 0; i < in && j < out; i++) /* the vectors that have a neuron */
+      good &= !memcmp(&dw.values[i * panel], &at_once.values[cr_weight_offset(panel, in, j, i)],
+                      (out - j > lanes ? panel : lanes) * sizeof(R));
   }
   k->bias_gradient(rows, padded, d.values, padded, db.values);
   good &= !memcmp(db.values, bias_sums.values, padded * sizeof(R));
+  good &= !memcmp(db.values, bias_at_once.values, (out + lanes - 1) / lanes * lanes * sizeof(R));
   char detail[80];
   snprintf(detail, sizeof detail, "rows %zu, in %zu, out %zu, %s", rows, in, out, sizeof(R) == 4 ? "float" : "double");
-  expect(good && T(guarded)(&z_t, lanes) && T(guarded)(&dx_t, lanes) && T(guarded)(&x_t, lanes) &&
-             T(guarded)(&sums, in * panel) && T(guarded)(&bias_sums, padded),
+  expect(good && T(guarded)(&z_t, pitch) && T(guarded)(&dx_t, pitch) && T(guarded)(&x_t, pitch) &&
+             T(guarded)(&sums, in * panel) && T(guarded)(&at_once, in * panel) && T(guarded)(&bias_sums, padded) &&
+             T(guarded)(&bias_at_once, padded),
          set->name, "rows in lanes", detail);
   free(scratch);
   free(inputs);
-  T(matrix) *all[] = {&x, &w, &b, &d, &z, &dx, &dw, &db, &x_t, &z_t, &d_t, &dx_t, &sums, &bias_sums};
+  T(matrix) *all[] = {&x, &w, &b, &d, &z, &dx, &dw, &db, &x_t, &z_t, &d_t, &dx_t, &sums, &bias_sums,
+                      &at_once, &bias_at_once};
   for (size_t i = 0; i < CR_COUNT(all); i++) T(release)(all[i]);
 }
 
@@ -268,8 +284,8 @@ static void T(row)(const cr_kernel_set *set, const CR(kernels) *k, size_t in, si
     k->affine(1, out, 1, a.values, padded, last_w.values, panel, NULL, last_z.values, panel);
     k->activate[CHAINRULE_ACTIVATION_SIGMOID](1, 1, last_z.values, last_z.values, panel);
     double loss;
-    k->loss[CHAINRULE_LOSS_HALF_SQUARED_ERROR](1, 1, last_z.values, last_z.values, panel, y.values, NULL, 2,
-                                               last_d.values, &loss);
+    k->loss(CHAINRULE_LOSS_HALF_SQUARED_ERROR, 1, 1, last_z.values, last_z.values, panel, y.values, NULL, 2,
+            last_d.values, &loss);
     k->derive[CHAINRULE_ACTIVATION_SIGMOID](1, 1, last_z.values, last_z.values, last_d.values, panel);
     k->affine_transpose(1, out, 1, last_d.values, panel, last_w.values, panel, d.values, padded, scratch);
     k->derive[kind](1, out, z.values, a.values, d.values, padded);
@@ -325,11 +341,11 @@ static void T(row)(const cr_kernel_set *set, const CR(kernels) *k, size_t in, si
  * bits of rows in lanes. */
 static void T(losses)(const cr_kernel_set *set, const CR(kernels) *k, size_t rows, size_t n)
 {
-  const size_t padded = (n + 15) / 16 * 16, lanes = k->lanes_load ? set->vector / sizeof(R) : 0;
+  const size_t padded = (n + 15) / 16 * 16, lanes = set->vector / sizeof(R);
   for (int kind = 0; kind < CHAINRULE_LOSS_COUNT; kind++) {
     T(matrix) z = T(make)(rows, n, padded, padded), a = T(make)(rows, n, padded, padded), y = T(make)(rows, n, n, n);
     T(matrix) g = T(make)(rows, n, padded, padded), w = T(make)(1, rows, rows, rows);
-    double losses[64], without[64], at[65], target[65];
+    double losses[64], without[64], in_lanes[64], at[65], target[65];
     bool good = true;
     for (size_t r = 0; r < rows; r++) {
       double total = 0;
@@ -346,8 +362,8 @@ static void T(losses)(const cr_kernel_set *set, const CR(kernels) *k, size_t row
                                    : kind == CHAINRULE_LOSS_BINARY_CROSS_ENTROPY ? (R)logistic((double)zs[c])
                                                                                  : zs[c];
     }
-    k->loss[kind](rows, n, z.values, a.values, padded, y.values, w.values, 2, g.values, losses);
-    k->loss[kind](rows, n, z.values, a.values, padded, y.values, NULL, 0, NULL, without);
+    k->loss((chainrule_loss)kind, rows, n, z.values, a.values, padded, y.values, w.values, 2, g.values, losses);
+    k->loss((chainrule_loss)kind, rows, n, z.values, a.values, padded, y.values, NULL, 0, NULL, without);
     for (size_t r = 0; r < rows; r++) {
       double mass = 1; /* a cross-entropy's terms are as large as its targets' sum */
       const double weight = (double)w.values[r];
@@ -373,21 +389,27 @@ static void T(losses)(const cr_kernel_set *set, const CR(kernels) *k, size_t row
     expect(good && T(guarded)(&g, padded), set->name, "loss", chainrule_loss_name(kind));
 
     bool same = true;
-    for (size_t first = 0; lanes && first < rows; first += lanes) {
-      T(matrix) z_t = T(make)(n, lanes, lanes, lanes), a_t = T(make)(n, lanes, lanes, lanes), g_t = T(make)(n, lanes, lanes, lanes);
-      const size_t count = rows - first < lanes ? rows - first : lanes;
+    for (size_t first = 0, count; k->lanes_load && first < rows; first += count) {
+      count = rows - first < CR_STRIP_VECTORS * lanes ? rows - first : CR_STRIP_VECTORS * lanes;
+      const size_t pitch = (count + lanes - 1) / lanes * lanes;
+      T(matrix) z_t = T(make)(n, pitch, pitch, pitch), a_t = T(make)(n, pitch, pitch, pitch), g_t = T(make)(n, pitch, pitch, pitch);
+      T(matrix) y_t = T(make)(n, pitch, pitch, pitch);
       for (size_t r = 0; r < count; r++)
         for (size_t c = 0; c < n; c++) {
-          z_t.values[c * lanes + r] = z.values[(first + r) * padded + c];
-          a_t.values[c * lanes + r] = a.values[(first + r) * padded + c];
+          z_t.values[c * pitch + r] = z.values[(first + r) * padded + c];
+          a_t.values[c * pitch + r] = a.values[(first + r) * padded + c];
+          y_t.values[c * pitch + r] = y.values[(first + r) * n + c];
         }
-      k->loss[kind](count, n, z_t.values, a_t.values, 0, &y.values[first * n], &w.values[first], 2, g_t.values, without);
+      k->lanes_loss((chainrule_loss)kind, count, pitch, n, z_t.values, a_t.values, y_t.values, &w.values[first], 2,
+                    g_t.values, in_lanes);
       for (size_t r = 0; r < count; r++) {
-        same &= without[r] == losses[first + r];
-        for (size_t c = 0; c < n; c++) same &= g_t.values[c * lanes + r] == g.values[(first + r) * padded + c];
+        same &= in_lanes[r] == losses[first + r];
+        for (size_t c = 0; c < n; c++) same &= g_t.values[c * pitch + r] == g.values[(first + r) * padded + c];
       }
-      same &= T(guarded)(&g_t, lanes);
-      T(release)(&z_t), T(release)(&a_t), T(release)(&g_t);
+      k->lanes_loss((chainrule_loss)kind, count, pitch, n, z_t.values, a_t.values, y_t.values, NULL, 0, g_t.values, in_lanes);
+      same &= !memcmp(in_lanes, &without[first], count * sizeof *in_lanes);
+      same &= T(guarded)(&g_t, pitch);
+      T(release)(&z_t), T(release)(&a_t), T(release)(&g_t), T(release)(&y_t);
     }
     expect(same, set->name, "loss in lanes", chainrule_loss_name(kind));
 
@@ -403,7 +425,7 @@ static void T(losses)(const cr_kernel_set *set, const CR(kernels) *k, size_t row
       const R l = k->row->pass(&layer, 1, one.values, &y.values[r * n], (chainrule_loss)kind, cr_is_fused(kind),
                                  (R)(weight / 2));
       memcpy(g_r.before, g_r.memory, g_r.size * sizeof(R));
-      k->loss[kind](1, n, layer.z, layer.a, padded, &y.values[r * n], &w.values[r], 2, g_r.values, without);
+      k->loss((chainrule_loss)kind, 1, n, layer.z, layer.a, padded, &y.values[r * n], &w.values[r], 2, g_r.values, without);
       same &= weight * (double)l == without[0] && !memcmp(g_r.values, layer.delta, n * sizeof(R));
       same &= T(guarded)(&g_r, padded);
       T(release)(&g_r), T(release)(&one);
@@ -443,15 +465,17 @@ static void T(updates)(const char *set, const CR(kernels) *k, size_t n)
   }
 }
 
-static void T(finite)(const char *set, const CR(kernels) *k, size_t n)
+static void T(within)(const char *set, const CR(kernels) *k, size_t n)
 {
-  static const double bad[] = {NAN, INFINITY, -INFINITY};
+  static const double bad[] = {NAN, INFINITY, -INFINITY, 1.5, -1.5};
   T(matrix) x = T(make)(1, n, n, n);
-  expect(k->all_finite(n, x.values), set, "all_finite", "of finite numbers");
+  for (size_t i = 0; i < n; i += 3) x.values[i] = i % 2 ? 1 : -1;
+  expect(k->within(n, x.values, -1, 1), set, "within", "of numbers that are");
   for (size_t i = 0; i < n; i++) {
     const R old = x.values[i];
-    x.values[i] = (R)bad[i % 3];
-    expect(!k->all_finite(n, x.values), set, "all_finite", "of one that is not");
+    x.values[i] = (R)bad[i % CR_COUNT(bad)];
+    expect(!k->within(n, x.values, -1, 1), set, "within", "of one that is not");
+    expect(k->within(n, x.values, -2, 2) == (fabs(bad[i % CR_COUNT(bad)]) < 2), set, "within", "of a wider interval");
     x.values[i] = old;
   }
   T(release)(&x);
@@ -465,7 +489,7 @@ static void T(set)(const cr_kernel_set *set, const CR(kernels) *k)
   T(products)(set, k, 7, 1200, 20);
   T(products)(set, k, 20, 55, 1200);
   T(updates)(set->name, k, 0);
-  T(finite)(set->name, k, 0);
+  T(within)(set->name, k, 0);
   for (size_t i = 0; i < CR_COUNT(sizes); i++) {
     for (size_t j = 0; j < CR_COUNT(sizes); j++)
       for (size_t r = 0; r < CR_COUNT(sizes); r += 1 + (i + j) % 3) T(products)(set, k, sizes[r], sizes[i], sizes[j]);
@@ -477,7 +501,7 @@ static void T(set)(const cr_kernel_set *set, const CR(kernels) *k)
       T(lanes)(set, k, sizes[(i + j) % CR_COUNT(sizes)], sizes[i], sizes[j]);
     }
     T(updates)(set->name, k, sizes[i]);
-    T(finite)(set->name, k, sizes[i]);
+    T(within)(set->name, k, sizes[i]);
   }
 }
 #undef T

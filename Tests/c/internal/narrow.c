@@ -11,7 +11,7 @@
 
 #include "internal.h"
 
-enum { PROBLEMS = 1500, STEPS = 4, MOST_LAYERS = 3, MOST_ROWS = 20, SPARE_ROWS = 3 };
+enum { PROBLEMS = 1500, STEPS = 4, MOST_LAYERS = 3, MOST_ROWS = 40, SPARE_ROWS = 3 };
 
 typedef struct problem {
   chainrule_scalar scalar;
