@@ -1,5 +1,5 @@
 #!/usr/bin/env python3
-"""Computes the coefficients of Sources/CChainrule/kernels/math_tmpl.h and prints them with their errors.
+"""Computes the coefficients of Sources/CChainrule/kernels/coefficients.c and prints them with their errors.
 
     python3 -m venv venv && venv/bin/pip install mpmath numpy
     venv/bin/python scripts/minimax.py

@@ -48,7 +48,7 @@ struct CElementaryFunctions {
     return result + rest
   }
 
-  /// The numbers of math_tmpl.h, whose coefficients are scripts/minimax.py's.
+  /// The numbers of math_tmpl.h and coefficients.c.
   private static func numbers(of scalar: ScalarType) -> String {
     switch scalar {
     case .float32:

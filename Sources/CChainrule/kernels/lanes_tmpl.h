@@ -8,11 +8,20 @@
 /* x [rows][n] into lanes; rows that are not there are 0. */
 static void CR(lanes_load)(size_t rows, size_t n, const R *x, size_t pitch, R *to)
 {
-  for (size_t r = 0; r < pitch; r += LANES)
+  size_t r = 0;
+  const size_t whole = rows / LANES * LANES;
+  for (; n == 1 && r < whole; r += LANES) CR(store)(&to[r], CR(load)(&x[r]));
+  for (; n == 2 && r < whole; r += LANES) {
+    V a, b;
+    CR(unzip)(&x[2 * r], &a, &b);
+    CR(store)(&to[r], a);
+    CR(store)(&to[pitch + r], b);
+  }
+  for (; r < pitch; r += LANES)
     for (size_t j = 0; j < n; j += LANES) {
       V v[VECTOR_BYTES / sizeof(R)];
       CR(turn_tight)(rows - r, n, &x[r * n], j, v);
-      for (size_t i = 0; i < LANES && j + i < n; i++) CR(store)(&to[(j + i) * pitch + r], v[i]);
+      CR_ROLLED for (size_t i = 0; i < CR(least)(n - j); i++) CR(store)(&to[(j + i) * pitch + r], v[i]);
     }
 }
 
@@ -126,11 +135,16 @@ static void CR(lanes_gradient)(size_t rows, size_t pitch, size_t in, size_t out,
   V turned[CR_STRIP_VECTORS * VECTOR_BYTES / sizeof(R)]; /* rows of δ */
   for (size_t j = 0; j < out; j += LANES) {
     CR(lanes_rows) o = {.rows = rows, .pitch = pitch, .step = 1, .d = delta, .first = first,
-                   .wanted = (IV)CR(first)(CR(least)(out - j), (V)((IV){0} == (IV){0}))};
+                        .wanted = (IV)CR(first)(CR(least)(out - j), (V)((IV){0} == (IV){0}))};
+    if (out == 2) {
+      CR_ROLLED for (size_t r = 0; r < pitch; r += LANES)
+        CR(zip)(CR(load)(&delta[r]), CR(load)(&delta[pitch + r]), (R *)turned + 2 * r);
+    } else if (out > 2) {
+      CR_ROLLED for (size_t r = 0; r < pitch; r += LANES) CR(turn)(LANES, &delta[j * pitch + r], pitch, &turned[r]);
+    }
     if (out > 1) { /* of one neuron δ lies as it should */
-      for (size_t r = 0; r < pitch; r += LANES) CR(turn)(LANES, &delta[j * pitch + r], pitch, &turned[r]);
       o.d = (const R *)turned;
-      o.step = LANES;
+      o.step = out == 2 ? 2 : LANES;
     }
     R *to = &weights[cr_weight_offset(width, in, j, 0)];
     size_t i = 0;
@@ -154,15 +168,18 @@ static void CR(lanes_loss)(chainrule_loss loss, size_t rows, size_t pitch, size_
 {
   CR(terms) *const add = CR(terms_of)[loss].add;
   const V parts = CR(splat)(CR(terms_of)[loss].mean ? (R)n : 1);
-  V scale[CR_STRIP_VECTORS], sum[CR_STRIP_VECTORS], share = {0};
+  V scale[CR_STRIP_VECTORS] = {{0}}, sum[CR_STRIP_VECTORS], share = {0};
   for (size_t r = 0; r < pitch; r += LANES) {
     if (r == 0 || weights) share = CR(shares)(rows - r, weights ? &weights[r] : NULL, total) / parts;
-    const CR(outputs) o = {.rows = rows - r, .n = n, .z = &z[r], .a = &a[r], .y = &y[r], .stride = 1, .step = pitch,
-                           .delta = &delta[r]};
     scale[r / LANES] = share;
-    sum[r / LANES] = add ? (V){0} : CR(crossEntropy)(&o, share);
+    sum[r / LANES] = (V){0};
   }
   if (add) add(n, pitch, z, a, y, scale, sum, delta);
-  for (size_t r = 0; r < pitch; r += LANES)
+  for (size_t r = 0; r < pitch; r += LANES) {
+    if (!add)
+      sum[r / LANES] = CR(crossEntropy)(
+          &(CR(outputs)){.rows = rows - r, .n = n, .z = &z[r], .a = &a[r], .y = &y[r], .stride = 1, .step = pitch,
+                         .delta = &delta[r]}, scale[r / LANES]);
     CR(put_losses)(rows - r, weights ? &weights[r] : NULL, sum[r / LANES] / parts, &losses[r]);
+  }
 }

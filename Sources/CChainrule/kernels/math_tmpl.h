@@ -3,7 +3,7 @@
  *
  * Each reduces its argument to a short interval, takes a polynomial there, and puts the result together again,
  * as in Cody & Waite, "Software Manual for the Elementary Functions" (1980), and Muller, "Elementary Functions"
- * (3rd ed. 2016), chapters 3, 5 and 11.  The polynomials are scripts/minimax.py's.  No branch: what is special
+ * (3rd ed. 2016), chapters 3, 5 and 11.  The polynomials are in coefficients.c.  No branch: what is special
  * is selected at the end.  NaN gives NaN; denormal arguments and results are as good as others.  Bounds of the
  * error are in docs/numerics.md, measured by Tests/c/internal/ulp.c.
  *
@@ -35,12 +35,6 @@
 #define EXPM1_LOWEST -20        /* and less than u/2 from here */
 #define GAUSS_END 15            /* e^(-x²/2) is 0 from here */
 #define MILLS_CENTER 0x1.c4p+1f /* c₀ and c₁ lose little by rounding */
-static const R CR(c_exp)[] = {0x1.fffffep-2f, 0x1.5554bp-3f, 0x1.5556c2p-5f, 0x1.12287ap-7f, 0x1.6bed32p-10f};
-static const R CR(c_log)[] = {0x1.55557ap-1f, 0x1.995edp-2f, 0x1.31e1ap-2f};
-static const R CR(c_mills)[] = {
-    0x1.7d8ba6p-1f, -0x1.231b34p-1f,  0x1.47fd24p-2f,  -0x1.ed81ecp-4f, 0x1.433f58p-6f,   0x1.89b6e2p-8f,
-    -0x1.b9887p-9f, -0x1.623694p-12f, 0x1.ddb66ap-12f, 0x1.9786b8p-15f, -0x1.135552p-15f,
-};
 #else
 #define NATURAL uint64_t
 #define FRACTION 52
@@ -54,23 +48,6 @@ static const R CR(c_mills)[] = {
 #define EXPM1_LOWEST -40
 #define GAUSS_END 39
 #define MILLS_CENTER 5
-static const R CR(c_exp)[] = {
-    0x1.0000000000005p-1,  0x1.555555555553ap-3,  0x1.555555555228p-5,   0x1.1111111118f39p-7,
-    0x1.6c16c17edb74dp-10, 0x1.a01a017521e9cp-13, 0x1.a019a76fd4bf7p-16, 0x1.71de87e793489p-19,
-    0x1.28a1df5cadae3p-22, 0x1.ae6bd9d920e0fp-26,
-};
-static const R CR(c_log)[] = {
-    0x1.5555555555592p-1, 0x1.999999997fe7dp-2, 0x1.24924941e8454p-2, 0x1.c71c520fbde5fp-3,
-    0x1.74663dc22e709p-3, 0x1.39a1d48a6a907p-3, 0x1.2f04839682504p-3,
-};
-static const R CR(c_mills)[] = {
-    0x1.89d3abe1f95aep-1,   -0x1.54ad03f27ca16p-1, 0x1.fb31653876f99p-2,   -0x1.410ed5f875b43p-2,
-    0x1.51f6329f01537p-3,   -0x1.1b1c254c93e15p-4, 0x1.54b4d4f4cfc13p-6,   -0x1.88590eb662573p-9,
-    -0x1.a25037e311a27p-11, 0x1.1daf1eb6ee1bap-11, -0x1.f2145e747c09dp-15, -0x1.a17140311f62ep-15,
-    0x1.17dcf88a8f826p-16,  0x1.0b317f8357beep-18, -0x1.73a8006202b0ap-19, -0x1.6aa619725f417p-22,
-    0x1.d097d467122e5p-22,  0x1.76a038525c9a9p-25, -0x1.188b98c7a5e84p-24, -0x1.5ed6ce20676a8p-27,
-    0x1.ed88fd18b06dp-28,   0x1.14c8a301cb3ecp-29,
-};
 #endif
 
 #undef B
@@ -88,10 +65,10 @@ typedef NATURAL B __attribute__((vector_size(VECTOR_BYTES)));
 #endif
 
 /* c₀ + c₁ x + c₂ x² + … of count coefficients, a constant */
-static CR_INLINE V CR(v_horner)(V x, size_t count, const R *c)
+static CR_INLINE V CR(v_horner)(V x, size_t count, const SHARED(coefficient) *c)
 {
-  V sum = CR(splat)(c[count - 1]);
-  CR_UNROLL for (size_t i = 1; i < count; i++) sum = CR(fma)(sum, x, CR(splat)(c[count - 1 - i]));
+  V sum = CR(load)(c[count - 1]);
+  CR_UNROLL for (size_t i = 1; i < count; i++) sum = CR(fma)(sum, x, CR(load)(c[count - 1 - i]));
   return sum;
 }
 
@@ -110,7 +87,7 @@ static CR_INLINE V CR(v_magnitude)(V x) { return (V)((B)x & (PLACED(2 * BIAS + 2
 static CR_INLINE V CR(v_exp_scaled)(V r, V shifted)
 {
   const B far = (B)(shifted < SHIFTER - FAR) & PLACED(FAR);
-  const V p = CR(fma)(CR(fma)(HORNER(r, CR(c_exp)), r, CR(splat)(1)), r, CR(splat)(1));
+  const V p = CR(fma)(CR(fma)(HORNER(r, SHARED(c_exp)), r, CR(splat)(1)), r, CR(splat)(1));
   return p * (V)(((B)shifted << FRACTION) + far) * (V)(PLACED(BIAS + 1) - far);
 }
 
@@ -139,7 +116,7 @@ static CR_INLINE V CR(v_half_expm1)(V x)
   const V r = CR(fma)(k, CR(splat)(-LN2_LOW), high), c = CR(fma)(k, CR(splat)(-LN2_LOW), high - r);
   const V scale = (V)((B)shifted << FRACTION), base = scale - (R)0.5;
   const V sum = CR(fma)(scale, r, base), lost = CR(fma)(scale, r, base - sum);
-  return sum + CR(fma)(scale, CR(fma)(r * r, HORNER(r, CR(c_exp)), c), lost);
+  return sum + CR(fma)(scale, CR(fma)(r * r, HORNER(r, SHARED(c_exp)), c), lost);
 }
 
 /* eˣ − 1, which is x where x² is nothing beside it */
@@ -165,7 +142,7 @@ static CR_INLINE V CR(v_log_sum)(V x, V shift, V rest)
   const V f = (V)((parts & (PLACED(1) - 1)) + ROOT_HALF) - 1;
   const V s = f / (f + 2), z = s * s, half = (R)0.5 * f * f;
   const V head = CR(fma)(k, CR(splat)(LN2_HIGH), f), lost = CR(fma)(k, CR(splat)(LN2_HIGH), -head) + f;
-  const V tail = CR(fma)(s, CR(fma)(z, HORNER(z, CR(c_log)), half), CR(fma)(k, CR(splat)(LN2_LOW), rest));
+  const V tail = CR(fma)(s, CR(fma)(z, HORNER(z, SHARED(c_log)), half), CR(fma)(k, CR(splat)(LN2_LOW), rest));
   return head + (lost + (tail - half));
 }
 
@@ -259,8 +236,8 @@ static CR_INLINE V CR(v_normal_cdf)(V x)
   const V guess = 1 / (y + (R)MILLS_CENTER);
   const V error = CR(fma)(-guess, y, CR(fma)(-guess, CR(splat)(MILLS_CENTER), CR(splat)(1)));
   const V q = CR(fma)(guess, error, guess);
-  const V w = CR(fma)(y + y, q, CR(splat)(-1)), first = CR(splat)(CR(c_mills)[0]);
-  const V p = CR(v_horner)(w, sizeof CR(c_mills) / sizeof(R) - 1, CR(c_mills) + 1); /* h = c₀ + w p(w) */
+  const V w = CR(fma)(y + y, q, CR(splat)(-1)), first = CR(load)(SHARED(c_mills)[0]);
+  const V p = CR(v_horner)(w, sizeof SHARED(c_mills) / sizeof *SHARED(c_mills) - 1, SHARED(c_mills) + 1); /* h = c₀ + w p(w) */
   const V h = CR(fma)(p, w, first), lost = first - CR(fma)(-p, w, h);
   const V tail = CR(v_gauss)(y) * CR(fma)(h, q, lost * q);
   return CR(select)(x < 0, tail, 1 - tail);

@@ -2,6 +2,7 @@
 #undef R
 #undef SCALAR
 #undef CR
+#undef SHARED
 #undef M
 #undef REAL_BITS
 #undef INTEGER
@@ -9,6 +10,7 @@
 #define R float
 #define SCALAR f32
 #define CR(name) cr_##name##_f32
+#define SHARED(name) cr_##name##_f32 /* what there is once for all instruction sets */
 #define M(function) function##f /* of math.h: M(exp) is expf */
 #define REAL_BITS 32
 #define INTEGER int32_t /* of the same size */

@@ -2,6 +2,7 @@
 #undef R
 #undef SCALAR
 #undef CR
+#undef SHARED
 #undef M
 #undef REAL_BITS
 #undef INTEGER
@@ -9,6 +10,7 @@
 #define R double
 #define SCALAR f64
 #define CR(name) cr_##name##_f64
+#define SHARED(name) cr_##name##_f64 /* what there is once for all instruction sets */
 #define M(function) function /* of math.h: M(exp) is exp */
 #define REAL_BITS 64
 #define INTEGER int64_t /* of the same size */

@@ -53,21 +53,29 @@ static CR_INLINE V CR(load_first)(size_t n, const R *p)
 #if VECTOR_BYTES * 8 == 2 * REAL_BITS
 #define CR_EVEN CR_LOW_2_1
 #define CR_ODD CR_HIGH_2_1
+#define CR_ZIP_LOW CR_LOW_2_1
+#define CR_ZIP_HIGH CR_HIGH_2_1
 #define CR_LOW(s) CR_LOW_2_##s
 #define CR_HIGH(s) CR_HIGH_2_##s
 #elif VECTOR_BYTES * 8 == 4 * REAL_BITS
 #define CR_EVEN CR_EVEN_4
 #define CR_ODD CR_ODD_4
+#define CR_ZIP_LOW CR_ZIP_LOW_4
+#define CR_ZIP_HIGH CR_ZIP_HIGH_4
 #define CR_LOW(s) CR_LOW_4_##s
 #define CR_HIGH(s) CR_HIGH_4_##s
 #elif VECTOR_BYTES * 8 == 8 * REAL_BITS
 #define CR_EVEN CR_EVEN_8
 #define CR_ODD CR_ODD_8
+#define CR_ZIP_LOW CR_ZIP_LOW_8
+#define CR_ZIP_HIGH CR_ZIP_HIGH_8
 #define CR_LOW(s) CR_LOW_8_##s
 #define CR_HIGH(s) CR_HIGH_8_##s
 #else
 #define CR_EVEN CR_EVEN_16
 #define CR_ODD CR_ODD_16
+#define CR_ZIP_LOW CR_ZIP_LOW_16
+#define CR_ZIP_HIGH CR_ZIP_HIGH_16
 #define CR_LOW(s) CR_LOW_16_##s
 #define CR_HIGH(s) CR_HIGH_16_##s
 #endif
@@ -121,10 +129,6 @@ static CR_CALLED void CR(turn_tight)(size_t rows, size_t n, const R *from, size_
 {
   if (n == 1 && rows >= LANES) {
     v[0] = CR(load)(from);
-  } else if (n == 2 && rows >= LANES) {
-    const V low = CR(load)(from), high = CR(load)(from + LANES);
-    v[0] = __builtin_shufflevector(low, high, CR_EVEN);
-    v[1] = __builtin_shufflevector(low, high, CR_ODD);
   } else if (rows >= LANES && (LANES - 1) * n + j + LANES <= rows * n) {
     CR(turn)(rows, &from[j], n, v);
   } else {
@@ -137,8 +141,23 @@ static CR_CALLED void CR(turn_tight)(size_t rows, size_t n, const R *from, size_
   }
 }
 
+/* Two columns, in vectors of their own, become rows of two, one behind the other; and back. */
+static CR_INLINE void CR(zip)(V a, V b, R *to)
+{
+  CR(store)(to, __builtin_shufflevector(a, b, CR_ZIP_LOW));
+  CR(store)(to + LANES, __builtin_shufflevector(a, b, CR_ZIP_HIGH));
+}
+static CR_INLINE void CR(unzip)(const R *from, V *a, V *b)
+{
+  const V low = CR(load)(from), high = CR(load)(from + LANES);
+  *a = __builtin_shufflevector(low, high, CR_EVEN);
+  *b = __builtin_shufflevector(low, high, CR_ODD);
+}
+
 #undef CR_EVEN
 #undef CR_ODD
+#undef CR_ZIP_LOW
+#undef CR_ZIP_HIGH
 #undef CR_LOW
 #undef CR_HIGH
 #undef CR_STAGE

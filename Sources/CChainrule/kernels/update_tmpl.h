@@ -15,7 +15,7 @@ typedef struct CR(numbers) {
   V mean_step, gradient_step;       /* η times nadam's shares of m and g */
   V eta_minus, eta_plus, step_min, step_max;
   V epsilon;
-  bool decays, has_momentum, nesterov, centered, amsgrad, first;
+  bool has_momentum, nesterov, centered, amsgrad, first;
 } CR(numbers);
 
 static CR_INLINE CR(numbers) CR(spread)(const cr_update *u)
@@ -36,7 +36,7 @@ static CR_INLINE CR(numbers) CR(spread)(const cr_update *u)
       .eta_minus = CR(splat)((R)u->eta_minus), .eta_plus = CR(splat)((R)u->eta_plus),
       .step_min = CR(splat)((R)u->step_min), .step_max = CR(splat)((R)u->step_max),
       .epsilon = CR(splat)((R)u->epsilon),
-      .decays = u->weight_decay != 0, .has_momentum = u->momentum != 0,
+      .has_momentum = u->momentum != 0,
       .nesterov = u->nesterov, .centered = u->centered, .amsgrad = u->amsgrad, .first = u->first,
   };
 }
@@ -54,8 +54,8 @@ static CR_INLINE V CR(v_sign)(V x)
 /* g + λ₁ sign p */
 static CR_INLINE V CR(sparse)(V l1, V p, V g) { return CR(fma)(l1, CR(v_sign)(p), g); }
 
-/* g + λ p */
-static CR_INLINE V CR(decayed)(const CR(numbers) *u, V p, V g) { return u->decays ? CR(fma)(u->decay, p, g) : g; }
+/* g + λ p, where λ is 0, too: less than to ask */
+static CR_INLINE V CR(decayed)(const CR(numbers) *u, V p, V g) { return CR(fma)(u->decay, p, g); }
 
 /* s ← α s + (1 − α) g² */
 static CR_INLINE V CR(mean_square)(const CR(numbers) *u, V g, R *state)
@@ -246,7 +246,7 @@ static CR_CALLED void CR(update_amsgrad)(const cr_update *update, bool decoupled
 {
   CR(numbers) u = CR(spread)(update);
   u.amsgrad = true;
-  if (decoupled) u.decays = false;
+  if (decoupled) u.decay = (V){0};
   else u.keep = CR(splat)(1);
   CR(all)(CR(rule_amsgrad), &u, n, p, g, state, stride);
 }
