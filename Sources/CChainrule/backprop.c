@@ -1,6 +1,7 @@
 /* Forward and backward for float and for double, and the choice between the two. */
 #include "internal.h"
 
+#include <math.h>
 #include <string.h>
 
 static size_t smaller(size_t a, size_t b) { return a < b ? a : b; }
@@ -129,4 +130,12 @@ void cr_narrow_descend(const chainrule_network *network, const cr_batch *batch, 
                        const void *gradients, const void *buffers)
 {
   EITHER(narrow_descend, network, batch, descent, gradients, buffers);
+}
+
+size_t cr_narrow_steps(const chainrule_network *network, const cr_batch *batch, const size_t *order, chainrule_loss loss,
+                       const cr_descent *descent, cr_next *next, void *context, double *sum, void *buffers)
+{
+  return network->scalar == CHAINRULE_FLOAT32
+             ? cr_narrow_steps_f32(network, batch, order, loss, descent, next, context, sum, buffers)
+             : cr_narrow_steps_f64(network, batch, order, loss, descent, next, context, sum, buffers);
 }

@@ -516,3 +516,23 @@ static void CR(narrow_descend)(const chainrule_network *network, const cr_batch 
   else
     row->descend[descent->rule](descent->update, buffers, network->layer_count, batch->x, network->arena_size);
 }
+
+static size_t CR(narrow_steps)(const chainrule_network *network, const cr_batch *batch, const size_t *order,
+                               chainrule_loss loss, const cr_descent *descent, cr_next *next, void *context, double *sum,
+                               void *buffers)
+{
+  const CR(row_kernels) *row = network->kernels->SCALAR->row;
+  if (!row) return 0;
+  const size_t count = network->layer_count, in = network->inputs, out = chainrule_network_outputs(network);
+  const bool fused = cr_is_fused(loss);
+  for (size_t k = 0; k < batch->rows; k++) {
+    const size_t r = order ? order[k] : k;
+    const R *x = (const R *)batch->x + r * in, *y = (const R *)batch->y + r * out;
+    const double l = (double)row->pass(buffers, count, x, y, loss, fused, 1);
+    if (!isfinite(l)) return k;
+    if (next) next(context);
+    row->descend[descent->rule](descent->update, buffers, count, x, network->arena_size);
+    *sum += l;
+  }
+  return batch->rows;
+}

@@ -1063,6 +1063,35 @@ static cr_batch next_batch(chainrule_trainer *trainer, const cr_batch *all, gath
   return batch;
 }
 
+static void prepare_update(void *trainer) { next_update(trainer); }
+
+/* The next few steps of an epoch, of single rows of a narrow network, if there is nothing to do between them: the same as
+ * by `run`.  Returns how many were done; that whose loss is not finite is not. */
+static size_t run_singly(chainrule_trainer *t, const cr_batch *all)
+{
+  enum { MOST = 64 }; /* before anyone hears of it */
+  const chainrule_training *g = &t->training;
+  if (!t->narrow || g->batch_size > 1 || all->sample_weights || g->label_smoothing > 0 || t->on_step ||
+      g->schedule.unit == CHAINRULE_PER_STEP)
+    return 0;
+  const chainrule_network *network = t->network;
+  const size_t start = t->position, left = all->rows - start, from = g->in_order ? start : 0;
+  const cr_batch batch = {.rows = left < MOST ? left : MOST,
+                          .x = cr_at(network->scalar, all->x, from * network->inputs),
+                          .y = cr_at(network->scalar, all->y, from * chainrule_network_outputs(network))};
+  const unsigned long mode = flush_denormals(g->flush_denormals);
+  const bool alike = t->descent.rule == CHAINRULE_OPTIMIZER_SGD; /* the updates of an epoch */
+  if (alike) next_update(t);
+  const size_t done = cr_narrow_steps(network, &batch, g->in_order ? NULL : t->order + start, g->loss, &t->descent,
+                                      alike ? NULL : prepare_update, t, &t->epoch_loss, t->narrow);
+  restore_denormals(g->flush_denormals, mode);
+  atomic_store_explicit(&t->steps, t->steps + done, memory_order_relaxed);
+  t->position += done;
+  t->epoch_weight += (double)done;
+  t->rows_in_view = 1;
+  return done;
+}
+
 static chainrule_status check_epoch(const chainrule_trainer *trainer, const cr_batch *all,
                                     chainrule_error *error)
 {
@@ -1098,10 +1127,11 @@ static chainrule_status epoch(chainrule_trainer *trainer, chainrule_scalar scala
     if (atomic_load_explicit(&trainer->stop, memory_order_relaxed) && atomic_exchange(&trainer->stop, false))
       return cr_fail(error, CHAINRULE_STOPPED, 0, "stopped in epoch %llu after step %llu",
                      (unsigned long long)trainer->epochs + 1, (unsigned long long)trainer->steps);
+    trained = true;
+    if (run_singly(trainer, &all) > 0) continue;
     gathering gathering = {0};
     const cr_batch batch = next_batch(trainer, &all, &gathering);
     double batch_loss, weight;
-    trained = true;
     status = run(trainer, &batch, gathering.order ? &gathering : NULL, true, &batch_loss, &weight, error);
     if (status) break;
     if (trainer->position + batch.rows == all.rows)

@@ -135,7 +135,7 @@ static void CR(lanes_gradient)(size_t rows, size_t pitch, size_t in, size_t out,
   V turned[CR_STRIP_VECTORS * VECTOR_BYTES / sizeof(R)]; /* rows of δ */
   for (size_t j = 0; j < out; j += LANES) {
     CR(lanes_rows) o = {.rows = rows, .pitch = pitch, .step = 1, .d = delta, .first = first,
-                        .wanted = (IV)CR(first)(CR(least)(out - j), (V)((IV){0} == (IV){0}))};
+                        .wanted = CR(first)(CR(least)(out - j))};
     if (out == 2) {
       CR_ROLLED for (size_t r = 0; r < pitch; r += LANES)
         CR(zip)(CR(load)(&delta[r]), CR(load)(&delta[pitch + r]), (R *)turned + 2 * r);

@@ -33,7 +33,7 @@ static CR_INLINE R CR(row_terms)(CR(term) term(V z, V a, V y), size_t n, const R
     const size_t count = CR(least)(n - j);
     const CR(term) t = term(CR(load)(&z[j]), CR(load)(&a[j]), CR(load_first)(count, &y[j]));
     for (size_t i = 0; i < count; i++) sum += t.value[i];
-    CR(store)(&delta[j], CR(first)(count, CR(splat)(scale) * t.derivative));
+    CR(store)(&delta[j], (V)((IV)(CR(splat)(scale) * t.derivative) & CR(first)(count)));
   }
   return sum;
 }

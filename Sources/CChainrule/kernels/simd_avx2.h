@@ -11,8 +11,10 @@
 static inline V CR(fma)(V a, V b, V c) { return (V)_mm256_fmadd_ps((__m256)a, (__m256)b, (__m256)c); }
 static inline V CR(root)(V x) { return (V)_mm256_sqrt_ps((__m256)x); }
 static inline V CR(nearest)(V x) { return (V)_mm256_round_ps((__m256)x, _MM_FROUND_TO_NEAREST_INT | _MM_FROUND_NO_EXC); }
+static inline V CR(load_first)(size_t n, const R *p) { return (V)_mm256_maskload_ps(p, (__m256i)CR(first)(n)); }
 #else
 static inline V CR(fma)(V a, V b, V c) { return (V)_mm256_fmadd_pd((__m256d)a, (__m256d)b, (__m256d)c); }
 static inline V CR(root)(V x) { return (V)_mm256_sqrt_pd((__m256d)x); }
 static inline V CR(nearest)(V x) { return (V)_mm256_round_pd((__m256d)x, _MM_FROUND_TO_NEAREST_INT | _MM_FROUND_NO_EXC); }
+static inline V CR(load_first)(size_t n, const R *p) { return (V)_mm256_maskload_pd(p, (__m256i)CR(first)(n)); }
 #endif

@@ -11,8 +11,10 @@
 static inline V CR(fma)(V a, V b, V c) { return (V)_mm512_fmadd_ps((__m512)a, (__m512)b, (__m512)c); }
 static inline V CR(root)(V x) { return (V)_mm512_sqrt_ps((__m512)x); }
 static inline V CR(nearest)(V x) { return (V)_mm512_roundscale_ps((__m512)x, _MM_FROUND_TO_NEAREST_INT); }
+static inline V CR(load_first)(size_t n, const R *p) { return (V)_mm512_maskz_loadu_ps((__mmask16)((1u << n) - 1), p); }
 #else
 static inline V CR(fma)(V a, V b, V c) { return (V)_mm512_fmadd_pd((__m512d)a, (__m512d)b, (__m512d)c); }
 static inline V CR(root)(V x) { return (V)_mm512_sqrt_pd((__m512d)x); }
 static inline V CR(nearest)(V x) { return (V)_mm512_roundscale_pd((__m512d)x, _MM_FROUND_TO_NEAREST_INT); }
+static inline V CR(load_first)(size_t n, const R *p) { return (V)_mm512_maskz_loadu_pd((__mmask8)((1u << n) - 1), p); }
 #endif

@@ -28,3 +28,10 @@ static inline V CR(nearest)(V x)
   for (size_t i = 0; i < LANES; i++) result[i] = M(nearbyint)(x[i]);
   return result;
 }
+
+static inline V CR(load_first)(size_t n, const R *p)
+{
+  V x = {0};
+  for (size_t i = 0; i < n; i++) x[i] = p[i];
+  return x;
+}

@@ -6,6 +6,7 @@
  *     V fma(V a, V b, V c)     a b + c, rounded once
  *     V root(V x)              √x, correctly rounded
  *     V nearest(V x)           to the nearest integer, ties to even
+ *     V load_first(n, p)       the first n ≤ LANES scalars, and 0 behind them: nothing there is read
  */
 #undef V
 #undef IV
@@ -28,22 +29,13 @@ static inline V CR(select)(IV mask, V a, V b) { return (V)((mask & (IV)a) | (~ma
 static inline V CR(larger)(V a, V b) { return CR(select)(a > b, a, b); }
 static inline V CR(smaller)(V a, V b) { return CR(select)(a < b, a, b); }
 
-/* x, and 0 from lane n on, n ≤ LANES. */
-static inline V CR(first)(size_t n, V x)
-{
-  static const INTEGER window[32] = {-1, -1, -1, -1, -1, -1, -1, -1, -1, -1, -1, -1, -1, -1, -1, -1};
-  return (V)((IV)x & (IV)CR(load)((const R *)&window[16 - n]));
-}
-
 static CR_INLINE size_t CR(least)(size_t n) { return n < LANES ? n : LANES; }
 
-/* The first n scalars, and 0 behind them: nothing there is read. */
-static CR_INLINE V CR(load_first)(size_t n, const R *p)
+/* The mask of the first n lanes, n ≤ LANES. */
+static inline IV CR(first)(size_t n)
 {
-  if (n >= LANES) return CR(load)(p);
-  V x = {0};
-  CR_UNROLL for (size_t i = 0; i < LANES && i < n; i++) x[i] = p[i];
-  return x;
+  static const INTEGER window[32] = {-1, -1, -1, -1, -1, -1, -1, -1, -1, -1, -1, -1, -1, -1, -1, -1};
+  return (IV)CR(load)((const R *)&window[16 - n]);
 }
 
 /* ---- Transposing a block of LANES vectors ------------------------------------------------------
