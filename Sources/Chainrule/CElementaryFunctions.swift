@@ -145,11 +145,13 @@ struct CElementaryFunctions {
 
     static REAL cr_smaller(REAL a, REAL b) { return a < b ? a : b; }
 
-    /* c[0] + c[1] x + c[2] x^2 + ... */
+    /* c[0] + c[1] x + c[2] x^2 + ..., in pairs */
     static REAL cr_horner(REAL x, size_t count, const REAL *c)
     {
-      REAL sum = c[count - 1];
-      for (size_t i = count - 1; i-- > 0;) sum = FMA(sum, x, c[i]);
+      const REAL square = x * x;
+      size_t i = (count - 1) / 2 * 2;
+      REAL sum = count % 2 == 0 ? FMA(c[i + 1], x, c[i]) : c[i];
+      for (; i > 0; i -= 2) sum = FMA(sum, square, FMA(c[i - 1], x, c[i - 2]));
       return sum;
     }
 

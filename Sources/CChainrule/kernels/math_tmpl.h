@@ -64,11 +64,16 @@ typedef NATURAL B __attribute__((vector_size(VECTOR_BYTES)));
 #define HORNER(x, c) CR(v_horner)(x, sizeof c / sizeof *c, c)
 #endif
 
-/* c₀ + c₁ x + c₂ x² + … of count coefficients, a constant */
+/* c₀ + c₁ x + c₂ x² + … of count coefficients, a constant: Horner's rule in x², of pairs c₂ᵢ + c₂ᵢ₊₁ x, which do not wait
+ * for one another: half as long a chain. */
 static CR_INLINE V CR(v_horner)(V x, size_t count, const SHARED(coefficient) *c)
 {
-  V sum = CR(load)(c[count - 1]);
-  CR_UNROLL for (size_t i = 1; i < count; i++) sum = CR(fma)(sum, x, CR(load)(c[count - 1 - i]));
+  const V square = x * x;
+  size_t i = (count - 1) / 2 * 2;
+  V sum = CR(load)(c[i]);
+  if (count % 2 == 0) sum = CR(fma)(CR(load)(c[i + 1]), x, sum);
+  CR_UNROLL for (; i > 0; i -= 2)
+    sum = CR(fma)(sum, square, CR(fma)(CR(load)(c[i - 1]), x, CR(load)(c[i - 2])));
   return sum;
 }
 
@@ -83,12 +88,14 @@ static CR_INLINE V CR(v_magnitude)(V x) { return (V)((B)x & (PLACED(2 * BIAS + 2
   const V shifted = CR(fma)(x, CR(splat)(LOG2_E), CR(splat)(SHIFTER)), k = shifted - SHIFTER,                \
           high = CR(fma)(k, CR(splat)(-LN2_HIGH), x)
 
-/* eʳ 2ᵏ⁻¹ 2; for a small k 2ᵏ⁻¹⁺⁶⁴ and 2⁻⁶³ (float), so that only the last product may become denormal */
+/* eʳ 2ᵏ⁻¹ 2; for a small k 2ᵏ⁻¹⁺⁶⁴ and 2⁻⁶³ (float), so that only the last product may become denormal.  The first is one
+ * with r, as 2ᵏ⁻¹ (1 + r (…)) = 2ᵏ⁻¹ + 2ᵏ⁻¹ r (…), rounds nothing, and need not wait for the polynomial. */
 static CR_INLINE V CR(v_exp_scaled)(V r, V shifted)
 {
   const B far = (B)(shifted < SHIFTER - FAR) & PLACED(FAR);
-  const V p = CR(fma)(CR(fma)(HORNER(r, SHARED(c_exp)), r, CR(splat)(1)), r, CR(splat)(1));
-  return p * (V)(((B)shifted << FRACTION) + far) * (V)(PLACED(BIAS + 1) - far);
+  const V scale = (V)(((B)shifted << FRACTION) + far);
+  const V rest = CR(fma)(HORNER(r, SHARED(c_exp)), r, CR(splat)(1));
+  return CR(fma)(rest, scale * r, scale) * (V)(PLACED(BIAS + 1) - far);
 }
 
 static CR_INLINE V CR(v_exp)(V x)
