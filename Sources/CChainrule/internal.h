@@ -167,7 +167,7 @@ typedef struct cr_workspace {
 typedef struct cr_block {
   size_t layer, input, neuron;
 } cr_block;
-enum { CR_BLOCK_PANELS = 8 };
+enum { CR_BLOCK_PANELS = 4 };
 
 /* How gradients become parameters: the optimizer's rule, its numbers, its state. */
 typedef struct cr_descent {

@@ -108,8 +108,8 @@ CHAINRULE_API chainrule_status chainrule_trainer_flush(chainrule_trainer *traine
  * step, the layer, the quantity and the likely cause; the network has its parameters of the beginning of the epoch again,
  * and the optimizer begins anew.
  *
- * chainrule_trainer_stop makes the call return CHAINRULE_STOPPED after the batch in hand; the next call
- * goes on behind that batch, and ends in the same bits as an epoch that was never stopped. */
+ * chainrule_trainer_stop makes the call return CHAINRULE_STOPPED after the batch in hand, or, where a batch is a single row,
+ * within 64 of them; the next call goes on behind it, and ends in the same bits as an epoch that was never stopped. */
 CHAINRULE_API chainrule_status chainrule_trainer_epoch_f32(chainrule_trainer *trainer, const float *x,
                                                            const float *y, const float *sample_weights,
                                                            size_t rows, double *loss, chainrule_error *error);

@@ -96,8 +96,8 @@ static void CR(lanes_transpose)(size_t pitch, size_t in, size_t out, const R *de
                                 .to = dx, .continues = j > 0});
 }
 
-/* gradient[i][·] = Σᵣ xᵢᵣ d[r], or, where the strip is not the first, added to what is there, of 8, 2 inputs or 1.  Row
- * r of δ is at d + r step, with others' behind it in lanes that `wanted` takes out. */
+/* gradient[i][·] = Σᵣ xᵢᵣ d[r], of 8, 2 inputs or 1; added to what is there where the strip is not the first.  Row r of δ is
+ * at d + r step; the lanes that have something else, behind it, are not `wanted`. */
 typedef struct CR(lanes_rows) {
   size_t rows, pitch, step;
   const R *d;
@@ -105,7 +105,7 @@ typedef struct CR(lanes_rows) {
   bool first;
 } CR(lanes_rows);
 #define TILE(count)                                                                                        \
-  static CR_CALLED void CR(lanes_outer_##count)(const CR(lanes_rows) *o, const R *x, R *gradient)               \
+  static CR_CALLED void CR(lanes_outer_##count)(const CR(lanes_rows) *o, const R *x, R *gradient)          \
   { CR(lanes_outer)(count, o, x, gradient); }
 static CR_INLINE void CR(lanes_outer)(const size_t count, const CR(lanes_rows) *o, const R *x, R *gradient)
 {
