@@ -59,20 +59,20 @@ static CR_INLINE void CR(lanes_tile)(const size_t count, const size_t vectors, c
   CR_UNROLL for (size_t k = 0; k < count; k++, to += pitch)
     CR_UNROLL for (size_t v = 0; v < vectors; v++) CR(store)(&to[v * LANES], sum[k][v]);
 }
-TILE(1, 1) TILE(2, 1) TILE(4, 1) TILE(1, 2) TILE(2, 2) TILE(4, 2)
+TILE(1, 1) TILE(4, 1) TILE(1, 2) TILE(2, 2) TILE(4, 2)
 #undef TILE
 
 static CR_CALLED void CR(lanes_sums)(const CR(lanes) *o)
 {
   typedef void tile(const CR(lanes) *o, size_t u, size_t r);
-  static tile *const tiles[2][3] = {{CR(lanes_tile_1_1), CR(lanes_tile_2_1), CR(lanes_tile_4_1)},
+  static tile *const tiles[2][3] = {{CR(lanes_tile_1_1), NULL, CR(lanes_tile_4_1)},
                                     {CR(lanes_tile_1_2), CR(lanes_tile_2_2), CR(lanes_tile_4_2)}};
   for (size_t r = 0; r < o->pitch; r += 2 * LANES) {
     tile *const *const some = tiles[o->pitch - r > LANES];
     size_t u = 0;
     for (; o->units - u >= 4; u += 4) some[2](o, u, r);
-    if (o->units - u >= 2) some[1](o, u, r), u += 2;
-    if (o->units - u >= 1) some[0](o, u, r);
+    for (; some[1] && o->units - u >= 2; u += 2) some[1](o, u, r);
+    for (; u < o->units; u++) some[0](o, u, r);
   }
 }
 
@@ -113,9 +113,10 @@ static CR_INLINE void CR(lanes_outer)(const size_t count, const CR(lanes_rows) *
   const R *d = o->d;
   V sum[8];
   CR_UNROLL for (size_t i = 0; i < count; i++) sum[i] = o->first ? (V){0} : CR(load)(&gradient[i * width]);
+  const size_t some = count > 2 ? 2 : 4; /* rows in a round of the loop */
   size_t left = o->rows;
-  for (; left >= 4; left -= 4, x += 4)
-    CR_UNROLL for (size_t r = 0; r < 4; r++, d += step) {
+  for (; left >= some; left -= some, x += some)
+    CR_UNROLL for (size_t r = 0; r < some; r++, d += step) {
       const V row = CR(load)(d);
       CR_UNROLL for (size_t i = 0; i < count; i++) sum[i] = CR(fma)(CR(splat)(x[i * pitch + r]), row, sum[i]);
     }
