@@ -230,8 +230,8 @@ void cr_narrow(const chainrule_network *network, const cr_batch *batch, chainrul
 /* After it, one update of all parameters. */
 void cr_narrow_descend(const chainrule_network *network, const cr_batch *batch, const cr_descent *descent,
                        const void *gradients, const void *buffers);
-/* Steps of single rows, in this order, each of which `next`, where there is one, prepares the update of: as many as there are, or until a loss
- * is not finite; returns how many.  Their losses are added to *sum. */
+/* Steps of single rows, in this order: as many as there are, or until a loss is not finite; returns how many.  `next`, where
+ * there is one, prepares each update.  The losses are added to *sum. */
 typedef void cr_next(void *context);
 size_t cr_narrow_steps(const chainrule_network *network, const cr_batch *batch, const size_t *order, chainrule_loss loss,
                        const cr_descent *descent, cr_next *next, void *context, double *sum, void *buffers);

@@ -22,6 +22,9 @@
 
 enum { X = 64 * 784, Y = 64 * 512, SCRATCH = 1 << 22 };
 
+#define TWO_TWO_ONE                                                                                        \
+  {{.units = 2, .activation = CHAINRULE_ACTIVATION_SIGMOID}, {.units = 1, .activation = CHAINRULE_ACTIVATION_SIGMOID}}
+
 static const struct work {
   const char *name;
   size_t inputs, layer_count, batch, times;
@@ -29,24 +32,8 @@ static const struct work {
   chainrule_loss loss;
   chainrule_optimizer_kind optimizer;
 } works[] = {
-    {"W1a",
-     2,
-     2,
-     1,
-     1000,
-     {{.units = 2, .activation = CHAINRULE_ACTIVATION_SIGMOID},
-      {.units = 1, .activation = CHAINRULE_ACTIVATION_SIGMOID}},
-     CHAINRULE_LOSS_MEAN_SQUARED_ERROR,
-     CHAINRULE_OPTIMIZER_SGD},
-    {"W1b",
-     2,
-     2,
-     32,
-     500,
-     {{.units = 2, .activation = CHAINRULE_ACTIVATION_SIGMOID},
-      {.units = 1, .activation = CHAINRULE_ACTIVATION_SIGMOID}},
-     CHAINRULE_LOSS_MEAN_SQUARED_ERROR,
-     CHAINRULE_OPTIMIZER_SGD},
+    {"W1a", 2, 2, 1, 1000, TWO_TWO_ONE, CHAINRULE_LOSS_MEAN_SQUARED_ERROR, CHAINRULE_OPTIMIZER_SGD},
+    {"W1b", 2, 2, 32, 500, TWO_TWO_ONE, CHAINRULE_LOSS_MEAN_SQUARED_ERROR, CHAINRULE_OPTIMIZER_SGD},
     {"W2",
      4,
      3,
