@@ -139,7 +139,8 @@ static void CR(affine_row)(size_t in, size_t panels, const R *x, const R *weight
                                     .start = bias ? bias + p * width : NULL, .c = z + p * width});
 }
 
-/* z_rj = b_j + Σᵢ x_ri W_ji */
+/* z_rj = b_j + Σᵢ x_ri W_ji.  Where weights come from beyond the second cache, each tile asks for the z of the next, and for
+ * its share of the stretch of the next panel. */
 static void CR(affine)(size_t rows, size_t in, size_t out, const R *x, size_t x_stride, const R *weights,
                        size_t panel, const R *bias, R *z, size_t z_stride)
 {
@@ -150,14 +151,19 @@ static void CR(affine)(size_t rows, size_t in, size_t out, const R *x, size_t x_
     return;
   }
   const cr_parts stretches = cr_split(in, DEPTH), tiles = cr_split(rows, TILE_ROWS);
+  const bool far = TILE_KINDS == 3 && tiles.count > 1 && in * out * sizeof(R) > CR_FAR;
   for (size_t s = 0, i = 0; s < stretches.count; i += cr_part(stretches, s++))
     for (size_t p = 0; p < panels; p++) {
       CR(operands) o = {.depth = cr_part(stretches, s), .a = &x[i], .a_row = x_stride, .a_step = 1,
                         .b = &weights[(p * in + i) * width], .b_step = width, .start = bias ? &bias[p * width] : NULL,
                         .c = &z[p * width], .c_row = z_stride};
+      const size_t share = far ? o.depth / tiles.count * width : 0;
+      const R *next = o.b + in * width;
       if (i > 0) o.start = o.c, o.start_row = z_stride;
       for (size_t t = 0; t < tiles.count; t++) {
         const size_t n = cr_part(tiles, t);
+        if (far && p + 1 < panels) cr_ask(next + t * share, CR_ALIGNMENT, share * sizeof(R) / CR_ALIGNMENT);
+        if (far && t + 1 < tiles.count) cr_ask(o.c + n * z_stride, z_stride * sizeof(R), cr_part(tiles, t + 1));
         CR(row_tile)(n, &o);
         o.a += n * x_stride;
         o.c += n * z_stride;

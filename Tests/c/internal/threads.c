@@ -9,6 +9,7 @@
 #define CR_WORTH_A_THREAD 1
 #include "../../../Sources/CChainrule/trainer.c"
 
+#include <math.h>
 #include <stdio.h>
 
 #include "draw.h"
@@ -107,9 +108,60 @@ static void *train(const problem *p, chainrule_scalar scalar, const char *set, s
   return bits;
 }
 
+/* Layers of long rows, and of more weights than a second cache holds: every element of ∂L/∂W = δᵀ a is the chain over the
+ * rows, of the very δ and a that a trainer shows.  True, or a message. */
+static bool wide_sums(const char *set, size_t threads)
+{
+  enum { ROWS = 37, LAYERS = 3, INPUTS = 200, WIDEST = 600 };
+  const chainrule_layer layers[LAYERS] = {{.units = 520, .activation = CHAINRULE_ACTIVATION_RELU},
+                                          {.units = WIDEST, .activation = CHAINRULE_ACTIVATION_TANH},
+                                          {.units = 3}};
+  static float x[ROWS * INPUTS], y[ROWS * 3], a[ROWS * WIDEST], delta[ROWS * WIDEST], gradient[WIDEST * WIDEST];
+  chainrule_error error = {0};
+  chainrule_network *network = NULL;
+  chainrule_trainer *trainer = NULL;
+  const chainrule_training training = {.loss = CHAINRULE_LOSS_MEAN_SQUARED_ERROR,
+                                       .optimizer = chainrule_optimizer_default(CHAINRULE_OPTIMIZER_SGD),
+                                       .batch_size = ROWS,
+                                       .threads = threads,
+                                       .keep = true};
+  state = 5;
+  for (size_t i = 0; i < CR_COUNT(x); i++) x[i] = (float)uniform();
+  for (size_t i = 0; i < CR_COUNT(y); i++) y[i] = (float)uniform();
+  chainrule_status status = chainrule_network_create(
+      &(chainrule_description){CHAINRULE_FLOAT32, INPUTS, LAYERS, layers, set}, &network, &error);
+  if (!status) status = chainrule_network_initialize(network, 3, &error);
+  if (!status) status = chainrule_trainer_create(network, &training, &trainer, &error);
+  if (!status) status = chainrule_trainer_gradients_f32(trainer, x, y, NULL, ROWS, NULL, &error);
+
+  size_t others = 0, in = INPUTS;
+  memcpy(a, x, sizeof x);
+  for (size_t l = 0; l < LAYERS && !status; in = layers[l++].units) {
+    const size_t out = layers[l].units;
+    status = chainrule_trainer_view_f32(trainer, l, CHAINRULE_VIEW_DELTA, delta, ROWS * out, &error);
+    if (!status)
+      status = chainrule_trainer_view_f32(trainer, l, CHAINRULE_VIEW_WEIGHTS_GRADIENT, gradient, out * in, &error);
+    for (size_t j = 0; j < out && !status; j++)
+      for (size_t i = 0; i < in; i++) {
+        float sum = 0;
+        for (size_t r = 0; r < ROWS; r++) sum = fmaf(a[r * in + i], delta[r * out + j], sum);
+        others += sum != gradient[j * in + i];
+      }
+    if (!status) status = chainrule_trainer_view_f32(trainer, l, CHAINRULE_VIEW_A, a, ROWS * out, &error);
+  }
+  if (status) printf("%s, %zu threads: %s\n", set, threads, error.message);
+  if (others > 0) printf("%s, %zu threads: %zu elements of dW are other sums\n", set, threads, others);
+  chainrule_trainer_free(trainer);
+  chainrule_network_free(network);
+  return !status && others == 0;
+}
+
 int main(void)
 {
   size_t compared = 0, failed = 0;
+  for (size_t set = 0; chainrule_kernel_set_name(set); set++)
+    for (size_t threads = 1; threads <= 3 && strcmp(chainrule_kernel_set_name(set), "gsl"); threads += 2, compared++)
+      failed += !wide_sums(chainrule_kernel_set_name(set), threads);
   for (int number = 0; number < NETWORKS; number++) {
     const problem p = make(number);
     const chainrule_scalar scalar = number % 3 ? CHAINRULE_FLOAT32 : CHAINRULE_FLOAT64;
