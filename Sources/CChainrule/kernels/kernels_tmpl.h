@@ -16,7 +16,8 @@ typedef struct CR(row_layer) {
 
 /* A step of a single row through a narrow network; the bits of rows. */
 typedef struct CR(row_kernels) {
-  /* z, a and δ of every layer; returns l.  The last δ is scale × ∂l/∂a ⊙ f′(z) or, `fused`, scale × ∂l/∂z. */
+  /* z, a and δ of every layer; returns l.  The last δ is scale × ∂l/∂a ⊙ f′(z) or, `fused`, as a softmax has to
+   * be, scale × ∂l/∂z. */
   R (*pass)(CR(row_layer) *layers, size_t count, const R *x, const R *y, chainrule_loss loss, bool fused, R scale);
   /* One update of every W and b by dW = δᵀ x, db = δ. */
   void (*descend[CHAINRULE_OPTIMIZER_COUNT])(const cr_update *u, const CR(row_layer) *layers, size_t count,

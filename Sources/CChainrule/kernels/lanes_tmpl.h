@@ -96,8 +96,9 @@ static void CR(lanes_transpose)(size_t pitch, size_t in, size_t out, const R *de
                                 .to = dx, .continues = j > 0});
 }
 
-/* gradient[i][·] = Σᵣ xᵢᵣ d[r], of 8, 2 inputs or 1; added to what is there where the strip is not the first.  Row r of δ is
- * at d + r step; the lanes that have something else, behind it, are not `wanted`. */
+/* gradient[i][·] = Σᵣ xᵢᵣ d[r], of 8, 2 inputs or 1, and, where it is asked for, bias[·] = Σᵣ d[r]; added to what is there
+ * where the strip is not the first.  Row r of δ is at d + r step; the lanes that have something else, behind it, are not
+ * `wanted`. */
 typedef struct CR(lanes_rows) {
   size_t rows, pitch, step;
   const R *d;
@@ -105,24 +106,33 @@ typedef struct CR(lanes_rows) {
   bool first;
 } CR(lanes_rows);
 #define TILE(count)                                                                                        \
-  static CR_CALLED void CR(lanes_outer_##count)(const CR(lanes_rows) *o, const R *x, R *gradient)          \
-  { CR(lanes_outer)(count, o, x, gradient); }
-static CR_INLINE void CR(lanes_outer)(const size_t count, const CR(lanes_rows) *o, const R *x, R *gradient)
+  static CR_CALLED void CR(lanes_outer_##count)(const CR(lanes_rows) *o, const R *x, R *gradient, R *bias) \
+  { CR(lanes_outer)(count, false, o, x, gradient, bias); }                                                 \
+  static CR_CALLED void CR(lanes_outer_bias_##count)(const CR(lanes_rows) *o, const R *x, R *gradient, R *bias) \
+  { CR(lanes_outer)(count, true, o, x, gradient, bias); }
+static CR_INLINE void CR(lanes_outer)(const size_t count, const bool biased, const CR(lanes_rows) *o, const R *x,
+                                      R *gradient, R *bias)
 {
   const size_t width = 2 * LANES, pitch = o->pitch, step = o->step;
   const R *d = o->d;
-  V sum[8];
+  V sum[8], all = {0};
   CR_UNROLL for (size_t i = 0; i < count; i++) sum[i] = o->first ? (V){0} : CR(load)(&gradient[i * width]);
+  if (biased && !o->first) all = CR(load)(bias);
   const size_t some = count > 2 ? 2 : 4; /* rows in a round of the loop */
   size_t left = o->rows;
   for (; left >= some; left -= some, x += some)
     CR_UNROLL for (size_t r = 0; r < some; r++, d += step) {
       const V row = CR(load)(d);
+      if (biased) all += row;
       CR_UNROLL for (size_t i = 0; i < count; i++) sum[i] = CR(fma)(CR(splat)(x[i * pitch + r]), row, sum[i]);
     }
-  CR_ROLLED for (; left > 0; left--, x++, d += step)
-    CR_UNROLL for (size_t i = 0; i < count; i++) sum[i] = CR(fma)(CR(splat)(x[i * pitch]), CR(load)(d), sum[i]);
+  CR_ROLLED for (; left > 0; left--, x++, d += step) {
+    const V row = CR(load)(d);
+    if (biased) all += row;
+    CR_UNROLL for (size_t i = 0; i < count; i++) sum[i] = CR(fma)(CR(splat)(x[i * pitch]), row, sum[i]);
+  }
   CR_UNROLL for (size_t i = 0; i < count; i++) CR(store)(&gradient[i * width], (V)((IV)sum[i] & o->wanted));
+  if (biased) CR(store)(bias, (V)((IV)all & o->wanted));
 }
 TILE(1) TILE(2) TILE(8)
 #undef TILE
@@ -132,6 +142,9 @@ TILE(1) TILE(2) TILE(8)
 static void CR(lanes_gradient)(size_t rows, size_t pitch, size_t in, size_t out, const R *x, const R *delta, bool first,
                                R *weights, R *bias)
 {
+  typedef void tile(const CR(lanes_rows) *o, const R *x, R *gradient, R *bias);
+  static tile *const tiles[2][3] = {{CR(lanes_outer_1), CR(lanes_outer_2), CR(lanes_outer_8)},
+                                    {CR(lanes_outer_bias_1), CR(lanes_outer_bias_2), CR(lanes_outer_bias_8)}};
   const size_t width = 2 * LANES;
   V turned[CR_STRIP_VECTORS * VECTOR_BYTES / sizeof(R)]; /* rows of δ */
   for (size_t j = 0; j < out; j += LANES) {
@@ -148,14 +161,11 @@ static void CR(lanes_gradient)(size_t rows, size_t pitch, size_t in, size_t out,
       o.step = out == 2 ? 2 : LANES;
     }
     R *to = &weights[cr_weight_offset(width, in, j, 0)];
-    size_t i = 0;
-    for (; in - i >= 8; i += 8) CR(lanes_outer_8)(&o, &x[i * pitch], &to[i * width]);
-    for (; in - i >= 2; i += 2) CR(lanes_outer_2)(&o, &x[i * pitch], &to[i * width]);
-    if (in - i >= 1) CR(lanes_outer_1)(&o, &x[i * pitch], &to[i * width]);
-    if (!bias) continue;
-    V sum = first ? (V){0} : CR(load)(&bias[j]);
-    for (size_t r = 0; r < rows; r++) sum += CR(load)(&o.d[r * o.step]);
-    CR(store)(&bias[j], (V)((IV)sum & o.wanted));
+    bool biased = bias; /* with the first inputs */
+    for (size_t i = 0, count; i < in; i += count, biased = false) {
+      count = in - i >= 8 ? 8 : in - i >= 2 ? 2 : 1;
+      tiles[biased][count == 8 ? 2 : count - 1](&o, &x[i * pitch], &to[i * width], biased ? &bias[j] : NULL);
+    }
   }
 }
 

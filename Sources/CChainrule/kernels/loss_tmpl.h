@@ -6,124 +6,107 @@
  * gives finite numbers where log a would not.
  */
 
-typedef struct CR(term) {
-  V value, derivative;
-} CR(term);
+/* ∂l/∂a of an output, and its share of l. */
+typedef V CR(term)(V z, V a, V y, V *l);
 
 /* Adds the terms of n outputs of `pitch` rows to *sum; delta = scale × ∂l/∂a.  All in lanes, [n][pitch], and a vector of scale
  * and of sum for LANES rows; delta may be a. */
 typedef void CR(terms)(size_t n, size_t pitch, const R *z, const R *a, const R *y, const V *scale, V *sum, R *delta);
-static CR_INLINE void CR(add_terms)(CR(term) term(V z, V a, V y), size_t n, size_t pitch, const R *z, const R *a,
+static CR_INLINE void CR(add_terms)(CR(term) term, size_t n, size_t pitch, const R *z, const R *a,
                                     const R *y, const V *scale, V *sum, R *delta)
 {
   for (size_t r = 0; r < pitch; r += LANES, scale++, sum++)
     for (size_t at = r; at < n * pitch; at += pitch) {
-      const CR(term) t = term(CR(load)(&z[at]), CR(load)(&a[at]), CR(load)(&y[at]));
-      *sum += t.value;
-      CR(store)(&delta[at], *scale * t.derivative);
+      V l;
+      const V derivative = term(CR(load)(&z[at]), CR(load)(&a[at]), CR(load)(&y[at]), &l);
+      *sum += l;
+      CR(store)(&delta[at], *scale * derivative);
     }
 }
 
-/* One row, its outputs in lanes. */
-static CR_INLINE R CR(row_terms)(CR(term) term(V z, V a, V y), size_t n, const R *z, const R *a, const R *y, R scale,
-                                 R *delta)
-{
-  R sum = 0;
-  for (size_t j = 0; j < n; j += LANES) {
-    const size_t count = CR(least)(n - j);
-    const CR(term) t = term(CR(load)(&z[j]), CR(load)(&a[j]), CR(load_first)(count, &y[j]));
-    for (size_t i = 0; i < count; i++) sum += t.value[i];
-    CR(store)(&delta[j], (V)((IV)(CR(splat)(scale) * t.derivative) & CR(first)(count)));
-  }
-  return sum;
-}
-
-/* l = Σ, or 1/n Σ, of a term */
 #define TERMS(name)                                                                                        \
   static void CR(terms_##name)(size_t n, size_t pitch, const R *z, const R *a, const R *y, const V *scale, V *sum, \
                                R *delta)                                                                   \
   { CR(add_terms)(CR(name), n, pitch, z, a, y, scale, sum, delta); }
-#define SUM(name)                                                                                          \
-  TERMS(name)                                                                                              \
-  static CR_INLINE R CR(row_##name)(size_t n, const R *z, const R *a, const R *y, R scale, R *delta)       \
-  { return CR(row_terms)(CR(name), n, z, a, y, scale, delta); }
-#define MEAN(name)                                                                                         \
-  TERMS(name)                                                                                              \
-  static CR_INLINE R CR(row_##name)(size_t n, const R *z, const R *a, const R *y, R scale, R *delta)       \
-  { return CR(row_terms)(CR(name), n, z, a, y, scale / (R)n, delta) / (R)n; }
 
 /* ½ d²,  d */
-static inline CR(term) CR(halfSquaredError)(V z, V a, V y)
+static inline V CR(halfSquaredError)(V z, V a, V y, V *l)
 {
   (void)z;
   const V d = a - y;
-  return (CR(term)){(R)0.5 * d * d, d};
+  *l = (R)0.5 * d * d;
+  return d;
 }
-SUM(halfSquaredError)
+TERMS(halfSquaredError)
 
 /* d²,  2 d */
-static inline CR(term) CR(meanSquaredError)(V z, V a, V y)
+static inline V CR(meanSquaredError)(V z, V a, V y, V *l)
 {
   (void)z;
   const V d = a - y;
-  return (CR(term)){d * d, 2 * d};
+  *l = d * d;
+  return 2 * d;
 }
-MEAN(meanSquaredError)
+TERMS(meanSquaredError)
 
 /* |d|,  sign d, 0 at 0 */
-static inline CR(term) CR(meanAbsoluteError)(V z, V a, V y)
+static inline V CR(meanAbsoluteError)(V z, V a, V y, V *l)
 {
   (void)z;
   const V d = a - y, one = CR(splat)(1), zero = CR(splat)(0);
-  return (CR(term)){CR(v_magnitude)(d), CR(select)(d > 0, one, CR(select)(d < 0, -one, zero))};
+  *l = CR(v_magnitude)(d);
+  return CR(select)(d > 0, one, CR(select)(d < 0, -one, zero));
 }
-MEAN(meanAbsoluteError)
+TERMS(meanAbsoluteError)
 
 /* ½ d² where |d| < 1, else |d| − ½;  d, limited to ±1 (Huber 1964) */
-static inline CR(term) CR(huber)(V z, V a, V y)
+static inline V CR(huber)(V z, V a, V y, V *l)
 {
   (void)z;
   const V d = a - y, size = CR(v_magnitude)(d), one = CR(splat)(1);
-  return (CR(term)){CR(select)(size < 1, (R)0.5 * d * d, size - (R)0.5), CR(larger)(-one, CR(smaller)(one, d))};
+  *l = CR(select)(size < 1, (R)0.5 * d * d, size - (R)0.5);
+  return CR(larger)(-one, CR(smaller)(one, d));
 }
-MEAN(huber)
+TERMS(huber)
 
 /* log cosh d,  tanh d */
-static inline CR(term) CR(logCosh)(V z, V a, V y)
+static inline V CR(logCosh)(V z, V a, V y, V *l)
 {
   (void)z;
   const V d = a - y;
-  return (CR(term)){CR(v_log_cosh)(d), CR(v_tanh)(d)};
+  *l = CR(v_log_cosh)(d);
+  return CR(v_tanh)(d);
 }
-MEAN(logCosh)
+TERMS(logCosh)
 
 /* a = σ(z):  log(1 + e^z) − y z,  and by z: a − y */
-static inline CR(term) CR(binaryCrossEntropy)(V z, V a, V y)
+static inline V CR(binaryCrossEntropy)(V z, V a, V y, V *l)
 {
-  return (CR(term)){CR(v_softplus)(z) - y * z, a - y};
+  *l = CR(v_softplus)(z) - y * z;
+  return a - y;
 }
-MEAN(binaryCrossEntropy)
+TERMS(binaryCrossEntropy)
 
 /* a − y log a, with 0 log 0 = 0;  1 − y / a */
-static inline CR(term) CR(poisson)(V z, V a, V y)
+static inline V CR(poisson)(V z, V a, V y, V *l)
 {
   (void)z;
   const V one = CR(splat)(1);
-  return (CR(term)){CR(select)(y == 0, a, a - y * CR(v_log)(a)), CR(select)(y == 0, one, one - y / a)};
+  *l = CR(select)(y == 0, a, a - y * CR(v_log)(a));
+  return CR(select)(y == 0, one, one - y / a);
 }
-MEAN(poisson)
+TERMS(poisson)
 
 /* max(0, 1 − y a);  −y where 1 − y a > 0 */
-static inline CR(term) CR(hinge)(V z, V a, V y)
+static inline V CR(hinge)(V z, V a, V y, V *l)
 {
   (void)z;
   const V margin = 1 - y * a, zero = CR(splat)(0);
-  return (CR(term)){CR(larger)(zero, margin), CR(select)(margin > 0, -y, zero)};
+  *l = CR(larger)(zero, margin);
+  return CR(select)(margin > 0, -y, zero);
 }
-MEAN(hinge)
+TERMS(hinge)
 #undef TERMS
-#undef SUM
-#undef MEAN
 
 /* What a loss is computed of, and where it goes: the first LANES of so many rows.  Of z, a and delta, element j of row r is at
  * r stride + j step: rows, padded to whole vectors, or, step apart, lanes; y has n a row, or lies as they do. */
@@ -172,12 +155,6 @@ static CR_CALLED V CR(crossEntropy)(const CR(outputs) *o, V scale)
     if (o->delta) CR(put_columns)(o->rows, a, &o->delta[at], o->stride, o->step, count);
   }
   return loss;
-}
-
-static CR_INLINE R CR(row_crossEntropy)(size_t n, const R *z, const R *a, const R *y, R scale, R *delta)
-{
-  const CR(outputs) o = {.rows = 1, .n = n, .z = z, .a = a, .y = y, .stride = n, .step = 1, .delta = delta};
-  return CR(crossEntropy)(&o, CR(splat)(scale))[0];
 }
 
 /* The losses that are sums of terms, or their means. */

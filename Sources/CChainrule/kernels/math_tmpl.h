@@ -88,21 +88,30 @@ static CR_INLINE V CR(v_magnitude)(V x) { return (V)((B)x & (PLACED(2 * BIAS + 2
   const V shifted = CR(fma)(x, CR(splat)(LOG2_E), CR(splat)(SHIFTER)), k = shifted - SHIFTER,                \
           high = CR(fma)(k, CR(splat)(-LN2_HIGH), x)
 
-/* eʳ 2ᵏ⁻¹ 2; for a small k 2ᵏ⁻¹⁺⁶⁴ and 2⁻⁶³ (float), so that only the last product may become denormal.  The first is one
- * with r, as 2ᵏ⁻¹ (1 + r (…)) = 2ᵏ⁻¹ + 2ᵏ⁻¹ r (…), rounds nothing, and need not wait for the polynomial. */
-static CR_INLINE V CR(v_exp_scaled)(V r, V shifted)
+/* eʳ 2ᵏ⁻¹ 2; for a small k 2ᵏ⁻¹⁺⁶⁴ and 2⁻⁶³ (float), so that only the last product, that with *last, may become denormal.
+ * The first is one with r, as 2ᵏ⁻¹ (1 + r (…)) = 2ᵏ⁻¹ + 2ᵏ⁻¹ r (…), rounds nothing, and need not wait for the polynomial. */
+static CR_INLINE V CR(v_exp_scaled)(V r, V shifted, V *last)
 {
   const B far = (B)(shifted < SHIFTER - FAR) & PLACED(FAR);
   const V scale = (V)(((B)shifted << FRACTION) + far);
   const V rest = CR(fma)(HORNER(r, SHARED(c_exp)), r, CR(splat)(1));
-  return CR(fma)(rest, scale * r, scale) * (V)(PLACED(BIAS + 1) - far);
+  *last = (V)(PLACED(BIAS + 1) - far);
+  return CR(fma)(rest, scale * r, scale);
+}
+
+/* eˣ before that product, x < EXP_HIGHEST */
+static CR_INLINE V CR(v_exp_part)(V x, V *last)
+{
+  x = CR(larger)(CR(splat)(EXP_LOWEST), x);
+  EXP_REDUCE(x);
+  return CR(v_exp_scaled)(CR(fma)(k, CR(splat)(-LN2_LOW), high), shifted, last);
 }
 
 static CR_INLINE V CR(v_exp)(V x)
 {
-  x = CR(larger)(CR(splat)(EXP_LOWEST), CR(smaller)(CR(splat)(EXP_HIGHEST), x));
-  EXP_REDUCE(x);
-  return CR(v_exp_scaled)(CR(fma)(k, CR(splat)(-LN2_LOW), high), shifted);
+  V last;
+  const V part = CR(v_exp_part)(CR(smaller)(CR(splat)(EXP_HIGHEST), x), &last);
+  return part * last;
 }
 
 /* e^(−x²/2).  x² has twice the digits of x, and an error in it is a relative error of the result: it is taken
@@ -112,7 +121,9 @@ static CR_INLINE V CR(v_gauss)(V x)
   x = CR(smaller)(CR(splat)(GAUSS_END), CR(v_magnitude)(x));
   const V square = x * x, rest = CR(fma)(x, x, -square);
   EXP_REDUCE((R)-0.5 * square);
-  return CR(v_exp_scaled)(high + CR(fma)(k, CR(splat)(-LN2_LOW), (R)-0.5 * rest), shifted);
+  V last;
+  const V part = CR(v_exp_scaled)(high + CR(fma)(k, CR(splat)(-LN2_LOW), (R)-0.5 * rest), shifted, &last);
+  return part * last;
 }
 
 /* ½ (eˣ − 1) = (2ᵏ⁻¹ − ½) + 2ᵏ⁻¹ r + 2ᵏ⁻¹ (r² q(r) + c), for x ≥ EXPM1_LOWEST; c is what r lost to rounding, and
@@ -178,18 +189,29 @@ static CR_INLINE V CR(v_log1p)(V x)
 
 /* ---- What is made of these: e^−|x| never overflows ---- */
 
+/* t = e^−|x|, and 1 + t, which does not wait for it: where their product rounds, it is nothing beside 1. */
+static CR_INLINE V CR(v_exp_falling)(V x, V *one_more)
+{
+  V last;
+  const V part = CR(v_exp_part)(-CR(v_magnitude)(x), &last);
+  *one_more = CR(fma)(part, last, CR(splat)(1));
+  return part * last;
+}
+
 /* 1 / (1 + e⁻ˣ) = n − n q, q = t / (1 + t), t = e^−|x|; n = t where x < 0, 1 elsewhere.  The rounding of q counts
  * little where it is small, which t / (1 + t) alone would not have. */
 static CR_INLINE V CR(v_sigmoid)(V x)
 {
-  const V t = CR(v_exp)(-CR(v_magnitude)(x)), n = CR(select)(x < 0, t, CR(splat)(1));
-  return CR(fma)(-n, t / (1 + t), n);
+  V u;
+  const V t = CR(v_exp_falling)(x, &u), n = CR(select)(x < 0, t, CR(splat)(1));
+  return CR(fma)(-n, t / u, n);
 }
 
 /* log(1 + eˣ) = max(x, 0) + log(1 + t), t = e^−|x| */
 static CR_INLINE V CR(v_softplus)(V x)
 {
-  const V t = CR(v_exp)(-CR(v_magnitude)(x)), u = 1 + t;
+  V u;
+  const V t = CR(v_exp_falling)(x, &u);
   return CR(larger)(CR(splat)(0), x) + CR(v_log_sum)(u, CR(splat)(0), (t - (u - 1)) / u);
 }
 

@@ -1,7 +1,8 @@
 /* A dense layer for a single row, its units in lanes: z, a and δ lie as [units], padded to whole vectors.
  *
- * Made for networks so narrow that calls cost more than what is called: here one call does all that a layer does, and a
- * vector of sums goes through f, or f′, before it leaves its register.  The sums are those of gemm_tmpl.h, term by term and in the same order, and so are the bits.
+ * Made for networks so narrow that calls, and the way through memory from one to the next, cost more than what is called:
+ * here one call does all layers, and a vector of sums goes through f, the loss and f′ before it leaves its register.  The
+ * sums are those of gemm_tmpl.h, term by term and in the same order, and so are the bits.
  */
 
 /* From the weights of the LANES neurons before neuron j to its own: the next lanes, or the next panel. */
@@ -37,69 +38,121 @@ static CR_INLINE V CR(row_transposed)(size_t in, size_t i, size_t out, const R *
   }
 }
 
-#define ROW(ID, name, from, ...)                                                                           \
-  static void CR(row_forward_##name)(CR(row_layer) *layer, const R *x)                                     \
-  {                                                                                                        \
-    const R *weights = layer->weights, *bias = layer->bias;                                                \
-    for (size_t j = 0;; weights += CR(row_next)(layer->in, layer->panel, j)) {                             \
-      const V sum = CR(row_sums)(layer->in, x, weights, layer->panel, bias ? &bias[j] : NULL);             \
-      CR(store)(&layer->z[j], sum);                                                                        \
-      CR(store)(&layer->a[j], CR(name)(sum));                                                              \
-      if ((j += LANES) >= layer->out) return;                                                              \
-    }                                                                                                      \
-  }                                                                                                        \
-  static void CR(row_backward_##name)(const CR(row_layer) *layer, CR(row_layer) *before)                   \
-  {                                                                                                        \
-    for (size_t i = 0; i < before->out; i += LANES) {                                                      \
-      const V sum = CR(row_transposed)(layer->in, i, layer->out, layer->delta, layer->weights, layer->panel); \
-      CR(store)(&before->delta[i], sum * CR(name##_derivative)(CR(load)(ROW_FROM_##from(before) + i)));    \
-    }                                                                                                      \
-  }
-#define ROW_FROM_A(layer) (layer)->a
-#define ROW_FROM_Z(layer) (layer)->z
-CHAINRULE_ELEMENTWISE_ACTIVATIONS(ROW)
-#undef ROW
-#undef ROW_FROM_A
-#undef ROW_FROM_Z
+/* f, f′ and ∂l/∂a of a vector that is in a register: by the usual functions it stays in one, by the others, whose
+ * coefficients would all be loaded beforehand, it takes a call and goes through memory. */
+static const CR(kernels) TABLE;
 
-static void CR(row_forward_softmax)(CR(row_layer) *layer, const R *x)
+static CR_INLINE V CR(row_f)(chainrule_activation f, V z)
 {
-  CR(row_forward_identity)(layer, x);
-  CR(activate_softmax)(1, layer->out, layer->z, layer->a, (layer->out + LANES - 1) / LANES * LANES);
+  switch (f) {
+  case CHAINRULE_ACTIVATION_IDENTITY:
+  case CHAINRULE_ACTIVATION_SOFTMAX: return z; /* of a row as a whole */
+  case CHAINRULE_ACTIVATION_SIGMOID: return CR(sigmoid)(z);
+  case CHAINRULE_ACTIVATION_TANH: return CR(tanh)(z);
+  case CHAINRULE_ACTIVATION_RELU: return CR(relu)(z);
+  default: break;
+  }
+  V a = z;
+  TABLE.activate[f](1, LANES, (R *)&a, (R *)&a, LANES);
+  return a;
 }
 
-#define LOSS(ID, name, ...)                                                                                \
-  static R CR(row_loss_##name)(size_t n, const R *z, const R *a, const R *y, R scale, R *delta)            \
-  { return CR(row_##name)(n, z, a, y, scale, delta); }
-CHAINRULE_LOSSES(LOSS)
-#undef LOSS
+static CR_INLINE V CR(row_slope)(chainrule_activation f, V z, V a)
+{
+  switch (f) {
+  case CHAINRULE_ACTIVATION_IDENTITY: return CR(splat)(1);
+  case CHAINRULE_ACTIVATION_SIGMOID: return CR(sigmoid_derivative)(a);
+  case CHAINRULE_ACTIVATION_TANH: return CR(tanh_derivative)(a);
+  case CHAINRULE_ACTIVATION_RELU: return CR(relu_derivative)(a);
+  default: break;
+  }
+  V of[] = {z, a, CR(splat)(1)};
+  TABLE.derive[f](1, LANES, (R *)&of[0], (R *)&of[1], (R *)&of[2], LANES);
+  return of[2];
+}
+
+static CR_INLINE V CR(row_term)(chainrule_loss loss, V z, V a, V y, V *l)
+{
+  switch (loss) {
+  case CHAINRULE_LOSS_HALF_SQUARED_ERROR: return CR(halfSquaredError)(z, a, y, l);
+  case CHAINRULE_LOSS_MEAN_SQUARED_ERROR: return CR(meanSquaredError)(z, a, y, l);
+  default: break;
+  }
+  V of[] = {z, a, y, CR(splat)(1), (V){0}};
+  CR(terms_of)[loss].add(1, LANES, (R *)&of[0], (R *)&of[1], (R *)&of[2], &of[3], &of[4], (R *)&of[1]);
+  *l = of[4];
+  return of[1];
+}
+
+/* What the last layer is held against. */
+typedef struct CR(row_target) {
+  chainrule_loss loss;
+  bool fused;
+  R scale; /* of ∂l/∂a, or of ∂l/∂z where the loss is `fused` with its layer */
+  const R *y;
+} CR(row_target);
+
+/* δ of LANES outputs, from j on; l and their shares in it. */
+static CR_INLINE R CR(row_outputs)(CR(row_layer) *o, size_t j, const CR(row_target) *t, V z, V a, R l)
+{
+  const size_t count = CR(least)(o->out - j);
+  V shares, d = CR(splat)(t->scale) * CR(row_term)(t->loss, z, a, CR(load_first)(count, &t->y[j]), &shares);
+  if (!t->fused) d *= CR(row_slope)(o->activation, z, a);
+  CR(store)(&o->delta[j], (V)((IV)d & CR(first)(count)));
+  for (size_t i = 0; i < count; i++) l += shares[i];
+  return l;
+}
+
+/* The same of a whole row, whose softmax and cross-entropy are one. */
+static CR_INLINE R CR(row_softmax)(CR(row_layer) *o, const CR(row_target) *t)
+{
+  const size_t n = o->out;
+  CR(activate_softmax)(1, n, o->z, o->a, (n + LANES - 1) / LANES * LANES);
+  const CR(outputs) row = {.rows = 1, .n = n, .z = o->z, .a = o->a, .y = t->y, .stride = n, .step = 1, .delta = o->delta};
+  return CR(crossEntropy)(&row, CR(splat)(t->scale))[0];
+}
+
+/* z and a of a layer, a vector of neurons after the other; of the last layer, which has a target, δ too, before a vector leaves
+ * its register, and l. */
+static CR_INLINE R CR(row_forward)(CR(row_layer) *layer, const R *x, const CR(row_target) *target)
+{
+  const size_t in = layer->in, panel = layer->panel;
+  const R *weights = layer->weights, *bias = layer->bias;
+  const bool softmax = layer->activation == CHAINRULE_ACTIVATION_SOFTMAX;
+  R l = 0;
+  for (size_t j = 0;; weights += CR(row_next)(in, panel, j)) {
+    const V z = CR(row_sums)(in, x, weights, panel, bias ? &bias[j] : NULL), a = CR(row_f)(layer->activation, z);
+    CR(store)(&layer->z[j], z);
+    CR(store)(&layer->a[j], a);
+    if (target && !softmax) l = CR(row_outputs)(layer, j, target, z, a, l);
+    if ((j += LANES) >= layer->out) break;
+  }
+  return softmax ? CR(row_softmax)(layer, target) : l;
+}
+
+/* δ of the layer before */
+static CR_INLINE void CR(row_backward)(const CR(row_layer) *layer, CR(row_layer) *before)
+{
+  for (size_t i = 0; i < before->out; i += LANES) {
+    const V slope = CR(row_slope)(before->activation, CR(load)(&before->z[i]), CR(load)(&before->a[i]));
+    const V sum = CR(row_transposed)(layer->in, i, layer->out, layer->delta, layer->weights, layer->panel);
+    CR(store)(&before->delta[i], sum * slope);
+  }
+}
 
 static R CR(row_pass)(CR(row_layer) *layers, size_t count, const R *x, const R *y, chainrule_loss loss, bool fused,
                       R scale)
 {
-#define FORWARD(ID, name, ...) [CHAINRULE_ACTIVATION_##ID] = CR(row_forward_##name),
-#define BACKWARD(ID, name, ...) [CHAINRULE_ACTIVATION_##ID] = CR(row_backward_##name),
-#define DERIVE(ID, name, ...) [CHAINRULE_ACTIVATION_##ID] = CR(derive_##name),
-#define LOSS(ID, name, ...) [CHAINRULE_LOSS_##ID] = CR(row_loss_##name),
-  static void (*const forward[])(CR(row_layer) *, const R *) = {CHAINRULE_ACTIVATIONS(FORWARD)};
-  static void (*const backward[])(const CR(row_layer) *, CR(row_layer) *) = {
-      CHAINRULE_ELEMENTWISE_ACTIVATIONS(BACKWARD)};
-  static void (*const derive[])(size_t, size_t, const R *, const R *, R *, size_t) = {CHAINRULE_ACTIVATIONS(DERIVE)};
-  static R (*const lose[])(size_t, const R *, const R *, const R *, R, R *) = {CHAINRULE_LOSSES(LOSS)};
-#undef FORWARD
-#undef BACKWARD
-#undef DERIVE
-#undef LOSS
   CR(row_layer) *layer = layers, *last = layers + count - 1;
-  for (;; layer++) {
-    forward[layer->activation](layer, x);
+  const R parts = CR(terms_of)[loss].mean ? (R)last->out : 1;
+  const CR(row_target) target = {loss, fused, scale / parts, y};
+  R l;
+  for (;; x = layer->a, layer++) {
+    l = CR(row_forward)(layer, x, layer == last ? &target : NULL);
     if (layer == last) break;
-    x = layer->a;
   }
-  const R l = lose[loss](last->out, last->z, last->a, y, scale, last->delta);
-  if (!fused) derive[last->activation](1, last->out, last->z, last->a, last->delta, last->out);
-  for (; layer > layers; layer--) backward[layer[-1].activation](layer, layer - 1);
-  return l;
+  for (; layer > layers; layer--) CR(row_backward)(layer, layer - 1);
+  return l / parts;
 }
 
 /* One update of W by δⱼ xᵢ and of b by δⱼ, each as soon as it is there, layer by layer. */

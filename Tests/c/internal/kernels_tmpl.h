@@ -427,6 +427,7 @@ static void T(losses)(const cr_kernel_set *set, const CR(kernels) *k, size_t row
       memcpy(g_r.before, g_r.memory, g_r.size * sizeof(R));
       k->loss((chainrule_loss)kind, 1, n, layer.z, layer.a, padded, &y.values[r * n], &w.values[r], 2, g_r.values, without);
       same &= weight * (double)l == without[0] && !memcmp(g_r.values, layer.delta, n * sizeof(R));
+      for (size_t c = n; c < CR_NARROW; c++) same &= layer.delta[c] == 0;
       same &= T(guarded)(&g_r, padded);
       T(release)(&g_r), T(release)(&one);
     }
