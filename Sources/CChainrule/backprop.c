@@ -6,9 +6,6 @@
 
 static size_t smaller(size_t a, size_t b) { return a < b ? a : b; }
 
-/* Bytes that a second cache keeps from step to step: what is more has to be asked for. */
-enum { CR_KEPT = 1 << 18 };
-
 #include "kernels/real_f32.h"
 #include "backprop_tmpl.h"
 #include "kernels/real_f64.h"

@@ -298,7 +298,7 @@ static void CR(fetch)(const chainrule_network *network, const cr_descent *descen
   for (size_t array = 0; array <= descent->states; array++) {
     const R *values = array == 0 ? (const R *)network->parameters
                                  : (const R *)descent->state + (array - 1) * network->arena_size;
-    for (size_t i = 0; i < n; i += CR_ALIGNMENT / sizeof(R)) __builtin_prefetch(&values[offset + i], 1);
+    cr_ask(&values[offset], CR_ALIGNMENT, n * sizeof(R) / CR_ALIGNMENT);
   }
 }
 

@@ -71,15 +71,15 @@ chainrule_status cr_workspace_create(const chainrule_network *network, size_t ro
   return cr_out_of_memory(error, "z, a and delta", counts ? bytes : SIZE_MAX);
 }
 
-void cr_ask(const void *memory, size_t step, size_t lines)
-{
-  for (size_t i = 0; i < lines; i++) __builtin_prefetch((const char *)memory + i * step);
-}
-
 void cr_workspace_free(cr_workspace *work)
 {
   free((void *)work->places);
   free(work->buffers);
   free(work->scratch);
   *work = (cr_workspace){0};
+}
+
+void cr_ask(const void *memory, size_t step, size_t lines)
+{
+  for (size_t i = 0; i < lines; i++) __builtin_prefetch((const char *)memory + i * step);
 }

@@ -151,7 +151,7 @@ static void CR(affine)(size_t rows, size_t in, size_t out, const R *x, size_t x_
     return;
   }
   const cr_parts stretches = cr_split(in, DEPTH), tiles = cr_split(rows, TILE_ROWS);
-  const bool far = TILE_KINDS == 3 && tiles.count > 1 && in * out * sizeof(R) > CR_FAR;
+  const bool far = TILE_KINDS == 3 && tiles.count > 1 && in * out * sizeof(R) > CR_KEPT;
   for (size_t s = 0, i = 0; s < stretches.count; i += cr_part(stretches, s++))
     for (size_t p = 0; p < panels; p++) {
       CR(operands) o = {.depth = cr_part(stretches, s), .a = &x[i], .a_row = x_stride, .a_step = 1,

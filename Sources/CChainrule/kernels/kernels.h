@@ -23,8 +23,8 @@ enum { CR_ALIGNMENT = 64 };
 /* Inputs of one call of affine_gradient, at most: a multiple of every TILE_ROWS.  Its rows lie as far apart. */
 enum { CR_CHUNK = 48 };
 
-/* Bytes of weights that a second cache does not hold: a product asks for them ahead of time. */
-enum { CR_FAR = 1 << 20 };
+/* Bytes that a second cache may keep from one use to the next; what is more is asked for ahead of time. */
+enum { CR_KEPT = 1 << 20 };
 /* Asks for so many lines of memory, `step` bytes apart. */
 void cr_ask(const void *memory, size_t step, size_t lines);
 
