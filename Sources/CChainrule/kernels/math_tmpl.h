@@ -99,7 +99,7 @@ static CR_INLINE V CR(v_exp_scaled)(V r, V shifted, V *last)
   return CR(fma)(rest, scale * r, scale);
 }
 
-/* eˣ before that product, x < EXP_HIGHEST */
+/* eˣ before that product, x ≤ EXP_HIGHEST */
 static CR_INLINE V CR(v_exp_part)(V x, V *last)
 {
   x = CR(larger)(CR(splat)(EXP_LOWEST), x);
@@ -228,7 +228,8 @@ static CR_INLINE V CR(v_tanh)(V x)
 /* tanh(softplus x) = n − n q, q = e / d, t = e^−|x|: where x < 0, n = e = t + ½ t², d = 1 + e; elsewhere n = 1,
  * e = t², d = ½ + t + e */
 #define RATIO(x)                                                                                             \
-  const V one = CR(splat)(1), t = CR(v_exp)(-CR(v_magnitude)(x)),                                            \
+  V u; /* 1 + t */                                                                                           \
+  const V one = CR(splat)(1), t = CR(v_exp_falling)(x, &u),                                                  \
           e = CR(select)(x < 0, CR(fma)((R)0.5 * t, t, t), t * t),                                           \
           d = CR(select)(x < 0, one, (R)0.5 + t) + e
 
@@ -243,7 +244,7 @@ static CR_INLINE V CR(v_tanh_softplus)(V x)
 static CR_INLINE V CR(v_tanh_softplus_derivative)(V x)
 {
   RATIO(x);
-  return CR(select)(x < 0, t, t * t) * ((1 + t) / (d * d));
+  return CR(select)(x < 0, t, t * t) * (u / (d * d));
 }
 #undef RATIO
 
