@@ -105,9 +105,9 @@ static chainrule_status derive(const chainrule_network *network, chainrule_scala
   if (!status) status = check_count(network, which, all.rows, count, error);
   if (!status && which == SAMPLE_GRADIENTS) {
     status = cr_check_loss(network, loss, error);
-    if (!status) status = cr_check_data(network, loss, all.x, all.y, NULL, all.rows, error);
+    if (!status) status = cr_check_data(network, NULL, loss, all.x, all.y, NULL, all.rows, error);
   } else if (!status) {
-    status = cr_check_finite(network, "inputs", all.x, all.rows, network->inputs, error);
+    status = cr_check_finite(network, NULL, "inputs", all.x, all.rows, network->inputs, error);
   }
   if (status || all.rows == 0) return status;
 
@@ -363,7 +363,7 @@ static chainrule_status check_gradient(const chainrule_network *network, chainru
   if (network->parameter_count == 0)
     return cr_fail(error, CHAINRULE_INVALID_ARGUMENT, 0, "the network has no parameters, and so no gradient");
   status = cr_check_loss(network, loss, error);
-  if (!status) status = cr_check_data(network, loss, all.x, all.y, all.sample_weights, all.rows, error);
+  if (!status) status = cr_check_data(network, NULL, loss, all.x, all.y, all.sample_weights, all.rows, error);
   if (status) return status;
 
   cr_objective o;

@@ -252,7 +252,7 @@ static chainrule_status run(chainrule_minimizer *m, chainrule_scalar scalar, cr_
   if (status) return status;
   if (all.rows == 0)
     return cr_fail(error, CHAINRULE_INVALID_ARGUMENT, 0, "rows is 0; training needs at least 1");
-  status = cr_check_data(network, m->settings.loss, all.x, all.y, all.sample_weights, all.rows, error);
+  status = cr_check_data(network, NULL, m->settings.loss, all.x, all.y, all.sample_weights, all.rows, error);
   if (status) return status;
   if (!(cr_total_weight(network, &all) > 0))
     return cr_fail(error, CHAINRULE_INVALID_ARGUMENT, 0,

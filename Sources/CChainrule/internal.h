@@ -114,11 +114,12 @@ chainrule_status cr_check_scalar(const chainrule_network *network, chainrule_sca
 chainrule_status cr_check_loss(const chainrule_network *network, chainrule_loss loss, chainrule_error *error);
 /* x and y of so many rows can be in memory at all. */
 chainrule_status cr_check_rows(const chainrule_network *network, size_t rows, chainrule_error *error);
-/* No value is NaN or infinite; the error tells where `what` has one. */
-chainrule_status cr_check_finite(const chainrule_network *network, const char *what, const void *values,
-                                 size_t rows, size_t columns, chainrule_error *error);
+typedef struct cr_team cr_team; /* of threads; see below */
+/* No value is NaN or infinite; the error tells where `what` has one.  A team, unless it is NULL, shares what is large. */
+chainrule_status cr_check_finite(const chainrule_network *network, cr_team *team, const char *what,
+                                 const void *values, size_t rows, size_t columns, chainrule_error *error);
 /* Data of a call: finite x and y, targets in the loss's domain, finite sample weights ≥ 0. */
-chainrule_status cr_check_data(const chainrule_network *network, chainrule_loss loss, const void *x,
+chainrule_status cr_check_data(const chainrule_network *network, cr_team *team, chainrule_loss loss, const void *x,
                                const void *y, const void *sample_weights, size_t rows,
                                chainrule_error *error);
 /* Copies a parameter out of a parameter-shaped arena: [out][in] or [out], dense. */
@@ -317,7 +318,6 @@ chainrule_status cr_minimize(cr_problem *problem, chainrule_error *error);
 
 /* ---- team.c: threads that share a step --------------------------------------------------------- */
 
-typedef struct cr_team cr_team;
 typedef void cr_job(void *context, size_t member);
 
 /* CPUs that this process may use. */
@@ -327,6 +327,7 @@ chainrule_status cr_team_create(size_t size, cr_team **team, chainrule_error *er
 /* Each of the first `members` does the job once; returns when all have.  Member 0 is the caller, who is alone where
  * the process has forked since. */
 void cr_team_run(cr_team *team, size_t members, cr_job *job, void *context);
+size_t cr_team_size(const cr_team *team); /* 1 where it is NULL */
 void cr_team_free(cr_team *team);
 
 /* ---- replace.c ------------------------------------------------------------------------------- */

@@ -629,6 +629,33 @@ bool cr_all_finite(const chainrule_network *network, const void *values, size_t 
   return all_within(network, values, count, -DBL_MAX, DBL_MAX);
 }
 
+/* Many values, which a team shares out: what takes them out of memory is more than one core. */
+typedef struct scan {
+  const chainrule_network *network;
+  const void *values;
+  size_t count, members;
+  double low, high;
+  atomic_bool failed;
+} scan;
+
+static void scan_job(void *context, size_t member)
+{
+  scan *s = context;
+  const size_t first = s->count / s->members * member;
+  const size_t end = member + 1 == s->members ? s->count : s->count / s->members * (member + 1);
+  const void *values = cr_at(s->network->scalar, s->values, first);
+  if (!all_within(s->network, values, end - first, s->low, s->high)) s->failed = true;
+}
+
+static bool scan_values(const chainrule_network *network, cr_team *team, const void *values, size_t count, double low,
+                        double high)
+{
+  const size_t members = count * cr_scalar_size(network->scalar) > CR_KEPT ? cr_team_size(team) : 1;
+  scan s = {.network = network, .values = values, .count = count, .members = members, .low = low, .high = high};
+  cr_team_run(team, members, scan_job, &s);
+  return !s.failed;
+}
+
 static const char *word(double value) { return isnan(value) ? "NaN" : value > 0 ? "infinity" : "-infinity"; }
 
 /* The index of the first value that is not finite. */
@@ -863,18 +890,18 @@ chainrule_status cr_check_rows(const chainrule_network *network, size_t rows, ch
   return cr_fail(error, CHAINRULE_INVALID_ARGUMENT, 0, "rows is %zu, more than memory holds", rows);
 }
 
-chainrule_status cr_check_finite(const chainrule_network *network, const char *what, const void *values,
-                                 size_t rows, size_t columns, chainrule_error *error)
+chainrule_status cr_check_finite(const chainrule_network *network, cr_team *team, const char *what,
+                                 const void *values, size_t rows, size_t columns, chainrule_error *error)
 {
-  if (cr_all_finite(network, values, rows * columns)) return CHAINRULE_OK;
+  if (scan_values(network, team, values, rows * columns, -DBL_MAX, DBL_MAX)) return CHAINRULE_OK;
   size_t i = first_not_finite(network->scalar, values, rows * columns);
   return cr_fail(error, CHAINRULE_NOT_FINITE, 0, "%s, row %zu, column %zu: %s", what, i / columns + 1,
                  i % columns + 1, word(cr_value(network->scalar, values, i)));
 }
 
 /* Targets are finite, and in the loss's domain. */
-static chainrule_status check_targets(const chainrule_network *network, chainrule_loss loss, const void *y,
-                                      size_t rows, chainrule_error *error)
+static chainrule_status check_targets(const chainrule_network *network, cr_team *team, chainrule_loss loss,
+                                      const void *y, size_t rows, chainrule_error *error)
 {
   static const struct {
     double low, high;
@@ -885,9 +912,9 @@ static chainrule_status check_targets(const chainrule_network *network, chainrul
                  [TARGET_SIGN] = {-1, 1, "1 or -1"}};
   const int domain = loss_facts[loss].target;
   const size_t outputs = chainrule_network_outputs(network);
-  const bool within = all_within(network, y, rows * outputs, domains[domain].low, domains[domain].high);
+  const bool within = scan_values(network, team, y, rows * outputs, domains[domain].low, domains[domain].high);
   if (within && domain != TARGET_SIGN) return CHAINRULE_OK;
-  chainrule_status status = within ? CHAINRULE_OK : cr_check_finite(network, "targets", y, rows, outputs, error);
+  chainrule_status status = within ? CHAINRULE_OK : cr_check_finite(network, team, "targets", y, rows, outputs, error);
   for (size_t i = 0; i < rows * outputs && !status; i++) {
     const double value = cr_value(network->scalar, y, i);
     const bool good = value >= domains[domain].low && value <= domains[domain].high;
@@ -898,16 +925,16 @@ static chainrule_status check_targets(const chainrule_network *network, chainrul
   return status;
 }
 
-chainrule_status cr_check_data(const chainrule_network *network, chainrule_loss loss, const void *x,
+chainrule_status cr_check_data(const chainrule_network *network, cr_team *team, chainrule_loss loss, const void *x,
                                const void *y, const void *sample_weights, size_t rows, chainrule_error *error)
 {
   if (!x) return cr_null(error, "x");
   if (!y) return cr_null(error, "y");
   chainrule_status status = cr_check_rows(network, rows, error);
-  if (!status) status = cr_check_finite(network, "inputs", x, rows, network->inputs, error);
-  if (!status) status = check_targets(network, loss, y, rows, error);
+  if (!status) status = cr_check_finite(network, team, "inputs", x, rows, network->inputs, error);
+  if (!status) status = check_targets(network, team, loss, y, rows, error);
   if (status || !sample_weights) return status;
-  status = cr_check_finite(network, "sample weights", sample_weights, rows, 1, error);
+  status = cr_check_finite(network, team, "sample weights", sample_weights, rows, 1, error);
   for (size_t r = 0; r < rows && !status; r++)
     if (cr_value(network->scalar, sample_weights, r) < 0)
       status = cr_fail(error, CHAINRULE_INVALID_ARGUMENT, 0, "sample weights, row %zu: negative", r + 1);
@@ -976,7 +1003,7 @@ static chainrule_status predict(const chainrule_network *network, chainrule_scal
   chainrule_status status = cr_check_scalar(network, scalar, error);
   if (!status) status = plan_scratch(network, scratch, scratch_size, &work, error);
   if (!status) status = cr_check_rows(network, rows, error);
-  if (!status) status = cr_check_finite(network, "inputs", x, rows, network->inputs, error);
+  if (!status) status = cr_check_finite(network, NULL, "inputs", x, rows, network->inputs, error);
   if (status) return status;
 
   const cr_layer *last = &network->layers[network->layer_count - 1];
@@ -1018,7 +1045,7 @@ static chainrule_status mean_loss(const chainrule_network *network, chainrule_sc
   chainrule_status status = cr_check_scalar(network, scalar, error);
   if (!status) status = cr_check_loss(network, loss, error);
   if (!status) status = plan_scratch(network, scratch, scratch_size, &work, error);
-  if (!status) status = cr_check_data(network, loss, x, y, sample_weights, rows, error);
+  if (!status) status = cr_check_data(network, NULL, loss, x, y, sample_weights, rows, error);
   if (status) return status;
 
   const double total = cr_total_weight(network, &(cr_batch){.rows = rows, .sample_weights = sample_weights});

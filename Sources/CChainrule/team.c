@@ -120,6 +120,8 @@ void cr_team_run(cr_team *team, size_t members, cr_job *job, void *context)
   wait_for(team, idle, NULL);
 }
 
+size_t cr_team_size(const cr_team *team) { return team ? team->size : 1; }
+
 void cr_team_free(cr_team *team)
 {
   if (!team) return;

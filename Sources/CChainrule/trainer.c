@@ -998,8 +998,8 @@ static chainrule_status step_call(chainrule_trainer *trainer, chainrule_scalar s
   chainrule_status status = check_call(trainer, scalar, error);
   if (!status) status = check_rows(trainer, batch.rows, error);
   if (!status)
-    status = cr_check_data(trainer->network, trainer->training.loss, batch.x, batch.y, batch.sample_weights,
-                           batch.rows, error);
+    status = cr_check_data(trainer->network, trainer->team, trainer->training.loss, batch.x, batch.y,
+                           batch.sample_weights, batch.rows, error);
   if (status) return status;
   status = run(trainer, &batch, NULL, descends, &value, &total, error);
   if (!status && loss) *loss = value;
@@ -1101,7 +1101,7 @@ static chainrule_status check_epoch(const chainrule_trainer *trainer, const cr_b
     return cr_fail(error, CHAINRULE_SHAPE_MISMATCH, 0,
                    "epoch %llu was stopped within %zu rows; it goes on with as many, not %zu",
                    (unsigned long long)trainer->epochs + 1, trainer->epoch_rows, all->rows);
-  return cr_check_data(trainer->network, trainer->training.loss, all->x, all->y, all->sample_weights,
+  return cr_check_data(trainer->network, trainer->team, trainer->training.loss, all->x, all->y, all->sample_weights,
                        all->rows, error);
 }
 
