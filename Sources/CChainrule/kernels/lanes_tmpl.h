@@ -45,12 +45,12 @@ static CR_INLINE void CR(lanes_tile)(const size_t count, const size_t vectors, c
   const size_t pitch = o->pitch, unit_step = o->unit_step, step = o->step;
   const R *terms = o->terms + r, *w = o->w + u * unit_step, *start = o->start;
   R *to = o->to + u * pitch + r;
-  V sum[4][2];
+  V sum[4][CR_STRIP_VECTORS];
   CR_UNROLL for (size_t k = 0; k < count; k++)
     CR_UNROLL for (size_t v = 0; v < vectors; v++)
       sum[k][v] = o->continues ? CR(load)(&to[k * pitch + v * LANES]) : start ? CR(splat)(start[u + k]) : (V){0};
   CR_ROLLED for (size_t t = o->n; t > 0; t--, w += step, terms += pitch) {
-    V term[2];
+    V term[CR_STRIP_VECTORS];
     CR_UNROLL for (size_t v = 0; v < vectors; v++) term[v] = CR(load)(terms + v * LANES);
     CR_UNROLL for (size_t k = 0; k < count; k++)
       CR_UNROLL for (size_t v = 0; v < vectors; v++)
@@ -59,18 +59,21 @@ static CR_INLINE void CR(lanes_tile)(const size_t count, const size_t vectors, c
   CR_UNROLL for (size_t k = 0; k < count; k++, to += pitch)
     CR_UNROLL for (size_t v = 0; v < vectors; v++) CR(store)(&to[v * LANES], sum[k][v]);
 }
-TILE(1, 1) TILE(4, 1) TILE(1, 2) TILE(2, 2) TILE(4, 2)
+TILE(1, 1) TILE(4, 1) TILE(1, 2) TILE(2, 2) TILE(4, 2) TILE(1, 4) TILE(2, 4)
 #undef TILE
 
 static CR_CALLED void CR(lanes_sums)(const CR(lanes) *o)
 {
   typedef void tile(const CR(lanes) *o, size_t u, size_t r);
-  static tile *const tiles[2][3] = {{CR(lanes_tile_1_1), NULL, CR(lanes_tile_4_1)},
-                                    {CR(lanes_tile_1_2), CR(lanes_tile_2_2), CR(lanes_tile_4_2)}};
-  for (size_t r = 0; r < o->pitch; r += 2 * LANES) {
-    tile *const *const some = tiles[o->pitch - r > LANES];
+  static tile *const tiles[3][3] = {{CR(lanes_tile_1_1), NULL, CR(lanes_tile_4_1)},
+                                    {CR(lanes_tile_1_2), CR(lanes_tile_2_2), CR(lanes_tile_4_2)},
+                                    {CR(lanes_tile_1_4), CR(lanes_tile_2_4), NULL}};
+  for (size_t r = 0, kind; r < o->pitch; r += LANES << kind) {
+    const size_t vectors = (o->pitch - r) / LANES;
+    kind = vectors >= 4 ? 2 : vectors >= 2 ? 1 : 0;
+    tile *const *const some = tiles[kind];
     size_t u = 0;
-    for (; o->units - u >= 4; u += 4) some[2](o, u, r);
+    for (; some[2] && o->units - u >= 4; u += 4) some[2](o, u, r);
     for (; some[1] && o->units - u >= 2; u += 2) some[1](o, u, r);
     for (; u < o->units; u++) some[0](o, u, r);
   }
@@ -96,7 +99,7 @@ static void CR(lanes_transpose)(size_t pitch, size_t in, size_t out, const R *de
                                 .to = dx, .continues = j > 0});
 }
 
-/* gradient[i][·] = Σᵣ xᵢᵣ d[r], of 8, 2 inputs or 1, and, where it is asked for, bias[·] = Σᵣ d[r]; added to what is there
+/* gradient[i][·] = Σᵣ xᵢᵣ d[r], of 8, 4, 2 inputs or 1, and, where it is asked for, bias[·] = Σᵣ d[r]; added to what is there
  * where the strip is not the first.  Row r of δ is at d + r step; the lanes that have something else, behind it, are not
  * `wanted`. */
 typedef struct CR(lanes_rows) {
@@ -134,7 +137,7 @@ static CR_INLINE void CR(lanes_outer)(const size_t count, const bool biased, con
   CR_UNROLL for (size_t i = 0; i < count; i++) CR(store)(&gradient[i * width], (V)((IV)sum[i] & o->wanted));
   if (biased) CR(store)(bias, (V)((IV)all & o->wanted));
 }
-TILE(1) TILE(2) TILE(8)
+TILE(1) TILE(2) TILE(4) TILE(8)
 #undef TILE
 
 /* ∂L/∂W = δᵀ x, ∂L/∂b = δᵀ 1, of the rows that are there, in their order; added to what is there where the strip is not the
@@ -143,8 +146,9 @@ static void CR(lanes_gradient)(size_t rows, size_t pitch, size_t in, size_t out,
                                R *weights, R *bias)
 {
   typedef void tile(const CR(lanes_rows) *o, const R *x, R *gradient, R *bias);
-  static tile *const tiles[2][3] = {{CR(lanes_outer_1), CR(lanes_outer_2), CR(lanes_outer_8)},
-                                    {CR(lanes_outer_bias_1), CR(lanes_outer_bias_2), CR(lanes_outer_bias_8)}};
+  static tile *const tiles[2][4] = {
+      {CR(lanes_outer_1), CR(lanes_outer_2), CR(lanes_outer_4), CR(lanes_outer_8)},
+      {CR(lanes_outer_bias_1), CR(lanes_outer_bias_2), CR(lanes_outer_bias_4), CR(lanes_outer_bias_8)}};
   const size_t width = 2 * LANES;
   V turned[CR_STRIP_VECTORS * VECTOR_BYTES / sizeof(R)]; /* rows of δ */
   for (size_t j = 0; j < out; j += LANES) {
@@ -162,9 +166,9 @@ static void CR(lanes_gradient)(size_t rows, size_t pitch, size_t in, size_t out,
     }
     R *to = &weights[cr_weight_offset(width, in, j, 0)];
     bool biased = bias; /* with the first inputs */
-    for (size_t i = 0, count; i < in; i += count, biased = false) {
-      count = in - i >= 8 ? 8 : in - i >= 2 ? 2 : 1;
-      tiles[biased][count == 8 ? 2 : count - 1](&o, &x[i * pitch], &to[i * width], biased ? &bias[j] : NULL);
+    for (size_t i = 0, kind; i < in; i += (size_t)1 << kind, biased = false) {
+      kind = in - i >= 8 ? 3 : in - i >= 4 ? 2 : in - i >= 2 ? 1 : 0;
+      tiles[biased][kind](&o, &x[i * pitch], &to[i * width], biased ? &bias[j] : NULL);
     }
   }
 }
@@ -179,18 +183,16 @@ static void CR(lanes_loss)(chainrule_loss loss, size_t rows, size_t pitch, size_
 {
   CR(terms) *const add = CR(terms_of)[loss].add;
   const V parts = CR(splat)(CR(terms_of)[loss].mean ? (R)n : 1);
-  V scale[CR_STRIP_VECTORS] = {{0}}, sum[CR_STRIP_VECTORS], share = {0};
-  for (size_t r = 0; r < pitch; r += LANES) {
-    if (r == 0 || weights) share = CR(shares)(rows - r, weights ? &weights[r] : NULL, total) / parts;
-    scale[r / LANES] = share;
-    sum[r / LANES] = (V){0};
+  V scale[CR_STRIP_VECTORS], sum[CR_STRIP_VECTORS], share = {0};
+  for (size_t v = 0, r = 0; v < CR_STRIP_VECTORS; v++, r += LANES) {
+    if (r == 0 || (weights && r < pitch)) share = CR(shares)(rows - r, weights ? &weights[r] : NULL, total) / parts;
+    scale[v] = share;
+    sum[v] = (V){0};
   }
   if (add) add(n, pitch, z, a, y, scale, sum, delta);
-  for (size_t r = 0; r < pitch; r += LANES) {
-    if (!add)
-      sum[r / LANES] = CR(crossEntropy)(
-          &(CR(outputs)){.rows = rows - r, .n = n, .z = &z[r], .a = &a[r], .y = &y[r], .stride = 1, .step = pitch,
-                         .delta = &delta[r]}, scale[r / LANES]);
-    CR(put_losses)(rows - r, weights ? &weights[r] : NULL, sum[r / LANES] / parts, &losses[r]);
-  }
+  for (size_t r = 0; !add && r < pitch; r += LANES)
+    sum[r / LANES] = CR(crossEntropy)(
+        &(CR(outputs)){.rows = rows - r, .n = n, .z = &z[r], .a = &a[r], .y = &y[r], .stride = 1, .step = pitch,
+                       .delta = &delta[r]}, scale[r / LANES]);
+  CR(put_losses)(rows, weights, sum, parts, losses);
 }

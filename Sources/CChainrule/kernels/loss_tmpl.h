@@ -197,17 +197,20 @@ static CR_CALLED V CR(shares)(size_t rows, const R *weights, double total)
   return share;
 }
 
-/* wᵣ lᵣ of them */
-static CR_CALLED void CR(put_losses)(size_t rows, const R *weights, V l, double *losses)
+/* wᵣ lᵣ / parts of them */
+static CR_CALLED void CR(put_losses)(size_t rows, const R *weights, const V *l, V parts, double *losses)
 {
   typedef double doubles __attribute__((vector_size(VECTOR_BYTES / sizeof(R) * sizeof(double))));
-  if (!weights && rows >= LANES) {
-    const doubles wide = __builtin_convertvector(l, doubles);
-    __builtin_memcpy(losses, &wide, sizeof wide);
-    return;
+  for (size_t r = 0; r < rows; r += LANES) {
+    const V mean = l[r / LANES] / parts;
+    if (!weights && rows - r >= LANES) {
+      const doubles wide = __builtin_convertvector(mean, doubles);
+      __builtin_memcpy(&losses[r], &wide, sizeof wide);
+      continue;
+    }
+    for (size_t i = 0; i < LANES && r + i < rows; i++)
+      losses[r + i] = weights ? (double)weights[r + i] * (double)mean[i] : (double)mean[i];
   }
-  for (size_t i = 0; i < LANES && i < rows; i++)
-    losses[i] = weights ? (double)weights[i] * (double)l[i] : (double)l[i];
 }
 
 static void CR(loss)(chainrule_loss loss, size_t rows, size_t n, const R *z, const R *a, size_t stride, const R *y,
@@ -220,6 +223,6 @@ static void CR(loss)(chainrule_loss loss, size_t rows, size_t n, const R *z, con
                            .stride = stride, .step = 1, .delta = delta ? &delta[r * stride] : NULL};
     const V scale = CR(shares)(rows - r, weights ? &weights[r] : NULL, total) / parts;
     const V l = add ? CR(sum_terms)(add, CR(terms_of)[loss].of_z, &o, scale) : CR(crossEntropy)(&o, scale);
-    CR(put_losses)(rows - r, weights ? &weights[r] : NULL, l / parts, &losses[r]);
+    CR(put_losses)(CR(least)(rows - r), weights ? &weights[r] : NULL, &l, parts, &losses[r]);
   }
 }
