@@ -425,54 +425,46 @@ static void CR(set_gradient)(const chainrule_network *network, const cr_workspac
                                                        CR(buffer)(work, place->a, stride), delta, stride);
 }
 
-/* z of layer l of a narrow network's strip; a and δ follow, each as large.  Before all of them x and y. */
-static R *CR(strip)(const chainrule_network *network, R *buffers, size_t l, size_t pitch)
-{
-  return buffers + (network->inputs + chainrule_network_outputs(network) + 3 * network->layers[l].before) * pitch;
-}
-
 /* All of it but the update, for a network of narrow layers, whose rows would not fill a vector: strip by strip of the batch,
- * a row a lane.  The same sums in the same order: the same bits.  `buffers`: x, y, and z, a and δ of every layer, each
+ * a row a lane.  The same sums in the same order: the same bits.  `buffers`: x, y, and z, a and δ of layer after layer, each
  * [units][pitch]. */
 static void CR(narrow_rows)(const chainrule_network *network, const cr_batch *batch, chainrule_loss loss,
                             double total, double *losses, R *gradients, R *buffers)
 {
   const CR(kernels) *kernels = network->kernels->SCALAR;
+  const void *parameters = network->parameters;
   const size_t lanes = network->kernels->vector / sizeof(R), most = CR_STRIP_VECTORS * lanes;
-  const size_t last = network->layer_count - 1, inputs = network->inputs, outputs = network->layers[last].out;
+  const size_t inputs = network->inputs, outputs = chainrule_network_outputs(network);
+  const cr_layer *const first = network->layers, *const last = &first[network->layer_count - 1];
   const R *weights = batch->sample_weights;
 
   for (size_t r = 0, rows; r < batch->rows; r += rows) {
     rows = smaller(batch->rows - r, most);
-    const size_t pitch = (rows + lanes - 1) / lanes * lanes;
-    R *x = buffers, *y = x + inputs * pitch, *a = x;
+    const size_t pitch = (rows + lanes - 1) & -lanes; /* whole vectors */
+    R *x = buffers, *y = x + inputs * pitch, *z = y + outputs * pitch, *a = x;
     kernels->lanes_load(rows, inputs, (const R *)batch->x + r * inputs, pitch, x);
     kernels->lanes_load(rows, outputs, (const R *)batch->y + r * outputs, pitch, y);
-    for (size_t l = 0; l <= last; l++) {
-      const cr_layer *layer = &network->layers[l];
+    for (const cr_layer *layer = first; layer <= last; layer++) {
       const size_t n = layer->out * pitch;
-      R *z = CR(strip)(network, buffers, l, pitch);
-      kernels->lanes_affine(pitch, layer->in, layer->out, a, CR(weights)(layer, network->parameters),
-                            CR(bias)(layer, network->parameters), z);
+      kernels->lanes_affine(pitch, layer->in, layer->out, a, CR(weights)(layer, parameters), CR(bias)(layer, parameters), z);
       a = z + n;
       if (layer->activation == CHAINRULE_ACTIVATION_SOFTMAX) kernels->lanes_softmax(rows, pitch, layer->out, z, a);
       else kernels->activate[layer->activation](1, n, z, a, n);
+      z += 3 * n;
     }
 
-    R *delta = a + outputs * pitch;
+    R *delta = z - outputs * pitch;
     kernels->lanes_loss(loss, rows, pitch, outputs, a - outputs * pitch, a, y, weights ? &weights[r] : NULL, total,
                         delta, &losses[r]);
-    for (size_t l = last;; l--) {
-      const cr_layer *layer = &network->layers[l];
+    for (const cr_layer *layer = last;; layer--) {
       const size_t n = layer->out * pitch, before = layer->in * pitch;
-      const R *z = CR(strip)(network, buffers, l, pitch), *passed = delta;
-      if (l < last || !cr_is_fused(loss)) kernels->derive[layer->activation](1, n, z, z + n, delta, n);
-      a = l ? CR(strip)(network, buffers, l - 1, pitch) + before : x;
-      kernels->lanes_gradient(rows, pitch, layer->in, layer->out, a, passed, r == 0, CR(weights)(layer, gradients),
-                              CR(bias)(layer, gradients));
-      if (l == 0) break;
-      delta = a + before;
-      kernels->lanes_transpose(pitch, layer->in, layer->out, passed, CR(weights)(layer, network->parameters), delta);
+      z -= 3 * n;
+      if (layer < last || !cr_is_fused(loss)) kernels->derive[layer->activation](1, n, z, z + n, delta, n);
+      kernels->lanes_gradient(rows, pitch, layer->in, layer->out, layer > first ? z - 2 * before : x, delta, r == 0,
+                              CR(weights)(layer, gradients), CR(bias)(layer, gradients));
+      if (layer == first) break;
+      kernels->lanes_transpose(pitch, layer->in, layer->out, delta, CR(weights)(layer, parameters), z - before);
+      delta = z - before;
     }
   }
 }

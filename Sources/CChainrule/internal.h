@@ -32,7 +32,6 @@ typedef struct cr_layer {
   size_t panel;  /* neurons of a panel of weights */
   size_t padded; /* out, rounded up to whole panels */
   size_t stride; /* of a row of this layer's z, a and δ: at least padded */
-  size_t before; /* units of all layers before it */
   chainrule_activation activation; /* identity where the kind has none */
   size_t at[CHAINRULE_PARAMETER_COUNT]; /* offsets; all but weights are of `padded` values */
   size_t inverse; /* of batchNorm 1 / √(variance + ε), of scaling 1 / deviation */

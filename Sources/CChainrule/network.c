@@ -228,7 +228,6 @@ static bool plan_layers(chainrule_network *network, const chainrule_description 
         .out = out,
         .panel = panel,
         .padded = round_up(out, panel),
-        .before = l ? layer[-1].before + layer[-1].out : 0,
         .has_bias = given->kind == CHAINRULE_LAYER_DENSE && !given->no_bias,
         .rate = given->rate,
         .epsilon = given->epsilon > 0 ? given->epsilon : 1e-5,
