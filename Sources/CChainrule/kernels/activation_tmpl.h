@@ -137,12 +137,12 @@ static CR_CALLED void CR(softmax)(size_t rows, size_t n, const R *z, R *a, size_
     for (size_t j = 0; j < n; j += LANES) {
       const size_t count = CR(least)(n - j);
       CR(columns)(left, &z[j * step], stride, step, count, v);
-      for (size_t i = 0; i < count; i++) most = CR(larger)(v[i], most);
+      CR_ROLLED for (size_t i = 0; i < count; i++) most = CR(larger)(v[i], most);
     }
     for (size_t j = 0; j < n; j += LANES) {
       const size_t count = CR(least)(n - j);
       if (n > LANES) CR(columns)(left, &z[j * step], stride, step, count, v);
-      for (size_t i = 0; i < count; i++) {
+      CR_ROLLED for (size_t i = 0; i < count; i++) {
         v[i] = CR(v_exp)(v[i] - most);
         total += v[i];
       }
@@ -151,7 +151,7 @@ static CR_CALLED void CR(softmax)(size_t rows, size_t n, const R *z, R *a, size_
     for (size_t j = 0; j < n; j += LANES) {
       const size_t count = CR(least)(n - j);
       if (n > LANES) CR(columns)(left, &a[j * step], stride, step, count, v);
-      for (size_t i = 0; i < count; i++) v[i] = v[i] / total;
+      CR_ROLLED for (size_t i = 0; i < count; i++) v[i] = v[i] / total;
       CR(put_columns)(left, v, &a[j * step], stride, step, count);
     }
   }

@@ -7,7 +7,7 @@
  * Vectors run along what is contiguous: neurons j in the first two products, rows r in the third, which
  * transposes δ and dX (small) rather than W (large).  All three come down to one tile:
  *
- *     C[r][·] = start[r][·] + Σₖ A[r][k] B[k][·]        rows ≤ TILE_ROWS, two vectors wide
+ *     C[r][·] = start[r][·] + Σₖ A[r][k] B[k][·]        rows ≤ TILE_ROWS, two vectors wide, or one
  */
 
 /* A CASE for every number of rows that a tile may have: each is compiled with that number a constant. */
@@ -29,6 +29,7 @@
 
 typedef struct CR(operands) {
   size_t depth;                              /* of the sum */
+  size_t wanted;                             /* columns of C, if they are less than a tile's; the others are padding */
   const R *a; size_t a_row, a_step, a_group; /* A[r][k]: see product */
   const R *b; size_t b_step;                 /* B[k] = b[k b_step …] */
   const R *start; size_t start_row;          /* start[r] = start[r start_row …]; NULL: 0 */
@@ -36,56 +37,65 @@ typedef struct CR(operands) {
 } CR(operands);
 
 /* c[r][·] += A[r][k] B[k][·], of one k; A[r][k] = a[r a_row] */
-static CR_INLINE void CR(outer)(const size_t rows, const R *a, size_t a_row, const R *b, V c[][2])
+static CR_INLINE void CR(outer)(const size_t rows, const size_t vectors, const R *a, size_t a_row, const R *b, V c[][2])
 {
-  const V b0 = CR(load)(b), b1 = CR(load)(b + LANES);
+  const V b0 = CR(load)(b), b1 = vectors == 2 ? CR(load)(b + LANES) : b0;
   CR_UNROLL for (size_t r = 0; r < rows; r++) {
     const V factor = CR(splat)(a[r * a_row]);
     c[r][0] = CR(fma)(factor, b0, c[r][0]);
-    c[r][1] = CR(fma)(factor, b1, c[r][1]);
+    if (vectors == 2) c[r][1] = CR(fma)(factor, b1, c[r][1]);
   }
 }
 
-/* A[r][k] = a[r a_row + k a_step] for a group of terms; the next group is a_group scalars behind.  `rows` and most strides
- * are constants where this is inlined: c lives in registers, and a large tile takes TILE_TERMS terms in a round of its loop,
- * which leaves little but multiplications and loads.  (A core that is shared with another's thread is shared by the
- * instruction.) */
-static CR_INLINE void CR(product)(const size_t rows, const size_t a_row, const size_t a_step, const size_t b_step,
-                                  const size_t group, const CR(operands) *o)
+/* A[r][k] = a[r a_row + k a_step] for a group of terms; the next group is a_group scalars behind.  Of a tile of one vector
+ * the other is 0.  `rows`, `vectors` and most strides are constants where this is inlined: c lives in registers, and a large
+ * tile takes TILE_TERMS terms in a round of its loop, which leaves little but multiplications and loads.  (A core that is
+ * shared with another's thread is shared by the instruction.) */
+static CR_INLINE void CR(product)(const size_t rows, const size_t vectors, const size_t a_row, const size_t a_step,
+                                  const size_t b_step, const size_t group, const CR(operands) *o)
 {
-  const size_t terms = 2 * rows >= TILE_ROWS ? TILE_TERMS : 1;
+  const size_t terms = vectors * rows >= TILE_ROWS ? TILE_TERMS : 1;
   const size_t start_row = o->start_row, c_row = o->c_row, a_group = o->a_group;
   const R *b = o->b, *start = o->start, *from = o->a;
   R *to = o->c;
   V c[TILE_ROWS][2];
   CR_UNROLL for (size_t r = 0; r < rows; r++)
-    CR_UNROLL for (size_t v = 0; v < 2; v++)
+    CR_UNROLL for (size_t v = 0; v < vectors; v++)
       c[r][v] = start ? CR(load)(&start[r * start_row + v * LANES]) : (V){0};
   for (size_t left = o->depth, count; left > 0; left -= count, from += a_group) {
     const R *a = from;
     size_t k = count = left < group ? left : group;
     for (; terms > 1 && k >= terms; k -= terms, a += terms * a_step, b += terms * b_step)
-      CR_UNROLL for (size_t t = 0; t < terms; t++) CR(outer)(rows, a + t * a_step, a_row, b + t * b_step, c);
-    CR_ROLLED for (; k > 0; k--, a += a_step, b += b_step) CR(outer)(rows, a, a_row, b, c);
+      CR_UNROLL for (size_t t = 0; t < terms; t++) CR(outer)(rows, vectors, a + t * a_step, a_row, b + t * b_step, c);
+    CR_ROLLED for (; k > 0; k--, a += a_step, b += b_step) CR(outer)(rows, vectors, a, a_row, b, c);
   }
   CR_UNROLL for (size_t r = 0; r < rows; r++)
-    CR_UNROLL for (size_t v = 0; v < 2; v++) CR(store)(&to[r * c_row + v * LANES], c[r][v]);
+    CR_UNROLL for (size_t v = 0; v < 2; v++) CR(store)(&to[r * c_row + v * LANES], v < vectors ? c[r][v] : (V){0});
 }
 
 /* The tiles of the three products, by what A is: rows of x; columns of CR_CHUNK inputs, k being the row of the batch; inputs
- * of panel after panel of W, k being the neuron. */
-#define TILE(name, a_row, a_step, b_step, group)                                                           \
+ * of panel after panel of W, k being the neuron.  And, where a vector is so long that it pays, one for any of them, of the
+ * panels that are no fuller than that. */
+#define TILE(name, ...)                                                                                    \
   static void CR(name)(size_t rows, const CR(operands) *o)                                                 \
   {                                                                                                        \
-    switch (rows) { TILE_CASES(a_row, a_step, b_step, group) }                                             \
+    if (TILE_KINDS == 4 && o->wanted <= LANES) {                                                           \
+      CR(half_tile)(rows, o);                                                                              \
+      return;                                                                                              \
+    }                                                                                                      \
+    switch (rows) { TILE_CASES(__VA_ARGS__) }                                                              \
   }
 #define CASE(n, ...) case n: CR(product)(n, __VA_ARGS__, o); return;
-#if TILE_KINDS == 3
-TILE(row_tile, o->a_row, 1, 2 * LANES, o->depth)
-TILE(column_tile, 1, CR_CHUNK, o->b_step, o->depth)
-TILE(panel_tile, 2 * LANES, 1, 2 * LANES, 2 * LANES)
+static void CR(half_tile)(size_t rows, const CR(operands) *o)
+{
+  switch (rows) { TILE_CASES(1, o->a_row, o->a_step, o->b_step, o->a_group ? 2 * LANES : o->depth) }
+}
+#if TILE_KINDS > 1
+TILE(row_tile, 2, o->a_row, 1, 2 * LANES, o->depth)
+TILE(column_tile, 2, 1, CR_CHUNK, o->b_step, o->depth)
+TILE(panel_tile, 2, 2 * LANES, 1, 2 * LANES, 2 * LANES)
 #else /* room is worth more than what constants would save */
-TILE(row_tile, o->a_row, o->a_step, o->b_step, o->a_group ? 2 * LANES : o->depth)
+TILE(row_tile, 2, o->a_row, o->a_step, o->b_step, o->a_group ? 2 * LANES : o->depth)
 static void CR(column_tile)(size_t rows, const CR(operands) *o) { CR(row_tile)(rows, o); }
 static void CR(panel_tile)(size_t rows, const CR(operands) *o) { CR(row_tile)(rows, o); }
 #endif
@@ -135,8 +145,8 @@ static void CR(affine_row)(size_t in, size_t panels, const R *x, const R *weight
       CR_UNROLL for (size_t v = 0; v < 2; v++) CR(store)(z + (p + q) * width + v * LANES, c[q][v]);
   }
   for (; p < panels; p++)
-    CR(row_tile)(1, &(CR(operands)){.depth = in, .a = x, .a_step = 1, .b = &weights[p * in * width], .b_step = width,
-                                    .start = bias ? bias + p * width : NULL, .c = z + p * width});
+    CR(row_tile)(1, &(CR(operands)){.depth = in, .wanted = width, .a = x, .a_step = 1, .b = &weights[p * in * width],
+                                    .b_step = width, .start = bias ? bias + p * width : NULL, .c = z + p * width});
 }
 
 /* z_rj = b_j + Σᵢ x_ri W_ji.  Where weights come from beyond the second cache, each tile asks for the z of the next, and for
@@ -151,12 +161,12 @@ static void CR(affine)(size_t rows, size_t in, size_t out, const R *x, size_t x_
     return;
   }
   const cr_parts stretches = cr_split(in, DEPTH), tiles = cr_split(rows, TILE_ROWS);
-  const bool far = TILE_KINDS == 3 && tiles.count > 1 && in * out * sizeof(R) > CR_KEPT;
+  const bool far = TILE_KINDS > 1 && tiles.count > 1 && in * out * sizeof(R) > CR_KEPT;
   for (size_t s = 0, i = 0; s < stretches.count; i += cr_part(stretches, s++))
     for (size_t p = 0; p < panels; p++) {
-      CR(operands) o = {.depth = cr_part(stretches, s), .a = &x[i], .a_row = x_stride, .a_step = 1,
-                        .b = &weights[(p * in + i) * width], .b_step = width, .start = bias ? &bias[p * width] : NULL,
-                        .c = &z[p * width], .c_row = z_stride};
+      CR(operands) o = {.depth = cr_part(stretches, s), .wanted = out - p * width, .a = &x[i], .a_row = x_stride,
+                        .a_step = 1, .b = &weights[(p * in + i) * width], .b_step = width,
+                        .start = bias ? &bias[p * width] : NULL, .c = &z[p * width], .c_row = z_stride};
       const size_t share = far ? o.depth / tiles.count * width : 0;
       const R *next = o.b + in * width;
       if (i > 0) o.start = o.c, o.start_row = z_stride;
@@ -176,13 +186,13 @@ static void CR(affine)(size_t rows, size_t in, size_t out, const R *x, size_t x_
 static void CR(affine_gradient)(size_t rows, size_t columns, const R *x, size_t out, const R *delta, size_t delta_stride,
                                 size_t panel, R *gradient)
 {
-  (void)out;
   (void)panel;
   const size_t width = 2 * LANES;
   const cr_parts stretches = cr_split(rows, DEPTH / 2), tiles = cr_split(columns, TILE_ROWS);
   for (size_t s = 0, r = 0; s < stretches.count; r += cr_part(stretches, s++)) {
-    CR(operands) o = {.depth = cr_part(stretches, s), .a = &x[r * CR_CHUNK], .a_row = 1, .a_step = CR_CHUNK,
-                      .b = &delta[r * delta_stride], .b_step = delta_stride, .start_row = width, .c = gradient, .c_row = width};
+    CR(operands) o = {.depth = cr_part(stretches, s), .wanted = out, .a = &x[r * CR_CHUNK], .a_row = 1,
+                      .a_step = CR_CHUNK, .b = &delta[r * delta_stride], .b_step = delta_stride, .start_row = width,
+                      .c = gradient, .c_row = width};
     for (size_t t = 0; t < tiles.count; t++) {
       const size_t n = cr_part(tiles, t);
       o.start = r > 0 ? o.c : NULL;
@@ -238,8 +248,8 @@ static void CR(affine_transpose)(size_t rows, size_t in, size_t out, const R *de
       end = in - block < BLOCK ? in : block + BLOCK;
       const cr_parts tiles = cr_split(end - block, TILE_ROWS);
       for (size_t r = 0; r < rows; r += width) {
-        CR(operands) o = {.depth = neurons, .a = &weights[j * in + block * width], .a_row = width, .a_step = 1,
-                          .a_group = in * width, .b = &delta_t[r * out + j * width], .b_step = width,
+        CR(operands) o = {.depth = neurons, .wanted = rows - r, .a = &weights[j * in + block * width], .a_row = width,
+                          .a_step = 1, .a_group = in * width, .b = &delta_t[r * out + j * width], .b_step = width,
                           .start_row = padded, .c = &dx_t[block * padded + r], .c_row = padded};
         for (size_t t = 0; t < tiles.count; t++) {
           const size_t n = cr_part(tiles, t);

@@ -134,7 +134,7 @@ static CR_CALLED V CR(crossEntropy)(const CR(outputs) *o, V scale)
     CR(columns)(o->rows, &o->z[at], o->stride, o->step, count, z);
     CR(columns)(o->rows, &o->a[at], o->stride, o->step, count, a);
     CR(targets)(o, j, count, y);
-    for (size_t i = 0; i < count; i++) {
+    CR_ROLLED for (size_t i = 0; i < count; i++) {
       most = CR(larger)(z[i], most);
       largest = CR(larger)(largest, a[i]);
       total += y[i];
@@ -148,7 +148,7 @@ static CR_CALLED V CR(crossEntropy)(const CR(outputs) *o, V scale)
       CR(columns)(o->rows, &o->a[at], o->stride, o->step, count, a);
       CR(targets)(o, j, count, y);
     }
-    for (size_t i = 0; i < count; i++) {
+    CR_ROLLED for (size_t i = 0; i < count; i++) {
       loss += y[i] * (log_sum - (z[i] - most));
       a[i] = scale * (a[i] * total - y[i]);
     }

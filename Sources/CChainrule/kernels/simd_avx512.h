@@ -3,7 +3,7 @@
 #define VECTOR_BYTES 64
 #define TILE_ROWS 12
 #define TILE_TERMS 1
-#define TILE_KINDS 3
+#define TILE_KINDS 4
 #endif
 #include "simd_tmpl.h"
 

@@ -16,7 +16,7 @@
 #define VECTOR_BYTES 64
 #define TILE_ROWS 12
 #define TILE_TERMS 1
-#define TILE_KINDS 3
+#define TILE_KINDS 4
 #define SIMD "simd_baseline.h"
 #define HAS_LANES 1
 #define HAS_ROWS 0
