@@ -29,7 +29,7 @@
 
 typedef struct CR(operands) {
   size_t depth;                              /* of the sum */
-  size_t wanted;                             /* columns of C, if they are less than a tile's; the others are padding */
+  size_t wanted;                             /* columns of C; those of a tile beyond them are padding */
   const R *a; size_t a_row, a_step, a_group; /* A[r][k]: see product */
   const R *b; size_t b_step;                 /* B[k] = b[k b_step …] */
   const R *start; size_t start_row;          /* start[r] = start[r start_row …]; NULL: 0 */
