@@ -862,7 +862,7 @@ static double mean_loss(const chainrule_trainer *t, size_t rows, double total)
 {
   double sum = 0;
   size_t r = 0;
-  for (; r + 4 <= rows; r += 4) /* in order all the same */
+  for (; r + 4 <= rows; r += 4) /* four a round, in their order */
     CR_UNROLL for (size_t k = 0; k < 4; k++) sum += t->losses[r + k];
   for (; r < rows; r++) sum += t->losses[r];
   return total > 0 ? sum / total : 0;
