@@ -159,7 +159,7 @@ static bool wide_sums(const char *set, size_t threads)
 /* Data that threads look through together: one NaN is found in anyone's share, and named. */
 static bool finds_nan(size_t threads)
 {
-  enum { ROWS = 300001 }; /* more than a second cache keeps */
+  enum { ROWS = 300001, BATCH = 5000 }; /* more than a second cache keeps; all in a batch would want 1 GB of scratch */
   static float x[ROWS], y[ROWS];
   chainrule_error error = {0};
   chainrule_network *network = NULL;
@@ -167,7 +167,7 @@ static bool finds_nan(size_t threads)
   const chainrule_layer layer = {.units = 1};
   const chainrule_training training = {.loss = CHAINRULE_LOSS_MEAN_SQUARED_ERROR,
                                        .optimizer = chainrule_optimizer_default(CHAINRULE_OPTIMIZER_SGD),
-                                       .batch_size = ROWS,
+                                       .batch_size = BATCH,
                                        .threads = threads};
   chainrule_status status =
       chainrule_network_create(&(chainrule_description){CHAINRULE_FLOAT32, 1, 1, &layer, NULL}, &network, &error);
