@@ -126,6 +126,22 @@ struct CSVTests {
     #expect(data.classLabels == ["\"", "x\ny"])
   }
 
+  @Test(arguments: 0..<4)
+  func `a quoted cell is found wherever it stands`(quoted: Int) throws {
+    // Lines are looked at eight bytes at a time: the width of the first cell moves the quote through all of them.
+    for width in 1...16 {
+      let first = String(repeating: "7", count: width)
+      let plain = (0..<9).map { _ in [first, "2", "3.5", "kind"] }
+      var rows = plain
+      rows[4][quoted] = quoted < 3 ? "\"\(rows[4][quoted])\"" : "\"ki,\r\nnd\""
+      let data = try read("a,b,c,y\n" + rows.map { $0.joined(separator: ",") + "\n" }.joined())
+      #expect(data.rows == 9)
+      #expect(data.features == plain.flatMap { $0[..<3].map { Double($0)! } })
+      #expect(data.classLabels == (quoted < 3 ? ["kind"] : ["ki,\r\nnd", "kind"]))
+      #expect(data.labels == (0..<9).map { quoted == 3 && $0 != 4 ? 1 : 0 })
+    }
+  }
+
   @Test(arguments: ["\n", "\r\n", "\r"])
   func `all line ends read the same`(end: String) throws {
     let lines = ["a,y", "1,2.5", "", "3,4.5"]
