@@ -82,11 +82,11 @@ final class CoreTrainer<Scalar: NetworkScalar>: @unchecked Sendable {
       case .epoch: functions.epoch
       }
     var loss = 0.0
-    let rows = rows ?? 0..<data.rows
     do throws(ChainruleError) {
       try check(training: true) { error in
         data.withUnsafePointers { x, y, weights in
-          function(
+          guard let rows else { return function(pointer, x, y, weights, data.rows, &loss, &error) }
+          return function(
             pointer, x.map { $0 + rows.lowerBound * data.inputs },
             y.map { $0 + rows.lowerBound * data.outputs },
             weights.map { $0 + rows.lowerBound }, rows.count, &loss, &error)
