@@ -99,8 +99,8 @@ def measure(options, threads):
 def report(options, threads, best, machine):
     print(
         f"\nThreads: {threads}. Peak of {machine['isa']}: {number(machine['float32'])} GFLOP/s float32, "
-        f"{number(machine['float64'])} float64; triad in cache {number(machine['triad24KiB'])} GB/s, "
-        f"in memory {number(machine['triad384MiB'])} GB/s.\n"
+        f"{number(machine['float64'])} float64; triad in cache {number(machine['triad24576'])} GB/s, "
+        f"in memory {number(machine['triad402653184'])} GB/s.\n"
         "Times of an epoch in ms, of a prediction in µs; behind them, how many times Chainrule's in C.\n"
     )
     peers = [p for p in options.peers if p != "chainrule" and any((w, p) in best for w in options.workloads)]

@@ -1,4 +1,4 @@
-"""Running a program that prints a line of JSON, and printing tables: for compare.py and scaling.py."""
+"""Running a program that prints a line of JSON, and printing tables: for compare.py, scaling.py and roofline.py."""
 
 import json
 import os
