@@ -14,7 +14,7 @@ import json
 import sys
 from pathlib import Path
 
-from report import HERE, WORKLOADS, note, number, print_table, run
+from report import HERE, WORKLOADS, count, names, note, number, print_table, run
 
 ROOT = HERE.parent
 BUILD = ROOT / "build"
@@ -120,24 +120,13 @@ def report(options, threads, best, machine):
     sys.stdout.flush()
 
 
-def names(known):
-    def parse(text):
-        chosen = text.split(",")
-        unknown = [name for name in chosen if name not in known]
-        if unknown:
-            raise argparse.ArgumentTypeError(f"{', '.join(unknown)}: expected some of {', '.join(known)}")
-        return chosen
-
-    return parse
-
-
 def main():
     workloads = [*WORKLOADS["train"], *WORKLOADS["predict"]]
     parser = argparse.ArgumentParser(prog="scripts/bench peers", description="Times Chainrule beside its peers.")
     parser.add_argument("--workloads", type=names(workloads), default=workloads, help=",".join(workloads))
     parser.add_argument("--peers", type=names(PEERS), default=PEERS, help=",".join(PEERS))
     parser.add_argument("--threads", default="1,2", help="thread counts, such as 1,2")
-    parser.add_argument("--rounds", type=int, default=3, help="how often each is measured (3)")
+    parser.add_argument("--rounds", type=count, default=3, help="how often each is measured (3)")
     parser.add_argument("--seconds", type=float, default=2.0, help="of each measurement (2)")
     parser.add_argument("--limit", type=float, default=180.0, help="seconds after which a peer is given up (180)")
     parser.add_argument("--quick", action="store_true", help="one round of 0.3 s, given up after 30 s")

@@ -1,5 +1,6 @@
-"""Running a program that prints a line of JSON, and printing tables: for compare.py, scaling.py and roofline.py."""
+"""Running a program that prints a line of JSON, options, and printing tables: for compare.py, scaling.py and roofline.py."""
 
+import argparse
 import json
 import os
 import subprocess
@@ -48,6 +49,26 @@ def run(command, threads, limit=None):
         return json.loads(done.stdout.splitlines()[-1]), None
     last = (done.stderr.strip() or f"exit status {done.returncode}").splitlines()[-1]
     return None, last.split(": ", 1)[-1] if done.returncode == UNAVAILABLE else f"failed: {last}"
+
+
+def names(known):
+    """Of an option: some of `known`, with commas between them."""
+
+    def parse(text):
+        chosen = text.split(",")
+        unknown = [name for name in chosen if name not in known]
+        if unknown:
+            raise argparse.ArgumentTypeError(f"{', '.join(unknown)}: expected some of {', '.join(known)}")
+        return chosen
+
+    return parse
+
+
+def count(text):
+    """Of an option: a whole number, at least 1."""
+    if not text.isdecimal() or int(text) < 1:
+        raise argparse.ArgumentTypeError(f"{text}: expected a whole number, at least 1")
+    return int(text)
 
 
 def number(value, digits=3):

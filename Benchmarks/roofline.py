@@ -10,8 +10,9 @@ step works on.  `in turn` has them, the batch's way from the data set and Adam's
 
 import argparse
 import math
+from pathlib import Path
 
-from report import HERE, WORKLOADS, note, number, print_table, run
+from report import HERE, WORKLOADS, count, names, note, number, print_table, run
 
 BUILD = HERE.parent / "build" / "benchmarks"
 STATES = {"sgd": 0, "momentum": 1, "adam": 2}  # arrays as large as the parameters
@@ -174,17 +175,14 @@ def picture(machine, seconds, steps):
 def main():
     every = [*WORKLOADS["train"], *WORKLOADS["predict"]]
     parser = argparse.ArgumentParser(prog="scripts/bench roofline", description=__doc__.splitlines()[0])
-    parser.add_argument("--workloads", default=",".join(every), help=",".join(every))
+    parser.add_argument("--workloads", type=names(every), default=every, help=",".join(every))
     parser.add_argument("--seconds", type=float, default=1.0, help="of each measurement (1)")
-    parser.add_argument("--rounds", type=int, default=3, help="how often each is measured (3)")
+    parser.add_argument("--rounds", type=count, default=3, help="how often each is measured (3)")
     parser.add_argument("--markdown", action="store_true", help="a table for a document")
-    parser.add_argument("--picture", metavar="FILE.svg", help="draw it, too")
+    parser.add_argument("--picture", type=Path, metavar="FILE.svg", help="draw it, too")
     options = parser.parse_args()
-    chosen = options.workloads.split(",")
-    if unknown := [name for name in chosen if name not in every]:
-        parser.error(f"{', '.join(unknown)}: expected some of {', '.join(every)}")
 
-    steps = [Step(name) for name in chosen]
+    steps = [Step(name) for name in options.workloads]
     machine, seconds = best_of(options, steps)
     rows = []
     for s in steps:
@@ -201,8 +199,10 @@ def main():
         options.markdown,
     )
     if options.picture:
-        with open(options.picture, "w") as file:
-            file.write(picture(machine, seconds, steps))
+        try:
+            options.picture.write_text(picture(machine, seconds, steps))
+        except OSError as error:
+            raise SystemExit(f"{options.picture}: {error.strerror}") from None
 
 
 main()
