@@ -85,6 +85,7 @@ final class CoreTrainer<Scalar: NetworkScalar>: @unchecked Sendable {
     do throws(ChainruleError) {
       try check(training: true) { error in
         data.withUnsafePointers { x, y, weights in
+          // An epoch of a small network would feel the closures below.
           guard let rows else { return function(pointer, x, y, weights, data.rows, &loss, &error) }
           return function(
             pointer, x.map { $0 + rows.lowerBound * data.inputs },
