@@ -125,17 +125,17 @@ def logarithm(bits, degree):
 
 
 def mills(bits, degree, center, end):
-    """(y + center) e^(y²/2) Φ(-y) in w = (y - center) / (y + center), 0 ≤ y ≤ end."""
+    """(y + 1) e^(y²/2) Φ(-y) in w = (y - center) / (y + center), 0 ≤ y ≤ end."""
     ws = chebyshev(mpf(-1), (mpf(end) - center) / (end + center))
     ys = [center * (1 + w) / (1 - w) for w in ws]
-    f = [(y + center) * mp.exp(y**2 / 2) * mp.erfc(y / mp.sqrt(2)) / 2 for y in ys]
+    f = [(y + 1) * mp.exp(y**2 / 2) * mp.erfc(y / mp.sqrt(2)) / 2 for y in ys]
     fit("normal_cdf", ws, f, [1 / y for y in f], bits, degree)
 
 
-# The center of float's: of 3.5 to 4 by steps of 1/32, one where the first coefficients lose little by rounding.
+# Of the centers around those with the least error, ones where c₀ loses little by rounding.
 for name, bits, head, exp_degree, log_degree, mills_degree, center, end in (
-    ("float", 24, 15, 4, 2, 10, mpf("3.53125"), 15),
-    ("double", 53, 42, 9, 6, 21, 5, 39),
+    ("float", 24, 15, 4, 2, 10, mpf("3.375"), 15),
+    ("double", 53, 42, 9, 6, 22, mpf("5.375"), 39),
 ):
     print(name)
     constants(bits, head)

@@ -64,15 +64,15 @@ struct CElementaryFunctions {
       #define CR_EXP_HIGHEST 89 /* e^x is infinite from here */
       #define CR_EXPM1_LOWEST (-20) /* e^x is less than half a unit of 1 from here */
       #define CR_GAUSS_END 15 /* e^(-x^2/2) is 0 from here */
-      #define CR_MILLS_CENTER 0x1.c4p+1f
+      #define CR_MILLS_CENTER 3.375f
 
       static const REAL cr_c_exp[] = {0x1.fffffep-2f, 0x1.5554bp-3f, 0x1.5556c2p-5f, 0x1.12287ap-7f, 0x1.6bed32p-10f};
 
       static const REAL cr_c_log[] = {0x1.55557ap-1f, 0x1.995edp-2f, 0x1.31e1ap-2f};
 
       static const REAL cr_c_mills[] = {
-          0x1.7d8ba6p-1f, -0x1.231b34p-1f,  0x1.47fd24p-2f,  -0x1.ed81ecp-4f, 0x1.433f58p-6f,   0x1.89b6e2p-8f,
-          -0x1.b9887p-9f, -0x1.623694p-12f, 0x1.ddb66ap-12f, 0x1.9786b8p-15f, -0x1.135552p-15f,
+          0x1.ebdb94p-2f, -0x1.900edap-4f, -0x1.997606p-9f, 0x1.48ff98p-5f, -0x1.da93c8p-6f, 0x1.0ab20ep-7f,
+          0x1.53ad78p-10f, -0x1.5f286cp-10f, -0x1.a06c8cp-14f, 0x1.929ff6p-13f, 0x1.7ccaa6p-15f,
       };
 
 
@@ -90,7 +90,7 @@ struct CElementaryFunctions {
       #define CR_EXP_HIGHEST 710 /* e^x is infinite from here */
       #define CR_EXPM1_LOWEST (-40) /* e^x is less than half a unit of 1 from here */
       #define CR_GAUSS_END 39 /* e^(-x^2/2) is 0 from here */
-      #define CR_MILLS_CENTER 5
+      #define CR_MILLS_CENTER 5.375
 
       static const REAL cr_c_exp[] = {
           0x1.0000000000005p-1,  0x1.555555555553ap-3,  0x1.555555555228p-5,   0x1.1111111118f39p-7,
@@ -104,12 +104,12 @@ struct CElementaryFunctions {
       };
 
       static const REAL cr_c_mills[] = {
-          0x1.89d3abe1f95aep-1,   -0x1.54ad03f27ca16p-1, 0x1.fb31653876f99p-2,   -0x1.410ed5f875b43p-2,
-          0x1.51f6329f01537p-3,   -0x1.1b1c254c93e15p-4, 0x1.54b4d4f4cfc13p-6,   -0x1.88590eb662573p-9,
-          -0x1.a25037e311a27p-11, 0x1.1daf1eb6ee1bap-11, -0x1.f2145e747c09dp-15, -0x1.a17140311f62ep-15,
-          0x1.17dcf88a8f826p-16,  0x1.0b317f8357beep-18, -0x1.73a8006202b0ap-19, -0x1.6aa619725f417p-22,
-          0x1.d097d467122e5p-22,  0x1.76a038525c9a9p-25, -0x1.188b98c7a5e84p-24, -0x1.5ed6ce20676a8p-27,
-          0x1.ed88fd18b06dp-28,   0x1.14c8a301cb3ecp-29,
+          0x1.d53ee12ad7f86p-2, -0x1.6d3103bf471ebp-4, 0x1.1f32e8ec3b9afp-5, 0x1.09556ed8e5f79p-8,
+          -0x1.7412906320796p-6, 0x1.91d9d22a7777cp-6, -0x1.209456a86713p-6, 0x1.3230ca14952a5p-7,
+          -0x1.d36a31da65557p-9, 0x1.a47baf4d04351p-11, 0x1.08d22cc3dc515p-15, -0x1.9964f96080dap-14,
+          0x1.bbfe3352c7fdbp-16, 0x1.4168870732cc3p-18, -0x1.2b3c75efec85dp-18, 0x1.c56f65bec817p-23,
+          0x1.3b74f1002aa87p-21, -0x1.b70ad21ec6ba1p-24, -0x1.4cef6c4e3257cp-24, 0x1.405b23009578fp-26,
+          0x1.680131c10d0fbp-27, -0x1.039d5a8f93ea3p-29, -0x1.1e3daa5fae2bap-30,
       };
 
 
@@ -155,30 +155,41 @@ struct CElementaryFunctions {
       return sum;
     }
 
-    /* e^r 2^k; the last product alone may become denormal */
-    static REAL cr_exp_scaled(REAL r, REAL shifted)
+    /* e^r 2^k before the last product, which alone may become denormal; low is what it lost to rounding */
+    static REAL cr_exp_scaled(REAL r, REAL shifted, REAL *low, REAL *last)
     {
       const BITS far = shifted < CR_SHIFTER - CR_FAR ? CR_PLACED(CR_FAR) : 0;
-      const REAL p = FMA(FMA(CR_HORNER(r, cr_c_exp), r, 1), r, 1);
-      return p * cr_number((cr_bits(shifted) << CR_FRACTION) + far) * cr_number(CR_PLACED(CR_BIAS + 1) - far);
+      const REAL scale = cr_number((cr_bits(shifted) << CR_FRACTION) + far), scaled = scale * r;
+      const REAL rest = FMA(CR_HORNER(r, cr_c_exp), r, 1), high = FMA(rest, scaled, scale);
+      *low = FMA(rest, scaled, scale - high);
+      *last = cr_number(CR_PLACED(CR_BIAS + 1) - far);
+      return high;
     }
 
     /* e^x = 2^k e^r, k = x / log 2 rounded, r = x - k log 2 */
-    static REAL cr_exp(REAL x)
+    static REAL cr_exp_pair(REAL x, REAL *low)
     {
       x = cr_larger(CR_EXP_LOWEST, cr_smaller(CR_EXP_HIGHEST, x));
       const REAL shifted = FMA(x, CR_LOG2_E, CR_SHIFTER), k = shifted - CR_SHIFTER;
-      return cr_exp_scaled(FMA(k, -CR_LN2_LOW, FMA(k, -CR_LN2_HIGH, x)), shifted);
+      REAL last;
+      const REAL high = cr_exp_scaled(FMA(k, -CR_LN2_LOW, FMA(k, -CR_LN2_HIGH, x)), shifted, low, &last);
+      *low *= last;
+      return high * last;
     }
 
-    /* e^(-x^2/2), x^2 as a sum of two numbers */
-    static REAL cr_gauss(REAL x)
+    static REAL cr_exp(REAL x)
     {
-      x = cr_smaller(CR_GAUSS_END, FABS(x));
+      REAL low;
+      return cr_exp_pair(x, &low);
+    }
+
+    /* e^(-x^2/2) before that product, x^2 as a sum of two numbers */
+    static REAL cr_gauss_part(REAL x, REAL *low, REAL *last)
+    {
       const REAL square = x * x, rest = FMA(x, x, -square), minus_half = (REAL)-0.5 * square;
       const REAL shifted = FMA(minus_half, CR_LOG2_E, CR_SHIFTER), k = shifted - CR_SHIFTER;
       const REAL high = FMA(k, -CR_LN2_HIGH, minus_half);
-      return cr_exp_scaled(high + FMA(k, -CR_LN2_LOW, (REAL)-0.5 * rest), shifted);
+      return cr_exp_scaled(high + FMA(k, -CR_LN2_LOW, (REAL)-0.5 * rest), shifted, low, last);
     }
 
     /* (e^x - 1) / 2 */
@@ -214,22 +225,26 @@ struct CElementaryFunctions {
     /* tanh(log(1 + e^x)) = n - n e / d */
     static REAL cr_tanh_softplus(REAL x)
     {
-      const REAL t = cr_exp(-FABS(x));
-      const REAL e = x < 0 ? FMA((REAL)0.5 * t, t, t) : t * t;
+      REAL low;
+      const REAL t = cr_exp_pair(-FABS(x), &low);
+      const REAL e = x < 0 ? t + FMA((REAL)0.5 * t, t, low) : t * t;
       const REAL d = (x < 0 ? 1 : (REAL)0.5 + t) + e, n = x < 0 ? e : 1;
       return FMA(-n, e / d, n);
     }
 
-    /* The normal distribution: e^(-y^2/2) h(w) / (y + c) at -y = -|x|, w = (y - c) / (y + c) */
+    /* The normal distribution: e^(-y^2/2) h(w) / (y + 1) at -y = -|x|, w = (y - c) / (y + c), each a sum of two numbers */
     static REAL cr_normal_cdf(REAL x)
     {
       const REAL y = cr_smaller(CR_GAUSS_END, FABS(x));
-      const REAL guess = 1 / (y + CR_MILLS_CENTER);
-      const REAL error = FMA(-guess, y, FMA(-guess, CR_MILLS_CENTER, 1)), q = FMA(guess, error, guess);
-      const REAL w = FMA(y + y, q, -1), first = cr_c_mills[0];
+      const REAL w = FMA(y + y, 1 / (y + CR_MILLS_CENTER), -1);
       const REAL p = cr_horner(w, sizeof cr_c_mills / sizeof *cr_c_mills - 1, cr_c_mills + 1);
-      const REAL h = FMA(p, w, first), lost = first - FMA(-p, w, h);
-      const REAL tail = cr_gauss(y) * FMA(h, q, lost * q);
+      const REAL first = cr_c_mills[0], h = FMA(p, w, first), h_low = FMA(p, w, first - h);
+      const REAL sum = y + 1, guess = 1 / sum, error = FMA(-guess, y - (sum - 1), FMA(-guess, sum, 1));
+      const REAL q = FMA(guess, error, guess), q_low = FMA(guess, error, guess - q);
+      const REAL ratio = h * q, ratio_low = FMA(h, q, -ratio) + FMA(h_low, q, h * q_low);
+      REAL g_low, last;
+      const REAL g = cr_gauss_part(y, &g_low, &last);
+      const REAL tail = FMA(g, ratio, FMA(g, ratio_low, g_low * ratio)) * last;
       return x < 0 ? tail : 1 - tail;
     }
 

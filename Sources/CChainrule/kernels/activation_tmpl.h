@@ -41,7 +41,9 @@ static inline V CR(selu_derivative)(V a) { return CR(select)(a > 0, CR(splat)(LA
 static inline V CR(gelu)(V z) { return z * CR(v_normal_cdf)(z); }
 static inline V CR(gelu_derivative)(V z)
 {
-  return CR(v_normal_cdf)(z) + z * CR(v_gauss)(z) * (R)0.39894228040143267794;
+  V gauss;
+  const V cdf = CR(v_normal_cdf_and)(z, &gauss);
+  return cdf + z * gauss * (R)0.39894228040143267794;
 }
 
 /* ½ z (1 + t), t = tanh u, u = √(2/π) (z + c z³);  f′ = ½ (1 + t) + ½ z (1 − t²) u′.

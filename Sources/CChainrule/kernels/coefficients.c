@@ -12,9 +12,9 @@ _Alignas(CR_ALIGNMENT) const cr_coefficient_f32 cr_c_log_f32[] = {
     EVERY(0x1.55557ap-1f), EVERY(0x1.995edp-2f), EVERY(0x1.31e1ap-2f),
 };
 _Alignas(CR_ALIGNMENT) const cr_coefficient_f32 cr_c_mills_f32[] = {
-    EVERY(0x1.7d8ba6p-1f), EVERY(-0x1.231b34p-1f), EVERY(0x1.47fd24p-2f), EVERY(-0x1.ed81ecp-4f),
-    EVERY(0x1.433f58p-6f), EVERY(0x1.89b6e2p-8f), EVERY(-0x1.b9887p-9f), EVERY(-0x1.623694p-12f),
-    EVERY(0x1.ddb66ap-12f), EVERY(0x1.9786b8p-15f), EVERY(-0x1.135552p-15f),
+    EVERY(0x1.ebdb94p-2f), EVERY(-0x1.900edap-4f), EVERY(-0x1.997606p-9f), EVERY(0x1.48ff98p-5f),
+    EVERY(-0x1.da93c8p-6f), EVERY(0x1.0ab20ep-7f), EVERY(0x1.53ad78p-10f), EVERY(-0x1.5f286cp-10f),
+    EVERY(-0x1.a06c8cp-14f), EVERY(0x1.929ff6p-13f), EVERY(0x1.7ccaa6p-15f),
 };
 
 #undef EVERY
@@ -30,12 +30,12 @@ _Alignas(CR_ALIGNMENT) const cr_coefficient_f64 cr_c_log_f64[] = {
     EVERY(0x1.2f04839682504p-3),
 };
 _Alignas(CR_ALIGNMENT) const cr_coefficient_f64 cr_c_mills_f64[] = {
-    EVERY(0x1.89d3abe1f95aep-1), EVERY(-0x1.54ad03f27ca16p-1), EVERY(0x1.fb31653876f99p-2),
-    EVERY(-0x1.410ed5f875b43p-2), EVERY(0x1.51f6329f01537p-3), EVERY(-0x1.1b1c254c93e15p-4),
-    EVERY(0x1.54b4d4f4cfc13p-6), EVERY(-0x1.88590eb662573p-9), EVERY(-0x1.a25037e311a27p-11),
-    EVERY(0x1.1daf1eb6ee1bap-11), EVERY(-0x1.f2145e747c09dp-15), EVERY(-0x1.a17140311f62ep-15),
-    EVERY(0x1.17dcf88a8f826p-16), EVERY(0x1.0b317f8357beep-18), EVERY(-0x1.73a8006202b0ap-19),
-    EVERY(-0x1.6aa619725f417p-22), EVERY(0x1.d097d467122e5p-22), EVERY(0x1.76a038525c9a9p-25),
-    EVERY(-0x1.188b98c7a5e84p-24), EVERY(-0x1.5ed6ce20676a8p-27), EVERY(0x1.ed88fd18b06dp-28),
-    EVERY(0x1.14c8a301cb3ecp-29),
+    EVERY(0x1.d53ee12ad7f86p-2), EVERY(-0x1.6d3103bf471ebp-4), EVERY(0x1.1f32e8ec3b9afp-5),
+    EVERY(0x1.09556ed8e5f79p-8), EVERY(-0x1.7412906320796p-6), EVERY(0x1.91d9d22a7777cp-6),
+    EVERY(-0x1.209456a86713p-6), EVERY(0x1.3230ca14952a5p-7), EVERY(-0x1.d36a31da65557p-9),
+    EVERY(0x1.a47baf4d04351p-11), EVERY(0x1.08d22cc3dc515p-15), EVERY(-0x1.9964f96080dap-14),
+    EVERY(0x1.bbfe3352c7fdbp-16), EVERY(0x1.4168870732cc3p-18), EVERY(-0x1.2b3c75efec85dp-18),
+    EVERY(0x1.c56f65bec817p-23), EVERY(0x1.3b74f1002aa87p-21), EVERY(-0x1.b70ad21ec6ba1p-24),
+    EVERY(-0x1.4cef6c4e3257cp-24), EVERY(0x1.405b23009578fp-26), EVERY(0x1.680131c10d0fbp-27),
+    EVERY(-0x1.039d5a8f93ea3p-29), EVERY(-0x1.1e3daa5fae2bap-30),
 };

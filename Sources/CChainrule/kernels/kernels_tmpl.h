@@ -3,7 +3,7 @@
 /* The coefficients of the elementary functions' polynomials, each in every lane of the widest vector. */
 typedef R SHARED(coefficient)[CR_ALIGNMENT / sizeof(R)];
 extern const SHARED(coefficient) SHARED(c_exp)[REAL_BITS == 32 ? 5 : 10], SHARED(c_log)[REAL_BITS == 32 ? 3 : 7],
-    SHARED(c_mills)[REAL_BITS == 32 ? 11 : 22];
+    SHARED(c_mills)[REAL_BITS == 32 ? 11 : 23];
 
 /* A layer of a narrow network for a single row, its units in lanes, padded to whole vectors.  `panel` is a power of two,
  * whichever set's; bias may be NULL; state, that of W, lies to that of b as W lies to b. */

@@ -34,7 +34,7 @@
 #define EXP_HIGHEST 89          /* ∞ from here, */
 #define EXPM1_LOWEST -20        /* and less than u/2 from here */
 #define GAUSS_END 15            /* e^(-x²/2) is 0 from here */
-#define MILLS_CENTER 0x1.c4p+1f /* c₀ and c₁ lose little by rounding */
+#define MILLS_CENTER 3.375f     /* c₀ loses little by rounding */
 #else
 #define NATURAL uint64_t
 #define FRACTION 52
@@ -47,12 +47,17 @@
 #define EXP_HIGHEST 710
 #define EXPM1_LOWEST -40
 #define GAUSS_END 39
-#define MILLS_CENTER 5
+#define MILLS_CENTER 5.375
 #endif
 
 #undef B
 #define B CR(bits)
 typedef NATURAL B __attribute__((vector_size(VECTOR_BYTES)));
+
+/* A number as the sum of two: high, itself rounded, and low, what rounding took from it. */
+typedef struct CR(pair) {
+  V high, low;
+} CR(pair);
 
 #ifndef SHIFTER
 #define BIAS ((1 << (REAL_BITS - FRACTION - 2)) - 1)       /* of exponents: 127, 1023 */
@@ -89,18 +94,20 @@ static CR_INLINE V CR(v_magnitude)(V x) { return (V)((B)x & (PLACED(2 * BIAS + 2
           high = CR(fma)(k, CR(splat)(-LN2_HIGH), x)
 
 /* eʳ 2ᵏ⁻¹ 2; for a small k 2ᵏ⁻¹⁺⁶⁴ and 2⁻⁶³ (float), so that only the last product, that with *last, may become denormal.
- * The first is one with r, as 2ᵏ⁻¹ (1 + r (…)) = 2ᵏ⁻¹ + 2ᵏ⁻¹ r (…), rounds nothing, and need not wait for the polynomial. */
-static CR_INLINE V CR(v_exp_scaled)(V r, V shifted, V *last)
+ * The first is one with r, as 2ᵏ⁻¹ (1 + r (…)) = 2ᵏ⁻¹ + 2ᵏ⁻¹ r (…), rounds nothing, and need not wait for the polynomial.
+ * Where the low part is of no use, it is not computed. */
+static CR_INLINE CR(pair) CR(v_exp_scaled)(V r, V shifted, V *last)
 {
   const B far = (B)(shifted < SHIFTER - FAR) & PLACED(FAR);
-  const V scale = (V)(((B)shifted << FRACTION) + far);
+  const V scale = (V)(((B)shifted << FRACTION) + far), scaled = scale * r;
   const V rest = CR(fma)(HORNER(r, SHARED(c_exp)), r, CR(splat)(1));
+  const V high = CR(fma)(rest, scaled, scale);
   *last = (V)(PLACED(BIAS + 1) - far);
-  return CR(fma)(rest, scale * r, scale);
+  return (CR(pair)){high, CR(fma)(rest, scaled, scale - high)};
 }
 
 /* eˣ before that product, x ≤ EXP_HIGHEST */
-static CR_INLINE V CR(v_exp_part)(V x, V *last)
+static CR_INLINE CR(pair) CR(v_exp_part)(V x, V *last)
 {
   x = CR(larger)(CR(splat)(EXP_LOWEST), x);
   EXP_REDUCE(x);
@@ -110,38 +117,43 @@ static CR_INLINE V CR(v_exp_part)(V x, V *last)
 static CR_INLINE V CR(v_exp)(V x)
 {
   V last;
-  const V part = CR(v_exp_part)(CR(smaller)(CR(splat)(EXP_HIGHEST), x), &last);
-  return part * last;
+  const CR(pair) part = CR(v_exp_part)(CR(smaller)(CR(splat)(EXP_HIGHEST), x), &last);
+  return part.high * last;
 }
 
-/* e^(−x²/2).  x² has twice the digits of x, and an error in it is a relative error of the result: it is taken
- * as a sum of two numbers, the second of which joins r. */
-static CR_INLINE V CR(v_gauss)(V x)
+/* e^(−x²/2) before that product, 0 ≤ x ≤ GAUSS_END.  x² has twice the digits of x, and an error in it is a relative error of
+ * the result: it is taken as a pair, whose low part joins r. */
+static CR_INLINE CR(pair) CR(v_gauss_part)(V x, V *last)
 {
-  x = CR(smaller)(CR(splat)(GAUSS_END), CR(v_magnitude)(x));
   const V square = x * x, rest = CR(fma)(x, x, -square);
   EXP_REDUCE((R)-0.5 * square);
+  return CR(v_exp_scaled)(high + CR(fma)(k, CR(splat)(-LN2_LOW), (R)-0.5 * rest), shifted, last);
+}
+
+static CR_INLINE V CR(v_gauss)(V x)
+{
   V last;
-  const V part = CR(v_exp_scaled)(high + CR(fma)(k, CR(splat)(-LN2_LOW), (R)-0.5 * rest), shifted, &last);
-  return part * last;
+  const CR(pair) part = CR(v_gauss_part)(CR(smaller)(CR(splat)(GAUSS_END), CR(v_magnitude)(x)), &last);
+  return part.high * last;
 }
 
 /* ½ (eˣ − 1) = (2ᵏ⁻¹ − ½) + 2ᵏ⁻¹ r + 2ᵏ⁻¹ (r² q(r) + c), for x ≥ EXPM1_LOWEST; c is what r lost to rounding, and
  * what the first sum loses joins the rest.  The half keeps 2ᵏ⁻¹ finite; it loses the last bit of denormals. */
-static CR_INLINE V CR(v_half_expm1)(V x)
+static CR_INLINE CR(pair) CR(v_half_expm1)(V x)
 {
   EXP_REDUCE(x);
   const V r = CR(fma)(k, CR(splat)(-LN2_LOW), high), c = CR(fma)(k, CR(splat)(-LN2_LOW), high - r);
   const V scale = (V)((B)shifted << FRACTION), base = scale - (R)0.5;
   const V sum = CR(fma)(scale, r, base), lost = CR(fma)(scale, r, base - sum);
-  return sum + CR(fma)(scale, CR(fma)(r * r, HORNER(r, SHARED(c_exp)), c), lost);
+  const V rest = CR(fma)(scale, CR(fma)(r * r, HORNER(r, SHARED(c_exp)), c), lost), y = sum + rest;
+  return (CR(pair)){y, rest - (y - sum)};
 }
 
 /* eˣ − 1, which is x where x² is nothing beside it */
 static CR_INLINE V CR(v_expm1)(V x)
 {
   const V clamped = CR(larger)(CR(splat)(EXPM1_LOWEST), CR(smaller)(CR(splat)(EXP_HIGHEST), x));
-  return CR(select)(CR(v_magnitude)(x) < TINY, x, 2 * CR(v_half_expm1)(clamped));
+  return CR(select)(CR(v_magnitude)(x) < TINY, x, 2 * CR(v_half_expm1)(clamped).high);
 }
 #undef EXP_REDUCE
 
@@ -190,12 +202,12 @@ static CR_INLINE V CR(v_log1p)(V x)
 /* ---- What is made of these: e^−|x| never overflows ---- */
 
 /* t = e^−|x|, and 1 + t, which does not wait for it: where their product rounds, it is nothing beside 1. */
-static CR_INLINE V CR(v_exp_falling)(V x, V *one_more)
+static CR_INLINE CR(pair) CR(v_exp_falling)(V x, V *one_more)
 {
   V last;
-  const V part = CR(v_exp_part)(-CR(v_magnitude)(x), &last);
-  *one_more = CR(fma)(part, last, CR(splat)(1));
-  return part * last;
+  const CR(pair) part = CR(v_exp_part)(-CR(v_magnitude)(x), &last);
+  *one_more = CR(fma)(part.high, last, CR(splat)(1));
+  return (CR(pair)){part.high * last, part.low * last};
 }
 
 /* 1 / (1 + e⁻ˣ) = n − n q, q = t / (1 + t), t = e^−|x|; n = t where x < 0, 1 elsewhere.  The rounding of q counts
@@ -203,7 +215,7 @@ static CR_INLINE V CR(v_exp_falling)(V x, V *one_more)
 static CR_INLINE V CR(v_sigmoid)(V x)
 {
   V u;
-  const V t = CR(v_exp_falling)(x, &u), n = CR(select)(x < 0, t, CR(splat)(1));
+  const V t = CR(v_exp_falling)(x, &u).high, n = CR(select)(x < 0, t, CR(splat)(1));
   return CR(fma)(-n, t / u, n);
 }
 
@@ -211,7 +223,7 @@ static CR_INLINE V CR(v_sigmoid)(V x)
 static CR_INLINE V CR(v_softplus)(V x)
 {
   V u;
-  const V t = CR(v_exp_falling)(x, &u);
+  const V t = CR(v_exp_falling)(x, &u).high;
   return CR(larger)(CR(splat)(0), x) + CR(v_log_sum)(u, CR(splat)(0), (t - (u - 1)) / u);
 }
 
@@ -219,7 +231,7 @@ static CR_INLINE V CR(v_softplus)(V x)
 static CR_INLINE V CR(v_tanh)(V x)
 {
   const V size = CR(v_magnitude)(x);
-  const V h = CR(v_half_expm1)(CR(smaller)(CR(splat)(-EXPM1_LOWEST), 2 * size)),
+  const V h = CR(v_half_expm1)(CR(smaller)(CR(splat)(-EXPM1_LOWEST), 2 * size)).high,
           n = CR(smaller)(h, CR(splat)(1));
   const V y = CR(fma)(-n, n / (1 + h), n);
   return CR(select)(size < TINY, x, CR(select)(x < 0, -y, y));
@@ -227,48 +239,71 @@ static CR_INLINE V CR(v_tanh)(V x)
 
 /* tanh(softplus x) = n − n q, q = e / d, t = e^−|x|: where x < 0, n = e = t + ½ t², d = 1 + e; elsewhere n = 1,
  * e = t², d = ½ + t + e */
-#define RATIO(x)                                                                                             \
-  V u; /* 1 + t */                                                                                           \
-  const V one = CR(splat)(1), t = CR(v_exp_falling)(x, &u),                                                  \
-          e = CR(select)(x < 0, CR(fma)((R)0.5 * t, t, t), t * t),                                           \
-          d = CR(select)(x < 0, one, (R)0.5 + t) + e
-
 static CR_INLINE V CR(v_tanh_softplus)(V x)
 {
-  RATIO(x);
-  const V n = CR(select)(x < 0, e, one);
+  V u; /* 1 + t */
+  const V one = CR(splat)(1);
+  const CR(pair) t = CR(v_exp_falling)(x, &u);
+  const V e = CR(select)(x < 0, t.high + CR(fma)((R)0.5 * t.high, t.high, t.low), t.high * t.high);
+  const V d = CR(select)(x < 0, one, (R)0.5 + t.high) + e, n = CR(select)(x < 0, e, one);
   return CR(fma)(-n, e / d, n);
 }
 
-/* and its derivative σ(x) (1 − tanh²(softplus x)) = (1 + t) t / d² where x < 0, (1 + t) t² / d² elsewhere */
+/* and its derivative σ(x) (1 − tanh²(softplus x)) = v n, v = (1 + t) t / d², d as above, n = 1 where x < 0, t elsewhere.
+ * Pairs all the way, since what is squared brings its error twice; the last product is scaled, or low parts would fall below the
+ * smallest number. */
 static CR_INLINE V CR(v_tanh_softplus_derivative)(V x)
 {
-  RATIO(x);
-  return CR(select)(x < 0, t, t * t) * (u / (d * d));
+  V u;
+  const IV negative = x < 0;
+  const CR(pair) t = CR(v_exp_falling)(x, &u);
+  const V u_low = (t.high - (u - 1)) + t.low;
+  const V m = u * t.high, m_low = CR(fma)(u, t.high, -m) + CR(fma)(u, t.low, u_low * t.high);
+  const V half = CR(select)(negative, (R)0.5 * t.high, t.high), base = CR(select)(negative, u, u - (R)0.5);
+  const V d = CR(fma)(half, t.high, base), d_low = CR(fma)(half, t.high, base - d) + CR(fma)(2 * half, t.low, u_low);
+  const V square = d * d, square_low = CR(fma)(d, d, -square) + 2 * d * d_low;
+  const V inverse = 1 / square, v = m * inverse;
+  const V v_low = inverse * (CR(fma)(-v, square, m) + CR(fma)(-v, square_low, m_low));
+  const V n = CR(select)(negative, CR(splat)(1), t.high), n_low = CR(select)(negative, CR(splat)(0), t.low);
+  return CR(fma)(WHOLE * v, n, CR(fma)(WHOLE * v, n_low, WHOLE * v_low * n)) * (1 / WHOLE);
 }
-#undef RATIO
 
-/* log cosh x = log(1 + E² / (2 (1 + E))), E = e^|x| − 1, without cancellation at 0; far from 0, |x| − log 2 */
+/* log cosh x = log(1 + q), q = h w, w = 2 h / (1 + 2 h), h = ½ (e^|x| − 1), without cancellation at 0 and, as h counts twice,
+ * in pairs; far from 0, |x| − log 2 */
 static CR_INLINE V CR(v_log_cosh)(V x)
 {
   const V size = CR(v_magnitude)(x), near = CR(smaller)(CR(splat)(-EXPM1_LOWEST), size);
-  const V e = CR(v_expm1)(near);
-  return CR(v_log1p)(e * (e / (2 + 2 * e))) + (size - near);
+  const CR(pair) h = CR(v_half_expm1)(near);
+  const V e = 2 * h.high, e_low = 2 * h.low, d = 1 + e, d_low = (e - (d - 1)) + e_low;
+  const V inverse = 1 / d, w = e * inverse, w_low = inverse * (CR(fma)(-w, d, e) + CR(fma)(-w, d_low, e_low));
+  const V q = h.high * w, q_low = CR(fma)(h.high, w, -q) + CR(fma)(h.high, w_low, h.low * w);
+  const V u = 1 + q, y = CR(v_log_sum)(u, CR(splat)(0), ((q - (u - 1)) + q_low) / u);
+  return CR(select)(q < TINY, q + q_low, y) + (size - near);
 }
 
-/* Φ(x) = ½ erfc(−x/√2):  Φ(−y) = e^(−y²/2) h(w) / (y + c), w = (y − c) / (y + c), for y ≥ 0; Φ(y) = 1 − Φ(−y).
- * e^(y²/2) Φ(−y), Mills' ratio over √(2π), falls from ½ like 1 / y; times y + c it varies so little over all y that one
- * polynomial does, in −1 ≤ w < 1 (the variable of Schonfelder 1978).  1 / (y + c) is corrected by a step of Newton's, and
- * the last sum of h keeps its rounding error. */
-static CR_INLINE V CR(v_normal_cdf)(V x)
+/* Φ(x) = ½ erfc(−x/√2):  Φ(−y) = e^(−y²/2) h(w) / (y + 1), w = (y − c) / (y + c), for y ≥ 0; Φ(y) = 1 − Φ(−y).
+ * e^(y²/2) Φ(−y), Mills' ratio over √(2π), falls from ½ like 1 / y; times y + 1 it stays between 0.4 and 0.53, and its
+ * polynomial in w (the variable of Schonfelder 1978) is little beside its c₀, and so are the errors of both.  e^(−y²/2), h and
+ * 1 / (y + 1) are pairs, or each would add its own.  *gauss: e^(−x²/2), on the way. */
+static CR_INLINE V CR(v_normal_cdf_and)(V x, V *gauss)
 {
   const V y = CR(smaller)(CR(splat)(GAUSS_END), CR(v_magnitude)(x));
-  const V guess = 1 / (y + (R)MILLS_CENTER);
-  const V error = CR(fma)(-guess, y, CR(fma)(-guess, CR(splat)(MILLS_CENTER), CR(splat)(1)));
-  const V q = CR(fma)(guess, error, guess);
-  const V w = CR(fma)(y + y, q, CR(splat)(-1)), first = CR(load)(SHARED(c_mills)[0]);
+  const V w = CR(fma)(y + y, 1 / (y + (R)MILLS_CENTER), CR(splat)(-1));
+  const V sum = y + 1, sum_low = y - (sum - 1), guess = 1 / sum;
+  const V error = CR(fma)(-guess, sum_low, CR(fma)(-guess, sum, CR(splat)(1)));
+  const V q = CR(fma)(guess, error, guess), q_low = CR(fma)(guess, error, guess - q);
   const V p = CR(v_horner)(w, sizeof SHARED(c_mills) / sizeof *SHARED(c_mills) - 1, SHARED(c_mills) + 1); /* h = c₀ + w p(w) */
-  const V h = CR(fma)(p, w, first), lost = first - CR(fma)(-p, w, h);
-  const V tail = CR(v_gauss)(y) * CR(fma)(h, q, lost * q);
+  const V first = CR(load)(SHARED(c_mills)[0]), h = CR(fma)(p, w, first), h_low = CR(fma)(p, w, first - h);
+  const V ratio = h * q, ratio_low = CR(fma)(h, q, -ratio) + CR(fma)(h_low, q, h * q_low);
+  V last;
+  const CR(pair) g = CR(v_gauss_part)(y, &last);
+  const V tail = CR(fma)(g.high, ratio, CR(fma)(g.high, ratio_low, g.low * ratio)) * last;
+  *gauss = g.high * last;
   return CR(select)(x < 0, tail, 1 - tail);
+}
+
+static CR_INLINE V CR(v_normal_cdf)(V x)
+{
+  V gauss;
+  return CR(v_normal_cdf_and)(x, &gauss);
 }

@@ -36,10 +36,10 @@
   F(sigmoid, 2)                                                                                              \
   F(softplus, 2)                                                                                             \
   F(gauss, 2)                                                                                                \
-  F(normal_cdf, 4)                                                                                           \
-  F(log_cosh, 5)                                                                                             \
-  F(tanh_softplus, 3)                                                                                        \
-  F(tanh_softplus_derivative, 10)
+  F(normal_cdf, 2)                                                                                           \
+  F(log_cosh, 2)                                                                                             \
+  F(tanh_softplus, 2)                                                                                        \
+  F(tanh_softplus_derivative, 2)
 
 #define NAME(name, ...) #name,
 #define BOUND(name, bound) bound,
