@@ -10,6 +10,7 @@
 #define HAS_ROWS 0
 #define NARROW_KERNEL(name) NULL
 #define ROWS NULL
+#define CR_ELEMENTARY CR_CALLED
 #else
 #define HAS_LANES 1
 #define HAS_ROWS 1

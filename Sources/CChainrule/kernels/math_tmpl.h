@@ -50,6 +50,11 @@
 #define MILLS_CENTER 5.375
 #endif
 
+/* What the others are made of: inlined, but for a set where room counts more than a call. */
+#ifndef CR_ELEMENTARY
+#define CR_ELEMENTARY CR_INLINE
+#endif
+
 #undef B
 #define B CR(bits)
 typedef NATURAL B __attribute__((vector_size(VECTOR_BYTES)));
@@ -107,7 +112,7 @@ static CR_INLINE CR(pair) CR(v_exp_scaled)(V r, V shifted, V *last)
 }
 
 /* eˣ before that product, x ≤ EXP_HIGHEST */
-static CR_INLINE CR(pair) CR(v_exp_part)(V x, V *last)
+static CR_ELEMENTARY CR(pair) CR(v_exp_part)(V x, V *last)
 {
   x = CR(larger)(CR(splat)(EXP_LOWEST), x);
   EXP_REDUCE(x);
@@ -139,7 +144,7 @@ static CR_INLINE V CR(v_gauss)(V x)
 
 /* ½ (eˣ − 1) = (2ᵏ⁻¹ − ½) + 2ᵏ⁻¹ r + 2ᵏ⁻¹ (r² q(r) + c), for x ≥ EXPM1_LOWEST; c is what r lost to rounding, and
  * what the first sum loses joins the rest.  The half keeps 2ᵏ⁻¹ finite; it loses the last bit of denormals. */
-static CR_INLINE CR(pair) CR(v_half_expm1)(V x)
+static CR_ELEMENTARY CR(pair) CR(v_half_expm1)(V x)
 {
   EXP_REDUCE(x);
   const V r = CR(fma)(k, CR(splat)(-LN2_LOW), high), c = CR(fma)(k, CR(splat)(-LN2_LOW), high - r);
@@ -165,7 +170,7 @@ static CR_INLINE V CR(v_expm1)(V x)
  */
 
 /* log x − shift log 2 + rest, x positive and normal */
-static CR_INLINE V CR(v_log_sum)(V x, V shift, V rest)
+static CR_ELEMENTARY V CR(v_log_sum)(V x, V shift, V rest)
 {
   const B parts = (B)x + (PLACED(BIAS) - ROOT_HALF); /* exponent k + BIAS; fraction that of x from √½ on */
   const V k = (V)((parts >> FRACTION) | PLACED(BIAS + FRACTION)) - (shift + (WHOLE + BIAS));
@@ -285,7 +290,7 @@ static CR_INLINE V CR(v_log_cosh)(V x)
  * e^(y²/2) Φ(−y), Mills' ratio over √(2π), falls from ½ like 1 / y; times y + 1 it stays between 0.4 and 0.53, and its
  * polynomial in w (the variable of Schonfelder 1978) is little beside its c₀, and so are the errors of both.  e^(−y²/2), h and
  * 1 / (y + 1) are pairs, or each would add its own.  *gauss: e^(−x²/2), on the way. */
-static CR_INLINE V CR(v_normal_cdf_and)(V x, V *gauss)
+static CR_ELEMENTARY V CR(v_normal_cdf_and)(V x, V *gauss)
 {
   const V y = CR(smaller)(CR(splat)(GAUSS_END), CR(v_magnitude)(x));
   const V w = CR(fma)(y + y, 1 / (y + (R)MILLS_CENTER), CR(splat)(-1));
