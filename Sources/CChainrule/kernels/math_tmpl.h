@@ -262,7 +262,7 @@ static CR_INLINE V CR(v_tanh_softplus_derivative)(V x)
   V u;
   const IV negative = x < 0;
   const CR(pair) t = CR(v_exp_falling)(x, &u);
-  const V u_low = (t.high - (u - 1)) + t.low;
+  const V u_low = t.high - (u - 1);
   const V m = u * t.high, m_low = CR(fma)(u, t.high, -m) + CR(fma)(u, t.low, u_low * t.high);
   const V half = CR(select)(negative, (R)0.5 * t.high, t.high), base = CR(select)(negative, u, u - (R)0.5);
   const V d = CR(fma)(half, t.high, base), d_low = CR(fma)(half, t.high, base - d) + CR(fma)(2 * half, t.low, u_low);
