@@ -87,7 +87,8 @@ static CR_INLINE V CR(v_horner)(V x, size_t count, const SHARED(coefficient) *c)
   return sum;
 }
 
-static CR_INLINE V CR(v_magnitude)(V x) { return (V)((B)x & (PLACED(2 * BIAS + 2) - 1)); }
+#define SIGN ((NATURAL)1 << (REAL_BITS - 1))
+static CR_INLINE V CR(v_magnitude)(V x) { return (V)((B)x & (SIGN - 1)); }
 
 /* ---- eˣ = 2ᵏ eʳ,  k = ⌊x log₂ e⌉, r = x − k log 2, |r| ≤ ½ log 2 ----
  *
@@ -232,14 +233,13 @@ static CR_INLINE V CR(v_softplus)(V x)
   return CR(larger)(CR(splat)(0), x) + CR(v_log_sum)(u, CR(splat)(0), (t - (u - 1)) / u);
 }
 
-/* tanh |x| = h / (1 + h), h = ½ (e^(2|x|) − 1): an error of h is lessened, by 1 + h */
+/* tanh |x| = h / (1 + h), h = ½ (e^(2|x|) − 1): an error of h is lessened, by 1 + h; and x has its sign, 0 too */
 static CR_INLINE V CR(v_tanh)(V x)
 {
   const V size = CR(v_magnitude)(x);
   const V h = CR(v_half_expm1)(CR(smaller)(CR(splat)(-EXPM1_LOWEST), 2 * size)).high,
           n = CR(smaller)(h, CR(splat)(1));
-  const V y = CR(fma)(-n, n / (1 + h), n);
-  return CR(select)(size < TINY, x, CR(select)(x < 0, -y, y));
+  return (V)((B)CR(fma)(-n, n / (1 + h), n) | ((B)x & SIGN));
 }
 
 /* tanh(softplus x) = n − n q, q = e / d, t = e^−|x|: where x < 0, n = e = t + ½ t², d = 1 + e; elsewhere n = 1,
