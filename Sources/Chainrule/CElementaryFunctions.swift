@@ -37,6 +37,7 @@ struct CElementaryFunctions {
     let (real, bits, suffix) = scalar == .float32 ? ("float", "uint32_t", "f") : ("double", "uint64_t", "")
     let names = [
       "REAL": real, "BITS": bits, "FMA": "fma\(suffix)", "SQRT": "sqrt\(suffix)", "FABS": "fabs\(suffix)",
+      "COPYSIGN": "copysign\(suffix)",
     ]
     var result = "", rest = code[...]
     while let start = rest.firstIndex(where: isInIdentifier) {
@@ -117,7 +118,7 @@ struct CElementaryFunctions {
     }
   }
 
-  /// REAL is the scalar type, BITS the unsigned integer of its size; FMA, SQRT and FABS are functions of math.h.
+  /// REAL is the scalar type, BITS the unsigned integer of its size; FMA, SQRT, FABS and COPYSIGN are functions of math.h.
   private static let text = """
     #define CR_WHOLE ((REAL)CR_PLACED(1)) /* from here on a number has no fraction */
     #define CR_SHIFTER (CR_WHOLE + CR_WHOLE / 2 + (CR_BIAS - 1)) /* x + this ends in the bits of x, rounded */
@@ -232,7 +233,7 @@ struct CElementaryFunctions {
       return FMA(-n, e / d, n);
     }
 
-    /* The normal distribution: e^(-y^2/2) h(w) / (y + 1) at -y = -|x|, w = (y - c) / (y + c), each a sum of two numbers */
+    /* The normal distribution: e^(-y^2/2) h(w) / (y + 1) at -y = -|x|, w = (y - c) / (y + c); its factors are sums of two */
     static REAL cr_normal_cdf(REAL x)
     {
       const REAL y = cr_smaller(CR_GAUSS_END, FABS(x));
@@ -257,8 +258,8 @@ struct CElementaryFunctions {
     static REAL cr_tanh(REAL z)
     {
       const REAL size = FABS(z), h = cr_half_expm1(cr_smaller(-CR_EXPM1_LOWEST, 2 * size));
-      const REAL n = cr_smaller(h, 1), y = FMA(-n, n / (1 + h), n);
-      return size < CR_TINY ? z : z < 0 ? -y : y;
+      const REAL n = cr_smaller(h, 1);
+      return COPYSIGN(FMA(-n, n / (1 + h), n), z);
     }
 
     static REAL cr_relu(REAL z) { return cr_larger(0, z); }

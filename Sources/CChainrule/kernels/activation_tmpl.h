@@ -42,7 +42,7 @@ static inline V CR(gelu)(V z) { return z * CR(v_normal_cdf)(z); }
 static inline V CR(gelu_derivative)(V z)
 {
   V gauss;
-  const V cdf = CR(v_normal_cdf_and)(z, &gauss);
+  const V cdf = CR(v_normal_cdf_and_gauss)(z, &gauss);
   return cdf + z * gauss * (R)0.39894228040143267794;
 }
 

@@ -290,7 +290,7 @@ static CR_INLINE V CR(v_log_cosh)(V x)
  * e^(y²/2) Φ(−y), Mills' ratio over √(2π), falls from ½ like 1 / y; times y + 1 it stays between 0.4 and 0.53, and its
  * polynomial in w (the variable of Schonfelder 1978) is little beside its c₀, and so are the errors of both.  e^(−y²/2), h and
  * 1 / (y + 1) are pairs, or each would add its own.  *gauss: e^(−x²/2), on the way. */
-static CR_ELEMENTARY V CR(v_normal_cdf_and)(V x, V *gauss)
+static CR_ELEMENTARY V CR(v_normal_cdf_and_gauss)(V x, V *gauss)
 {
   const V y = CR(smaller)(CR(splat)(GAUSS_END), CR(v_magnitude)(x));
   const V w = CR(fma)(y + y, 1 / (y + (R)MILLS_CENTER), CR(splat)(-1));
@@ -310,5 +310,5 @@ static CR_ELEMENTARY V CR(v_normal_cdf_and)(V x, V *gauss)
 static CR_INLINE V CR(v_normal_cdf)(V x)
 {
   V gauss;
-  return CR(v_normal_cdf_and)(x, &gauss);
+  return CR(v_normal_cdf_and_gauss)(x, &gauss);
 }
