@@ -56,11 +56,17 @@ struct DataFileTests {
     )
     let data = try Dataset<Float>(idxImages: images.path, labels: labels.path)
     #expect(data.labels == [3, 0, 1])
-    #expect(data.row(0).features.map { $0 * 255 } == [0, 255, 51, 102])
+    #expect(
+      (0..<3).map { data.row($0).features.map { $0 * 255 } } == [
+        [0, 255, 51, 102], [1, 2, 3, 4], [5, 6, 7, 8],
+      ])
     let source = try IDXSource<Float>(images: images.path, labels: labels.path)
-    for size in [1, 2, 3] {
+    for size in 1...4 {
       var batches = try source.makeBatches(of: size)
-      #expect(try batches.next() == data[rows: 0..<size])
+      for first in stride(from: 0, to: 3, by: size) {
+        #expect(try batches.next() == data[rows: first..<min(first + size, 3)])
+      }
+      #expect(try batches.next() == nil)
     }
     #expect(try Dataset(source) == data)
   }
