@@ -413,8 +413,9 @@ private func smallNetwork(inputs: Int, outputs: Int, _ activation: Activation = 
 
   @Test func `that fails does not count, and the next begins with the first row`() throws {
     let text = (0..<20).map { "\($0 % 3),\($0 % 5).5" }.joined(separator: "\n")
-    let good = try CSVSource<Float>(file: TemporaryFile(text).keep().path, options: options)
-    let bad = try CSVSource<Float>(file: TemporaryFile(text + "\nx,1\n").keep().path, options: options)
+    let (goodFile, badFile) = (try TemporaryFile(text), try TemporaryFile(text + "\nx,1\n"))
+    let good = try CSVSource<Float>(file: goodFile.path, options: options)
+    let bad = try CSVSource<Float>(file: badFile.path, options: options)
     let network = try smallNetwork(inputs: 1, outputs: 1)
     let trainer = try Trainer(network, loss: .meanSquaredError)
     #expect(complaint { try trainer.epoch(on: bad, batchSize: 4) }.contains("line 21, column 1"))
@@ -422,7 +423,8 @@ private func smallNetwork(inputs: Int, outputs: Int, _ activation: Activation = 
     try trainer.epoch(on: good, batchSize: 4)
     #expect((trainer.epochs, trainer.steps) == (1, 10))
     // The core refuses a source of other sizes before it trains.
-    let wide = try CSVSource<Float>(file: TemporaryFile("1,2,3.5\n").keep().path, options: options)
+    let wideFile = try TemporaryFile("1,2,3.5\n")
+    let wide = try CSVSource<Float>(file: wideFile.path, options: options)
     #expect(throws: ChainruleError.shapeMismatch(what: "the data's features", expected: 1, actual: 2)) {
       try trainer.epoch(on: wide)
     }
@@ -573,13 +575,5 @@ private func smallNetwork(inputs: Int, outputs: Int, _ activation: Activation = 
     // χ² of 5 degrees of freedom is above 20.5 with a probability of 0.001.
     let deviation = counts.values.reduce(0.0) { $0 + Double(($1 - 1000) * ($1 - 1000)) / 1000 }
     #expect(counts.count == 6 && deviation < 20.5)
-  }
-}
-
-extension TemporaryFile {
-  /// The file, kept until the process ends.
-  fileprivate func keep() -> TemporaryFile {
-    _ = Unmanaged.passRetained(self)
-    return self
   }
 }
