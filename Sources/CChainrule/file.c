@@ -7,7 +7,8 @@
  *
  * TEXT is the architecture, as JSON in a string, since safetensors has only strings there.  A checkpoint has in
  * "training" such a text of its own, and arrays shaped as the parameters, whose tensors have the array's name before
- * "layers.": "optimizer.m.layers.0.weights".  The checksum covers the texts and every value; what it does not cover, the
+ * "layers.": "optimizer.m.layers.0.weights".  "userMetadata" is the caller's text, which nothing here interprets.
+ * The checksum covers the texts and every value; what it does not cover, the
  * tensors' names, types, shapes and places, follows from the texts and is compared with them.
  *
  * Saving and loading go through the same plan, cr_model: a description and the tensors it implies.  The
@@ -37,7 +38,7 @@
 enum {
   FORMAT_VERSION = 1,
   LENGTH_BYTES = 8,
-  LARGEST_HEADER = 100000000 /* the safetensors library's limit */
+  LARGEST_HEADER = CR_LARGEST_TEXT /* the safetensors library's limit */
 };
 
 static const char *const scalar_names[] = {[CHAINRULE_FLOAT32] = "float32", [CHAINRULE_FLOAT64] = "float64"};
@@ -191,11 +192,12 @@ static uint64_t fnv1a64(uint64_t hash, const void *bytes, size_t size)
   return hash;
 }
 
-/* Of TEXT, and of a checkpoint's. */
-static uint64_t hash_texts(const char *text, size_t length, const cr_state *state)
+/* Of TEXT, of a checkpoint's, and of the caller's; NULL: there is none. */
+static uint64_t hash_texts(const char *text, size_t length, const cr_state *state, const char *metadata)
 {
-  const uint64_t hash = fnv1a64(fnv1a64_start, text, length);
-  return state->text ? fnv1a64(hash, state->text, strlen(state->text)) : hash;
+  uint64_t hash = fnv1a64(fnv1a64_start, text, length);
+  if (state->text) hash = fnv1a64(hash, state->text, strlen(state->text));
+  return metadata ? fnv1a64(hash, metadata, strlen(metadata)) : hash;
 }
 
 enum { CHECKSUM_SIZE = sizeof "fnv1a64:0123456789abcdef" };
@@ -358,14 +360,20 @@ static json_t *tensor_json(const cr_tensor *tensor, chainrule_scalar scalar)
                    (json_int_t)tensor->begin, (json_int_t)(tensor->begin + tensor->bytes));
 }
 
-static json_t *header_json(const cr_model *model, const char *text, uint64_t hash)
+/* Adds a text, unless it is NULL, to an object; false where memory runs out. */
+static bool add_text(json_t *object, const char *key, const char *text)
 {
-  const char *training = model->state->text;
+  return !text || json_object_set_new(object, key, json_string(text)) == 0;
+}
+
+static json_t *header_json(const cr_model *model, const char *text, const char *metadata, uint64_t hash)
+{
   char checksum[CHECKSUM_SIZE];
   print_checksum(hash, checksum);
   json_t *header = json_pack("{s:{s:s, s:s, s:s}}", "__metadata__", "format", "chainrule", "chainrule", text,
                              "checksum", checksum);
-  if (training && json_object_set_new(json_object_get(header, "__metadata__"), "training", json_string(training)) != 0) {
+  json_t *texts = json_object_get(header, "__metadata__");
+  if (!add_text(texts, "training", model->state->text) || !add_text(texts, "userMetadata", metadata)) {
     json_decref(header);
     return NULL;
   }
@@ -380,17 +388,17 @@ static json_t *header_json(const cr_model *model, const char *text, uint64_t has
 }
 
 /* The length's 8 bytes and the JSON, with spaces to a multiple of 8, where the tensors begin. */
-static chainrule_status make_header(cr_model *model, const char *text, uint64_t hash, char **bytes,
-                                    size_t *size, chainrule_error *error)
+static chainrule_status make_header(cr_model *model, const char *text, const char *metadata, uint64_t hash,
+                                    char **bytes, size_t *size, chainrule_error *error)
 {
   size_t length;
-  model->header = header_json(model, text, hash);
+  model->header = header_json(model, text, metadata, hash);
   *bytes = model->header ? cr_json_text(model->header, LENGTH_BYTES, &length) : NULL;
   if (!*bytes) return no_memory(error, "the header");
   size_t padded = (length + 7) / 8 * 8;
   if (padded > LARGEST_HEADER)
     return cr_fail(error, CHAINRULE_INVALID_ARGUMENT, 0,
-                   "header: %zu bytes of names and layers; a safetensors file may have %d", padded,
+                   "header: %zu bytes of layers, names and metadata; a safetensors file may have %d", padded,
                    LARGEST_HEADER);
   for (int i = 0; i < LENGTH_BYTES; i++) (*bytes)[i] = (char)((uint64_t)padded >> 8 * i & 0xff);
   memset(*bytes + LENGTH_BYTES + length, ' ', padded - length);
@@ -439,10 +447,10 @@ chainrule_status cr_save(const chainrule_network *network, cr_state *state, cons
   if (!status) status = plan_tensors(&model, error);
   if (!status) status = make_text(network, &model, &text, &length, error);
   if (!status) status = allocate_values(&model, error);
-  uint64_t hash = text ? hash_texts(text, length, state) : 0;
+  uint64_t hash = text ? hash_texts(text, length, state, network->metadata) : 0;
   for (size_t t = 0; t < model.tensor_count && !status; t++)
     status = hash_tensor(network, &model, &model.tensors[t], &hash, error);
-  if (!status) status = make_header(&model, text, hash, &header, &header_size, error);
+  if (!status) status = make_header(&model, text, network->metadata, hash, &header, &header_size, error);
   if (!status)
     status = cr_replace_file(path, write_model, &(cr_saving){network, &model, header, header_size}, error);
   free(header);
@@ -707,6 +715,18 @@ static chainrule_status read_names(const cr_model *model, chainrule_names which,
   return status;
 }
 
+/* The caller's text, where the file has one. */
+static chainrule_status read_metadata(const json_t *metadata, chainrule_network *network, chainrule_error *error)
+{
+  const json_t *text = json_object_get(metadata, "userMetadata");
+  if (!text) return CHAINRULE_OK;
+  if (!json_is_string(text)) return cr_invalid(error, 0, "userMetadata: not a string");
+  chainrule_error inner;
+  if (chainrule_network_set_metadata(network, json_string_value(text), json_string_length(text), &inner) == CHAINRULE_OK)
+    return CHAINRULE_OK;
+  return contradicted(error, &inner);
+}
+
 /* The text of a checkpoint, and the names of its arrays; of a model nothing. */
 static chainrule_status read_state(const json_t *metadata, cr_state *state, chainrule_error *error)
 {
@@ -841,7 +861,7 @@ static chainrule_status read_tensor(int file, uint64_t data, const cr_model *mod
 static chainrule_status read_tensors(int file, uint64_t data, const cr_model *model, const json_t *text,
                                      const char *checksum, chainrule_network *network, chainrule_error *error)
 {
-  uint64_t hash = hash_texts(json_string_value(text), json_string_length(text), model->state);
+  uint64_t hash = hash_texts(json_string_value(text), json_string_length(text), model->state, network->metadata);
   for (size_t t = 0; t < model->tensor_count; t++) {
     chainrule_status status = read_tensor(file, data, model, &model->tensors[t], network, &hash, error);
     if (status) return status;
@@ -891,6 +911,7 @@ static chainrule_status read_model(int file, uint64_t file_size, cr_model *model
     return contradicted(error, &inner);
   for (size_t which = 0; which < CR_COUNT(names_keys) && !status; which++)
     status = read_names(model, (chainrule_names)which, *network, error);
+  if (!status) status = read_metadata(metadata, *network, error);
   return status ? status : read_tensors(file, data, model, text, checksum, *network, error);
 }
 

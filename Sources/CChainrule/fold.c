@@ -179,10 +179,7 @@ static chainrule_status put_together(const chainrule_network *network, const par
   for (size_t l = 0; l < parts->count && !status; l++)
     for (int parameter = 0; parameter < CHAINRULE_PARAMETER_COUNT && !status; parameter++)
       status = set_values(*folded, l, (chainrule_parameter)parameter, parts->list[l].values[parameter], error);
-  for (int which = 0; which < 3 && !status; which++)
-    status = chainrule_network_set_names(*folded, (chainrule_names)which, (const char *const *)network->names[which],
-                                         chainrule_network_name_count(network, (chainrule_names)which), error);
-  return status;
+  return status ? status : cr_copy_labels(network, *folded, error);
 }
 
 chainrule_status chainrule_network_fold(const chainrule_network *network, chainrule_network **folded,

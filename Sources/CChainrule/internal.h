@@ -67,6 +67,7 @@ struct chainrule_network {
   size_t predicting_size; /* scalars per row of those buffers */
   void *parameters;
   char **names[3]; /* by chainrule_names; NULL: none */
+  char *metadata;  /* the caller's text; NULL: none */
 };
 
 /* Scalars of the parameters and the statistics behind them. */
@@ -130,6 +131,9 @@ void cr_write(const chainrule_network *network, void *arena, size_t layer, chain
 /* The number of values of a layer's parameter, and of a layer of that description, given so many inputs. */
 size_t cr_parameter_size(const cr_layer *layer, chainrule_parameter parameter);
 size_t cr_described_size(const chainrule_layer *layer, size_t inputs, chainrule_parameter parameter);
+/* Copies names and metadata to a network of the same inputs and outputs. */
+chainrule_status cr_copy_labels(const chainrule_network *network, chainrule_network *to, chainrule_error *error);
+enum { CR_LARGEST_TEXT = 100000000 }; /* bytes of a safetensors header, and so of metadata in it */
 /* All parameters in the order of chainrule_network_get_parameters, out of a parameter-shaped arena. */
 void cr_read_all(const chainrule_network *network, const void *arena, void *values);
 /* Whose the k-th of all parameters is, in that order. */

@@ -413,10 +413,7 @@ chainrule_status chainrule_network_copy(const chainrule_network *network, chainr
   free(layers);
   if (status) return status;
   memcpy(made->parameters, network->parameters, cr_arena_end(network) * cr_scalar_size(network->scalar));
-  for (int which = 0; which < 3 && !status; which++)
-    status =
-        chainrule_network_set_names(made, (chainrule_names)which, (const char *const *)network->names[which],
-                                    chainrule_network_name_count(network, (chainrule_names)which), error);
+  status = cr_copy_labels(network, made, error);
   if (status) return chainrule_network_free(made), status;
   *copy = made;
   return CHAINRULE_OK;
@@ -438,6 +435,7 @@ void chainrule_network_free(chainrule_network *network)
   if (!network) return;
   for (int which = 0; which < 3; which++)
     if (network->names[which]) free_names(network->names[which], name_slots(network, (chainrule_names)which));
+  free(network->metadata);
   free(network->parameters);
   free(network->predicting);
   free(network->layers);
@@ -859,6 +857,64 @@ size_t chainrule_network_name_count(const chainrule_network *network, chainrule_
 const char *chainrule_network_name(const chainrule_network *network, chainrule_names which, size_t index)
 {
   return index < chainrule_network_name_count(network, which) ? network->names[which][index] : NULL;
+}
+
+/* ---- Metadata ---------------------------------------------------------------------------------- */
+
+/* Bytes of the UTF-8 character at `text`, of which `left` bytes are there; 0: it is none (The Unicode Standard,
+ * table 3-7: no overlong forms, no surrogates, nothing above U+10FFFF). */
+static size_t utf8_length(const unsigned char *text, size_t left)
+{
+  const unsigned char first = text[0];
+  const size_t length = first < 0x80 ? 1 : first < 0xc2 ? 0 : first < 0xe0 ? 2 : first < 0xf0 ? 3 : first < 0xf5 ? 4 : 0;
+  if (length < 2 || length > left) return length > left ? 0 : length;
+  const unsigned char low = first == 0xe0 ? 0xa0 : first == 0xf0 ? 0x90 : 0x80;
+  const unsigned char high = first == 0xed ? 0x9f : first == 0xf4 ? 0x8f : 0xbf;
+  if (text[1] < low || text[1] > high) return 0;
+  for (size_t i = 2; i < length; i++)
+    if ((text[i] & 0xc0) != 0x80) return 0;
+  return length;
+}
+
+chainrule_status chainrule_network_set_metadata(chainrule_network *network, const char *text, size_t length,
+                                                chainrule_error *error)
+{
+  if (!network) return cr_null(error, "network");
+  if (!text) length = 0;
+  if (length > CR_LARGEST_TEXT)
+    return cr_fail(error, CHAINRULE_INVALID_ARGUMENT, 0, "metadata: %zu bytes; expected at most %d", length,
+                   CR_LARGEST_TEXT);
+  for (size_t i = 0, bytes; i < length; i += bytes) {
+    bytes = utf8_length((const unsigned char *)text + i, length - i);
+    if (bytes == 0)
+      return cr_fail(error, CHAINRULE_INVALID_ARGUMENT, 0, "metadata: byte %zu, 0x%02x, is not UTF-8", i,
+                     (unsigned char)text[i]);
+    if (text[i] == 0)
+      return cr_fail(error, CHAINRULE_INVALID_ARGUMENT, 0,
+                     "metadata: byte %zu is a null character, which a text may not contain", i);
+  }
+  char *copy = NULL;
+  if (length > 0) {
+    copy = malloc(length + 1);
+    if (!copy) return cr_out_of_memory(error, "the metadata", length + 1);
+    memcpy(copy, text, length);
+    copy[length] = 0;
+  }
+  free(network->metadata);
+  network->metadata = copy;
+  return CHAINRULE_OK;
+}
+
+const char *chainrule_network_metadata(const chainrule_network *network) { return network->metadata; }
+
+chainrule_status cr_copy_labels(const chainrule_network *network, chainrule_network *to, chainrule_error *error)
+{
+  chainrule_status status = CHAINRULE_OK;
+  for (int which = 0; which < 3 && !status; which++)
+    status = chainrule_network_set_names(to, (chainrule_names)which, (const char *const *)network->names[which],
+                                         chainrule_network_name_count(network, (chainrule_names)which), error);
+  const char *text = network->metadata;
+  return status ? status : chainrule_network_set_metadata(to, text, text ? strlen(text) : 0, error);
 }
 
 /* ---- Checks of data and losses ------------------------------------------------------------------ */

@@ -75,6 +75,7 @@ public struct Model<Scalar: NetworkScalar>: Sendable {
     try core.setNames(.features, to: other.featureNames)
     try core.setNames(.targets, to: other.targetNames)
     try core.setNames(.classes, to: other.classLabels)
+    try core.setMetadata(other.core.metadata)
   }
 }
 

@@ -113,7 +113,7 @@ public final class Network<Scalar: NetworkScalar> {
     try self.init(inputs: inputs, layers: layers(), seed: seed)
   }
 
-  /// A network that starts from a model's parameters and names.
+  /// A network that starts from a model's parameters, names and metadata.
   public init(_ model: Model<Scalar>) throws(ChainruleError) {
     core = try model.core.copy()
   }

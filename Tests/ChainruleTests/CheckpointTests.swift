@@ -1,6 +1,7 @@
-import Chainrule
 import Foundation
 import Testing
+
+@testable import Chainrule
 
 /// Rows of a curve, the same each time.
 private func rows(_ count: Int, from start: Int = 0) throws -> Dataset<Float> {
@@ -52,6 +53,19 @@ struct CheckpointTests {
       resuming: checkpoint, onStep: { _ in counted.next() })
     for try await epoch in run { losses.append(epoch.loss) }
     return losses
+  }
+
+  @Test func `a checkpoint is a model with the metadata of the network in training`() throws {
+    try FileManager.default.createDirectory(atPath: folder, withIntermediateDirectories: true)
+    defer { try? FileManager.default.removeItem(atPath: folder) }
+    let (trainer, other) = (try makeTrainer(), try makeTrainer())
+    try trainer.network.core.setMetadata("columns")
+    try other.network.core.setMetadata("others")
+    let path = folder + "/checkpoint"
+    try trainer.saveCheckpoint(to: path)
+    #expect(try Model<Float>(contentsOf: path).core.metadata == "columns")
+    try other.restoreCheckpoint(from: path)
+    #expect(other.network.core.metadata == "others")
   }
 
   @Test(arguments: [false, true])

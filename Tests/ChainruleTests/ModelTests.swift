@@ -38,6 +38,7 @@ extension Model {
     #expect(featureNames == other.featureNames, sourceLocation: sourceLocation)
     #expect(targetNames == other.targetNames, sourceLocation: sourceLocation)
     #expect(classLabels == other.classLabels, sourceLocation: sourceLocation)
+    #expect(core.metadata == other.core.metadata, sourceLocation: sourceLocation)
   }
 }
 
@@ -47,6 +48,35 @@ private func randomRows<Scalar: NetworkScalar>(_ rows: Int, _ inputs: Int, as _:
 }
 
 @Suite struct `A model` {
+  @Test func `keeps its metadata in copies, files, foldings and in the other precision`() throws {
+    let text = #"{"größe":["\u0001","🌸"],"x":[1,2]}"#
+    let network = try classifier(Float.self)
+    #expect(network.core.metadata == nil)
+    try network.core.setMetadata(text)
+    let model = try network.freeze()
+    try network.core.setMetadata("other")
+    let path = FileManager.default.temporaryDirectory.appending(path: UUID().uuidString).path
+    defer { try? FileManager.default.removeItem(atPath: path) }
+    try model.save(to: path)
+    let copies = [
+      model.core.metadata, try Network(model).core.metadata, try model.folded().core.metadata,
+      try Model<Double>(model).core.metadata, try Model<Float>(contentsOf: path).core.metadata,
+    ]
+    #expect(copies == Array(repeating: text, count: copies.count))
+    try network.core.setMetadata(nil)
+    #expect(network.core.metadata == nil)
+  }
+
+  @Test func `refuses metadata with a null character, and keeps what it had`() throws {
+    let network = try classifier(Float.self)
+    try network.core.setMetadata("before")
+    let message = "metadata: byte 3 is a null character, which a text may not contain"
+    #expect(throws: ChainruleError.invalidArgument(message: message)) {
+      try network.core.setMetadata("é,\0,b")
+    }
+    #expect(network.core.metadata == "before")
+  }
+
   @Test func `does not change when the network it was frozen from is trained`() throws {
     let network = try classifier(Float.self)
     let model = try network.freeze()

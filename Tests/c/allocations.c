@@ -308,6 +308,11 @@ static chainrule_status set_names(subject *s, chainrule_error *error)
                                      (const char *const[]){"naught", "one", "größer"}, OUTPUTS, error);
 }
 
+static chainrule_status set_metadata(subject *s, chainrule_error *error)
+{
+  return chainrule_network_set_metadata(s->network, "größer", strlen("größer"), error);
+}
+
 static chainrule_status save(subject *s, chainrule_error *error)
 {
   return chainrule_network_save(s->network, file, error);
@@ -529,7 +534,7 @@ static chainrule_status facts(subject *s, chainrule_error *error)
          chainrule_network_parameter_count(n) > MOST_PARAMETERS || !chainrule_network_kernel_set(n) ||
          chainrule_network_parameter_size(n, s->layer_count - 1, CHAINRULE_BIAS) != OUTPUTS ||
          chainrule_network_name_count(n, CHAINRULE_CLASS_LABELS) != OUTPUTS ||
-         !chainrule_network_name(n, CHAINRULE_CLASS_LABELS, 0) ||
+         !chainrule_network_name(n, CHAINRULE_CLASS_LABELS, 0) || !chainrule_network_metadata(n) ||
          chainrule_network_scratch_size(n, ROWS) > sizeof scratch ||
          chainrule_trainer_steps(s->trainer) == 0 || chainrule_trainer_epochs(s->trainer) == 0 ||
          chainrule_trainer_rows(s->trainer) != 0 ||
@@ -560,6 +565,8 @@ static const struct {
     {"network_get_parameters", get_parameters, false},
     {"network_set_parameters", set_parameters, false},
     {"network_set_names", set_names, true},
+    {"network_set_metadata", set_metadata, true},
+    {"network_copy, with names and metadata", copy, true},
     {"network_fold", fold, true},
     {"network_save", save, true},
     {"network_save, over a file", save, true},
@@ -601,6 +608,7 @@ static const struct {
     {"network_kernel_set", facts, false},
     {"network_name_count", facts, false},
     {"network_name", facts, false},
+    {"network_metadata", facts, false},
     {"network_scratch_size", facts, false},
     {"schedule_check", schedules, false},
     {"schedule_observe", schedules, false},
@@ -668,7 +676,7 @@ static void every_function_is_called(void)
 /* What a call that fails must leave as it was. */
 typedef struct state {
   double values[CHAINRULE_PARAMETER_COUNT * MOST_PARAMETERS];
-  char names[OUTPUTS][16];
+  char names[OUTPUTS][16], metadata[16];
   uint64_t steps, epochs;
   size_t files;
 } state;
@@ -698,6 +706,8 @@ static void take_state(const subject *s, const chainrule_network *network, state
   for (size_t i = 0; network && i < chainrule_network_name_count(network, CHAINRULE_CLASS_LABELS); i++)
     snprintf(now->names[i], sizeof now->names[i], "%s",
              chainrule_network_name(network, CHAINRULE_CLASS_LABELS, i));
+  const char *metadata = network ? chainrule_network_metadata(network) : NULL;
+  snprintf(now->metadata, sizeof now->metadata, "%s", metadata ? metadata : "");
   now->steps = s->trainer ? chainrule_trainer_steps(s->trainer) : 0;
   now->epochs = s->trainer ? chainrule_trainer_epochs(s->trainer) : 0;
 }

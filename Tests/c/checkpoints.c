@@ -351,6 +351,32 @@ static void a_loop_keeps_its_own(void)
   end(&r);
 }
 
+/* The network's text is in the file; restoring leaves the trainer's network its own. */
+static void the_networks_metadata_goes_with_it(void)
+{
+  snprintf(context, sizeof context, "metadata");
+  const setting s = make_setting(chainrule_optimizer_default(CHAINRULE_OPTIMIZER_ADAM), 1);
+  run r = {0}, other = {0};
+  begin(&r, &s, 3);
+  begin(&other, &s, 9);
+  static const char text[] = "{\"columns\": [\"\xc3\xa4\"]}", own[] = "own";
+  ACCEPTED(chainrule_network_set_metadata(r.network, text, sizeof text - 1, e));
+  ACCEPTED(chainrule_network_set_metadata(other.network, own, sizeof own - 1, e));
+  train(&r, 0, 7);
+  ACCEPTED(chainrule_trainer_save(r.trainer, other.network, "note", path, e));
+  chainrule_network *best = NULL, *loaded = NULL;
+  ACCEPTED(chainrule_trainer_restore(other.trainer, path, &best, NULL, e));
+  HOLDS(is_same_network(other.network, r.network));
+  HOLDS(strcmp(chainrule_network_metadata(other.network), own) == 0);
+  HOLDS(best && strcmp(chainrule_network_metadata(best), text) == 0);
+  chainrule_network_free(best);
+  ACCEPTED(chainrule_network_load(path, &loaded, e));
+  HOLDS(loaded && strcmp(chainrule_network_metadata(loaded), text) == 0);
+  chainrule_network_free(loaded);
+  end(&other);
+  end(&r);
+}
+
 /* Where training diverges behind a checkpoint in the middle of an epoch, it goes back to the beginning of that epoch. */
 static void goes_back_to_the_beginning_of_the_epoch(void)
 {
@@ -484,6 +510,7 @@ static void notices_damage(void)
   begin(&r, &s, 3);
   begin(&other, &s, 4);
   train(&r, 0, 7);
+  ACCEPTED(chainrule_network_set_metadata(r.network, "text", 4, e));
   ACCEPTED(chainrule_trainer_save(r.trainer, r.network, "note", path, e));
   static unsigned char bytes[8192];
   FILE *file = fopen(path, "rb");
@@ -521,6 +548,7 @@ int main(void)
   make_data();
   every_optimizer();
   a_loop_keeps_its_own();
+  the_networks_metadata_goes_with_it();
   goes_back_to_the_beginning_of_the_epoch();
   takes_the_place_of_what_there_was();
   refuses_what_does_not_fit();

@@ -194,6 +194,8 @@ static chainrule_network *rich(chainrule_scalar scalar)
   ACCEPTED(chainrule_network_initialize(network, 11, e));
   ACCEPTED(chainrule_network_set_names(network, CHAINRULE_FEATURE_NAMES, features, 5, e));
   ACCEPTED(chainrule_network_set_names(network, CHAINRULE_CLASS_LABELS, classes, 3, e));
+  static const char metadata[] = "{\"größe\": \"Δx\\n\", \"日本\": [1, 2]}\x01 \xf0\x9f\x98\x80";
+  ACCEPTED(chainrule_network_set_metadata(network, metadata, sizeof metadata - 1, e));
   return network;
 }
 
@@ -258,9 +260,16 @@ static bool same_parameter(const chainrule_network *a, const chainrule_network *
   return memcmp(values[0], values[1], count * size) == 0;
 }
 
-/* The same architecture, names and parameters, bit by bit. */
+static bool same_metadata(const chainrule_network *a, const chainrule_network *b)
+{
+  const char *of_a = chainrule_network_metadata(a), *of_b = chainrule_network_metadata(b);
+  return of_a && of_b ? strcmp(of_a, of_b) == 0 : of_a == of_b;
+}
+
+/* The same architecture, names, metadata and parameters, bit by bit. */
 static bool same_network(const chainrule_network *a, const chainrule_network *b)
 {
+  if (!same_metadata(a, b)) return false;
   size_t inputs = chainrule_network_inputs(a), count = chainrule_network_layer_count(a);
   if (chainrule_network_scalar(b) != chainrule_network_scalar(a) || chainrule_network_inputs(b) != inputs ||
       chainrule_network_layer_count(b) != count)
@@ -1007,6 +1016,94 @@ static void refuses_names_that_are_not_text(void)
   chainrule_network_free(network);
 }
 
+/* ---- Metadata ----------------------------------------------------------------------------------- */
+
+static void metadata_is_text(void)
+{
+  static const struct {
+    const char *text;
+    size_t length;
+    const char *message;
+  } wrong[] = {
+      {"a\xff", 2, "metadata: byte 1, 0xff, is not UTF-8"},
+      {"ab\x80", 3, "metadata: byte 2, 0x80, is not UTF-8"},
+      {"\xc0\xaf", 2, "metadata: byte 0, 0xc0, is not UTF-8"},         /* overlong */
+      {"\xe0\x9f\xbf", 3, "metadata: byte 0, 0xe0, is not UTF-8"},     /* overlong */
+      {"\xf0\x8f\xbf\xbf", 4, "metadata: byte 0, 0xf0, is not UTF-8"}, /* overlong */
+      {"x\xed\xa0\x80", 4, "metadata: byte 1, 0xed, is not UTF-8"},    /* a surrogate */
+      {"\xf4\x90\x80\x80", 4, "metadata: byte 0, 0xf4, is not UTF-8"}, /* above U+10FFFF */
+      {"\xe2\x82\xac", 2, "metadata: byte 0, 0xe2, is not UTF-8"},     /* cut */
+      {"\xe2\x82 ", 3, "metadata: byte 0, 0xe2, is not UTF-8"},
+      {"a\0b", 3, "metadata: byte 1 is a null character"},
+      {"", 100000001, "metadata: 100000001 bytes; expected at most 100000000"},
+  };
+  chainrule_network *network = small(CHAINRULE_FLOAT32), *copy = NULL;
+  HOLDS(!chainrule_network_metadata(network));
+  static const char right[] = "\x7f\xc2\x80\xdf\xbf\xe0\xa0\x80\xed\x9f\xbf\xee\x80\x80\xef\xbf\xbf\xf0\x90\x80\x80\xf4\x8f\xbf\xbf";
+  ACCEPTED(chainrule_network_set_metadata(network, right, sizeof right - 1, e));
+  for (size_t i = 0; i < sizeof wrong / sizeof *wrong; i++) {
+    char what[24];
+    snprintf(what, sizeof what, "metadata, case %zu", i);
+    refused(CHAINRULE_INVALID_ARGUMENT, 0, wrong[i].message,
+            chainrule_network_set_metadata(network, wrong[i].text, wrong[i].length, e), e, __LINE__, what);
+    HOLDS(strcmp(chainrule_network_metadata(network), right) == 0);
+  }
+  ACCEPTED(chainrule_network_copy(network, &copy, e));
+  HOLDS(same_metadata(network, copy));
+  chainrule_network_free(copy);
+  ACCEPTED(chainrule_network_fold(network, &copy, e));
+  HOLDS(same_metadata(network, copy));
+  chainrule_network_free(copy);
+  ACCEPTED(chainrule_network_save(network, in_folder("metadata"), e));
+  ACCEPTED(load(in_folder("metadata"), &copy, e));
+  HOLDS(copy && same_metadata(network, copy));
+  chainrule_network_free(copy);
+  ACCEPTED(chainrule_network_set_metadata(network, "x", 0, e));
+  HOLDS(!chainrule_network_metadata(network));
+  ACCEPTED(chainrule_network_set_metadata(network, "xy", 1, e));
+  HOLDS(strcmp(chainrule_network_metadata(network), "x") == 0);
+  ACCEPTED(chainrule_network_set_metadata(network, NULL, 7, e));
+  HOLDS(!chainrule_network_metadata(network));
+  REFUSED(CHAINRULE_INVALID_ARGUMENT, "network", chainrule_network_set_metadata(NULL, "x", 1, e));
+  chainrule_network_free(network);
+}
+
+/* A text that fits, but not once its control characters are escaped. */
+static void metadata_fits_the_header(void)
+{
+  enum { LENGTH = 20000000 };
+  char *text = malloc(LENGTH);
+  if (!text) exit(1);
+  memset(text, 1, LENGTH);
+  chainrule_network *network = small(CHAINRULE_FLOAT32);
+  ACCEPTED(chainrule_network_set_metadata(network, text, LENGTH, e));
+  free(text);
+  const size_t count = entries();
+  REFUSED(CHAINRULE_INVALID_ARGUMENT, "header: 1200", chainrule_network_save(network, in_folder("large"), e));
+  HOLDS(entries() == count);
+  chainrule_network_free(network);
+}
+
+static void names_damaged_metadata(void)
+{
+  static const damage damages[] = {
+      {"\"userMetadata\":\"mine\"", "\"userMetadata\":7", 0, 0, "userMetadata: not a string"},
+      {"\"userMetadata\":\"mine\"", "\"userMetadata\":null", 0, 0, "userMetadata: not a string"},
+      {"\"userMetadata\":\"mine\"", "\"userMetadata\":{\"a\":\"b\"}", 0, 0, "userMetadata: not a string"},
+      {"\"userMetadata\":\"mine\"", "\"userMetadata\":\"mi\\u0000e\"", 0, 0, "header: "},
+      {"\"userMetadata\":\"mine\"", "\"userMetadata\":\"m\xff\"", 0, 0, "header: unable to decode byte 0xff"},
+      {"\"userMetadata\":\"mine\"", "\"userMetadata\":\"m\\ud800\"", 0, 0, "header: "},
+      {"\"userMetadata\":\"mine\"", "\"userMetadata\":\"mina\"", 0, 0, "checksum: "},
+      {"\"userMetadata\":\"mine\"", "\"userMetadata\":\"\"", 0, 0, "checksum: "},
+      {"\"userMetadata\"", "\"userMetadat\"", 0, 0, "checksum: "},
+      {"\"userMetadata\"", "\"checksum\"", 0, 0, "header: duplicate object key"},
+  };
+  chainrule_network *network = small(CHAINRULE_FLOAT32);
+  ACCEPTED(chainrule_network_set_metadata(network, "mine", 4, e));
+  names_each_damage("small", network, damages, sizeof damages / sizeof *damages);
+  chainrule_network_free(network);
+}
+
 /* ---- What the file system keeps ----------------------------------------------------------------- */
 
 static mode_t mode_of(const char *path)
@@ -1058,6 +1155,9 @@ int main(void)
   reports_refused_reads();
   reports_refused_writes();
   refuses_names_that_are_not_text();
+  metadata_is_text();
+  metadata_fits_the_header();
+  names_damaged_metadata();
   keeps_permissions_and_links();
   reports_what_disks_refuse();
   remove_folder();

@@ -152,11 +152,16 @@ def test_python_can_put_a_scaling_layer_before_the_others(page, scalar):
     tensors["layers.0.deviation"] = np.array([0.8, 0.4, 1.8, 0.8], scalar)
     layers.insert(0, {"type": "scaling"})
     metadata["chainrule"] = json.dumps(architecture, separators=(",", ":"))
-    metadata["checksum"] = checksum(metadata["chainrule"], tensors)
+    metadata["userMetadata"] = "größe\n{}"
+    metadata["checksum"] = checksum(metadata, tensors)
     save_file(tensors, path, metadata=metadata)
 
     x = rows(scalar)
     close(predict(path, x), forward(layers, tensors, x), scalar)
+    metadata["userMetadata"] += " "
+    save_file(tensors, path, metadata=metadata)
+    with pytest.raises(AssertionError, match="checksum: the contents give"):
+        predict(path, x)
 
 
 # ---- Plain tensors -------------------------------------------------------------------------------

@@ -64,7 +64,7 @@ CHAINRULE_API double chainrule_kernel_set_peak(const char *name, chainrule_scala
  * environment variable CHAINRULE_ISA names, or else the best of this CPU. */
 CHAINRULE_API chainrule_status chainrule_network_create(const chainrule_description *description,
                                                         chainrule_network **network, chainrule_error *error);
-/* The same architecture, parameters and names, in a network of its own. */
+/* The same architecture, parameters, names and metadata, in a network of its own. */
 CHAINRULE_API chainrule_status chainrule_network_copy(const chainrule_network *network, chainrule_network **copy,
                                                       chainrule_error *error);
 /* The same predictions, to rounding, from fewer layers: every batchNorm that stands behind a dense layer without
@@ -151,6 +151,15 @@ CHAINRULE_API size_t chainrule_network_name_count(const chainrule_network *netwo
 /* The network's own string, valid until the names are set anew; NULL where there is none. */
 CHAINRULE_API const char *chainrule_network_name(const chainrule_network *network, chainrule_names which,
                                                  size_t index);
+
+/* A text of the caller's that travels with a network: chainrule_network_copy and chainrule_network_fold copy it, model
+ * files and checkpoints contain it.  The library never reads its content.  `length` bytes of UTF-8 without null
+ * characters, at most 100,000,000.  NULL or length 0 removes it.  CHAINRULE_INVALID_ARGUMENT names what is wrong with a
+ * text; the network then keeps the one it had. */
+CHAINRULE_API chainrule_status chainrule_network_set_metadata(chainrule_network *network, const char *text,
+                                                              size_t length, chainrule_error *error);
+/* The network's own string, terminated by a null character, valid until the text is replaced; NULL where there is none. */
+CHAINRULE_API const char *chainrule_network_metadata(const chainrule_network *network);
 
 /* Bytes of scratch with which predict works in strips of `rows` rows; any larger number of rows can
  * be predicted with it.  SIZE_MAX where the number would overflow. */

@@ -183,6 +183,27 @@ extension CoreNetwork {
   }
 }
 
+// MARK: - Metadata
+
+extension CoreNetwork {
+  /// The text that travels with the network into copies, model files and checkpoints; nil where there is none.
+  var metadata: String? { chainrule_network_metadata(pointer).map { String(cString: $0) } }
+
+  /// Replaces ``metadata``; nil, or an empty text, removes it.
+  ///
+  /// - Throws: `ChainruleError.invalidArgument` for a null character, and for more than 100,000,000 bytes.
+  func setMetadata(_ text: String?) throws(ChainruleError) {
+    guard var text else { return try check { chainrule_network_set_metadata(pointer, nil, 0, &$0) } }
+    try check { error in
+      text.withUTF8 { utf8 in
+        utf8.withMemoryRebound(to: CChar.self) {
+          chainrule_network_set_metadata(pointer, $0.baseAddress, $0.count, &error)
+        }
+      }
+    }
+  }
+}
+
 private func withOptionalCString<Result>(
   _ string: String?, _ body: (UnsafePointer<CChar>?) -> Result
 ) -> Result {
