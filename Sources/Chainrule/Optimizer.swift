@@ -59,6 +59,8 @@ public enum Optimizer: Hashable, Sendable {
 
   /// η
   public var learningRate: Double { core.learning_rate }
+  /// λ
+  public var weightDecay: Double { core.weight_decay }
 
   /// The names of all optimizers.
   public static let names = (0..<UInt32(CHAINRULE_OPTIMIZER_COUNT)).map {

@@ -66,33 +66,12 @@ struct ActivationList: Sendable {
   }
 }
 
-/// How a hidden layer's sums are normalised before its activation.
-enum Normalization: String, CaseIterable, ExpressibleByArgument {
-  /// Over the rows of a batch.
-  case batch
-  /// Over the neurons of a row.
-  case layer
+extension TrainingRecipe.Normalization: ExpressibleByArgument {}
 
-  var layer: Layer {
-    switch self {
-    case .batch: .batchNorm(BatchNorm())
-    case .layer: .layerNorm(LayerNorm())
-    }
-  }
-}
-
-extension Imputation.Strategy {
-  /// "mean", "median", "mostFrequent", or a number.
-  init(parsing text: String) throws {
-    switch text {
-    case "mean": self = .mean
-    case "median": self = .median
-    case "mostFrequent": self = .mostFrequent
-    default:
-      guard let number = Double(text), number.isFinite else {
-        throw ValidationError("expected mean, median, mostFrequent or a number")
-      }
-      self = .constant(number)
-    }
-  }
+/// What is taken for the options that are not given.
+enum Preset: String, CaseIterable, ExpressibleByArgument {
+  /// What was best on ten real tables.
+  case recommended
+  /// One hidden layer on the numbers as they stand, for 50 epochs.
+  case plain
 }

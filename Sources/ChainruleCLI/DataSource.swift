@@ -113,26 +113,49 @@ extension DataSource: CustomStringConvertible {
 
 // MARK: - To train on
 
+/// Rows to train on, and how a table became these.
+struct TrainingData<Scalar: NetworkScalar> {
+  var rows: Dataset<Scalar>
+  /// Nil where the data are no table.
+  var encoding: TableEncoding?
+  /// What the targets are.
+  var task: CSVOptions.LearningTask
+
+  /// Features that may be any number, rather than 0 or 1 alone.
+  var areNumbers: [Bool]? { encoding?.features.areNumbers }
+}
+
 extension DataSource {
-  /// All rows, how the columns of CSV became their features, nil where those are numbers as they stand, and the bad rows
-  /// left out. `trainedRows` are those of the data whose means and the like take the place of missing cells; nil: all.
-  func encodedDataset<Scalar: NetworkScalar>(
-    options: CSVOptions, choices: DataChoices, trainedRows: (Dataset<Scalar>) throws -> [Int]?
-  ) throws -> (data: Dataset<Scalar>, encoding: FeatureEncoding?, skipped: SkippedRows) {
+  /// All rows, and how the columns of CSV became their features. `trainedRows` are those of the data whose means and the
+  /// like take the place of missing cells, and whose categories are known; nil: all. What was decided is said unless
+  /// `isQuiet`.
+  func trainingData<Scalar: NetworkScalar>(
+    options: CSVOptions, choices: DataChoices, isQuiet: Bool,
+    trainedRows: (Dataset<Scalar>) throws -> [Int]?
+  ) throws -> TrainingData<Scalar> {
     guard let file = try file(), file.format == .csv else {
-      return (try dataset(options: options, choices: choices), nil, SkippedRows())
+      return TrainingData(
+        rows: try dataset(options: options, choices: choices), encoding: nil, task: options.task)
     }
     var table = try CSVTable(file.contents, options: options)
+    Notes.show(table.notes, isQuiet: isQuiet)
     if options.skipsBadRows { table = try table.withoutBadRows(for: Scalar.self) }
     table.options.skipsBadRows = false
-    var encoding = try FeatureEncoding(fitting: table)
-    var data: Dataset<Scalar> = try Dataset(csv: table, encoding: encoding)
-    if options.missing != nil, let rows = try trainedRows(data) {
-      encoding = try FeatureEncoding(fitting: table, valuesOf: rows)
-      data = try Dataset(csv: table, encoding: encoding)
+    var (encoding, notes) = try TableEncoding.fitting(table)
+    var report = EncodingReport()
+    var data = try Dataset<Scalar>(
+      csv: table, encoding: encoding.features, targets: encoding.targets, report: &report)
+    if !encoding.features.isPlain, let rows = try trainedRows(data) {
+      // Rows count without those whose target is missing, of which the fit is to know nothing.
+      table = try table.withoutMissingTargets()
+      (encoding.features, notes) = try FeatureEncoding.fitting(table, valuesOf: rows)
+      var again = EncodingReport()
+      data = try Dataset(csv: table, encoding: encoding.features, targets: encoding.targets, report: &again)
     }
-    let isPlain = options.categorical.isEmpty && options.missing == nil
-    return (data, isPlain ? nil : encoding, table.skippedRows)
+    Notes.show(notes, isQuiet: isQuiet)
+    if !isQuiet { report.show(in: self) }
+    table.skippedRows.report()
+    return TrainingData(rows: data, encoding: encoding, task: options.task)
   }
 
   /// All rows. Of `options`, other formats than CSV have the targets and the task.
@@ -198,35 +221,68 @@ extension DataSource {
 
 extension DataSource {
   /// All rows with the features and the targets that `model` has, in its order, and the bad rows left out. `encoding` is
-  /// how columns of CSV become its features; nil: as they stand.
+  /// how columns of CSV become them; nil: the features are the columns as they stand.
   func dataset<Scalar: NetworkScalar>(
-    for model: Model<Scalar>, encoding: FeatureEncoding?, target: [String], delimiter: Character?,
-    choices: DataChoices, skipsBadRows: Bool = false
+    for model: Model<Scalar>, encoding: TableEncoding?, options: CSVOptions, choices: DataChoices,
+    report: inout EncodingReport
   ) throws -> (data: Dataset<Scalar>, skipped: SkippedRows) {
-    var data: Dataset<Scalar>
-    var skipped = SkippedRows()
-    if let file = try file(), file.format == .csv {
-      var options = encoding?.options(delimiter: delimiter) ?? CSVOptions(delimiter: delimiter ?? ",")
-      options.target = target
-      options.skipsBadRows = skipsBadRows
-      var table = try CSVTable(file.contents, options: options)
-      table.options.task = model.classLabels == nil ? .regression : .classification
-      try choose(target, for: model, named: encoding.map(\.columnNames) ?? model.featureNames, in: &table)
-      if skipsBadRows { table = try table.withoutBadRows(for: Scalar.self, encoding: encoding) }
-      table.options.skipsBadRows = false
-      data = try encoding.map { try Dataset(csv: table, encoding: $0) } ?? Dataset(csv: table)
-      skipped = table.skippedRows
-    } else {
-      let options = CSVOptions(target: target, task: model.classLabels == nil ? .regression : .classification)
-      data = try dataset(options: options, choices: choices)
+    guard let file = try file(), file.format == .csv else {
+      let data: Dataset<Scalar> = try dataset(
+        options: CSVOptions(
+          target: options.target, task: model.classLabels == nil ? .regression : .classification),
+        choices: choices)
+      return (try checked(data, for: model), SkippedRows())
     }
-    guard data.inputs == model.inputs else {
-      throw bad("there are \(counted(data.inputs, "feature")); the model takes \(model.inputs)")
+    let (features, targets) = try encodings(of: model, encoding)
+    var table = try CSVTable(file.contents, options: options.reading(features, model))
+    Notes.show(table.notes)
+    try choose(options.target, for: model, features, targets, in: &table)
+    let known = try features ?? FeatureEncoding(fitting: table)
+    if options.skipsBadRows {
+      table = try table.withoutBadRows(for: Scalar.self, features: known, targets: targets)
     }
-    if let classes = model.classLabels {
+    table.options.skipsBadRows = false
+    let data = try Dataset<Scalar>(csv: table, encoding: known, targets: targets, report: &report)
+    return (try checked(data, for: model), table.skippedRows)
+  }
+
+  /// As ``dataset(for:encoding:options:choices:report:)``, read batch by batch; nil where the data are no CSV file that can be
+  /// read again.
+  func source<Scalar: NetworkScalar>(
+    for model: Model<Scalar>, encoding: TableEncoding?, options: CSVOptions
+  ) throws -> CSVSource<Scalar>? {
+    guard case .csv(let path) = self else { return nil }
+    let (features, targets) = try encodings(of: model, encoding)
+    var reading = options.reading(features, model)
+    reading.skipsBadRows = false
+    var reader = try CSVReader(path, options: reading)
+    guard var table = try reader.next() else { throw bad("there are no rows") }
+    Notes.show(table.notes)
+    try choose(options.target, for: model, features, targets, in: &table)
+    reading = table.options
+    reading.skipsBadRows = options.skipsBadRows
+    let source = try CSVSource<Scalar>(
+      file: path, options: reading, encoding: try features ?? FeatureEncoding(fitting: table), targets: targets)
+    try check(inputs: source.inputs, outputs: source.outputs, for: model)
+    return source
+  }
+
+  /// How a table becomes the features and targets of a model. Without an encoding, the features are columns as they stand,
+  /// and nil.
+  private func encodings<Scalar>(
+    of model: Model<Scalar>, _ encoding: TableEncoding?
+  ) throws(ChainruleError) -> (features: FeatureEncoding?, targets: TargetEncoding) {
+    if let encoding { return (encoding.features, encoding.targets) }
+    if let classes = model.classLabels { return (nil, try TargetEncoding(classes: classes)) }
+    return (nil, .numbers)
+  }
+
+  private func checked<Scalar>(_ data: Dataset<Scalar>, for model: Model<Scalar>) throws -> Dataset<Scalar> {
+    var data = data
+    if let classes = model.classLabels, data.inputs == model.inputs {
       guard data.classLabels != nil else {
         throw bad(
-          "the targets are quantities; the model predicts the classes \(classes.joined(separator: ", "))")
+          "the targets are numbers; the model predicts the classes \(classes.joined(separator: ", "))")
       }
       do {
         data = try data.withClasses(classes)
@@ -235,25 +291,33 @@ extension DataSource {
         throw bad(reason)
       }
     }
-    guard data.outputs == model.outputs else {
-      throw bad("there are \(counted(data.outputs, "target")); the model predicts \(model.outputs)")
-    }
-    return (data, skipped)
+    try check(inputs: data.inputs, outputs: data.outputs, for: model)
+    return data
   }
 
-  /// Sets which columns of `table` are the model's: its features by name where both have `names`, otherwise all
+  private func check<Scalar>(inputs: Int, outputs: Int, for model: Model<Scalar>) throws(ChainruleError) {
+    guard inputs == model.inputs else {
+      throw bad("there are \(counted(inputs, "feature")); the model takes \(model.inputs)")
+    }
+    guard outputs == model.outputs else {
+      throw bad("there are \(counted(outputs, "target")); the model predicts \(model.outputs)")
+    }
+  }
+
+  /// Sets which columns of `table` are the model's: its features by name where both have names, otherwise all
   /// columns but the targets. Those are the ones asked for, or else the model's own by name, or else what is
   /// left beside the features, or else the last.
   private func choose<Scalar>(
-    _ target: [String], for model: Model<Scalar>, named names: [String]?, in table: inout CSVTable
+    _ target: [String], for model: Model<Scalar>, _ encoding: FeatureEncoding?, _ targets: TargetEncoding,
+    in table: inout CSVTable
   ) throws(ChainruleError) {
     let count = model.classLabels == nil ? model.outputs : 1
     let columns = table.columnNames ?? (1...table.columns).map(String.init)
-    let names = table.columnNames == nil ? nil : names
+    let names = table.columnNames == nil ? nil : encoding.map(\.columnNames) ?? model.featureNames
     table.options.features = names
     if !target.isEmpty {
       table.options.target = target
-    } else if let own = model.targetNames, Set(own).isSubset(of: columns) {
+    } else if let own = model.targetNames ?? targets.columnNames, Set(own).isSubset(of: columns) {
       table.options.target = own
     } else if let names {
       for name in names { _ = try table.column(name) }
@@ -269,20 +333,38 @@ extension DataSource {
       table.options.target = columns.suffix(count)
     }
   }
+}
 
-  /// The features that `model` takes, row-major: rows × inputs. `encoding` is how columns of CSV become them; nil:
-  /// as they stand.
-  func features<Scalar: NetworkScalar>(
-    for model: Model<Scalar>, encoding: FeatureEncoding?, delimiter: Character?, choices: DataChoices
-  ) throws -> [Scalar] {
+// MARK: - To predict
+
+extension DataSource {
+  /// Gives `body` the features that `model` takes, row-major rows × inputs, of some rows at a time, and the texts of the
+  /// column `id` of the same rows. `encoding` is how columns of CSV become the features; nil: as they stand.
+  func forEachFeatures<Scalar: NetworkScalar>(
+    for model: Model<Scalar>, encoding: FeatureEncoding?, options: CSVOptions, id: String?, choices: DataChoices,
+    report: inout EncodingReport, _ body: (_ features: [Scalar], _ ids: [String]?) throws -> Void
+  ) throws {
+    if case let (path, isCSV) = csvPath, isCSV {
+      var reader = try CSVReader(path, options: options.reading(encoding, model))
+      var isFirst = true
+      while let table = try reader.next() {
+        if isFirst { Notes.show(table.notes) }
+        isFirst = false
+        let features = try self.features(of: table, for: model, encoding: encoding, report: &report)
+        try body(features, id.map { try table.texts(inColumn: $0) })
+      }
+      if isFirst { throw reader.skippedRows.first ?? bad("there are no rows") }
+      return
+    }
+    if id != nil { try require([.csv], for: "--id") }
     let features: [Scalar]
     let count: Int
     switch (try file(), self) {
     case (let (file, .csv)?, _):
-      return try self.features(
-        of: CSVTable(
-          file, options: encoding?.options(delimiter: delimiter) ?? CSVOptions(delimiter: delimiter ?? ",")),
-        for: model, encoding: encoding)
+      let table = try CSVTable(file, options: options.reading(encoding, model))
+      Notes.show(table.notes)
+      features = try self.features(of: table, for: model, encoding: encoding, report: &report)
+      return try body(features, id.map { try table.texts(inColumn: $0) })
     case (let (file, .idx)?, _):
       let images = try IDXFile(file)
       (features, count) = (try images.values(), images.dimensions.dropFirst().reduce(1, *))
@@ -303,20 +385,26 @@ extension DataSource {
     guard count == model.inputs else {
       throw bad("there are \(counted(count, "feature")); the model takes \(model.inputs)")
     }
-    return features
+    try body(features, nil)
+  }
+
+  /// The path of a CSV file, which is read part by part.
+  private var csvPath: (path: String, isCSV: Bool) {
+    if case .csv(let path) = self { (path, true) } else { ("", false) }
   }
 
   private func features<Scalar: NetworkScalar>(
-    of table: CSVTable, for model: Model<Scalar>, encoding: FeatureEncoding?
+    of table: CSVTable, for model: Model<Scalar>, encoding: FeatureEncoding?, report: inout EncodingReport
   ) throws(ChainruleError) -> [Scalar] {
     if let encoding {
-      let isByName = table.columnNames != nil && encoding.columnNames != nil
-      guard isByName || table.columns == encoding.columns.count else {
+      do {
+        return try encoding.features(of: table, report: &report)
+      } catch {
+        guard case .shapeMismatch = error else { throw error }
         throw bad(
           "there are \(counted(table.columns, "column")); the model's features are made of "
             + "\(encoding.columns.count)")
       }
-      return try encoding.features(of: table)
     }
     let isByName = table.columnNames != nil && model.featureNames != nil
     guard isByName || table.columns == model.inputs else {
@@ -325,6 +413,51 @@ extension DataSource {
       )
     }
     return try table.features(named: model.featureNames, count: model.inputs)
+  }
+}
+
+extension CSVOptions {
+  /// These options for a table of a model: its numbers and missing cells are those that the model was trained on.
+  fileprivate func reading<Scalar>(_ encoding: FeatureEncoding?, _ model: Model<Scalar>) -> CSVOptions {
+    var options = encoding?.readingOptions ?? CSVOptions(named: model.featureNames)
+    options.header = header
+    options.delimiter = delimiter
+    options.skipsBadRows = skipsBadRows
+    options.weights = weights
+    return options
+  }
+}
+
+// MARK: - What is said
+
+/// What is said on standard error about a table.
+enum Notes {
+  static func show(_ texts: [String], isQuiet: Bool = false) {
+    show(texts.map { TableNote(text: $0) }, isQuiet: isQuiet)
+  }
+
+  static func show(_ notes: [TableNote], isQuiet: Bool) {
+    for note in notes where note.isWarning || !isQuiet {
+      Output.note("chainrule: \(note.isWarning ? "warning: " : "")\(note.text)\n")
+    }
+  }
+}
+
+extension EncodingReport {
+  /// Says on standard error what was passed over; nothing where there was nothing.
+  func show(in source: DataSource) {
+    if missingTargets > 0 {
+      let line = firstMissingTarget.map { ", the first in line \($0)" } ?? ""
+      Output.note(
+        "chainrule: \(source): \(counted(missingTargets, "row")) without a target left out\(line)\n")
+    }
+    guard !unknown.isEmpty else { return }
+    let cells = unknown.reduce(0) { $0 + $1.count }
+    let first = unknown.prefix(3).map { "\"\($0.first)\" of \($0.column) in line \($0.line)" }
+    Output.note(
+      "chainrule: warning: \(source): \(counted(cells, "cell")) in \(counted(unknown.count, "column")) "
+        + "\(cells == 1 ? "names a category" : "name categories") that the model does not know, such as "
+        + "\(first.joined(separator: ", ")); the features are all zeros there\n")
   }
 }
 

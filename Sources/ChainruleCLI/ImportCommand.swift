@@ -72,7 +72,6 @@ struct ImportCommand: ParsableCommand {
 
   private func finish<Scalar>(_ model: Model<Scalar>) throws {
     try model.save(to: save)
-    try SavedEncoding(ofModelAt: save).replace(by: nil)
     let layers = ["\(model.inputs)"] + model.layers.map(\.description)
     try Output.write(
       listing([

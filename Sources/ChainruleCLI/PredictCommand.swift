@@ -13,8 +13,8 @@ struct PredictCommand: ParsableCommand {
 
       In CSV with a header, the model's features are found by name, in any order and among other columns. Without \
       a header, or for a model without names, the columns must be the features, in order. Of IDX, only the images \
-      are needed. What "chainrule train" was told of categories and missing cells is read from the file \
-      <model>.encoding.json that it saved.
+      are needed. Categories, gaps and number formats of CSV are read as in training; a category that the model does not \
+      know counts as none, and is counted. A CSV file may be of any size: it is read and predicted batch by batch.
 
         chainrule predict iris.safetensors iris
         chainrule predict wine.safetensors - --json < new.csv
@@ -24,6 +24,19 @@ struct PredictCommand: ParsableCommand {
   var model: String
 
   @OptionGroup var data: DataArguments
+
+  @Option(
+    help: ArgumentHelp(
+      "A column of CSV that identifies the rows: its cells stand first in the output, in place of the row's number.",
+      valueName: "column"))
+  var id: String?
+
+  @Flag(
+    help: """
+      Write text that a spreadsheet would take for a formula, since it begins with =, +, -, @, a tab or a carriage return, \
+      behind an apostrophe. In CSV only.
+      """)
+  var guardFormulas = false
 
   @Option(
     help: ArgumentHelp(
@@ -47,75 +60,127 @@ struct PredictCommand: ParsableCommand {
 
   private func run<Scalar: NetworkScalar>(_ model: Model<Scalar>) throws {
     let source = try data.source()
-    let encoding = try SavedEncoding(ofModelAt: self.model).encoding(for: model)
-    let outputs = try model.predict(
-      source.features(
-        for: model, encoding: encoding, delimiter: data.delimiter,
-        choices: DataChoices(features: data.features)))
-    if let index = outputs.firstIndex(where: { !$0.isFinite }) {
-      throw source.bad(
-        "row \(index / model.outputs + 1) is predicted as \(outputs[index]); its features are too large for "
-          + Scalar.scalarType.rawValue)
+    let encoding = try model.encoding(savedAt: self.model)
+    var predictions = Predictions(model: model, idName: id, asJSON: json, guardsFormulas: guardFormulas)
+    var report = EncodingReport()
+    let destination = try Destination(output)
+    try destination.write(predictions.header)
+    try source.forEachFeatures(
+      for: model, encoding: encoding?.features, options: data.applied(to: CSVOptions()), id: id,
+      choices: DataChoices(features: data.features), report: &report
+    ) { features, ids in
+      let outputs = try model.predict(features)
+      if let index = outputs.firstIndex(where: { !$0.isFinite }) {
+        throw source.bad(
+          "row \(predictions.rows + index / model.outputs + 1) is predicted as \(outputs[index]); its features are too "
+            + "large for \(Scalar.scalarType.rawValue)")
+      }
+      try destination.write(predictions.text(of: outputs, ids: ids))
     }
-    let predictions = Predictions(model: model, outputs: outputs)
-    let text = json ? predictions.json : predictions.csv
-    if let output { try replaceFile(at: output, with: Data(text.utf8)) } else { try Output.write(text) }
+    try destination.finish()
+    report.show(in: source)
   }
 }
 
-/// A model's outputs, rows × outputs, as text.
+/// A model's outputs as text, some rows after others.
 struct Predictions<Scalar: NetworkScalar> {
-  let model: Model<Scalar>
-  let outputs: [Scalar]
+  private let model: Model<Scalar>
+  /// The column whose cells stand in the place of the row's number.
+  private let idName: String?
+  private let asJSON: Bool
+  private let guardsFormulas: Bool
+  private let classes: [String]?
+  /// The rows written so far.
+  private(set) var rows = 0
 
-  /// A line a row, below a header.
-  var csv: String {
+  init(model: Model<Scalar>, idName: String?, asJSON: Bool, guardsFormulas: Bool) {
+    self.model = model
+    self.idName = idName
+    self.asJSON = asJSON
+    self.guardsFormulas = guardsFormulas
+    classes = model.classLabels
+  }
+
+  /// The first line of CSV.
+  var header: String {
+    if asJSON { return "" }
     let names =
-      model.classLabels.map { ["label"] + $0 } ?? model.targetNames
-      ?? (1...model.outputs).map { "output\($0)" }
-    var lines = [(["row"] + names).map(csvCell).joined(separator: ",")]
-    for (row, values) in rows {
-      let label = label(of: values).map { [csvCell($0)] } ?? []
-      lines.append((["\(row)"] + label + values.map { "\($0)" }).joined(separator: ","))
-    }
-    return lines.joined(separator: "\n") + "\n"
+      classes.map { ["label"] + $0 } ?? model.targetNames ?? (1...model.outputs).map { "output\($0)" }
+    return ([idName ?? "row"] + names).map(cell).joined(separator: ",") + "\n"
   }
 
-  /// An object a line and row.
-  var json: String {
-    rows.map { row, values in
-      let object: JSON =
-        if let label = label(of: values), let classes = model.classLabels {
-          .object([
-            ("row", .integer(row)), ("label", .string(label)),
-            ("probabilities", .object(zip(classes, values).map { ($0, .number($1)) })),
-          ])
-        } else {
-          .object([("row", .integer(row)), ("outputs", .array(values.compactMap { .number($0) }))])
-        }
-      return "\(object)\n"
-    }.joined()
+  /// A line a row, for outputs, rows × outputs.
+  mutating func text(of outputs: [Scalar], ids: [String]?) -> String {
+    var text = ""
+    for (index, start) in stride(from: 0, to: outputs.count, by: model.outputs).enumerated() {
+      rows += 1
+      let values = outputs[start..<start + model.outputs]
+      text += asJSON ? json(values, id: ids?[index]) : csv(values, id: ids?[index])
+    }
+    return text
   }
 
-  /// Rows counted from 1.
-  private var rows: [(number: Int, values: ArraySlice<Scalar>)] {
-    stride(from: 0, to: outputs.count, by: model.outputs).map { start in
-      (start / model.outputs + 1, outputs[start..<start + model.outputs])
+  private func csv(_ values: ArraySlice<Scalar>, id: String?) -> String {
+    var line = id.map(cell) ?? "\(rows)"
+    if let label = label(of: values) { line += "," + cell(label) }
+    for value in values { line += ",\(value)" }
+    return line + "\n"
+  }
+
+  private func json(_ values: ArraySlice<Scalar>, id: String?) -> String {
+    var members: [(key: String, value: JSON?)] = [("row", .integer(rows)), ("id", id.map(JSON.string))]
+    if let label = label(of: values), let classes {
+      members += [
+        ("label", .string(label)),
+        ("probabilities", .object(zip(classes, values).map { ($0, .number($1)) })),
+      ]
+    } else {
+      members.append(("outputs", .array(values.compactMap { .number($0) })))
     }
+    return "\(JSON.object(members))\n"
   }
 
   /// The class of the largest output, the first where several are equal; nil for a regression.
   private func label(of values: ArraySlice<Scalar>) -> String? {
-    guard let classes = model.classLabels, let largest = values.max(),
-      let index = values.firstIndex(of: largest)
-    else { return nil }
+    guard let classes, let largest = values.max(), let index = values.firstIndex(of: largest) else { return nil }
     return classes[index - values.startIndex]
+  }
+
+  private func cell(_ text: String) -> String { text.csvCell(guardingFormulas: guardsFormulas) }
+}
+
+extension String {
+  /// The text as a cell of CSV, RFC 4180: quoted where it must be, which is looked for byte by byte.
+  func csvCell(guardingFormulas: Bool) -> String {
+    let isFormula = guardingFormulas && utf8.first.map { "=+-@\t\r".utf8.contains($0) } == true
+    let text = isFormula ? "'" + self : self
+    let mustBeQuoted =
+      text.utf8.contains { $0 < 0x20 || $0 == UInt8(ascii: ",") || $0 == UInt8(ascii: "\"") }
+      || text.utf8.first == UInt8(ascii: " ") || text.utf8.last == UInt8(ascii: " ")
+      || text.unicodeScalars.contains { $0 == "\u{85}" || $0 == "\u{2028}" || $0 == "\u{2029}" }
+    guard mustBeQuoted else { return text }
+    var quoted = String.UnicodeScalarView("\"".unicodeScalars)
+    for scalar in text.unicodeScalars {
+      if scalar == "\"" { quoted.append(scalar) }
+      quoted.append(scalar)
+    }
+    quoted.append("\"")
+    return String(quoted)
   }
 }
 
-/// A cell as RFC 4180 writes it: quoted where it must be.
-private func csvCell(_ text: String) -> String {
-  let isPlain =
-    !text.contains { ",\"\r\n".contains($0) || $0.isNewline } && text.first != " " && text.last != " "
-  return isPlain ? text : "\"\(text.replacingOccurrences(of: "\"", with: "\"\""))\""
+/// Standard output, or a file that is replaced once all is there.
+private final class Destination {
+  private let path: String?
+  private var text = ""
+
+  init(_ path: String?) throws(ChainruleError) { self.path = path }
+
+  func write(_ text: String) throws(ChainruleError) {
+    if path == nil { try Output.write(text) } else { self.text += text }
+  }
+
+  func finish() throws(ChainruleError) {
+    if let path { try replaceFile(at: path, with: Data(text.utf8)) }
+  }
 }

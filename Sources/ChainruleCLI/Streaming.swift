@@ -32,9 +32,8 @@ struct StreamArguments: ParsableArguments {
     guard stream else { return }
     for (option, isGiven, instead) in [
       ("--validation", partition.validation != nil, "; give the rows to validate on as --validation-data"),
-      ("--folds", partition.folds != nil, ""), ("--stratified", partition.stratified, ""),
+      ("--folds", partition.folds != nil, ""), ("--stratified", partition.stratified == true, ""),
       ("--class-weights", training.classWeights != nil, ""),
-      ("--categorical", !columns.categorical.isEmpty, ""), ("--missing", columns.missing != nil, ""),
       ("--full-batch", fullBatch.method != nil, ""),
     ] where isGiven {
       throw ValidationError("\(option) does not go with --stream: it needs all rows at once\(instead)")
@@ -47,9 +46,9 @@ struct StreamArguments: ParsableArguments {
 
 extension DataSource {
   /// The rows of a file, batch by batch. `options` apply to CSV, and `classes` are those of the targets where they are
-  /// known; `labels` apply to IDX, and to NumPy, whose targets they are.
+  /// known; `labels` apply to IDX, and to NumPy, whose targets they are. `encoding` is that of other rows; nil: it is fitted.
   func batches<Scalar: NetworkScalar>(
-    options: CSVOptions, labels: String?, classes: [String]? = nil
+    options: CSVOptions, labels: String?, encoding: TableEncoding? = nil, classes: [String]? = nil
   ) throws -> any BatchSource<Scalar> {
     switch self {
     case .bundled, .standardInput:
@@ -67,7 +66,8 @@ extension DataSource {
       }
       return try NumPySource(features: path, targets: labels, classLabels: classes)
     case .csv(let path):
-      return try CSVSource(file: path, options: options, classes: classes)
+      return try CSVSource(
+        file: path, options: options, encoding: encoding?.features, targets: encoding?.targets)
     }
   }
 

@@ -10,43 +10,46 @@ struct TrainingPlan<Scalar: NetworkScalar>: Sendable {
   let heldOut: (any BatchSource<Scalar>)?
   /// Of rows that are streamed, how many are held in memory; nil: they all are.
   let buffer: Int?
+  let encoding: TableEncoding?
+  let recipe: TrainingRecipe
   let layers: [Layer]
   let loss: Loss
-  let optimizer: Optimizer
   let schedule: Schedule
   let regularization: Regularization
   let training: TrainingArguments
   let fullBatch: FullBatchArguments
   let checkpoints: CheckpointArguments
+  /// Training ends after so many epochs without a lower loss; nil: it goes on.
+  let patience: Int?
   /// What the options ask for against overfitting and large gradients, in words.
   private let regularizing: [String]
 
   init(
-    data: Dataset<Scalar>, trained: any BatchSource<Scalar>, heldOut: (any BatchSource<Scalar>)?,
-    buffer: Int?,
+    data: TrainingData<Scalar>, trained: any BatchSource<Scalar>, heldOut: (any BatchSource<Scalar>)?,
+    buffer: Int?, preset: Preset,
     network: NetworkArguments, training: TrainingArguments, regularization: RegularizationArguments,
-    schedule: Schedule,
-    fullBatch: FullBatchArguments, checkpoints: CheckpointArguments
+    schedule: ScheduleArguments, fullBatch: FullBatchArguments, checkpoints: CheckpointArguments
   ) throws {
-    self.data = data
+    self.data = data.rows
+    encoding = data.encoding.flatMap { $0.features.isPlain && $0.targets.kind != .labels ? nil : $0 }
     self.trained = trained
     self.heldOut = heldOut
     self.buffer = buffer
     self.training = training
     self.fullBatch = fullBatch
     self.checkpoints = checkpoints
-    self.schedule = schedule
+    var recipe =
+      preset == .plain ? TrainingRecipe.plain : .recommended(forRows: trained.rowCount ?? 100_000)
+    network.apply(to: &recipe)
+    try training.apply(to: &recipe, regularization)
+    self.recipe = recipe
+    patience = training.patience ?? (heldOut == nil ? nil : recipe.patience)
+    self.schedule = try schedule.schedule(epochs: recipe.epochs)
     let output = network.outputActivation ?? data.usualOutput(isAll: buffer == nil)
-    var scaling: [Layer] = []
-    if network.standardize {
-      let fitted = try Standardization(fitting: trained)
-      scaling = [.scaling(Scaling(mean: fitted.mean, deviation: fitted.standardDeviation))]
-    }
-    layers = scaling + network.hiddenLayers + [.dense(Dense(data.outputs, activation: output))]
+    layers =
+      try recipe.scalingLayers(fitting: trained, areNumbers: data.areNumbers) + recipe.hiddenLayers
+      + [recipe.outputLayer(units: self.data.outputs, activation: output)]
     loss = training.loss ?? Loss(usualWith: output)
-    optimizer = try Optimizer(
-      named: training.optimizer.name, learningRate: training.learningRate,
-      weightDecay: regularization.weightDecay, l1: regularization.l1)
     self.regularization = try regularization.regularization(with: loss)
     regularizing = regularization.summary
   }
@@ -55,6 +58,7 @@ struct TrainingPlan<Scalar: NetworkScalar>: Sendable {
     try refusingOptions {
       let network = try Network<Scalar>(inputs: data.inputs, layers: layers, seed: training.seed)
       try network.adoptNames(of: data)
+      if let encoding { try network.setTableEncoding(encoding) }
       return network
     }
   }
@@ -73,7 +77,7 @@ struct TrainingPlan<Scalar: NetworkScalar>: Sendable {
 
   func progress(isQuiet: Bool, prefix: String = "") -> Progress {
     let (unit, total) =
-      fullBatch.method == nil ? ("epoch", training.epochs) : ("iteration", fullBatch.iterationBound)
+      fullBatch.method == nil ? ("epoch", recipe.epochs) : ("iteration", fullBatch.iterationBound)
     return Progress(unit, of: total, isQuiet: isQuiet, prefix: prefix)
   }
 
@@ -90,7 +94,7 @@ struct TrainingPlan<Scalar: NetworkScalar>: Sendable {
     }
     let trainer = try refusingOptions {
       try Trainer(
-        network, loss: loss, optimizer: optimizer, schedule: schedule, regularization: regularization,
+        network, loss: loss, optimizer: recipe.optimizer, schedule: schedule, regularization: regularization,
         accumulating: training.accumulate, seed: training.seed, threads: training.threads)
     }
     let resumed = try checkpoints.resumed()
@@ -103,8 +107,8 @@ struct TrainingPlan<Scalar: NetworkScalar>: Sendable {
     let start = clock.now
     defer { progress.end() }
     let epochs = trainer.epochs(
-      training.epochs, on: try shuffled(trained), batchSize: training.batchSize, validating: heldOut,
-      until: training.untilLoss.map { .loss(below: $0) }, patience: training.patience,
+      recipe.epochs, on: try shuffled(trained), batchSize: recipe.batchSize, validating: heldOut,
+      until: training.untilLoss.map { .loss(below: $0) }, patience: patience,
       checkpoints: checkpoints.checkpoints, resuming: resumed)
     do throws(any Error) {
       for try await epoch in epochs {
@@ -149,7 +153,7 @@ struct TrainingPlan<Scalar: NetworkScalar>: Sendable {
   /// Why training ended with that epoch, behind its figures; nothing where it is the last there may be.
   private func reason(_ last: Epoch) -> String {
     if let bound = training.untilLoss, last.loss < bound { return ", below \(short(bound))" }
-    guard last.number < training.epochs, let patience = training.patience else { return "" }
+    guard last.number < recipe.epochs, let patience else { return "" }
     return "; no lower \(heldOut == nil ? "training" : "validation") loss in \(counted(patience, "epoch")), "
       + "so back to the lowest"
   }
@@ -265,11 +269,18 @@ struct TrainingResult<Scalar: NetworkScalar>: Sendable {
   }
 }
 
-extension Dataset {
-  /// Softmax for classes, sigmoid for a single target of 0 and 1 where these are all rows, identity for other quantities.
+extension TrainingData {
+  /// Softmax for classes; identity for numbers; sigmoid for labels, and for a single target of 0 and 1 where these are all
+  /// rows and nobody says that they are numbers.
   fileprivate func usualOutput(isAll: Bool) -> Activation {
-    if classLabels != nil { return .softmax }
-    return isAll && outputs == 1 && targets.allSatisfy { $0 == 0 || $0 == 1 } ? .sigmoid : .identity
+    if rows.classLabels != nil { return .softmax }
+    switch task {
+    case .regression: return .identity
+    case .multilabel: return .sigmoid
+    case .automatic, .classification:
+      if encoding?.targets.kind == .labels { return .sigmoid }
+      return isAll && rows.outputs == 1 && rows.targets.allSatisfy { $0 == 0 || $0 == 1 } ? .sigmoid : .identity
+    }
   }
 }
 
@@ -310,6 +321,6 @@ extension TrainingPlan {
       return "\(method.name), at most \(counted(fullBatch.iterationBound, "iteration"))"
     }
     return
-      "\(optimizer.name) at \(short(optimizer.learningRate)), \(scheduling)batches of \(training.batchSize)"
+      "\(recipe.optimizer.name) at \(short(recipe.optimizer.learningRate)), \(scheduling)batches of \(recipe.batchSize)"
   }
 }

@@ -40,11 +40,11 @@ struct CSVTests {
     #expect(try read("1,2\n3,4\n", CSVOptions(header: .yes)).featureNames == ["1"])
     #expect(
       complaint("a,b\n3,4\n", CSVOptions(header: .no))
-        == "line 1, column 1: the cell is \"a\"; expected a number")
+        == "line 1, column 1: the cell is \"a\"; expected a number; where the column names categories: --categorical 1")
   }
 
   @Test func `an empty name leaves a header a header`() throws {
-    #expect(try read(",a,y\n0,1,0.5\n1,2,1.5\n").featureNames == ["", "a"])
+    #expect(try read(",a,y\n0,1,0.5\n1,2,1.5\n").featureNames == ["column 1", "a"])
   }
 
   @Test func `targets and features are chosen by name or number`() throws {
@@ -67,10 +67,10 @@ struct CSVTests {
     #expect(
       complaint("1,2\n3,4\n", CSVOptions(target: ["3"], header: .no))
         == "there is no column \"3\"; without a header, columns are numbered 1 to 2")
-    #expect(complaint("a,a,y\n1,2,3\n", CSVOptions(target: ["a"])) == "2 columns are named \"a\"")
+    #expect(complaint("a,b\n1,2\n", CSVOptions(target: ["a", "1"])) == "the column \"a\" is a target twice")
     #expect(
       complaint("a,y\n1,2\n", CSVOptions(features: ["y"])) == "\"y\" is both a feature and the target")
-    #expect(complaint("a;y\n1;2\n").contains("is the delimiter another?"))
+    #expect(complaint("a:y\n1:2\n").contains("is the delimiter another?"))
   }
 
   @Test func `a model finds its features by name whatever else the table holds`() throws {
@@ -90,7 +90,8 @@ struct CSVTests {
   // MARK: Classes or quantities
 
   @Test func `a target of few whole numbers that repeat is classes`() throws {
-    #expect(try read("x,digit\n1,3\n2,7\n3,3\n4,7.0\n").classLabels == ["3", "7"])
+    #expect(try read("x,digit\n1,3\n2,7\n3,3\n4,7\n").classLabels == ["3", "7"])
+    #expect(try read("x,digit\n1,3\n2,7\n3,3\n4,7.0\n").classLabels == ["3", "7", "7.0"])
     #expect(try read("x,rooms\n1,3\n2,7\n3,4\n4,7\n").classLabels == nil)
     #expect(try read("x,y\n1,3\n2,3\n3,3\n4,3\n").classLabels == nil)
     #expect(try read("x,y\n1,0\n2,1\n3,0\n4,1.5\n").classLabels == nil)
@@ -107,14 +108,16 @@ struct CSVTests {
     #expect(try read(text, CSVOptions(task: .regression)).classLabels == nil)
     #expect(
       try read("x,y\n1,0.5\n2,1.5\n", CSVOptions(task: .classification)).classLabels == ["0.5", "1.5"])
-    #expect(complaint("x,y\n1,a\n", CSVOptions(task: .regression)).hasSuffix("y is \"a\"; expected a number"))
+    #expect(complaint("x,y\n1,a\n", CSVOptions(task: .regression)).contains("y is \"a\"; expected a number"))
     #expect(
       complaint("x,y,z\n1,2,3\n", CSVOptions(target: ["y", "z"], task: .classification))
         == "classes need one target column; got 2")
   }
 
   @Test func `one slip in a column of numbers does not make it classes`() {
-    #expect(complaint("x,y\n1,1.5\n2,2.5\n3,2..5\n") == "line 4, column 2: y is \"2..5\"; expected a number")
+    #expect(
+      complaint("x,y\n1,1.5\n2,2.5\n3,2..5\n")
+        == "line 4, column 2: y is \"2..5\"; expected a number; where the column names categories: --categorical y")
   }
 
   // MARK: Text
@@ -165,16 +168,18 @@ struct CSVTests {
 
   // MARK: Complaints
 
+  private static let categorical = "expected a number; where the column names categories: --categorical b"
+
   @Test func `a ragged row is refused with its line`() {
-    #expect(complaint("a,b,y\n1,2,3\n4,5\n") == "line 3: expected 3 fields, got 2")
-    #expect(complaint("a,b,y\n1,2,3,4\n") == "line 2: expected 3 fields, got 4")
-    #expect(complaint("a,y\n\n\"1\n\",2\n3\n") == "line 5: expected 2 fields, got 1")
+    #expect(complaint("a,b,y\n1,2,3\n4,5\n") == "line 3: there are 2 cells; expected 3, as in the first row")
+    #expect(complaint("a,b,y\n1,2,3,4\n") == "line 2: there are 4 cells; expected 3, as in the first row")
+    #expect(complaint("a,y\n\n\"1\n\",2\n3\n") == "line 5: there is 1 cell; expected 2, as in the first row")
   }
 
   @Test(arguments: [
-    ("abc", "expected a number"), ("1,5", "expected a number"), ("0x10", "expected a number"),
-    ("1e", "expected a number"), (".", "expected a number"), ("1 2", "expected a number"),
-    ("--1", "expected a number"), ("nan", "expected a finite number"), ("-inf", "expected a finite number"),
+    ("abc", categorical), ("1,5", "expected a number; for a decimal comma: --decimal ,"), ("0x10", categorical),
+    ("1e", categorical), (".", "expected a number; to fill such gaps: --missing median"), ("1 2", categorical),
+    ("--1", categorical), ("-nan", "expected a finite number"), ("-inf", "expected a finite number"),
     ("Infinity", "expected a finite number"), ("1e999", "too large for float64"),
   ])
   func `what is not a number is refused with its place`(cell: String, reason: String) {
@@ -182,11 +187,22 @@ struct CSVTests {
       complaint("a,b,y\n1,2,3.5\n4,\"\(cell)\",6.5\n") == "line 3, column 2: b is \"\(cell)\"; \(reason)")
   }
 
-  @Test func `an empty cell is refused`() {
-    #expect(complaint("a,b,y\n1,,3.5\n") == "line 2, column 2: b is empty; expected a number")
-    #expect(complaint("a,y\n1,p\n2,\n") == "line 3, column 2: y is empty; expected a class")
-    #expect(complaint("a,y\n1,2.5,\n") == "line 2: expected 2 fields, got 3")
-    #expect(complaint("1,2,\n3,4,\n") == "line 1, column 3: the cell is empty; expected a class")
+  @Test func `an empty cell is refused where nothing takes its place`() {
+    #expect(
+      complaint("a,b,y\n1,,3.5\n2,2,4.5\n")
+        == "line 2, column 2: b is empty; expected a number; to fill such gaps: --missing median")
+  }
+
+  @Test func `a delimiter after the last cell is none`() throws {
+    let expected = try read("a,b,y\n1,2,3.5\n4,5,6.5\n")
+    for text in [
+      "a,b,y,\n1,2,3.5,\n4,5,6.5,\n", "a,b,y\n1,2,3.5,\n4,5,6.5,\n", "a,b,y,\n1,2,3.5\n4,5,6.5\n",
+      "a,b,y\n1,2,3.5,\n4,5,6.5\n", "a;b;y;\r\n1;2;3.5;\r\n4;5;6.5;\r\n",
+    ] {
+      #expect(try read(text) == expected, "\(text)")
+    }
+    #expect(try read("1,2.5,\n3,4.5,\n", CSVOptions(header: .no)).features == [1, 3])
+    #expect(complaint("a,y\n1,2.5,7\n").hasPrefix("line 2: there are 3 cells"))
   }
 
   @Test func `a number too large for float32 is refused`() {
@@ -216,12 +232,7 @@ struct CSVTests {
     #expect {
       try CSVTable(bytes: latin1, file: "data.csv")
     } throws: { error in
-      "\(error)" == "data.csv, line 1, column 2: the text of this cell is not UTF-8"
-    }
-    #expect {
-      try CSVTable(bytes: [0xFF, 0xFE, 0x61, 0x00])
-    } throws: { error in
-      "\(error)" == "the text is UTF-16; save it as UTF-8"
+      "\(error)" == "data.csv, line 1, column 2: the text of this cell is not UTF-8; save the file in UTF-8"
     }
   }
 
@@ -247,7 +258,7 @@ struct CSVTests {
     #expect {
       try Dataset<Float>(csvFile: file.path)
     } throws: { error in
-      "\(error)" == "\(file.path), line 2, column 1: a is \"z\"; expected a number"
+      "\(error)".hasPrefix("\(file.path), line 2, column 1: a is \"z\"; expected a number")
     }
   }
 
@@ -278,18 +289,17 @@ struct CSVTests {
     for (bad, reason) in [
       ("x,3.5\n", "line 4, column 1: a is \"x\"; expected a number"),
       ("3,z\n", "line 4, column 2: y is \"z\"; expected a number"),
-      ("3,\n", "line 4, column 2: y is empty; expected a number"),
-      ("3\n", "line 4: expected 2 fields, got 1"), ("3,3.5,3\n", "line 4: expected 2 fields, got 3"),
+      ("3\n", "line 4: there is 1 cell; expected 2"), ("3,3.5,3\n", "line 4: there are 3 cells; expected 2"),
       ("\"3\"x,3.5\n", "line 4, column 1: there is text after the closing quote"),
       ("3,1e999\n", "line 4, column 2: y is \"1e999\"; too large for float64"),
-      ("nan,3.5\n", "line 4, column 1: a is \"nan\"; expected a finite number"),
+      ("-inf,3.5\n", "line 4, column 1: a is \"-inf\"; expected a finite number"),
       ("3,\"3\n", "line 4, column 2: the quote that opens here does not close"),
     ] {
       let (rows, skipped) = try skipping(good + bad + "4,4.5\n")
       #expect(rows == [1, 2, 4], "\(bad)")
       #expect(skipped.count == 1)
-      #expect(skipped.first.map { "\($0)" } == reason)
-      #expect(complaint(good + bad + "4,4.5\n") == reason)
+      #expect(skipped.first.map { "\($0)" }?.hasPrefix(reason) == true)
+      #expect(complaint(good + bad + "4,4.5\n").hasPrefix(reason))
     }
     #expect(try skipping(good).skipped == SkippedRows())
     let many = (0..<5000).map { $0 % 3 == 0 ? "oops,\($0)\n" : "\($0),0.5\n" }.joined()
@@ -305,7 +315,7 @@ struct CSVTests {
     #expect(try skipping("a,y\nx,word\n2,2.5\n3,3.5\n").rows == [2, 3])
     #expect(
       complaint("a,y\nx,1\n", CSVOptions(skipsBadRows: true))
-        == "line 2, column 1: a is \"x\"; expected a number")
+        .hasPrefix("line 2, column 1: a is \"x\"; expected a number"))
     let options = CSVOptions(categorical: ["a"], missing: .mean, skipsBadRows: true)
     let data = try read("a,b,y\nred,1,1.5\n,x,2.5\n,,3.5\nblue,3,4.5\n", options)
     #expect(data.features == [0, 1, 1, 1, 0, 2, 1, 0, 3])

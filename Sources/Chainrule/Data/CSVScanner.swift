@@ -2,7 +2,8 @@
 struct CSVScanner: Sendable {
   let bytes: [UInt8]
   let file: String?
-  private let delimiter: UInt8
+  let dialect: CSVDialect
+  private var delimiter: UInt8 { dialect.delimiter }
   /// Where the text begins, past a byte order mark.
   private let start: Int
   /// Whether the text ends where the bytes do.
@@ -39,23 +40,14 @@ struct CSVScanner: Sendable {
   /// `line` is the number of the line that the bytes begin with; `isFirst` and `isLast` say whether the text begins and
   /// ends with these bytes.
   init(
-    bytes: [UInt8], file: String?, delimiter: Character, firstLine line: Int, isFirst: Bool, isLast: Bool
-  ) throws(ChainruleError) {
-    guard let delimiter = delimiter.asciiValue, !"\"\r\n+-.0123456789eE".utf8.contains(delimiter) else {
-      throw .invalidValue(
-        name: "the delimiter", value: "\"\(delimiter)\"",
-        expected: "one ASCII character that is no part of a number, such as , or ;")
-    }
-    self.bytes = bytes
+    bytes: [UInt8], file: String?, dialect: CSVDialect, firstLine line: Int, isFirst: Bool, isLast: Bool
+  ) {
+    self.bytes = dialect.hasRuns ? CSVDialect.joiningRuns(in: bytes) : bytes
     self.file = file
-    self.delimiter = delimiter
+    self.dialect = dialect
     self.isLast = isLast
     start = isFirst && bytes.starts(with: [0xEF, 0xBB, 0xBF]) ? 3 : 0
     lines = [(start, line)]
-    if !isFirst { return }
-    if bytes.starts(with: [0xFF, 0xFE]) || bytes.starts(with: [0xFE, 0xFF]) {
-      throw bad("the text is UTF-16; save it as UTF-8")
-    }
   }
 
   /// An error about the text as a whole or, with a field, about that cell.
@@ -119,7 +111,7 @@ struct CSVScanner: Sendable {
   }
 
   /// Reads the row at `start`, adds it to `rows` unless it is a blank line, and returns where the next one begins; nil
-  /// where the row may go on behind the bytes.
+  /// where the row may go on after the bytes.
   ///
   /// Behind a quote that does not close, or closes too early, the next row begins with the next line.
   private func row(at start: Int, of expected: Int?, in rows: inout Rows) throws(BadRow) -> Int? {
@@ -138,17 +130,30 @@ struct CSVScanner: Sendable {
       if count == 1, field.endsRow, field.content.isEmpty, !field.isQuoted { return offset }  // A blank line.
     } while !field.endsRow
     if rows.starts.isEmpty, expected == nil { rows.columns = count }
-    guard count == rows.columns else {
+    // A delimiter after the last cell is none between cells, in this row or, as the second one shows, in the first.
+    let endsEmpty = field.content.isEmpty && !field.isQuoted
+    if rows.starts.count == 1, expected == nil, count == rows.columns - 1, count > 0,
+      try endsEmptily(rows.starts[0], cells: rows.columns)
+    {
+      rows.columns = count
+    }
+    guard count == rows.columns || (endsEmpty && count == rows.columns + 1) else {
       let reason = ChainruleError.badData(
         file: file, line: line(at: start), column: nil,
-        reason: "expected \(rows.columns) fields, got \(count)")
+        reason: "there \(count == 1 ? "is 1 cell" : "are \(count) cells"); expected \(rows.columns), as in the first row")
       throw BadRow(reason: reason, next: offset)
     }
     rows.starts.append(start)
     return offset
   }
 
-  /// Where the line behind the one at `offset` begins.
+  /// Whether the last cell of a row, which has been read before, is empty and not quoted.
+  private func endsEmptily(_ start: Int, cells: Int) throws(BadRow) -> Bool {
+    guard let field = try? field(row: start, column: cells - 1) else { return false }
+    return field.content.isEmpty && !field.isQuoted
+  }
+
+  /// Where the line after the one at `offset` begins.
   func nextLine(after offset: Int) -> Int {
     var index = offset
     while index < bytes.count, bytes[index] != Self.lineFeed, bytes[index] != Self.carriageReturn {
@@ -230,27 +235,57 @@ struct CSVScanner: Sendable {
     (byte == UInt8(ascii: " ") || byte == UInt8(ascii: "\t")) && byte != delimiter
   }
 
+  /// The bytes of a quoted cell, its doubled quotes made single.
+  func unquoted(_ field: Field) -> [UInt8] {
+    var content = Array(bytes[field.content])
+    var isFirst = false
+    content.removeAll { byte in
+      isFirst = byte == Self.quote && !isFirst
+      return byte == Self.quote && !isFirst
+    }
+    return content
+  }
+
   /// The text of a cell, its doubled quotes made single.
   func text(_ field: Field, column: Int) throws(ChainruleError) -> String {
-    var content = Array(bytes[field.content])
-    if field.isQuoted {
-      var isFirst = false
-      content.removeAll { byte in
-        isFirst = byte == Self.quote && !isFirst
-        return byte == Self.quote && !isFirst
-      }
-    }
+    let content = field.isQuoted ? unquoted(field) : Array(bytes[field.content])
     guard let text = String(validating: content, as: UTF8.self) else {
-      throw bad("the text of this cell is not UTF-8", at: field, column: column)
+      throw bad("the text of this cell is not UTF-8; save the file in UTF-8", at: field, column: column)
+    }
+    guard !content.contains(0) else {
+      throw bad(
+        "the cell holds the character NUL; is the file in UTF-16, without a byte order mark?", at: field,
+        column: column)
     }
     return text
   }
 
-  /// The number that a cell spells: NaN for "nan" and "inf" in any case; nil where it is none.
-  func number(_ field: Field) -> Double? {
-    if let number: Double = decimalNumber(in: bytes, field.content) { return number }
+  /// The number that a cell spells, infinite where it is too large; nil where it spells none.
+  func number<Scalar: NetworkScalar>(_ field: Field) -> Scalar? { dialect.numbers.number(in: bytes, field.content) }
+
+  /// Whether a cell says NaN or infinity, in any case.
+  func isNotFinite(_ field: Field) -> Bool {
+    guard field.content.count <= 10 else { return false }
     let text = String(decoding: bytes[field.content], as: UTF8.self).lowercased()
-    return ["nan", "inf", "infinity"].contains(text.drop { $0 == "-" || $0 == "+" }) ? .nan : nil
+    return ["nan", "inf", "infinity"].contains(text.drop { $0 == "-" || $0 == "+" })
+  }
+
+  /// Gives `body` the cells of some columns, ascending and counted from 0, of the row that begins at `start`, with the
+  /// place of the column among them.
+  @inline(__always)
+  func forEachField(
+    row start: Int, columns: [Int], _ body: (Int, Field) throws(ChainruleError) -> Void
+  ) throws(ChainruleError) {
+    var (place, column, offset) = (0, 0, start)
+    while place < columns.count {
+      let field = try field(at: offset, column: column + 1)
+      if column == columns[place] {
+        try body(place, field)
+        place += 1
+      }
+      offset = field.next
+      column += 1
+    }
   }
 }
 

@@ -1,13 +1,11 @@
 /// The rows of a CSV file, read part by part: memory depends on the length of the lines, not on their number.
 ///
 /// A file is read as ``Dataset/init(csvFile:options:)`` reads it, to the same numbers and the same classes; errors name
-/// the same line and column. Where ``CSVOptions/task`` leaves open what the target says, or which classes there are, a
-/// first pass over the file finds out. Each epoch reads the file again, and so it must stay as it is.
+/// the same line and column. A first pass over the file finds what the columns hold, the categories, the values for
+/// missing cells and the classes, unless the encodings are given. Each epoch reads the file again, and so it must stay as
+/// it is. Medians and most frequent values are exact for 65,536 rows, and those of a random sample of as many for more.
 ///
 /// Where ``CSVOptions/skipsBadRows`` asks for it, bad rows are left out; a first pass counts them.
-///
-/// Cells of a feature that are missing, or name categories, take a ``FeatureEncoding`` fitted on a table of some of the
-/// rows: medians and categories of all rows are not looked for.
 public struct CSVSource<Scalar: NetworkScalar>: BatchSource {
   /// The number of features of a row.
   public let inputs: Int
@@ -17,94 +15,95 @@ public struct CSVSource<Scalar: NetworkScalar>: BatchSource {
   public let rowCount: Int?
   /// The bad rows that are left out.
   public let skippedRows: SkippedRows
+  /// What the first pass has met and passed over.
+  public let report: EncodingReport
+  /// What was guessed or decided about the table.
+  public let notes: [TableNote]
+  /// How the columns become features.
+  public let encoding: FeatureEncoding
+  /// How the target columns become targets.
+  public let targets: TargetEncoding
+
   /// The classes, in the order of the target columns; nil for a regression.
-  public let classLabels: [String]?
+  public var classLabels: [String]? { targets.classes }
   /// The names of the features, in order; nil where the file has no header.
-  public let featureNames: [String]?
+  public var featureNames: [String]? { encoding.featureNames }
   /// The names of the targets of a regression; nil for classes, and where the file has no header.
-  public let targetNames: [String]?
+  public var targetNames: [String]? { classLabels == nil ? targetColumnNames : nil }
   /// The names of the columns that say the targets or the class; nil where the file has no header.
   public let targetColumnNames: [String]?
 
-  private let file: CSVFile
-  private let encoding: FeatureEncoding
+  private let path: String
+  private let chunk: Int
+  private let head: CSVTable
   private let featureColumns: [Int]
   private let targetColumns: [Int]
 
   /// - Parameters:
-  ///   - path: Of a regular file, in UTF-8.
+  ///   - path: Of a regular file.
   ///   - options: Which columns are what, as for a data set.
-  ///   - encoding: Makes features of cells; nil: each is a number.
-  ///   - classes: The classes, in the order of the target columns, where they are known: then no pass looks for them,
-  ///     and a cell that names no such class is an error.
+  ///   - encoding: Makes features of cells; nil: a pass over the file fits one.
+  ///   - targets: Makes targets of cells, such as the classes of a model; nil: a pass over the file fits one.
   ///   - chunk: The bytes of a part, at least 1. A row may have 16 times as many.
-  /// - Throws: `ChainruleError.file` for a file that cannot be read, `.badData` with line and column for contents that
-  ///   do not fit, `.invalidValue` for options that need an `encoding`, classes that are not at least one, each once, or
-  ///   a chunk below 1.
+  /// - Throws: `ChainruleError.file` for a file that cannot be read, or is not regular, `.badData` with line and column for
+  ///   contents that do not fit, `.invalidValue` for a chunk below 1.
   public init(
     file path: String, options: CSVOptions = CSVOptions(), encoding: FeatureEncoding? = nil,
-    classes: [String]? = nil, chunk: Int = 1 << 20
+    targets: TargetEncoding? = nil, chunk: Int = 1 << 20
   ) throws(ChainruleError) {
     guard chunk >= 1, chunk <= 1 << 40 else {
       throw .invalidValue(name: "chunk", value: "\(chunk)", expected: "1 to \(1 << 40) bytes")
     }
-    if encoding == nil, options.missing != nil || !options.categorical.isEmpty {
-      throw .invalidValue(
-        name: "encoding", value: "nil",
-        expected:
-          "one fitted on a table of some rows, for \(options.missing == nil ? "categories" : "missing cells")"
-      )
-    }
-    var file = CSVFile(path: path, options: options, chunk: chunk, encoding: encoding)
-    var parts = try CSVParts<Scalar>(file)
-    guard let table = try parts.next() else {
-      throw parts.skippedRows.first
+    _ = try FileReader(path)  // Regular, since it is read again.
+    self.path = path
+    self.chunk = chunk
+    var reader = try CSVReader(path, options: options, chunk: chunk, like: nil)
+    guard let first = try reader.next(), let head = reader.head else {
+      throw reader.skippedRows.first
         ?? .badData(file: path, line: nil, column: nil, reason: "there are no rows below the header")
     }
-    file.options.header = table.columnNames == nil ? .no : .yes
-    file.columns = table.columns
-    file.columnNames = table.columnNames
-    file.hasTextTarget = parts.hasTextTarget
-    self.file = file
-
-    self.encoding = if let encoding { encoding } else { try FeatureEncoding(fitting: table) }
-    if let named = try self.encoding.columns(in: table) {
-      featureColumns = named
-    } else {
-      featureColumns = try table.featureColumns()
+    self.head = head
+    targetColumns = try head.targetColumns()
+    var fitting = try SourceFitting(head, encoding: encoding, targets: targets)
+    var part: CSVTable? = first
+    while !fitting.isEmpty, let table = part {
+      try fitting.take(table)
+      part = try reader.next()
     }
-    guard featureColumns.count == self.encoding.columns.count else {
-      throw .shapeMismatch(
-        what: "columns of features", expected: self.encoding.columns.count, actual: featureColumns.count)
+    if case let columns = fitting.incomplete, !columns.isEmpty {
+      var again = TableProfile(of: columns, collecting: Set(columns))
+      var second = try CSVReader(path, options: options, chunk: chunk, like: head)
+      while let table = try second.next() { try again.take(table) }
+      fitting.takeTexts(of: again)
     }
-    targetColumns = try table.targetColumns()
+    let fitted = try fitting.result()
+    self.encoding = fitted.encoding
+    self.targets = fitted.targets
+    featureColumns = try self.encoding.columns(in: head)
+    targetColumnNames = try Self.names(of: targetColumns, in: head)
     inputs = self.encoding.outputs
-    featureNames = self.encoding.featureNames
+    outputs = self.targets.outputs(ofColumns: targetColumns.count)
+    notes = first.notes.map { TableNote(text: $0) } + fitted.notes
 
-    if let classes {
-      guard targetColumns.count == 1 else {
-        throw table.bad("classes need one target column; got \(targetColumns.count)")
-      }
-      try Dataset<Scalar>.checkClasses(classes)
-      guard !classes.isEmpty else {
-        throw .invalidValue(name: "classes", value: "none", expected: "at least one")
-      }
-      classLabels = classes
-    } else {
-      var search = try ClassSearch(of: table, targets: targetColumns)
-      while parts.table != nil, try search.take(parts.table) { try parts.next() }
-      classLabels = search.classes
-      if let classLabels { try Dataset<Scalar>.checkClasses(classLabels) }
+    // What is left out can be counted only by reading every cell.
+    guard options.skipsBadRows || fitting.mayLackTargets else {
+      rowCount = fitting.isEmpty ? nil : fitting.rows
+      skippedRows = reader.skippedRows
+      report = EncodingReport()
+      guard fitting.isEmpty || fitting.rows > 0 else { throw head.bad("there are no rows below the header") }
+      return
     }
-    if options.skipsBadRows {
-      while parts.table != nil { try parts.next() }
-    }
-    rowCount = parts.table == nil ? parts.rows : nil
-    skippedRows = parts.skippedRows
-    outputs = classLabels?.count ?? targetColumns.count
-    let targets = targetColumns
-    targetColumnNames = table.columnNames.map { names in targets.map { names[$0] } }
-    targetNames = classLabels == nil ? targetColumnNames : nil
+    var rows = try Rows(self.path, head, self.encoding, self.targets, chunk: chunk)
+    var count = 0
+    while let table = try rows.next() { count += table.rows }
+    rowCount = count
+    skippedRows = rows.skippedRows
+    report = rows.report
+    if count == 0 { throw skippedRows.first ?? head.bad("the target is missing in every row") }
+  }
+
+  private static func names(of columns: [Int], in table: CSVTable) throws(ChainruleError) -> [String]? {
+    table.columnNames.map { names in columns.map { names[$0] } }
   }
 
   /// The rows in the order of the file.
@@ -112,232 +111,165 @@ public struct CSVSource<Scalar: NetworkScalar>: BatchSource {
   /// - Throws: As the initialiser; and the iterator too, for a cell that it comes to.
   public func makeBatches(of size: Int, epoch: Int) throws(ChainruleError) -> Batches {
     try checkBatchSize(size)
-    return Batches(source: self, size: size, parts: try CSVParts<Scalar>(file))
+    return Batches(source: self, size: size, rows: try Rows(path, head, encoding, targets, chunk: chunk))
   }
 
   /// Reads the file once.
   public struct Batches: BatchIterator {
     private let source: CSVSource
     private let size: Int
-    private var parts: CSVParts<Scalar>
-    private let places: [String: Int]
-    private let areWhole: Bool
-    /// The rows of the part in hand that have been read.
+    private var rows: Rows
+    private var table: CSVTable?
+    /// The rows of the current part that have been read.
     private var row = 0
 
-    fileprivate init(source: CSVSource, size: Int, parts: CSVParts<Scalar>) {
+    fileprivate init(source: CSVSource, size: Int, rows: Rows) {
       self.source = source
       self.size = size
-      self.parts = parts
-      let classes = source.classLabels ?? []
-      places = Dictionary(uniqueKeysWithValues: zip(classes, 0...))
-      areWhole = classes.allSatisfy { Int($0) != nil }
+      self.rows = rows
     }
 
     /// The most bytes of text held so far.
-    var peakBytes: Int { parts.peakBytes }
+    var peakBytes: Int { rows.peakBytes }
+    /// What has been met and passed over so far.
+    public var report: EncodingReport { rows.report }
 
     /// The next rows of the file.
     public mutating func next() throws(ChainruleError) -> Dataset<Scalar>? {
       var (features, targets): ([Scalar], [Scalar]) = ([], [])
-      var rows = 0
-      while rows < size {
-        if row == parts.table?.rows ?? 0 {
+      var weights: [Scalar]? = source.head.options.weights == nil ? nil : []
+      var count = 0
+      while count < size {
+        if row == table?.rows ?? 0 {
           row = 0
-          guard try parts.next() != nil else { break }
+          table = nil
+          table = try rows.next()
         }
-        guard let table = parts.table else { break }
-        let end = row + min(size - rows, table.rows - row)
+        guard let table else { break }
+        let end = row + min(size - count, table.rows - row)
         let some = CSVTable(table, rows: row..<end)
-        features += try source.encoding.features(of: some, inColumns: source.featureColumns) as [Scalar]
-        if source.classLabels == nil {
-          targets += try some.numbers(inColumns: source.targetColumns) as [Scalar]
-        } else {
-          targets += oneHot(try classes(of: some), classes: source.outputs)
-        }
-        rows += end - row
+        features += try source.encoding.features(
+          of: some, inColumns: source.featureColumns, report: &rows.report)
+        targets += try source.targets.targets(of: some, inColumns: source.targetColumns) as [Scalar]
+        if weights != nil { weights! += try some.sampleWeights() ?? [] }
+        count += end - row
         row = end
       }
-      guard rows > 0 else { return nil }
+      guard count > 0 else { return nil }
       return Dataset(
-        vouchedFeatures: features, targets: targets, rows: rows, inputs: source.inputs,
+        vouchedFeatures: features, targets: targets, rows: count, inputs: source.inputs,
         outputs: source.outputs,
         featureNames: source.featureNames, targetNames: source.targetNames, classLabels: source.classLabels,
-        sampleWeights: nil)
+        sampleWeights: weights)
+    }
+  }
+
+  /// The rows with a target, part by part, without bad ones where they are to be left out.
+  fileprivate struct Rows {
+    private var reader: CSVReader
+    private let encoding: FeatureEncoding
+    private let targets: TargetEncoding
+    var report = EncodingReport()
+    private var bad = SkippedRows()
+
+    init(
+      _ path: String, _ head: CSVTable, _ encoding: FeatureEncoding, _ targets: TargetEncoding, chunk: Int
+    ) throws(ChainruleError) {
+      reader = try CSVReader(path, options: head.options, chunk: chunk, like: head)
+      self.encoding = encoding
+      self.targets = targets
     }
 
-    /// The class of each row.
-    private func classes(of table: CSVTable) throws(ChainruleError) -> [Int] {
-      let column = source.targetColumns[0]
-      var classes: [Int] = []
-      for (row, text) in try table.strings(inColumn: column).enumerated() {
-        guard let place = places[text] ?? (areWhole ? wholeNumber(text).flatMap { places[$0] } : nil) else {
-          throw table.bad(
-            "\"\(text)\" is none of the classes \(enumeration(source.classLabels ?? []))", row: row,
-            column: column)
+    var peakBytes: Int { reader.peakBytes }
+
+    var skippedRows: SkippedRows {
+      var all = reader.skippedRows
+      all.add(bad)
+      return all
+    }
+
+    mutating func next() throws(ChainruleError) -> CSVTable? {
+      while var table = try reader.next() {
+        if table.options.skipsBadRows {
+          let before = table.skippedRows
+          table = try table.withoutBadRows(for: Scalar.self, features: encoding, targets: targets)
+          bad.add(table.skippedRows.less(before))
         }
-        classes.append(place)
+        let complete = try table.withoutMissingTargets(report: &report)
+        if complete.rows > 0 { return complete }
       }
-      return classes
-    }
-  }
-}
-
-/// A whole number in its shortest form, where the text is one.
-private func wholeNumber(_ text: String) -> String? {
-  Double(text).flatMap { Int(exactly: $0) }.map(String.init)
-}
-
-// MARK: - Classes
-
-/// Finds the classes of a file part by part, as ``CSVOptions/LearningTask`` defines them.
-private struct ClassSearch {
-  /// Nil where the target is known to say quantities.
-  private var column: Int?
-  private let task: CSVOptions.LearningTask
-  /// Whether the first cell is a number.
-  private let isNumber: Bool
-  /// Whether all cells so far are whole numbers.
-  private var areWhole = true
-  private let isNamedClass: Bool
-  private var texts: Set<String> = []
-  /// The whole numbers that `texts` are.
-  private var numbers: Set<String> = []
-  private var rows = 0
-
-  init(of table: CSVTable, targets: [Int]) throws(ChainruleError) {
-    task = table.options.task
-    let isRegression = task == .regression || (task == .automatic && targets.count > 1)
-    guard isRegression || targets.count == 1 else {
-      throw table.bad("classes need one target column; got \(targets.count)")
-    }
-    column = isRegression ? nil : targets[0]
-    isNumber = isRegression ? true : try table.firstNumber(inColumn: targets[0]) != nil
-    let name = table.columnNames?[targets[0]].lowercased()
-    isNamedClass = name == "class" || name == "label"
-  }
-
-  /// Whether the target says quantities, whatever is to come.
-  var isOver: Bool { column == nil }
-
-  /// Takes a part of the file into account; false where nothing that is to come matters.
-  mutating func take(_ table: CSVTable?) throws(ChainruleError) -> Bool {
-    guard let column, let table else { return false }
-    rows += table.rows
-    for text in Set(try table.strings(inColumn: column)) where texts.count <= Dataset<Float>.maximumClasses {
-      guard texts.insert(text).inserted, areWhole, isNumber else { continue }
-      if let number = wholeNumber(text) { numbers.insert(number) } else { areWhole = false }
-    }
-    // A regression, since its numbers are not whole, or of too many values.
-    if task == .automatic, isNumber, !areWhole || (!isNamedClass && numbers.count > 20) { self.column = nil }
-    return !isOver
-  }
-
-  /// Ascending; nil for a regression.
-  var classes: [String]? {
-    guard !isOver else { return nil }
-    guard isNumber, areWhole else { return ascending(texts) }
-    if task == .automatic, !isNamedClass, !(2...20 ~= numbers.count && numbers.count <= rows / 2) {
       return nil
     }
-    return ascending(numbers)
   }
 }
 
-// MARK: - Parts
+/// Fits encodings to a file, part by part.
+private struct SourceFitting {
+  private let head: CSVTable
+  private var encoding: FeatureEncoding?
+  private var targets: TargetEncoding?
+  private let columns: FeatureColumns?
+  private let targetColumns: [Int]
+  private var profile: TableProfile?
+  var rows: Int { profile?.rows ?? 0 }
 
-/// A CSV file and how it is read; the columns are those that were found in it.
-private struct CSVFile: Sendable {
-  let path: String
-  var options: CSVOptions
-  let chunk: Int
-  let encoding: FeatureEncoding?
-  var columns: Int?
-  var columnNames: [String]?
-  /// Whether the target's cells are taken as text, where bad ones are left out; nil where the first row is to say.
-  var hasTextTarget: Bool?
-}
-
-/// The tables that the parts of a CSV file make, each with at least one row.
-private struct CSVParts<Scalar: NetworkScalar> {
-  private let file: CSVFile
-  private let reader: FileReader
-  private var offset = 0
-  /// The number of the first line that is not in a table yet.
-  private var line = 1
-  /// The beginning of a row that has not ended yet.
-  private var rest: [UInt8] = []
-  private var hasEnded = false
-  private var first: CSVTable?
-  /// The part in hand.
-  private(set) var table: CSVTable?
-  /// The rows of all parts so far.
-  private(set) var rows = 0
-  private(set) var skippedRows = SkippedRows()
-  private(set) var hasTextTarget: Bool?
-  private(set) var peakBytes = 0
-
-  init(_ file: CSVFile) throws(ChainruleError) {
-    self.file = file
-    hasTextTarget = file.hasTextTarget
-    reader = try FileReader(file.path)
-  }
-
-  /// The next part; nil behind the last.
-  @discardableResult
-  mutating func next() throws(ChainruleError) -> CSVTable? {
-    table = nil
-    while !hasEnded {
-      var bytes = rest
-      rest = []
-      // As much again as there is of a row, so that the time for a long one is linear in its length.
-      let wanted = bytes.count > 16 * file.chunk ? 0 : max(file.chunk, bytes.count)
-      let got = try reader.append(wanted, at: offset, to: &bytes)
-      offset += got
-      hasEnded = got < wanted
-      peakBytes = max(peakBytes, bytes.count)
-      var part = try self.part(bytes)
-      bytes = []
-      if !hasEnded {
-        if part.columns > 0 { line = part.endLine }
-        rest = part.columns > 0 ? Array(part.rest) : part.bytes
-        if rest.count > 16 * file.chunk { try skipLine() }
-      }
-      if part.options.skipsBadRows, part.columns > 0 {
-        part = try part.withoutBadRows(
-          for: Scalar.self, encoding: file.encoding, hasTextTarget: &hasTextTarget)
-        skippedRows.add(part.skippedRows)
-      }
-      guard part.rows > 0 else { continue }
-      rows += part.rows
-      table = part
-      return part
+  init(_ head: CSVTable, encoding: FeatureEncoding?, targets: TargetEncoding?) throws(ChainruleError) {
+    self.head = head
+    self.encoding = encoding
+    self.targets = targets
+    targetColumns = try head.targetColumns()
+    columns = encoding == nil ? try FeatureColumns(of: head) : nil
+    if let columns, columns.arePlain {
+      self.encoding = columns.encoding(
+        Array(repeating: .number(.init()), count: columns.inputs.count), of: head)
     }
-    return nil
-  }
-
-  /// Leaves out the first line of a row that is too long, or throws where bad rows are errors.
-  private mutating func skipLine() throws(ChainruleError) {
-    let reason = ChainruleError.badData(
-      file: file.path, line: line, column: nil,
-      reason: "the row is longer than \(16 * file.chunk) bytes; is there a quote that does not close?")
-    guard file.options.skipsBadRows, let end = rest.firstIndex(of: UInt8(ascii: "\n")) else { throw reason }
-    skippedRows.add(reason)
-    rest.removeFirst(end + 1)
-    line += 1
-  }
-
-  private mutating func part(_ bytes: [UInt8]) throws(ChainruleError) -> CSVTable {
-    if let first { return try CSVTable(part: bytes, following: first, beginning: line, isLast: hasEnded) }
-    let part = try CSVTable(
-      part: bytes, file: file.path, options: file.options, beginning: line, isLast: hasEnded)
-    if part.columns == 0 { return part }
-    if let columns = file.columns, columns != part.columns || file.columnNames != part.columnNames {
-      throw .badData(
-        file: file.path, line: nil, column: nil,
-        reason: "the columns are others than when the source was made")
+    if targets == nil, head.options.task == .regression {
+      self.targets = TargetEncoding(
+        kind: .numbers, classes: nil,
+        columnNames: head.columnNames.map { [targetColumns] names in targetColumns.map { names[$0] } })
     }
-    first = CSVTable(part, rows: 0..<0)
-    return part
+    guard self.encoding == nil || self.targets == nil else { return }
+    var (wanted, collecting): (Set<Int>, Set<Int>) = ([], [])
+    if self.encoding == nil, let columns {
+      wanted.formUnion(columns.profiled)
+      collecting.formUnion(columns.categorical)
+    }
+    if self.targets == nil {
+      wanted.formUnion(targetColumns)
+      collecting.formUnion(TargetEncoding.collecting(targetColumns, head.options))
+    }
+    profile = TableProfile(
+      of: Array(wanted), collecting: collecting, target: self.encoding == nil ? columns?.target : nil)
+  }
+
+  /// Whether there is nothing to find out.
+  var isEmpty: Bool { profile == nil }
+
+  /// Whether rows may have to be left out since their target is missing: not known without a pass.
+  var mayLackTargets: Bool { profile.map { profile in targetColumns.contains { profile.lacks($0) } } ?? false }
+
+  mutating func take(_ table: CSVTable) throws(ChainruleError) {
+    try profile?.take(table)
+    if targets == nil { TargetEncoding.forget(targetColumns, head.options, in: &profile!) }
+  }
+
+  var incomplete: [Int] {
+    guard let profile else { return [] }
+    let ignored = Set(targets != nil || head.options.task == .regression ? targetColumns : [])
+    let features = Set(
+      encoding == nil ? (head.options.infersColumns ? columns!.inputs : Array(columns!.categorical)) : [])
+    return profile.incomplete(besides: ignored).filter { features.contains($0) || targetColumns.contains($0) }
+  }
+
+  mutating func takeTexts(of other: TableProfile) { profile?.takeTexts(of: other) }
+
+  func result() throws(ChainruleError) -> (encoding: FeatureEncoding, targets: TargetEncoding, notes: [TableNote]) {
+    var (encoding, targets, notes) = (encoding, targets, [TableNote]())
+    if encoding == nil, let profile, let columns {
+      let fitted = try FeatureEncoding.fitting(head, columns, profile, profile, nil)
+      (encoding, notes) = (fitted.encoding, fitted.notes)
+    }
+    if targets == nil, let profile { targets = try TargetEncoding(fitting: profile, targets: targetColumns, head) }
+    return (encoding!, targets!, notes)
   }
 }

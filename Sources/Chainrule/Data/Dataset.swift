@@ -125,10 +125,10 @@ extension Dataset {
     featureNames: [String]? = nil, sampleWeights: [Scalar]? = nil,
     bad: (String) -> ChainruleError = Self.bad
   ) throws(ChainruleError) {
-    let classes = classes ?? ascending(Set(labels))
+    let classes = classes ?? ascending(Set(labels.map(ExactText.init)))
     try Self.checkClasses(classes)
     try Self.checkOneHot(rows: labels.count, classes: classes.count, inputs: inputs, bad: bad)
-    let column = Dictionary(uniqueKeysWithValues: zip(classes, classes.indices))
+    let column = ClassPlaces(classes)
     var indices: [Int] = []
     indices.reserveCapacity(labels.count)
     for (row, label) in labels.enumerated() {
@@ -179,8 +179,7 @@ extension Dataset {
       throw .invalidValue(
         name: "the number of classes", value: "\(classes.count)", expected: "at most \(maximumClasses)")
     }
-    var seen: Set<String> = []
-    if let twice = classes.first(where: { !seen.insert($0).inserted }) {
+    if let twice = firstRepeated(in: classes) {
       throw .invalidValue(name: "a class", value: "\"\(twice)\"", expected: "each class once")
     }
   }
@@ -314,7 +313,7 @@ extension Dataset {
     guard let classLabels, let labels else {
       throw .invalidValue(name: "the data set", value: "a regression", expected: "classes")
     }
-    if classes == classLabels { return self }
+    if classes.isExactly(classLabels) { return self }
     return try Dataset(
       features: features, inputs: inputs, labels: labels.map { classLabels[$0] }, classes: classes,
       featureNames: featureNames, sampleWeights: sampleWeights)
@@ -429,15 +428,6 @@ private func gather<Scalar: NetworkScalar>(
 }
 
 // MARK: - Text
-
-/// Labels in ascending order: numerically where all are finite numbers, otherwise as text.
-func ascending(_ labels: Set<String>) -> [String] {
-  let numbered = labels.compactMap { label in
-    Double(label).flatMap { $0.isFinite ? (value: $0, label: label) : nil }
-  }
-  if numbered.count < labels.count { return labels.sorted() }
-  return numbered.sorted { ($0.value, $0.label) < ($1.value, $1.label) }.map(\.label)
-}
 
 /// The first twenty of `names`, and how many there are where that is not all.
 func enumeration(_ names: [String]) -> String {

@@ -110,14 +110,14 @@ private func average(of values: [Double]) -> Double {
   return mean.isFinite ? mean : values.reduce(0) { $0 + $1 / Double(values.count) }
 }
 
-private func median(of ascending: [Double]) -> Double {
+func median(of ascending: [Double]) -> Double {
   let upper = ascending[ascending.count / 2]
   if !ascending.count.isMultiple(of: 2) { return upper }
   let lower = ascending[ascending.count / 2 - 1]
   return (lower + upper).isFinite ? (lower + upper) / 2 : lower / 2 + upper / 2
 }
 
-private func mostFrequent(in ascending: [Double]) -> Double {
+func mostFrequent(in ascending: [Double]) -> Double {
   var (best, bestCount, start) = (ascending[0], 0, 0)
   for index in ascending.indices {
     if ascending[index] != ascending[start] { start = index }

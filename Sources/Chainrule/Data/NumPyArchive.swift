@@ -313,7 +313,7 @@ extension Dataset {
   /// The classes that the numbers of one target column name; nil where they are quantities.
   private static func classes(of numbers: [Double], _ task: CSVOptions.LearningTask) -> [String]? {
     switch task {
-    case .regression: nil
+    case .regression, .multilabel: nil
     case .classification: wholeNumbers(numbers) ?? numbers.map { "\($0)" }
     case .automatic: wholeNumbers(numbers).flatMap { recurring($0) ? $0 : nil }
     }

@@ -37,7 +37,7 @@ public struct OneHotEncoding: Sendable, Equatable {
     }
     try Self.checkLengths(rows, first.count)
     try self.init(
-      categories: first.indices.map { column in ascending(Set(rows.map { $0[column] })) },
+      categories: first.indices.map { column in ascending(Set(rows.map { ExactText($0[column]) })) },
       unknown: unknown)
   }
 
@@ -65,8 +65,7 @@ public struct OneHotEncoding: Sendable, Equatable {
         name: "the number of categories of \(column)", value: "\(categories.count)",
         expected: "1 … \(maximumCategories)")
     }
-    var seen: Set<String> = []
-    if let twice = categories.first(where: { !seen.insert($0).inserted }) {
+    if let twice = firstRepeated(in: categories) {
       throw .invalidValue(
         name: "a category of \(column)", value: "\"\(twice)\"", expected: "each category once")
     }
@@ -92,7 +91,7 @@ public struct OneHotEncoding: Sendable, Equatable {
     for (row, cells) in rows.enumerated() {
       var start = row * outputs
       for (column, category) in cells.enumerated() {
-        if let place = placesOfColumns[column][category] {
+        if let place = placesOfColumns[column][ExactText(category)] {
           features[start + place] = 1
         } else if unknown == .error {
           throw .badData(
@@ -117,11 +116,6 @@ extension OneHotEncoding: Codable {
       categories: container.decode([[String]].self, forKey: .categories),
       unknown: container.decode(UnknownCategory.self, forKey: .unknown))
   }
-}
-
-/// The index of each of some names, all different.
-func places(of names: [String]) -> [String: Int] {
-  Dictionary(uniqueKeysWithValues: zip(names, names.indices))
 }
 
 /// What an error says about a category that is not among those known.

@@ -1,84 +1,3 @@
-/// How a CSV text is read, and which of its columns are what.
-public struct CSVOptions: Sendable, Equatable {
-  /// Whether the first row names the columns.
-  public enum Header: String, Sendable, CaseIterable {
-    /// It does where one of its cells is neither a number nor empty, nor in the target, nor in a categorical
-    /// column that is given by number, nor missing under ``CSVOptions/missing``.
-    case automatic
-    /// It does.
-    case yes
-    /// It is a row as any other.
-    case no
-  }
-
-  /// What the target says.
-  public enum LearningTask: String, Sendable, CaseIterable {
-    /// Classes where there is one target column, and
-    /// - its first cell is not a number, or
-    /// - its cells are all whole numbers, and either the column is named `class` or `label`, or they have 2 to
-    ///   20 different values that occur at least twice on average.
-    ///
-    /// A regression otherwise.
-    case automatic
-    /// The cells of the one target column name classes. Whole numbers are the same class however they are
-    /// written ("1" and "1.0") where all cells are whole numbers; other cells are taken as they stand.
-    case classification
-    /// The cells of the target columns are numbers to predict.
-    case regression
-  }
-
-  /// The columns to predict, by name or by number counted from 1; none: the last column.
-  public var target: [String]
-  /// The columns to predict from, in this order, by name or by number; nil: all but the target.
-  public var features: [String]?
-  /// Whether the first row names the columns.
-  public var header: Header
-  /// The character between two cells, one of ASCII.
-  public var delimiter: Character
-  /// Whether the target says classes or quantities.
-  public var task: LearningTask
-  /// The features, by name or by number counted from 1, whose cells name categories; each becomes one feature a
-  /// category. See ``FeatureEncoding``.
-  public var categorical: [String]
-  /// What becomes of a category that is unknown to a ``FeatureEncoding`` fitted on the table.
-  public var unknownCategory: OneHotEncoding.UnknownCategory
-  /// What takes the place of a missing cell of a feature; nil: a missing cell is an error.
-  ///
-  /// Means, medians and most frequent values are those of the column. In a categorical column it is the most
-  /// frequent category, the first of several, whatever the strategy. A missing target is always an error.
-  public var missing: Imputation.Strategy?
-  /// The texts of a missing cell, in capitals or not, where ``missing`` is not nil. Where one of them is a number,
-  /// so is every cell of that number in a column of numbers, however it is written.
-  public var missingTexts: [String]
-  /// Whether a bad row is left out and counted, see ``CSVTable/skippedRows``, or an error.
-  ///
-  /// A bad row has another number of cells than the first, a quote that does not close or closes too early, or, for a
-  /// data set, a cell that its column cannot have. Behind such a quote, the next row begins with the next line.
-  public var skipsBadRows: Bool
-
-  /// What a missing cell says unless told otherwise: nothing, "NA", "N/A", "NaN", "null" or "?".
-  public static let usualMissingTexts = ["", "NA", "N/A", "NaN", "null", "?"]
-
-  /// Comma-separated, the last column the target, the rest as the text suggests, unless said otherwise.
-  public init(
-    target: [String] = [], features: [String]? = nil, header: Header = .automatic,
-    delimiter: Character = ",", task: LearningTask = .automatic, categorical: [String] = [],
-    unknownCategory: OneHotEncoding.UnknownCategory = .error, missing: Imputation.Strategy? = nil,
-    missingTexts: [String] = CSVOptions.usualMissingTexts, skipsBadRows: Bool = false
-  ) {
-    self.target = target
-    self.features = features
-    self.header = header
-    self.delimiter = delimiter
-    self.task = task
-    self.categorical = categorical
-    self.unknownCategory = unknownCategory
-    self.missing = missing
-    self.missingTexts = missingTexts
-    self.skipsBadRows = skipsBadRows
-  }
-}
-
 /// Rows of a CSV text that were left out, since they are bad; see ``CSVOptions/skipsBadRows``.
 public struct SkippedRows: Sendable, Equatable {
   /// How many there are.
@@ -99,6 +18,14 @@ public struct SkippedRows: Sendable, Equatable {
     if let reason = others.first { take(reason) }
   }
 
+  /// Without those that were counted before.
+  func less(_ before: SkippedRows) -> SkippedRows {
+    var rest = self
+    rest.count -= before.count
+    if rest.count == 0 { rest.first = nil }
+    return rest
+  }
+
   private mutating func take(_ reason: ChainruleError) {
     guard case .badData(_, let line?, _, _) = reason else { return }
     if case .badData(_, let known?, _, _)? = first, known <= line { return }
@@ -110,28 +37,31 @@ public struct SkippedRows: Sendable, Equatable {
 ///
 /// Quoting is that of RFC 4180: a cell in double quotes may hold delimiters, line ends and, doubled,
 /// quotes. Lines end with LF, CRLF or CR, the last one perhaps with nothing. A byte order mark and blank
-/// lines are skipped, and spaces around a cell.
+/// lines are skipped, and spaces around a cell; a delimiter after the last cell of a row is none between cells. UTF-16
+/// needs its byte order mark, any other text is UTF-8.
 ///
 /// Every error about a cell gives the line of the file and the column, both counted from 1; a column is a
 /// cell's place in its row.
 public struct CSVTable: Sendable {
-  /// The names of the columns; nil where the text has no header.
+  /// The names of the columns, each once; nil where the text has no header.
   public let columnNames: [String]?
   /// The number of cells in a row.
   public let columns: Int
   /// The number of rows, the header not counted; at least 1.
   public var rows: Int { rowStarts.count }
+  /// What was guessed in reading the text and may be wrong, such as that its first row is the header: a sentence each.
+  public let notes: [String]
 
-  /// The options the table was read with. They may change before a data set is made of it, but for `header` and
-  /// `delimiter`, which have had their effect.
+  /// The options the table was read with. They may change before a data set is made of it, but for those of the text:
+  /// `header`, `delimiter`, `decimal` and `thousands` have had their effect.
   public var options: CSVOptions
   /// The bad rows left out so far, where ``CSVOptions/skipsBadRows`` asks for it: those of other numbers of cells and
   /// those with quotes that do not fit; ``withoutBadRows(for:)`` leaves out the others.
   public private(set) var skippedRows: SkippedRows
-  private let scanner: CSVScanner
+  let scanner: CSVScanner
   /// Where each row begins, as an offset into the text.
-  private var rowStarts: [Int]
-  /// Where the rows end: behind it there is at most the beginning of another.
+  private(set) var rowStarts: [Int]
+  /// Where the rows end: after it there is at most the beginning of another.
   let end: Int
 
   /// Reads the CSV file at `path`, gzip-compressed or not.
@@ -148,7 +78,7 @@ public struct CSVTable: Sendable {
     try self.init(bytes: file.bytes, file: file.name, options: options)
   }
 
-  /// Reads CSV from its bytes, in UTF-8. `file` is the name that errors give.
+  /// Reads CSV from its bytes, in UTF-8, or in UTF-16 with a byte order mark. `file` is the name that errors give.
   ///
   /// - Throws: `ChainruleError.badData` for a text without rows, a row that is longer or shorter than the
   ///   first, a quote that does not close, or a name that is not UTF-8; `.invalidValue` for a delimiter
@@ -156,42 +86,52 @@ public struct CSVTable: Sendable {
   public init(
     bytes: [UInt8], file: String? = nil, options: CSVOptions = CSVOptions()
   ) throws(ChainruleError) {
-    try self.init(part: bytes, file: file, options: options, beginning: 1, isLast: true)
+    var bytes = bytes
+    if var decoder = UTF16Decoder(beginning: bytes) { bytes = decoder.decode(bytes, isLast: true) }
+    let dialect = try CSVDialect(options, of: bytes.prefix(1 << 16))
+    try self.init(part: bytes, file: file, options: options, dialect: dialect, beginning: 1, isLast: true)
     guard rows > 0 else { throw noRows }
   }
 
   /// The first part of a text, up to its last row that is whole for sure; where it `isLast`, all of the text. It may
   /// hold a header and no row, or not even that, and then has no columns. `line` is the first line's number.
   init(
-    part bytes: [UInt8], file: String?, options: CSVOptions, beginning line: Int, isLast: Bool
+    part bytes: [UInt8], file: String?, options: CSVOptions, dialect: CSVDialect, beginning line: Int,
+    isLast: Bool
   ) throws(ChainruleError) {
-    var scanner = try CSVScanner(
-      bytes: bytes, file: file, delimiter: options.delimiter, firstLine: line, isFirst: true, isLast: isLast)
+    var scanner = CSVScanner(
+      bytes: bytes, file: file, dialect: dialect, firstLine: line, isFirst: true, isLast: isLast)
     let rows = try scanner.rows(of: nil, skippingBad: options.skipsBadRows)
     var starts = rows.starts
     guard !starts.isEmpty || !isLast else { throw rows.skipped.first ?? scanner.bad("the text is empty") }
-    let first = starts.isEmpty ? [] : try scanner.fields(ofRowAt: starts[0])
-
-    let hasHeader =
-      switch options.header {
-      case .yes: !starts.isEmpty
-      case .no: false
-      case .automatic:
-        first.indices.contains { Self.isName(first[$0], $0, of: rows.columns, scanner, options) }
+    var columns = rows.columns
+    var (names, notes): ([String]?, [String]) = (nil, [])
+    if !starts.isEmpty {
+      let header = try CSVHeader(rowsAt: starts, columns: columns, scanner: scanner, options: options)
+      if let note = header.note { notes.append(note) }
+      if columns > 1, try Self.allAreEmpty(in: columns - 1, starts[...], scanner) {
+        columns -= 1
       }
-    if hasHeader {
-      var names: [String] = []
-      for (index, field) in first.enumerated() {
-        names.append(try scanner.text(field, column: index + 1))
+      if header.isHeader {
+        var titles: [String] = []
+        for (index, field) in try scanner.fields(ofRowAt: starts[0]).prefix(columns).enumerated() {
+          titles.append(try scanner.text(field, column: index + 1))
+        }
+        let unique = uniqueNames(titles)
+        names = unique.names
+        if !unique.repeated.isEmpty {
+          notes.append(
+            "more than one column is named \(enumeration(unique.repeated)): the second is called "
+              + "\"\(unique.repeated[0]).1\", and so on")
+        }
+        starts.removeFirst()
       }
-      columnNames = names
-      starts.removeFirst()
-    } else {
-      columnNames = nil
     }
+    columnNames = names
+    self.notes = notes
     self.options = options
     self.scanner = scanner
-    columns = rows.columns
+    self.columns = columns
     end = rows.end
     rowStarts = starts
     skippedRows = rows.skipped
@@ -201,15 +141,15 @@ public struct CSVTable: Sendable {
   init(
     part bytes: [UInt8], following first: CSVTable, beginning line: Int, isLast: Bool
   ) throws(ChainruleError) {
-    var scanner = try CSVScanner(
-      bytes: bytes, file: first.scanner.file, delimiter: first.options.delimiter, firstLine: line,
-      isFirst: false,
+    var scanner = CSVScanner(
+      bytes: bytes, file: first.scanner.file, dialect: first.scanner.dialect, firstLine: line, isFirst: false,
       isLast: isLast)
     let rows = try scanner.rows(of: first.columns, skippingBad: first.options.skipsBadRows)
     self.scanner = scanner
     columnNames = first.columnNames
     columns = first.columns
     options = first.options
+    notes = []
     end = rows.end
     rowStarts = rows.starts
     skippedRows = rows.skipped
@@ -217,19 +157,34 @@ public struct CSVTable: Sendable {
 
   /// Some rows of `table`.
   init(_ table: CSVTable, rows: Range<Int>) {
-    columnNames = table.columnNames
-    columns = table.columns
-    options = table.options
-    scanner = table.scanner
-    rowStarts = Array(table.rowStarts[rows])
-    end = table.end
-    skippedRows = SkippedRows()
+    self.init(table, startingAt: Array(table.rowStarts[rows]), skipped: SkippedRows())
   }
 
   /// The rows of `table` at `indices`, in that order.
   init(_ table: CSVTable, rowsAt indices: [Int]) {
-    self = table
-    rowStarts = indices.map { table.rowStarts[$0] }
+    self.init(table, startingAt: indices.map { table.rowStarts[$0] }, skipped: table.skippedRows)
+  }
+
+  private init(_ table: CSVTable, startingAt starts: [Int], skipped: SkippedRows) {
+    columnNames = table.columnNames
+    columns = table.columns
+    options = table.options
+    notes = table.notes
+    scanner = table.scanner
+    rowStarts = starts
+    end = table.end
+    skippedRows = skipped
+  }
+
+  /// Whether the last cell of every row is empty, as where each ends with a delimiter.
+  private static func allAreEmpty(
+    in column: Int, _ starts: ArraySlice<Int>, _ scanner: CSVScanner
+  ) throws(ChainruleError) -> Bool {
+    for start in starts {
+      let field = try scanner.field(row: start, column: column)
+      guard field.content.isEmpty, !field.isQuoted else { return false }
+    }
+    return true
   }
 
   /// An error for a table without rows: why the first that was left out is bad, where there is one.
@@ -241,79 +196,96 @@ public struct CSVTable: Sendable {
   var bytes: [UInt8] { scanner.bytes }
   /// What follows the rows.
   var rest: ArraySlice<UInt8> { scanner.bytes[end...] }
-
-  /// Whether a cell of the first row shows, under `.automatic`, that the row is a header.
-  private static func isName(
-    _ field: CSVScanner.Field, _ index: Int, of columns: Int, _ scanner: CSVScanner, _ options: CSVOptions
-  ) -> Bool {
-    let isTarget =
-      options.target.isEmpty ? index == columns - 1 && columns > 1 : options.target.contains("\(index + 1)")
-    let isCategorical = options.categorical.contains("\(index + 1)")
-    let isMissing =
-      options.missing != nil && MissingCells(options.missingTexts).contain(scanner.bytes[field.content])
-    return !isTarget && !isCategorical && !isMissing && !field.content.isEmpty && scanner.number(field) == nil
-  }
 }
 
-// MARK: - Columns and cells
+// MARK: - Columns
 
 extension CSVTable {
   /// The indices of the target columns.
   func targetColumns() throws(ChainruleError) -> [Int] {
-    options.target.isEmpty ? [columns - 1] : try columns(named: options.target)
+    let targets = options.target.isEmpty ? [columns - 1] : try columns(named: options.target)
+    var seen: Set<Int> = []
+    if let twice = targets.first(where: { !seen.insert($0).inserted }) {
+      throw bad("the column \"\(title(of: twice))\" is a target twice")
+    }
+    return targets
   }
 
   /// The indices of the feature columns, at least one.
   func featureColumns() throws(ChainruleError) -> [Int] {
-    let targets = Set(try targetColumns())
-    var inputs = (0..<columns).filter { !targets.contains($0) }
+    var roles: [Int: String] = [:]
+    for target in try targetColumns() { roles[target] = "the target" }
+    for (names, role) in [
+      (options.ignored, "ignored"), (options.id.map { [$0] } ?? [], "the id"),
+      (options.weights.map { [$0] } ?? [], "the weight"),
+    ] {
+      for column in try columns(named: names) {
+        if let other = roles[column], other != role {
+          throw bad("\"\(title(of: column))\" is both \(role) and \(other)")
+        }
+        roles[column] = role
+      }
+    }
+    var inputs = (0..<columns).filter { roles[$0] == nil }
     if let features = options.features {
       inputs = try columns(named: features)
-      if let both = inputs.firstIndex(where: targets.contains) {
-        throw bad("\"\(features[both])\" is both a feature and the target")
+      if let both = inputs.first(where: { roles[$0] != nil }) {
+        throw bad("\"\(title(of: both))\" is both a feature and \(roles[both]!)")
       }
       var seen: Set<Int> = []
-      if let twice = inputs.firstIndex(where: { !seen.insert($0).inserted }) {
-        throw bad("\"\(title(of: inputs[twice]))\" is a feature twice")
+      if let twice = inputs.first(where: { !seen.insert($0).inserted }) {
+        throw bad("\"\(title(of: twice))\" is a feature twice")
       }
     }
     guard !inputs.isEmpty else {
+      let count = "\(columns) column\(columns == 1 ? "" : "s")"
       throw bad(
-        "\(columns) column\(columns == 1 ? "" : "s"), delimited by \"\(options.delimiter)\", "
-          + "leave none for features; is the delimiter another?")
+        "\(count), delimited by \(scanner.dialect.delimiterName), leave none for features; "
+          + "is the delimiter another?")
     }
     return inputs
   }
 
   /// The index, counted from 0, of the column with this name, or else of this number counted from 1.
   ///
-  /// - Throws: `ChainruleError.badData` where there is no such column, or two have the name.
+  /// - Throws: `ChainruleError.badData` where there is no such column.
   public func column(_ name: String) throws(ChainruleError) -> Int {
-    let matches = (columnNames ?? []).indices.filter { columnNames?[$0] == name }
-    if matches.count > 1 { throw scanner.bad("\(matches.count) columns are named \"\(name)\"") }
-    if let match = matches.first { return match }
-    if let number = Int(name), 1...columns ~= number { return number - 1 }
-    let available = columnNames.map { "the columns are \(enumeration($0))" }
-    throw scanner.bad(
-      "there is no column \"\(name)\"; "
-        + (available ?? "without a header, columns are numbered 1 to \(columns)"))
+    try columns(named: [name])[0]
   }
 
   /// ``column(_:)`` of each of some names.
   func columns(named names: [String]) throws(ChainruleError) -> [Int] {
-    // A name that two columns have is left to column(_:), as one that none has.
-    let named = Dictionary(zip(columnNames ?? [], 0...)) { _, _ in -1 }
+    if names.isEmpty { return [] }
+    let named = places(of: columnNames ?? [])
     var indices: [Int] = []
     for name in names {
-      if let index = named[name], index >= 0 {
+      if let index = named[ExactText(name)] {
         indices.append(index)
+      } else if let number = Int(name), 1...max(columns, 1) ~= number {
+        indices.append(number - 1)
       } else {
-        indices.append(try column(name))
+        let available = columnNames.map { "the columns are \(enumeration($0))" }
+        throw scanner.bad(
+          "there is no column \"\(name)\"; "
+            + (available ?? "without a header, columns are numbered 1 to \(columns)"))
       }
     }
     return indices
   }
 
+  /// The name of a column, or its number counted from 1.
+  func title(of column: Int) -> String {
+    columnNames.map { $0[column] } ?? "\(column + 1)"
+  }
+
+  private func name(of column: Int) -> String {
+    columnNames.map { $0[column] } ?? "the cell"
+  }
+}
+
+// MARK: - Cells
+
+extension CSVTable {
   /// The numbers in some columns (indices counted from 0), row-major: rows × indices, correctly rounded.
   ///
   /// - Throws: `ChainruleError.badData` for a cell that is not a finite number, `.invalidValue` for an index
@@ -334,11 +306,12 @@ extension CSVTable {
     try numbers(inColumns: indices, missing: missingCells)
   }
 
-  /// The numbers in some columns, NaN for a cell that is missing.
+  /// The numbers in some columns, NaN for a cell that is missing. In the columns `dates`, some of those, a date is the
+  /// number of its days since 1970.
   @_specialize(where Scalar == Float)
   @_specialize(where Scalar == Double)
   func numbers<Scalar: NetworkScalar>(
-    inColumns indices: [Int], missing: MissingCells?
+    inColumns indices: [Int], missing: MissingCells?, dates: Set<Int> = []
   ) throws(ChainruleError) -> [Scalar] {
     // The place of each column in a row of the result, -1 for the others.
     var places = [Int](repeating: -1, count: columns)
@@ -350,14 +323,21 @@ extension CSVTable {
       places[index] = place
     }
     let wanted = indices.sorted()
-    let mayBePlain = missing?.includeNumbers != true
+    let inOrder = wanted.map { places[$0] }
+    let mayBePlain = missing?.includeNumbers != true && scanner.dialect.numbers.isPlain && dates.isEmpty
     var numbers = [Scalar](repeating: 0, count: rows * indices.count)
     var row = 0
     while row < rows {
-      if mayBePlain { row = readPlainRows(from: row, columns: wanted, to: places, into: &numbers) }
+      if mayBePlain {
+        row = readPlainRows(from: row, columns: wanted, to: inOrder, into: &numbers, refusingCodes: false)
+      }
       if row == rows { break }
-      for column in wanted {
-        numbers[row * wanted.count + places[column]] = try number(row: row, column: column, missing: missing)
+      let start = row * wanted.count
+      try scanner.forEachField(row: rowStarts[row], columns: wanted) { (place, field) throws(ChainruleError) in
+        let column = wanted[place]
+        numbers[start + inOrder[place]] =
+          dates.contains(column)
+          ? try date(field, column, missing: missing) : try number(field, column, missing: missing)
       }
       row += 1
     }
@@ -365,14 +345,14 @@ extension CSVTable {
   }
 
   /// Reads rows from `row` on that are finite numbers in their columns, ascending, with nothing around them. `places` are
-  /// where those stand in a row of `numbers`. Returns the first row that is not so.
+  /// where those stand in a row of `numbers`. Returns the first row that is not so; and, `refusingCodes`, the first with a
+  /// number that is perhaps a label: it begins with a needless zero, or has more digits than a double holds.
   @inline(__always)
-  private func readPlainRows<Scalar: NetworkScalar>(
-    from row: Int, columns: [Int], to places: [Int], into numbers: inout [Scalar]
+  func readPlainRows<Scalar: NetworkScalar>(
+    from row: Int, columns: [Int], to places: [Int], into numbers: inout [Scalar], refusingCodes: Bool
   ) -> Int {
     // How many cells are between a column and the one before.
     let gaps = zip(columns, [-1] + columns).map { $0 - $1 - 1 }
-    let places = columns.map { places[$0] }
     return numbers.withUnsafeMutableBufferPointer { numbers in
       scanner.bytes.withUnsafeBytes { text in
         for row in row..<rows {
@@ -382,6 +362,10 @@ extension CSVTable {
               let cell: (value: Scalar, next: Int) = scanner.plainNumber(at: start, in: text),
               cell.value.isFinite
             else { return row }
+            if refusingCodes, text[start] == UInt8(ascii: "0") && cell.next > start + 2 || cell.value.magnitude >= 0x1p53
+            {
+              return row
+            }
             numbers[row * gaps.count + places[index]] = cell.value
             offset = cell.next
           }
@@ -393,10 +377,9 @@ extension CSVTable {
 
   /// The number in a cell, NaN where it is missing.
   private func number<Scalar: NetworkScalar>(
-    row: Int, column: Int, missing: MissingCells?
+    _ field: CSVScanner.Field, _ column: Int, missing: MissingCells?
   ) throws(ChainruleError) -> Scalar {
-    let field = try scanner.field(row: rowStarts[row], column: column)
-    let number: Scalar? = decimalNumber(in: scanner.bytes, field.content)
+    let number: Scalar? = scanner.number(field)
     if let missing, number.map({ missing.contain($0) }) ?? missing.contain(scanner.bytes[field.content]) {
       return .nan
     }
@@ -404,22 +387,51 @@ extension CSVTable {
     return number
   }
 
+  /// The days of the date in a cell, NaN where it is missing.
+  private func date<Scalar: NetworkScalar>(
+    _ field: CSVScanner.Field, _ column: Int, missing: MissingCells?
+  ) throws(ChainruleError) -> Scalar {
+    let cell = scanner.bytes[field.content]
+    if let days = ISODate.days(in: cell) { return Scalar(days) }
+    if let missing, missing.contain(cell) { return .nan }
+    throw scanner.bad(
+      "\(name(of: column)) is \(quoted(cell)); expected a date as ISO 8601 writes it, such as 2024-03-01", at: field,
+      column: column + 1)
+  }
+
   /// The text of every cell in a column (an index counted from 0).
   ///
-  /// - Throws: `ChainruleError.badData` for a cell that is empty, missing or not UTF-8.
+  /// - Throws: `ChainruleError.badData` for a cell that is missing or not UTF-8.
   func strings(inColumn index: Int) throws(ChainruleError) -> [String] {
-    let missing = options.missing == nil ? nil : missingCells
+    let missing = missingCells
     var strings: [String] = []
     strings.reserveCapacity(rows)
     for start in rowStarts {
       let field = try scanner.field(row: start, column: index)
       let text = try scanner.text(field, column: index + 1)
-      guard !text.isEmpty, missing?.contain(scanner.bytes[field.content]) != true else {
+      guard !missing.contain(scanner.bytes[field.content]) else {
         throw notACategory(field, text, index, expected: "a class")
       }
       strings.append(text)
     }
     return strings
+  }
+
+  /// The text of every cell in the column of this name, or else of this number counted from 1.
+  ///
+  /// - Throws: `ChainruleError.badData` for a column that is not there, or a cell that is not UTF-8.
+  public func texts(inColumn name: String) throws(ChainruleError) -> [String] {
+    try texts(inColumn: column(name))
+  }
+
+  /// The text of every cell in a column, whatever it says.
+  func texts(inColumn index: Int) throws(ChainruleError) -> [String] {
+    var texts: [String] = []
+    texts.reserveCapacity(rows)
+    for start in rowStarts {
+      texts.append(try scanner.text(scanner.field(row: start, column: index), column: index + 1))
+    }
+    return texts
   }
 
   /// The category in every cell of a column (an index counted from 0), nil where it is missing.
@@ -441,13 +453,37 @@ extension CSVTable {
     return categories
   }
 
+  /// The table without the rows of which a target is missing.
+  ///
+  /// - Throws: `ChainruleError.badData` for a target column that is not there.
+  public func withoutMissingTargets() throws(ChainruleError) -> CSVTable {
+    var report = EncodingReport()
+    return try withoutMissingTargets(report: &report)
+  }
+
+  /// The table without the rows of which a target is missing; `report` counts them.
+  func withoutMissingTargets(
+    report: inout EncodingReport
+  ) throws(ChainruleError) -> CSVTable {
+    let (targets, missing) = (try targetColumns().sorted(), missingCells)
+    var starts: [Int] = []
+    var first: Int?
+    starts.reserveCapacity(rows)
+    for start in rowStarts {
+      var isMissing = false
+      for target in targets where !isMissing {
+        let field = try scanner.field(row: start, column: target)
+        isMissing = missing.isMissing(field, in: scanner)
+      }
+      if !isMissing { starts.append(start) } else if first == nil { first = scanner.line(at: start) }
+    }
+    let count = rows - starts.count
+    report.addMissingTargets(count, firstAt: first)
+    return count == 0 ? self : CSVTable(self, startingAt: starts, skipped: skippedRows)
+  }
+
   /// The cells that ``CSVOptions/missingTexts`` say are missing.
   var missingCells: MissingCells { MissingCells(options.missingTexts) }
-
-  /// The name of a column, or its number counted from 1.
-  func title(of column: Int) -> String {
-    columnNames.map { $0[column] } ?? "\(column + 1)"
-  }
 
   /// An error about the cell of a row and a column, both counted from 0.
   func bad(_ reason: String, row: Int, column: Int) -> ChainruleError {
@@ -459,13 +495,7 @@ extension CSVTable {
     _ field: CSVScanner.Field, _ text: String, _ column: Int, expected: String
   ) -> ChainruleError {
     scanner.bad(
-      "\(name(of: column)) is \(text.isEmpty ? "empty" : "\"\(text)\""); expected \(expected)", at: field,
-      column: column + 1)
-  }
-
-  /// The number in the first cell of a column, NaN for "nan" and "inf"; nil where it is none.
-  func firstNumber(inColumn index: Int) throws(ChainruleError) -> Double? {
-    scanner.number(try scanner.field(row: rowStarts[0], column: index))
+      "\(name(of: column)) is \(quoted(Array(text.utf8)[...])); expected \(expected)", at: field, column: column + 1)
   }
 
   /// The features of a model with `count` inputs, row-major: rows × count.
@@ -490,22 +520,33 @@ extension CSVTable {
     scanner.bad(reason)
   }
 
-  private func name(of column: Int) -> String {
-    columnNames.map { $0[column] } ?? "the cell"
+  /// The number of the line at which a row, counted from 0, begins.
+  func line(ofRow row: Int) -> Int { scanner.line(at: rowStarts[row]) }
+
+  private func quoted(_ cell: ArraySlice<UInt8>) -> String {
+    if cell.isEmpty { return "empty" }
+    let text = String(decoding: cell.prefix(160), as: UTF8.self).unicodeScalars
+    let shown = text.count > 40 ? String(String.UnicodeScalarView(text.prefix(40))) + "…" : String(text)
+    return "\"\(shown)\""
   }
 
   private func notANumber<Scalar: NetworkScalar>(
     _ field: CSVScanner.Field, _ column: Int, _ type: Scalar.Type
   ) -> ChainruleError {
-    let cell = String(decoding: scanner.bytes[field.content], as: UTF8.self)
-    let value = cell.isEmpty ? "empty" : "\"\(cell.count > 40 ? cell.prefix(40) + "…" : cell)\""
+    let cell = scanner.bytes[field.content]
+    let value = quoted(cell)
+    let decimalComma = try? NumberFormat(decimal: ",", thousands: nil)
     let expectation =
-      if decimalNumber(in: scanner.bytes, field.content) as Scalar? != nil {
+      if scanner.number(field) as Scalar? != nil {
         "too large for \(Scalar.scalarType.rawValue)"
-      } else if scanner.number(field) != nil {
+      } else if scanner.isNotFinite(field) {
         "expected a finite number"
+      } else if missingCells.contain(cell) {
+        "expected a number; to fill such gaps: --missing median"
+      } else if cell.contains(UInt8(ascii: ",")), decimalComma?.number(in: scanner.bytes, field.content) as Double? != nil {
+        "expected a number; for a decimal comma: --decimal ,"
       } else {
-        "expected a number"
+        "expected a number; where the column names categories: --categorical \(title(of: column))"
       }
     return scanner.bad("\(name(of: column)) is \(value); \(expectation)", at: field, column: column + 1)
   }
@@ -515,67 +556,32 @@ extension CSVTable {
 
 extension CSVTable {
   /// The table without the rows that a data set of `Scalar` cannot have: of a feature or target that is a number, a cell
-  /// that is none, and of one that names a category or class, a cell that is empty or not UTF-8; and with an `encoding`,
-  /// categories that it refuses. They are counted in ``skippedRows``.
-  ///
-  /// Whether the one target names classes is decided, where ``CSVOptions/task`` leaves it open, by its first cell that is
-  /// not empty, in a row of good features.
+  /// that is none, and of one that names a category or class, a cell that is not UTF-8; and with an `encoding`,
+  /// categories that it refuses. They are counted in ``skippedRows``. What the columns are is decided by all rows.
   ///
   /// - Throws: `ChainruleError.badData` for columns that are not there, and where no row is left: why the first is bad.
   public func withoutBadRows<Scalar: NetworkScalar>(
     for type: Scalar.Type, encoding: FeatureEncoding? = nil
   ) throws(ChainruleError) -> CSVTable {
-    var hasTextTarget: Bool?
-    let table = try withoutBadRows(for: type, encoding: encoding, hasTextTarget: &hasTextTarget)
+    let targets = try TargetEncoding(fitting: self)
+    let features = if let encoding { encoding } else { try FeatureEncoding(fitting: self, isLenient: true) }
+    let table = try withoutBadRows(for: type, features: features, targets: targets)
     guard table.rows > 0 else { throw table.noRows }
     return table
   }
 
-  /// As ``withoutBadRows(for:encoding:)``, of which perhaps no row is left. `hasTextTarget` says whether the target's cells
-  /// are text; where it is nil, that is found out if there is a cell to show it.
-  func withoutBadRows<Scalar: NetworkScalar>(
-    for type: Scalar.Type, encoding: FeatureEncoding?, hasTextTarget: inout Bool?
+  /// The table, of which perhaps no row is left, without the rows that the encodings refuse. Rows of which a target is
+  /// missing stay.
+  ///
+  /// - Throws: `ChainruleError.badData` for columns that are not there.
+  public func withoutBadRows<Scalar: NetworkScalar>(
+    for type: Scalar.Type, features: FeatureEncoding, targets: TargetEncoding
   ) throws(ChainruleError) -> CSVTable {
-    let inputs: [Int] =
-      if let named = try encoding?.columns(in: self) { named } else { try featureColumns() }
-    let named = encoding == nil ? try columns(named: options.categorical) : []
-    let (categorical, numeric) = (inputs.filter(named.contains), inputs.filter { !named.contains($0) })
-    let missing = options.missing.map { _ in missingCells }
-    let table = try filtered { rows throws(ChainruleError) in
-      if let encoding {
-        _ = try encoding.features(of: rows, inColumns: inputs) as [Scalar]
-      } else {
-        _ = try rows.numbers(inColumns: numeric, missing: missing) as [Scalar]
-        for column in categorical { _ = try rows.categories(inColumn: column, missing: missing) }
-      }
-    }
-    let targets = try targetColumns()
-    if hasTextTarget == nil { hasTextTarget = try table.hasText(inTargets: targets) }
-    let isText = hasTextTarget ?? true  // All are empty.
-    return try table.filtered { rows throws(ChainruleError) in
-      if isText {
-        for target in targets { _ = try rows.strings(inColumn: target) }
-      } else {
-        _ = try rows.numbers(inColumns: targets) as [Scalar]
-      }
-    }
-  }
-
-  /// Whether the cells of the target are text, by the options or else the first that is not empty; nil where all are.
-  private func hasText(inTargets targets: [Int]) throws(ChainruleError) -> Bool? {
-    switch options.task {
-    case .regression: return false
-    case .classification: return true
-    case .automatic where targets.count > 1: return false
-    case .automatic:
-      for start in rowStarts {
-        let field = try scanner.field(row: start, column: targets[0])
-        let cell = scanner.bytes[field.content]
-        if !cell.isEmpty, options.missing == nil || !missingCells.contain(cell) {
-          return scanner.number(field) == nil
-        }
-      }
-      return nil
+    let (inputs, outputs) = (try features.columns(in: self), try targetColumns())
+    var report = EncodingReport()
+    return try filtered { rows throws(ChainruleError) in
+      _ = try features.features(of: rows, inColumns: inputs) as [Scalar]
+      _ = try targets.targets(of: rows.withoutMissingTargets(report: &report), inColumns: outputs) as [Scalar]
     }
   }
 
@@ -599,10 +605,7 @@ extension CSVTable {
       }
     }
     for start in stride(from: 0, to: rows, by: 1024) { try take(start..<min(start + 1024, rows)) }
-    var table = self
-    table.rowStarts = good
-    table.skippedRows = skipped
-    return table
+    return CSVTable(self, startingAt: good, skipped: skipped)
   }
 }
 
@@ -626,15 +629,14 @@ extension Dataset {
     try self.init(csv: CSVTable(bytes: Array(text.utf8), options: options))
   }
 
-  /// A data set from a table, by the options the table was read with; where they ask for it, ``CSVTable/withoutBadRows(for:encoding:)``.
+  /// A data set from a table, by the options the table was read with, without the rows of which a target is missing;
+  /// where they ask for it, ``CSVTable/withoutBadRows(for:encoding:)``.
   ///
   /// - Throws: `ChainruleError.badData` with file, line and column for contents that do not fit, and as
   ///   ``FeatureEncoding/init(fitting:)``.
   public init(csv table: CSVTable) throws(ChainruleError) {
     let table = table.options.skipsBadRows ? try table.withoutBadRows(for: Scalar.self) : table
-    let encoding = try FeatureEncoding(fitting: table)
-    let features: [Scalar] = try encoding.features(of: table, inColumns: table.featureColumns())
-    try self.init(csv: table, features: features, encoding: encoding)
+    try self.init(csv: table, encoding: FeatureEncoding(fitting: table), targets: TargetEncoding(fitting: table))
   }
 
   /// A data set from a table, whose features are encoded as those of another: `encoding` was fitted on that.
@@ -648,62 +650,54 @@ extension Dataset {
   public init(csv table: CSVTable, encoding: FeatureEncoding) throws(ChainruleError) {
     let table =
       table.options.skipsBadRows ? try table.withoutBadRows(for: Scalar.self, encoding: encoding) : table
-    let named = try encoding.columns(in: table)
-    let inputs = if let named { named } else { try table.featureColumns() }
-    let features: [Scalar] = try encoding.features(of: table, inColumns: inputs)
-    try self.init(csv: table, features: features, encoding: encoding)
+    try self.init(csv: table, encoding: encoding, targets: TargetEncoding(fitting: table))
   }
 
-  /// The targets of `table` with its features as `encoding` has made them.
-  private init(csv table: CSVTable, features: [Scalar], encoding: FeatureEncoding) throws(ChainruleError) {
-    let targets = try table.targetColumns()
-    if let labels = try Self.labels(table, targets) {
-      try self.init(
-        features: features, inputs: encoding.outputs, labels: labels, featureNames: encoding.featureNames
-      ) { table.bad($0) }
-    } else {
-      try self.init(
-        features: features, targets: table.numbers(inColumns: targets), rows: table.rows,
-        inputs: encoding.outputs, outputs: targets.count, featureNames: encoding.featureNames,
-        targetNames: table.columnNames.map { names in targets.map { names[$0] } })
-    }
+  /// A data set from a table whose features and targets are encoded as those of another.
+  ///
+  /// - Throws: As ``init(csv:encoding:)``.
+  public init(
+    csv table: CSVTable, encoding: FeatureEncoding, targets: TargetEncoding
+  ) throws(ChainruleError) {
+    var report = EncodingReport()
+    try self.init(csv: table, encoding: encoding, targets: targets, report: &report)
   }
 
-  /// The class of each row as ``CSVOptions/LearningTask`` defines it; nil for a regression.
-  private static func labels(_ table: CSVTable, _ targets: [Int]) throws(ChainruleError) -> [String]? {
-    let task = table.options.task
-    if task == .regression || (task == .automatic && targets.count > 1) { return nil }
-    guard targets.count == 1 else {
-      throw table.bad("classes need one target column; got \(targets.count)")
+  /// As ``init(csv:encoding:targets:)``; `report` counts what was passed over, too.
+  public init(
+    csv table: CSVTable, encoding: FeatureEncoding, targets: TargetEncoding, report: inout EncodingReport
+  ) throws(ChainruleError) {
+    let table = try table.withoutMissingTargets(report: &report)
+    guard table.rows > 0 else {
+      throw table.bad("the target is missing in every row")
     }
-    let target = targets[0]
-    guard let first = try table.firstNumber(inColumn: target) else {
-      return try table.strings(inColumn: target)
+    let features: [Scalar] = try encoding.features(
+      of: table, inColumns: encoding.columns(in: table), report: &report)
+    let columns = try table.targetColumns()
+    if let classes = targets.classes {
+      try Self.checkClasses(classes)
+      try Self.checkOneHot(rows: table.rows, classes: classes.count, inputs: encoding.outputs, bad: table.bad)
     }
-    if task == .classification {
-      let texts = try table.strings(inColumn: target)
-      let numbers = texts.compactMap(Double.init)
-      return numbers.count == texts.count ? wholeNumbers(numbers) ?? texts : texts
-    }
-    guard Int(exactly: first) != nil, let labels = wholeNumbers(try table.numbers(inColumns: targets)) else {
-      return nil
-    }
-    if let name = table.columnNames?[target].lowercased(), name == "class" || name == "label" {
-      return labels
-    }
-    return recurring(labels) ? labels : nil
+    let values: [Scalar] = try targets.targets(of: table, inColumns: columns)
+    let weights: [Scalar]? = try table.sampleWeights()
+    try self.init(
+      features: features, targets: values, rows: table.rows, inputs: encoding.outputs,
+      outputs: targets.outputs(ofColumns: columns.count), featureNames: encoding.featureNames,
+      targetNames: targets.classes == nil ? table.columnNames.map { names in columns.map { names[$0] } } : nil,
+      classLabels: targets.classes, sampleWeights: weights)
   }
+}
 
-  /// Whether there are 2 to 20 different labels that occur at least twice on average.
-  static func recurring(_ labels: [String]) -> Bool {
-    let classes = Set(labels).count
-    return 2...20 ~= classes && classes <= labels.count / 2
-  }
-
-  /// The values as text, where all are whole numbers.
-  static func wholeNumbers(_ values: [Double]) -> [String]? {
-    let integers = values.compactMap { Int(exactly: $0) }
-    return integers.count == values.count ? integers.map(String.init) : nil
+extension CSVTable {
+  /// The weight of each row, where ``CSVOptions/weights`` names a column of them.
+  func sampleWeights<Scalar: NetworkScalar>() throws(ChainruleError) -> [Scalar]? {
+    guard let name = options.weights else { return nil }
+    let column = try column(name)
+    let weights: [Scalar] = try numbers(inColumns: [column])
+    if let row = weights.firstIndex(where: { $0 < 0 }) {
+      throw bad("the weight is \(weights[row]); expected a number of at least 0", row: row, column: column)
+    }
+    return weights
   }
 }
 
@@ -713,10 +707,12 @@ extension Dataset {
 struct MissingCells: Sendable {
   /// In lower case.
   private let texts: [[UInt8]]
+  private let longest: Int
   private let numbers: [Double]
 
   init(_ texts: [String]) {
     self.texts = texts.map { $0.utf8.map(lowercased) }
+    longest = self.texts.map(\.count).max() ?? -1
     numbers = texts.compactMap { text in
       let bytes = Array(text.utf8)
       return decimalNumber(in: bytes, bytes.indices)
@@ -728,13 +724,20 @@ struct MissingCells: Sendable {
 
   /// Whether a cell of this content, no number, is missing.
   func contain(_ cell: ArraySlice<UInt8>) -> Bool {
-    texts.contains { $0.elementsEqual(cell.lazy.map(lowercased)) }
+    cell.count <= longest && texts.contains { $0.elementsEqual(cell.lazy.map(lowercased)) }
   }
 
   /// Whether a cell with this number is missing.
   @inline(__always)
   func contain<Scalar: NetworkScalar>(_ number: Scalar) -> Bool {
     !numbers.isEmpty && numbers.contains { Scalar($0) == number }
+  }
+
+  /// Whether a cell is missing, by its text or its number.
+  func isMissing(_ field: CSVScanner.Field, in scanner: CSVScanner) -> Bool {
+    if contain(scanner.bytes[field.content]) { return true }
+    guard includeNumbers, let number: Double = scanner.number(field) else { return false }
+    return contain(number)
   }
 }
 

@@ -1,0 +1,250 @@
+/// Whether the first row of a table names its columns: each of its cells is compared with the other cells of its column.
+struct CSVHeader {
+  let isHeader: Bool
+  /// What to say of it where it may be wrong; nil where it is certain.
+  let note: String?
+
+  /// What is seen in a column, in favour of a header or against it.
+  private enum Sign {
+    /// A text above numbers or dates, or a name that the options give.
+    case name
+    /// What names more often than values are: a whole number above fractions, a quoted cell above others.
+    case likelyName
+    /// A value that occurs again below, or a number with a fraction above numbers.
+    case value
+  }
+
+  /// How many rows are looked at.
+  private static let sampleSize = 1000
+
+  /// Looks at the rows that begin at `starts`, the first of which may be the header.
+  init(
+    rowsAt starts: [Int], columns: Int, scanner: CSVScanner, options: CSVOptions
+  ) throws(ChainruleError) {
+    let first = try scanner.fields(ofRowAt: starts[0]).prefix(columns)
+    switch options.header {
+    case .yes: (isHeader, note) = (true, nil)
+    case .no: (isHeader, note) = (false, nil)
+    case .automatic where !options.expectedNames.isEmpty && Self.hasAll(options.expectedNames, first, scanner):
+      (isHeader, note) = (true, nil)
+    case .automatic:
+      let sample = starts[1...].prefix(Self.sampleSize)
+      let cells = try Self.columns(first: Array(first), rowsAt: sample, columns, scanner, options)
+      let signs = cells.compactMap(\.sign)
+      let names = signs.filter { $0 == .name }.count
+      let likely = signs.filter { $0 == .likelyName }.count + (Self.areNumbered(cells) ? 1 : 0)
+      let values = signs.filter { $0 == .value }.count
+      isHeader = sample.isEmpty ? cells.contains(where: \.isText) : names + likely > values
+      let shown = first.prefix(6).map { String(decoding: scanner.bytes[$0.content], as: UTF8.self) }
+      let row = enumeration(shown) + (first.count > 6 ? ", …" : "")
+      // Certain: names alone, or nothing that looks like a name.
+      if names > 0 && values == 0 && cells.allSatisfy({ $0.isText || $0.isEmpty }) || names + likely == 0 {
+        note = nil
+      } else {
+        note =
+          isHeader
+          ? "the first row (\(row)) is taken as the header; if it holds values: --no-header"
+          : "the first row (\(row)) is taken as values; if it names the columns: --header"
+      }
+    }
+  }
+
+  /// Whether the cells of a row have all of some names among them.
+  private static func hasAll(_ names: [String], _ row: ArraySlice<CSVScanner.Field>, _ scanner: CSVScanner) -> Bool {
+    let cells = Set(row.enumerated().compactMap { try? ExactText(scanner.text($1, column: $0 + 1)) })
+    return names.allSatisfy { cells.contains(ExactText($0)) }
+  }
+
+  /// What one column shows.
+  private struct Column {
+    /// Of the first row.
+    var number: Double?
+    var isText = false
+    var isEmpty = false
+    var isFraction = false
+    var isNamed = false
+    var isQuoted = false
+    var content: ArraySlice<UInt8> = []
+    /// Of the rows below.
+    var numbers = 0
+    var fractions = 0
+    var texts = 0
+    var dates = 0
+    var quoted = 0
+    var recurs = false
+    var counts = true
+    var distinct: Set<ArraySlice<UInt8>> = []
+    var last: Double?
+
+    var sign: Sign? {
+      if isNamed { return .name }
+      let present = numbers + texts + dates
+      if isEmpty { return counts && numbers > 0 && texts == 0 ? .likelyName : nil }
+      if isText {
+        if texts == 0, numbers + dates > 0 { return .name }
+        if recurs { return .value }
+        if isQuoted, quoted == 0, present > 0 { return .likelyName }
+        if texts > 0, numbers > 2 * texts { return .likelyName }
+        return present > 3 && distinct.count * 2 <= present ? .likelyName : nil
+      }
+      guard number != nil, numbers > 0, texts == 0 else { return nil }
+      if isFraction { return .value }
+      if isQuoted, quoted == 0 { return .likelyName }
+      return numbers > 2 && fractions == numbers ? .likelyName : nil
+    }
+  }
+
+  private static func columns(
+    first: [CSVScanner.Field], rowsAt sample: ArraySlice<Int>, _ count: Int, _ scanner: CSVScanner,
+    _ options: CSVOptions
+  ) throws(ChainruleError) -> [Column] {
+    let named = Set(
+      (options.target + (options.features ?? []) + options.ignored + options.categorical + options.kept
+        + [options.id, options.weights].compactMap(\.self)).filter { Int($0) == nil }.map(ExactText.init))
+    let missing = MissingCells(options.missingTexts)
+    var columns: [Column] = []
+    for (index, field) in first.enumerated() {
+      let content = scanner.bytes[field.content]
+      var column = Column()
+      column.number = scanner.number(field)
+      column.content = content
+      column.isQuoted = field.isQuoted
+      column.isEmpty = content.isEmpty
+      column.isFraction = column.number != nil && content.contains { !isDigitOrSign($0) }
+      column.isText = column.number == nil && !missing.contain(content) && !scanner.isNotFinite(field)
+      column.isNamed = try named.contains(ExactText(scanner.text(field, column: index + 1)))
+      columns.append(column)
+    }
+    let all = Array(0..<count)
+    for start in sample {
+      try scanner.forEachField(row: start, columns: all) { (index, field) throws(ChainruleError) in
+        let content = scanner.bytes[field.content]
+        if field.isQuoted { columns[index].quoted += 1 }
+        if let number: Double = scanner.number(field) {
+          columns[index].numbers += 1
+          if content.contains(where: { !isDigitOrSign($0) }) { columns[index].fractions += 1 }
+          if let last = columns[index].last, number != last + 1 { columns[index].counts = false }
+          columns[index].last = number
+        } else if !missing.contain(content) {
+          if ISODate.days(in: content) != nil { columns[index].dates += 1 } else { columns[index].texts += 1 }
+          if columns[index].distinct.count <= sampleSize / 2 { columns[index].distinct.insert(content) }
+        }
+        if columns[index].isText, content.elementsEqual(columns[index].content) { columns[index].recurs = true }
+      }
+    }
+    return columns
+  }
+
+  /// Whether the first row counts 0, 1, 2 …, as pandas names the columns of an array, perhaps after an empty cell, or is
+  /// consecutive years; and the last row does not count on likewise.
+  private static func areNumbered(_ columns: [Column]) -> Bool {
+    let named = columns.first?.isEmpty == true ? columns.dropFirst() : columns[...]
+    let numbers = named.compactMap(\.number)
+    guard numbers.count > 1, numbers.count == named.count, named.allSatisfy({ !$0.isFraction }) else {
+      return false
+    }
+    func areConsecutive(_ numbers: [Double]) -> Bool { zip(numbers, numbers.dropFirst()).allSatisfy { $1 == $0 + 1 } }
+    return areConsecutive(numbers) && (numbers[0] == 0 || 1800...2200 ~= numbers[0])
+      && !areConsecutive(named.compactMap(\.last))
+  }
+
+  private static func isDigitOrSign(_ byte: UInt8) -> Bool {
+    UInt8(ascii: "0")...UInt8(ascii: "9") ~= byte || byte == UInt8(ascii: "-") || byte == UInt8(ascii: "+")
+  }
+}
+
+/// Names for the columns of a header: a column without one is named by its number, and one whose name stands before gets
+/// ".1", ".2" … after it, as in pandas.
+func uniqueNames(_ header: [String]) -> (names: [String], repeated: [String]) {
+  var (names, repeated): ([String], [String]) = ([], [])
+  var taken = Set(header.map(ExactText.init))
+  var seen: Set<ExactText> = []
+  for (index, title) in header.enumerated() {
+    var name = title.isEmpty ? "column \(index + 1)" : title
+    if title.isEmpty || !seen.insert(ExactText(title)).inserted {
+      var number = 0
+      while taken.contains(ExactText(name)) {
+        number += 1
+        name = "\(title.isEmpty ? "column \(index + 1)" : title).\(number)"
+      }
+      taken.insert(ExactText(name))
+      if !title.isEmpty { repeated.append(title) }
+    }
+    names.append(name)
+  }
+  return (names, repeated)
+}
+
+/// Dates and times as ISO 8601 writes them: 2024-03-01, 2024-03-01T12:30, 2024-03-01 12:30:15.25+02:00.
+enum ISODate {
+  /// Days since 1970-01-01T00:00Z; nil for any other text. Without a zone it is UTC.
+  static func days(in text: some Collection<UInt8>) -> Double? {
+    guard 10...35 ~= text.count else { return nil }
+    var reader = Reader(rest: Array(text)[...])
+    guard let year = reader.digits(4), reader.take("-"), let month = reader.digits(2), 1...12 ~= month,
+      reader.take("-"), let day = reader.digits(2), 1...Self.days(inMonth: month, of: year) ~= day
+    else { return nil }
+    let days = Double(Self.days(year: year, month: month, day: day))
+    if reader.rest.isEmpty { return days }
+    guard reader.take("T") || reader.take(" "), let hour = reader.digits(2), hour < 24, reader.take(":"),
+      let minute = reader.digits(2), minute < 60
+    else { return nil }
+    var seconds = Double(hour * 3600 + minute * 60)
+    if reader.take(":") {
+      guard let second = reader.digits(2), second <= 60 else { return nil }
+      seconds += Double(second)
+      if reader.take(".") {
+        guard let fraction = reader.fraction() else { return nil }
+        seconds += fraction
+      }
+    }
+    if reader.rest.isEmpty || reader.take("Z") { return reader.rest.isEmpty ? days + seconds / 86_400 : nil }
+    let sign = reader.take("+") ? 1.0 : reader.take("-") ? -1.0 : 0
+    guard sign != 0, let hours = reader.digits(2), hours < 24 else { return nil }
+    _ = reader.take(":")
+    let minutes = reader.rest.isEmpty ? 0 : reader.digits(2)
+    guard let minutes, minutes < 60, reader.rest.isEmpty else { return nil }
+    return days + (seconds - sign * Double(hours * 3600 + minutes * 60)) / 86_400
+  }
+
+  private struct Reader {
+    var rest: ArraySlice<UInt8>
+
+    mutating func take(_ character: UnicodeScalar) -> Bool {
+      guard rest.first == UInt8(ascii: character) else { return false }
+      rest.removeFirst()
+      return true
+    }
+
+    mutating func digits(_ count: Int) -> Int? {
+      guard rest.count >= count else { return nil }
+      var number = 0
+      for byte in rest.prefix(count) {
+        guard UInt8(ascii: "0")...UInt8(ascii: "9") ~= byte else { return nil }
+        number = number * 10 + Int(byte - UInt8(ascii: "0"))
+      }
+      rest.removeFirst(count)
+      return number
+    }
+
+    mutating func fraction() -> Double? {
+      var (value, unit, count) = (0.0, 0.1, 0)
+      while let digit = digits(1) { (value, unit, count) = (value + Double(digit) * unit, unit / 10, count + 1) }
+      return count > 0 ? value : nil
+    }
+  }
+
+  private static func days(inMonth month: Int, of year: Int) -> Int {
+    let isLeap = year % 4 == 0 && (year % 100 != 0 || year % 400 == 0)
+    return [31, isLeap ? 29 : 28, 31, 30, 31, 30, 31, 31, 30, 31, 30, 31][month - 1]
+  }
+
+  /// Of the proleptic Gregorian calendar: years begin in March, so that the leap day is the last.
+  private static func days(year: Int, month: Int, day: Int) -> Int {
+    let shifted = month <= 2 ? year - 1 : year
+    let era = (shifted >= 0 ? shifted : shifted - 399) / 400
+    let yearOfEra = shifted - era * 400
+    let dayOfYear = (153 * (month > 2 ? month - 3 : month + 9) + 2) / 5 + day - 1
+    return era * 146_097 + yearOfEra * 365 + yearOfEra / 4 - yearOfEra / 100 + dayOfYear - 719_468
+  }
+}

@@ -1,0 +1,191 @@
+/// How the target columns of a table become the targets of a data set: classes one-hot, numbers and labels as they stand.
+///
+/// It is fitted on one table and applied to every other:
+///
+///     let targets = try TargetEncoding(fitting: known)
+///     let test = try Dataset<Float>(csv: new, encoding: encoding, targets: targets)
+public struct TargetEncoding: Sendable, Equatable, Codable {
+  /// What the targets are.
+  public enum Kind: String, Sendable, Codable {
+    /// One column that names one of ``classes``.
+    case classes
+    /// Numbers to predict.
+    case numbers
+    /// Columns of 0 and 1, each a label that the row has or not.
+    case labels
+  }
+
+  /// What the targets are.
+  public let kind: Kind
+  /// The classes, in the order of the target columns of a data set; nil for other kinds.
+  public let classes: [String]?
+  /// The names of the target columns; nil where the table had none.
+  public let columnNames: [String]?
+
+  /// Classes by their names, or targets of another kind.
+  ///
+  /// - Throws: `ChainruleError.invalidValue` for no class, one that stands twice, or more than 65,536.
+  public init(
+    classes: [String], columnName: String? = nil
+  ) throws(ChainruleError) {
+    guard !classes.isEmpty else {
+      throw .invalidValue(name: "classes", value: "none", expected: "at least one")
+    }
+    try Dataset<Float>.checkClasses(classes)
+    self.init(kind: .classes, classes: classes, columnNames: columnName.map { [$0] })
+  }
+
+  /// Numbers to predict, in the target columns that the options name.
+  public static let numbers = TargetEncoding(kind: .numbers, classes: nil, columnNames: nil)
+
+  init(kind: Kind, classes: [String]?, columnNames: [String]?) {
+    self.kind = kind
+    self.classes = classes
+    self.columnNames = columnNames
+  }
+
+  /// Fits the target columns of `table`, by the options it was read with.
+  ///
+  /// - Throws: `ChainruleError.badData` for a column that is not there, a task that the cells do not allow, and a target
+  ///   that is missing in every row.
+  public init(fitting table: CSVTable) throws(ChainruleError) {
+    let columns = try table.targetColumns()
+    var profile = TableProfile(of: columns, collecting: Self.collecting(columns, table.options))
+    for start in stride(from: 0, to: table.rows, by: 1 << 14) {
+      try profile.take(CSVTable(table, rows: start..<min(start + 1 << 14, table.rows)))
+      Self.forget(columns, table.options, in: &profile)
+    }
+    let incomplete = profile.incomplete()
+    if !incomplete.isEmpty {
+      var again = TableProfile(of: incomplete, collecting: Set(incomplete))
+      try again.take(table)
+      profile.takeTexts(of: again)
+    }
+    try self.init(fitting: profile, targets: columns, table)
+  }
+
+  /// The target columns of which the texts are wanted.
+  static func collecting(_ columns: [Int], _ options: CSVOptions) -> Set<Int> {
+    columns.count == 1 && (options.task == .automatic || options.task == .classification) ? [columns[0]] : []
+  }
+
+  /// Forgets texts that are wanted no more, since the target is a number.
+  static func forget(_ columns: [Int], _ options: CSVOptions, in profile: inout TableProfile) {
+    if columns.count == 1, options.task == .automatic { profile.forgetTexts(ofNumbersIn: columns[0]) }
+  }
+
+  /// Decides by what a profile has seen in the target columns.
+  init(fitting profile: TableProfile, targets columns: [Int], _ table: CSVTable) throws(ChainruleError) {
+    let task = table.options.task
+    let names = table.columnNames.map { names in columns.map { names[$0] } }
+    if let empty = columns.first(where: { profile[$0].present == 0 }) {
+      throw table.bad("the target \(table.title(of: empty)) is missing in every row")
+    }
+    let isSingle = columns.count == 1
+    let first = profile[columns[0]]
+    switch task {
+    case .regression: self.init(kind: .numbers, classes: nil, columnNames: names)
+    case .multilabel: self.init(kind: .labels, classes: nil, columnNames: names)
+    case .automatic where !isSingle:
+      let areLabels = columns.allSatisfy { column in
+        let profile = profile[column]
+        return profile.isWhole && profile.distinct.allSatisfy { $0 == 0 || $0 == 1 }
+      }
+      self.init(kind: areLabels ? .labels : .numbers, classes: nil, columnNames: names)
+    case .classification, .automatic:
+      guard isSingle else { throw table.bad("classes need one target column; got \(columns.count)") }
+      guard task == .classification || Self.areClasses(first, named: names?[0], rows: first.present) else {
+        self.init(kind: .numbers, classes: nil, columnNames: names)
+        return
+      }
+      guard let texts = first.occurrences, !first.hasTooManyTexts else {
+        throw table.bad(
+          "the target \(table.title(of: columns[0])) has more than \(Dataset<Float>.maximumClasses) classes; "
+            + "for a number to predict: --task regression")
+      }
+      self.init(kind: .classes, classes: ascending(texts.keys), columnNames: names)
+      try Dataset<Float>.checkClasses(classes!)
+    }
+  }
+
+  /// Whether the cells of one target name classes, where the task is left open.
+  private static func areClasses(_ profile: ColumnProfile, named name: String?, rows: Int) -> Bool {
+    switch profile.kind {
+    case .category, .date: return true
+    case .empty: return false
+    case .number:
+      guard profile.isWhole, profile.occurrences != nil else { return false }
+      if let name = name?.lowercased(), name == "class" || name == "label" { return true }
+      return 2...20 ~= profile.distinct.count && profile.distinct.count <= rows / 2
+    }
+  }
+
+  /// The number of targets of a data set.
+  func outputs(ofColumns columns: Int) -> Int { classes?.count ?? columns }
+
+  /// The targets, row-major rows × outputs, of the columns at `indices`.
+  ///
+  /// A cell names the class of its text, or else the class that is the same number, where that is one.
+  ///
+  /// - Throws: `ChainruleError.badData`, with file, line and column, for a cell that names none of the classes, is not a
+  ///   number, or not 0 or 1 where it is a label.
+  func targets<Scalar: NetworkScalar>(
+    of table: CSVTable, inColumns indices: [Int]
+  ) throws(ChainruleError) -> [Scalar] {
+    guard let classes else {
+      let values: [Scalar] = try table.numbers(inColumns: indices)
+      if kind == .labels, let index = values.firstIndex(where: { $0 != 0 && $0 != 1 }) {
+        let (row, place) = index.quotientAndRemainder(dividingBy: indices.count)
+        throw table.bad("\(values[index]) is no label; expected 0 or 1", row: row, column: indices[place])
+      }
+      return values
+    }
+    guard indices.count == 1 else {
+      throw table.bad("classes need one target column; got \(indices.count)")
+    }
+    let places = ClassPlaces(classes)
+    var rows: [Int] = []
+    rows.reserveCapacity(table.rows)
+    for (row, text) in try table.strings(inColumn: indices[0]).enumerated() {
+      guard let place = places[text] else {
+        throw table.bad(
+          "\"\(text)\" is none of the classes \(enumeration(classes))", row: row, column: indices[0])
+      }
+      rows.append(place)
+    }
+    return oneHot(rows, classes: classes.count)
+  }
+}
+
+/// Finds a class by its text, or else by its number where only one class has that.
+struct ClassPlaces {
+  private let byText: [ExactText: Int]
+  private let byNumber: [Double: Int]
+
+  init(_ classes: [String]) {
+    byText = places(of: classes)
+    byNumber = Dictionary(
+      classes.enumerated().compactMap { place, name in Double(name).map { ($0, place) } }
+    ) { _, _ in -1 }
+  }
+
+  subscript(text: String) -> Int? {
+    if let place = byText[ExactText(text)] { return place }
+    guard let number = Double(text), let place = byNumber[number], place >= 0 else { return nil }
+    return place
+  }
+}
+
+extension Dataset {
+  /// Whether there are 2 to 20 different labels that occur at least twice on average.
+  static func recurring(_ labels: [String]) -> Bool {
+    let classes = Set(labels).count
+    return 2...20 ~= classes && classes <= labels.count / 2
+  }
+
+  /// The values as text, where all are whole numbers.
+  static func wholeNumbers(_ values: [Double]) -> [String]? {
+    let integers = values.compactMap { Int(exactly: $0) }
+    return integers.count == values.count ? integers.map(String.init) : nil
+  }
+}
