@@ -964,7 +964,7 @@ static chainrule_status check_targets(const chainrule_network *network, cr_team 
   } domains[] = {[TARGET_ANY] = {-DBL_MAX, DBL_MAX, "finite"},
                  [TARGET_UNIT] = {0, 1, "from 0 to 1"},
                  [TARGET_NOT_NEGATIVE] = {0, DBL_MAX, "0 or more"},
-                 [TARGET_SIGN] = {-1, 1, "1 or -1"}};
+                 [TARGET_SIGN] = {-1, 1, "-1, 0 or 1 (0 counts as -1)"}};
   const int domain = loss_facts[loss].target;
   const size_t outputs = chainrule_network_outputs(network);
   const bool within = scan_values(network, team, y, rows * outputs, domains[domain].low, domains[domain].high);
@@ -973,7 +973,7 @@ static chainrule_status check_targets(const chainrule_network *network, cr_team 
   for (size_t i = 0; i < rows * outputs && !status; i++) {
     const double value = cr_value(network->scalar, y, i);
     const bool good = value >= domains[domain].low && value <= domains[domain].high;
-    if (good && (domain != TARGET_SIGN || fabs(value) == 1)) continue;
+    if (good && (domain != TARGET_SIGN || value == 0 || fabs(value) == 1)) continue;
     status = cr_fail(error, CHAINRULE_INVALID_ARGUMENT, 0, "targets, row %zu, column %zu: %s needs targets %s",
                      i / outputs + 1, i % outputs + 1, chainrule_loss_name(loss), domains[domain].expected);
   }

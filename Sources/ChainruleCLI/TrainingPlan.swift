@@ -36,7 +36,9 @@ struct TrainingPlan<Scalar: NetworkScalar>: Sendable {
     self.fullBatch = fullBatch
     self.checkpoints = checkpoints
     self.schedule = schedule
-    let output = network.outputActivation ?? data.usualOutput(isAll: buffer == nil)
+    let output =
+      network.outputActivation
+      ?? (training.loss == .hinge ? .identity : data.usualOutput(isAll: buffer == nil))
     var scaling: [Layer] = []
     if network.standardize {
       let fitted = try Standardization(fitting: trained)
