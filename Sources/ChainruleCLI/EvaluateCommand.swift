@@ -52,7 +52,7 @@ struct EvaluateCommand: ParsableCommand {
       target: target.targets, delimiter: data.delimiter,
       choices: DataChoices(labels: target.labels, features: data.features), skipsBadRows: skipBadRows)
     skipped.report()
-    let loss = Loss(usualWith: model.layers.last!.activation)
+    let loss = Loss(usualWith: model.outputActivation)
     let evaluation = try model.evaluate(rows, loss: loss)
     try Output.write(
       json
