@@ -413,7 +413,7 @@ extension Layer {
     message: "custom: a function of the program's own cannot be written or read")
 }
 
-/// Collects the layers in the braces of ``Network/init(inputs:seed:layers:)`` and of a ``Residual``.
+/// Collects the layers in the braces of ``Network/init(inputs:targetScaling:seed:layers:)`` and of a ``Residual``.
 @resultBuilder
 public enum LayerBuilder {
   /// One layer.
