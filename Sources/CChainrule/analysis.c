@@ -58,6 +58,7 @@ static void input_jacobian(const chainrule_network *network, const cr_workspace 
   }
 }
 
+/* `network` without a target scaling, and targets in its unit. */
 static void sample_gradients(const chainrule_network *network, const cr_workspace *work,
                              const cr_batch *batch, chainrule_loss loss, void *gradients)
 {
@@ -112,11 +113,26 @@ static chainrule_status derive(const chainrule_network *network, chainrule_scala
   if (status || all.rows == 0) return status;
 
   cr_workspace work;
+  chainrule_network view;
+  const chainrule_network *whole = network;
+  void *standardized = NULL;
+  if (which == SAMPLE_GRADIENTS && cr_scales_targets(whole)) {
+    network = cr_trained(whole, &view);
+    const size_t outputs = chainrule_network_outputs(whole);
+    standardized = cr_allocate(strip_of(all.rows) * outputs, cr_scalar_size(scalar));
+    if (!standardized)
+      return cr_out_of_memory(error, "the standardised targets",
+                              strip_of(all.rows) * outputs * cr_scalar_size(scalar));
+  }
   status = cr_workspace_create(network, strip_of(all.rows), &work, error);
-  if (status) return status;
+  if (status) return free(standardized), status;
   for (size_t start = 0, n; start < all.rows; start += n) {
     n = strip_of(all.rows - start);
-    const cr_batch batch = slice(network, &all, start, n);
+    cr_batch batch = slice(network, &all, start, n);
+    if (standardized) {
+      cr_standardize(whole, batch.y, n, standardized);
+      batch.y = standardized;
+    }
     void *to = cr_at(scalar, values, start * row_size(network, which));
     switch (which) {
     case INPUT_JACOBIAN: input_jacobian(network, &work, &batch, to); break;
@@ -125,6 +141,7 @@ static chainrule_status derive(const chainrule_network *network, chainrule_scala
     }
   }
   cr_workspace_free(&work);
+  free(standardized);
   return CHAINRULE_OK;
 }
 
@@ -223,16 +240,31 @@ static chainrule_status copy_f64(const chainrule_network *network, chainrule_net
   return status;
 }
 
+/* Targets in float64 in the unit of the loss. */
+static void standardize(const chainrule_network *network, size_t rows, double *y)
+{
+  if (!cr_scales_targets(network)) return;
+  const cr_layer *scaling = &network->layers[network->layer_count - 1];
+  for (size_t i = 0; i < rows * scaling->out; i++) {
+    const size_t column = i % scaling->out;
+    const double deviation = cr_value(network->scalar, network->parameters, scaling->at[CHAINRULE_DEVIATION] + column);
+    const double mean = cr_value(network->scalar, network->parameters, scaling->at[CHAINRULE_MEAN] + column);
+    y[i] = y[i] * deviation + mean;
+  }
+}
+
 chainrule_status cr_objective_create(const chainrule_network *network, chainrule_loss loss, cr_batch all,
                                      cr_objective *o, chainrule_error *error)
 {
   *o = (cr_objective){.loss = loss, .batch = {.rows = all.rows}};
   const chainrule_scalar scalar = network->scalar;
   double *x = NULL, *y = NULL, *sample_weights = NULL;
-  chainrule_status status = copy_f64(network, &o->network, error);
+  chainrule_network view;
+  chainrule_status status = copy_f64(cr_trained(network, &view), &o->network, error);
   if (!status) status = widen(scalar, all.x, all.rows * network->inputs, &x, error);
   if (!status) status = widen(scalar, all.y, all.rows * chainrule_network_outputs(network), &y, error);
   if (!status) status = widen(scalar, all.sample_weights, all.rows, &sample_weights, error);
+  if (!status) standardize(network, all.rows, y);
   o->batch.x = x, o->batch.y = y, o->batch.sample_weights = sample_weights;
   if (!status) status = cr_workspace_create(o->network, strip_of(all.rows), &o->work, error);
   if (!status) {

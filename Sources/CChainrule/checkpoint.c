@@ -74,10 +74,10 @@ static void add_arrays(const chainrule_trainer *t, const chainrule_network *best
   for (size_t k = 0; k < states; k++) {
     char name[24];
     snprintf(name, sizeof name, "optimizer.%s", letters[k]);
-    add_array(state, name, t->network, cr_at(t->network->scalar, t->state, k * t->network->arena_size));
+    add_array(state, name, t->whole, cr_at(t->whole->scalar, t->state, k * t->whole->arena_size));
   }
-  if (t->sum_batches > 0) add_array(state, "sum", t->network, t->sum);
-  if (in_epoch(t)) add_array(state, "epoch", t->network, t->good);
+  if (t->sum_batches > 0) add_array(state, "sum", t->whole, t->sum);
+  if (in_epoch(t)) add_array(state, "epoch", t->whole, t->good);
   if (best) add_array(state, "best", best, best->parameters);
 }
 
@@ -134,11 +134,11 @@ chainrule_status chainrule_trainer_save(const chainrule_trainer *trainer, const 
 {
   if (!trainer) return cr_null(error, "trainer");
   cr_state state = {0};
-  chainrule_status status = best ? check_same("best", best, trainer->network, error) : CHAINRULE_OK;
+  chainrule_status status = best ? check_same("best", best, trainer->whole, error) : CHAINRULE_OK;
   if (status) return status;
   add_arrays(trainer, best, &state);
   status = make_text(trainer, note, &state, error);
-  if (!status) status = cr_save(trainer->network, &state, path, error);
+  if (!status) status = cr_save(trainer->whole, &state, path, error);
   cr_state_free(&state);
   return status;
 }
@@ -281,11 +281,11 @@ static chainrule_status make_network(const chainrule_network *saved, const cr_ar
 static void take_array(const chainrule_trainer *t, const cr_array *array, void *arena)
 {
   size_t done = 0;
-  for (size_t l = 0; l < t->network->layer_count; l++)
+  for (size_t l = 0; l < t->whole->layer_count; l++)
     for (int p = 0; p <= CHAINRULE_BETA; p++) {
       const chainrule_parameter parameter = (chainrule_parameter)p;
-      cr_write(t->network, arena, l, parameter, (const char *)array->values + done);
-      done += cr_parameter_size(&t->network->layers[l], parameter) * cr_scalar_size(t->network->scalar);
+      cr_write(t->whole, arena, l, parameter, (const char *)array->values + done);
+      done += cr_parameter_size(&t->whole->layers[l], parameter) * cr_scalar_size(t->whole->scalar);
     }
 }
 
@@ -293,9 +293,9 @@ static void take_array(const chainrule_trainer *t, const cr_array *array, void *
 static void take(chainrule_trainer *t, const cr_state *state, const numbers *n, const chainrule_network *saved,
                  const chainrule_network *good)
 {
-  const size_t size = cr_scalar_size(t->network->scalar), bytes = t->network->arena_size * size;
-  const size_t all = cr_arena_end(t->network) * size;
-  memcpy(t->network->parameters, saved->parameters, all);
+  const size_t size = cr_scalar_size(t->whole->scalar), bytes = t->whole->arena_size * size;
+  const size_t all = cr_arena_end(t->whole) * size;
+  memcpy(t->whole->parameters, saved->parameters, all);
   if (good) memcpy(t->good, good->parameters, all);
   const char *letters[CR_STATES];
   const size_t states = cr_state_names(&t->training.optimizer, letters);
@@ -333,7 +333,7 @@ static chainrule_status restore(chainrule_trainer *t, const cr_state *state, con
   if (!state->text) return cr_invalid(error, 0, "no __metadata__.training: a model, but not a checkpoint");
   numbers n;
   chainrule_status status = read_numbers(state, &n, error);
-  if (!status) status = check_same("the checkpoint", saved, t->network, error);
+  if (!status) status = check_same("the checkpoint", saved, t->whole, error);
   if (!status) status = check_arrays(t, state, &n, error);
   if (!status) status = check_settings(t, &n, error);
   chainrule_network *good = NULL, *kept = NULL;
@@ -362,7 +362,7 @@ chainrule_status chainrule_trainer_restore(chainrule_trainer *trainer, const cha
   if (!trainer) return cr_null(error, "trainer");
   cr_state state = {0};
   chainrule_network *saved = NULL;
-  chainrule_status status = cr_load(path, trainer->network->kernels->name, &saved, &state, error);
+  chainrule_status status = cr_load(path, trainer->whole->kernels->name, &saved, &state, error);
   if (status) return status;
   status = restore(trainer, &state, saved, best, note, error);
   chainrule_network_free(saved);

@@ -86,6 +86,14 @@ static void take_out(parts *parts, size_t l)
   parts->count--;
 }
 
+/* A dropout without which a scaling would be the only layer, or the last, and so scale the targets. */
+static bool guards_scaling(const parts *parts, size_t l)
+{
+  const size_t count = parts->count;
+  if (l + 1 == count) return l > 0 && parts->list[l - 1].layer.kind == CHAINRULE_LAYER_SCALING;
+  return count == 2 && parts->list[1 - l].layer.kind == CHAINRULE_LAYER_SCALING;
+}
+
 /* A batchNorm into the dense layer before it. */
 static void fold_back(const part *norm, part *dense)
 {
@@ -133,7 +141,8 @@ static chainrule_status fold(parts *parts, chainrule_error *error)
     const bool behind = l > 0 && list[l - 1].layer.kind == CHAINRULE_LAYER_DENSE &&
                         list[l - 1].layer.activation == CHAINRULE_ACTIVATION_IDENTITY && !is_joined(parts, l - 1);
     const bool before = l + 1 < parts->count && list[l + 1].layer.kind == CHAINRULE_LAYER_DENSE && !is_joined(parts, l);
-    if (parts->count == 1 || is_alone(parts, l)) {
+    const bool guards = kind == CHAINRULE_LAYER_DROPOUT && guards_scaling(parts, l);
+    if (parts->count == 1 || guards || is_alone(parts, l)) {
       l++;
     } else if (kind == CHAINRULE_LAYER_DROPOUT) {
       take_out(parts, l);

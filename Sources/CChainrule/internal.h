@@ -64,11 +64,29 @@ struct chainrule_network {
   size_t widest;          /* the largest stride of a layer */
   cr_layer *layers;
   cr_place *predicting;   /* of the input, then of the layers: z and a of neighbours alternate between two buffers */
+  size_t standardized;    /* with target scaling, where a loss puts targets of a strip, [rows][outputs] */
   size_t predicting_size; /* scalars per row of those buffers */
   void *parameters;
   char **names[3]; /* by chainrule_names; NULL: none */
   char *metadata;  /* the caller's text; NULL: none */
 };
+
+/* Target scaling: the last layer, a scaling, only gives predictions the unit of the targets. */
+static inline bool cr_scales_targets(const chainrule_network *network)
+{
+  return network->layer_count > 1 && network->layers[network->layer_count - 1].kind == CHAINRULE_LAYER_SCALING;
+}
+
+/* What a loss is computed of: the network without its target scaling.  It shares all memory of the network, but not the
+ * statistics of the last layer; *view is its place. */
+static inline const chainrule_network *cr_trained(const chainrule_network *network, chainrule_network *view)
+{
+  if (!cr_scales_targets(network)) return network;
+  *view = *network;
+  view->layer_count--;
+  view->statistics_size = network->layers[view->layer_count].at[CHAINRULE_MEAN] - network->arena_size;
+  return view;
+}
 
 /* Scalars of the parameters and the statistics behind them. */
 static inline size_t cr_arena_end(const chainrule_network *network)
@@ -111,7 +129,14 @@ bool cr_add(size_t a, size_t b, size_t *sum);
 
 chainrule_status cr_check_scalar(const chainrule_network *network, chainrule_scalar scalar,
                                  chainrule_error *error);
+/* The loss goes with the output layer. */
 chainrule_status cr_check_loss(const chainrule_network *network, chainrule_loss loss, chainrule_error *error);
+/* A network with target scaling has an output that has a unit. */
+chainrule_status cr_check_target_scaling(const chainrule_network *network, chainrule_error *error);
+/* Target i of [rows][outputs] in the unit of the loss: as it is, or standardised, rounded to the scalar. */
+double cr_target(const chainrule_network *network, const void *y, size_t i);
+/* All targets of these rows in that unit; `to` may be y. */
+void cr_standardize(const chainrule_network *network, const void *y, size_t rows, void *to);
 /* x and y of so many rows can be in memory at all. */
 chainrule_status cr_check_rows(const chainrule_network *network, size_t rows, chainrule_error *error);
 typedef struct cr_team cr_team; /* of threads; see below */
@@ -267,7 +292,8 @@ void cr_workspace_free(cr_workspace *work);
 void cr_parameter_jacobian(const chainrule_network *network, const cr_workspace *work, const cr_batch *batch,
                            void *jacobian);
 
-/* L of all rows as a function of the parameters, in prediction mode: all in float64, on copies. */
+/* L of all rows as a function of the parameters, in prediction mode: all in float64, on copies, the network without a
+ * target scaling and the targets in its unit. */
 typedef struct cr_objective {
   chainrule_network *network;
   chainrule_loss loss;

@@ -179,6 +179,9 @@ static chainrule_status check_description(const chainrule_description *descripti
     chainrule_status status = check_layer(description, l, error);
     if (status) return status;
   }
+  if (description->layer_count == 1 && description->layers[0].kind == CHAINRULE_LAYER_SCALING)
+    return cr_fail(error, CHAINRULE_INVALID_NETWORK, 1,
+                   "layer 1 is scaling and the only layer; a network needs at least one of another kind");
   return CHAINRULE_OK;
 }
 
@@ -309,6 +312,8 @@ static void plan_predicting(chainrule_network *network)
     if (layer->kind == CHAINRULE_LAYER_LAYER_NORM)
       place->inverse = size, size += CR_ALIGNMENT / cr_scalar_size(network->scalar);
   }
+  network->standardized = size;
+  if (cr_scales_targets(network)) size += network->layers[last].out;
   network->predicting_size = size;
 }
 
@@ -919,11 +924,49 @@ chainrule_status cr_copy_labels(const chainrule_network *network, chainrule_netw
 
 /* ---- Checks of data and losses ------------------------------------------------------------------ */
 
+chainrule_status cr_check_target_scaling(const chainrule_network *network, chainrule_error *error)
+{
+  if (!cr_scales_targets(network)) return CHAINRULE_OK;
+  const size_t number = network->layer_count;
+  const chainrule_activation activation = network->layers[number - 2].activation;
+  if (activation != CHAINRULE_ACTIVATION_SIGMOID && activation != CHAINRULE_ACTIVATION_SOFTMAX) return CHAINRULE_OK;
+  return cr_fail(error, CHAINRULE_INVALID_NETWORK, number,
+                 "layer %zu scales the targets, but the output layer %zu is %s: a probability has no unit; leave the "
+                 "scaling out, or take another output activation",
+                 number, number - 1, chainrule_activation_name(activation));
+}
+
+double cr_target(const chainrule_network *network, const void *y, size_t i)
+{
+  const double value = cr_value(network->scalar, y, i);
+  if (!cr_scales_targets(network)) return value;
+  const cr_layer *scaling = &network->layers[network->layer_count - 1];
+  const size_t column = i % scaling->out;
+  const double deviation = cr_value(network->scalar, network->parameters, scaling->at[CHAINRULE_DEVIATION] + column);
+  const double mean = cr_value(network->scalar, network->parameters, scaling->at[CHAINRULE_MEAN] + column);
+  const double standardized = value * deviation + mean;
+  return network->scalar == CHAINRULE_FLOAT32 ? (double)(float)standardized : standardized;
+}
+
+void cr_standardize(const chainrule_network *network, const void *y, size_t rows, void *to)
+{
+  const size_t count = rows * chainrule_network_outputs(network);
+  for (size_t i = 0; i < count; i++) {
+    const double value = cr_target(network, y, i);
+    if (network->scalar == CHAINRULE_FLOAT32)
+      ((float *)to)[i] = (float)value;
+    else
+      ((double *)to)[i] = value;
+  }
+}
+
 chainrule_status cr_check_loss(const chainrule_network *network, chainrule_loss loss, chainrule_error *error)
 {
   if ((size_t)loss >= CHAINRULE_LOSS_COUNT)
     return cr_fail(error, CHAINRULE_INVALID_ARGUMENT, 0, "loss %d is not in the catalogue", (int)loss);
-  const size_t number = network->layer_count;
+  chainrule_status status = cr_check_target_scaling(network, error);
+  if (status) return status;
+  const size_t number = network->layer_count - cr_scales_targets(network);
   const chainrule_activation activation = network->layers[number - 1].activation;
   const int output = loss_facts[loss].output;
   if (output == OUTPUT_POSITIVE && activation_facts[activation].range != RANGE_POSITIVE)
@@ -954,7 +997,7 @@ chainrule_status cr_check_finite(const chainrule_network *network, cr_team *team
                  i % columns + 1, word(cr_value(network->scalar, values, i)));
 }
 
-/* Targets are finite, and in the loss's domain. */
+/* Targets are finite, and, in the unit of the loss, in its domain. */
 static chainrule_status check_targets(const chainrule_network *network, cr_team *team, chainrule_loss loss,
                                       const void *y, size_t rows, chainrule_error *error)
 {
@@ -964,18 +1007,26 @@ static chainrule_status check_targets(const chainrule_network *network, cr_team 
   } domains[] = {[TARGET_ANY] = {-DBL_MAX, DBL_MAX, "finite"},
                  [TARGET_UNIT] = {0, 1, "from 0 to 1"},
                  [TARGET_NOT_NEGATIVE] = {0, DBL_MAX, "0 or more"},
-                 [TARGET_SIGN] = {-1, 1, "1 or -1"}};
+                 [TARGET_SIGN] = {-1, 1, "-1, 0 or 1 (0 counts as -1)"}};
   const int domain = loss_facts[loss].target;
   const size_t outputs = chainrule_network_outputs(network);
-  const bool within = scan_values(network, team, y, rows * outputs, domains[domain].low, domains[domain].high);
+  const bool scaled = cr_scales_targets(network);
+  const double low = domains[domain].low, high = domains[domain].high;
+  const bool within = !scaled && scan_values(network, team, y, rows * outputs, low, high);
   if (within && domain != TARGET_SIGN) return CHAINRULE_OK;
   chainrule_status status = within ? CHAINRULE_OK : cr_check_finite(network, team, "targets", y, rows, outputs, error);
   for (size_t i = 0; i < rows * outputs && !status; i++) {
-    const double value = cr_value(network->scalar, y, i);
-    const bool good = value >= domains[domain].low && value <= domains[domain].high;
-    if (good && (domain != TARGET_SIGN || fabs(value) == 1)) continue;
-    status = cr_fail(error, CHAINRULE_INVALID_ARGUMENT, 0, "targets, row %zu, column %zu: %s needs targets %s",
-                     i / outputs + 1, i % outputs + 1, chainrule_loss_name(loss), domains[domain].expected);
+    const double value = cr_target(network, y, i);
+    const bool good = value >= low && value <= high;
+    if (good && (domain != TARGET_SIGN || value == 0 || fabs(value) == 1)) continue;
+    if (scaled)
+      status = cr_fail(error, CHAINRULE_INVALID_ARGUMENT, 0,
+                       "targets, row %zu, column %zu: %g is %g in standardised units; %s needs targets %s",
+                       i / outputs + 1, i % outputs + 1, cr_value(network->scalar, y, i), value,
+                       chainrule_loss_name(loss), domains[domain].expected);
+    else
+      status = cr_fail(error, CHAINRULE_INVALID_ARGUMENT, 0, "targets, row %zu, column %zu: %s needs targets %s",
+                       i / outputs + 1, i % outputs + 1, chainrule_loss_name(loss), domains[domain].expected);
   }
   return status;
 }
@@ -1104,18 +1155,25 @@ static chainrule_status mean_loss(const chainrule_network *network, chainrule_sc
   if (status) return status;
 
   const double total = cr_total_weight(network, &(cr_batch){.rows = rows, .sample_weights = sample_weights});
+  chainrule_network view;
+  const chainrule_network *trained = cr_trained(network, &view);
+  void *standardized = trained == network ? NULL : cr_at(scalar, work.buffers, network->standardized * work.capacity);
   double sum = 0;
   for (size_t start = 0, n; start < rows; start += n) {
     n = rows - start < work.capacity ? rows - start : work.capacity;
-    const cr_batch batch = {
+    cr_batch batch = {
         .rows = n,
         .x = cr_at(scalar, x, start * network->inputs),
         .y = cr_at(scalar, y, start * chainrule_network_outputs(network)),
         .sample_weights = sample_weights ? cr_at(scalar, sample_weights, start) : NULL,
     };
-    cr_forward(network, &work, &batch, 0, network->layer_count);
+    if (standardized) {
+      cr_standardize(network, batch.y, n, standardized);
+      batch.y = standardized;
+    }
+    cr_forward(trained, &work, &batch, 0, trained->layer_count);
     double losses[CR_STRIP];
-    cr_loss(network, &work, &batch, loss, 0, false, losses);
+    cr_loss(trained, &work, &batch, loss, 0, false, losses);
     for (size_t r = 0; r < n; r++) sum += losses[r];
   }
   *value = total > 0 ? sum / total : 0;

@@ -282,6 +282,7 @@ static chainrule_status check_training(const chainrule_network *network, const c
                    "label smoothing needs crossEntropy or binaryCrossEntropy; the loss is %s",
                    training->loss_function ? "a function" : chainrule_loss_name(training->loss));
   chainrule_status status = check_batch_size(training->batch_size, error);
+  if (!status) status = cr_check_target_scaling(network, error);
   if (!status && !training->loss_function) status = cr_check_loss(network, training->loss, error);
   if (!status) status = chainrule_schedule_check(&training->schedule, error);
   return status ? status : check_optimizer(&training->optimizer, error);
@@ -374,7 +375,8 @@ chainrule_status chainrule_trainer_create(chainrule_network *network, const chai
     return cr_out_of_memory(error, "a trainer", sizeof *t + (network->layer_count + 1) * sizeof *t->places);
   }
   const chainrule_optimizer *o = &training->optimizer;
-  t->network = network;
+  t->whole = t->network = network;
+  if (cr_trained(network, &t->view) != network) network = t->network = &t->view;
   t->training = *training;
   t->members = training->threads < cr_cpu_count() ? training->threads : cr_cpu_count();
   if (t->members == 0) t->members = 1;
@@ -404,7 +406,7 @@ chainrule_status chainrule_trainer_create(chainrule_network *network, const chai
   }
   if (training->accumulate > 1)
     t->sum = allocate(network, network->arena_size, 1, "the gradients", &status, error);
-  t->good = allocate(network, cr_arena_end(network), 1, "the last good parameters", &status, error);
+  t->good = allocate(network, cr_arena_end(t->whole), 1, "the last good parameters", &status, error);
   cr_update_rate(t);
   if (training->keep || needs_all_gradients(training))
     t->gradients = allocate(network, network->arena_size, 1, "the gradients", &status, error);
@@ -761,13 +763,14 @@ static size_t members_for(const chainrule_trainer *t, size_t rows)
   return worth < 1 ? 1 : worth < (double)t->members ? (size_t)worth : t->members;
 }
 
-/* The targets of a batch, smoothed, in memory of ours. */
-static void *smooth_labels(chainrule_trainer *trainer, const cr_batch *batch)
+/* The targets of a batch as the loss is to have them, smoothed or standardised, in memory of ours. */
+static void *prepare_targets(chainrule_trainer *trainer, const cr_batch *batch)
 {
   const size_t outputs = chainrule_network_outputs(trainer->network), count = batch->rows * outputs;
   const bool binary = trainer->training.loss == CHAINRULE_LOSS_BINARY_CROSS_ENTROPY;
   const double s = trainer->training.label_smoothing, keep = 1 - s, add = s / (binary ? 2 : (double)outputs);
   void *y = (void *)trainer->gathered.y;
+  if (trainer->network != trainer->whole) return cr_standardize(trainer->whole, batch->y, batch->rows, y), y;
   for (size_t i = 0; i < count; i++) {
     const double smoothed = keep * cr_value(trainer->network->scalar, batch->y, i) + add;
     if (trainer->network->scalar == CHAINRULE_FLOAT32)
@@ -938,11 +941,11 @@ static chainrule_status run(chainrule_trainer *trainer, const cr_batch *batch, c
 {
   const size_t members = members_for(trainer, batch->rows);
   *total = cr_total_weight(trainer->network, batch);
-  cr_batch smoothed;
-  if (trainer->training.label_smoothing > 0) {
-    smoothed = *batch;
-    smoothed.y = smooth_labels(trainer, batch);
-    batch = &smoothed;
+  cr_batch prepared;
+  if (trainer->training.label_smoothing > 0 || trainer->network != trainer->whole) {
+    prepared = *batch;
+    prepared.y = prepare_targets(trainer, batch);
+    batch = &prepared;
   }
   return trainer->narrow && members == 1
              ? run_narrow(trainer, batch, gathering, descends, loss, *total, error)
@@ -967,7 +970,7 @@ static chainrule_status check_rows(const chainrule_trainer *trainer, size_t rows
 /* Bytes of the parameters and statistics. */
 static size_t arena_bytes(const chainrule_trainer *trainer)
 {
-  return cr_arena_end(trainer->network) * cr_scalar_size(trainer->network->scalar);
+  return cr_arena_end(trainer->whole) * cr_scalar_size(trainer->whole->scalar);
 }
 
 /* Back to the parameters at the beginning of the epoch, with an optimizer that knows of nothing. */
@@ -1001,7 +1004,7 @@ static chainrule_status step_call(chainrule_trainer *trainer, chainrule_scalar s
   chainrule_status status = check_call(trainer, scalar, error);
   if (!status) status = check_rows(trainer, batch.rows, error);
   if (!status)
-    status = cr_check_data(trainer->network, trainer->team, trainer->training.loss, batch.x, batch.y,
+    status = cr_check_data(trainer->whole, trainer->team, trainer->training.loss, batch.x, batch.y,
                            batch.sample_weights, batch.rows, error);
   if (status) return status;
   status = run(trainer, &batch, NULL, descends, &value, &total, error);
@@ -1075,7 +1078,7 @@ static size_t run_singly(chainrule_trainer *t, const cr_batch *all)
   enum { MOST = 64 }; /* before anyone hears of it */
   const chainrule_training *g = &t->training;
   if (!t->narrow || g->batch_size > 1 || all->sample_weights || g->label_smoothing > 0 || t->on_step ||
-      g->schedule.unit == CHAINRULE_PER_STEP)
+      t->network != t->whole || g->schedule.unit == CHAINRULE_PER_STEP)
     return 0;
   const chainrule_network *network = t->network;
   const size_t start = t->position, left = all->rows - start, from = g->in_order ? start : 0;
@@ -1104,7 +1107,7 @@ static chainrule_status check_epoch(const chainrule_trainer *trainer, const cr_b
     return cr_fail(error, CHAINRULE_SHAPE_MISMATCH, 0,
                    "epoch %llu was stopped within %zu rows; it goes on with as many, not %zu",
                    (unsigned long long)trainer->epochs + 1, trainer->epoch_rows, all->rows);
-  return cr_check_data(trainer->network, trainer->team, trainer->training.loss, all->x, all->y, all->sample_weights,
+  return cr_check_data(trainer->whole, trainer->team, trainer->training.loss, all->x, all->y, all->sample_weights,
                        all->rows, error);
 }
 
@@ -1222,10 +1225,13 @@ static chainrule_status view(const chainrule_trainer *trainer, chainrule_scalar 
   chainrule_status status = check_call(trainer, scalar, error);
   if (status) return status;
   if (!values) return cr_null(error, "values");
-  if (l >= trainer->network->layer_count)
+  if (l >= trainer->whole->layer_count)
     return cr_fail(error, CHAINRULE_INVALID_ARGUMENT, 0,
                    "no layer has index %zu; the network has layers 0 to %zu", l,
-                   trainer->network->layer_count - 1);
+                   trainer->whole->layer_count - 1);
+  if (l >= trainer->network->layer_count)
+    return cr_fail(error, CHAINRULE_INVALID_ARGUMENT, l + 1,
+                   "layer %zu scales the targets and takes no part in a step, so that it has no view", l + 1);
   if (!trainer->training.keep)
     return cr_fail(error, CHAINRULE_INVALID_ARGUMENT, 0,
                    "the trainer was made without keep, so that no view is left");

@@ -13,7 +13,9 @@ typedef struct share {
 } share;
 
 struct chainrule_trainer {
-  chainrule_network *network;
+  chainrule_network *whole;   /* as the caller has it */
+  chainrule_network *network; /* what is trained: all of it, or `view`, which lacks the target scaling */
+  chainrule_network view;
   chainrule_training training;
 
   cr_place *places;  /* of z, a and δ, by layer */

@@ -142,7 +142,7 @@ extension CoreNetwork {
     on data: Dataset<Scalar>, loss: Loss?
   ) throws(ChainruleError) -> [Scalar] {
     try checkFits(data)
-    let loss = loss ?? Loss(usualWith: layers.last!.activation)
+    let loss = loss ?? Loss(usualWith: outputActivation)
     return try values(try size(data.rows, 1, parameterCount)) { values, count, error in
       data.withUnsafePointers { x, y, _ in
         functions.sampleGradients(pointer, loss.core, x, y, data.rows, values, count, &error)
@@ -154,7 +154,7 @@ extension CoreNetwork {
     on data: Dataset<Scalar>, loss: Loss?
   ) throws(ChainruleError) -> GradientCheck {
     try checkFits(data)
-    let loss = loss ?? Loss(usualWith: layers.last!.activation)
+    let loss = loss ?? Loss(usualWith: outputActivation)
     var found = chainrule_gradient_check()
     try check { error in
       data.withUnsafePointers {

@@ -134,7 +134,7 @@ extension Network {
     try exclusivity.take()
     defer { exclusivity.release() }
     try core.checkFits(data)
-    let loss = loss ?? Loss(usualWith: layers.last!.activation)
+    let loss = loss ?? Loss(usualWith: outputActivation)
     let minimizer = try CoreMinimizer(
       core, loss: loss, method: method, iterations: iterations, tolerances: tolerances,
       observer: onIteration.map(Observer.init))

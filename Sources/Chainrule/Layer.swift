@@ -173,7 +173,8 @@ public struct LayerNorm: Hashable, Codable, Sendable {
 
 /// Scales each feature by numbers that training does not change: a = (x - mean) / deviation.
 ///
-/// As the first layer it lets a network, and the model that is saved, take raw features.
+/// As the first layer it lets a network, and the model that is saved, take raw features. As the last layer it is a target
+/// scaling, which ``Network/init(inputs:layers:targetScaling:seed:kernelSet:)`` describes.
 public struct Scaling: Hashable, Codable, Sendable {
   /// What is taken from each feature.
   public var mean: [Double]
@@ -184,6 +185,13 @@ public struct Scaling: Hashable, Codable, Sendable {
   public init(mean: [Double], deviation: [Double]) {
     self.mean = mean
     self.deviation = deviation
+  }
+
+  /// The last layer of a network whose targets are standardised: a = σ x + μ, so that the deviation is 1 / σ and the mean
+  /// -μ / σ.
+  public init(targets standardization: Standardization) {
+    let (mean, deviation) = (standardization.mean, standardization.standardDeviation)
+    self.init(mean: zip(mean, deviation).map { 0 - $0 / $1 }, deviation: deviation.map { 1 / $0 })
   }
 
   /// The numbers of a ``Standardization`` fitted to the features of `data`. Where one overflows, it is NaN, which no
@@ -405,7 +413,7 @@ extension Layer {
     message: "custom: a function of the program's own cannot be written or read")
 }
 
-/// Collects the layers in the braces of ``Network/init(inputs:seed:layers:)`` and of a ``Residual``.
+/// Collects the layers in the braces of ``Network/init(inputs:targetScaling:seed:layers:)`` and of a ``Residual``.
 @resultBuilder
 public enum LayerBuilder {
   /// One layer.

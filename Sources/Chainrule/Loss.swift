@@ -21,7 +21,8 @@ public enum Loss: String, CaseIterable, Codable, Sendable {
   case crossEntropy
   /// 1/n Σ a − y log a; needs outputs above 0 (softplus, sigmoid, softmax) and y ≥ 0
   case poisson
-  /// 1/n Σ max(0, 1 − y a); needs y = ±1
+  /// 1/n Σ max(0, 1 − y a), where y = 0 counts as −1; needs y = −1, 0 or 1. A row with a 1 for its class and 0 elsewhere is
+  /// thus one class against the rest
   case hinge
 
   /// The value per sample in ASCII, as a terminal shows it.

@@ -17,6 +17,11 @@ public struct Model<Scalar: NetworkScalar>: Sendable {
   public var outputs: Int { core.outputs }
   /// The layers, first to last.
   public var layers: [Layer] { core.layers }
+  /// The activation of the output layer, which is the last layer or, with a target scaling, the one before it; identity
+  /// where that layer has none.
+  public var outputActivation: Activation { core.outputActivation }
+  /// μ and σ of the targets, to the rounding of `Scalar`; nil where the last layer is not a target scaling.
+  public var targetScaling: Standardization? { core.targetScaling }
   /// The number of parameters that training learns.
   public var parameterCount: Int { core.parameterCount }
   /// The names of the columns the network was trained on, in order; nil where they had none.

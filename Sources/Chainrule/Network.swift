@@ -93,24 +93,34 @@ public final class Network<Scalar: NetworkScalar> {
   ///
   /// The same seed gives the same parameters, and `Float` gets the rounded values of `Double`.
   ///
+  /// With a target scaling, predictions are in the unit of the targets, and the network trains on standardised ones: with
+  /// μ and σ of each target, a ``Scaling`` layer at the end computes a = σ x + μ, and every loss compares x, the output of
+  /// the layer before, with (y - μ) / σ. A step gives the same parameters as one of the network without that layer on
+  /// standardised targets. Losses, and so learning rates and stop conditions, are in standardised units; metrics such as
+  /// ``Evaluation/meanSquaredError`` are in the unit of the targets.
+  ///
   /// - Parameters:
   ///   - inputs: The number of features of a row, 1 … 2³¹ − 1.
+  ///   - targetScaling: μ and σ of each output, such as `Standardization(fitting: train.targets, columns: 1)`. nil: none.
   ///   - kernelSet: One of ``kernelSets``; nil for the one that the environment variable CHAINRULE_ISA names,
   ///     or else the best of this CPU.
-  /// - Throws: `ChainruleError.invalidNetwork` for no layers, a layer without units, a hidden softmax layer;
-  ///   `.invalidArgument` for a kernel set that is not to be had; `.outOfMemory`.
+  /// - Throws: `ChainruleError.invalidNetwork` for no layers, a layer without units, a hidden softmax layer, a target
+  ///   scaling of another number of outputs; `.notFinite` for one that overflows `Scalar`; `.invalidArgument` for a
+  ///   kernel set that is not available; `.outOfMemory`. A trainer refuses a target scaling of a sigmoid output.
   public init(
-    inputs: Int, layers: [Layer], seed: UInt64 = 0, kernelSet: String? = nil
+    inputs: Int, layers: [Layer], targetScaling: Standardization? = nil, seed: UInt64 = 0,
+    kernelSet: String? = nil
   ) throws(ChainruleError) {
-    core = try CoreNetwork(inputs: inputs, layers: layers, kernelSet: kernelSet)
+    let last = targetScaling.map { [Layer.scaling(Scaling(targets: $0))] } ?? []
+    core = try CoreNetwork(inputs: inputs, layers: layers + last, kernelSet: kernelSet)
     try core.initialize(seed: seed)
   }
 
-  /// A network of the layers in braces; see ``init(inputs:layers:seed:kernelSet:)``.
+  /// A network of the layers in braces; see ``init(inputs:layers:targetScaling:seed:kernelSet:)``.
   public convenience init(
-    inputs: Int, seed: UInt64 = 0, @LayerBuilder layers: () -> [Layer]
+    inputs: Int, targetScaling: Standardization? = nil, seed: UInt64 = 0, @LayerBuilder layers: () -> [Layer]
   ) throws(ChainruleError) {
-    try self.init(inputs: inputs, layers: layers(), seed: seed)
+    try self.init(inputs: inputs, layers: layers(), targetScaling: targetScaling, seed: seed)
   }
 
   /// A network that starts from a model's parameters, names and metadata.
@@ -124,6 +134,11 @@ public final class Network<Scalar: NetworkScalar> {
   public var outputs: Int { core.outputs }
   /// The description the network was made from, initialisers resolved.
   public var layers: [Layer] { core.layers }
+  /// The activation of the output layer, which is the last layer or, with a target scaling, the one before it; identity
+  /// where that layer has none.
+  public var outputActivation: Activation { core.outputActivation }
+  /// μ and σ of the targets, to the rounding of `Scalar`; nil where the last layer is not a target scaling.
+  public var targetScaling: Standardization? { core.targetScaling }
   /// The number of parameters that training learns.
   public var parameterCount: Int { core.parameterCount }
   /// The kernels in use, one of ``kernelSets``.

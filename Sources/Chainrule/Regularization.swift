@@ -41,7 +41,8 @@ public struct Regularization: Hashable, Codable, Sendable {
 ///     let trainer = try Trainer(network, loss: quantile)
 ///
 /// It is called once a batch, with outputs a and targets y, both row-major with `columns` columns, and returns lᵣ of each
-/// row and ∂lᵣ/∂a, as many numbers as there are outputs. L is then the mean of lᵣ, weighted by the rows' weights.
+/// row and ∂lᵣ/∂a, as many numbers as there are outputs. L is then the mean of lᵣ, weighted by the rows' weights. With a
+/// target scaling both a and y are in standardised units.
 public struct LossFunction<Scalar: NetworkScalar>: Sendable {
   let body: @Sendable ([Scalar], [Scalar], Int) -> (losses: [Double], gradient: [Scalar])
 
@@ -55,11 +56,13 @@ public struct LossFunction<Scalar: NetworkScalar>: Sendable {
     self.body = body
   }
 
-  /// L of outputs, row-major, against the targets of `data`.
+  /// L of outputs against targets, both row-major, with the sample weights of `data`.
   ///
   /// - Throws: `ChainruleError.shapeMismatch` where the function returns another number of losses than there are rows.
-  func value(outputs: [Scalar], data: Dataset<Scalar>) throws(ChainruleError) -> Double {
-    let losses = body(outputs, data.targets, data.outputs).losses
+  func value(
+    outputs: [Scalar], targets: [Scalar], of data: Dataset<Scalar>
+  ) throws(ChainruleError) -> Double {
+    let losses = body(outputs, targets, data.outputs).losses
     guard losses.count == data.rows else {
       throw .shapeMismatch(what: "losses of a loss function", expected: data.rows, actual: losses.count)
     }

@@ -286,13 +286,14 @@ public final class Trainer<Scalar: NetworkScalar> {
       condition: condition, patience: patience, checkpoints: checkpoints, resumed: checkpoint, onStep: onStep)
   }
 
-  /// What the last ``step(_:)`` or ``gradients(_:)`` computed, layer by layer.
+  /// What the last ``step(_:)`` or ``gradients(_:)`` computed, layer by layer. A target scaling takes no part in a step, so
+  /// that the trace ends with the layer before it.
   ///
   /// - Throws: `ChainruleError.invalidArgument` before the first step, or for a trainer made without `tracing`.
   public func trace() throws(ChainruleError) -> [LayerTrace<Scalar>] {
     try core.exclusivity { () throws(ChainruleError) in
       var traces: [LayerTrace<Scalar>] = []
-      for layer in network.layers.indices {
+      for layer in 0..<core.network.trainedLayerCount {
         let (inputs, units) = try core.network.shape(ofLayer: layer)
         let values = lastBatchRows * units
         func gradient(

@@ -58,7 +58,7 @@ struct EvaluateCommand: ParsableCommand {
     let encoding = try model.encoding(savedAt: self.model)
     var options = data.applied(to: CSVOptions(target: target.targets, weights: weights))
     options.skipsBadRows = skipBadRows
-    let loss = Loss(usualWith: model.layers.last!.activation)
+    let loss = Loss(usualWith: model.outputActivation)
     var report = EncodingReport()
     let evaluation: Evaluation
     let skipped: SkippedRows

@@ -13,6 +13,7 @@ struct TrainingPlan<Scalar: NetworkScalar>: Sendable {
   let encoding: TableEncoding?
   let recipe: TrainingRecipe
   let layers: [Layer]
+  let targetScaling: Standardization?
   let loss: Loss
   let schedule: Schedule
   let regularization: Regularization
@@ -45,18 +46,29 @@ struct TrainingPlan<Scalar: NetworkScalar>: Sendable {
     self.recipe = recipe
     patience = training.patience ?? (heldOut == nil ? nil : recipe.patience)
     self.schedule = try schedule.schedule(epochs: recipe.epochs)
-    let output = network.outputActivation ?? data.usualOutput(isAll: buffer == nil)
+    let output =
+      network.outputActivation
+      ?? (training.loss == .hinge ? .identity : data.usualOutput(isAll: buffer == nil))
     layers =
       try recipe.scalingLayers(fitting: trained, areNumbers: data.areNumbers) + recipe.hiddenLayers
       + [recipe.outputLayer(units: self.data.outputs, activation: output)]
-    loss = training.loss ?? Loss(usualWith: output)
+    let loss = training.loss ?? Loss(usualWith: output)
+    self.loss = loss
+    let isRegression = self.data.classLabels == nil && output == .identity && loss != .hinge && loss != .poisson
+    if network.scaleTargets == true, !isRegression {
+      throw ValidationError(
+        "--scale-targets is for a regression with an identity output; this one predicts "
+          + (self.data.classLabels == nil ? "with \(output.rawValue)" : "classes"))
+    }
+    targetScaling = try isRegression && recipe.scalesTargets ? Standardization(fittingTargetsOf: trained) : nil
     self.regularization = try regularization.regularization(with: loss)
     regularizing = regularization.summary
   }
 
   private func network() throws -> Network<Scalar> {
     try refusingOptions {
-      let network = try Network<Scalar>(inputs: data.inputs, layers: layers, seed: training.seed)
+      let network = try Network<Scalar>(
+        inputs: data.inputs, layers: layers, targetScaling: targetScaling, seed: training.seed)
       try network.adoptNames(of: data)
       if let encoding { try network.setTableEncoding(encoding) }
       return network
@@ -305,7 +317,7 @@ extension TrainingPlan {
   /// What is trained, on what, and how. `heldOut` says in words which rows are held out.
   func summary(heldOut: String? = nil) -> [(name: String, value: String)] {
     let targets = data.classLabels.map { "\($0.count) classes" } ?? counted(data.outputs, "output")
-    let units = layers.map(\.description)
+    let units = layers.map(\.description) + (targetScaling == nil ? [] : ["targets scaled"])
     let count = buffer == nil ? data.rows : trained.rowCount
     let rows = (count.map { counted($0, "row") } ?? "rows") + (buffer == nil ? "" : " read batch by batch")
     let usual = self.heldOut.map { $0.rowCount.map(String.init) ?? "others" } ?? "none"

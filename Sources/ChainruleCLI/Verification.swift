@@ -156,6 +156,13 @@ extension SplitMix64 {
     }
     let isFree = outputs == Chainrule.Activation.allCases && layers.last!.activation != .softmax
     if isMixed && isFree && chance(0.5) { append(other(behind: widths)) }
+    if isFree && chance(0.3) { append(scaling(widths.last!)) }
+    // A scaling behind the output layer scales the targets, which neither a class nor a probability allows.
+    while case .scaling = layers.last!,
+      loss == .hinge || [.sigmoid, .softmax].contains(layers[layers.count - 2].activation)
+    {
+      layers.removeLast()
+    }
     return layers
   }
 
@@ -171,9 +178,12 @@ extension SplitMix64 {
     case 2: return .dropout(Dropout(number(in: 0...0.6)))
     case 3: return .batchNorm(BatchNorm(momentum: number(in: 0.01...1), epsilon: number(in: 0.001...0.1)))
     case 4: return .layerNorm(LayerNorm(epsilon: number(in: 0.001...0.1)))
-    default:
-      return .scaling(Scaling(mean: row(width, in: -0.5...0.5), deviation: row(width, in: 0.5...2)))
+    default: return scaling(width)
     }
+  }
+
+  private mutating func scaling(_ width: Int) -> Chainrule.Layer {
+    .scaling(Scaling(mean: row(width, in: -0.5...0.5), deviation: row(width, in: 0.5...2)))
   }
 
   /// The layer with parameters, as the reference has it.
@@ -224,7 +234,8 @@ extension SplitMix64 {
       let sum = distribution.reduce(0, +)
       return distribution.map { $0 / sum }
     case .hinge:
-      return (0..<outputs).map { _ in chance(0.5) ? 1 : -1 }
+      let labels: [Double] = chance(0.5) ? [-1, 1] : [0, 1]
+      return (0..<outputs).map { _ in element(labels) }
     }
   }
 
@@ -332,7 +343,7 @@ extension Verification.Case {
 
       var agreement = Agreement()
       agreement.compare(found, with: expected, "the losses")
-      agreement.compare(trace.last!.a, with: step.a.last!.flatMap(\.self), "the outputs")
+      agreement.compare(trace.last!.a, with: step.a[trace.count - 1].flatMap(\.self), "the outputs")
       agreement.compare(
         trace.flatMap(\.gradient), with: step.gradients.flatMap(\.numbers), "the gradients")
       for (index, layer) in reference.network.layers.enumerated() {

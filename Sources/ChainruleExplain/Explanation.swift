@@ -165,6 +165,7 @@ extension Network {
 extension Loss {
   /// The targets of a row as the loss takes them.
   func smoothed(_ y: [Double], _ regularization: Regularization) -> [Double] {
+    if self == .hinge { return y.map { $0 == 0 ? -1 : $0 } }
     let s = regularization.labelSmoothing
     return s == 0 ? y : y.map { (1 - s) * $0 + s / (self == .crossEntropy ? Double(y.count) : 2) }
   }

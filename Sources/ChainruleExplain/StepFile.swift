@@ -260,6 +260,9 @@ extension StepFile {
     try require(inputs >= 1, "inputs", "expected at least 1, found \(inputs)")
     try require(!layers.isEmpty, "layers", "expected at least one layer, found none")
     try require(!batches.isEmpty, "batches", "expected at least one batch, found none")
+    try require(
+      layers.last!.type != "scaling", "layer \(layers.count), type",
+      "a scaling at the end scales the targets, which is not explained; leave it out and standardise y")
 
     var width = inputs
     for (layer, number) in zip(layers, 1...) {

@@ -87,9 +87,12 @@ private struct Tale {
     ]
   }
 
-  /// y, and as the loss takes it where it is smoothed.
+  /// y, and as the loss takes it where it is smoothed, or a class label of hinge.
   func targets(_ row: Int, of batch: Explanation.Batch) -> [Block] {
     let y = Block.vector(name: "y", batch.y[row])
+    if loss == .hinge && batch.y[row].contains(0) {
+      return [y, .vector(name: "y, 0 as −1", smoothed(row, of: batch))]
+    }
     if explanation.regularization.labelSmoothing == 0 { return [y] }
     let name = loss == .crossEntropy ? "(1 − s)·y + s/n" : "(1 − s)·y + s/2"
     return [y, .vector(name: name, smoothed(row, of: batch))]

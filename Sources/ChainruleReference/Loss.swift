@@ -20,7 +20,7 @@ public enum Loss: String, CaseIterable, Sendable {
   case crossEntropy
   /// (1/n) Σ a − y log a, where y = 0 leaves a; a > 0
   case poisson
-  /// (1/n) Σ max(0, 1 − y a), with y = ±1
+  /// (1/n) Σ max(0, 1 − y a), with y = ±1, or with class labels 0 and 1, of which 0 stands for −1
   case hinge
 }
 
@@ -63,7 +63,7 @@ extension Loss {
       // −log softmax(z)ⱼ = log Σₖ e^zₖ − zⱼ
       sum(zip(z, y).map { zⱼ, yⱼ in yⱼ * (logSumExp(z) - zⱼ) })
     case .poisson: sum(zip(a, y).map { a, y in y == 0 ? a : a - y * .log(a) }) / n
-    case .hinge: sum(zip(a, y).map { a, y in max(0, 1 - y * a) }) / n
+    case .hinge: sum(zip(a, y).map { a, y in max(0, 1 - side(y) * a) }) / n
     }
   }
 
@@ -93,12 +93,15 @@ extension Loss {
       case .huber: min(max(d, -1), 1) / n
       case .logCosh: .tanh(d) / n
       case .poisson: (y == 0 ? 1 : 1 - y / a) / n
-      case .hinge: (y * a < 1 ? -y : 0) / n
+      case .hinge: (side(y) * a < 1 ? -side(y) : 0) / n
       case .binaryCrossEntropy, .crossEntropy: preconditionFailure("\(self) is taken from z")
       }
     }
   }
 }
+
+/// The side of the margin on which a target of `hinge` lies, ±1.
+private func side<Scalar: Real>(_ y: Scalar) -> Scalar { y == 0 ? -1 : y }
 
 extension Real {
   /// log cosh d = |d| + log(1 + e^(−2|d|)) − log 2, which cannot overflow.

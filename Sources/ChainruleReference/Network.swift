@@ -55,6 +55,23 @@ public struct Network<Scalar: Real> {
     if case .residual(let span) = layers[l].kind { l - span } else { l }
   }
 
+  /// A scaling at the end of other layers: it gives predictions the unit of the targets and takes no part in training.
+  private var targetScaling: Layer<Scalar>? {
+    layers.count > 1 && layers.last!.isScaling ? layers.last! : nil
+  }
+
+  /// The layer whose a the loss compares with the targets.
+  private var outputLayer: Int { layers.count - (targetScaling == nil ? 1 : 2) }
+
+  /// y, [rows][outputs], in the unit of the output layer: where predictions are σ x + μ, (y − μ) / σ.
+  private func standardized(_ y: [[Scalar]]) -> [[Scalar]] {
+    guard let scaling = targetScaling else { return y }
+    // (x − mean) / deviation = σ x + μ
+    let σ = scaling.deviation!.map { 1 / $0 }
+    let μ = zip(scaling.mean!, σ).map { -$0 * $1 }
+    return y.map { row in row.indices.map { j in (row[j] - μ[j]) / σ[j] } }
+  }
+
   /// z and a of every layer for the rows of x, [rows][inputs], in training.
   ///
   /// - Parameter kept: Which values each dropout keeps, [rows][features], by its layer.
@@ -82,13 +99,13 @@ public struct Network<Scalar: Real> {
 
   /// L = Σᵣ sᵣ l(aᵣ, yᵣ): the mean over the batch, sᵣ = 1/rows, or with sample weights sᵣ = wᵣ / Σ w.
   ///
-  /// y is [rows][outputs], the sample weights [rows].
+  /// y is [rows][outputs], the sample weights [rows]. Behind a scaling of the targets, a and y are those before it.
   public func loss(
     _ loss: Loss, _ trace: Trace<Scalar>, y: [[Scalar]], sampleWeights: [Scalar]? = nil
   ) -> Scalar {
     let s = shares(rows: y.count, sampleWeights)
-    return sum(
-      y.indices.map { r in s[r] * loss.value(z: trace.z.last![r], a: trace.outputs[r], y: y[r]) })
+    let (l, y) = (outputLayer, standardized(y))
+    return sum(y.indices.map { r in s[r] * loss.value(z: trace.z[l][r], a: trace.a[l][r], y: y[r]) })
   }
 
   /// δ of every layer, [layer][rows][units], and from it the gradient of every layer.
@@ -101,20 +118,21 @@ public struct Network<Scalar: Real> {
   ///     ∂L/∂W[l] = Σ over the rows of δ[l] a[l−1]ᵀ,  where a[−1] = x
   ///     ∂L/∂b[l] = Σ over the rows of δ[l]
   ///
-  /// An a that two layers take, the next one and the sum behind a block, has the ∂L/∂a of both, added.
+  /// An a that two layers take, the next one and the sum behind a block, has the ∂L/∂a of both, added. A scaling of the
+  /// targets has no δ.
   public func backward(
     _ loss: Loss, _ trace: Trace<Scalar>, y: [[Scalar]], sampleWeights: [Scalar]? = nil
   ) -> (delta: [[[Scalar]]], gradients: [Gradient<Scalar>]) {
     let s = shares(rows: y.count, sampleWeights)
-    let last = layers.count - 1
+    let (last, y) = (outputLayer, standardized(y))
 
     var delta = [[[Scalar]]](repeating: [], count: layers.count)
     delta[last] = y.indices.map { r in
       loss.delta(
-        z: trace.z[last][r], a: trace.outputs[r], y: y[r], output: layers[last].activation
+        z: trace.z[last][r], a: trace.a[last][r], y: y[r], output: layers[last].activation
       ).map { s[r] * $0 }
     }
-    for l in layers.indices.dropLast().reversed() {
+    for l in (0..<last).reversed() {
       var dLda = layers[l + 1].backward(delta[l + 1], x: trace.a[l], kept: trace.kept[l + 1])
       for k in layers.indices.dropFirst(l + 2) where start(ofBlock: k) == l + 1 {
         dLda = added(dLda, delta[k])
@@ -123,7 +141,7 @@ public struct Network<Scalar: Real> {
     }
 
     let gradients = layers.indices.map { l in
-      layers[l].gradient(delta[l], x: trace.input(l), z: trace.z[l])
+      l > last ? Gradient() : layers[l].gradient(delta[l], x: trace.input(l), z: trace.z[l])
     }
     return (delta, gradients)
   }

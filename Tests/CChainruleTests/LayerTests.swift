@@ -309,10 +309,12 @@ extension LayerParameters {
 
   @Test func `where a scaling's deviation is not above 0`() throws {
     #expect(throws: ChainruleError.self) {
-      try Network<Float>(inputs: 2, layers: [.scaling(Scaling(mean: [1, 2], deviation: [1, 0]))])
+      try Network<Float>(
+        inputs: 2, layers: [.scaling(Scaling(mean: [1, 2], deviation: [1, 0])), .dense(Dense(1))])
     }
     #expect(throws: ChainruleError.self) {
-      try Network<Float>(inputs: 2, layers: [.scaling(Scaling(mean: [1, 2], deviation: [1]))])
+      try Network<Float>(
+        inputs: 2, layers: [.scaling(Scaling(mean: [1, 2], deviation: [1])), .dense(Dense(1))])
     }
   }
 

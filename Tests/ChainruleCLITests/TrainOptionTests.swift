@@ -88,6 +88,17 @@ struct TrainOptionTests {
       run.output.contains("seed 0; L1 0.01, gradient norm ≤ 2, updates of 2 batches, class weights 1 2\n"))
   }
 
+  @Test func `hinge trains classes, one against the rest`() throws {
+    let run = try place.chainrule(
+      "train", "iris", "--loss", "hinge", "--standardize", "--epochs", "60", "--validation", "0", "--save",
+      "m",
+      "--quiet")
+    #expect(run.status == 0, "\(run.errors)")
+    #expect(try Model<Float>(contentsOf: place.url("m")).outputActivation == .identity)
+    let evaluated = try place.chainrule("evaluate", "m", "iris", "--json").objects
+    #expect(try #require(evaluated.first?["accuracy"] as? Double) > 0.9)
+  }
+
   @Test func `a standardized model takes the data as they are`() throws {
     let save = ["train", "iris", "--standardize", "--save", "m", "--quiet"]
     let run = try place.chainrule(save + ["--validation", "0"])

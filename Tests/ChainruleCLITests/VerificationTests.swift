@@ -49,6 +49,9 @@ import Testing
     #expect(Set(frozen).isSuperset(of: ["dense", "batchNorm", "layerNorm"]))
     #expect(cases.contains { $0.layerRates.contains { $0.value > 1 } && $0.optimizer.name == "rprop" })
     #expect(Set(cases.flatMap { $0.batches.map(\.x.count) }) == Set(1...17))
+    let scaled = cases.filter { $0.layers.last!.name == "scaling" }
+    #expect(scaled.count > 20 && scaled.allSatisfy { $0.loss != .hinge })
+    #expect(cases.contains { $0.loss == .hinge && $0.batches[0].y.joined().contains(0) })
   }
 
   /// A weight that is off by 1e-9 of its scale is a thousand times the limit of one step.

@@ -131,6 +131,18 @@ private func expectRoundTrip<Scalar: NetworkScalar>(
     try check(Double.self)
   }
 
+  @Test func `predicts in the unit of the targets, and keeps the target scaling`() throws {
+    let scaling = try Standardization(mean: [100, -3], standardDeviation: [8, 0.5])
+    let network = try Network<Float>(inputs: 3, targetScaling: scaling, seed: 4) {
+      Dense(4, activation: .tanh)
+      Dense(2)
+    }
+    try expectRoundTrip(network)
+    let other = try imported(network.freeze().exportONNX(), as: Float.self)
+    #expect(other.targetScaling == scaling)
+    #expect(try other.predict([0, 0, 0])[0] > 50)
+  }
+
   @Test func `keeps what a block goes round, with an activation first in it`() throws {
     let network = try Network<Float>(inputs: 3, seed: 2) {
       Dense(4)

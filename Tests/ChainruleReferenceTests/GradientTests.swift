@@ -104,6 +104,10 @@ struct Problem {
     }
     #expect(slope(.meanAbsoluteError, a: 2, y: 2) == 0)
     #expect(slope(.hinge, a: -1, y: -1) == 0)
+    // A label of 0 is −1.
+    #expect(slope(.hinge, a: -1, y: 0) == 0)
+    #expect(slope(.hinge, a: 0.5, y: 0) == 1)
+    #expect(Loss.hinge.value(z: [0.5], a: [0.5], y: [0]) == 1.5)
     #expect(slope(.poisson, a: 0, y: 0) == 1)
   }
 }

@@ -64,6 +64,30 @@ enum Zoo {
   }
 }
 
+@Suite struct `A scaling of the targets` {
+  /// By hand: a = 100 x + 20, so that y = 220 is 2 in the unit of x.
+  @Test func `takes no part in the loss, the gradients and the update`() {
+    let dense = Layer(weights: [[0.5]], bias: [0.25], activation: .identity)
+    let scaling = Layer.scaling(mean: [-0.2], deviation: [0.01])
+    let scaled = Network(layers: [dense, scaling]), plain = Network(layers: [dense])
+    let (x, y) = ([[3.0], [1.0]], [[220.0], [-80.0]])
+    expectClose(scaled.predict(x).flatMap { $0 }, [195, 95], .float64, "predictions")
+    // x is 1.75 and 0.75, the targets are 2 and −1.
+    let loss = scaled.loss(.halfSquaredError, scaled.forward(x), y: y)
+    expectClose([loss], [(0.25 * 0.25 + 1.75 * 1.75) / 4], .float64, "the loss")
+    let (delta, gradients) = scaled.backward(.halfSquaredError, scaled.forward(x), y: y)
+    #expect(delta[1].isEmpty && gradients[1].numbers.isEmpty)
+    expectClose(gradients[0].numbers, [0.75, 0.5], .float64, "∂L/∂b, ∂L/∂W")
+    var trainers = [scaled, plain].map {
+      Trainer(network: $0, loss: .huber, optimizer: Optimizer<Double>.sgd(learningRate: 0.5))
+    }
+    let steps = [trainers[0].step(x: x, y: y), trainers[1].step(x: x, y: [[2], [-1]])]
+    expectClose([steps[0].loss], [steps[1].loss], .float64, "the loss of a step")
+    expectClose(
+      trainers[0].network.layers[0].weights[0], trainers[1].network.layers[0].weights[0], .float64, "W")
+  }
+}
+
 @Suite struct `A layer of any kind` {
   @Test(arguments: Zoo.networks().indices)
   func `has the slope of the loss for a gradient`(index: Int) throws {

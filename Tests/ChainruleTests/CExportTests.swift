@@ -218,6 +218,13 @@ struct CExportTests {
       ]
     ),
     (64, [.dense(Dense(128, activation: .relu)), .dense(Dense(10, activation: .softmax))]),
+    (
+      2,
+      [
+        .dense(Dense(3, activation: .tanh)), .dense(Dense(2)),
+        .scaling(Scaling(mean: [-5, 30], deviation: [0.01, 7])),
+      ]
+    ),
   ]
 
   private func cases() throws -> [Case] {

@@ -293,7 +293,8 @@ extension Network {
   @Test func `with targets that the loss cannot have`() throws {
     let binary = try Network<Float>(inputs: 1) { Dense(2, activation: .sigmoid) }
     let cases: [(Loss, Float, String)] = [
-      (.binaryCrossEntropy, 1.5, "from 0 to 1"), (.poisson, -1, "0 or more"), (.hinge, 0, "1 or -1"),
+      (.binaryCrossEntropy, 1.5, "from 0 to 1"), (.poisson, -1, "0 or more"),
+      (.hinge, 0.5, "-1, 0 or 1 (0 counts as -1)"),
     ]
     for (loss, target, expected) in cases {
       let data = try Dataset<Float>(features: [[0], [0]], targets: [[1, 1], [1, target]])

@@ -38,6 +38,19 @@ import Testing
     for part in parts { try trainer.partialFit(part, batchSize: 32) }
   }
 
+  @Test func `has a regression whose targets have a unit`() throws {
+    let x = (0..<40).map { Float($0) / 20 - 1 }
+    let prices = try Dataset<Float>(features: x.map { [$0] }, targets: x.map { [300_000 + 100_000 * $0] })
+    let scaling = try Standardization(fitting: prices.targets, columns: 1)  // μ and σ of each target
+    let regression = try Network<Float>(inputs: prices.inputs, targetScaling: scaling, seed: 1) {
+      Dense(16, activation: .tanh)
+      Dense(1)
+    }
+    let trainer = try Trainer(regression, loss: .meanSquaredError, optimizer: .adam(learningRate: 0.01))
+    for _ in 0..<60 { try trainer.epoch(on: prices, batchSize: 8) }
+    #expect(try regression.evaluate(prices).meanAbsoluteError < 10_000)
+  }
+
   @Test func `finds a learning rate by one run in which it grows`() async throws {
     let (train, _) = try Dataset<Float>.iris.split(holdingOut: 0.2, seed: 1)
     let network = try Network<Float>(inputs: train.inputs, seed: 1) {

@@ -48,15 +48,14 @@ typedef struct data {
   double x64[ROWS][INPUTS], y64[ROWS][OUTPUTS], weights64[ROWS], a64[ROWS][OUTPUTS];
 } data;
 
-/* Targets are 0 and 1, of which every loss accepts one-hot rows; hinge wants −1 and 1. */
-static void fill(data *d, chainrule_loss loss)
+/* Targets are one-hot rows, which every loss accepts. */
+static void fill(data *d)
 {
-  double absent = loss == CHAINRULE_LOSS_HINGE ? -1 : 0;
   for (size_t row = 0; row < ROWS; row++) {
     for (size_t i = 0; i < INPUTS; i++)
       d->x32[row][i] = (float)(d->x64[row][i] = (double)((row * 7 + i * 5) % 11) / 11 - 0.5);
     for (size_t j = 0; j < OUTPUTS; j++)
-      d->y32[row][j] = (float)(d->y64[row][j] = row % OUTPUTS == j ? 1 : absent);
+      d->y32[row][j] = (float)(d->y64[row][j] = row % OUTPUTS == j);
     d->weights32[row] = (float)(d->weights64[row] = 0.5 + (double)(row % 3));
   }
 }
@@ -105,12 +104,13 @@ static chainrule_status loss_of(chainrule_scalar scalar, const chainrule_network
 }
 
 static chainrule_description describe(chainrule_scalar scalar, chainrule_activation activation,
-                                      chainrule_layer layers[2])
+                                      chainrule_layer layers[3])
 {
   layers[0] = (chainrule_layer){
       .units = HIDDEN,
       .activation = activation == CHAINRULE_ACTIVATION_SOFTMAX ? CHAINRULE_ACTIVATION_TANH : activation};
   layers[1] = (chainrule_layer){.units = OUTPUTS, .activation = activation};
+  layers[2] = (chainrule_layer){.kind = CHAINRULE_LAYER_SCALING};
   return (chainrule_description){.scalar = scalar, .inputs = INPUTS, .layer_count = 2, .layers = layers};
 }
 
@@ -141,13 +141,14 @@ static bool trains_without_allocating(chainrule_network *network, chainrule_scal
 static void nothing_is_allocated(const char *kernel_set, chainrule_scalar scalar,
                                  chainrule_activation activation)
 {
-  chainrule_layer layers[2];
+  chainrule_layer layers[3];
   chainrule_description description = describe(scalar, activation, layers);
   description.kernel_set = kernel_set;
+  const bool probable = activation == CHAINRULE_ACTIVATION_SOFTMAX || activation == CHAINRULE_ACTIVATION_SIGMOID;
   for (int l = 0; l < CHAINRULE_LOSS_COUNT; l++) {
     chainrule_loss loss = (chainrule_loss)l;
     static data d;
-    fill(&d, loss);
+    fill(&d);
     bool fits = true;
     for (int kind = 0; kind < CHAINRULE_OPTIMIZER_COUNT && fits; kind++)
       for (int variant = 0; variant < 4 && fits; variant++) {
@@ -156,6 +157,7 @@ static void nothing_is_allocated(const char *kernel_set, chainrule_scalar scalar
                  scalar == CHAINRULE_FLOAT32 ? 32 : 64, chainrule_activation_name(activation),
                  chainrule_loss_name(loss), chainrule_optimizer_name((chainrule_optimizer_kind)kind),
                  momentum ? " with every number" : "", keep ? ", kept" : "");
+        description.layer_count = probable || kind % 2 ? 2 : 3; /* with target scaling by 0 and 1 */
         chainrule_network *network = NULL;
         expect(chainrule_network_create(&description, &network, NULL) == CHAINRULE_OK, "create succeeds");
         if (!network) return;
@@ -197,6 +199,7 @@ static void nothing_is_allocated(const char *kernel_set, chainrule_scalar scalar
 typedef struct subject {
   const char *name;
   size_t layer_count;
+  bool scales; /* targets, by its last layer; the one before is dense */
   chainrule_layer layers[9];
 
   chainrule_description description;
@@ -224,6 +227,12 @@ static const subject subjects[] = {
                 {.kind = CHAINRULE_LAYER_LAYER_NORM},
                 {.kind = CHAINRULE_LAYER_RESIDUAL, .span = 2},
                 {.units = OUTPUTS, .activation = CHAINRULE_ACTIVATION_SOFTMAX}}},
+    {.name = "target scaling",
+     .layer_count = 3,
+     .scales = true,
+     .layers = {{.units = HIDDEN, .activation = CHAINRULE_ACTIVATION_TANH},
+                {.units = OUTPUTS},
+                {.kind = CHAINRULE_LAYER_SCALING}}},
     {.name = "one layer",
      .layer_count = 1,
      .layers = {{.units = OUTPUTS, .activation = CHAINRULE_ACTIVATION_SOFTMAX}}},
@@ -271,13 +280,13 @@ static size_t last_bias(const subject *s, const void **bias)
   static float bias32[OUTPUTS] = {0.5, 0.25, -1};
   static double bias64[OUTPUTS] = {0.5, 0.25, -1};
   *bias = s->description.scalar == CHAINRULE_FLOAT32 ? (const void *)bias32 : bias64;
-  return s->layer_count - 1;
+  return s->layer_count - 1 - s->scales;
 }
 
 static chainrule_status get(subject *s, chainrule_error *error)
 {
   void *all = values;
-  return TYPED(chainrule_network_get, s->network, s->layer_count - 1, CHAINRULE_BIAS, all, OUTPUTS, error);
+  return TYPED(chainrule_network_get, s->network, s->layer_count - 1 - s->scales, CHAINRULE_BIAS, all, OUTPUTS, error);
 }
 
 static chainrule_status set(subject *s, chainrule_error *error)
@@ -447,7 +456,7 @@ static chainrule_status gradients_of_batch(subject *s, chainrule_error *error)
 static chainrule_status view(subject *s, chainrule_error *error)
 {
   void *all = values;
-  return TYPED(chainrule_trainer_view, s->trainer, s->layer_count - 1, CHAINRULE_VIEW_A, all, BATCH * OUTPUTS,
+  return TYPED(chainrule_trainer_view, s->trainer, s->layer_count - 1 - s->scales, CHAINRULE_VIEW_A, all, BATCH * OUTPUTS,
                error);
 }
 
@@ -532,7 +541,7 @@ static chainrule_status facts(subject *s, chainrule_error *error)
   return chainrule_network_scalar(n) != s->description.scalar || chainrule_network_inputs(n) != INPUTS ||
          chainrule_network_outputs(n) != OUTPUTS || chainrule_network_layer_count(n) != s->layer_count ||
          chainrule_network_parameter_count(n) > MOST_PARAMETERS || !chainrule_network_kernel_set(n) ||
-         chainrule_network_parameter_size(n, s->layer_count - 1, CHAINRULE_BIAS) != OUTPUTS ||
+         chainrule_network_parameter_size(n, s->layer_count - 1 - s->scales, CHAINRULE_BIAS) != OUTPUTS ||
          chainrule_network_name_count(n, CHAINRULE_CLASS_LABELS) != OUTPUTS ||
          !chainrule_network_name(n, CHAINRULE_CLASS_LABELS, 0) || !chainrule_network_metadata(n) ||
          chainrule_network_scratch_size(n, ROWS) > sizeof scratch ||
@@ -805,14 +814,14 @@ static void every_method_fails_cleanly(subject *s)
 static void every_allocation_fails_in_turn(chainrule_scalar scalar, const subject *of)
 {
   static data d;
-  fill(&d, CHAINRULE_LOSS_CROSS_ENTROPY);
+  fill(&d);
   static const double rates[9] = {1, 1, 1, 1, 1, 1, 1, 1, 0.5};
   const bool wide = scalar == CHAINRULE_FLOAT64;
   subject subject = *of, *s = &subject;
   s->description = (chainrule_description){
       .scalar = scalar, .inputs = INPUTS, .layer_count = s->layer_count, .layers = s->layers};
   s->training = (chainrule_training){
-      .loss = CHAINRULE_LOSS_CROSS_ENTROPY,
+      .loss = s->scales ? CHAINRULE_LOSS_HALF_SQUARED_ERROR : CHAINRULE_LOSS_CROSS_ENTROPY,
       .optimizer = chainrule_optimizer_default(CHAINRULE_OPTIMIZER_ADAM),
       .batch_size = BATCH,
       .keep = true,

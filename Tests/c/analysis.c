@@ -392,7 +392,7 @@ static void bad_calls_are_refused(void)
   REFUSED(CHAINRULE_INVALID_NETWORK, "crossEntropy",
           chainrule_network_sample_gradients_f64(network, CHAINRULE_LOSS_CROSS_ENTROPY, x, y, 1, j, 26, e));
   REFUSED(CHAINRULE_INVALID_ARGUMENT, "hinge",
-          chainrule_network_sample_gradients_f64(network, CHAINRULE_LOSS_HINGE, x, y, 1, j, 26, e));
+          chainrule_network_sample_gradients_f64(network, CHAINRULE_LOSS_HINGE, x, (const double[]){-1, 0.5}, 1, j, 26, e));
 
   REFUSED(CHAINRULE_INVALID_ARGUMENT, "network",
           chainrule_network_check_gradient_f64(NULL, loss, x, y, NULL, 1, &check, e));

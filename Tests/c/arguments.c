@@ -475,14 +475,14 @@ static void predictions_are_checked(void)
     REFUSED(CHAINRULE_NOT_FINITE, "sample weights, row 4",
             chainrule_network_loss_f32(network, bce, *x32, *y32, weights, ROWS, scratch, size, &value, e));
   }
-  const float beyond[ROWS] = {0, 1, 1.5f, 0}, negative[ROWS] = {1, 1, 1, -1};
+  const float beyond[ROWS] = {0, 1, 1.5f, 0}, negative[ROWS] = {1, 1, 1, -1}, half[ROWS] = {0, 1, -1, 0.5f};
   REFUSED(CHAINRULE_INVALID_ARGUMENT, "targets, row 3",
           chainrule_network_loss_f32(network, bce, *x32, beyond, NULL, ROWS, scratch, size, &value, e));
   REFUSED(CHAINRULE_INVALID_ARGUMENT, "targets, row 4",
           chainrule_network_loss_f32(network, CHAINRULE_LOSS_POISSON, *x32, negative, NULL, ROWS, scratch, size,
                                      &value, e));
-  REFUSED(CHAINRULE_INVALID_ARGUMENT, "targets, row 1",
-          chainrule_network_loss_f32(network, CHAINRULE_LOSS_HINGE, *x32, *y32, NULL, ROWS, scratch, size, &value,
+  REFUSED(CHAINRULE_INVALID_ARGUMENT, "targets, row 4, column 1: hinge needs targets -1, 0 or 1 (0 counts as -1)",
+          chainrule_network_loss_f32(network, CHAINRULE_LOSS_HINGE, *x32, half, NULL, ROWS, scratch, size, &value,
                                      e));
   REFUSED(CHAINRULE_INVALID_ARGUMENT, "sample weights, row 4",
           chainrule_network_loss_f32(network, bce, *x32, *y32, negative, ROWS, scratch, size, &value, e));

@@ -53,7 +53,7 @@ extern "C" {
   X(BINARY_CROSS_ENTROPY,binaryCrossEntropy,SIGMOID,  UNIT,     "-1/n sum y log a + (1 - y) log(1 - a)") \
   X(CROSS_ENTROPY,      crossEntropy,       SOFTMAX,  UNIT,     "-sum y log a")                     \
   X(POISSON,            poisson,            POSITIVE, NOT_NEGATIVE, "1/n sum a - y log a")          \
-  X(HINGE,              hinge,              ANY,      SIGN,     "1/n sum max(0, 1 - y a)")
+  X(HINGE,              hinge,              ANY,      SIGN,     "1/n sum max(0, 1 - y a), where y = 0 counts as -1")
 
 /* Kinds of layer; x is the a of the layer before, or the network's inputs. */
 #define CHAINRULE_LAYERS(X)                                                                         \

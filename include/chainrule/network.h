@@ -60,6 +60,13 @@ CHAINRULE_API const char *chainrule_kernel_set_name(size_t index);
  * such measure (gsl). */
 CHAINRULE_API double chainrule_kernel_set_peak(const char *name, chainrule_scalar scalar, uint64_t rounds);
 
+/* Target scaling.  A scaling layer after the output layer gives predictions the unit of the targets: with standard
+ * deviations s and means m of the targets, its `deviation` is 1 / s and its `mean` -m / s, so that a = s x + m.  Losses
+ * are computed before it, of x and the standardised targets y / s - m / s = deviation y + mean, which are computed in
+ * double and rounded once: by training, by chainrule_network_loss_f32 and _f64, full-batch training and the gradients of
+ * analysis.h.  A training step gives the bits of one on standardised targets without that layer.  A sigmoid or softmax
+ * output goes without: losses refuse it. */
+
 /* A network with all parameters 0, variances and deviations 1.  Where the description names no kernel set, it is the one that the
  * environment variable CHAINRULE_ISA names, or else the best of this CPU. */
 CHAINRULE_API chainrule_status chainrule_network_create(const chainrule_description *description,
@@ -176,7 +183,8 @@ CHAINRULE_API chainrule_status chainrule_network_predict_f64(const chainrule_net
                                                              size_t scratch_size, chainrule_error *error);
 
 /* L, the mean of `loss` over rows x [rows][inputs] with targets y [rows][outputs]; sample_weights [rows]
- * may be NULL, else L = Σ wᵢ lᵢ / Σ wᵢ.  Otherwise as predict. */
+ * may be NULL, else L = Σ wᵢ lᵢ / Σ wᵢ.  With target scaling L is that of the standardised targets.  Otherwise as
+ * predict. */
 CHAINRULE_API chainrule_status chainrule_network_loss_f32(const chainrule_network *network, chainrule_loss loss,
                                                           const float *x, const float *y,
                                                           const float *sample_weights, size_t rows,

@@ -97,13 +97,13 @@ static inline V CR(poisson)(V z, V a, V y, V *l)
 }
 TERMS(poisson)
 
-/* max(0, 1 − y a);  −y where 1 − y a > 0 */
+/* max(0, 1 − s a), s = −1 where y = 0, else y;  −s where 1 − s a > 0 */
 static inline V CR(hinge)(V z, V a, V y, V *l)
 {
   (void)z;
-  const V margin = 1 - y * a, zero = CR(splat)(0);
+  const V zero = CR(splat)(0), s = CR(select)(y == 0, CR(splat)(-1), y), margin = 1 - s * a;
   *l = CR(larger)(zero, margin);
-  return CR(select)(margin > 0, -y, zero);
+  return CR(select)(margin > 0, -s, zero);
 }
 TERMS(hinge)
 #undef TERMS

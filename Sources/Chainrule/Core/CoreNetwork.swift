@@ -83,6 +83,26 @@ final class CoreNetwork<Scalar: NetworkScalar>: @unchecked Sendable {
     }
   }
 
+  /// Whether the last layer is a target scaling, which a loss leaves out.
+  private var scalesTargets: Bool {
+    let count = chainrule_network_layer_count(pointer)
+    return count > 1 && description(ofLayer: count - 1).kind == .scaling
+  }
+
+  /// The layers that a training step runs through: all but a target scaling.
+  var trainedLayerCount: Int { chainrule_network_layer_count(pointer) - (scalesTargets ? 1 : 0) }
+
+  var outputActivation: Activation { Activation(description(ofLayer: trainedLayerCount - 1).activation) }
+
+  var targetScaling: Standardization? {
+    guard scalesTargets, let parameters = try? parameters(ofLayer: trainedLayerCount),
+      let mean = parameters.mean, let deviation = parameters.deviation
+    else { return nil }
+    return try? Standardization(
+      mean: zip(mean, deviation).map { 0 - Double($0) / Double($1) },
+      standardDeviation: deviation.map { 1 / Double($0) })
+  }
+
   private func description(ofLayer index: Int) -> chainrule_layer {
     var layer = chainrule_layer()
     let status = chainrule_network_layer(pointer, index, &layer, nil)
@@ -297,7 +317,7 @@ extension CoreNetwork {
 
   func evaluate(_ data: Dataset<Scalar>, loss: Loss?) throws(ChainruleError) -> Evaluation {
     try checkFits(data)
-    let loss = loss ?? Loss(usualWith: layers.last!.activation)
+    let loss = loss ?? Loss(usualWith: outputActivation)
     let value = try self.loss(loss, on: data)
     return try Evaluation(loss: value, outputs: try predict(data.features), dataset: data)
   }
@@ -306,7 +326,7 @@ extension CoreNetwork {
   func evaluate(
     _ source: some BatchSource<Scalar>, loss: Loss?, function: LossFunction<Scalar>?
   ) throws(ChainruleError) -> Evaluation {
-    let loss = loss ?? Loss(usualWith: layers.last!.activation)
+    let loss = loss ?? Loss(usualWith: outputActivation)
     var sum = EvaluationSum()
     var batches = try source.makeBatches(of: stripRows)
     while let batch = try batches.next() {
@@ -314,13 +334,25 @@ extension CoreNetwork {
       let outputs = try predict(batch.features)
       let value =
         if let function {
-          try function.value(outputs: outputs, data: batch)
+          try self.value(of: function, outputs: outputs, data: batch)
         } else {
           try self.loss(loss, on: batch)
         }
       try sum.add(loss: value, outputs: outputs, of: batch)
     }
     return try sum.evaluation()
+  }
+
+  /// L by a function of the caller's, of predictions and the targets of `data`; with a target scaling, of both in
+  /// standardised units.
+  func value(
+    of function: LossFunction<Scalar>, outputs: [Scalar], data: Dataset<Scalar>
+  ) throws(ChainruleError) -> Double {
+    guard let scaling = targetScaling else {
+      return try function.value(outputs: outputs, targets: data.targets, of: data)
+    }
+    return try function.value(
+      outputs: try scaling.transform(outputs), targets: try scaling.transform(data.targets), of: data)
   }
 
   func checkFits(_ data: Dataset<Scalar>) throws(ChainruleError) {

@@ -45,13 +45,26 @@ public struct Standardization: Sendable, Equatable {
   /// - Throws: What its iterator throws, `ChainruleError.invalidValue` for a source without rows, `.notFinite` where a
   ///   mean or a standard deviation overflows.
   public init<Scalar: NetworkScalar>(fitting source: some BatchSource<Scalar>) throws(ChainruleError) {
-    var moments = ColumnMoments(columns: source.inputs)
+    try self.init(source, columns: source.inputs) { $0.features }
+  }
+
+  /// Fits the targets of a source, such as those of a regression; as ``init(fitting:)-(BatchSource)`` its features.
+  ///
+  /// - Throws: As that.
+  public init<Scalar: NetworkScalar>(fittingTargetsOf source: some BatchSource<Scalar>) throws(ChainruleError) {
+    try self.init(source, columns: source.outputs) { $0.targets }
+  }
+
+  private init<Scalar: NetworkScalar>(
+    _ source: some BatchSource<Scalar>, columns: Int, values: (Dataset<Scalar>) -> [Scalar]
+  ) throws(ChainruleError) {
+    var moments = ColumnMoments(columns: columns)
     var batches = try source.makeBatches(of: 1024)
-    while let batch = try batches.next() { moments.sum(batch.features) }
+    while let batch = try batches.next() { moments.sum(values(batch)) }
     guard moments.rows > 0 else { throw .invalidValue(name: "rows", value: "0", expected: "at least 1") }
     moments.beginDistances()
     batches = try source.makeBatches(of: 1024)
-    while let batch = try batches.next() { moments.sumDistances(batch.features) }
+    while let batch = try batches.next() { moments.sumDistances(values(batch)) }
     try self.init(moments.meanAndVariance, rows: moments.rows)
   }
 

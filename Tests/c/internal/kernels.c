@@ -88,7 +88,7 @@ static double loss(chainrule_loss kind, size_t n, const double *z, const double 
     case CHAINRULE_LOSS_BINARY_CROSS_ENTROPY: sum -= y[k] * log(p) + (1 - y[k]) * log(1 - p); break;
     case CHAINRULE_LOSS_CROSS_ENTROPY: sum -= y[k] * log(exp(z[k]) / total) * (double)n; break;
     case CHAINRULE_LOSS_POISSON: sum += z[k] - y[k] * log(z[k]); break;
-    case CHAINRULE_LOSS_HINGE: sum += fmax(0, 1 - y[k] * z[k]); break;
+    case CHAINRULE_LOSS_HINGE: sum += fmax(0, 1 - (y[k] > 0 ? z[k] : -z[k])); break;
     }
   }
   return sum / (double)n;

@@ -353,7 +353,7 @@ static void T(losses)(const cr_kernel_set *set, const CR(kernels) *k, size_t row
       w.values[r] = (R)fabs(w.values[r]);
       for (size_t c = 0; c < n; c++) {
         if (kind == CHAINRULE_LOSS_POISSON) zs[c] = (R)fabs(zs[c]) + (R)0.5, ys[c] = (R)(c % 4);
-        if (kind == CHAINRULE_LOSS_HINGE) ys[c] = c % 3 ? 1 : -1;
+        if (kind == CHAINRULE_LOSS_HINGE) ys[c] = (R)((int)(c % 3) - 1);
         if (cr_is_fused(kind)) ys[c] = (R)fabs(ys[c]);
         total += exp((double)zs[c]);
       }

@@ -44,7 +44,7 @@ static double target(chainrule_loss loss)
   case CHAINRULE_LOSS_BINARY_CROSS_ENTROPY:
   case CHAINRULE_LOSS_CROSS_ENTROPY: return fabs(uniform());
   case CHAINRULE_LOSS_POISSON: return (double)draw(4);
-  case CHAINRULE_LOSS_HINGE: return draw(2) ? 1 : -1;
+  case CHAINRULE_LOSS_HINGE: return (double)draw(3) - 1;
   default: return uniform();
   }
 }
