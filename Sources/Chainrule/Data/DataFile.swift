@@ -39,8 +39,9 @@ public struct DataFile: Sendable {
 
   /// Reads the file at `path`, which may be a pipe; "-" is standard input.
   ///
-  /// - Parameter format: Nil: what the first bytes show. `.npy`, `.npz` and IDX have marks of their own; a text whose
-  ///   first line is three whole numbers between spaces is FANN's, and every other file is CSV.
+  /// - Parameter format: The format; nil to detect it. `.npy`, `.npz` and IDX files begin with marks of their own. A text is
+  ///   FANN's where it begins with three whole numbers that fit what follows: rows, inputs and outputs. Every other file is
+  ///   CSV.
   /// - Throws: `ChainruleError.file` for a file that cannot be read, `.badData` for a directory, or compressed data that
   ///   are damaged, cut short, or more than may be.
   public init(_ path: String, format: Format? = nil) throws(ChainruleError) {
@@ -59,11 +60,11 @@ public struct DataFile: Sendable {
     }
     let inflater = try Inflater(.gzip, bytes, file: name)
     var unpacked: [UInt8] = []
-    try inflater.append(Self.headSize, to: &unpacked)
+    try inflater.append(Self.headSize + 1, to: &unpacked)
     self.format = format ?? Format(of: unpacked)
     if let size = Self.size(bySayingOf: unpacked, self.format) {
       try inflater.append(max(size + 1 - unpacked.count, 0), to: &unpacked)
-      guard unpacked.count <= size || size < Self.headSize else {
+      guard unpacked.count <= size || size <= Self.headSize else {
         throw .badData(
           file: name, line: nil, column: nil,
           reason: "unpacked, the file goes on behind the \(size) bytes that its header says")
@@ -86,11 +87,11 @@ public struct DataFile: Sendable {
   ///
   /// - Throws: As ``init(_:format:)``, and `ChainruleError.file` for a file that is not regular, as a pipe.
   public static func format(ofFile path: String) throws(ChainruleError) -> Format {
-    Format(of: try FileReader(path).bytes(at: 0, count: headSize))
+    Format(of: try FileReader(path).bytes(at: 0, count: headSize + 1))
   }
 
   /// The most bytes of a header of any format.
-  private static let headSize = ArrayHeader.maximumNumPyLength
+  fileprivate static let headSize = ArrayHeader.maximumNumPyLength
 
   /// The number of bytes that a file has by its header; nil for a format that does not say, 0 for a bad header.
   private static func size(bySayingOf head: [UInt8], _ format: Format) -> Int? {
@@ -103,7 +104,7 @@ public struct DataFile: Sendable {
 }
 
 extension DataFile.Format {
-  /// The format that the first bytes of a file show.
+  /// The format of a file, by its first ``DataFile/headSize`` bytes. `head` has at least one more where the file has more.
   fileprivate init(of head: [UInt8]) {
     if head.starts(with: ArrayHeader.numPyMark) {
       self = .npy
@@ -112,7 +113,9 @@ extension DataFile.Format {
     } else if head.starts(with: [0, 0]) {
       self = .idx
     } else {
-      self = FANNFile.hasHeader(head) ? .fann : .csv
+      let isFANN = FANNFile.isLikely(
+        Array(head.prefix(DataFile.headSize)), isWhole: head.count <= DataFile.headSize)
+      self = isFANN ? .fann : .csv
     }
   }
 }
