@@ -59,13 +59,15 @@ extension Array {
   }
 
   /// Makes room for `count` more elements: for twice as many as there are where memory allows, so that appending takes
-  /// linear time, otherwise for exactly these.
+  /// linear time, otherwise for exactly these. `limit` is the most elements that the array will ever have.
   ///
   /// - Throws: `ChainruleError.outOfMemory`, as ``checkMemory(_:of:for:)``.
-  mutating func makeRoom(for count: Int, for purpose: @autoclosure () -> String) throws(ChainruleError) {
+  mutating func makeRoom(
+    for count: Int, limit: Int = .max, for purpose: @autoclosure () -> String
+  ) throws(ChainruleError) {
     let needed = self.count + count
     if needed <= capacity { return }
-    let doubled = Swift.max(needed, 2 * capacity)
+    let doubled = Swift.max(needed, Swift.min(2 * capacity, limit))
     if isAvailable(doubled * MemoryLayout<Element>.stride) { return reserveCapacity(doubled) }
     try checkMemory(needed, of: Element.self, for: purpose())
     reserveCapacity(needed)

@@ -74,11 +74,15 @@ struct ArrayHeader: Sendable {
     }
   }
 
-  /// Of an array in Fortran order, how many elements behind the first of a row each of its elements stands.
-  var fortranPlaces: [Int] {
+  /// In an array in Fortran order, the distance of each element of a row from the row's first, in elements.
+  func fortranPlaces(file: String?) throws(ChainruleError) -> [Int] {
     var (places, step) = ([0], rows)
     for dimension in dimensions.dropFirst() {
-      places = places.flatMap { place in (0..<dimension).map { place + $0 * step } }
+      var next = try [Int](roomFor: places.count * dimension, for: "the columns of \(file ?? "an array")")
+      for place in places {
+        for index in 0..<dimension { next.append(place + index * step) }
+      }
+      places = next
       step *= dimension
     }
     return places
@@ -86,12 +90,18 @@ struct ArrayHeader: Sendable {
 
   /// All elements of the file `bytes`, of the size checked, row-major.
   ///
-  /// - Throws: `ChainruleError.badData` for a number that is NaN or infinite in `Scalar`.
+  /// - Throws: `ChainruleError.badData` for a number that is NaN or infinite in `Scalar`, `.outOfMemory`.
   func values<Scalar: NetworkScalar>(in bytes: [UInt8], file: String?) throws(ChainruleError) -> [Scalar] {
-    var values: [Scalar] = decode(bytes, from: offset, count: rows * columns, as: element)
+    let purpose = "the \(Self.text(of: dimensions)) numbers of \(file ?? "an array")"
+    var values: [Scalar] = try decode(
+      bytes, from: offset, count: rows * columns, as: element, for: purpose)
     if isFortran {
-      let places = fortranPlaces
-      values = (0..<rows).flatMap { row in places.map { values[row + $0] } }
+      let places = try fortranPlaces(file: file)
+      var turned = try [Scalar](roomFor: values.count, for: purpose)
+      for row in 0..<rows {
+        for place in places { turned.append(values[row + place]) }
+      }
+      values = turned
     }
     try checkFinite(values, columns: columns, file: file)
     return values
@@ -185,8 +195,9 @@ final class ArrayReader {
       return
     }
     let start = bytes.count
+    try bytes.makeRoom(for: count * rowBytes, limit: start + count * rowBytes, for: "reading \(file.path)")
     bytes.append(contentsOf: repeatElement(0, count: count * rowBytes))
-    for (column, place) in file.header.fortranPlaces.enumerated() {
+    for (column, place) in try file.header.fortranPlaces(file: file.path).enumerated() {
       let elements = try reader.bytes(at: offset + (place + first) * size, count: count * size)
       guard elements.count == count * size else { return bytes.removeLast(count * rowBytes) }
       for index in elements.indices {
@@ -201,7 +212,8 @@ final class ArrayReader {
   func numbers<Scalar: NetworkScalar>(rows count: Int) throws(ChainruleError) -> [Scalar] {
     let firstRow = row
     let start = try take(count)
-    let values: [Scalar] = decode(bytes, from: start, count: count * file.columns, as: file.element)
+    let values: [Scalar] = try decode(
+      bytes, from: start, count: count * file.columns, as: file.element, for: "a batch of \(file.path)")
     try checkFinite(values, columns: file.columns, firstRow: firstRow, file: file.path)
     return values
   }
@@ -211,7 +223,8 @@ final class ArrayReader {
     let firstRow = row
     let start = try take(count)
     // Any integer is exact enough in float64 to tell whether it is below a limit ≤ 2¹⁶.
-    let values: [Double] = decode(bytes, from: start, count: count, as: file.element)
+    let values: [Double] = try decode(
+      bytes, from: start, count: count, as: file.element, for: "a batch of \(file.path)")
     if let index = values.firstIndex(where: { !($0 >= 0 && $0 < Double(limit)) }) {
       throw file.bad(
         "the label of row \(firstRow + index + 1) is \(Int(exactly: values[index]).map(String.init) ?? "\(values[index])"); "
@@ -225,9 +238,11 @@ final class ArrayReader {
 @_specialize(where Scalar == Float)
 @_specialize(where Scalar == Double)
 private func decode<Scalar: NetworkScalar>(
-  _ bytes: [UInt8], from start: Int, count: Int, as element: ArrayElement
-) -> [Scalar] {
-  bytes.withUnsafeBytes { bytes in
+  _ bytes: [UInt8], from start: Int, count: Int, as element: ArrayElement,
+  for purpose: @autoclosure () -> String
+) throws(ChainruleError) -> [Scalar] {
+  try checkMemory(count, of: Scalar.self, for: purpose())
+  return bytes.withUnsafeBytes { bytes in
     /// The integer at an element's place.
     @inline(__always)
     func load<Integer: FixedWidthInteger>(_ index: Int, as: Integer.Type) -> Integer {

@@ -14,8 +14,8 @@
 ///     default: print("something else")
 ///     }
 ///
-/// No more is unpacked than an IDX or `.npy` file's header says there is; of the other formats, 1 GiB, or 100 times as
-/// much as the compressed file has, whichever is more.
+/// At most 1 GiB is unpacked into memory, or 100 times as many bytes as the compressed file has where that is more, and of
+/// an IDX or `.npy` file no more than its header says. A file that says that it is larger is refused before it is unpacked.
 public struct DataFile: Sendable {
   /// The formats that data are read in.
   public enum Format: String, Sendable, CaseIterable {
@@ -58,27 +58,36 @@ public struct DataFile: Sendable {
       self.format = format ?? Format(of: bytes)
       return
     }
-    let inflater = try Inflater(.gzip, bytes, file: name)
+    let limit = Inflater.limit(packed: bytes.count)
+    func tooLarge(_ size: String) -> ChainruleError {
+      .badData(
+        file: name, line: nil, column: nil,
+        reason:
+          "unpacked, the file has \(size) bytes; at most \(limit) are unpacked into memory, the greater of 1 GiB and "
+          + "100 times the \(bytes.count) compressed bytes. If the file is meant to be so large, unpack it with gunzip first"
+      )
+    }
+    let inflater = try Inflater(.gzip, bytes[...], file: name)
     var unpacked: [UInt8] = []
     try inflater.append(Self.headSize + 1, to: &unpacked)
     self.format = format ?? Format(of: unpacked)
-    if let size = Self.size(bySayingOf: unpacked, self.format) {
+    if let size = Self.sizeInHeader(unpacked, self.format) {
+      guard size <= limit else { throw tooLarge("\(size)") }
       try inflater.append(max(size + 1 - unpacked.count, 0), to: &unpacked)
       guard unpacked.count <= size || size <= Self.headSize else {
         throw .badData(
           file: name, line: nil, column: nil,
-          reason: "unpacked, the file goes on behind the \(size) bytes that its header says")
+          reason: "unpacked, the file has more than the \(size) bytes that its header says")
       }
     } else {
-      let limit = max(1 << 30, 100 * bytes.count)
-      try inflater.append(limit + 1 - unpacked.count, to: &unpacked)
-      guard unpacked.count <= limit else {
-        throw .badData(
-          file: name, line: nil, column: nil,
-          reason:
-            "unpacked, the file has more than \(limit) bytes; if that is meant so, unpack it with gunzip first"
-        )
+      // A gzip file ends with the size of its last member modulo 2³². Where that is beyond the bound and the file is not cut
+      // short, so is the whole; a first pass, which holds none of it, says which is so.
+      if bytes.suffix(4).reversed().reduce(0, { $0 << 8 | Int($1) }) > limit {
+        let size = try Inflater(.gzip, bytes[...], file: name).skip(limit + 1)
+        guard size <= limit else { throw tooLarge("\(size) or more") }
       }
+      try inflater.append(limit + 1 - unpacked.count, to: &unpacked)
+      guard unpacked.count <= limit else { throw tooLarge("\(unpacked.count) or more") }
     }
     self.bytes = unpacked
   }
@@ -94,7 +103,7 @@ public struct DataFile: Sendable {
   fileprivate static let headSize = ArrayHeader.maximumNumPyLength
 
   /// The number of bytes that a file has by its header; nil for a format that does not say, 0 for a bad header.
-  private static func size(bySayingOf head: [UInt8], _ format: Format) -> Int? {
+  private static func sizeInHeader(_ head: [UInt8], _ format: Format) -> Int? {
     switch format {
     case .csv, .npz, .fann: nil
     case .idx: (try? ArrayHeader(idx: head, file: nil))?.end ?? 0
@@ -141,10 +150,12 @@ private func contents(ofFile path: String) throws(ChainruleError) -> [UInt8] {
   guard fstat(descriptor, &status) == 0 else { throw refusal(path, errno) }
   if status.st_mode & S_IFMT == S_IFDIR { throw refusal(path, EISDIR) }
 
-  // One byte more than the size, so that a regular file ends inside the first piece.
+  // One byte more than the size, so that a regular file ends inside the first piece. Other files come in pieces of 64 KiB.
   var bytes: [UInt8] = []
-  var room = max(Int(status.st_size) + 1, 1 << 16)
+  var room = max(Int(status.st_size) &+ 1, 1 << 16)
   while true {
+    let purpose = "reading \(path == "-" ? "standard input" : path)"
+    if bytes.isEmpty { try checkMemory(room, of: UInt8.self, for: purpose) }
     var code: Int32 = 0
     let piece = [UInt8](unsafeUninitializedCapacity: room) { buffer, count in
       while count < room {
@@ -155,9 +166,14 @@ private func contents(ofFile path: String) throws(ChainruleError) -> [UInt8] {
     }
     guard code == 0 else { throw refusal(path, code) }
     let hasEnded = piece.count < room
-    if bytes.isEmpty { bytes = piece } else { bytes += piece }
+    if bytes.isEmpty {
+      bytes = piece
+    } else {
+      try bytes.makeRoom(for: piece.count, for: purpose)
+      bytes += piece
+    }
     if hasEnded { return bytes }
-    room = bytes.count
+    room = 1 << 16
   }
 }
 
@@ -202,8 +218,8 @@ final class FileReader {
     guard isCompressed else { return size }
     let inflater = try unpacking(from: 0)
     while inflater.count <= limit {
-      var piece: [UInt8] = []
-      if try inflater.append(min(1 << 18, limit + 1 - inflater.count), to: &piece) == 0 { break }
+      let left = limit - inflater.count
+      if try inflater.skip(left == .max ? left : left + 1) == 0 { break }
     }
     return inflater.count
   }
@@ -221,6 +237,7 @@ final class FileReader {
     guard !isCompressed else { return try unpacking(from: offset).append(count, to: &bytes) }
     let start = bytes.count
     let count = min(count, max(size - offset, 0))
+    try bytes.makeRoom(for: count, limit: start + count, for: "reading \(path)")
     bytes.append(contentsOf: repeatElement(0, count: count))
     var filled = 0
     while filled < count {
@@ -261,9 +278,6 @@ final class FileReader {
   }
 
   private func skip(to offset: Int, _ inflater: Inflater) throws(ChainruleError) {
-    while inflater.count < offset {
-      var piece: [UInt8] = []
-      if try inflater.append(min(1 << 18, offset - inflater.count), to: &piece) == 0 { break }
-    }
+    if inflater.count < offset { try inflater.skip(offset - inflater.count) }
   }
 }

@@ -126,39 +126,49 @@ public struct NumPyArchive: Sendable {
       .badData(file: title, line: nil, column: nil, reason: reason)
     }
     let text = LittleEndian(bytes: bytes)
-    guard !member.isEncrypted else { throw bad("the member is encrypted") }
+    guard !member.isEncrypted else { throw bad("it is encrypted; unpack the archive first") }
     guard text[member.start, 4] == 0x0403_4B50, let nameLength = text[member.start + 26, 2],
       let extraLength = text[member.start + 28, 2],
       case let begin = member.start + 30 + nameLength + extraLength, begin <= bytes.count,
       member.packed <= bytes.count - begin
-    else { throw bad("the member lies outside of the archive") }
+    else { throw bad("its bytes are not within the archive; the archive is damaged") }
     let packed = bytes[begin..<begin + member.packed]
 
-    var contents: [UInt8]
+    var contents: [UInt8] = []
+    var found: Int
     switch member.method {
-    case 0: contents = Array(packed)
+    case 0:
+      try contents.makeRoom(for: packed.count, for: title)
+      contents += packed
+      found = contents.count
     case 8:
-      let inflater = try Inflater(.deflate, Array(packed), file: title)
-      contents = []
+      let limit = Inflater.limit(packed: member.packed)
+      guard member.size <= limit else {
+        throw bad(
+          "unpacked, the array has \(member.size) bytes; at most \(limit) are unpacked into memory, the greater of 1 GiB and "
+            + "100 times its \(member.packed) compressed bytes. If it is meant to be so large, save it with numpy.savez, "
+            + "which does not compress")
+      }
+      let inflater = try Inflater(.deflate, packed, file: title)
       try inflater.append(min(member.size, ArrayHeader.maximumNumPyLength), to: &contents)
       // Not more than the array needs.
       let needed = (try? ArrayHeader(npy: contents, file: title))?.end ?? 0
       if needed == member.size {
         try inflater.append(needed - contents.count, to: &contents)
-        var rest: [UInt8] = []
-        try inflater.append(1, to: &rest)
-        contents += rest
       } else if contents.count < member.size {
         _ = try ArrayHeader(npy: contents, file: title)
-        throw bad("the member has \(member.size) bytes; its header says \(needed)")
+        throw bad("the archive says that it has \(member.size) bytes; its own header says \(needed)")
       }
-    default: throw bad("the member is packed by the method \(member.method); expected 0 or 8, deflate")
+      var rest: [UInt8] = []
+      found = contents.count
+      if found == member.size { found += try inflater.append(1, to: &rest) }
+    default: throw bad("it is packed by the zip method \(member.method); expected 0 (stored) or 8 (deflate)")
     }
-    guard contents.count == member.size else {
-      throw bad("expected \(member.size) bytes of the member, got \(contents.count)")
+    guard found == member.size else {
+      throw bad("expected \(member.size) bytes, found \(found)\(found > member.size ? " or more" : "")")
     }
     guard crc32(of: contents) == member.checksum else {
-      throw bad("the checksum does not fit the member's bytes; the archive is damaged")
+      throw bad("the checksum does not fit the bytes; the archive is damaged")
     }
     return contents
   }
