@@ -2,17 +2,25 @@
 struct ArrayElement: Equatable, Sendable {
   enum Kind: String, Sendable {
     case bool, int8, int16, int32, int64, uint8, uint16, uint32, uint64, float16, float32, float64
+    /// Text of UTF-32, or of bytes, with NULs after it up to ``ArrayElement/length``.
+    case unicode, bytes
   }
 
   let kind: Kind
   var isBigEndian = false
   /// Whether a byte stands for a level from 0 to 1: it is divided by 255.
   var isLevel = false
+  /// The number of characters of a text, NULs included; 1 for numbers.
+  var length = 1
+
+  var isText: Bool { kind == .unicode || kind == .bytes }
 
   /// Bytes an element.
   var size: Int {
     switch kind {
     case .bool, .int8, .uint8: 1
+    case .unicode: 4 * length
+    case .bytes: length
     case .int16, .uint16, .float16: 2
     case .int32, .uint32, .float32: 4
     case .int64, .uint64, .float64: 8
@@ -74,6 +82,16 @@ struct ArrayHeader: Sendable {
     }
   }
 
+  /// Throws for text.
+  func requireNumbers(file: String?) throws(ChainruleError) {
+    guard element.isText else { return }
+    throw .badData(
+      file: file, line: nil, column: nil,
+      reason:
+        "the elements are text; expected numbers. Only class labels may be text, in an array of their own; convert "
+        + "other text in Python, as with arr.astype('float64')")
+  }
+
   /// In an array in Fortran order, the distance of each element of a row from the row's first, in elements.
   func fortranPlaces(file: String?) throws(ChainruleError) -> [Int] {
     var (places, step) = ([0], rows)
@@ -92,6 +110,7 @@ struct ArrayHeader: Sendable {
   ///
   /// - Throws: `ChainruleError.badData` for a number that is NaN or infinite in `Scalar`, `.outOfMemory`.
   func values<Scalar: NetworkScalar>(in bytes: [UInt8], file: String?) throws(ChainruleError) -> [Scalar] {
+    try requireNumbers(file: file)
     let purpose = "the \(Self.text(of: dimensions)) numbers of \(file ?? "an array")"
     var values: [Scalar] = try decode(
       bytes, from: offset, count: rows * columns, as: element, for: purpose)
@@ -138,6 +157,7 @@ struct ArrayFile: Sendable {
     let reader = try FileReader(path)
     self.path = path
     self.header = try header(reader.bytes(at: 0, count: headLength))
+    try self.header.requireNumbers(file: path)
     let size = try reader.size(upTo: self.header.end)
     try self.header.checkSize(size, orMore: reader.isCompressed && size > self.header.end, file: path)
     if self.header.isFortran, reader.isCompressed {
@@ -266,6 +286,7 @@ private func decode<Scalar: NetworkScalar>(
     case .float16: places.map { Scalar(half(load($0, as: UInt16.self))) }
     case .float32: places.map { Scalar(Float(bitPattern: load($0, as: UInt32.self))) }
     case .float64: places.map { Scalar(Double(bitPattern: load($0, as: UInt64.self))) }
+    case .unicode, .bytes: []
     }
   }
 }

@@ -25,6 +25,9 @@ public struct CSVOptions: Sendable, Equatable {
     case classification
     /// The cells of the target columns are numbers to predict.
     case regression
+    /// The cells of the target columns, one or several, are 0 or 1: whether the row has the label of that column. A row may
+    /// have any number of labels.
+    case multilabel
   }
 
   /// The columns to predict, by name or by number counted from 1; none: the last column.
@@ -564,7 +567,7 @@ extension CSVTable {
   /// Whether the cells of the target are text, by the options or else the first that is not empty; nil where all are.
   private func hasText(inTargets targets: [Int]) throws(ChainruleError) -> Bool? {
     switch options.task {
-    case .regression: return false
+    case .regression, .multilabel: return false
     case .classification: return true
     case .automatic where targets.count > 1: return false
     case .automatic:
