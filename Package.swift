@@ -52,6 +52,7 @@ let package = Package(
     .target(name: "TestSupport", dependencies: ["ChainruleExplain"], path: "Tests/Support"),
     .testTarget(name: "CChainruleTests", dependencies: ["Chainrule", "ChainruleExplain", "TestSupport"]),
     .testTarget(name: "ChainruleTests", dependencies: ["Chainrule", "TestSupport"]),
+    .testTarget(name: "ChainruleDataTests", dependencies: ["Chainrule", "TestSupport"]),
     .testTarget(
       name: "ChainruleReferenceTests",
       dependencies: ["ChainruleReference", "ChainruleExplain", "TestSupport"]),

@@ -92,7 +92,7 @@ struct FormatTests {
       try? pipe.fileHandleForWriting.close()
     }
     #expect(try run.wait().output.contains("60000 rows, 1 input, 1 output;"))
-    // Three numbers between spaces are FANN's header, unless they are said to be CSV.
+    // Three numbers between spaces are not FANN's header where other numbers follow than it says.
     let spaces = Array("1 2 3\n4 5 6\n".utf8)
     #expect(try place.chainrule("train", "-", bytes: spaces).status == 65)
     #expect(try data("-", "--delimiter", " ", bytes: spaces).contains("2 rows, 2 inputs, 1 output;"))

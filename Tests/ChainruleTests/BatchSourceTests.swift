@@ -205,8 +205,12 @@ private func smallNetwork(inputs: Int, outputs: Int, _ activation: Activation = 
   @Test func `of NumPy refuses files of NumPy that are no rows of numbers`() throws {
     let messages = [
       "complex": "the element type is '<c16'",
-      "text": "the element type is '<U2'",
-      "structured": "structured array", "a single number": "a single number", "no rows": "0 × 3",
+      "text": "the elements are text; expected numbers", "objects": "arr.astype('str') for class labels",
+      "dates": "arr.astype('datetime64[s]').astype('int64')",
+      "time differences": "arr.astype('timedelta64[s]').astype('int64')", "void": "arr.view('uint8')",
+      "long doubles": "long doubles; save arr.astype('float64')",
+      "structured": "structured_to_unstructured(arr)", "a single number": "a single number",
+      "no rows": "0 × 3",
     ]
     let files = try NumPyFiles.read().refused
     #expect(files.count == messages.count)
@@ -221,8 +225,8 @@ private func smallNetwork(inputs: Int, outputs: Int, _ activation: Activation = 
   @Test func `of NumPy says what is wrong with a header`() throws {
     let good = "{'descr': '<f4', 'fortran_order': False, 'shape': (1,), }"
     let bad: [([UInt8], String)] = [
-      ([], "this is no .npy file"), (Array("PK\u{3}\u{4}".utf8), ".npz archive"),
-      (Array("label,pixel\n1,2\n".utf8), "this is no .npy file"),
+      ([], "this is not a .npy file"), (Array("PK\u{3}\u{4}".utf8), ".npz archive"),
+      (Array("label,pixel\n1,2\n".utf8), "this is not a .npy file"),
       ([0x93] + Array("NUMPY".utf8), "the file ends in its header: 6 bytes"),
       ([0x93] + Array("NUMPY".utf8) + [4, 0, 1, 0], "the .npy format is 4.0"),
       ([0x93] + Array("NUMPY".utf8) + [1, 1, 1, 0], "the .npy format is 1.1"),
@@ -238,8 +242,8 @@ private func smallNetwork(inputs: Int, outputs: Int, _ activation: Activation = 
       (npy(good + "x"), "there is text behind the dictionary"), (npy("{}"), "the key 'descr' is missing"),
       (npy("{'descr': '<f4', 'shape': (1,)}"), "the key 'fortran_order' is missing"),
       (npy("{'descr': '<f4', 'fortran_order': False}"), "the key 'shape' is missing"),
-      (npy("{'descr': 4}"), "'descr' is no text in quotes"),
-      (npy("{'descr': [('x', '<f4')]}"), "structured array"),
+      (npy("{'descr': 4}"), "'descr' is not a text in quotes"),
+      (npy("{'descr': [('x', '<f4')]}"), "a structured dtype"),
       (npy("{'descr': '<f16'}"), "the element type is '<f16'"),
       (npy("{'descr': ''}"), "the element type is ''"),
       (npy("{'descr': '=f4'}"), "the byte order of '=f4' is unknown; expected < or >"),

@@ -11,10 +11,12 @@ struct NumPyFiles: Decodable {
     let hex: String
     let shape: [Int]?
     let values: [String]?
+    let labels: [String]?
 
     var bytes: [UInt8] { decoded(hex: hex) }
   }
   let accepted: [File]
+  let labels: [File]
   let refused: [File]
   let archives: [File]
 
@@ -78,7 +80,9 @@ struct NumPyTests {
     #expect(complaint { try unnamed.arrays(features: "arr_0", targets: "arr_0") }.contains("both"))
     #expect(complaint { try unnamed.arrays(features: "p", targets: "arr_0") }.contains("no array \"p\""))
     let others = try NumPyArchive(bytes: NumPyFiles.archive("stored").replacing("y.npy", by: "q.npy"))
-    #expect(complaint { try others.arrays() }.contains("any of the arrays x, q may be the features"))
+    #expect(
+      complaint { try others.arrays() }.contains(
+        "no two arrays have usual names of features and targets, such as x and y; the arrays are x, q"))
     #expect(try others.arrays(targets: "q").features.dimensions == [3, 2])
   }
 
@@ -105,9 +109,9 @@ struct NumPyTests {
     var damaged = bytes
     damaged[60] ^= 1
     let found = complaint { try NumPyArchive(bytes: damaged, file: "a.npz").array("x") }
-    #expect(found.hasPrefix("a.npz, x.npy: "), "\(found)")
+    #expect(found.hasPrefix("array \"x\" in a.npz: the c"), "\(found)")
     #expect(complaint { try NumPyArchive(bytes: Array("PK".utf8)) }.contains("no directory at its end"))
-    #expect(complaint { try NumPyArchive(bytes: [1, 2, 3]) }.contains("this is no .npz archive"))
+    #expect(complaint { try NumPyArchive(bytes: [1, 2, 3]) }.contains("this is not an .npz archive"))
   }
 
   @Test func `dimensions whose product overflows are refused`() {
@@ -123,6 +127,201 @@ struct NumPyTests {
       #expect(found.contains("too large") || found.contains("got 0"), "\(found)")
     }
     #expect(complaint { try NumPyArray(bytes: npy("(-1, 4)")) }.contains("no integer of at least 0"))
+  }
+
+  @Test func `labels are the text that NumPy has, and whole numbers exactly`() throws {
+    /// Equal only where every scalar is, unlike strings, which are equal where they are canonically equivalent.
+    func scalars(_ texts: [String]) -> [[UInt32]] { texts.map { $0.unicodeScalars.map(\.value) } }
+    let files = try NumPyFiles.read().labels
+    #expect(files.count == 10)
+    for file in files {
+      let array = try NumPyArray(bytes: file.bytes)
+      #expect(try scalars(array.labels()) == scalars(try #require(file.labels)), "\(file.name)")
+    }
+  }
+
+  @Test func `no beginning of an array of text is a crash, and none is taken`() throws {
+    for file in try NumPyFiles.read().labels {
+      for count in file.bytes.indices {
+        #expect(throws: ChainruleError.self) { try NumPyArray(bytes: Array(file.bytes[..<count])) }
+      }
+    }
+  }
+
+  private func npy(_ type: String, _ shape: String, _ elements: [UInt8], file: String? = nil) throws
+    -> NumPyArray
+  {
+    let header = Array("{'descr': '\(type)', 'fortran_order': False, 'shape': \(shape), }\n".utf8)
+    return try NumPyArray(
+      bytes: [0x93] + Array("NUMPY".utf8) + [1, 0, UInt8(header.count), 0] + header + elements, file: file)
+  }
+
+  @Test func `text and booleans are classes`() throws {
+    let x = try npy("|u1", "(4,)", [1, 2, 3, 4])
+    let words = try npy("|S2", "(4,)", Array("01b\0a\0b\0".utf8), file: "y.npy")
+    for task in [CSVOptions.LearningTask.automatic, .classification] {
+      let data = try Dataset<Float>(features: x, targets: words, task: task)
+      #expect(data.classLabels == ["01", "a", "b"] && data.labels == [0, 2, 1, 2])
+      let booleans = try Dataset<Float>(features: x, targets: npy("|b1", "(4,)", [1, 1, 1, 1]), task: task)
+      #expect(booleans.classLabels == ["0", "1"] && booleans.labels == [1, 1, 1, 1])
+    }
+    #expect(
+      complaint { try Dataset<Float>(features: x, targets: words, task: .regression) }
+        == "y.npy: the targets are text; a regression predicts numbers. Convert them, as with arr.astype('float64'), or "
+        + "use the task classification")
+    #expect(
+      complaint { try Dataset<Float>(features: x, targets: words, task: .multilabel) }
+        .hasPrefix("y.npy: the targets are text; multilabel targets are 0 and 1."))
+    #expect(
+      complaint { try Dataset<Float>(features: words, targets: x) }
+        .hasPrefix("y.npy: the elements are text; expected numbers. Only class labels may be text"))
+    #expect(complaint { try Dataset<Float>(table: words) }.hasPrefix("y.npy: "))
+    let two = try npy("|S1", "(4, 2)", Array("abcdefgh".utf8), file: "y.npy")
+    #expect(
+      complaint { try Dataset<Float>(features: x, targets: two) }
+        == "y.npy: the targets are 2 columns of text; expected 1 of class labels")
+    let latin = try npy("|S1", "(2,)", [0x61, 0xE9], file: "y.npy")
+    #expect(
+      complaint { try latin.labels() }.hasPrefix(
+        "y.npy: the text of row 2 is not UTF-8; save numpy.char.decode"))
+    let surrogate = try npy("<U1", "(2,)", [0x61, 0, 0, 0, 0, 0xD8, 0, 0], file: "y.npy")
+    #expect(complaint { try surrogate.labels() } == "y.npy: the text of row 2 is not Unicode")
+    for type in ["<U0", "|S0", "<U", "<U-1", "<U99999", "<U99999999999999999999"] {
+      let found = complaint { try npy(type, "(1000000000000,)", []) }
+      #expect(
+        found.contains("the element type is '\(type)'; expected a text of 1 to 65536 characters"), "\(found)")
+    }
+  }
+
+  @Test func `multilabel targets are 0 or 1, in one column or several`() throws {
+    let x = try npy("|u1", "(3,)", [1, 2, 3])
+    for type in ["|u1", "|b1"] {
+      let several = try Dataset<Float>(
+        features: x, targets: npy(type, "(3, 2)", [0, 0, 1, 1, 0, 1]), task: .multilabel)
+      #expect(several.targets == [0, 0, 1, 1, 0, 1] && several.classLabels == nil && several.outputs == 2)
+      let single = try Dataset<Float>(features: x, targets: npy(type, "(3,)", [0, 1, 1]), task: .multilabel)
+      #expect(single.targets == [0, 1, 1] && single.classLabels == nil)
+    }
+    #expect(
+      complaint {
+        try Dataset<Float>(
+          features: x, targets: npy("|u1", "(3, 2)", [0, 0, 1, 2, 3, 1], file: "y.npy"), task: .multilabel)
+      }
+        == "y.npy: row 2, target 2 is 2.0; the task multilabel needs 0 or 1 in every target")
+    #expect(
+      complaint {
+        try Dataset<Float>(features: x, targets: npy("|i1", "(3,)", [0, 1, 255]), task: .multilabel)
+      }
+        == "row 3 is -1.0; the task multilabel needs 0 or 1 in every target")
+    let fann = try FANNFile(bytes: Array("2 1 2\n5\n1 1\n6\n0 0.5\n".utf8), file: "m.data")
+    #expect(
+      complaint { try Dataset<Float>(fann: fann, task: .multilabel) }
+        == "m.data: row 2, target 2 is 0.5; the task multilabel needs 0 or 1 in every target")
+    let good = try FANNFile(bytes: Array("2 1 2\n5\n1 1\n6\n0 1\n".utf8))
+    #expect(try Dataset<Float>(fann: good, task: .multilabel).targets == [1, 1, 0, 1])
+    #expect(
+      complaint { try Dataset<Float>(fann: good, task: .classification) }
+        .hasPrefix("row 1 does not have a single 1 and zeros in its 2 target columns, as classes need."))
+    let large = try FANNFile(bytes: Array("1 1 1\n5\n1e300\n".utf8), file: "l.data")
+    #expect(
+      complaint { try Dataset<Float>(fann: large) }
+        == "l.data: row 1 is 1e+300; expected a finite number of float32")
+  }
+
+  @Test(arguments: [
+    ("x y", "x y"), ("X y", "X y"), ("y X", "X y"), ("x_train y_train x_test y_test", "x_train y_train"),
+    ("X_Train Y_Train", "X_Train Y_Train"), ("inputs outputs", "inputs outputs"),
+    ("Input Output", "Input Output"),
+    ("train_images train_labels test_images test_labels", "train_images train_labels"),
+    ("data target", "data target"),
+    ("features labels", "features labels"), ("images labels", "images labels"),
+    ("INPUTS TARGETS", "INPUTS TARGETS"),
+    ("arr_0 arr_1", "arr_0 arr_1"), ("x y extra", "x y"), ("train_x train_y", "train_x train_y"),
+    ("data label", "data label"), ("features target weights", "features target"),
+    // Ambiguous, or unknown.
+    ("x y X", "the features and the targets may be any of x and y, X and y; the arrays are x, y, X. Name"),
+    (
+      "x y x_train y_train",
+      "may be any of x and y, x_train and y_train; the arrays are x, y, x_train, y_train. Name"
+    ),
+    ("features labels target", "may be any of features and target, features and labels; the arrays are"),
+    (
+      "a b",
+      "no two arrays have usual names of features and targets, such as x and y; the arrays are a, b. Name"
+    ),
+    ("x y2 z", "no two arrays have usual names"),
+  ])
+  func `pairs of usual names are found in capitals or not, and two pairs are an error`(
+    names: String, found: String
+  ) throws {
+    let names = names.split(separator: " ").map(String.init)
+    let archive = try NumPyArchive(bytes: zip(names.map { $0 + ".npy" }), file: "a.npz")
+    #expect(archive.names == names)
+    // Each array has its place as its number of rows.
+    let pair = Result { try archive.arrays() }.map { pair in
+      [pair.features, pair.targets].compactMap { $0.map { names[$0.dimensions[0] - 1] } }.joined(
+        separator: " ")
+    }
+    switch pair {
+    case .success(let pair): #expect(pair == found)
+    case .failure(let error):
+      #expect("\(error)".hasPrefix("a.npz: ") && "\(error)".contains(found), "\(error)")
+    }
+  }
+
+  @Test func `named arrays decide, and a name of one finds the other`() throws {
+    func archive(_ names: String) throws -> NumPyArchive {
+      try NumPyArchive(bytes: zip(names.split(separator: " ").map { "\($0).npy" }), file: "a.npz")
+    }
+    let several = try archive("features labels target")
+    #expect(try several.arrays(targets: "target").features.dimensions == [1])
+    #expect(try several.arrays(targets: "target").targets?.dimensions == [3])
+    #expect(try several.arrays(needsTargets: false).features.dimensions == [1])
+    #expect(
+      try archive("x_test y_test x_train y_train").arrays(needsTargets: false).features.dimensions == [3])
+    #expect(
+      complaint { try archive("a b c").arrays(features: "a") }.hasPrefix(
+        "a.npz: any other array may be the targets;"))
+    #expect(
+      complaint { try archive("a b c").arrays(needsTargets: false) }.contains(
+        "no two arrays have usual names"))
+    #expect(
+      complaint { try archive("x y X").arrays(needsTargets: false) }.contains(
+        "may be any of x and y, X and y"))
+    #expect(
+      complaint { try archive("x y").arrays(features: "x", targets: "z") }
+        == "a.npz: there is no array \"z\"; the arrays are x, y")
+    #expect(
+      complaint { try archive("x y").arrays(features: "x", targets: "x") }
+        == "a.npz: \"x\" is named for both the features and the targets")
+    // Members that are not arrays do not count; where there are only such, they are named as they are called.
+    let mixed = try NumPyArchive(bytes: zip(["readme.txt", "x.npy", "q.npy"]))
+    #expect(mixed.names == ["x", "q"])
+    let none = try NumPyArchive(bytes: zip(["bomb.csv"], contents: Array("a,b\n1,2\n".utf8)), file: "a.npz")
+    #expect(
+      complaint { try none.arrays() }
+        == "array \"bomb.csv\" in a.npz: this is not a .npy file, which begins with the byte 0x93 and NUMPY")
+  }
+
+  @Test func `text targets in an archive are classes`() throws {
+    let archive = try NumPyArchive(bytes: NumPyFiles.archive("text targets"))
+    #expect(archive.names == ["Inputs", "OUTPUTS"])
+    let (x, y) = try archive.arrays()
+    let data = try Dataset<Float>(features: x, targets: try #require(y))
+    #expect(data.inputs == 2 && data.classLabels == ["01", "a", "b"] && data.labels == [2, 1, 0, 2])
+  }
+
+  @Test func `an array that unpacks beyond the bound is refused by the size in the directory`() throws {
+    var bytes = try NumPyFiles.archive("deflated")
+    let entry = try #require(bytes.indices.first { bytes[$0...].starts(with: Array("PK\u{1}\u{2}".utf8)) })
+    bytes.replaceSubrange(entry + 24..<entry + 28, with: [0, 0, 0, 0x80])
+    let archive = try NumPyArchive(bytes: bytes, file: "a.npz")
+    let found = complaint { try archive.array("x") }
+    #expect(
+      found.hasPrefix(
+        "array \"x\" in a.npz: unpacked, the array has 2147483648 bytes; at most 1073741824 are unpacked into memory, the "
+          + "greater of 1 GiB and 100 times its "), "\(found)")
+    #expect(found.hasSuffix("save it with numpy.savez, which does not compress"), "\(found)")
   }
 
   @Test func `targets are classes or quantities as a column of CSV would be`() throws {
@@ -174,53 +373,24 @@ extension [UInt8] {
   }
 }
 
-@Suite("FANN")
-struct FANNTests {
-  private func read(_ text: String) throws -> Dataset<Double> {
-    try Dataset(fann: FANNFile(bytes: Array(text.utf8), file: "x.train"))
+/// A zip archive of these members, stored. Without `contents` each is an .npy array of bytes, of as many rows as its place,
+/// from 1.
+private func zip(_ names: [String], contents: [UInt8]? = nil) -> [UInt8] {
+  func little(_ value: Int, _ count: Int) -> [UInt8] { (0..<count).map { UInt8(value >> (8 * $0) & 255) } }
+  var (bytes, directory): ([UInt8], [UInt8]) = ([], [])
+  for (place, name) in names.enumerated() {
+    let header = Array("{'descr': '|u1', 'fortran_order': False, 'shape': (\(place + 1),), }\n".utf8)
+    let array =
+      [0x93] + Array("NUMPY".utf8) + [1, 0, UInt8(header.count), 0] + header
+      + [UInt8](repeating: 1, count: place + 1)
+    let member = contents ?? array
+    let sizes = little(Int(crc32(of: member)), 4) + little(member.count, 4) + little(member.count, 4)
+    let common = little(0, 8) + sizes + little(name.utf8.count, 2) + little(0, 2)
+    directory +=
+      little(0x0201_4B50, 4) + little(20, 2) + little(20, 2) + common + little(0, 10) + little(bytes.count, 4)
+      + Array(name.utf8)
+    bytes += little(0x0403_4B50, 4) + little(20, 2) + common + Array(name.utf8) + member
   }
-
-  @Test func `inputs and outputs stand on lines in turn`() throws {
-    let data = try read("3 2 1\n0 1\n0.5\n\n-1.5e1\t.25 \r\n  2 \n5 6\n-0.125")
-    #expect(data.features == [0, 1, -15, 0.25, 5, 6])
-    #expect(data.targets == [0.5, 2, -0.125])
-    #expect((data.rows, data.inputs, data.outputs) == (3, 2, 1))
-    // Four rows of two values, whole numbers: classes, as in CSV.
-    #expect(try read("4 2 1\n-1 -1\n-1\n-1 1\n1\n1 -1\n1\n1 1\n-1\n").classLabels == ["-1", "1"])
-    let two = try read("2 1 2\n1\n0 1\n2\n1 0\n")
-    #expect(two.targets == [0, 1, 1, 0] && two.classLabels == nil)
-    let file = try FANNFile(bytes: Array("2 1 2\n1\n0 1\n2\n1 0\n".utf8))
-    #expect(try Dataset<Float>(fann: file, task: .classification).labels == [1, 0])
-  }
-
-  @Test(arguments: [
-    ("", "line 1: the first line of FANN's data is rows inputs outputs"), ("2 1\n", "line 1: the first line"),
-    ("0 1 1\n", "line 1: the first line"), ("1 1 1 1\n", "line 1: the first line"),
-    ("9 9 9\n1\n", "9 rows of 9 inputs and 9 outputs are more than the file's 8 bytes can hold"),
-    ("9223372036854775807 9223372036854775807 9223372036854775807\n", "can hold"),
-    ("2 9223372036854775807 1\n1\n1\n", "can hold"),
-    ("2 1 1\n1\n2\n3\n", "the file ends before the outputs of row 2; the header says 2 rows"),
-    ("1 2 1\n1\n2\n 3\n", "line 2: expected the 2 inputs of row 1, got 1 numbers"),
-    ("1 2 1\n\n1 2 3\n2\n", "line 3: expected the 2 inputs of row 1, got 3 numbers"),
-    ("1 2 1\n1 2\n2 3\n", "line 3: expected the 1 outputs of row 1, got 2 numbers"),
-    ("1 2 1\n1 2x\n2\n", "line 2, column 2: \"2x\" is no finite number of float64"),
-    ("1 2 1\n1 nan\n2\n", "line 2, column 2: \"nan\" is no finite number"),
-    ("1 2 1\n1 1,5\n2\n", "line 2, column 2: \"1,5\""),
-    ("1 2 1\n1 2\n1e999\n", "line 3, column 1: \"1e999\" is no finite number"),
-    ("1 2 1\r\n1 2\r\nx\r\n", "line 3, column 1: \"x\""), ("1 2 1\r1 2\rx", "line 3, column 1: \"x\""),
-    ("1 2 1\n1 2\n3\n4\n", "line 4: there are more lines than the 1 rows of the header"),
-  ])
-  func `what is not so is refused with its line`(text: String, message: String) {
-    let found = complaint { try read(text) }
-    #expect(found.hasPrefix("x.train") && found.contains(message), "\(found)")
-  }
-
-  @Test func `no beginning of a file is a crash`() {
-    let text = Array("3 2 1\n0 1\n0.5\n\n-1.5e1\t.25 \r\n  2 \n5 6\n-0.125\n".utf8)
-    for count in text.indices.dropLast(6) {
-      #expect(throws: ChainruleError.self) {
-        try Dataset<Float>(fann: FANNFile(bytes: Array(text[..<count])))
-      }
-    }
-  }
+  let end = little(0x0605_4B50, 4) + little(0, 4) + little(names.count, 2) + little(names.count, 2)
+  return bytes + directory + end + little(directory.count, 4) + little(bytes.count, 4) + little(0, 2)
 }

@@ -2,17 +2,25 @@
 struct ArrayElement: Equatable, Sendable {
   enum Kind: String, Sendable {
     case bool, int8, int16, int32, int64, uint8, uint16, uint32, uint64, float16, float32, float64
+    /// Text of UTF-32, or of bytes, with NULs after it up to ``ArrayElement/length``.
+    case unicode, bytes
   }
 
   let kind: Kind
   var isBigEndian = false
   /// Whether a byte stands for a level from 0 to 1: it is divided by 255.
   var isLevel = false
+  /// The number of characters of a text, NULs included; 1 for numbers.
+  var length = 1
+
+  var isText: Bool { kind == .unicode || kind == .bytes }
 
   /// Bytes an element.
   var size: Int {
     switch kind {
     case .bool, .int8, .uint8: 1
+    case .unicode: 4 * length
+    case .bytes: length
     case .int16, .uint16, .float16: 2
     case .int32, .uint32, .float32: 4
     case .int64, .uint64, .float64: 8
@@ -74,11 +82,25 @@ struct ArrayHeader: Sendable {
     }
   }
 
-  /// Of an array in Fortran order, how many elements behind the first of a row each of its elements stands.
-  var fortranPlaces: [Int] {
+  /// Throws for text.
+  func requireNumbers(file: String?) throws(ChainruleError) {
+    guard element.isText else { return }
+    throw .badData(
+      file: file, line: nil, column: nil,
+      reason:
+        "the elements are text; expected numbers. Only class labels may be text, in an array of their own; convert "
+        + "other text in Python, as with arr.astype('float64')")
+  }
+
+  /// In an array in Fortran order, the distance of each element of a row from the row's first, in elements.
+  func fortranPlaces(file: String?) throws(ChainruleError) -> [Int] {
     var (places, step) = ([0], rows)
     for dimension in dimensions.dropFirst() {
-      places = places.flatMap { place in (0..<dimension).map { place + $0 * step } }
+      var next = try [Int](roomFor: places.count * dimension, for: "the columns of \(file ?? "an array")")
+      for place in places {
+        for index in 0..<dimension { next.append(place + index * step) }
+      }
+      places = next
       step *= dimension
     }
     return places
@@ -86,12 +108,19 @@ struct ArrayHeader: Sendable {
 
   /// All elements of the file `bytes`, of the size checked, row-major.
   ///
-  /// - Throws: `ChainruleError.badData` for a number that is NaN or infinite in `Scalar`.
+  /// - Throws: `ChainruleError.badData` for a number that is NaN or infinite in `Scalar`, `.outOfMemory`.
   func values<Scalar: NetworkScalar>(in bytes: [UInt8], file: String?) throws(ChainruleError) -> [Scalar] {
-    var values: [Scalar] = decode(bytes, from: offset, count: rows * columns, as: element)
+    try requireNumbers(file: file)
+    let purpose = "the \(Self.text(of: dimensions)) numbers of \(file ?? "an array")"
+    var values: [Scalar] = try decode(
+      bytes, from: offset, count: rows * columns, as: element, for: purpose)
     if isFortran {
-      let places = fortranPlaces
-      values = (0..<rows).flatMap { row in places.map { values[row + $0] } }
+      let places = try fortranPlaces(file: file)
+      var turned = try [Scalar](roomFor: values.count, for: purpose)
+      for row in 0..<rows {
+        for place in places { turned.append(values[row + place]) }
+      }
+      values = turned
     }
     try checkFinite(values, columns: columns, file: file)
     return values
@@ -128,6 +157,7 @@ struct ArrayFile: Sendable {
     let reader = try FileReader(path)
     self.path = path
     self.header = try header(reader.bytes(at: 0, count: headLength))
+    try self.header.requireNumbers(file: path)
     let size = try reader.size(upTo: self.header.end)
     try self.header.checkSize(size, orMore: reader.isCompressed && size > self.header.end, file: path)
     if self.header.isFortran, reader.isCompressed {
@@ -185,8 +215,9 @@ final class ArrayReader {
       return
     }
     let start = bytes.count
+    try bytes.makeRoom(for: count * rowBytes, limit: start + count * rowBytes, for: "reading \(file.path)")
     bytes.append(contentsOf: repeatElement(0, count: count * rowBytes))
-    for (column, place) in file.header.fortranPlaces.enumerated() {
+    for (column, place) in try file.header.fortranPlaces(file: file.path).enumerated() {
       let elements = try reader.bytes(at: offset + (place + first) * size, count: count * size)
       guard elements.count == count * size else { return bytes.removeLast(count * rowBytes) }
       for index in elements.indices {
@@ -201,7 +232,8 @@ final class ArrayReader {
   func numbers<Scalar: NetworkScalar>(rows count: Int) throws(ChainruleError) -> [Scalar] {
     let firstRow = row
     let start = try take(count)
-    let values: [Scalar] = decode(bytes, from: start, count: count * file.columns, as: file.element)
+    let values: [Scalar] = try decode(
+      bytes, from: start, count: count * file.columns, as: file.element, for: "a batch of \(file.path)")
     try checkFinite(values, columns: file.columns, firstRow: firstRow, file: file.path)
     return values
   }
@@ -211,7 +243,8 @@ final class ArrayReader {
     let firstRow = row
     let start = try take(count)
     // Any integer is exact enough in float64 to tell whether it is below a limit ≤ 2¹⁶.
-    let values: [Double] = decode(bytes, from: start, count: count, as: file.element)
+    let values: [Double] = try decode(
+      bytes, from: start, count: count, as: file.element, for: "a batch of \(file.path)")
     if let index = values.firstIndex(where: { !($0 >= 0 && $0 < Double(limit)) }) {
       throw file.bad(
         "the label of row \(firstRow + index + 1) is \(Int(exactly: values[index]).map(String.init) ?? "\(values[index])"); "
@@ -225,9 +258,11 @@ final class ArrayReader {
 @_specialize(where Scalar == Float)
 @_specialize(where Scalar == Double)
 private func decode<Scalar: NetworkScalar>(
-  _ bytes: [UInt8], from start: Int, count: Int, as element: ArrayElement
-) -> [Scalar] {
-  bytes.withUnsafeBytes { bytes in
+  _ bytes: [UInt8], from start: Int, count: Int, as element: ArrayElement,
+  for purpose: @autoclosure () -> String
+) throws(ChainruleError) -> [Scalar] {
+  try checkMemory(count, of: Scalar.self, for: purpose())
+  return bytes.withUnsafeBytes { bytes in
     /// The integer at an element's place.
     @inline(__always)
     func load<Integer: FixedWidthInteger>(_ index: Int, as: Integer.Type) -> Integer {
@@ -251,6 +286,7 @@ private func decode<Scalar: NetworkScalar>(
     case .float16: places.map { Scalar(half(load($0, as: UInt16.self))) }
     case .float32: places.map { Scalar(Float(bitPattern: load($0, as: UInt32.self))) }
     case .float64: places.map { Scalar(Double(bitPattern: load($0, as: UInt64.self))) }
+    case .unicode, .bytes: []
     }
   }
 }

@@ -325,7 +325,8 @@ extension CSVTable {
     let wanted = indices.sorted()
     let inOrder = wanted.map { places[$0] }
     let mayBePlain = missing?.includeNumbers != true && scanner.dialect.numbers.isPlain && dates.isEmpty
-    var numbers = [Scalar](repeating: 0, count: rows * indices.count)
+    var numbers = try [Scalar](
+      repeating: 0, count: rows * indices.count, for: "the numbers of \(rows) rows and \(indices.count) columns")
     var row = 0
     while row < rows {
       if mayBePlain {
@@ -404,8 +405,7 @@ extension CSVTable {
   /// - Throws: `ChainruleError.badData` for a cell that is missing or not UTF-8.
   func strings(inColumn index: Int) throws(ChainruleError) -> [String] {
     let missing = missingCells
-    var strings: [String] = []
-    strings.reserveCapacity(rows)
+    var strings = try [String](roomFor: rows, for: "the texts of \(rows) rows")
     for start in rowStarts {
       let field = try scanner.field(row: start, column: index)
       let text = try scanner.text(field, column: index + 1)
@@ -426,8 +426,7 @@ extension CSVTable {
 
   /// The text of every cell in a column, whatever it says.
   func texts(inColumn index: Int) throws(ChainruleError) -> [String] {
-    var texts: [String] = []
-    texts.reserveCapacity(rows)
+    var texts = try [String](roomFor: rows, for: "the texts of \(rows) rows")
     for start in rowStarts {
       texts.append(try scanner.text(scanner.field(row: start, column: index), column: index + 1))
     }
@@ -438,8 +437,7 @@ extension CSVTable {
   ///
   /// - Throws: `ChainruleError.badData` for a cell that is empty, but not missing, or not UTF-8.
   func categories(inColumn index: Int, missing: MissingCells?) throws(ChainruleError) -> [String?] {
-    var categories: [String?] = []
-    categories.reserveCapacity(rows)
+    var categories = try [String?](roomFor: rows, for: "the categories of \(rows) rows")
     for start in rowStarts {
       let field = try scanner.field(row: start, column: index)
       if let missing, missing.contain(scanner.bytes[field.content]) {

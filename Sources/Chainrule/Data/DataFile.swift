@@ -14,8 +14,8 @@
 ///     default: print("something else")
 ///     }
 ///
-/// No more is unpacked than an IDX or `.npy` file's header says there is; of the other formats, 1 GiB, or 100 times as
-/// much as the compressed file has, whichever is more.
+/// At most 1 GiB is unpacked into memory, or 100 times as many bytes as the compressed file has where that is more, and of
+/// an IDX or `.npy` file no more than its header says. A file that says that it is larger is refused before it is unpacked.
 public struct DataFile: Sendable {
   /// The formats that data are read in.
   public enum Format: String, Sendable, CaseIterable {
@@ -39,8 +39,9 @@ public struct DataFile: Sendable {
 
   /// Reads the file at `path`, which may be a pipe; "-" is standard input.
   ///
-  /// - Parameter format: Nil: what the first bytes show. `.npy`, `.npz` and IDX have marks of their own; a text whose
-  ///   first line is three whole numbers between spaces is FANN's, and every other file is CSV.
+  /// - Parameter format: The format; nil to detect it. `.npy`, `.npz` and IDX files begin with marks of their own. A text is
+  ///   FANN's where it begins with three whole numbers that fit what follows: rows, inputs and outputs. Every other file is
+  ///   CSV.
   /// - Throws: `ChainruleError.file` for a file that cannot be read, `.badData` for a directory, or compressed data that
   ///   are damaged, cut short, or more than may be.
   public init(_ path: String, format: Format? = nil) throws(ChainruleError) {
@@ -57,27 +58,36 @@ public struct DataFile: Sendable {
       self.format = format ?? Format(of: bytes)
       return
     }
-    let inflater = try Inflater(.gzip, bytes, file: name)
+    let limit = Inflater.limit(packed: bytes.count)
+    func tooLarge(_ size: String) -> ChainruleError {
+      .badData(
+        file: name, line: nil, column: nil,
+        reason:
+          "unpacked, the file has \(size) bytes; at most \(limit) are unpacked into memory, the greater of 1 GiB and "
+          + "100 times the \(bytes.count) compressed bytes. If the file is meant to be so large, unpack it with gunzip first"
+      )
+    }
+    let inflater = try Inflater(.gzip, bytes[...], file: name)
     var unpacked: [UInt8] = []
-    try inflater.append(Self.headSize, to: &unpacked)
+    try inflater.append(Self.headSize + 1, to: &unpacked)
     self.format = format ?? Format(of: unpacked)
-    if let size = Self.size(bySayingOf: unpacked, self.format) {
+    if let size = Self.sizeInHeader(unpacked, self.format) {
+      guard size <= limit else { throw tooLarge("\(size)") }
       try inflater.append(max(size + 1 - unpacked.count, 0), to: &unpacked)
-      guard unpacked.count <= size || size < Self.headSize else {
+      guard unpacked.count <= size || size <= Self.headSize else {
         throw .badData(
           file: name, line: nil, column: nil,
-          reason: "unpacked, the file goes on behind the \(size) bytes that its header says")
+          reason: "unpacked, the file has more than the \(size) bytes that its header says")
       }
     } else {
-      let limit = max(1 << 30, 100 * bytes.count)
-      try inflater.append(limit + 1 - unpacked.count, to: &unpacked)
-      guard unpacked.count <= limit else {
-        throw .badData(
-          file: name, line: nil, column: nil,
-          reason:
-            "unpacked, the file has more than \(limit) bytes; if that is meant so, unpack it with gunzip first"
-        )
+      // A gzip file ends with the size of its last member modulo 2³². Where that is beyond the bound and the file is not cut
+      // short, so is the whole; a first pass, which holds none of it, says which is so.
+      if bytes.suffix(4).reversed().reduce(0, { $0 << 8 | Int($1) }) > limit {
+        let size = try Inflater(.gzip, bytes[...], file: name).skip(limit + 1)
+        guard size <= limit else { throw tooLarge("\(size) or more") }
       }
+      try inflater.append(limit + 1 - unpacked.count, to: &unpacked)
+      guard unpacked.count <= limit else { throw tooLarge("\(unpacked.count) or more") }
     }
     self.bytes = unpacked
   }
@@ -86,14 +96,14 @@ public struct DataFile: Sendable {
   ///
   /// - Throws: As ``init(_:format:)``, and `ChainruleError.file` for a file that is not regular, as a pipe.
   public static func format(ofFile path: String) throws(ChainruleError) -> Format {
-    Format(of: try FileReader(path).bytes(at: 0, count: headSize))
+    Format(of: try FileReader(path).bytes(at: 0, count: headSize + 1))
   }
 
   /// The most bytes of a header of any format.
-  private static let headSize = ArrayHeader.maximumNumPyLength
+  fileprivate static let headSize = ArrayHeader.maximumNumPyLength
 
   /// The number of bytes that a file has by its header; nil for a format that does not say, 0 for a bad header.
-  private static func size(bySayingOf head: [UInt8], _ format: Format) -> Int? {
+  private static func sizeInHeader(_ head: [UInt8], _ format: Format) -> Int? {
     switch format {
     case .csv, .npz, .fann: nil
     case .idx: (try? ArrayHeader(idx: head, file: nil))?.end ?? 0
@@ -103,7 +113,7 @@ public struct DataFile: Sendable {
 }
 
 extension DataFile.Format {
-  /// The format that the first bytes of a file show.
+  /// The format of a file, by its first ``DataFile/headSize`` bytes. `head` has at least one more where the file has more.
   fileprivate init(of head: [UInt8]) {
     if head.starts(with: ArrayHeader.numPyMark) {
       self = .npy
@@ -112,7 +122,9 @@ extension DataFile.Format {
     } else if head.starts(with: [0, 0]) {
       self = .idx
     } else {
-      self = FANNFile.hasHeader(head) ? .fann : .csv
+      let isFANN = FANNFile.isLikely(
+        Array(head.prefix(DataFile.headSize)), isWhole: head.count <= DataFile.headSize)
+      self = isFANN ? .fann : .csv
     }
   }
 }
@@ -138,10 +150,12 @@ private func contents(ofFile path: String) throws(ChainruleError) -> [UInt8] {
   guard fstat(descriptor, &status) == 0 else { throw refusal(path, errno) }
   if status.st_mode & S_IFMT == S_IFDIR { throw refusal(path, EISDIR) }
 
-  // One byte more than the size, so that a regular file ends inside the first piece.
+  // One byte more than the size, so that a regular file ends inside the first piece. Other files come in pieces of 64 KiB.
   var bytes: [UInt8] = []
-  var room = max(Int(status.st_size) + 1, 1 << 16)
+  var room = max(Int(status.st_size) &+ 1, 1 << 16)
   while true {
+    let purpose = "reading \(path == "-" ? "standard input" : path)"
+    if bytes.isEmpty { try checkMemory(room, of: UInt8.self, for: purpose) }
     var code: Int32 = 0
     let piece = [UInt8](unsafeUninitializedCapacity: room) { buffer, count in
       while count < room {
@@ -152,9 +166,14 @@ private func contents(ofFile path: String) throws(ChainruleError) -> [UInt8] {
     }
     guard code == 0 else { throw refusal(path, code) }
     let hasEnded = piece.count < room
-    if bytes.isEmpty { bytes = piece } else { bytes += piece }
+    if bytes.isEmpty {
+      bytes = piece
+    } else {
+      try bytes.makeRoom(for: piece.count, for: purpose)
+      bytes += piece
+    }
     if hasEnded { return bytes }
-    room = bytes.count
+    room = 1 << 16
   }
 }
 
@@ -199,8 +218,8 @@ final class FileReader {
     guard isCompressed else { return size }
     let inflater = try unpacking(from: 0)
     while inflater.count <= limit {
-      var piece: [UInt8] = []
-      if try inflater.append(min(1 << 18, limit + 1 - inflater.count), to: &piece) == 0 { break }
+      let left = limit - inflater.count
+      if try inflater.skip(left == .max ? left : left + 1) == 0 { break }
     }
     return inflater.count
   }
@@ -218,6 +237,7 @@ final class FileReader {
     guard !isCompressed else { return try unpacking(from: offset).append(count, to: &bytes) }
     let start = bytes.count
     let count = min(count, max(size - offset, 0))
+    try bytes.makeRoom(for: count, limit: start + count, for: "reading \(path)")
     bytes.append(contentsOf: repeatElement(0, count: count))
     var filled = 0
     while filled < count {
@@ -258,9 +278,6 @@ final class FileReader {
   }
 
   private func skip(to offset: Int, _ inflater: Inflater) throws(ChainruleError) {
-    while inflater.count < offset {
-      var piece: [UInt8] = []
-      if try inflater.append(min(1 << 18, offset - inflater.count), to: &piece) == 0 { break }
-    }
+    if inflater.count < offset { try inflater.skip(offset - inflater.count) }
   }
 }

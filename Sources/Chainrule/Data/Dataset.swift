@@ -129,14 +129,15 @@ extension Dataset {
     try Self.checkClasses(classes)
     try Self.checkOneHot(rows: labels.count, classes: classes.count, inputs: inputs, bad: bad)
     let column = ClassPlaces(classes)
-    var indices: [Int] = []
-    indices.reserveCapacity(labels.count)
+    let purpose = "one-hot targets of \(labels.count) rows and \(classes.count) classes"
+    var indices = try [Int](roomFor: labels.count, for: purpose)
     for (row, label) in labels.enumerated() {
       guard let index = column[label] else {
         throw bad("row \(row + 1) has the label \"\(label)\"; the classes are \(enumeration(classes))")
       }
       indices.append(index)
     }
+    try checkMemory(labels.count * classes.count, of: Scalar.self, for: purpose)
     try self.init(
       features: features, targets: oneHot(indices, classes: classes.count), rows: labels.count,
       inputs: inputs, outputs: classes.count, featureNames: featureNames, classLabels: classes,
@@ -203,7 +204,10 @@ extension Dataset {
     if let row = matrix.firstIndex(where: { $0.count != columns }) {
       throw .shapeMismatch(what: "\(what), row \(row + 1)", expected: columns, actual: matrix[row].count)
     }
-    return (Array(matrix.joined()), columns)
+    var values = try [Scalar](
+      roomFor: matrix.count * columns, for: "the \(matrix.count) × \(columns) \(what)")
+    for row in matrix { values += row }
+    return (values, columns)
   }
 }
 
@@ -269,6 +273,9 @@ extension Dataset {
     holdingOut fraction: Double, seed: UInt64, stratified: Bool = false
   ) throws(ChainruleError) -> (train: Dataset, test: Dataset) {
     let rows = try splitRows(holdingOut: fraction, seed: seed, stratified: stratified)
+    try checkMemory(
+      self.rows * (inputs + outputs + (sampleWeights == nil ? 0 : 1)), of: Scalar.self,
+      for: "the parts of a data set of \(self)")
     return (train: selecting(rows.train[...]), test: selecting(rows.test[...]))
   }
 
@@ -297,6 +304,7 @@ extension Dataset {
         name: "the fraction held out", value: "\(fraction), \(total) of \(rows) rows",
         expected: "at least one row in each part")
     }
+    try checkMemory(rows, of: Int.self, for: "the order of \(rows) rows")
     var isHeldOut = [Bool](repeating: false, count: rows)
     for (rows, count) in zip(rowsOfStrata, heldOut) {
       for row in rows.prefix(count) { isHeldOut[row] = true }

@@ -1,4 +1,4 @@
-/// A file of FANN's training data, as `fann_save_train` writes it.
+/// A file of FANN's training data, as `fann_save_train` writes it and `fann_read_train_from_file` reads it.
 ///
 ///     rows inputs outputs
 ///     the inputs of the first row
@@ -6,7 +6,9 @@
 ///     the inputs of the second row
 ///     …
 ///
-/// Numbers stand between spaces or tabs; blank lines are skipped. The locale has no say.
+/// The line breaks are a custom, not a rule: any whitespace separates two numbers, so several rows may stand on a line, or
+/// one number. A number is written in decimal or hexadecimal, with an optional sign and exponent, in the form that C's
+/// `strtod` takes in the "C" locale; the locale of the process is ignored. The format has no comments.
 public struct FANNFile: Sendable {
   /// The number of rows, at least 1.
   public let rows: Int
@@ -16,15 +18,13 @@ public struct FANNFile: Sendable {
   public let outputs: Int
   private let bytes: [UInt8]
   private let file: String?
-  /// Where the line behind the header begins.
-  private let start: Int
-  /// The number of that line.
-  private let firstLine: Int
+  /// The place after the header.
+  private let start: FANNWords
 
   /// Reads the file at `path`, gzip-compressed or not.
   ///
-  /// - Throws: As ``DataFile/init(_:format:)``, and `ChainruleError.badData` for a header that is none, or says more numbers
-  ///   than there can be.
+  /// - Throws: As ``DataFile/init(_:format:)``, and `ChainruleError.badData` for a header that is not three whole numbers of
+  ///   at least 1, or that says more numbers than the file's bytes can hold.
   public init(file path: String) throws(ChainruleError) {
     try self.init(DataFile(path, format: .fann))
   }
@@ -37,156 +37,230 @@ public struct FANNFile: Sendable {
   }
 
   init(bytes: [UInt8], file: String? = nil) throws(ChainruleError) {
-    var lines = FANNLines(bytes)
-    let cells = lines.next() ?? 0..<0
-    let header = Self.header(bytes[cells])
-    func bad(_ reason: String) -> ChainruleError {
-      .badData(file: file, line: max(lines.number, 1), column: nil, reason: reason)
-    }
-    guard let header, header.allSatisfy({ $0 >= 1 }) else {
-      throw bad("the first line of FANN's data is rows inputs outputs, three whole numbers of at least 1")
+    var words = FANNWords(bytes)
+    var header: [Int] = []
+    for name in ["rows", "inputs", "outputs"] {
+      let word = words.next(in: bytes)
+      guard let word, let number = Self.wholeNumber(bytes[word]) else {
+        let found = word.map { "\"\(Self.text(bytes[$0]))\"" } ?? "the end of the file"
+        throw .badData(
+          file: file, line: words.line, column: word == nil ? nil : words.place,
+          reason:
+            "expected the number of \(name), a whole number of at least 1; found \(found). FANN's data begin with "
+            + "three numbers: rows inputs outputs")
+      }
+      header.append(number)
     }
     let (columns, isTooWide) = header[1].addingReportingOverflow(header[2])
     let (numbers, isTooLarge) = columns.multipliedReportingOverflow(by: header[0])
-    // A number takes a digit and what separates it from the next.
+    // A number takes a digit and the space before it.
     guard !isTooWide, !isTooLarge, numbers <= bytes.count / 2 else {
-      throw bad(
-        "\(header[0]) rows of \(header[1]) inputs and \(header[2]) outputs are more than the file's \(bytes.count) bytes "
-          + "can hold")
+      throw .badData(
+        file: file, line: words.line, column: nil,
+        reason:
+          "the header says \(header[0]) rows of \(header[1]) inputs and \(header[2]) outputs; the file's "
+          + "\(bytes.count) bytes cannot hold so many numbers")
     }
     (rows, inputs, outputs) = (header[0], header[1], header[2])
     self.bytes = bytes
     self.file = file
-    (start, firstLine) = (lines.offset, lines.number + 1)
+    start = words
   }
 
-  /// Whether the first line of a text is three whole numbers between spaces.
-  static func hasHeader(_ head: [UInt8]) -> Bool {
-    var lines = FANNLines(head)
-    return lines.next().flatMap { header(head[$0]) } != nil
-  }
-
-  private static func header(_ line: ArraySlice<UInt8>) -> [Int]? {
-    guard line.count <= 100 else { return nil }
-    let numbers = line.split(whereSeparator: isSpace).map { cell in
-      cell.allSatisfy { UInt8(ascii: "0")...UInt8(ascii: "9") ~= $0 }
-        ? Int(String(decoding: cell, as: UTF8.self)) : nil
+  /// Whether a text is likely to be FANN's rather than CSV with spaces between the cells. `head` is its first bytes, or all
+  /// of them where `isWhole`.
+  ///
+  /// It begins with three whole numbers r, i, o of at least 1. Then it is FANN's where
+  /// - it has r (i + o) more words, and they are numbers;
+  /// - or else the header fills the first line, another line has more or fewer words than 3, and the words are numbers or
+  ///   the second line has i or i + o of them. CSV has the same number of cells in every line. Reading such a file as
+  ///   FANN's gives an error that says which number is wrong, or how many there are;
+  /// - or else only the head of the text is known, it has at most r (i + o) words, which are numbers, and its lines have
+  ///   different numbers of them, or one each, or 3 where i + o = 3 or i = o = 3.
+  static func isLikely(_ head: [UInt8], isWhole: Bool) -> Bool {
+    var words = FANNWords(head)
+    var header: [Int] = []
+    var lengths: [Int] = []
+    var (count, areNumbers) = (0, true)
+    var line = 0
+    while let word = words.next(in: head) {
+      // The last word of a head may go on.
+      if word.upperBound == head.count, !isWhole { break }
+      if header.count < 3 {
+        guard let number = wholeNumber(head[word]) else { return false }
+        header.append(number)
+      } else {
+        count += 1
+        areNumbers = areNumbers && isNumber(word, in: head)
+      }
+      if words.line != line { lengths.append(0) }
+      line = words.line
+      lengths[lengths.count - 1] += 1
     }
-    return numbers.count == 3 && !numbers.contains(nil) ? numbers.compactMap(\.self) : nil
+    guard header.count == 3 else { return false }
+    let (columns, isTooWide) = header[1].addingReportingOverflow(header[2])
+    let (total, isTooLarge) = columns.multipliedReportingOverflow(by: header[0])
+    if isWhole, !isTooWide, !isTooLarge, areNumbers, count == total { return true }
+    // The last line of a head may go on.
+    if !isWhole, lengths.count > 1 { lengths.removeLast() }
+    let isUniform = lengths.allSatisfy { $0 == lengths[0] }
+    if lengths[0] == 3, !isUniform, areNumbers || lengths[1] == header[1] || lengths[1] == columns {
+      return true
+    }
+    guard !isWhole, areNumbers, isTooWide || isTooLarge || count <= total else { return false }
+    return !isUniform || lengths[0] == 1
+      || (lengths[0] == 3 && (columns == 3 || (header[1] == 3 && header[2] == 3)))
+  }
+
+  /// The number from 1 that C's `%u` reads from the whole of `word`; nil where there is none.
+  private static func wholeNumber(_ word: ArraySlice<UInt8>) -> Int? {
+    let digits = word.first == UInt8(ascii: "+") ? word.dropFirst() : word
+    guard digits.count <= 100, digits.allSatisfy({ UInt8(ascii: "0")...UInt8(ascii: "9") ~= $0 }) else {
+      return nil
+    }
+    return Int(String(decoding: digits, as: UTF8.self)).flatMap { $0 >= 1 ? $0 : nil }
+  }
+
+  private static func isNumber(_ word: Range<Int>, in bytes: [UInt8]) -> Bool {
+    bytes.withUnsafeBytes { (number(word, in: $0) as Double?) != nil }
+  }
+
+  /// The word for a message: at most 40 bytes of it.
+  private static func text(_ word: ArraySlice<UInt8>) -> String {
+    String(decoding: word.prefix(40), as: UTF8.self) + (word.count > 40 ? "…" : "")
   }
 
   /// The inputs, row-major rows × ``inputs``, and the outputs, rows × ``outputs``.
   ///
-  /// - Throws: `ChainruleError.badData` with line and column, the place of a number in its line, for a line with more or
-  ///   fewer numbers than it should have, something that is no number or not finite in its type, and lines that lack or
-  ///   are too many.
+  /// - Throws: `ChainruleError.badData` with line and column, the place of a number in its line, for a word that is not a
+  ///   number or is not finite in its type, for a file that ends too early, and for text after the last number;
+  ///   `.outOfMemory`.
   public func values<Scalar: NetworkScalar>(
     as type: Scalar.Type = Scalar.self
   ) throws(ChainruleError) -> (inputs: [Scalar], outputs: [Double]) {
-    var lines = FANNLines(bytes, from: start, line: firstLine)
-    var (x, y): ([Scalar], [Double]) = ([], [])
-    x.reserveCapacity(rows * inputs)
-    y.reserveCapacity(rows * outputs)
+    var x = try [Scalar](roomFor: rows * inputs, for: "the inputs of \(file ?? "FANN's data")")
+    var y = try [Double](roomFor: rows * outputs, for: "the outputs of \(file ?? "FANN's data")")
+    var words = start
     for row in 0..<rows {
-      try read(&lines, inputs, "inputs", row, into: &x)
-      try read(&lines, outputs, "outputs", row, into: &y)
+      try read(inputs, "input", row, from: &words, into: &x)
+      try read(outputs, "output", row, from: &words, into: &y)
     }
-    if lines.next() != nil {
+    if let word = words.next(in: bytes) {
       throw .badData(
-        file: file, line: lines.number, column: nil,
-        reason: "there are more lines than the \(rows) rows of the header")
+        file: file, line: words.line, column: words.place,
+        reason:
+          "\"\(Self.text(bytes[word]))\" follows the last of the \(rows * (inputs + outputs)) numbers of "
+          + "\(rows) rows of \(inputs) inputs and \(outputs) outputs. Correct the header, or delete the rest")
     }
     return (x, y)
   }
 
-  /// Appends the numbers of the next line, `count` of them.
-  private func read<Scalar: NetworkScalar>(
-    _ lines: inout FANNLines, _ count: Int, _ what: String, _ row: Int, into numbers: inout [Scalar]
-  ) throws(ChainruleError) {
-    guard let line = lines.next() else {
-      throw .badData(
-        file: file, line: nil, column: nil,
-        reason: "the file ends before the \(what) of row \(row + 1); the header says \(rows) rows")
-    }
-    let found = bytes.withUnsafeBytes { bytes in
-      Self.numbers(
-        in: UnsafeRawBufferPointer(rebasing: bytes[..<line.upperBound]), from: line.lowerBound, into: &numbers
-      )
-    }
-    if let bad = found.bad {
-      let text = String(decoding: bytes[bad].prefix(40), as: UTF8.self)
-      throw .badData(
-        file: file, line: lines.number, column: found.count + 1,
-        reason: "\"\(text)\" is no finite number of \(Scalar.scalarType.rawValue)")
-    }
-    guard found.count == count else {
-      throw .badData(
-        file: file, line: lines.number, column: nil,
-        reason: "expected the \(count) \(what) of row \(row + 1), got \(found.count) numbers")
-    }
-  }
-
-  /// Appends the numbers from `start` to the end of `text`; `bad` is the first cell that is none.
+  /// Appends the next `count` numbers.
   @_specialize(where Scalar == Float)
   @_specialize(where Scalar == Double)
-  private static func numbers<Scalar: NetworkScalar>(
-    in text: UnsafeRawBufferPointer, from start: Int, into numbers: inout [Scalar]
-  ) -> (count: Int, bad: Range<Int>?) {
-    var (index, count) = (start, 0)
-    while true {
-      while index < text.count, isSpace(text[index]) { index += 1 }
-      if index == text.count { return (count, nil) }
-      guard let number: (value: Scalar, end: Int) = decimalNumber(at: index, in: text), number.value.isFinite,
-        number.end == text.count || isSpace(text[number.end])
-      else {
-        var end = index
-        while end < text.count, !isSpace(text[end]) { end += 1 }
-        return (count, index..<end)
+  private func read<Scalar: NetworkScalar>(
+    _ count: Int, _ what: String, _ row: Int, from words: inout FANNWords, into numbers: inout [Scalar]
+  ) throws(ChainruleError) {
+    let wanted = numbers.count + count
+    let bad = bytes.withUnsafeBytes { bytes -> Range<Int>? in
+      while numbers.count < wanted {
+        guard let word = words.next(in: bytes) else { return bytes.count..<bytes.count }
+        guard let number: Scalar = Self.number(word, in: bytes), number.isFinite else { return word }
+        numbers.append(number)
       }
-      numbers.append(number.value)
-      index = number.end
-      count += 1
+      return nil
     }
+    guard let bad else { return }
+    let place = "\(what) \(numbers.count + count - wanted + 1) of row \(row + 1)"
+    guard !bad.isEmpty else {
+      throw .badData(
+        file: file, line: words.line, column: nil,
+        reason:
+          "the file ends before \(place); the header says \(rows) rows of \(inputs) inputs and \(outputs) outputs"
+      )
+    }
+    let isNumber = bytes.withUnsafeBytes { (Self.number(bad, in: $0) as Scalar?) != nil }
+    throw .badData(
+      file: file, line: words.line, column: words.place,
+      reason: "\(place) is \"\(Self.text(bytes[bad]))\"; expected a finite number"
+        + (isNumber ? " of \(Scalar.scalarType.rawValue)" : "")
+        + (bytes[bad].contains(UInt8(ascii: ","))
+          ? ". A comma cannot stand in FANN's data: write 0.5 for 0,5" : ""))
+  }
+
+  /// The number that a word spells; nil where it spells none, also for "inf" and "nan".
+  @inline(__always)
+  private static func number<Scalar: NetworkScalar>(
+    _ word: Range<Int>, in text: UnsafeRawBufferPointer
+  ) -> Scalar? {
+    if let number: (value: Scalar, end: Int) = decimalNumber(at: word.lowerBound, in: text),
+      number.end == word.upperBound
+    {
+      return number.value
+    }
+    return hexadecimalNumber(word, in: text)
+  }
+
+  /// The number of a word such as -0x1.8p3.
+  private static func hexadecimalNumber<Scalar: NetworkScalar>(
+    _ word: Range<Int>, in text: UnsafeRawBufferPointer
+  ) -> Scalar? {
+    var digits = text[word]
+    if let sign = digits.first, sign == UInt8(ascii: "-") || sign == UInt8(ascii: "+") {
+      digits = digits.dropFirst()
+    }
+    guard digits.count > 2, digits.first == UInt8(ascii: "0"),
+      digits.dropFirst().first! | 0x20 == UInt8(ascii: "x")
+    else {
+      return nil
+    }
+    return Scalar(String(decoding: text[word], as: UTF8.self))
   }
 }
 
-@inline(__always)
-private func isSpace(_ byte: UInt8) -> Bool { byte == UInt8(ascii: " ") || byte == UInt8(ascii: "\t") }
+/// A place between the words of a text, which whitespace separates: space, tab, vertical tab, form feed, line feed, carriage
+/// return. A byte order mark before the first is skipped. Lines end with LF, CRLF or CR.
+private struct FANNWords {
+  /// The byte after the last word.
+  private var offset: Int
+  /// The line of the last word, counted from 1.
+  private(set) var line = 1
+  /// The place of the last word in its line, counted from 1.
+  private(set) var place = 0
 
-/// The lines of a text that are not blank, each as the range of its bytes.
-private struct FANNLines {
-  private let bytes: [UInt8]
-  /// Where the next line begins.
-  private(set) var offset: Int
-  /// The number of the line in hand, counted from 1.
-  private(set) var number: Int
+  init(_ bytes: [UInt8]) { offset = bytes.starts(with: [0xEF, 0xBB, 0xBF]) ? 3 : 0 }
 
-  init(_ bytes: [UInt8], from offset: Int = 0, line: Int = 1) {
-    self.bytes = bytes
-    self.offset = offset
-    number = line - 1
-  }
+  mutating func next(in bytes: [UInt8]) -> Range<Int>? { bytes.withUnsafeBytes { next(in: $0) } }
 
-  mutating func next() -> Range<Int>? {
-    while offset < bytes.count {
-      let start = offset
-      var end = start
-      while end < bytes.count, bytes[end] != UInt8(ascii: "\n"), bytes[end] != UInt8(ascii: "\r") { end += 1 }
-      let isPair =
-        end + 1 < bytes.count && bytes[end] == UInt8(ascii: "\r") && bytes[end + 1] == UInt8(ascii: "\n")
-      offset = min(end + (isPair ? 2 : 1), bytes.count)
-      number += 1
-      if !bytes[start..<end].allSatisfy(isSpace) { return start..<end }
+  @inline(__always)
+  mutating func next(in bytes: UnsafeRawBufferPointer) -> Range<Int>? {
+    while offset < bytes.count, Self.isSpace(bytes[offset]) {
+      let isLineEnd =
+        bytes[offset] == UInt8(ascii: "\n")
+        || (bytes[offset] == UInt8(ascii: "\r")
+          && !(offset + 1 < bytes.count && bytes[offset + 1] == UInt8(ascii: "\n")))
+      if isLineEnd {
+        line += 1
+        place = 0
+      }
+      offset += 1
     }
-    return nil
+    guard offset < bytes.count else { return nil }
+    let start = offset
+    while offset < bytes.count, !Self.isSpace(bytes[offset]) { offset += 1 }
+    place += 1
+    return start..<offset
   }
+
+  @inline(__always)
+  private static func isSpace(_ byte: UInt8) -> Bool { byte == UInt8(ascii: " ") || 9...13 ~= byte }
 }
 
 extension Dataset {
   /// A data set from a file of FANN's.
   ///
   /// - Parameter task: Whether the outputs are classes, as for ``init(features:targets:task:)``.
-  /// - Throws: `ChainruleError.badData` as ``FANNFile/values(as:)``, and for classes that are none.
+  /// - Throws: `ChainruleError.badData` as ``FANNFile/values(as:)``, and for outputs that `task` does not allow.
   public init(fann file: FANNFile, task: CSVOptions.LearningTask = .automatic) throws(ChainruleError) {
     let (features, targets): ([Scalar], [Double]) = try file.values()
     try self.init(

@@ -214,7 +214,8 @@ public struct FeatureEncoding: Sendable, Equatable {
     if columns.allSatisfy({ $0 == .number(Number()) }) { return try table.numbers(inColumns: indices) }
     let missing = MissingCells(missingTexts)
     let outputs = outputs
-    var features = [Scalar](repeating: 0, count: table.rows * outputs)
+    var features = try [Scalar](
+      repeating: 0, count: table.rows * outputs, for: "\(outputs) features of \(table.rows) rows")
     // Some rows at a time: their numbers are held in double precision.
     for first in stride(from: 0, to: table.rows, by: 4096) {
       let rows = first..<min(first + 4096, table.rows)

@@ -50,6 +50,7 @@ public struct IDXFile: Sendable {
     }
     var header = header
     header.element.isLevel = false
+    try checkMemory(header.rows, of: (Int, String).self, for: "the labels of \(file ?? "an IDX file")")
     // Any of these integers is exact in float64.
     let labels: [Double] = try header.values(in: bytes, file: file)
     if let row = labels.firstIndex(where: { !($0 >= 0 && $0 < Double(limit)) }) {

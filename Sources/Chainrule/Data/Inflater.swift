@@ -23,6 +23,11 @@ final class Inflater {
   /// The number of bytes unpacked so far.
   private(set) var count = 0
 
+  /// The most bytes that are unpacked into memory from `packed` bytes: 1 GiB, or 100 times as many where that is more.
+  /// Numbers as text shrink to a tenth to a half; a small file that unpacks to more than this is probably made to exhaust
+  /// memory.
+  static func limit(packed: Int) -> Int { max(1 << 30, 100 * packed) }
+
   /// `more` gives the packed bytes in pieces, each less than 4 GiB, and no byte at their end.
   init(
     _ format: Format, file: String?, more: @escaping () throws(ChainruleError) -> [UInt8]
@@ -39,13 +44,12 @@ final class Inflater {
     }
   }
 
-  /// Unpacks bytes in memory.
-  convenience init(_ format: Format, _ bytes: [UInt8], file: String?) throws(ChainruleError) {
-    var used = 0
+  /// Unpacks bytes in memory, of which it copies 256 KiB at a time.
+  convenience init(_ format: Format, _ bytes: ArraySlice<UInt8>, file: String?) throws(ChainruleError) {
+    var rest = bytes
     try self.init(format, file: file) { () throws(ChainruleError) in
-      defer { used = min(used + 1 << 30, bytes.count) }
-      return used == 0 && bytes.count <= 1 << 30
-        ? bytes : Array(bytes[used..<min(used + 1 << 30, bytes.count)])
+      defer { rest = rest.dropFirst(1 << 18) }
+      return Array(rest.prefix(1 << 18))
     }
   }
 
@@ -58,31 +62,39 @@ final class Inflater {
     .badData(file: file, line: nil, column: nil, reason: "the compressed data are \(reason)")
   }
 
-  /// Appends the next `limit` unpacked bytes, or as many as there are; returns their number. Memory grows with what comes,
-  /// whatever the limit.
+  /// Appends the next `limit` unpacked bytes, or as many as there are; returns their number. Memory grows with the bytes
+  /// unpacked, not with the limit.
   ///
   /// - Throws: `ChainruleError.badData` for data that are damaged or cut short, `.outOfMemory`, and what reading them does.
   @discardableResult
   func append(_ limit: Int, to bytes: inout [UInt8]) throws(ChainruleError) -> Int {
     let start = bytes.count
+    let buffer = UnsafeMutableBufferPointer<UInt8>.allocate(capacity: 1 << 16)
+    defer { buffer.deallocate() }
     while bytes.count - start < limit, !hasEnded {
-      // As much again as there is, from 64 KiB to 64 MiB.
-      let room = min(limit - (bytes.count - start), min(max(bytes.count, 1 << 16), 1 << 26))
-      let filled = bytes.count
-      bytes.append(contentsOf: repeatElement(0, count: room))
-      var got = 0
-      do {
-        got = try bytes.withUnsafeMutableBufferPointer { bytes throws(ChainruleError) in
-          try unpack(into: UnsafeMutableBufferPointer(rebasing: bytes[filled...]))
-        }
-      } catch {
-        bytes.removeLast(room)
-        throw error
-      }
-      bytes.removeLast(room - got)
+      let room = min(buffer.count, limit - (bytes.count - start))
+      let got = try unpack(into: UnsafeMutableBufferPointer(rebasing: buffer[..<room]))
+      try bytes.makeRoom(for: got, limit: start + limit, for: "unpacking \(file ?? "compressed data")")
+      bytes.append(contentsOf: UnsafeBufferPointer(rebasing: buffer[..<got]))
     }
     count += bytes.count - start
     return bytes.count - start
+  }
+
+  /// Unpacks the next `limit` bytes, or as many as there are, and drops them; returns their number. It holds 64 KiB.
+  ///
+  /// - Throws: As ``append(_:to:)``.
+  @discardableResult
+  func skip(_ limit: Int) throws(ChainruleError) -> Int {
+    let buffer = UnsafeMutableBufferPointer<UInt8>.allocate(capacity: 1 << 16)
+    defer { buffer.deallocate() }
+    var skipped = 0
+    while skipped < limit, !hasEnded {
+      skipped += try unpack(
+        into: UnsafeMutableBufferPointer(rebasing: buffer[..<min(buffer.count, limit - skipped)]))
+    }
+    count += skipped
+    return skipped
   }
 
   /// Unpacks until `room` is full or the data end; returns the number of bytes.

@@ -44,15 +44,15 @@ public struct NumPySource<Scalar: NetworkScalar>: BatchSource {
 
 /// An array of a `.npy` file, as `numpy.save` writes it.
 ///
-/// Its format is 1.0, 2.0 or 3.0, its elements are booleans, integers of 8 to 64 bits or floats of 16 to 64, in either byte
-/// order; they may stand in C or in Fortran order.
+/// Its format is 1.0, 2.0 or 3.0. Its elements are booleans, integers of 8 to 64 bits or floats of 16 to 64, in either byte
+/// order, in C or Fortran order. Class labels may also be text, of NumPy's types `U` (Unicode) and `S` (bytes, in UTF-8).
 public struct NumPyArray: Sendable {
   /// The sizes of the array, the rows first: at least one, each at least 1.
   public var dimensions: [Int] { header.dimensions }
   /// The number of elements of a row: the product of the sizes but the first.
   public var columns: Int { header.columns }
   let header: ArrayHeader
-  private let bytes: [UInt8]
+  let bytes: [UInt8]
   let file: String?
 
   /// Reads the `.npy` file at `path`, gzip-compressed or not.
@@ -79,7 +79,7 @@ public struct NumPyArray: Sendable {
 
   /// All elements, row-major, rounded to `Scalar`.
   ///
-  /// - Throws: `ChainruleError.badData` for an element that is NaN or infinite in `Scalar`.
+  /// - Throws: `ChainruleError.badData` for text and for an element that is NaN or infinite in `Scalar`; `.outOfMemory`.
   public func values<Scalar: NetworkScalar>(
     as type: Scalar.Type = Scalar.self
   ) throws(ChainruleError) -> [Scalar] {
@@ -88,6 +88,126 @@ public struct NumPyArray: Sendable {
 
   func bad(_ reason: String) -> ChainruleError {
     .badData(file: file, line: nil, column: nil, reason: reason)
+  }
+}
+
+// MARK: - Labels
+
+extension NumPyArray {
+  /// The elements of one column, counted from 0, as class labels: text without the NULs after it, as NumPy gives it;
+  /// integers exactly, in decimal; booleans as 0 and 1; other numbers in the shortest decimal form that reads back.
+  ///
+  /// - Throws: `ChainruleError.badData` for text that is not Unicode, a number that is NaN or infinite, and more different
+  ///   labels than classes are allowed; `.outOfMemory`.
+  func labels(inColumn column: Int = 0) throws(ChainruleError) -> [String] {
+    let (element, rows) = (header.element, header.rows)
+    let start =
+      header.offset + (header.isFortran ? try header.fortranPlaces(file: file)[column] : column)
+      * element.size
+    let step = element.size * (header.isFortran ? 1 : columns)
+    /// The integer at a row's element.
+    func integer<Integer: FixedWidthInteger>(_ row: Int, _: Integer.Type) -> Integer {
+      let value = bytes.withUnsafeBytes {
+        $0.loadUnaligned(fromByteOffset: start + row * step, as: Integer.self)
+      }
+      return element.isBigEndian ? Integer(bigEndian: value) : Integer(littleEndian: value)
+    }
+    func labels<Integer: FixedWidthInteger>(_ type: Integer.Type) throws(ChainruleError) -> [String] {
+      try classLabels(rows: rows, bad: bad) { row in
+        integer(row, type)
+      } text: { (integer, _) in
+        "\(integer)"
+      }
+    }
+    switch element.kind {
+    case .bool:
+      return try classLabels(rows: rows, bad: bad) {
+        integer($0, UInt8.self) != 0
+      } text: { (isTrue, _) in
+        isTrue ? "1" : "0"
+      }
+    case .int8: return try labels(Int8.self)
+    case .int16: return try labels(Int16.self)
+    case .int32: return try labels(Int32.self)
+    case .int64: return try labels(Int64.self)
+    case .uint8: return try labels(UInt8.self)
+    case .uint16: return try labels(UInt16.self)
+    case .uint32: return try labels(UInt32.self)
+    case .uint64: return try labels(UInt64.self)
+    case .float16, .float32, .float64:
+      let numbers: [Double] = try values()
+      return try numberLabels(rows: rows, bad: bad) { numbers[$0 * columns + column] }
+    case .bytes, .unicode:
+      return try classLabels(rows: rows, bad: bad) { row in
+        bytes[start + row * step..<start + row * step + element.size]
+      } text: { (text, row) throws(ChainruleError) in
+        guard let label = Self.text(text, element) else {
+          throw bad(
+            "the text of row \(row + 1) is not \(element.kind == .bytes ? "UTF-8" : "Unicode")"
+              + (element.kind == .bytes ? "; save numpy.char.decode(arr, 'latin-1') for Latin-1" : ""))
+        }
+        return label
+      }
+    }
+  }
+
+  /// The text of an element without the NULs after it; nil where it is not Unicode.
+  private static func text(_ bytes: ArraySlice<UInt8>, _ element: ArrayElement) -> String? {
+    guard element.kind == .unicode else {
+      let end = bytes.lastIndex { $0 != 0 }.map { $0 + 1 } ?? bytes.startIndex
+      return String(validating: bytes[..<end], as: UTF8.self)
+    }
+    var text = String.UnicodeScalarView()
+    var end = text.endIndex
+    for place in stride(from: bytes.startIndex, to: bytes.endIndex, by: 4) {
+      let unit = bytes[place..<place + 4].reduce(0 as UInt32) { $0 << 8 | UInt32($1) }
+      guard let scalar = Unicode.Scalar(element.isBigEndian ? unit : unit.byteSwapped) else { return nil }
+      text.append(scalar)
+      if scalar != "\0" { end = text.endIndex }
+    }
+    return String(text[..<end])
+  }
+}
+
+/// The label of each row, by a key that is the same for the same label. Equal labels share their memory, and so that this is
+/// little, there are at most as many different ones as classes are allowed.
+private func classLabels<Key: Hashable>(
+  rows: Int, bad: (String) -> ChainruleError, key: (Int) -> Key,
+  text: (Key, Int) throws(ChainruleError) -> String
+) throws(ChainruleError) -> [String] {
+  var labels = try [String](roomFor: rows, for: "the labels of \(rows) rows")
+  var known: [Key: String] = [:]
+  var last: (key: Key, label: String)?
+  for row in 0..<rows {
+    let key = key(row)
+    if let last, last.key == key {
+      labels.append(last.label)
+      continue
+    }
+    let label: String
+    if let old = known[key] {
+      label = old
+    } else {
+      guard known.count < Dataset<Float>.maximumClasses else {
+        throw bad(
+          "the targets have more than \(known.count) different values, too many for classes. For numbers to predict, use the "
+            + "task regression")
+      }
+      label = try text(key, row)
+      known[key] = label
+    }
+    labels.append(label)
+    last = (key, label)
+  }
+  return labels
+}
+
+/// The label of each row from its number: a whole number without a decimal point.
+private func numberLabels(
+  rows: Int, bad: (String) -> ChainruleError, number: (Int) -> Double
+) throws(ChainruleError) -> [String] {
+  try classLabels(rows: rows, bad: bad, key: number) { (number, _) in
+    Int(exactly: number).map(String.init) ?? "\(number)"
   }
 }
 
@@ -125,7 +245,7 @@ extension ArrayHeader {
       throw bad("this is an .npz archive; expected one of the .npy files in it")
     }
     guard head.starts(with: Self.numPyMark) else {
-      throw bad("this is no .npy file: one begins with the byte 0x93 and NUMPY")
+      throw bad("this is not a .npy file, which begins with the byte 0x93 and NUMPY")
     }
     guard head.count >= 8 else { throw bad("the file ends in its header: \(head.count) bytes") }
     guard 1...3 ~= head[6], head[7] == 0 else {
@@ -231,27 +351,66 @@ private struct NumPyHeader {
     return String(decoding: bytes[index..<end], as: UTF8.self)
   }
 
-  /// The element type, such as '<f4': byte order, kind, bytes.
+  /// The element type, such as '<f4': byte order, kind, bytes or, of text, characters.
   private mutating func type() throws(ChainruleError) -> ArrayElement {
     guard let text = try string() else {
-      if take("[") { throw bad("'descr' is a list, of a structured array; expected one of plain numbers") }
-      throw bad("'descr' is no text in quotes")
+      guard take("[") else { throw bad("'descr' is not a text in quotes") }
+      throw bad(
+        "the elements are structures (a structured dtype); expected numbers. Save one field, arr['name'], or all as "
+          + "columns, numpy.lib.recfunctions.structured_to_unstructured(arr)")
     }
     let kinds: [String: ArrayElement.Kind] = [
       "b1": .bool, "i1": .int8, "i2": .int16, "i4": .int32, "i8": .int64, "u1": .uint8, "u2": .uint16,
-      "u4": .uint32,
-      "u8": .uint64, "f2": .float16, "f4": .float32, "f8": .float64,
+      "u4": .uint32, "u8": .uint64, "f2": .float16, "f4": .float32, "f8": .float64,
     ]
-    guard let kind = kinds[String(text.dropFirst())] else {
-      throw bad(
-        "the element type is '\(text)'; expected b1, i1 to i8, u1 to u8 or f2 to f8 behind a byte order")
+    let (order, type) = (text.utf8.first, String(decoding: text.utf8.dropFirst(), as: UTF8.self))
+    var element: ArrayElement
+    if let kind = kinds[type] {
+      element = ArrayElement(kind: kind)
+    } else if let letter = type.utf8.first, letter == UInt8(ascii: "U") || letter == UInt8(ascii: "S") {
+      guard let length = Int(String(decoding: type.utf8.dropFirst(), as: UTF8.self)),
+        1...Self.longestText ~= length
+      else {
+        throw bad("the element type is '\(text)'; expected a text of 1 to \(Self.longestText) characters")
+      }
+      element = ArrayElement(kind: letter == UInt8(ascii: "U") ? .unicode : .bytes, length: length)
+    } else {
+      throw bad("the element type is '\(text)'\(Self.remedy(for: type))")
     }
-    let isByte = kind == .bool || kind == .int8 || kind == .uint8
-    switch text.first {
-    case "<": return ArrayElement(kind: kind)
-    case ">": return ArrayElement(kind: kind, isBigEndian: true)
-    case "|" where isByte: return ArrayElement(kind: kind)
+    // A byte has no order; NumPy writes | then.
+    let isByte = element.size == 1 || element.kind == .bytes
+    switch order {
+    case UInt8(ascii: "<"): break
+    case UInt8(ascii: ">"): element.isBigEndian = true
+    case UInt8(ascii: "|") where isByte: break
     default: throw bad("the byte order of '\(text)' is unknown; expected < or >\(isByte ? " or |" : "")")
+    }
+    return element
+  }
+
+  /// The most characters of an element of text. Labels are much shorter.
+  private static let longestText = 1 << 16
+
+  /// What a type is that is refused, and how to convert it in Python.
+  private static func remedy(for type: String) -> String {
+    switch type.utf8.first {
+    case UInt8(ascii: "O"):
+      return
+        ", Python objects, which only Python reads; save arr.astype('float64') for numbers, or arr.astype('str') for "
+        + "class labels"
+    case UInt8(ascii: "c"):
+      return
+        ", complex numbers; save arr.real, or both parts as columns, numpy.stack([arr.real, arr.imag], axis=-1)"
+    case UInt8(ascii: "M"):
+      return ", dates; save the seconds since 1970 as numbers, arr.astype('datetime64[s]').astype('int64')"
+    case UInt8(ascii: "m"):
+      return ", time differences; save the seconds as numbers, arr.astype('timedelta64[s]').astype('int64')"
+    case UInt8(ascii: "V"): return ", raw bytes (void); save numbers, such as arr.view('uint8')"
+    case UInt8(ascii: "f"), UInt8(ascii: "g"): return ", long doubles; save arr.astype('float64')"
+    default:
+      return
+        "; expected b1, i1 to i8, u1 to u8, f2 to f8, or U or S for class labels, after a byte order. Convert the array, "
+        + "as with arr.astype('float64')"
     }
   }
 
@@ -282,4 +441,151 @@ private struct NumPyHeader {
     }
     return dimensions
   }
+}
+
+// MARK: - A data set from arrays
+
+extension Dataset {
+  /// A data set from an array of features, rows × inputs, and one of the targets of the same rows. The first dimension
+  /// counts the rows; those that follow, if any, make the columns.
+  ///
+  ///     let data = try Dataset<Float>(features: NumPyArray(file: "x.npy"), targets: NumPyArray(file: "y.npy"))
+  ///
+  /// - Parameter task: The meaning of the targets.
+  ///   - `automatic`: One column is classes where it is text or boolean, or has 2 to 20 different numbers, all whole, that
+  ///     occur at least twice on average. Everything else is regression targets.
+  ///   - `classification`: The elements of one column name the classes. Several columns must have a single 1 and zeros in
+  ///     each row, and are the classes 0, 1, ….
+  ///   - `multilabel`: Every element is 0 or 1, and says whether the row has the label of its column.
+  ///   - `regression`: The targets are numbers to predict, 0 and 1 too.
+  /// - Throws: `ChainruleError.badData` where the arrays have different numbers of rows, for a number that is NaN or
+  ///   infinite, and for targets that `task` does not allow, with their row; `.outOfMemory`.
+  public init(
+    features: NumPyArray, targets: NumPyArray, task: CSVOptions.LearningTask = .automatic
+  ) throws(ChainruleError) {
+    guard targets.dimensions[0] == features.dimensions[0] else {
+      throw targets.bad(
+        "there are \(targets.dimensions[0]) rows of targets for \(features.dimensions[0]) of features")
+    }
+    let element = targets.header.element
+    if task == .automatic || task == .classification,
+      element.isText || (element.kind == .bool && targets.columns == 1)
+    {
+      guard targets.columns == 1 else {
+        throw targets.bad("the targets are \(targets.columns) columns of text; expected 1 of class labels")
+      }
+      try self.init(
+        features: features.values(), inputs: features.columns, labels: targets.labels(),
+        classes: element.kind == .bool ? ["0", "1"] : nil, bad: targets.bad)
+      return
+    }
+    guard !element.isText else {
+      throw targets.bad(
+        "the targets are text; \(task == .multilabel ? "multilabel targets are 0 and 1" : "a regression predicts numbers"). "
+          + "Convert them, as with arr.astype('float64'), or use the task classification")
+    }
+    try self.init(
+      features: features.values(), inputs: features.columns, targets: targets.values(),
+      outputs: targets.columns, task: task, labels: { () throws(ChainruleError) in try targets.labels() },
+      bad: targets.bad)
+  }
+
+  /// A data set from the rows of one array; `targets` are the columns to predict, counted from 1, none: the last one, and
+  /// all others are features.
+  ///
+  /// - Throws: As ``init(features:targets:task:)``, and `ChainruleError.badData` for columns that are not there, twice, or
+  ///   leave none for features.
+  public init(
+    table: NumPyArray, targets: [Int] = [], task: CSVOptions.LearningTask = .automatic
+  ) throws(ChainruleError) {
+    let columns = table.columns
+    let places = targets.isEmpty ? [columns - 1] : targets.map { $0 - 1 }
+    guard places.allSatisfy({ 0..<columns ~= $0 }) else {
+      throw table.bad(
+        "there is no column \(targets.first { !(1...columns ~= $0) } ?? 0); there are \(columns)")
+    }
+    let others = (0..<columns).filter { !places.contains($0) }
+    guard Set(places).count == places.count else {
+      throw table.bad("the target columns are \(enumeration(targets.map(String.init))); expected each once")
+    }
+    guard !others.isEmpty else {
+      throw table.bad(
+        "the targets take all of the \(columns) columns; at least one must be left for the features")
+    }
+    // The rounding of the targets to `Scalar` must not make two classes one.
+    let all: [Double] = try table.values()
+    var x = try [Scalar](roomFor: all.count / columns * others.count, for: "the features")
+    var y = try [Double](roomFor: all.count / columns * places.count, for: "the targets")
+    for row in stride(from: 0, to: all.count, by: columns) {
+      for column in others { x.append(Scalar(all[row + column])) }
+      for column in places { y.append(all[row + column]) }
+    }
+    try self.init(
+      features: x, inputs: others.count, targets: y, outputs: places.count, task: task,
+      labels: { () throws(ChainruleError) in try table.labels(inColumn: places[0]) }, bad: table.bad)
+  }
+
+  /// A data set from targets, rows × outputs, as ``init(features:targets:task:)`` says. `labels` gives the label of each row
+  /// of one target column; nil: the number of its target. `bad` makes errors.
+  init(
+    features: [Scalar], inputs: Int, targets: [Double], outputs: Int, task: CSVOptions.LearningTask,
+    labels: (() throws(ChainruleError) -> [String])? = nil, bad: (String) -> ChainruleError
+  ) throws(ChainruleError) {
+    let rows = targets.count / outputs
+    /// The place of the element at `index`, for errors.
+    func place(_ index: Int) -> String {
+      "row \(index / outputs + 1)" + (outputs == 1 ? "" : ", target \(index % outputs + 1)")
+    }
+    if outputs == 1, task == .classification || (task == .automatic && recurWhole(targets)) {
+      let names: [String]
+      if let labels {
+        names = try labels()
+      } else {
+        names = try numberLabels(rows: rows, bad: bad) { targets[$0] }
+      }
+      try self.init(features: features, inputs: inputs, labels: names, bad: bad)
+      return
+    }
+    if task == .classification {
+      var indices = try [Int](roomFor: rows, for: "the classes of \(rows) rows")
+      for row in 0..<rows {
+        let targets = targets[row * outputs..<(row + 1) * outputs]
+        guard let hot = targets.firstIndex(where: { $0 != 0 }), targets[hot] == 1,
+          !targets[(hot + 1)...].contains(where: { $0 != 0 })
+        else {
+          throw bad(
+            "row \(row + 1) does not have a single 1 and zeros in its \(outputs) target columns, as classes need. Where a row "
+              + "may have several labels, use the task multilabel")
+        }
+        indices.append(hot - row * outputs)
+      }
+      let names = (0..<outputs).map(String.init)
+      try self.init(
+        features: features, inputs: inputs, labels: indices.map { names[$0] }, classes: names, bad: bad)
+      return
+    }
+    if task == .multilabel, let index = targets.firstIndex(where: { $0 != 0 && $0 != 1 }) {
+      throw bad("\(place(index)) is \(targets[index]); the task multilabel needs 0 or 1 in every target")
+    }
+    var rounded = try [Scalar](roomFor: targets.count, for: "the targets of \(rows) rows")
+    for (index, target) in targets.enumerated() {
+      let number = Scalar(target)
+      guard number.isFinite else {
+        throw bad("\(place(index)) is \(target); expected a finite number of \(Scalar.scalarType.rawValue)")
+      }
+      rounded.append(number)
+    }
+    try self.init(features: features, targets: rounded, rows: rows, inputs: inputs, outputs: outputs)
+  }
+}
+
+/// Whether all numbers are whole, and there are 2 to 20 different ones that occur at least twice on average.
+private func recurWhole(_ numbers: [Double]) -> Bool {
+  var known: Set<Double> = []
+  for number in numbers {
+    guard Int(exactly: number) != nil else { return false }
+    known.insert(number)
+    if known.count > 20 { return false }
+  }
+  return known.count >= 2 && known.count <= numbers.count / 2
 }

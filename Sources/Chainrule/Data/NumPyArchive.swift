@@ -7,7 +7,7 @@
 /// Members may be stored or deflated, and as large as zip64 allows; none is unpacked before it is asked for. The checksum of
 /// one that is asked for is compared.
 public struct NumPyArchive: Sendable {
-  /// The names of the arrays, in the order of the archive.
+  /// The names of the arrays, in the order of the archive, without ".npy".
   public let names: [String]
   private let members: [Member]
   private let bytes: [UInt8]
@@ -48,7 +48,7 @@ public struct NumPyArchive: Sendable {
       .badData(file: file, line: nil, column: nil, reason: reason)
     }
     guard bytes.starts(with: Array("PK".utf8)) else {
-      throw bad("this is no .npz archive: one begins with PK")
+      throw bad("this is not an .npz archive, which begins with PK")
     }
     // The end of the directory has 22 bytes and a comment of at most 65535.
     let ends = (max(bytes.count - 22 - 65_535, 0)..<max(bytes.count - 21, 0)).reversed()
@@ -90,17 +90,22 @@ public struct NumPyArchive: Sendable {
         }
         guard take(&size), take(&packed), take(&start) else { throw damaged }
       }
-      if name.hasSuffix("/") { continue }
-      names.append(name.hasSuffix(".npy") ? String(name.dropLast(4)) : name)
+      if name.utf8.last == UInt8(ascii: "/") { continue }
+      names.append(name)
       members.append(
         Member(
           method: UInt16(method), isEncrypted: flags & 1 == 1, checksum: UInt32(checksum), packed: packed,
           size: size, start: start))
     }
     guard !members.isEmpty else { throw bad("the archive is empty") }
-    self.names = names
-    self.members = members
+    // The arrays, and where there is none, whatever there is: it is then named in an error.
+    let arrays = names.indices.filter { Self.isArray(names[$0]) }
+    self.names =
+      arrays.isEmpty ? names : arrays.map { String(decoding: names[$0].utf8.dropLast(4), as: UTF8.self) }
+    self.members = arrays.isEmpty ? members : arrays.map { members[$0] }
   }
+
+  private static func isArray(_ name: String) -> Bool { name.utf8.suffix(4).elementsEqual(".npy".utf8) }
 
   private func bad(_ reason: String) -> ChainruleError {
     .badData(file: file, line: nil, column: nil, reason: reason)
@@ -111,12 +116,12 @@ public struct NumPyArchive: Sendable {
   /// - Throws: `ChainruleError.badData` for a name that is not in the archive, or twice, a member that is damaged,
   ///   encrypted or packed by another method than deflate, and as ``NumPyArray/init(file:)``.
   public func array(_ name: String) throws(ChainruleError) -> NumPyArray {
-    let places = names.indices.filter { names[$0] == name }
+    let places = names.indices.filter { names[$0].utf8.elementsEqual(name.utf8) }
     guard let place = places.first else {
       throw bad("there is no array \"\(name)\"; the arrays are \(enumeration(names))")
     }
     guard places.count == 1 else { throw bad("\(places.count) arrays are named \"\(name)\"") }
-    let title = [file, name + ".npy"].compactMap(\.self).joined(separator: ", ")
+    let title = "array \"\(name)\"" + (file.map { " in \($0)" } ?? "")
     return try NumPyArray(bytes: contents(of: members[place], title), file: title)
   }
 
@@ -126,39 +131,49 @@ public struct NumPyArchive: Sendable {
       .badData(file: title, line: nil, column: nil, reason: reason)
     }
     let text = LittleEndian(bytes: bytes)
-    guard !member.isEncrypted else { throw bad("the member is encrypted") }
+    guard !member.isEncrypted else { throw bad("it is encrypted; unpack the archive first") }
     guard text[member.start, 4] == 0x0403_4B50, let nameLength = text[member.start + 26, 2],
       let extraLength = text[member.start + 28, 2],
       case let begin = member.start + 30 + nameLength + extraLength, begin <= bytes.count,
       member.packed <= bytes.count - begin
-    else { throw bad("the member lies outside of the archive") }
+    else { throw bad("its bytes are not within the archive; the archive is damaged") }
     let packed = bytes[begin..<begin + member.packed]
 
-    var contents: [UInt8]
+    var contents: [UInt8] = []
+    var found: Int
     switch member.method {
-    case 0: contents = Array(packed)
+    case 0:
+      try contents.makeRoom(for: packed.count, for: title)
+      contents += packed
+      found = contents.count
     case 8:
-      let inflater = try Inflater(.deflate, Array(packed), file: title)
-      contents = []
+      let limit = Inflater.limit(packed: member.packed)
+      guard member.size <= limit else {
+        throw bad(
+          "unpacked, the array has \(member.size) bytes; at most \(limit) are unpacked into memory, the greater of 1 GiB and "
+            + "100 times its \(member.packed) compressed bytes. If it is meant to be so large, save it with numpy.savez, "
+            + "which does not compress")
+      }
+      let inflater = try Inflater(.deflate, packed, file: title)
       try inflater.append(min(member.size, ArrayHeader.maximumNumPyLength), to: &contents)
       // Not more than the array needs.
       let needed = (try? ArrayHeader(npy: contents, file: title))?.end ?? 0
       if needed == member.size {
         try inflater.append(needed - contents.count, to: &contents)
-        var rest: [UInt8] = []
-        try inflater.append(1, to: &rest)
-        contents += rest
       } else if contents.count < member.size {
         _ = try ArrayHeader(npy: contents, file: title)
-        throw bad("the member has \(member.size) bytes; its header says \(needed)")
+        throw bad("the archive says that it has \(member.size) bytes; its own header says \(needed)")
       }
-    default: throw bad("the member is packed by the method \(member.method); expected 0 or 8, deflate")
+      var rest: [UInt8] = []
+      found = contents.count
+      if found == member.size { found += try inflater.append(1, to: &rest) }
+    default: throw bad("it is packed by the zip method \(member.method); expected 0 (stored) or 8 (deflate)")
     }
-    guard contents.count == member.size else {
-      throw bad("expected \(member.size) bytes of the member, got \(contents.count)")
+    guard found == member.size else {
+      throw bad("expected \(member.size) bytes, found \(found)\(found > member.size ? " or more" : "")")
     }
     guard crc32(of: contents) == member.checksum else {
-      throw bad("the checksum does not fit the member's bytes; the archive is damaged")
+      throw bad("the checksum does not fit the bytes; the archive is damaged")
     }
     return contents
   }
@@ -189,133 +204,73 @@ private struct LittleEndian {
 }
 
 extension NumPyArchive {
-  /// The usual names of the features and of the targets of the same rows, and of `numpy.savez` without names.
+  /// The usual names of the features and the targets of the same rows, in lower case; `arr_0` and `arr_1` are those of
+  /// `numpy.savez` without names.
   private static let usualNames = [
-    ("x", "y"), ("X", "y"), ("X", "Y"), ("x_train", "y_train"), ("X_train", "y_train"), ("inputs", "targets"),
-    ("features", "targets"), ("features", "labels"), ("images", "labels"), ("data", "target"),
-    ("arr_0", "arr_1"),
+    ("x", "y"), ("x_train", "y_train"), ("train_x", "train_y"), ("arr_0", "arr_1"),
+    ("inputs", "outputs"), ("inputs", "targets"), ("input", "output"), ("input", "target"),
+    ("features", "targets"), ("features", "target"), ("features", "labels"), ("features", "label"),
+    ("data", "target"), ("data", "targets"), ("data", "labels"), ("data", "label"),
+    ("images", "labels"), ("train_images", "train_labels"), ("train_data", "train_labels"),
   ]
 
-  /// The arrays of features and of targets: those named, or else two of usual names, or, where one of two arrays is named,
-  /// the other. Of an archive with a single array there are no targets, and so where none is found and `needsTargets` is
-  /// false.
+  /// The arrays of features and of targets.
   ///
-  /// - Throws: `ChainruleError.badData` where it is not to be seen which they are, and as ``array(_:)``.
+  /// A name that is given decides. Otherwise the archive must have one pair of usual names, such as x and y, x_train and
+  /// y_train, inputs and outputs, images and labels, or data and target, in capitals or not; or two arrays, one of which is
+  /// named here. The single array of an archive is a table of both, and the targets are nil; so they are where
+  /// `needsTargets` is false.
+  ///
+  /// - Throws: `ChainruleError.badData`, with the names of the arrays, where none or several pairs are possible, and as
+  ///   ``array(_:)``.
   public func arrays(
     features: String? = nil, targets: String? = nil, needsTargets: Bool = true
   ) throws(ChainruleError) -> (features: NumPyArray, targets: NumPyArray?) {
-    func other(_ name: String) -> String? { names.count == 2 ? names.first { $0 != name } : nil }
-    var (x, y) = (features, targets)
-    if let usual = Self.usualNames.first(where: { pair in
-      names.contains(pair.0) && names.contains(pair.1) && x ?? pair.0 == pair.0 && y ?? pair.1 == pair.1
-    }) {
-      (x, y) = (usual.0, usual.1)
-    }
-    if names.count == 1, y == nil { x = x ?? names[0] }
-    x = x ?? y.flatMap(other)
-    y = y ?? x.flatMap(other)
-    if x == nil, !needsTargets { x = Self.usualNames.map(\.0).first(where: names.contains) }
-    guard let x, y != nil || names.count == 1 || !needsTargets else {
-      throw bad("any of the arrays \(enumeration(names)) may be the features and the targets; name them")
-    }
-    guard x != y else { throw bad("\"\(x)\" is both the features and the target") }
+    let (x, y) = try pair(features: features, targets: targets, needsTargets: needsTargets)
     guard let y, needsTargets else { return (try array(x), nil) }
     return (try array(x), try array(y))
   }
-}
 
-// MARK: - A data set from arrays
+  private func pair(
+    features: String?, targets: String?, needsTargets: Bool
+  ) throws(ChainruleError) -> (features: String, targets: String?) {
+    func bad(_ reason: String) -> ChainruleError {
+      self.bad("\(reason); the arrays are \(enumeration(names)). Name the features and the targets")
+    }
+    if let features, features == targets {
+      throw self.bad("\"\(features)\" is named for both the features and the targets")
+    }
+    if let features, targets != nil || !needsTargets { return (features, targets) }
+    if names.count == 1, targets == nil { return (features ?? names[0], nil) }
 
-extension Dataset {
-  /// A data set from an array of features, rows × inputs, and one of the targets of the same rows. The first dimension
-  /// counts the rows; those that follow, if any, make the columns.
-  ///
-  ///     let data = try Dataset<Float>(features: NumPyArray(file: "x.npy"), targets: NumPyArray(file: "y.npy"))
-  ///
-  /// - Parameter task: Whether the targets are classes. ``CSVOptions/LearningTask/automatic`` decides as for a column
-  ///   without a name; where classes are asked for, several columns must have a single 1 and zeros in each row, and are
-  ///   the classes 0, 1, ….
-  /// - Throws: `ChainruleError.badData` where the arrays do not fit one another, for a number that is NaN or infinite, and
-  ///   for classes that are none.
-  public init(
-    features: NumPyArray, targets: NumPyArray, task: CSVOptions.LearningTask = .automatic
-  ) throws(ChainruleError) {
-    guard targets.dimensions[0] == features.dimensions[0] else {
-      throw targets.bad(
-        "there are \(targets.dimensions[0]) rows of targets for \(features.dimensions[0]) of features")
-    }
-    try self.init(
-      features: features.values(), inputs: features.columns, targets: targets.values(),
-      outputs: targets.columns, task: task, bad: targets.bad)
-  }
-
-  /// A data set from the rows of one array; `targets` are the columns to predict, counted from 1, none: the last one, and
-  /// all others are features.
-  ///
-  /// - Throws: As ``init(features:targets:task:)``, and `ChainruleError.badData` for columns that are not there, twice, or
-  ///   leave none for features.
-  public init(
-    table: NumPyArray, targets: [Int] = [], task: CSVOptions.LearningTask = .automatic
-  ) throws(ChainruleError) {
-    let columns = table.columns
-    let places = targets.isEmpty ? [columns - 1] : targets.map { $0 - 1 }
-    guard places.allSatisfy({ 0..<columns ~= $0 }) else {
-      throw table.bad(
-        "there is no column \(targets.first { !(1...columns ~= $0) } ?? 0); there are \(columns)")
-    }
-    let others = (0..<columns).filter { !places.contains($0) }
-    guard Set(places).count == places.count, !others.isEmpty else {
-      throw table.bad(
-        "of \(columns) columns, the targets \(enumeration(targets.map(String.init))) leave none")
-    }
-    // The rounding of the targets to `Scalar` must not make two classes one.
-    let all: [Double] = try table.values()
-    var x: [Scalar] = []
-    x.reserveCapacity(all.count / columns * others.count)
-    var y: [Double] = []
-    for row in stride(from: 0, to: all.count, by: columns) {
-      for column in others { x.append(Scalar(all[row + column])) }
-      for column in places { y.append(all[row + column]) }
-    }
-    try self.init(
-      features: x, inputs: others.count, targets: y, outputs: places.count, task: task, bad: table.bad)
-  }
-
-  /// A data set whose targets, rows × outputs, are classes where `task` says so, or they show it. `bad` makes errors.
-  init(
-    features: [Scalar], inputs: Int, targets: [Double], outputs: Int, task: CSVOptions.LearningTask,
-    bad: (String) -> ChainruleError
-  ) throws(ChainruleError) {
-    if outputs == 1, let labels = Self.classes(of: targets, task) {
-      try self.init(features: features, inputs: inputs, labels: labels, bad: bad)
-    } else if task == .classification {
-      var labels: [String] = []
-      for row in stride(from: 0, to: targets.count, by: outputs) {
-        let hot = (0..<outputs).filter { targets[row + $0] != 0 }
-        guard hot.count == 1, targets[row + hot[0]] == 1 else {
-          throw bad(
-            "classes need one target column, or \(outputs) of a single 1 and zeros; row \(row / outputs + 1) has "
-              + "others")
-        }
-        labels.append("\(hot[0])")
+    func arrays(named name: String) -> [String] { names.filter { Self.lowercased($0) == name } }
+    var pairs: [(features: String, targets: String)] = []
+    for usual in Self.usualNames {
+      for x in arrays(named: usual.0) where x == features ?? x {
+        for y in arrays(named: usual.1) where y == targets ?? y { pairs.append((x, y)) }
       }
-      try self.init(
-        features: features, inputs: inputs, labels: labels, classes: (0..<outputs).map(String.init),
-        bad: bad)
-    } else {
-      try self.init(
-        features: features, targets: targets.map { Scalar($0) }, rows: targets.count / outputs,
-        inputs: inputs,
-        outputs: outputs)
     }
+    if pairs.count == 1 { return pairs[0] }
+    let possible = enumeration(pairs.map { "\($0.features) and \($0.targets)" })
+    // Whichever the targets are, the features may be clear.
+    if !needsTargets {
+      let single = Set(
+        pairs.isEmpty ? Self.usualNames.flatMap { arrays(named: $0.0) } : pairs.map(\.features))
+      if let x = single.first, single.count == 1 { return (x, nil) }
+    }
+    guard pairs.isEmpty else { throw bad("the features and the targets may be any of \(possible)") }
+    if names.count == 2, let named = features ?? targets, let other = names.first(where: { $0 != named }) {
+      return features == nil ? (other, named) : (named, other)
+    }
+    throw bad(
+      features == nil && targets == nil
+        ? "no two arrays have usual names of features and targets, such as x and y"
+        : "any other array may be the \(features == nil ? "features" : "targets")")
   }
 
-  /// The classes that the numbers of one target column name; nil where they are quantities.
-  private static func classes(of numbers: [Double], _ task: CSVOptions.LearningTask) -> [String]? {
-    switch task {
-    case .regression, .multilabel: nil
-    case .classification: wholeNumbers(numbers) ?? numbers.map { "\($0)" }
-    case .automatic: wholeNumbers(numbers).flatMap { recurring($0) ? $0 : nil }
-    }
+  /// Capital letters of ASCII made small. Other names are not usual.
+  private static func lowercased(_ name: String) -> String {
+    String(
+      decoding: name.utf8.map { UInt8(ascii: "A")...UInt8(ascii: "Z") ~= $0 ? $0 | 0x20 : $0 }, as: UTF8.self)
   }
 }

@@ -144,8 +144,7 @@ public struct TargetEncoding: Sendable, Equatable, Codable {
       throw table.bad("classes need one target column; got \(indices.count)")
     }
     let places = ClassPlaces(classes)
-    var rows: [Int] = []
-    rows.reserveCapacity(table.rows)
+    var rows = try [Int](roomFor: table.rows, for: "the classes of \(table.rows) rows")
     for (row, text) in try table.strings(inColumn: indices[0]).enumerated() {
       guard let place = places[text] else {
         throw table.bad(
@@ -173,19 +172,5 @@ struct ClassPlaces {
     if let place = byText[ExactText(text)] { return place }
     guard let number = Double(text), let place = byNumber[number], place >= 0 else { return nil }
     return place
-  }
-}
-
-extension Dataset {
-  /// Whether there are 2 to 20 different labels that occur at least twice on average.
-  static func recurring(_ labels: [String]) -> Bool {
-    let classes = Set(labels).count
-    return 2...20 ~= classes && classes <= labels.count / 2
-  }
-
-  /// The values as text, where all are whole numbers.
-  static func wholeNumbers(_ values: [Double]) -> [String]? {
-    let integers = values.compactMap { Int(exactly: $0) }
-    return integers.count == values.count ? integers.map(String.init) : nil
   }
 }

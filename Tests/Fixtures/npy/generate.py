@@ -30,9 +30,9 @@ VALUES = {
 }
 
 
-def case(name, array, version=None):
+def case(name, array, version=None, allow_pickle=False):
     file = io.BytesIO()
-    np.lib.format.write_array(file, array, version=version, allow_pickle=False)
+    np.lib.format.write_array(file, array, version=version, allow_pickle=allow_pickle)
     return {"name": name, "hex": file.getvalue().hex()}
 
 
@@ -62,14 +62,40 @@ arrays += [accepted(f"format {n}", floats.reshape(3, 4), (n, 0)) for n in (1, 2,
 arrays.append(accepted("one dimension", floats))
 arrays.append(accepted("three dimensions", floats.reshape(2, 3, 2)))
 
+
+def labels(name, array, version=None):
+    """A column of class labels; text as NumPy gives it, without the NULs after it."""
+    texts = [x.decode() if isinstance(x, bytes) else str(int(x)) if isinstance(x, (bool, int)) else x for x in array.ravel().tolist()]
+    return case(name, array, version) | {"labels": texts}
+
+
+words = ["setosa", "", "versicolor", "Nö", "日本", "a\0b", "01", "1", "1e3", "é", " x ", "🙂", "a,\n\"b", "setosa"]
+ascii_words = ["setosa", "", "a\0b", "01", "1", "setosa", " x "]
+labels = [
+    labels("<U", np.array(words, dtype="<U10")),
+    labels(">U", np.array(words, dtype=">U12")),
+    labels("a column of U, format 3", np.array(words[:4], dtype="<U10").reshape(4, 1), (3, 0)),
+    labels("a column of U in Fortran order", np.asfortranarray(np.array(words[:4], dtype="<U10").reshape(4, 1))),
+    labels("S", np.array([word.encode() for word in ascii_words])),
+    labels("S of UTF-8", np.array([word.encode() for word in words])),
+    labels("bool", np.array([True, False, True])),
+    labels("<i8", np.array([2**53, 2**53 + 1, -(2**63), 2**63 - 1, 7, 2**53])),
+    labels(">u8", np.array([2**53, 2**53 + 1, 2**64 - 1, 0], dtype=">u8")),
+    labels("i1", np.array([-128, 127, 0], dtype="i1")),
+]
+
 refused = [
     case("complex", np.array([[1, 2j]])),
     case("text", np.array([["a", "bc"]])),
     case("structured", np.zeros(2, dtype=[("x", "<f4"), ("y", "<i4")])),
     case("a single number", np.array(1.5)),
     case("no rows", np.zeros((0, 3))),
+    case("dates", np.array(["2020-01-01"], dtype="datetime64[D]")),
+    case("time differences", np.array([1], dtype="timedelta64[s]")),
+    case("void", np.zeros(2, dtype="V4")),
+    case("long doubles", np.zeros(2, dtype="longdouble")),
+    case("objects", np.array(["a", 1], dtype=object), allow_pickle=True),
 ]
-
 
 
 def archive(name, save, limit=None):
@@ -93,13 +119,20 @@ def unnamed():
     return {"name": "without names", "hex": file.getvalue().hex()}
 
 
+def texts():
+    file = io.BytesIO()
+    np.savez_compressed(file, Inputs=np.arange(8).reshape(4, 2), OUTPUTS=np.array(["b", "a", "01", "b"]))
+    return {"name": "text targets", "hex": file.getvalue().hex()}
+
+
 archives = [
     archive("stored", np.savez),
     archive("deflated", np.savez_compressed),
     archive("stored with zip64", np.savez, 1),
     archive("deflated with zip64", np.savez_compressed, 1),
     unnamed(),
+    texts(),
 ]
 
 path = Path(__file__).with_name("npy.json")
-path.write_text(json.dumps({"accepted": arrays, "refused": refused, "archives": archives}, indent=1) + "\n")
+path.write_text(json.dumps({"accepted": arrays, "labels": labels, "refused": refused, "archives": archives}, indent=1) + "\n")

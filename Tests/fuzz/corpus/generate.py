@@ -167,12 +167,18 @@ def arrays():
             archive.writestr(zipfile.ZipInfo("x.npy"), columns, method)
             archive.writestr(zipfile.ZipInfo("y.npy"), npy("|u1", (2,), b"\0\1"), method)
         write("npz", name, packed.getvalue())
+    packed = io.BytesIO()
+    with zipfile.ZipFile(packed, "w") as archive:
+        archive.writestr(zipfile.ZipInfo("Inputs.npy"), columns)
+        archive.writestr(zipfile.ZipInfo("OUTPUTS.npy"), npy("<U2", (2,), "ja\u00e9\0".encode("utf-32-le")))
+    write("npz", "text", packed.getvalue())
     write("gz", "npy", gzip.compress(columns, mtime=0))
     write("gz", "idx", gzip.compress(idx(0x08, 3) + bytes([0, 2, 1]), mtime=0))
     write("gz", "csv", gzip.compress(b"a,b\n1,2\n", mtime=0) + gzip.compress(b"3,4\n", mtime=0))
     write("gz", "fann", b"2 1 1\n0\n1\n0.5\n-1e-1\n")
     write("fann", "two-rows", b"2 2 1\n0 1\n1\n1 0\n-1\n")
     write("fann", "one-row", b"1 1 1\n\n0.5\n1e2")
+    write("fann", "free-form", b"2\n 2 1 +0 -0x1.8p1\r\n1\t5.\n.5 1E2\n\n")
 
     write("npy", "floats", npy("<f4", (2, 2), struct.pack("<4f", 0, 1, 2, -0.5)))
     write("npy", "big-endian", npy(">i2", (3,), struct.pack(">3h", 0, 1, 2), version=2))

@@ -115,6 +115,9 @@ extension Target {
         precondition(!"\(error)".isEmpty)
       }
     }
+    if case let (x, y?) = try archive.arrays() {
+      _ = try Dataset<Float>(features: x, targets: y, task: .classification)
+    }
   }
 
   private static func fann(_ bytes: [UInt8]) throws {
