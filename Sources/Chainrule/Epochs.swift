@@ -218,7 +218,8 @@ public struct Epochs<Scalar: NetworkScalar>: AsyncSequence {
         try core.network.checkFits(validation)
         let outputs = try core.network.predict(validation.features)
         return try Evaluation(
-          loss: try function.value(outputs: outputs, data: validation), outputs: outputs, dataset: validation)
+          loss: try function.value(outputs: outputs, data: validation), outputs: outputs, dataset: validation,
+          activation: core.network.outputActivation)
       }
     }
 

@@ -278,15 +278,16 @@ extension CoreNetwork {
     try checkFits(data)
     let loss = loss ?? Loss(usualWith: layers.last!.activation)
     let value = try self.loss(loss, on: data)
-    return try Evaluation(loss: value, outputs: try predict(data.features), dataset: data)
+    return try Evaluation(
+      loss: value, outputs: try predict(data.features), dataset: data, activation: outputActivation)
   }
 
-  /// An evaluation batch by batch; `function` is in place of `loss` where there is one.
+  /// An evaluation batch by batch; `function` replaces `loss` if there is one.
   func evaluate(
     _ source: some BatchSource<Scalar>, loss: Loss?, function: LossFunction<Scalar>?
   ) throws(ChainruleError) -> Evaluation {
     let loss = loss ?? Loss(usualWith: layers.last!.activation)
-    var sum = EvaluationSum()
+    var sum = try EvaluationSum(activation: outputActivation)
     var batches = try source.makeBatches(of: stripRows)
     while let batch = try batches.next() {
       try checkFits(batch)
