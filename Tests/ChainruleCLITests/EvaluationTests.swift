@@ -160,10 +160,10 @@ struct EvaluationTests {
     #expect(matrix.joined().reduce(0, +) == 42)
   }
 
-  @Test(arguments: [2, 5, 12, 20]) func `long names are abbreviated to 80 columns and stay apart`(
-    classes: Int
-  ) throws {
-    let name = { "a long name of a class which ends in \($0 % classes + 100)" }
+  @Test(arguments: [2, 5, 12, 20], ["a long name of a class which ends in ", "a long name, then "])
+  func `long names are abbreviated to 80 columns and stay apart`(classes: Int, beginning: String) throws {
+    let end = beginning.hasSuffix("in ") ? "" : " in the middle, and the end is the same"
+    let name = { "\"\(beginning)\($0 % classes + 100)\(end)\"" }
     try train(table(classes * 3) { "\($0 % classes),1,\(name($0))" })
     for command in [["evaluate", "m", "data.csv"], ["train", "data.csv", "--epochs", "1", "--quiet"]] {
       let lines = try place.chainrule(command).output.split(separator: "\n")

@@ -190,8 +190,9 @@ struct ClassScoresTests {
     arguments: [
       ([0.25, 0.75], [0, 1], 0.5), ([0.125, 0.25], [0, 1], 0.2), ([0.875, 0.9375], [0, 1], 0.9),
       ([0.3000001, 0.3000003], [0, 1], 0.3000002), ([0, 0], [1, 0], nil), ([0.75, 0.75], [0, 0], nil),
-      // F1 is 2/3 for every threshold below 0.625: the one nearest to ½.
       ([0.125, 0.625], [1, 0], 0.1), ([0.5, 0.75, 1], [1, 1, 1], 0.3),
+      // F1 is 2/3 with the first row alone and with all: the threshold nearest to ½.
+      ([0.9, 0.8, 0.7, 0.6], [1, 0, 0, 1], 0.5), ([0.6, 0.4, 0.3, 0.2], [1, 0, 0, 1], 0.5),
     ] as [([Double], [Double], Double?)])
   func `the best threshold is a short number between two scores`(
     outputs: [Double], targets: [Double], threshold: Double?
