@@ -219,7 +219,7 @@ public struct Epochs<Scalar: NetworkScalar>: AsyncSequence {
         let outputs = try core.network.predict(validation.features)
         return try Evaluation(
           loss: try core.network.value(of: function, outputs: outputs, data: validation), outputs: outputs,
-          dataset: validation)
+          dataset: validation, activation: core.network.outputActivation)
       }
     }
 

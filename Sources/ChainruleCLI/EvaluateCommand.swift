@@ -8,9 +8,18 @@ struct EvaluateCommand: ParsableCommand {
     abstract: "Compare a model's predictions with known targets.",
     usage: "chainrule evaluate <model> <data> [options]",
     discussion: """
-      Prints the accuracy, the balanced accuracy (the mean recall of the classes), macro F1 (the mean F1 of the \
-      classes) and the confusion matrix of a model of classes, otherwise the mean absolute error (MAE), the root of \
-      the mean squared error (RMSE), R² and the explained variance; and the loss usual with the model's output layer.
+      Prints the loss usual with the model's output layer, and:
+        classes     accuracy, balanced accuracy (the mean recall of the classes), macro F1 (the mean F1 of the \
+      classes), the area under the ROC curve (ROC AUC; with more than two classes the mean of each against the \
+      rest), log loss, the expected calibration error (ECE, 15 bins); with two classes also average precision, the \
+      Brier score and the threshold with the best F1 of the second class; precision, recall, F1 and support of each \
+      class; the confusion matrix, or for more than 20 classes the most confused pairs.
+        labels      (several sigmoid outputs, targets 0 or 1) subset accuracy, Hamming loss, micro, macro and \
+      samples F1, and the figures of each label.
+        regression  the mean absolute error (MAE), the root of the mean squared error (RMSE), R², the explained \
+      variance and the median absolute error.
+      A model without softmax or sigmoid outputs, such as one trained with hinge, has no probabilities, so no log \
+      loss, Brier score, ECE or threshold.
 
       In CSV with a header, the model's features are found by name, in any order and among other columns. Without \
       a header, or for a model without names, the columns are those of the training data. Their categories, gaps and \
@@ -36,12 +45,52 @@ struct EvaluateCommand: ParsableCommand {
       """)
   var skipBadRows = false
 
+  @Option(
+    help: ArgumentHelp(
+      """
+      The probability of the second of two classes, or of each label, above which it is predicted, 0 to 1 (default: \
+      0.5).
+      """, valueName: "probability"))
+  var threshold: Double?
+
   @Flag(
     help: """
-      Print one JSON object: rows, loss, then accuracy, balancedAccuracy, macroF1, classes and confusionMatrix, or \
-      meanAbsoluteError, rootMeanSquaredError, r2 and explainedVariance; with --skip-bad-rows, skippedRows too.
+      Permute one column after the other and measure how much the score drops: the log loss of probabilities, the \
+      accuracy of classes without probabilities, R² of a regression. Prints the 30 most important columns with the \
+      mean drop and its 95 % interval.
+      """)
+  var importance = false
+
+  @Option(help: "For --importance: the number of permutations of each column, at least 2 (default: 10).")
+  var repeats: Int?
+
+  @Option(help: "For --importance: seeds the permutations (default: 0).")
+  var seed: UInt64?
+
+  @Flag(
+    help: """
+      Print one JSON object. Always: rows, loss; with --skip-bad-rows skippedRows; with --importance importance \
+      (metric, score, repeats, and of each of the columns name, features, mean, lower, upper). Classes: accuracy, \
+      balancedAccuracy, macroF1, areaUnderROC, logLoss, expectedCalibrationError, calibration (of each bin lower, \
+      upper, rows, confidence, accuracy), perClass (class, precision, recall, f1, areaUnderROC, support), classes, \
+      confusionMatrix (a row for each actual class; for more than 4,096 classes confusionCounts, [actual, predicted, \
+      count] of every count above 0). Two classes: also averagePrecision, brierScore, threshold, bestF1 (threshold, \
+      f1). Labels: subsetAccuracy, hammingLoss, microF1, macroF1, samplesF1, areaUnderROC, threshold, perLabel \
+      (label, precision, recall, f1, areaUnderROC, support). Regression: meanAbsoluteError, rootMeanSquaredError, \
+      r2, explainedVariance, medianAbsoluteError. A figure computed from merged scores has its largest error next to \
+      it: areaUnderROCUncertainty, averagePrecisionUncertainty, medianAbsoluteErrorUncertainty. What is undefined is \
+      left out.
       """)
   var json = false
+
+  func validate() throws {
+    try require("--threshold", threshold, "a probability, 0 to 1") { 0...1 ~= $0 }
+    try require("--repeats", repeats, "at least 2") { $0 >= 2 }
+    guard importance || (repeats == nil && seed == nil) else {
+      throw ValidationError(
+        "\(repeats == nil ? "--seed" : "--repeats") is for --importance; add --importance")
+    }
+  }
 
   func run() throws {
     switch try SavedModel(contentsOf: model) {
@@ -59,31 +108,58 @@ struct EvaluateCommand: ParsableCommand {
     var options = data.applied(to: CSVOptions(target: target.targets, weights: weights))
     options.skipsBadRows = skipBadRows
     let loss = Loss(usualWith: model.outputActivation)
-    var report = EncodingReport()
-    let evaluation: Evaluation
+    var met = EncodingReport()
+    let report: EvaluationReport
     let skipped: SkippedRows
-    if let rows: CSVSource<Scalar> = try source.source(for: model, encoding: encoding, options: options) {
+    var importance: PermutationImportance?
+    // Columns are permuted in memory.
+    if !self.importance,
+      let rows: CSVSource<Scalar> = try source.source(for: model, encoding: encoding, options: options)
+    {
       let watched = WatchedSource(rows)
-      evaluation = try model.evaluate(watched, loss: loss)
-      (report, skipped) = (watched.report, rows.skippedRows)
+      report = try self.report(of: model, on: watched, loss: loss)
+      (met, skipped) = (watched.report, rows.skippedRows)
     } else {
       let (rows, bad) = try source.dataset(
         for: model, encoding: encoding, options: options,
-        choices: DataChoices(labels: target.labels, features: data.features), report: &report)
+        choices: DataChoices(labels: target.labels, features: data.features), report: &met)
       skipped = bad
-      evaluation = try model.evaluate(rows, loss: loss)
+      report = try self.report(of: model, on: rows, loss: loss)
+      if self.importance { importance = try self.importance(of: model, on: rows, encoding?.features) }
     }
-    if let line = report.firstMissingTarget, !skipBadRows {
+    if let line = met.firstMissingTarget, !skipBadRows {
       throw ChainruleError.badData(
         file: "\(source)", line: line, column: nil,
         reason: "the target is missing; to leave out such rows: --skip-bad-rows")
     }
-    report.show(in: source)
+    met.show(in: source)
     skipped.report()
     try Output.write(
       json
-        ? "\(evaluation.json(skippedRows: skipBadRows ? skipped.count : nil))\n"
-        : evaluation.summary(loss: loss) + "\n" + evaluation.details)
+        ? "\(report.json(skippedRows: skipBadRows ? skipped.count : nil, importance: importance?.json))\n"
+        : report.text(loss: loss) + (importance?.text ?? ""))
+  }
+
+  private func report<Scalar>(
+    of model: Model<Scalar>, on rows: some BatchSource<Scalar>, loss: Loss
+  ) throws -> EvaluationReport {
+    do throws(ChainruleError) {
+      return try model.report(on: rows, loss: loss, threshold: threshold ?? 0.5)
+    } catch {
+      // Whether the model has a threshold is known only with the data.
+      if case .invalidValue("threshold", _, _) = error { throw ValidationError("--threshold: \(error)") }
+      throw error
+    }
+  }
+
+  private func importance<Scalar>(
+    of model: Model<Scalar>, on rows: Dataset<Scalar>, _ encoding: FeatureEncoding?
+  ) throws -> PermutationImportance {
+    // All features of a column are permuted together; without an encoding each is a column.
+    let groups = encoding?.featuresOfColumns.map { FeatureGroup(name: $0.name, features: Array($0.features)) }
+    return try model.permutationImportance(
+      on: rows, groups: groups ?? model.featureNames?.enumerated().map { FeatureGroup(name: $1, features: [$0]) },
+      repeats: repeats ?? 10, seed: seed ?? 0)
   }
 }
 

@@ -100,7 +100,8 @@ struct ModelUseTests {
     let json = try #require(place.chainrule("evaluate", "iris.safetensors", "iris", "--json").objects.first)
     #expect(
       Set(json.keys) == [
-        "rows", "loss", "accuracy", "balancedAccuracy", "macroF1", "classes", "confusionMatrix",
+        "rows", "loss", "accuracy", "balancedAccuracy", "macroF1", "areaUnderROC", "logLoss",
+        "expectedCalibrationError", "calibration", "perClass", "classes", "confusionMatrix",
       ])
     #expect(json["rows"] as? Int == 150)
     #expect(json["classes"] as? [String] == ["setosa", "versicolor", "virginica"])
@@ -137,6 +138,7 @@ struct ModelUseTests {
     #expect(
       Set(json.keys) == [
         "rows", "loss", "meanAbsoluteError", "rootMeanSquaredError", "r2", "explainedVariance",
+        "medianAbsoluteError",
       ])
     // An offset of the outputs is held against R² alone.
     #expect(try #require(json["explainedVariance"] as? Double) > (json["r2"] as! Double))

@@ -22,6 +22,10 @@ private struct ScoresFixture: Decodable {
     var areaUnderROCOf: [Double?]
     var logLoss: Double
     var logLossOfFloats: Double
+    var calibration: CalibrationFixture
+    var brierScore: Double?
+    var averagePrecision: Double?
+    var bestF1: Double?
 
     func dataset<Scalar: NetworkScalar>() throws -> Dataset<Scalar> {
       let features = [Scalar](repeating: 0, count: actual.count)
@@ -33,6 +37,11 @@ private struct ScoresFixture: Decodable {
         features: features, inputs: 1, labels: actual.map(String.init),
         classes: (0..<columns).map(String.init))
     }
+  }
+  struct CalibrationFixture: Decodable {
+    var error: Double
+    /// Rows, confidence and accuracy of each bin.
+    var bins: [[Double?]]
   }
   var scores: [String: Case]
 
@@ -50,12 +59,21 @@ private func isClose(_ value: Double, _ expected: Double?, terms: Int = 4) -> Bo
 
 @Suite("Class scores")
 struct ClassScoresTests {
-  private func scores(_ outputs: [Float], actual: [Int], classes: Int) throws -> ClassScores {
-    try ClassScores(
-      outputs: outputs,
-      dataset: Dataset(
+  private func scores(
+    _ outputs: [Float], actual: [Int], classes: Int, activation: Activation? = nil
+  ) throws -> ClassScores {
+    try scores(
+      outputs,
+      Dataset(
         features: actual.map { _ in 0 }, inputs: 1, labels: actual.map(String.init),
-        classes: (0..<classes).map(String.init)))
+        classes: (0..<classes).map(String.init)), activation: activation)
+  }
+
+  private func scores<Scalar: NetworkScalar>(
+    _ outputs: [Scalar], _ data: Dataset<Scalar>, activation: Activation? = nil
+  ) throws -> ClassScores {
+    try #require(
+      try EvaluationReport(loss: 0, outputs: outputs, dataset: data, activation: activation).classScores)
   }
 
   @Test func `precision, recall and F1 are scikit-learn's, of a class and averaged`() throws {
@@ -85,7 +103,7 @@ struct ClassScoresTests {
 
   @Test func `the area under the curve is scikit-learn's, of a class and averaged`() throws {
     for (name, expected) in try ScoresFixture.cases() {
-      let scores = try ClassScores(outputs: expected.outputs, dataset: expected.dataset())
+      let scores = try self.scores(expected.outputs, expected.dataset())
       for averaging in ClassAveraging.allCases {
         let reference = try #require(expected.areaUnderROC[averaging.rawValue])
         #expect(isClose(scores.areaUnderROC(averaging), reference, terms: 200), "\(name), \(averaging)")
@@ -99,7 +117,7 @@ struct ClassScoresTests {
 
   @Test func `top-k accuracy is scikit-learn's, ties included`() throws {
     for (name, expected) in try ScoresFixture.cases() {
-      let scores = try ClassScores(outputs: expected.outputs, dataset: expected.dataset())
+      let scores = try self.scores(expected.outputs, expected.dataset())
       for (index, reference) in expected.topAccuracy.enumerated() {
         #expect(try scores.topAccuracy(index + 1) == reference, "\(name), k = \(index + 1)")
       }
@@ -115,29 +133,98 @@ struct ClassScoresTests {
 
   @Test func `the log loss is scikit-learn's in both precisions, where a probability is 0 too`() throws {
     for (name, expected) in try ScoresFixture.cases() {
-      let scores = try ClassScores(outputs: expected.outputs, dataset: expected.dataset())
-      #expect(isClose(try scores.logLoss(), expected.logLoss, terms: 200), "\(name)")
-      let floats = try ClassScores(outputs: expected.outputs.map { Float($0) }, dataset: expected.dataset())
+      let scores = try self.scores(expected.outputs, expected.dataset())
+      #expect(isClose(scores.logLoss, expected.logLoss, terms: 200), "\(name)")
+      let floats = try self.scores(expected.outputs.map { Float($0) }, expected.dataset())
       // scikit-learn's own result is a float32 here.
-      #expect(abs(try floats.logLoss() - expected.logLossOfFloats) <= 1e-6 * expected.logLossOfFloats)
+      #expect(abs(floats.logLoss - expected.logLossOfFloats) <= 1e-6 * expected.logLossOfFloats)
     }
   }
 
-  @Test func `the log loss of what is no probability is refused`() throws {
-    let scores = try scores([0.5, 0.5, 1.25, -0.25], actual: [0, 1], classes: 2)
-    #expect {
-      try scores.logLoss()
-    } throws: { error in
-      "\(error)" == "output 1 of row 2 is 1.25; expected a probability, 0 … 1, for the log loss"
+  @Test func `calibration is that of Guo et al., bin by bin`() throws {
+    for (name, expected) in try ScoresFixture.cases() {
+      let found = try #require(self.scores(expected.outputs, expected.dataset()).calibration)
+      #expect(isClose(found.expectedError, expected.calibration.error, terms: 200), "\(name)")
+      #expect(found.bins.count == 15)
+      for (bin, reference) in zip(found.bins, expected.calibration.bins) {
+        #expect(bin.rows == reference[0].map { Int($0) }, "\(name), from \(bin.lower)")
+        #expect(isClose(bin.confidence, reference[1], terms: 200), "\(name), from \(bin.lower)")
+        #expect(isClose(bin.accuracy, reference[2], terms: 200), "\(name), from \(bin.lower)")
+      }
     }
+  }
+
+  @Test func `a confidence on a border is in the bin below it`() {
+    for m in 1...15 {
+      var calibration = Calibration()
+      let border = Double(m) / 15
+      calibration.add(confidence: border, isCorrect: true)
+      calibration.add(confidence: border.nextUp, isCorrect: true)  // of 1: counts as 1
+      #expect(calibration.bins[m - 1].rows == (m == 15 ? 2 : 1), "\(m)")
+    }
+    var zero = Calibration()
+    zero.add(confidence: 0, isCorrect: false)
+    #expect(zero.bins[0].rows == 1)
+    #expect(zero.expectedError == 0)
+    #expect(Calibration().expectedError.isNaN)
+  }
+
+  @Test func `average precision, Brier score and best F1 of two classes are scikit-learn's`() throws {
+    for (name, expected) in try ScoresFixture.cases() {
+      let data: Dataset<Double> = try expected.dataset()
+      let scores = try self.scores(expected.outputs, data)
+      #expect(isClose(scores.brierScore, expected.brierScore, terms: 200), "\(name)")
+      #expect(isClose(scores.averagePrecision, expected.averagePrecision, terms: 200), "\(name)")
+      #expect((scores.bestF1 == nil) == (expected.bestF1 == nil), "\(name)")
+      guard let best = scores.bestF1 else { continue }
+      #expect(isClose(best.f1, expected.bestF1, terms: 200), "\(name)")
+      // The threshold gives that F1 where it decides.
+      let decided = try EvaluationReport(
+        loss: 0, outputs: expected.outputs, dataset: data, threshold: best.threshold)
+      #expect(decided.threshold == best.threshold)
+      #expect(decided.evaluation.confusionMatrix?.f1(of: 1) == best.f1, "\(name)")
+    }
+  }
+
+  @Test(
+    arguments: [
+      ([0.25, 0.75], [0, 1], 0.5), ([0.125, 0.25], [0, 1], 0.2), ([0.875, 0.9375], [0, 1], 0.9),
+      ([0.3000001, 0.3000003], [0, 1], 0.3000002), ([0, 0], [1, 0], nil), ([0.75, 0.75], [0, 0], nil),
+      ([0.125, 0.625], [1, 0], 0.1), ([0.5, 0.75, 1], [1, 1, 1], 0.3),
+      // F1 is 2/3 with the first row alone and with all: the threshold nearest to ½.
+      ([0.9, 0.8, 0.7, 0.6], [1, 0, 0, 1], 0.5), ([0.6, 0.4, 0.3, 0.2], [1, 0, 0, 1], 0.5),
+    ] as [([Double], [Double], Double?)])
+  func `the best threshold is a short number between two scores`(
+    outputs: [Double], targets: [Double], threshold: Double?
+  ) throws {
+    let data = try Dataset(
+      features: targets, targets: targets, rows: targets.count, inputs: 1, outputs: 1)
+    #expect(try scores(outputs, data).bestF1?.threshold == threshold)
+  }
+
+  @Test func `outputs that are no probabilities are ranked only`() throws {
+    let single = try Dataset<Float>(features: [[0], [1]], targets: [[0], [1]])
+    let cases = [
+      try scores([0.5, 0.5, 1.25, -0.25], actual: [0, 1], classes: 2),
+      try scores([0.5, 0.25, 0.125, 0.75], actual: [0, 1], classes: 2, activation: .tanh),
+      try scores([0.5, 0.25, 0.125, 0.75], actual: [0, 1], classes: 2, activation: .sigmoid),
+      try scores([-0.25, 0.75], single),
+    ]
+    for scores in cases {
+      #expect(!scores.areProbabilities)
+      #expect(scores.logLoss.isNaN && scores.brierScore.isNaN)
+      #expect(scores.bestF1 == nil && scores.calibration == nil)
+    }
+    #expect(cases.map { $0.areaUnderROC() } == [0, 1, 1, 1])
+    #expect(cases.map(\.averagePrecision) == [0.5, 1, 1, 1])
   }
 
   @Test func `two classes have one curve, however the outputs say it`() throws {
     let outputs: [Float] = [1e-9, 2e-9, 0.5, 0.5, 0.75]
     let actual = [0, 1, 0, 1, 1]
-    let single = try ClassScores(
-      outputs: outputs,
-      dataset: Dataset<Float>(features: actual.map { [Float($0)] }, targets: actual.map { [Float($0)] }))
+    let single = try scores(
+      outputs,
+      Dataset<Float>(features: actual.map { [Float($0)] }, targets: actual.map { [Float($0)] }))
     // Of the 6 pairs, 0.5 and 0.5 are equal, and 0.5 stands above 2e-9: 4.5 of 6.
     for area in [single.areaUnderROC(), single.areaUnderROC(of: 0), single.areaUnderROC(of: 1)] {
       #expect(area == 0.75)
@@ -147,26 +234,19 @@ struct ClassScoresTests {
   }
 
   @Test func `a data set of one class has nothing to rank`() throws {
-    let scores = try scores([0.25, 0.75], actual: [0, 0], classes: 1)
+    let scores = try self.scores([0.25, 0.75], actual: [0, 0], classes: 1)
     for averaging in ClassAveraging.allCases { #expect(scores.areaUnderROC(averaging).isNaN) }
     #expect(try scores.topAccuracy(1) == 1)
-    #expect(try scores.logLoss() == -(log(0.25) + log(0.75)) / 2)
+    #expect(scores.logLoss == -(log(0.25) + log(0.75)) / 2)
   }
 
-  @Test func `a regression, and outputs that do not fit, are refused`() throws {
-    let regression = try Dataset<Float>(features: [[0], [1]], targets: [[0.5], [1]])
-    #expect {
-      try ClassScores(outputs: [1, 2], dataset: regression)
-    } throws: { error in
-      "\(error)" == "the data set is a regression; expected classes, for class scores"
-    }
-    #expect(throws: ChainruleError.shapeMismatch(what: "outputs", expected: 4, actual: 3)) {
-      try ClassScores(outputs: [1, 2, 3], dataset: Dataset<Float>.xor)
-    }
-    #expect {
-      try ClassScores(outputs: [1, 2, 3, .infinity], dataset: Dataset<Float>.xor)
-    } throws: { error in
-      "\(error)" == "output 1 of row 4 is inf"
+  @Test func `a regression has no class scores`() throws {
+    let data = try Dataset<Float>(features: [[0], [1]], targets: [[0], [1]])
+    for activation in [Activation.identity, .tanh, .relu] {
+      let report = try EvaluationReport(
+        loss: 0, outputs: [0.25, 0.75], dataset: data, activation: activation)
+      #expect(report.classScores == nil && report.evaluation.confusionMatrix == nil)
+      #expect(report.medianAbsoluteError == 0.25)
     }
   }
 
@@ -193,9 +273,9 @@ struct ClassScoresTests {
     let balanced = evaluation.balancedAccuracy
     let f1 = evaluation.confusionMatrix?.f1(.macro)
 
-    let scores = try ClassScores(outputs: network.predict(test.features), dataset: test)
+    let scores = try network.report(on: test).classScores!
     let area = scores.areaUnderROC(.macro)
-    let (top3, logLoss) = try (scores.topAccuracy(3), scores.logLoss())
+    let (top3, logLoss) = (try scores.topAccuracy(3), scores.logLoss)
 
     #expect(balanced > 0.9)
     #expect(try #require(f1) > 0.9)

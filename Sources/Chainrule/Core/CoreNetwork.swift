@@ -92,7 +92,11 @@ final class CoreNetwork<Scalar: NetworkScalar>: @unchecked Sendable {
   /// The layers that a training step runs through: all but a target scaling.
   var trainedLayerCount: Int { chainrule_network_layer_count(pointer) - (scalesTargets ? 1 : 0) }
 
-  var outputActivation: Activation { Activation(description(ofLayer: trainedLayerCount - 1).activation) }
+  var outputActivation: Activation {
+    // Dropout does nothing in prediction.
+    let last = (0..<trainedLayerCount).last { description(ofLayer: $0).kind != .dropout }
+    return last.map { Activation(description(ofLayer: $0).activation) } ?? .identity
+  }
 
   var targetScaling: Standardization? {
     guard scalesTargets, let parameters = try? parameters(ofLayer: trainedLayerCount),
@@ -319,15 +323,16 @@ extension CoreNetwork {
     try checkFits(data)
     let loss = loss ?? Loss(usualWith: outputActivation)
     let value = try self.loss(loss, on: data)
-    return try Evaluation(loss: value, outputs: try predict(data.features), dataset: data)
+    return try Evaluation(
+      loss: value, outputs: try predict(data.features), dataset: data, activation: outputActivation)
   }
 
-  /// An evaluation batch by batch; `function` is in place of `loss` where there is one.
+  /// An evaluation batch by batch; `function` replaces `loss` if there is one.
   func evaluate(
     _ source: some BatchSource<Scalar>, loss: Loss?, function: LossFunction<Scalar>?
   ) throws(ChainruleError) -> Evaluation {
     let loss = loss ?? Loss(usualWith: outputActivation)
-    var sum = EvaluationSum()
+    var sum = try EvaluationSum(activation: outputActivation)
     var batches = try source.makeBatches(of: stripRows)
     while let batch = try batches.next() {
       try checkFits(batch)

@@ -10,6 +10,7 @@ import warnings
 from pathlib import Path
 
 import numpy as np
+from scipy import stats
 from sklearn import metrics
 
 # Undefined metrics are what some cases are about.
@@ -67,6 +68,7 @@ def scores(targets, outputs):
     return {
         "meanAbsoluteError": metrics.mean_absolute_error(targets, outputs),
         "rootMeanSquaredError": metrics.root_mean_squared_error(targets, outputs),
+        "medianAbsoluteError": metrics.median_absolute_error(targets, outputs),
         "r2": number(metrics.r2_score(targets, outputs)),
         "explainedVariance": metrics.explained_variance_score(targets, outputs),
         "meanAbsolutePercentageError": metrics.mean_absolute_percentage_error(targets, outputs),
@@ -122,7 +124,16 @@ def class_scores(actual, outputs):
         "areaUnderROCOf": [area_of(label) for label in labels],
         "logLoss": metrics.log_loss(actual, outputs, labels=labels),
         "logLossOfFloats": metrics.log_loss(actual, outputs.astype(np.float32), labels=labels),
+        "calibration": calibration(actual, outputs),
     }
+    if two:
+        expected["brierScore"] = metrics.brier_score_loss(actual, score, pos_label=1)
+        if (actual == 1).any():
+            expected["averagePrecision"] = metrics.average_precision_score(actual, score)
+            expected["bestF1"] = max(
+                metrics.f1_score(actual, score > threshold, zero_division=0)
+                for threshold in [0, *np.unique(score)]
+            )
     for name in ["precision", "recall", "f1"]:
         score_of = getattr(metrics, name + "_score")
         per_class = score_of(actual, predicted, labels=labels, average=None, zero_division=np.nan)
@@ -131,6 +142,47 @@ def class_scores(actual, outputs):
             average: score_of(actual, predicted, average=average, zero_division=0)
             for average in ["macro", "micro", "weighted"]
         }
+    return expected
+
+
+def calibration(actual, outputs, bins=15):
+    """Guo et al. 2017, equations 3 and 5, which scikit-learn lacks: the bins as [rows, confidence, accuracy]."""
+    if outputs.ndim == 1:
+        outputs = np.stack([1 - outputs, outputs], axis=1)
+    confidence, correct = outputs.max(axis=1), outputs.argmax(axis=1) == actual
+    found = {"error": 0, "bins": []}
+    for m in range(1, bins + 1):
+        inside = (confidence > (m - 1) / bins) & (confidence <= m / bins)
+        if not inside.any():
+            found["bins"].append([0, None, None])
+            continue
+        mean, accuracy = confidence[inside].mean(), correct[inside].mean()
+        found["error"] += inside.mean() * abs(accuracy - mean)
+        found["bins"].append([int(inside.sum()), mean, accuracy])
+    return found
+
+
+def multilabel(actual, outputs, threshold=0.5):
+    """Each output is the probability of a label."""
+    actual, outputs = np.array(actual), np.array(outputs)
+    given = (outputs > threshold).astype(int)
+    expected = {
+        "labels": actual.shape[1],
+        "threshold": threshold,
+        "targets": actual.ravel().tolist(),
+        "outputs": outputs.ravel().tolist(),
+        "subsetAccuracy": metrics.accuracy_score(actual, given),
+        "hammingLoss": metrics.hamming_loss(actual, given),
+        "averagedF1": {
+            average: metrics.f1_score(actual, given, average=average, zero_division=0)
+            for average in ["micro", "macro", "samples"]
+        },
+        "areaUnderROC": [number(metrics.roc_auc_score(a, o)) for a, o in zip(actual.T, outputs.T)],
+        "support": actual.sum(axis=0).tolist(),
+    }
+    for name in ["precision", "recall", "f1"]:
+        per_label = getattr(metrics, name + "_score")(actual, given, average=None, zero_division=np.nan)
+        expected[name] = [number(value) for value in per_label]
     return expected
 
 
@@ -186,4 +238,16 @@ fixture["scores"] = {
     "a single row": class_scores([1], [[0.25, 0.5, 0.25]]),
     "certain, and wrong": class_scores([0, 1, 2, 0], [[1.0, 0, 0], [1, 0, 0], [0, 0, 1], [0, 1, 0]]),
 }
+
+labels = (random.uniform(size=(60, 4)) < [0.5, 0.3, 0.1, 0.7]).astype(int)
+probabilities = np.round(np.clip(0.6 * labels + 0.4 * random.uniform(size=(60, 4)) - 0.05, 0, 1), 6)
+rare = (random.uniform(size=(25, 3)) < [0.3, 0.0, 1.0]).astype(int)
+fixture["multilabel"] = {
+    "four labels": multilabel(labels, np.round(random.uniform(size=(60, 4)) * 0.6 + 0.4 * labels, 6)),
+    "another threshold": multilabel(labels, probabilities, threshold=0.25),
+    "a label without rows, and one of all rows": multilabel(rare, random.integers(0, 9, (25, 3)) / 8),
+    "rows without labels": multilabel(np.zeros((5, 2), int), np.round(random.uniform(size=(5, 2)) * 0.4, 6)),
+    "one row, all right": multilabel([[1, 0, 1]], [[0.75, 0.25, 0.5625]]),
+}
+fixture["studentQuantiles"] = {str(n): stats.t.ppf(0.975, n) for n in [*range(1, 31), 99, 100, 999, 10_000]}
 Path(__file__).with_name("metrics.json").write_text(json.dumps(fixture) + "\n")

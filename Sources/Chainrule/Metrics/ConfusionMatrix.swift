@@ -1,0 +1,172 @@
+/// How many rows of each class were predicted as each class.
+public struct ConfusionMatrix: Sendable, Equatable {
+  /// The classes, in the order of rows and columns.
+  public let classLabels: [String]
+  /// The counts above 0 by actual · classes + predicted. At most one a row of data, so that thousands of classes
+  /// need no classes² counts.
+  private var cells: [Int: Int] = [:]
+  /// The sum of each row, of each column, and the diagonal.
+  private var supports, predicted, hits: [Int]
+
+  /// A matrix of zeros.
+  init(classLabels: [String]) {
+    self.classLabels = classLabels
+    let zeros = [Int](repeating: 0, count: classLabels.count)
+    (supports, predicted, hits) = (zeros, zeros, zeros)
+  }
+
+  /// Counts the rows of `batch`. `threshold`: of the second of two classes, or of a single output; nil: the class
+  /// with the largest output is predicted.
+  @_specialize(where Scalar == Float)
+  @_specialize(where Scalar == Double)
+  mutating func add<Scalar: NetworkScalar>(
+    outputs: [Scalar], of batch: Dataset<Scalar>, threshold: Double?
+  ) {
+    let columns = batch.outputs
+    for row in 0..<batch.rows {
+      let first = row * columns
+      var actual = 0
+      var largest = 0
+      if columns < classLabels.count {
+        actual = batch.targets[row] == 1 ? 1 : 0
+      } else {
+        for column in 0..<columns {
+          if batch.targets[first + column] == 1 { actual = column }
+          if outputs[first + column] > outputs[first + largest] { largest = column }
+        }
+      }
+      if let threshold { largest = Double(outputs[first + columns - 1]) > threshold ? 1 : 0 }
+      count(actual: actual, predicted: largest)
+    }
+  }
+
+  private mutating func count(actual: Int, predicted: Int) {
+    cells[actual * classLabels.count + predicted, default: 0] += 1
+    supports[actual] += 1
+    self.predicted[predicted] += 1
+    if actual == predicted { hits[actual] += 1 }
+  }
+
+  /// The counts, row-major: classes × classes, a row for the actual class, a column for the predicted one.
+  public var counts: [Int] {
+    var counts = [Int](repeating: 0, count: classLabels.count * classLabels.count)
+    for (cell, count) in cells { counts[cell] = count }
+    return counts
+  }
+
+  /// The number of rows of class `actual` that were predicted as class `predicted`, both indices into
+  /// ``classLabels``. Traps for an index out of range.
+  public subscript(actual actual: Int, predicted predicted: Int) -> Int {
+    for label in [actual, predicted] {
+      precondition(classLabels.indices.contains(label), "class \(label) of \(classLabels.count)")
+    }
+    return cells[actual * classLabels.count + predicted] ?? 0
+  }
+
+  /// The number of rows.
+  public var rows: Int { supports.reduce(0, +) }
+
+  /// The number of rows predicted correctly: the sum of the diagonal.
+  public var correct: Int { hits.reduce(0, +) }
+
+  /// The number of rows of a class: the sum of its row.
+  public func support(of label: Int) -> Int { supports[label] }
+
+  /// The number of rows predicted as a class: the sum of its column.
+  public func predictions(of label: Int) -> Int { predicted[label] }
+
+  /// The fraction of the rows of a class that were predicted as it, 0 … 1; NaN if it has no row.
+  public func recall(of label: Int) -> Double { Double(hits[label]) / Double(supports[label]) }
+
+  /// The fraction of the rows predicted as a class that belong to it, 0 … 1; NaN if there is none.
+  public func precision(of label: Int) -> Double { Double(hits[label]) / Double(predicted[label]) }
+
+  /// The harmonic mean of a class's precision and recall, 0 … 1; NaN if the class neither occurs nor is
+  /// predicted.
+  ///
+  /// F₁ = 2 TP / (2 TP + FP + FN), which is 0 if only one of the two is undefined.
+  public func f1(of label: Int) -> Double {
+    Double(2 * hits[label]) / Double(supports[label] + predicted[label])
+  }
+
+  /// The mean recall of the classes that occur: what ``Evaluation/accuracy`` would be if all of them had the same
+  /// number of rows.
+  public var balancedAccuracy: Double {
+    let recalls = classLabels.indices.filter { support(of: $0) > 0 }.map { recall(of: $0) }
+    return recalls.reduce(0, +) / Double(recalls.count)
+  }
+
+  /// ``precision(of:)`` averaged over the classes, 0 for a class never predicted.
+  public func precision(_ averaging: ClassAveraging) -> Double { average(averaging, precision(of:)) }
+
+  /// ``recall(of:)`` averaged over the classes, 0 for a class that does not occur but is predicted.
+  public func recall(_ averaging: ClassAveraging) -> Double { average(averaging, recall(of:)) }
+
+  /// ``f1(of:)`` averaged over the classes.
+  public func f1(_ averaging: ClassAveraging) -> Double { average(averaging, f1(of:)) }
+
+  private func average(_ averaging: ClassAveraging, _ metric: (Int) -> Double) -> Double {
+    let classes = classLabels.indices.filter { support(of: $0) + predictions(of: $0) > 0 }
+    func defined(_ label: Int) -> Double {
+      let value = metric(label)
+      return value.isNaN ? 0 : value
+    }
+    return switch averaging {
+    // With one class a row, every false positive is another class's false negative: all three are the accuracy.
+    case .micro: Double(correct) / Double(rows)
+    case .macro: classes.reduce(0) { $0 + defined($1) } / Double(classes.count)
+    case .weighted: classes.reduce(0) { $0 + Double(support(of: $1)) * defined($1) } / Double(rows)
+    }
+  }
+
+  /// Every count above 0, in the order of the rows and columns. There are at most as many as rows of data.
+  public var nonzeroCounts: [(actual: Int, predicted: Int, count: Int)] {
+    let classes = classLabels.count
+    return cells.sorted { $0.key < $1.key }.map { ($0.key / classes, $0.key % classes, $0.value) }
+  }
+
+  /// The pairs of different classes with the largest counts, largest first; equal counts in the order of the
+  /// classes. Pairs that do not occur are left out.
+  ///
+  /// - Parameter limit: The largest number of pairs returned, at least 0.
+  public func mostConfused(_ limit: Int) -> [(actual: Int, predicted: Int, count: Int)] {
+    let classes = classLabels.count
+    let errors = cells.filter { $0.key / classes != $0.key % classes }
+    let ordered = errors.sorted { ($1.value, $0.key) < ($0.value, $1.key) }
+    return ordered.prefix(max(limit, 0)).map { ($0.key / classes, $0.key % classes, $0.value) }
+  }
+}
+
+/// How a metric of each class becomes one number. A class that neither occurs nor is predicted is left out.
+public enum ClassAveraging: String, Sendable, CaseIterable {
+  /// Every class counts the same.
+  case macro
+  /// Every row counts the same: the metric of all classes' decisions taken together.
+  case micro
+  /// A class counts in proportion to its rows.
+  case weighted
+}
+
+extension ConfusionMatrix: CustomStringConvertible {
+  /// For up to 20 classes a table: a row for each actual class, a column for each predicted one, and the recall of
+  /// each class. For more, one line: "3000 classes, 1843 of 2000 rows predicted correctly".
+  public var description: String {
+    let classes = classLabels.indices
+    guard classes.count <= 20 else {
+      return "\(classes.count) classes, \(correct) of \(rows) rows predicted correctly"
+    }
+    var table = [["actual \\ predicted"] + classLabels + ["recall"]]
+    for actual in classes {
+      let counts = classes.map { String(self[actual: actual, predicted: $0]) }
+      table.append([classLabels[actual]] + counts + [percent(recall(of: actual))])
+    }
+    let widths = table[0].indices.map { column in table.map { $0[column].count }.max() ?? 0 }
+    let lines = table.map { row in
+      row.indices.map { column in
+        let padding = String(repeating: " ", count: widths[column] - row[column].count)
+        return column == 0 ? row[column] + padding : padding + row[column]
+      }.joined(separator: "  ")
+    }
+    return lines.joined(separator: "\n")
+  }
+}

@@ -1,0 +1,106 @@
+/// The decisions of a model that gives a row any number of labels: how many were right, for each label.
+///
+/// TP are the rows that have a label and were given it, FP those given it wrongly, FN those that lack it wrongly,
+/// TN the rest. Every metric is scikit-learn's of the same name, with `zero_division=0` where it is averaged.
+public struct MultilabelConfusion: Sendable, Equatable {
+  /// The names of the labels in the order of the outputs; "output 1", "output 2", … if the targets have no names.
+  public let labels: [String]
+  /// The number of rows.
+  public private(set) var rows = 0
+  private var truePositives, supports, predicted: [Int]
+  private var exactRows = 0
+  /// Σ over the rows of 2 TP / (2 TP + FP + FN).
+  private var rowF1 = 0.0
+
+  init(labels: Int, names: [String]?) {
+    self.labels = names ?? (1...labels).map { "output \($0)" }
+    let zeros = [Int](repeating: 0, count: labels)
+    (truePositives, supports, predicted) = (zeros, zeros, zeros)
+  }
+
+  @_specialize(where Scalar == Float)
+  @_specialize(where Scalar == Double)
+  mutating func add<Scalar: NetworkScalar>(
+    outputs: [Scalar], of batch: Dataset<Scalar>, threshold: Double
+  ) {
+    rows += batch.rows
+    for row in 0..<batch.rows {
+      var (hits, actual, given) = (0, 0, 0)
+      for label in 0..<batch.outputs {
+        let index = row * batch.outputs + label
+        let isActual = batch.targets[index] == 1
+        let isGiven = Double(outputs[index]) > threshold
+        if isActual {
+          supports[label] += 1
+          actual += 1
+        }
+        if isGiven {
+          predicted[label] += 1
+          given += 1
+        }
+        if isActual && isGiven {
+          truePositives[label] += 1
+          hits += 1
+        }
+      }
+      if hits == actual && hits == given { exactRows += 1 }
+      if actual + given > 0 { rowF1 += Double(2 * hits) / Double(actual + given) }
+    }
+  }
+
+  /// The fraction of rows whose labels are all right, 0 … 1.
+  public var subsetAccuracy: Double { Double(exactRows) / Double(rows) }
+
+  /// The fraction of the rows × labels decisions that are wrong, 0 … 1.
+  public var hammingLoss: Double {
+    let wrong = labels.indices.reduce(0) { $0 + supports[$1] + predicted[$1] - 2 * truePositives[$1] }
+    return Double(wrong) / (Double(rows) * Double(labels.count))
+  }
+
+  /// The number of rows that have a label.
+  public func support(of label: Int) -> Int { supports[label] }
+
+  /// The number of rows that were given a label.
+  public func predictions(of label: Int) -> Int { predicted[label] }
+
+  /// TP / (TP + FP), 0 … 1; NaN if the label was never given.
+  public func precision(of label: Int) -> Double {
+    Double(truePositives[label]) / Double(predicted[label])
+  }
+
+  /// TP / (TP + FN), 0 … 1; NaN if no row has the label.
+  public func recall(of label: Int) -> Double { Double(truePositives[label]) / Double(supports[label]) }
+
+  /// 2 TP / (2 TP + FP + FN), 0 … 1; NaN if no row has the label or was given it.
+  public func f1(of label: Int) -> Double {
+    Double(2 * truePositives[label]) / Double(supports[label] + predicted[label])
+  }
+
+  /// F₁ over all labels, with 0 where there is nothing to divide by.
+  ///
+  /// - `micro`: of all decisions together;
+  /// - `macro`: the mean over the labels;
+  /// - `samples`: the mean over the rows of the F₁ of a row's labels. A row without labels that was given none
+  ///   counts 0.
+  public func f1(_ averaging: MultilabelAveraging) -> Double {
+    switch averaging {
+    case .micro:
+      let decisions = supports.reduce(0, +) + predicted.reduce(0, +)
+      return decisions == 0 ? 0 : Double(2 * truePositives.reduce(0, +)) / Double(decisions)
+    case .macro:
+      let sum = labels.indices.map { f1(of: $0) }.reduce(0) { $0 + ($1.isNaN ? 0 : $1) }
+      return sum / Double(labels.count)
+    case .samples: return rowF1 / Double(rows)
+    }
+  }
+}
+
+/// What a multi-label F₁ is averaged over.
+public enum MultilabelAveraging: String, Sendable, CaseIterable {
+  /// All decisions count the same.
+  case micro
+  /// All labels count the same.
+  case macro
+  /// All rows count the same.
+  case samples
+}
