@@ -38,7 +38,7 @@ struct PredictCommand: ParsableCommand {
   var json = false
 
   func run() throws {
-    if let output { try checkWritable(output, replacing: true) }
+    try checkFiles(reading: ["<model>": model, "<data>": data.data], writing: ["--output": output])
     switch try SavedModel(contentsOf: model) {
     case .float32(let model): try run(model)
     case .float64(let model): try run(model)

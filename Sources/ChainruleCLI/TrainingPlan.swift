@@ -18,6 +18,8 @@ struct TrainingPlan<Scalar: NetworkScalar>: Sendable {
   let training: TrainingArguments
   let fullBatch: FullBatchArguments
   let checkpoints: CheckpointArguments
+  /// What the options say that changes the result, for checkpoints.
+  let description: RunDescription
   /// What the options ask for against overfitting and large gradients, in words.
   private let regularizing: [String]
 
@@ -26,7 +28,7 @@ struct TrainingPlan<Scalar: NetworkScalar>: Sendable {
     buffer: Int?,
     network: NetworkArguments, training: TrainingArguments, regularization: RegularizationArguments,
     schedule: Schedule,
-    fullBatch: FullBatchArguments, checkpoints: CheckpointArguments
+    fullBatch: FullBatchArguments, checkpoints: CheckpointArguments, description: RunDescription
   ) throws {
     self.data = data
     self.trained = trained
@@ -35,6 +37,7 @@ struct TrainingPlan<Scalar: NetworkScalar>: Sendable {
     self.training = training
     self.fullBatch = fullBatch
     self.checkpoints = checkpoints
+    self.description = description
     self.schedule = schedule
     let output = network.outputActivation ?? data.usualOutput(isAll: buffer == nil)
     var scaling: [Layer] = []
@@ -94,43 +97,61 @@ struct TrainingPlan<Scalar: NetworkScalar>: Sendable {
         accumulating: training.accumulate, seed: training.seed, threads: training.threads)
     }
     let resumed = try checkpoints.resumed()
-    let log = try path.map { path throws(ChainruleError) in
-      try RunLog(path: path, fold: fold, goesOn: resumed != nil)
-    }
+    var log = try path.map { try RunLog(path: $0, fold: fold, resumes: resumed != nil) }
     var progress = progress
-    var last: Epoch?
+    var (last, best): (Epoch?, Epoch?)
+    var failure, logFailure: Failure?
     let clock = ContinuousClock()
     let start = clock.now
     defer { progress.end() }
     let epochs = trainer.epochs(
       training.epochs, on: try shuffled(trained), batchSize: training.batchSize, validating: heldOut,
       until: training.untilLoss.map { .loss(below: $0) }, patience: training.patience,
-      checkpoints: checkpoints.checkpoints, resuming: resumed)
-    do throws(any Error) {
+      checkpoints: checkpoints.checkpoints, resuming: resumed, run: description)
+    do {
       for try await epoch in epochs {
         last = epoch
+        if score(epoch) < best.map(score) ?? .infinity { best = epoch }
         progress.show(epoch)
-        try log?.write(epoch)
+        if logFailure == nil {
+          logFailure = loggingFailure { () throws(ChainruleError) in try log?.write(epoch) }
+        }
         if let failure = epoch.checkpointFailure {
-          Output.note("chainrule: \(failure); training goes on without this checkpoint\n")
+          Output.note("chainrule: \(failure); training continues without this checkpoint\n")
         }
       }
-    } catch let error as ChainruleError {
-      switch error {
-      case .cancelled: break  // The parameters are those after the last whole batch.
-      case .notFinite:
-        throw Failure(
-          message: "training diverged: \(error); a smaller --learning-rate may help", exitCode: .failure)
-      default:
-        // The rows trained on are shuffled; an error about a row is to give its place in the data.
-        if buffer == nil { _ = try network.evaluate(data, loss: loss) }
-        throw error
+      if last == nil {
+        logFailure = loggingFailure { () throws(ChainruleError) in try log?.end(after: trainer.epochs) }
       }
+    } catch {
+      switch error {
+      case .cancelled: break  // The parameters are the best, with patience, or those after the last whole batch.
+      case .notFinite:
+        failure = Failure(
+          message: "training diverged in epoch \((last?.number ?? trainer.epochs) + 1): \(error). "
+            + "A smaller --learning-rate may help\(kept(last, best: best))", exitCode: .failure)
+      default:
+        failure = Failure(error)
+        // Training shuffles the rows; the error of an evaluation gives the place of a bad row in the data.
+        if last == nil, buffer == nil { _ = try network.evaluate(data, loss: loss) }
+      }
+      if trainer.epochs == 0, let failure { throw failure }
     }
     return TrainingResult(
-      model: try network.freeze(), effort: counted(trainer.epochs, "epoch"), loss: last?.loss,
-      seconds: (clock.now - start) / .seconds(1), isInterrupted: Task.isCancelled,
+      model: try network.freeze(), completed: trainer.epochs, effort: counted(trainer.epochs, "epoch"),
+      loss: last?.loss, seconds: (clock.now - start) / .seconds(1), isInterrupted: Task.isCancelled,
+      failure: failure ?? logFailure,
       reason: last.map(reason) ?? (resumed == nil ? "" : "; the checkpoint is of a run that had ended"))
+  }
+
+  /// The loss by which patience chooses the best epoch.
+  private func score(_ epoch: Epoch) -> Double { epoch.validation?.loss ?? epoch.loss }
+
+  /// Which model is left after a divergence.
+  private func kept(_ last: Epoch?, best: Epoch?) -> String {
+    guard let last else { return "" }
+    guard training.patience != nil, let best else { return ". The model is that of epoch \(last.number)" }
+    return ". The model is the best one, that of epoch \(best.number)"
   }
 
   /// Streamed rows in random order; those in memory are shuffled by the trainer.
@@ -170,7 +191,8 @@ struct TrainingPlan<Scalar: NetworkScalar>: Sendable {
     }
     let (clock, bound) = (ContinuousClock(), training.untilLoss)
     let start = clock.now
-    let run = Mutex(FullBatchRun(progress: progress, path: path, fold: fold, loss: before, last: start))
+    let log = try path.map { try RunLog(path: $0, fold: fold) }
+    let run = Mutex(FullBatchRun(progress: progress, log: log, loss: before, last: start))
     defer { run.withLock { $0.progress.end() } }
     do {
       let minimum = try await network.fit(
@@ -178,15 +200,10 @@ struct TrainingPlan<Scalar: NetworkScalar>: Sendable {
         tolerances: fullBatch.tolerances
       ) { iteration, loss in
         run.withLock { run in
-          do throws(ChainruleError) {
-            try run.report(iteration, loss: loss, at: clock.now)
-          } catch {
-            run.failure = error
-          }
-          return run.failure != nil || loss < bound ?? -.infinity ? .stop : .proceed
+          run.report(iteration, loss: loss, at: clock.now)
+          return loss < bound ?? -.infinity ? .stop : .proceed
         }
       }
-      if let failure = run.withLock(\.failure) { throw failure }
       let reason =
         minimum.ending == .stopped ? ", below \(short(bound ?? 0))" : minimum.ending.reason
       return try result(iterations: minimum.iterations, loss: minimum.loss, reason: reason)
@@ -207,52 +224,67 @@ struct TrainingPlan<Scalar: NetworkScalar>: Sendable {
       iterations: Int, loss: Double, reason: String = "", isInterrupted: Bool = false
     ) throws -> TrainingResult<Scalar> {
       TrainingResult(
-        model: try network.freeze(), effort: counted(iterations, "iteration"), loss: loss,
-        seconds: (clock.now - start) / .seconds(1), isInterrupted: isInterrupted, reason: reason)
+        model: try network.freeze(), completed: iterations, effort: counted(iterations, "iteration"),
+        loss: loss,
+        seconds: (clock.now - start) / .seconds(1), isInterrupted: isInterrupted,
+        failure: run.withLock(\.failure), reason: reason)
     }
   }
 }
 
-/// What is known of a run on all rows at once while it goes on. Its log begins with the first iteration.
+/// Writes to the log; where that fails, training continues without it, and the command fails once the model is saved.
+private func loggingFailure(_ write: () throws(ChainruleError) -> Void) -> Failure? {
+  do throws(ChainruleError) {
+    try write()
+    return nil
+  } catch {
+    Output.note("chainrule: \(error); training continues without the log\n")
+    return Failure(message: "the log is incomplete: \(error)", exitCode: .failure)
+  }
+}
+
+/// The state of a run on all rows at once.
 private struct FullBatchRun {
   var progress: Progress
-  let path: String?
-  let fold: Int?
   var log: RunLog?
   var iterations = 0
   var loss: Double
   /// When the last iteration ended.
   var last: ContinuousClock.Instant
-  var failure: ChainruleError?
+  /// What went wrong with the log.
+  var failure: Failure?
 
-  init(progress: Progress, path: String?, fold: Int?, loss: Double, last: ContinuousClock.Instant) {
+  init(progress: Progress, log: RunLog?, loss: Double, last: ContinuousClock.Instant) {
     self.progress = progress
-    self.path = path
-    self.fold = fold
+    self.log = log
     self.loss = loss
     self.last = last
   }
 
-  mutating func report(
-    _ iteration: Int, loss: Double, at now: ContinuousClock.Instant
-  ) throws(ChainruleError) {
+  mutating func report(_ iteration: Int, loss: Double, at now: ContinuousClock.Instant) {
     let seconds = (now - last) / .seconds(1)
     (iterations, self.loss, last) = (iteration, loss, now)
     progress.show(iteration, loss: loss, seconds: seconds)
-    if log == nil, let path { log = try RunLog(path: path, fold: fold) }
-    try log?.write(iteration: iteration, loss: loss, seconds: seconds)
+    guard failure == nil else { return }
+    failure = loggingFailure { () throws(ChainruleError) in
+      try log?.write(iteration: iteration, loss: loss, seconds: seconds)
+    }
   }
 }
 
 /// A trained network, and how it came to be.
 struct TrainingResult<Scalar: NetworkScalar>: Sendable {
   let model: Model<Scalar>
+  /// The number of whole epochs or iterations, since the start of the run that was resumed.
+  let completed: Int
   /// "50 epochs", those that are whole, or "120 iterations"
   let effort: String
   /// Of the last of them; nil where there was none in this run.
   let loss: Double?
   let seconds: Double
   let isInterrupted: Bool
+  /// Why the command fails although there is a model.
+  let failure: Failure?
   /// What ended training, behind the figures; nothing where that were all there might be.
   let reason: String
 

@@ -112,7 +112,7 @@ func jsonLines(_ text: String) throws -> [[String: Any]] {
 }
 
 /// The built product, which lies in the folder of the test bundle, or of the program that runs it.
-private let program: URL? = {
+let program: URL? = {
   let bundles = Bundle.allBundles.filter { $0.bundlePath.hasSuffix(".xctest") }.map(\.bundleURL)
   let runner = [Bundle.main.executableURL, URL(fileURLWithPath: CommandLine.arguments[0])].compactMap { $0 }
   return (bundles + runner)
