@@ -11,13 +11,16 @@ import Foundation
 public struct RunDescription: Hashable, Sendable, ExpressibleByDictionaryLiteral {
   /// A name and its value.
   public struct Entry: Hashable, Sendable, Codable {
+    /// Such as "seed".
     public var name: String
+    /// As text.
     public var value: String
   }
 
   /// The entries in order; a name occurs once.
   public private(set) var entries: [Entry] = []
 
+  /// A description without entries.
   public init() {}
 
   /// The last of several values of one name counts.
