@@ -13,9 +13,12 @@
 #include <string.h>
 
 #include "file.h"
+#include "note.h"
 #include "trainer.h"
 
 enum { FORMAT_VERSION = 1 };
+/* Of steps and epochs: more than any training reaches, and far from overflow. */
+#define MOST ((json_int_t)1 << 53)
 
 /* Whether an epoch has begun and not ended. */
 static bool in_epoch(const chainrule_trainer *t) { return t->position > 0 || t->in_parts; }
@@ -182,8 +185,8 @@ static chainrule_status read_numbers(const cr_state *state, numbers *n, chainrul
     bool good;
   } checks[] = {
       {"learningRate", n->learning_rate >= 0},
-      {"steps", n->steps >= 0},
-      {"epochs", n->epochs >= 0},
+      {"steps", n->steps >= 0 && n->steps <= MOST},
+      {"epochs", n->epochs >= 0 && n->epochs <= MOST},
       {"powers", n->beta1 >= 0 && n->beta1 <= 1 && n->beta2 >= 0 && n->beta2 <= 1 && n->mu >= 0 && n->mu <= 1 &&
                      n->decay >= 0 && n->decay <= 1},
       {"plateau", n->stale >= 0 && n->cooling >= 0 && n->reductions >= 0},
@@ -327,12 +330,38 @@ static void take(chainrule_trainer *t, const cr_state *state, const numbers *n, 
   cr_update_rate(t);
 }
 
+static chainrule_status check_checkpoint(const cr_state *state, numbers *n, chainrule_error *error)
+{
+  if (!state->text) return cr_invalid(error, 0, "no __metadata__.training: a model, but not a checkpoint");
+  return read_numbers(state, n, error);
+}
+
+static chainrule_status copy_note(const numbers *n, char **note, chainrule_error *error)
+{
+  if (n->note && !(*note = strdup(n->note))) return cr_out_of_memory(error, "the note", strlen(n->note) + 1);
+  return CHAINRULE_OK;
+}
+
+chainrule_status cr_checkpoint_note(const char *path, char **note, chainrule_error *error)
+{
+  *note = NULL;
+  cr_state state = {0};
+  chainrule_network *saved = NULL;
+  chainrule_status status = cr_load(path, NULL, &saved, &state, error);
+  if (status) return status;
+  numbers n;
+  status = check_checkpoint(&state, &n, error);
+  if (!status) status = copy_note(&n, note, error);
+  chainrule_network_free(saved);
+  cr_state_free(&state);
+  return status;
+}
+
 static chainrule_status restore(chainrule_trainer *t, const cr_state *state, const chainrule_network *saved,
                                 chainrule_network **best, char **note, chainrule_error *error)
 {
-  if (!state->text) return cr_invalid(error, 0, "no __metadata__.training: a model, but not a checkpoint");
   numbers n;
-  chainrule_status status = read_numbers(state, &n, error);
+  chainrule_status status = check_checkpoint(state, &n, error);
   if (!status) status = check_same("the checkpoint", saved, t->whole, error);
   if (!status) status = check_arrays(t, state, &n, error);
   if (!status) status = check_settings(t, &n, error);
@@ -341,8 +370,7 @@ static chainrule_status restore(chainrule_trainer *t, const cr_state *state, con
   const cr_array *epoch = find(state, "epoch"), *array = find(state, "best");
   if (!status && epoch) status = make_network(saved, epoch, &good, error);
   if (!status && best && array) status = make_network(saved, array, &kept, error);
-  if (!status && note && n.note && !(text = strdup(n.note)))
-    status = cr_out_of_memory(error, "the note", strlen(n.note) + 1);
+  if (!status && note) status = copy_note(&n, &text, error);
   if (!status) {
     take(t, state, &n, saved, good);
     if (best) *best = kept;

@@ -19,6 +19,8 @@ public enum ChainruleError: Error, Equatable, Sendable {
   case file(path: String, reason: String)
   /// A model file that is damaged or not Chainrule's.
   case invalidModel(path: String, reason: String)
+  /// A checkpoint of another run than the one that should resume from it, and what differs.
+  case differentRun(checkpoint: String, differences: [RunDifference])
   /// Memory for a plan could not be had.
   case outOfMemory(message: String)
   /// The network is being trained by another call at this moment.
@@ -45,6 +47,9 @@ extension ChainruleError: CustomStringConvertible {
       return prefix.isEmpty ? reason : "\(prefix): \(reason)"
     case .file(let path, let reason), .invalidModel(let path, let reason):
       return "\(path): \(reason)"
+    case .differentRun(let checkpoint, let differences):
+      return "\(checkpoint): this checkpoint is of a different run, so training cannot resume from it. "
+        + differences.map(\.description).joined(separator: "; ")
     case .busy:
       return "the network is being trained by another call; wait for it to end, or freeze a model first"
     case .cancelled:

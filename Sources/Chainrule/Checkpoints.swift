@@ -1,69 +1,109 @@
 import Foundation
 import Synchronization
+internal import CChainrule
 
-/// Where the epochs of a training run leave checkpoints, the newest of which are kept.
+/// Where a training run saves checkpoints. The newest ones are kept.
 ///
 ///     let checkpoints = Checkpoints(in: "run", every: .epochs(5))
 ///     let newest = try checkpoints.newest()
 ///     for try await epoch in trainer.epochs(100, on: train, checkpoints: checkpoints, resuming: newest) { print(epoch) }
 ///
-/// A run that has been stopped, by whatever, and goes on from its newest checkpoint comes to the bits of one that never
-/// stopped, where the network, the trainer, the data and the arguments of `epochs` are those of before.
+/// A run that is interrupted at any point and resumed from its newest checkpoint gives the same bits as one that was never
+/// interrupted. Each checkpoint stores what its run was made from, and a run resumes only from a checkpoint of the same
+/// description: see ``RunDescription``.
 ///
-/// The files are named by the number of updates, as `checkpoint-000000001200.safetensors`. Each is a model, too. After a
-/// crash every file of that name is whole.
+/// A folder belongs to one run. A run that does not resume from the folder's checkpoints is refused while there are any,
+/// and so is a run in a folder in which another process trains; both throw `ChainruleError.file` before anything is
+/// written.
+///
+/// The files are named by the number of updates: `checkpoint-000000001200.safetensors`. Each is also a model file. After a
+/// crash every file of that name is complete.
 public struct Checkpoints: Hashable, Sendable {
   /// When a checkpoint is due.
   public enum Interval: Hashable, Sendable {
-    /// After so many epochs.
+    /// After this many epochs.
     case epochs(Int)
-    /// After so many updates, in the middle of an epoch too.
+    /// After this many updates, also in the middle of an epoch.
     case steps(Int)
   }
 
-  /// The folder, which is made where there is none.
+  /// The folder. It is created if it does not exist.
   public var folder: String
-  /// When a checkpoint is due. Besides, there is one at the end of the run, also where the task is cancelled.
+  /// When a checkpoint is due. There is another one at the end of the run, also when the task is cancelled.
   public var interval: Interval
-  /// How many of the newest stay.
+  /// The number of newest checkpoints to keep.
   public var kept: Int
-  /// Whether training goes on where a checkpoint cannot be written; the epoch then reports it. Otherwise the error
+  /// Whether training continues when a checkpoint cannot be written; the epoch then reports it. Otherwise the error
   /// ends training.
-  public var goesOnAfterFailure: Bool
+  public var continuesOnFailure: Bool
 
   /// - Parameters:
-  ///   - kept: How many of the newest stay, at least 1.
+  ///   - kept: The number of newest checkpoints to keep, at least 1.
   public init(
     in folder: String, every interval: Interval = .epochs(1), keeping kept: Int = 3,
-    goesOnAfterFailure: Bool = false
+    continuesOnFailure: Bool = false
   ) {
     self.folder = folder
     self.interval = interval
     self.kept = kept
-    self.goesOnAfterFailure = goesOnAfterFailure
+    self.continuesOnFailure = continuesOnFailure
   }
 
-  /// The path of the newest checkpoint of the folder; nil where there is none, or no folder.
+  /// The path of the newest complete checkpoint in the folder; nil where there is no checkpoint, or no folder.
   ///
-  /// - Throws: `ChainruleError.file` for a folder that cannot be read.
-  public func newest() throws(ChainruleError) -> String? { try names().last.map(path) }
+  /// Checkpoints are read and their checksums compared, from the newest on, until one is complete.
+  ///
+  /// - Parameter report: Called with the error of each damaged checkpoint that is passed over: `.invalidModel`, with its
+  ///   path and what is wrong.
+  /// - Throws: `ChainruleError.file` for a folder or a file that cannot be read; the error of the newest checkpoint where
+  ///   all are damaged.
+  public func newest(
+    onDamaged report: (ChainruleError) -> Void = { _ in }
+  ) throws(ChainruleError) -> String? {
+    var damaged: [ChainruleError] = []
+    for name in try names().reversed() {
+      do throws(ChainruleError) {
+        _ = try checkpointNote(path(name))
+        damaged.forEach(report)
+        return path(name)
+      } catch {
+        guard case .invalidModel = error else { throw error }
+        damaged.append(error)
+      }
+    }
+    if let first = damaged.first { throw first }
+    return nil
+  }
 
   private func path(_ name: String) -> String { folder + "/" + name }
 
   private static let (prefix, suffix) = ("checkpoint-", ".safetensors")
 
-  /// The names of the checkpoints, oldest first: as many digits as they have, they stand in the order of their numbers.
+  /// The names of the checkpoints, oldest first.
   private func names() throws(ChainruleError) -> [String] {
     guard FileManager.default.fileExists(atPath: folder) else { return [] }
     do {
-      return try FileManager.default.contentsOfDirectory(atPath: folder).filter { name in
-        let digits = name.dropFirst(Self.prefix.count).dropLast(Self.suffix.count)
-        return name.hasPrefix(Self.prefix) && name.hasSuffix(Self.suffix) && digits.count >= 12
-          && digits.allSatisfy(\.isNumber)
-      }.sorted { ($0.count, $0) < ($1.count, $1) }
+      return try FileManager.default.contentsOfDirectory(atPath: folder)
+        .compactMap { name in isFile(name) ? Self.steps(name).map { (name, $0) } : nil }
+        .sorted { $0.1 < $1.1 }.map(\.0)
     } catch {
       throw .file(path: folder, reason: error.localizedDescription)
     }
+  }
+
+  private func isFile(_ name: String) -> Bool {
+    var status = stat()
+    return stat(path(name), &status) == 0 && status.st_mode & S_IFMT == S_IFREG
+  }
+
+  /// The number of updates in the name of a checkpoint; nil for other names.
+  private static func steps(_ name: String) -> Int? {
+    guard name.hasPrefix(prefix), name.hasSuffix(suffix) else { return nil }
+    let digits = name.utf8.dropFirst(prefix.utf8.count).dropLast(suffix.utf8.count)
+    guard digits.count >= 12, digits.allSatisfy((UInt8(ascii: "0")...UInt8(ascii: "9")).contains) else {
+      return nil
+    }
+    return Int(String(decoding: digits, as: UTF8.self))
   }
 
   func check() throws(ChainruleError) {
@@ -78,33 +118,55 @@ public struct Checkpoints: Hashable, Sendable {
     }
   }
 
-  /// Makes the folder, and frees it of what a process left that was killed while it wrote.
-  func prepare() throws(ChainruleError) {
+  /// Creates and locks the folder, and removes the temporary files of processes that were killed while they wrote.
+  ///
+  /// - Throws: `ChainruleError.file` for a folder in use, and for checkpoints there of which `resumed` is none.
+  func prepare(resuming resumed: String?) throws(ChainruleError) -> FolderLock {
     do {
       try FileManager.default.createDirectory(atPath: folder, withIntermediateDirectories: true)
-      for name in try FileManager.default.contentsOfDirectory(atPath: folder) {
-        // ".chainrule-", the process and a number: Sources/CChainrule/replace.c
-        let parts = name.split(separator: "-")
-        guard parts.count == 3, parts[0] == ".chainrule", let process = pid_t(parts[1]), process > 0,
-          kill(process, 0) != 0, errno == ESRCH
-        else { continue }
-        try? FileManager.default.removeItem(atPath: path(name))
-      }
     } catch {
       throw .file(path: folder, reason: error.localizedDescription)
     }
+    let lock = try FolderLock(folder)
+    if let newest = try names().last, !(resumed.map(contains) ?? false) {
+      throw .file(
+        path: folder,
+        reason:
+          "this folder has checkpoints of a run, the newest \(newest); resume from it, or choose another folder"
+      )
+    }
+    FileReplacement.clean(folder)
+    return lock
   }
 
-  /// Writes a checkpoint of the trainer, and removes those that are older than the ones to keep.
+  /// Whether a file is in the folder, links followed.
+  private func contains(_ path: String) -> Bool {
+    func real(_ path: String) -> String { URL(fileURLWithPath: path).resolvingSymlinksInPath().path }
+    return URL(fileURLWithPath: real(path)).deletingLastPathComponent().path == real(folder)
+  }
+
+  /// Writes a checkpoint of the trainer, and removes older ones than those to keep. Newer ones, of a run that was
+  /// resumed from an earlier checkpoint, stay.
   func write<Scalar>(_ state: RunState<Scalar>, of core: CoreTrainer<Scalar>) throws(ChainruleError) {
-    let digits = String(core.steps)
+    let steps = core.steps
+    let digits = String(steps)
     let name = Self.prefix + String(repeating: "0", count: max(0, 12 - digits.count)) + digits + Self.suffix
     try core.save(best: state.best?.network, note: state.note, to: path(name))
-    for name in try names().dropLast(kept) { try? FileManager.default.removeItem(atPath: path(name)) }
+    for name in try names().filter({ Self.steps($0)! <= steps }).dropLast(kept) {
+      try? FileManager.default.removeItem(atPath: path(name))
+    }
   }
 }
 
-/// What a run of epochs knows besides its trainer.
+/// The note of a checkpoint, whose whole file is checked; nil where it has none.
+private func checkpointNote(_ path: String) throws(ChainruleError) -> String? {
+  var note: UnsafeMutablePointer<CChar>?
+  try check(path: path) { cr_checkpoint_note(path, &note, &$0) }
+  defer { free(note) }
+  return note.map { String(cString: $0) }
+}
+
+/// What a run of epochs knows in addition to its trainer.
 struct RunState<Scalar: NetworkScalar>: Sendable {
   /// Epochs of the run.
   var done = 0
@@ -113,32 +175,49 @@ struct RunState<Scalar: NetworkScalar>: Sendable {
   /// The lowest loss, where there is patience, and the network that had it.
   var best: (loss: Double, network: CoreNetwork<Scalar>)?
   var epochsSinceBest = 0
+  /// What the run is made from; empty where it neither saves checkpoints nor resumes from one.
+  var description: RunDescription
 
-  init() {}
+  init(_ description: RunDescription = [:]) { self.description = description }
 
   private struct Note: Codable {
     var done: Int
     var lastLoss, bestLoss: Double?
     var epochsSinceBest: Int
+    var run: [RunDescription.Entry]?
   }
 
   /// As JSON, without the network.
   fileprivate var note: String {
-    let note = Note(done: done, lastLoss: lastLoss, bestLoss: best?.loss, epochsSinceBest: epochsSinceBest)
+    let note = Note(
+      done: done, lastLoss: lastLoss, bestLoss: best?.loss, epochsSinceBest: epochsSinceBest,
+      run: description.entries)
     let encoder = JSONEncoder()
     encoder.outputFormatting = .sortedKeys
     // Numbers that are not finite end training before they come here.
     return (try? encoder.encode(note)).map { String(decoding: $0, as: UTF8.self) } ?? "{}"
   }
 
-  /// Takes the trainer to the checkpoint at `path`, and gives what the run knew there: nothing where the checkpoint is not
+  /// Restores the trainer from the checkpoint at `path`, and gives what its run knew; nothing where the checkpoint is not
   /// one of a run.
-  init(restoring core: CoreTrainer<Scalar>, from path: String) throws(ChainruleError) {
-    let (best, text) = try core.restore(from: path)
-    guard let text else { return }
-    guard let note = try? JSONDecoder().decode(Note.self, from: Data(text.utf8)), note.done >= 0,
-      note.epochsSinceBest >= 0
+  ///
+  /// - Throws: `ChainruleError.differentRun` where the checkpoint's run is not the described one.
+  init(
+    restoring core: CoreTrainer<Scalar>, from path: String, as description: RunDescription
+  ) throws(ChainruleError) {
+    self.init(description)
+    guard let text = try checkpointNote(path) else {
+      _ = try core.restore(from: path)
+      return
+    }
+    guard let note = try? JSONDecoder().decode(Note.self, from: Data(text.utf8)),
+      0...(1 << 53) ~= note.done, 0...note.done ~= note.epochsSinceBest
     else { throw .invalidModel(path: path, reason: "training, note: not that of a run of epochs") }
+    var saved = RunDescription()
+    for entry in note.run ?? [] { saved[entry.name] = entry.value }
+    let differences = description.differences(from: saved)
+    guard differences.isEmpty else { throw .differentRun(checkpoint: path, differences: differences) }
+    let (best, _) = try core.restore(from: path)
     done = note.done
     lastLoss = note.lastLoss
     epochsSinceBest = note.epochsSinceBest
@@ -146,8 +225,8 @@ struct RunState<Scalar: NetworkScalar>: Sendable {
   }
 }
 
-/// Writes the checkpoints of a run that are due in the middle of an epoch, on the queue that trains, and tells afterwards
-/// whether one could not be written.
+/// Writes the checkpoints that are due in the middle of an epoch, on the queue that trains, and keeps the error of one that
+/// could not be written.
 final class CheckpointWriter<Scalar: NetworkScalar>: Sendable {
   private let checkpoints: Checkpoints
   private let core: CoreTrainer<Scalar>
@@ -172,7 +251,7 @@ final class CheckpointWriter<Scalar: NetworkScalar>: Sendable {
       } catch {
         result.failure = error
       }
-      return result.failure == nil || checkpoints.goesOnAfterFailure
+      return result.failure == nil || checkpoints.continuesOnFailure
     }
   }
 }

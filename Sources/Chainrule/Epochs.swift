@@ -1,38 +1,38 @@
-/// When training ends before the last epoch.
+/// A condition that ends training before the last epoch.
 public enum StopCondition: Hashable, Sendable {
-  /// After an epoch whose training loss is less than that.
+  /// Ends after an epoch with a training loss below this.
   case loss(below: Double)
 }
 
-/// What is to become of training, as the program says that is called while it goes on.
+/// The action a callback returns: continue training or stop.
 public enum TrainingDecision: Hashable, Sendable {
-  /// It goes on.
+  /// Continue.
   case proceed
-  /// It ends.
+  /// Stop after the current batch.
   case stop
 }
 
-/// What one batch of an epoch came to.
+/// The report of one batch.
 public struct TrainingStep: Hashable, Sendable {
-  /// The updates done so far, from the trainer's first.
+  /// The number of updates done since the trainer was made.
   public let number: Int
   /// The number of rows of the batch.
   public let rows: Int
   /// L of the batch, before its update.
   public let loss: Double
-  /// Of the last update.
+  /// The learning rate of the last update.
   public let learningRate: Double
 }
 
 /// The report of one epoch.
 public struct Epoch: Sendable {
-  /// Counted from 1, from the trainer's first.
+  /// The number of the epoch, counted from 1 since the trainer was made.
   public let number: Int
   /// The mean of the batches' losses, each before its update.
   public let loss: Double
   /// The evaluation of the validation set after the epoch; nil where there is none.
   public let validation: Evaluation?
-  /// Of the last update of the epoch.
+  /// The learning rate of the last update of the epoch.
   public let learningRate: Double
   /// Wall-clock time of the epoch, its validation and its checkpoint, in seconds.
   public let seconds: Double
@@ -48,7 +48,7 @@ extension Epoch: CustomStringConvertible {
   }
 }
 
-/// The epochs of a training run; see ``Trainer/epochs(_:on:batchSize:validating:until:patience:checkpoints:resuming:onStep:)``.
+/// The epochs of a training run; see ``Trainer/epochs(_:on:batchSize:validating:until:patience:checkpoints:resuming:run:onStep:)``.
 public struct Epochs<Scalar: NetworkScalar>: AsyncSequence {
   /// The report of an epoch.
   public typealias Element = Epoch
@@ -64,6 +64,7 @@ public struct Epochs<Scalar: NetworkScalar>: AsyncSequence {
   let patience: Int?
   let checkpoints: Checkpoints?
   let resumed: String?
+  let description: RunDescription
   let onStep: (@Sendable (TrainingStep) -> TrainingDecision)?
 
   /// Starts the run; several iterators train one after the other, the same network.
@@ -73,29 +74,56 @@ public struct Epochs<Scalar: NetworkScalar>: AsyncSequence {
   public struct Iterator: AsyncIteratorProtocol {
     private let run: Epochs
     private var state = RunState<Scalar>()
+    private let best: BestParameters<Scalar>
+    private var lock: FolderLock?
     private var hasBegun = false
     private var ended = false
 
-    init(run: Epochs) { self.run = run }
+    init(run: Epochs) {
+      self.run = run
+      best = BestParameters(of: run.trainer.core)
+    }
 
     /// Trains the next epoch; nil after the last.
     ///
     /// - Throws: what ``Trainer/step(_:)`` throws, `ChainruleError.cancelled` when the task is cancelled, and `.file` where
-    ///   a checkpoint cannot be written.
+    ///   a checkpoint cannot be written. With patience, the network has the best parameters then, too.
     public mutating func next(
       isolation actor: isolated (any Actor)? = #isolation
     ) async throws(ChainruleError) -> Epoch? {
       if !hasBegun { try await begin(isolation: actor) }
-      guard !ended, state.done < run.count else {
-        try await takeBestBack(isolation: actor)
-        return nil
+      do throws(ChainruleError) {
+        guard !ended, state.done < run.count, let epoch = try await trainNext(isolation: actor) else {
+          try await finish(isolation: actor)
+          return nil
+        }
+        return epoch
+      } catch {
+        try? await finish(isolation: actor)
+        throw error
       }
+    }
+
+    /// Restores the best parameters and releases the folder of checkpoints.
+    private mutating func finish(isolation: isolated (any Actor)?) async throws(ChainruleError) {
+      ended = true
+      lock = nil
+      guard let network = best.network else { return }
+      try await run.trainer.onQueue(isolation: isolation) { core throws(ChainruleError) in
+        try core.network.setParameters(of: network)
+      }
+      best.network = nil
+    }
+
+    /// Trains an epoch; nil where `onStep` stopped it before its end.
+    private mutating func trainNext(
+      isolation actor: isolated (any Actor)?
+    ) async throws(ChainruleError) -> Epoch? {
       let clock = ContinuousClock()
       let start = clock.now
       let writer = run.checkpoints.map { CheckpointWriter($0, of: run.trainer.core, in: state) }
       guard let loss = try await trainEpoch(writer, isolation: actor) else {
         if let checkpoints = run.checkpoints { _ = try await save(checkpoints, isolation: actor) }
-        try await takeBestBack(isolation: actor)
         return nil
       }
       let validation = try await validate(isolation: actor)
@@ -114,7 +142,7 @@ public struct Epochs<Scalar: NetworkScalar>: AsyncSequence {
     /// As ``next(isolation:)``, from no actor.
     public mutating func next() async throws(ChainruleError) -> Epoch? { try await next(isolation: nil) }
 
-    /// Looks at the arguments, and goes to where a checkpoint was written.
+    /// Checks the arguments, and resumes from a checkpoint where there is one.
     private mutating func begin(isolation: isolated (any Actor)?) async throws(ChainruleError) {
       guard run.batchSize >= 1 else {
         throw .invalidValue(name: "batchSize", value: "\(run.batchSize)", expected: "at least 1")
@@ -123,14 +151,27 @@ public struct Epochs<Scalar: NetworkScalar>: AsyncSequence {
         throw .invalidValue(name: "patience", value: "\(run.patience!)", expected: "at least 1")
       }
       try run.checkpoints?.check()
+      let lock = try run.checkpoints?.prepare(resuming: run.resumed)
+      if run.checkpoints != nil || run.resumed != nil { state.description = try describe() }
       if let path = run.resumed {
+        let description = state.description
         state = try await run.trainer.onQueue(isolation: isolation) { core throws(ChainruleError) in
-          try RunState(restoring: core, from: path)
+          try RunState(restoring: core, from: path, as: description)
         }
+        if run.patience != nil { best.network = state.best?.network }
         ended = isAtEnd
       }
-      try run.checkpoints?.prepare()
+      self.lock = lock
       hasBegun = true
+    }
+
+    /// The trainer, the data, and what the caller says of the run.
+    private func describe() throws(ChainruleError) -> RunDescription {
+      var description = run.trainer.settings
+      try description.add(
+        run.trainer.network, batchSize: run.batchSize, data: run.data, validation: run.validation)
+      description.append(run.description)
+      return description
     }
 
     /// Whether the last epoch met the condition, or was one too many without a lower loss.
@@ -161,7 +202,7 @@ public struct Epochs<Scalar: NetworkScalar>: AsyncSequence {
           try checkpoints.write(state, of: core)
         }
         return nil
-      } catch  where checkpoints.goesOnAfterFailure {
+      } catch  where checkpoints.continuesOnFailure {
         return error
       }
     }
@@ -192,11 +233,11 @@ public struct Epochs<Scalar: NetworkScalar>: AsyncSequence {
               return try core(.epoch, on: data)
             }
           }
-          if let failure = writer?.failure, run.checkpoints?.goesOnAfterFailure == false { throw failure }
+          if let failure = writer?.failure, run.checkpoints?.continuesOnFailure == false { throw failure }
           return loss
         } catch {
           guard case .cancelled = error else { throw error }
-          if let failure = writer?.failure, run.checkpoints?.goesOnAfterFailure == false { throw failure }
+          if let failure = writer?.failure, run.checkpoints?.continuesOnFailure == false { throw failure }
           if Task.isCancelled {
             if let checkpoints = run.checkpoints { _ = try await save(checkpoints, isolation: isolation) }
             throw error
@@ -241,21 +282,34 @@ public struct Epochs<Scalar: NetworkScalar>: AsyncSequence {
           try core.network.copy()
         }
         state.best = (loss, network)
+        best.network = network
         state.epochsSinceBest = 0
       } else {
         state.epochsSinceBest += 1
       }
     }
+  }
+}
 
-    private mutating func takeBestBack(isolation: isolated (any Actor)?) async throws(ChainruleError) {
-      guard run.patience != nil, let best = state.best?.network else { return }
-      state.best = nil
-      let layers = run.trainer.network.layers.indices
-      try await run.trainer.onQueue(isolation: isolation) { core throws(ChainruleError) in
-        for layer in layers {
-          try core.network.setParameters(best.parameters(ofLayer: layer), ofLayer: layer)
-        }
-      }
-    }
+/// The parameters to which a run with patience goes back at its end. They are restored, too, when the iterator of the run
+/// is released before that, as a loop does that is left with `break`.
+private final class BestParameters<Scalar: NetworkScalar> {
+  private let trainer: CoreTrainer<Scalar>
+  /// nil where there is no patience, and once they are restored.
+  var network: CoreNetwork<Scalar>?
+
+  init(of trainer: CoreTrainer<Scalar>) { self.trainer = trainer }
+
+  deinit {
+    guard let network else { return }
+    // A network that another call trains at this moment belongs to that call.
+    try? trainer.exclusivity { () throws(ChainruleError) in try trainer.network.setParameters(of: network) }
+  }
+}
+
+extension CoreNetwork {
+  /// Copies all parameters and statistics of a network with the same layers.
+  fileprivate func setParameters(of other: CoreNetwork) throws(ChainruleError) {
+    for layer in layers.indices { try setParameters(other.parameters(ofLayer: layer), ofLayer: layer) }
   }
 }

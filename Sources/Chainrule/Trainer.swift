@@ -26,6 +26,8 @@ public final class Trainer<Scalar: NetworkScalar> {
   let core: CoreTrainer<Scalar>
   private let queue = DispatchQueue(label: "chainrule.trainer", qos: .userInitiated)
   private let tracing: Bool
+  /// What the arguments say that changes the result.
+  let settings: RunDescription
   private var lastBatchRows = 0
 
   /// - Parameters:
@@ -94,6 +96,10 @@ public final class Trainer<Scalar: NetworkScalar> {
     self.schedule = schedule
     self.regularization = regularization
     self.tracing = tracing
+    settings = RunDescription(
+      loss: loss, optimizer: optimizer, schedule: schedule, regularization: regularization,
+      accumulationSteps: accumulating, layerRates: layerRates, seed: seed, shuffle: shuffles,
+      denormals: denormals)
     var training = chainrule_training()
     training.loss = (loss ?? .meanSquaredError).core
     training.optimizer = optimizer.core
@@ -141,7 +147,7 @@ public final class Trainer<Scalar: NetworkScalar> {
   }
 
   /// Tells the schedule `plateau` the loss of the epoch that has ended; to others it is nothing. Epochs of
-  /// ``epochs(_:on:batchSize:validating:until:patience:checkpoints:resuming:onStep:)`` are told without it.
+  /// ``epochs(_:on:batchSize:validating:until:patience:checkpoints:resuming:run:onStep:)`` are told without it.
   ///
   /// - Throws: `ChainruleError.notFinite`, `.busy`.
   public func observe(_ loss: Double) throws(ChainruleError) {
@@ -251,26 +257,33 @@ public final class Trainer<Scalar: NetworkScalar> {
   ///   - validation: Evaluated after every epoch.
   ///   - condition: Ends training after the epoch that meets it.
   ///   - patience: Ends training after so many epochs without a lower validation loss than the lowest (the
-  ///     training loss where there is no validation), and takes the parameters of the lowest back.
-  ///   - checkpoints: Where the run leaves checkpoints.
-  ///   - checkpoint: The path of one to go on from, as if training had never been stopped: `count` and `patience` count
-  ///     from where that run began. What the trainer and its network were before is gone.
+  ///     training loss where there is no validation), and restores the parameters of the lowest. They are restored
+  ///     however the run ends: after the last epoch, by `onStep`, by an error or a cancellation, and when the loop is
+  ///     left with `break` (or, without a loop, when the iterator is released; not while the network is in use).
+  ///   - checkpoints: Where the run saves checkpoints. Its folder belongs to one run: see ``Checkpoints``.
+  ///   - checkpoint: The path of the checkpoint to resume from, as if training had never been interrupted: `count` and
+  ///     `patience` count from the start of that run. The trainer and its network lose their present state.
+  ///   - run: What else decides the result, such as how the data were split. Checkpoints store it with a description of
+  ///     the trainer, the batch size and the data. A run that differs from that of `checkpoint` ends with
+  ///     `ChainruleError.differentRun`, which lists the differences; the trainer is then unchanged. `count`, `condition`,
+  ///     `patience`, `checkpoints` and the number of threads may differ.
   ///   - onStep: Called after each batch, on the trainer's queue, which waits for it; it may not use the trainer or its
   ///     network. By `.stop` training ends after this batch, and an epoch asked for later goes on behind it.
   public func epochs(
     _ count: Int, on data: Dataset<Scalar>, batchSize: Int = 32,
     validating validation: Dataset<Scalar>? = nil,
     until condition: StopCondition? = nil, patience: Int? = nil,
-    checkpoints: Checkpoints? = nil, resuming checkpoint: String? = nil,
+    checkpoints: Checkpoints? = nil, resuming checkpoint: String? = nil, run: RunDescription = [:],
     onStep: (@Sendable (TrainingStep) -> TrainingDecision)? = nil
   ) -> Epochs<Scalar> {
     Epochs(
       trainer: self, count: count, data: data, batchSize: batchSize, validation: validation,
-      condition: condition, patience: patience, checkpoints: checkpoints, resumed: checkpoint, onStep: onStep)
+      condition: condition, patience: patience, checkpoints: checkpoints, resumed: checkpoint,
+      description: run, onStep: onStep)
   }
 
   /// Up to `count` epochs over the batches of a source, in its order; see ``epoch(on:batchSize:)-(BatchSource,_)`` and
-  /// ``epochs(_:on:batchSize:validating:until:patience:checkpoints:resuming:onStep:)-(_,Dataset<Scalar>,_,_,_,_,_)``.
+  /// ``epochs(_:on:batchSize:validating:until:patience:checkpoints:resuming:run:onStep:)-(_,Dataset<Scalar>,_,_,_,_,_)``.
   ///
   /// When the task is cancelled, or `onStep` stops training, an epoch asked for later goes on behind the last batch, over
   /// the same source; ``flush()`` gives it up.
@@ -278,12 +291,13 @@ public final class Trainer<Scalar: NetworkScalar> {
     _ count: Int, on source: some BatchSource<Scalar>, batchSize: Int = 32,
     validating validation: (any BatchSource<Scalar>)? = nil,
     until condition: StopCondition? = nil, patience: Int? = nil,
-    checkpoints: Checkpoints? = nil, resuming checkpoint: String? = nil,
+    checkpoints: Checkpoints? = nil, resuming checkpoint: String? = nil, run: RunDescription = [:],
     onStep: (@Sendable (TrainingStep) -> TrainingDecision)? = nil
   ) -> Epochs<Scalar> {
     Epochs(
       trainer: self, count: count, data: source, batchSize: batchSize, validation: validation,
-      condition: condition, patience: patience, checkpoints: checkpoints, resumed: checkpoint, onStep: onStep)
+      condition: condition, patience: patience, checkpoints: checkpoints, resumed: checkpoint,
+      description: run, onStep: onStep)
   }
 
   /// What the last ``step(_:)`` or ``gradients(_:)`` computed, layer by layer. A target scaling takes no part in a step, so

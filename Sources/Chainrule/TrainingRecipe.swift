@@ -3,14 +3,17 @@
 ///
 ///     let recipe = TrainingRecipe.recommended(forRows: 1000)
 public struct TrainingRecipe: Sendable, Equatable {
-  /// How features are scaled by the first layers, which become part of the model.
+  /// How features are scaled by the first layers, which training leaves as they are and which become part of the model:
+  /// it takes the features as they stand in the data.
   public enum FeatureScaling: String, Sendable, CaseIterable {
     /// Not at all.
     case none
     /// (x - μ) / σ, every feature
     case standardize
-    /// 4 tanh((x - μ) / 4σ), a smooth bound of ±4; features of 0 and 1 alone stay as they are, nearly: μ = 0, σ = 1.
-    case bound
+    /// Each number as z = (x - μ) / σ, cut off at ±2, and piece by piece: min(max((z - l) / (h - l), 0), 1) - ½ for the
+    /// pieces l … h between 17 quantiles of the training rows (Gorishniy, Rubachev & Babenko 2022). Features of 0 and 1
+    /// stay as they are. Where that takes more than 2²⁰ weights, as ``standardize``.
+    case pieces
   }
 
   /// What is normalised before the activation of each hidden layer.
@@ -57,40 +60,60 @@ public struct TrainingRecipe: Sendable, Equatable {
 
   /// What was best on the validation rows of ten real tables, by the number of rows there are.
   public static func recommended(forRows rows: Int) -> TrainingRecipe {
-    let held = rows < 50 ? 0 : 0.2
-    let trained = max(1, rows - Int(Double(rows) * held))
-    let batchSize = trained < 2048 ? 32 : trained < 8192 ? 64 : 128
-    let steps = (trained + batchSize - 1) / batchSize
+    let validation = rows < 50 ? 0 : 0.2
+    let batchSize = rows < 500 ? 32 : 128
+    let updatesOfEpoch = max(1, (rows + batchSize - 1) / batchSize)
+    let isSmall = rows <= 8000
     return TrainingRecipe(
-      hidden: [256, 256], activation: .relu, weightsInitializer: .automatic, normalization: nil, dropout: 0.1,
-      isResidual: false, featureScaling: .bound, scalesTargets: true,
-      optimizer: .adamw(learningRate: 0.001), batchSize: batchSize, epochs: max(200, (3000 + steps - 1) / steps),
-      patience: held > 0 ? 20 : nil, validation: held)
+      hidden: isSmall ? [128, 128] : [256, 256], activation: isSmall ? .relu : .silu,
+      weightsInitializer: .automatic, normalization: nil, dropout: 0.2, isResidual: false,
+      featureScaling: .pieces, scalesTargets: true, optimizer: .adamw(learningRate: 0.001, weightDecay: 0.01),
+      batchSize: batchSize, epochs: max(200, (1000 + updatesOfEpoch - 1) / updatesOfEpoch), patience: 20,
+      validation: validation)
   }
 
-  /// The layers in front of the hidden ones.
+  /// The layers in front of the hidden ones, which are not to be trained: the trainer's rate of each is 0.
   ///
-  /// - Parameter areNumbers: Whether each feature may be any number, rather than 0 or 1 alone; nil: each may.
+  /// - Parameter areNumbers: Whether each feature may be any number, rather than 0 or 1 alone; nil: it may where its
+  ///   training rows have another one.
   /// - Throws: As ``Standardization/init(fitting:)``.
   public func scalingLayers<Scalar: NetworkScalar>(
     fitting rows: some BatchSource<Scalar>, areNumbers: [Bool]? = nil
-  ) throws(ChainruleError) -> [Layer] {
+  ) throws(ChainruleError) -> [FixedLayer] {
     if featureScaling == .none { return [] }
     let fitted = try Standardization(fitting: rows)
-    if featureScaling == .standardize {
-      return [.scaling(Scaling(mean: fitted.mean, deviation: fitted.standardDeviation))]
+    let plain = FixedLayer(.scaling(Scaling(mean: fitted.mean, deviation: fitted.standardDeviation)))
+    if featureScaling == .standardize { return [plain] }
+    let sample = try FeatureSample(rows)
+    let are = areNumbers ?? sample.areNumbers
+    let inputs = fitted.mean.count
+    let pieces = are.indices.map { are[$0] ? sample.pieces(of: $0, fitted) : [] }
+    let units = inputs + pieces.reduce(0) { $0 + $1.count }
+    guard units <= (1 << 20) / inputs else { return [plain] }
+
+    var (weights, bias) = ([Double](repeating: 0, count: units * inputs), [Double](repeating: 0, count: units))
+    var deviation = [Double](repeating: 1, count: units)
+    for feature in 0..<inputs {
+      weights[feature * inputs + feature] = are[feature] ? 0.5 : 1
+      if are[feature] { deviation[feature] = 0.5 }
     }
-    let are = areNumbers ?? Array(repeating: true, count: fitted.mean.count)
-    let bound = 4.0
+    var unit = inputs
+    for (feature, pieces) in pieces.enumerated() {
+      for piece in pieces {
+        // hardTanh of this is -1 up to the piece, and 1 from its end on.
+        weights[unit * inputs + feature] = 2 / (piece.upperBound - piece.lowerBound)
+        bias[unit] = -2 * piece.lowerBound / (piece.upperBound - piece.lowerBound) - 1
+        deviation[unit] = 2
+        unit += 1
+      }
+    }
+    let scaling = Scaling(
+      mean: zip(fitted.mean, are).map { $1 ? $0 : 0 },
+      deviation: zip(fitted.standardDeviation, are).map { $1 ? $0 : 1 })
     return [
-      .scaling(
-        Scaling(
-          mean: zip(fitted.mean, are).map { $1 ? $0 : 0 },
-          deviation: zip(fitted.standardDeviation, are).map { bound * ($1 ? $0 : 1) })),
-      .activation(.tanh),
-      .scaling(
-        Scaling(
-          mean: Array(repeating: 0, count: are.count), deviation: Array(repeating: 1 / bound, count: are.count))),
+      FixedLayer(.scaling(scaling)),
+      FixedLayer(.dense(Dense(units, activation: .hardTanh)), weights: weights, bias: bias),
+      FixedLayer(.scaling(Scaling(mean: Array(repeating: 0, count: units), deviation: deviation))),
     ]
   }
 
@@ -122,5 +145,84 @@ public struct TrainingRecipe: Sendable, Equatable {
   /// The output layer.
   public func outputLayer(units: Int, activation: Activation) -> Layer {
     .dense(Dense(units, activation: activation, weightsInitializer: weightsInitializer))
+  }
+}
+
+/// A layer that training leaves as it is, with the parameters it has.
+public struct FixedLayer: Sendable, Equatable {
+  /// The layer.
+  public let layer: Layer
+  /// W of a dense layer, row-major units × inputs; empty for other kinds.
+  public let weights: [Double]
+  /// b of a dense layer.
+  public let bias: [Double]
+
+  init(_ layer: Layer, weights: [Double] = [], bias: [Double] = []) {
+    self.layer = layer
+    self.weights = weights
+    self.bias = bias
+  }
+}
+
+extension Network {
+  /// A network that begins with some fixed layers, the trainer's rates of which are ``fixedRates(of:)``.
+  ///
+  /// - Throws: As ``init(inputs:layers:targetScaling:seed:kernelSet:)``.
+  public convenience init(
+    inputs: Int, fixed: [FixedLayer], layers: [Layer], targetScaling: Standardization? = nil, seed: UInt64 = 0
+  ) throws(ChainruleError) {
+    try self.init(inputs: inputs, layers: fixed.map(\.layer) + layers, targetScaling: targetScaling, seed: seed)
+    for (index, layer) in fixed.enumerated() where !layer.weights.isEmpty {
+      var parameters = try parameters(ofLayer: index)
+      parameters.weights = layer.weights.map { Scalar($0) }
+      parameters.bias = layer.bias.map { Scalar($0) }
+      try setParameters(parameters, ofLayer: index)
+    }
+  }
+
+  /// The factors of the learning rate that keep the first layers as they are.
+  public static func fixedRates(of fixed: [FixedLayer]) -> [Int: Double] {
+    Dictionary(uniqueKeysWithValues: fixed.indices.map { ($0, 0) })
+  }
+}
+
+/// The values of each feature in some rows, up to 2²⁴ in all, every k-th where there are more.
+private struct FeatureSample<Scalar: NetworkScalar> {
+  private var columns: [[Scalar]]
+
+  init(_ source: some BatchSource<Scalar>) throws(ChainruleError) {
+    columns = Array(repeating: [], count: source.inputs)
+    let most = max(1000, (1 << 24) / max(source.inputs, 1))
+    let step = max(1, ((source.rowCount ?? most) + most - 1) / most)
+    var batches = try source.makeBatches(of: 1024)
+    var row = 0
+    while columns[0].count < most, let batch = try batches.next() {
+      for local in 0..<batch.rows where (row + local) % step == 0 {
+        for column in columns.indices { columns[column].append(batch.features[local * batch.inputs + column]) }
+      }
+      row += batch.rows
+    }
+  }
+
+  var areNumbers: [Bool] { columns.map { $0.contains { $0 != 0 && $0 != 1 } } }
+
+  /// The pieces between the different standardised values of a feature where there are at most 17, or between 17 of their
+  /// quantiles.
+  func pieces(of column: Int, _ scaling: Standardization) -> [Range<Double>] {
+    let values = columns[column].sorted()
+    var edges: [Scalar] = []
+    for value in values where edges.last != value {
+      edges.append(value)
+      if edges.count > 17 { break }
+    }
+    if edges.count > 17 {
+      edges = []
+      for index in 0...16 {
+        let place = index * (values.count - 1) / 16
+        if edges.last != values[place] { edges.append(values[place]) }
+      }
+    }
+    let standardised = edges.map { (Double($0) - scaling.mean[column]) / scaling.standardDeviation[column] }
+    return zip(standardised, standardised.dropFirst()).filter { $1 - $0 > 1e-6 }.map { $0..<$1 }
   }
 }

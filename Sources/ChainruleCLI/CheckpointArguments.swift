@@ -2,39 +2,42 @@ import ArgumentParser
 import Chainrule
 import Foundation
 
-/// Checkpoints of a training run, and the one from which it goes on.
+/// The checkpoints of a training run, and the one from which it resumes.
 struct CheckpointArguments: ParsableArguments {
   @Option(
     name: .customLong("checkpoint"),
     help: ArgumentHelp(
-      "Leave checkpoints in this folder, from which training can go on as if it had never been stopped. There is one at "
-        + "the end too, and after Ctrl-C.",
+      "Save checkpoints in this folder. A run that resumes from one gives the same model as a run that was never "
+        + "interrupted. There is also one at the end and after Ctrl-C. A folder holds the checkpoints of one run.",
       valueName: "folder"))
   var folder: String?
 
   @Option(
     name: .customLong("checkpoint-every"),
     help: ArgumentHelp(
-      "How often, in epochs, or as 500steps in updates. (default: 1)", valueName: "count"),
+      "Save a checkpoint after this many epochs, or updates such as 500steps. (default: 1)",
+      valueName: "count"),
     transform: Checkpoints.Interval.init(parsing:))
   var interval: Checkpoints.Interval?
 
   @Option(
     name: .customLong("checkpoint-keep"),
-    help: ArgumentHelp("How many of the newest stay. (default: 3)", valueName: "count"))
+    help: ArgumentHelp("Keep this many of the newest checkpoints. (default: 3)", valueName: "count"))
   var kept: Int?
 
   @Flag(
     name: .customLong("checkpoint-may-fail"),
-    help: "Train on where a checkpoint cannot be written, and say so. By default that ends training.")
+    help:
+      "Continue training when a checkpoint cannot be written, with a warning. By default it ends training.")
   var mayFail = false
 
   @Option(
     defaultAsFlag: "",
     help: ArgumentHelp(
-      "Go on from a checkpoint, or from the newest of a folder, without a value from that of --checkpoint, where there may "
-        + "be none yet. The data and the other options are to be those of before; --epochs and --patience count from the "
-        + "run's beginning.",
+      "Resume from a checkpoint, or from the newest one in a folder; without a value, from the newest one in the folder "
+        + "of --checkpoint, if there is one. The data and the options must be those of the checkpoint's run, but for "
+        + "--epochs, --patience, --until-loss, --threads, --save and --log. --epochs and --patience count from the start "
+        + "of that run.",
       valueName: "checkpoint"))
   var resume: String?
 
@@ -44,7 +47,7 @@ struct CheckpointArguments: ParsableArguments {
       ("--checkpoint-every", interval != nil), ("--checkpoint-keep", kept != nil),
       ("--checkpoint-may-fail", mayFail), ("--resume", resume == ""),
     ] where isGiven && folder == nil {
-      let instead = option == "--resume" ? ", or the checkpoint to go on from" : ""
+      let instead = option == "--resume" ? ", or the checkpoint to resume from" : ""
       throw ValidationError("\(option) needs --checkpoint\(instead)")
     }
   }
@@ -55,27 +58,41 @@ struct CheckpointArguments: ParsableArguments {
     if partition.folds != nil { throw ValidationError("\(option) does not go with --folds") }
     if fullBatch.method != nil {
       throw ValidationError(
-        "\(option) does not go with --full-batch, which goes on from a saved model as well")
+        "\(option) does not go with --full-batch, which trains without batches")
     }
   }
 
   var checkpoints: Checkpoints? {
     folder.map {
-      Checkpoints(in: $0, every: interval ?? .epochs(1), keeping: kept ?? 3, goesOnAfterFailure: mayFail)
+      Checkpoints(in: $0, every: interval ?? .epochs(1), keeping: kept ?? 3, continuesOnFailure: mayFail)
     }
   }
 
-  /// The checkpoint to go on from; nil: from the beginning.
-  func resumed() throws(ChainruleError) -> String? {
-    guard let resume else { return nil }
+  /// The checkpoint to resume from; nil: training starts from the beginning. Says on standard error which damaged
+  /// checkpoints are passed over.
+  ///
+  /// - Throws: `Failure` for a new run in a folder that has checkpoints.
+  func resumed() throws -> String? {
+    func newest(in checkpoints: Checkpoints) throws(ChainruleError) -> String? {
+      try checkpoints.newest { damaged in
+        Output.note("chainrule: \(damaged); resuming from the checkpoint before it\n")
+      }
+    }
+    guard let resume else {
+      guard let folder, let newest = try checkpoints?.newest() else { return nil }
+      throw Failure(
+        message:
+          "\(folder): this folder has checkpoints of a run, the newest \(newest). Continue that run with "
+          + "--resume, or choose another folder", exitCode: .failure)
+    }
     if resume.isEmpty {
-      let newest = try checkpoints?.newest()
+      let newest = try checkpoints.flatMap(newest)
       if newest == nil, let folder { Output.note("chainrule: there is no checkpoint in \(folder) yet\n") }
       return newest
     }
     guard fileKind(resume) == S_IFDIR else { return resume }
-    guard let newest = try Checkpoints(in: resume).newest() else {
-      throw .file(path: resume, reason: "there is no checkpoint in this folder")
+    guard let newest = try newest(in: Checkpoints(in: resume)) else {
+      throw ChainruleError.file(path: resume, reason: "there is no checkpoint in this folder")
     }
     return newest
   }

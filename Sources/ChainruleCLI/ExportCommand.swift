@@ -41,7 +41,7 @@ struct ExportCommand: ParsableCommand {
     if format != .c, name != nil {
       throw ValidationError("--name is of a C function; expected --to c with it")
     }
-    if let output { try checkWritable(output, replacing: true) }
+    try checkFiles(reading: ["<model>": model], writing: ["--output": output])
     let model = try SavedModel(contentsOf: model)
     switch format {
     case .c: try export(c: model)

@@ -4,8 +4,6 @@ import Chainrule
 extension ExitCode {
   /// What was to be read makes no sense: EX_DATAERR of sysexits.h.
   static let badData = ExitCode(65)
-  /// Ended by Ctrl-C, as shells report it: 128 + SIGINT.
-  static let interrupted = ExitCode(130)
 }
 
 /// Why a command ends early: a sentence for standard error, and the exit status.
@@ -21,7 +19,9 @@ extension Failure {
     message = "\(error)"
     exitCode =
       switch error {
-      case .badData, .shapeMismatch, .notFinite, .invalidValue, .invalidArgument, .invalidModel: .badData
+      case .badData, .shapeMismatch, .notFinite, .invalidValue, .invalidArgument, .invalidModel,
+        .differentRun:
+        .badData
       case .invalidNetwork, .file, .outOfMemory, .busy, .cancelled: .failure
       }
   }

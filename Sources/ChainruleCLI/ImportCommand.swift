@@ -40,7 +40,7 @@ struct ImportCommand: ParsableCommand {
 
   func run() throws {
     let format = try ImportFormat(ofFileAt: file)
-    try checkWritable(save, replacing: true)
+    try checkFiles(reading: ["<file>": file], writing: ["--save": save])
     let model =
       switch format {
       case .safetensors: try importSafetensors()

@@ -15,7 +15,7 @@ struct ChainruleCommand: AsyncParsableCommand {
         chainrule predict digits.safetensors digits --output predicted.csv
 
       Results go to standard output, progress and errors to standard error. The exit status is 0 where all is \
-      well, 64 for wrong usage, 65 for bad data, 130 after Ctrl-C, and 1 for any other failure.
+      well, 64 for wrong usage, 65 for bad data, 130 after Ctrl-C (128 + the signal), and 1 for any other failure.
       """,
     version: chainruleVersion,
     subcommands: [
@@ -26,6 +26,8 @@ struct ChainruleCommand: AsyncParsableCommand {
   static func main() async {
     // As a filter ends whose reader has gone, whatever the parent process made of the signal.
     signal(SIGPIPE, SIG_DFL)
+    // A write beyond the limit on file sizes is an error with a reason, and does not end the process.
+    signal(SIGXFSZ, SIG_IGN)
     do {
       var command = try parseAsRoot(joiningNegativeNumbers(in: CommandLine.arguments.dropFirst()))
       do {

@@ -51,7 +51,7 @@ struct PredictCommand: ParsableCommand {
   var json = false
 
   func run() throws {
-    if let output { try checkWritable(output, replacing: true) }
+    try checkFiles(reading: ["<model>": model, "<data>": data.data], writing: ["--output": output])
     switch try SavedModel(contentsOf: model) {
     case .float32(let model): try run(model)
     case .float64(let model): try run(model)
@@ -171,16 +171,16 @@ extension String {
 
 /// Standard output, or a file that is replaced once all is there.
 private final class Destination {
-  private let path: String?
-  private var text = ""
+  private let file: FileReplacement?
 
-  init(_ path: String?) throws(ChainruleError) { self.path = path }
+  init(_ path: String?) throws(ChainruleError) {
+    if let path { file = try FileReplacement(at: path) } else { file = nil }
+  }
 
   func write(_ text: String) throws(ChainruleError) {
-    if path == nil { try Output.write(text) } else { self.text += text }
+    guard let file else { return try Output.write(text) }
+    try file.write(Array(text.utf8))
   }
 
-  func finish() throws(ChainruleError) {
-    if let path { try replaceFile(at: path, with: Data(text.utf8)) }
-  }
+  func finish() throws(ChainruleError) { try file?.commit() }
 }

@@ -1,5 +1,6 @@
 import ArgumentParser
 import Chainrule
+import Foundation
 
 struct TrainCommand: AsyncParsableCommand {
   static let configuration = CommandConfiguration(
@@ -15,8 +16,11 @@ struct TrainCommand: AsyncParsableCommand {
 
       A part of the rows is held out to validate on, after every epoch and at the end: training stops when they are predicted \
       no better, and goes back to where they were best. --validation-data names a file of such rows instead. --preset plain \
-      leaves all of this out. The same data, options and seed give the same model, bit for bit. Ctrl-C ends training after \
-      the current batch, and the model is saved as it is then; a second Ctrl-C ends at once.
+      leaves all of this out. The same data, options and seed give the same model, bit for bit.
+
+      Ctrl-C, SIGTERM and SIGHUP end training after the current batch. The model is saved as it is then, with patience \
+      the best one, and not at all before the first epoch is complete. A second signal ends the process at once. A run \
+      that fails after an epoch, because it diverges or a file cannot be written, saves its model as well and exits 1.
 
       With --folds, as many networks are trained as there are folds, each evaluated on the fold that it was not \
       trained on; for each there is a line, and in the end their mean ± standard deviation (with folds - 1 as its \
@@ -75,9 +79,7 @@ struct TrainCommand: AsyncParsableCommand {
   }
 
   private func run<Scalar: NetworkScalar>(_: Scalar.Type) async throws {
-    if let path = output.save {
-      try checkWritable(path, replacing: true)
-    }
+    try checkFiles()
     let source = try self.data.source()
     try target.check(against: source)
     try columns.check(against: source)
@@ -93,20 +95,40 @@ struct TrainCommand: AsyncParsableCommand {
     try await train(plan(data, trained: trained, heldOut: heldOut))
   }
 
+  private func checkFiles() throws {
+    try ChainruleCLI.checkFiles(
+      reading: [
+        "<data>": data.data, "--labels": target.labels ?? (try? DataSource.labels(besides: data.data)),
+        "--validation-data": partition.validationData,
+        "--validation-labels": partition.validationLabels
+          ?? partition.validationData.flatMap { try? DataSource.labels(besides: $0) },
+        "--resume": checkpoints.resume,
+      ],
+      writing: ["--save": output.save, "--log": output.log], folders: ["--checkpoint": checkpoints.folder])
+  }
+
   private func train<Scalar>(_ plan: TrainingPlan<Scalar>) async throws {
     let progress = plan.progress(isQuiet: output.quiet)
     let log = output.log
-    let result = try await cancellingOnInterrupt { try await plan.run(showing: progress, logTo: log) }
-
-    if let path = output.save {
-      try result.model.save(to: path)
+    let save = output.save
+    let (result, signal) = try await cancellingOnSignals {
+      let result = try await plan.run(showing: progress, logTo: log)
+      // A model that has not finished an epoch does not replace one that may have.
+      if let save, result.completed > 0 {
+        try result.model.save(to: save)
+      }
+      return result
     }
-    let saved = output.save.map { [(name: "model", value: "saved in \($0)")] } ?? []
-    guard !result.isInterrupted else {
-      try Output.write(listing(saved))
+    let saved = result.completed > 0 ? save.map { [(name: "model", value: "saved in \($0)")] } ?? [] : []
+    if let signal, result.isInterrupted {
+      try? Output.write(listing(saved))
       throw Failure(
         message: "interrupted after \(result.effort)" + (saved.isEmpty ? "; nothing was saved" : ""),
-        exitCode: .interrupted)
+        exitCode: .ended(by: signal))
+    }
+    if let failure = result.failure {
+      try? Output.write(listing(saved))
+      throw failure
     }
     let evaluation = try plan.evaluate(result.model)
     let summary = (
@@ -131,7 +153,7 @@ struct TrainCommand: AsyncParsableCommand {
     try TrainingPlan(
       data: data, trained: trained, heldOut: heldOut, buffer: buffer, preset: preset, network: network,
       training: training, regularization: regularization, schedule: schedule, fullBatch: fullBatch,
-      checkpoints: checkpoints)
+      checkpoints: checkpoints, description: runDescription)
   }
 
   private var options: CSVOptions {
@@ -207,7 +229,7 @@ struct TrainCommand: AsyncParsableCommand {
   ) async throws {
     let first = try plan(data, trained: folds[0].train, heldOut: folds[0].validation)
     let (loss, setting) = (first.loss, first.summary(heldOut: "\(folds.count) folds held out in turns"))
-    let (validation, interrupted) = try await cancellingOnInterrupt { () -> (CrossValidation, Int?) in
+    let ((validation, interrupted), signal) = try await cancellingOnSignals { () -> (CrossValidation, Int?) in
       var validation = CrossValidation(loss: loss)
       for (number, plain) in zip(1..., folds) {
         let isPlain = data.encoding?.features.isPlain ?? true
@@ -216,13 +238,16 @@ struct TrainCommand: AsyncParsableCommand {
         let progress = plan.progress(isQuiet: output.quiet, prefix: "fold \(number)/\(folds.count) ")
         let result = try await plan.run(showing: progress, logTo: output.log, fold: number)
         if result.isInterrupted { return (validation, number) }
+        if let failure = result.failure { throw failure }
         validation.evaluations.append(try result.model.evaluate(fold.validation, loss: plan.loss))
       }
       return (validation, nil)
     }
     try Output.write(listing(setting + validation.summary))
     if let interrupted {
-      throw Failure(message: "interrupted in fold \(interrupted) of \(folds.count)", exitCode: .interrupted)
+      throw Failure(
+        message: "interrupted in fold \(interrupted) of \(folds.count)",
+        exitCode: .ended(by: signal ?? SIGINT))
     }
   }
 }

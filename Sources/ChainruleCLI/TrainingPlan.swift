@@ -12,6 +12,8 @@ struct TrainingPlan<Scalar: NetworkScalar>: Sendable {
   let buffer: Int?
   let encoding: TableEncoding?
   let recipe: TrainingRecipe
+  /// The layers in front, which training leaves as they are, and those that it trains.
+  let fixed: [FixedLayer]
   let layers: [Layer]
   let targetScaling: Standardization?
   let loss: Loss
@@ -22,6 +24,8 @@ struct TrainingPlan<Scalar: NetworkScalar>: Sendable {
   let checkpoints: CheckpointArguments
   /// Training ends after so many epochs without a lower loss; nil: it goes on.
   let patience: Int?
+  /// What the options say that changes the result, for checkpoints.
+  let description: RunDescription
   /// What the options ask for against overfitting and large gradients, in words.
   private let regularizing: [String]
 
@@ -29,7 +33,8 @@ struct TrainingPlan<Scalar: NetworkScalar>: Sendable {
     data: TrainingData<Scalar>, trained: any BatchSource<Scalar>, heldOut: (any BatchSource<Scalar>)?,
     buffer: Int?, preset: Preset,
     network: NetworkArguments, training: TrainingArguments, regularization: RegularizationArguments,
-    schedule: ScheduleArguments, fullBatch: FullBatchArguments, checkpoints: CheckpointArguments
+    schedule: ScheduleArguments, fullBatch: FullBatchArguments, checkpoints: CheckpointArguments,
+    description: RunDescription
   ) throws {
     self.data = data.rows
     encoding = data.encoding.flatMap { $0.features.isPlain && $0.targets.kind != .labels ? nil : $0 }
@@ -39,8 +44,9 @@ struct TrainingPlan<Scalar: NetworkScalar>: Sendable {
     self.training = training
     self.fullBatch = fullBatch
     self.checkpoints = checkpoints
+    self.description = description
     var recipe =
-      preset == .plain ? TrainingRecipe.plain : .recommended(forRows: trained.rowCount ?? 100_000)
+      preset == .plain ? TrainingRecipe.plain : .recommended(forRows: trained.rowCount ?? 1 << 20)
     network.apply(to: &recipe)
     try training.apply(to: &recipe, regularization)
     self.recipe = recipe
@@ -49,9 +55,8 @@ struct TrainingPlan<Scalar: NetworkScalar>: Sendable {
     let output =
       network.outputActivation
       ?? (training.loss == .hinge ? .identity : data.usualOutput(isAll: buffer == nil))
-    layers =
-      try recipe.scalingLayers(fitting: trained, areNumbers: data.areNumbers) + recipe.hiddenLayers
-      + [recipe.outputLayer(units: self.data.outputs, activation: output)]
+    fixed = try recipe.scalingLayers(fitting: trained, areNumbers: data.areNumbers)
+    layers = recipe.hiddenLayers + [recipe.outputLayer(units: self.data.outputs, activation: output)]
     let loss = training.loss ?? Loss(usualWith: output)
     self.loss = loss
     let isRegression = self.data.classLabels == nil && output == .identity && loss != .hinge && loss != .poisson
@@ -68,7 +73,7 @@ struct TrainingPlan<Scalar: NetworkScalar>: Sendable {
   private func network() throws -> Network<Scalar> {
     try refusingOptions {
       let network = try Network<Scalar>(
-        inputs: data.inputs, layers: layers, targetScaling: targetScaling, seed: training.seed)
+        inputs: data.inputs, fixed: fixed, layers: layers, targetScaling: targetScaling, seed: training.seed)
       try network.adoptNames(of: data)
       if let encoding { try network.setTableEncoding(encoding) }
       return network
@@ -107,46 +112,64 @@ struct TrainingPlan<Scalar: NetworkScalar>: Sendable {
     let trainer = try refusingOptions {
       try Trainer(
         network, loss: loss, optimizer: recipe.optimizer, schedule: schedule, regularization: regularization,
-        accumulating: training.accumulate, seed: training.seed, threads: training.threads)
+        accumulating: training.accumulate, layerRates: Network<Scalar>.fixedRates(of: fixed), seed: training.seed, threads: training.threads)
     }
     let resumed = try checkpoints.resumed()
-    let log = try path.map { path throws(ChainruleError) in
-      try RunLog(path: path, fold: fold, goesOn: resumed != nil)
-    }
+    var log = try path.map { try RunLog(path: $0, fold: fold, resumes: resumed != nil) }
     var progress = progress
-    var last: Epoch?
+    var (last, best): (Epoch?, Epoch?)
+    var failure, logFailure: Failure?
     let clock = ContinuousClock()
     let start = clock.now
     defer { progress.end() }
     let epochs = trainer.epochs(
       recipe.epochs, on: try shuffled(trained), batchSize: recipe.batchSize, validating: heldOut,
       until: training.untilLoss.map { .loss(below: $0) }, patience: patience,
-      checkpoints: checkpoints.checkpoints, resuming: resumed)
-    do throws(any Error) {
+      checkpoints: checkpoints.checkpoints, resuming: resumed, run: description)
+    do {
       for try await epoch in epochs {
         last = epoch
+        if score(epoch) < best.map(score) ?? .infinity { best = epoch }
         progress.show(epoch)
-        try log?.write(epoch)
+        if logFailure == nil {
+          logFailure = loggingFailure { () throws(ChainruleError) in try log?.write(epoch) }
+        }
         if let failure = epoch.checkpointFailure {
-          Output.note("chainrule: \(failure); training goes on without this checkpoint\n")
+          Output.note("chainrule: \(failure); training continues without this checkpoint\n")
         }
       }
-    } catch let error as ChainruleError {
-      switch error {
-      case .cancelled: break  // The parameters are those after the last whole batch.
-      case .notFinite:
-        throw Failure(
-          message: "training diverged: \(error); a smaller --learning-rate may help", exitCode: .failure)
-      default:
-        // The rows trained on are shuffled; an error about a row is to give its place in the data.
-        if buffer == nil { _ = try network.evaluate(data, loss: loss) }
-        throw error
+      if last == nil {
+        logFailure = loggingFailure { () throws(ChainruleError) in try log?.end(after: trainer.epochs) }
       }
+    } catch {
+      switch error {
+      case .cancelled: break  // The parameters are the best, with patience, or those after the last whole batch.
+      case .notFinite:
+        failure = Failure(
+          message: "training diverged in epoch \((last?.number ?? trainer.epochs) + 1): \(error). "
+            + "A smaller --learning-rate may help\(kept(last, best: best))", exitCode: .failure)
+      default:
+        failure = Failure(error)
+        // Training shuffles the rows; the error of an evaluation gives the place of a bad row in the data.
+        if last == nil, buffer == nil { _ = try network.evaluate(data, loss: loss) }
+      }
+      if trainer.epochs == 0, let failure { throw failure }
     }
     return TrainingResult(
-      model: try network.freeze(), effort: counted(trainer.epochs, "epoch"), loss: last?.loss,
-      seconds: (clock.now - start) / .seconds(1), isInterrupted: Task.isCancelled,
+      model: try network.freeze(), completed: trainer.epochs, effort: counted(trainer.epochs, "epoch"),
+      loss: last?.loss, seconds: (clock.now - start) / .seconds(1), isInterrupted: Task.isCancelled,
+      failure: failure ?? logFailure,
       reason: last.map(reason) ?? (resumed == nil ? "" : "; the checkpoint is of a run that had ended"))
+  }
+
+  /// The loss by which patience chooses the best epoch.
+  private func score(_ epoch: Epoch) -> Double { epoch.validation?.loss ?? epoch.loss }
+
+  /// Which model is left after a divergence.
+  private func kept(_ last: Epoch?, best: Epoch?) -> String {
+    guard let last else { return "" }
+    guard patience != nil, let best else { return ". The model is that of epoch \(last.number)" }
+    return ". The model is the best one, that of epoch \(best.number)"
   }
 
   /// Streamed rows in random order; those in memory are shuffled by the trainer.
@@ -186,7 +209,8 @@ struct TrainingPlan<Scalar: NetworkScalar>: Sendable {
     }
     let (clock, bound) = (ContinuousClock(), training.untilLoss)
     let start = clock.now
-    let run = Mutex(FullBatchRun(progress: progress, path: path, fold: fold, loss: before, last: start))
+    let log = try path.map { try RunLog(path: $0, fold: fold) }
+    let run = Mutex(FullBatchRun(progress: progress, log: log, loss: before, last: start))
     defer { run.withLock { $0.progress.end() } }
     do {
       let minimum = try await network.fit(
@@ -194,15 +218,10 @@ struct TrainingPlan<Scalar: NetworkScalar>: Sendable {
         tolerances: fullBatch.tolerances
       ) { iteration, loss in
         run.withLock { run in
-          do throws(ChainruleError) {
-            try run.report(iteration, loss: loss, at: clock.now)
-          } catch {
-            run.failure = error
-          }
-          return run.failure != nil || loss < bound ?? -.infinity ? .stop : .proceed
+          run.report(iteration, loss: loss, at: clock.now)
+          return loss < bound ?? -.infinity ? .stop : .proceed
         }
       }
-      if let failure = run.withLock(\.failure) { throw failure }
       let reason =
         minimum.ending == .stopped ? ", below \(short(bound ?? 0))" : minimum.ending.reason
       return try result(iterations: minimum.iterations, loss: minimum.loss, reason: reason)
@@ -223,52 +242,67 @@ struct TrainingPlan<Scalar: NetworkScalar>: Sendable {
       iterations: Int, loss: Double, reason: String = "", isInterrupted: Bool = false
     ) throws -> TrainingResult<Scalar> {
       TrainingResult(
-        model: try network.freeze(), effort: counted(iterations, "iteration"), loss: loss,
-        seconds: (clock.now - start) / .seconds(1), isInterrupted: isInterrupted, reason: reason)
+        model: try network.freeze(), completed: iterations, effort: counted(iterations, "iteration"),
+        loss: loss,
+        seconds: (clock.now - start) / .seconds(1), isInterrupted: isInterrupted,
+        failure: run.withLock(\.failure), reason: reason)
     }
   }
 }
 
-/// What is known of a run on all rows at once while it goes on. Its log begins with the first iteration.
+/// Writes to the log; where that fails, training continues without it, and the command fails once the model is saved.
+private func loggingFailure(_ write: () throws(ChainruleError) -> Void) -> Failure? {
+  do throws(ChainruleError) {
+    try write()
+    return nil
+  } catch {
+    Output.note("chainrule: \(error); training continues without the log\n")
+    return Failure(message: "the log is incomplete: \(error)", exitCode: .failure)
+  }
+}
+
+/// The state of a run on all rows at once.
 private struct FullBatchRun {
   var progress: Progress
-  let path: String?
-  let fold: Int?
   var log: RunLog?
   var iterations = 0
   var loss: Double
   /// When the last iteration ended.
   var last: ContinuousClock.Instant
-  var failure: ChainruleError?
+  /// What went wrong with the log.
+  var failure: Failure?
 
-  init(progress: Progress, path: String?, fold: Int?, loss: Double, last: ContinuousClock.Instant) {
+  init(progress: Progress, log: RunLog?, loss: Double, last: ContinuousClock.Instant) {
     self.progress = progress
-    self.path = path
-    self.fold = fold
+    self.log = log
     self.loss = loss
     self.last = last
   }
 
-  mutating func report(
-    _ iteration: Int, loss: Double, at now: ContinuousClock.Instant
-  ) throws(ChainruleError) {
+  mutating func report(_ iteration: Int, loss: Double, at now: ContinuousClock.Instant) {
     let seconds = (now - last) / .seconds(1)
     (iterations, self.loss, last) = (iteration, loss, now)
     progress.show(iteration, loss: loss, seconds: seconds)
-    if log == nil, let path { log = try RunLog(path: path, fold: fold) }
-    try log?.write(iteration: iteration, loss: loss, seconds: seconds)
+    guard failure == nil else { return }
+    failure = loggingFailure { () throws(ChainruleError) in
+      try log?.write(iteration: iteration, loss: loss, seconds: seconds)
+    }
   }
 }
 
 /// A trained network, and how it came to be.
 struct TrainingResult<Scalar: NetworkScalar>: Sendable {
   let model: Model<Scalar>
+  /// The number of whole epochs or iterations, since the start of the run that was resumed.
+  let completed: Int
   /// "50 epochs", those that are whole, or "120 iterations"
   let effort: String
   /// Of the last of them; nil where there was none in this run.
   let loss: Double?
   let seconds: Double
   let isInterrupted: Bool
+  /// Why the command fails although there is a model.
+  let failure: Failure?
   /// What ended training, behind the figures; nothing where that were all there might be.
   let reason: String
 
@@ -317,7 +351,7 @@ extension TrainingPlan {
   /// What is trained, on what, and how. `heldOut` says in words which rows are held out.
   func summary(heldOut: String? = nil) -> [(name: String, value: String)] {
     let targets = data.classLabels.map { "\($0.count) classes" } ?? counted(data.outputs, "output")
-    let units = layers.map(\.description) + (targetScaling == nil ? [] : ["targets scaled"])
+    let units = (fixed.map(\.layer) + layers).map(\.description) + (targetScaling == nil ? [] : ["targets scaled"])
     let count = buffer == nil ? data.rows : trained.rowCount
     let rows = (count.map { counted($0, "row") } ?? "rows") + (buffer == nil ? "" : " read batch by batch")
     let usual = self.heldOut.map { $0.rowCount.map(String.init) ?? "others" } ?? "none"

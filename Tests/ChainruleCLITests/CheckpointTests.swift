@@ -63,7 +63,7 @@ struct CheckpointCommandTests {
 
   @Test func `what does not go together, or does not fit, is refused`() throws {
     for (arguments, message, status) in [
-      (["--resume"], "--resume needs --checkpoint, or the checkpoint to go on from", 64),
+      (["--resume"], "--resume needs --checkpoint, or the checkpoint to resume from", 64),
       (["--checkpoint-keep", "2"], "--checkpoint-keep needs --checkpoint", 64),
       (["--checkpoint", "run", "--checkpoint-keep", "0"], "--checkpoint-keep is 0; expected at least 1", 64),
       (
@@ -81,9 +81,12 @@ struct CheckpointCommandTests {
     )
     let first = "run/checkpoint-000000000010.safetensors"
     for (arguments, message) in [
-      (["--optimizer", "sgd"], "the checkpoint is of the optimizer adam, the trainer's is sgd"),
-      (["--hidden", "9"], "layer 1: the checkpoint has 8 units, the trainer's network 9"),
-      (["--seed", "4"], "in the order of seed 0; the trainer's seed is 4"),
+      (["--optimizer", "sgd"], "optimizer: adam in the checkpoint, sgd now"),
+      (
+        ["--hidden", "9"],
+        "layers, number 1: \"8 identity (no bias)\" in the checkpoint, \"9 identity (no bias)\" now"
+      ),
+      (["--seed", "4"], "seed: 0 in the checkpoint, 4 now"),
     ] {
       let ended = try place.chainrule(options + arguments + ["--resume", first])
       #expect(ended.status == 65 && ended.errors.contains(message), "\(arguments): \(ended.errors)")
@@ -101,7 +104,7 @@ struct CheckpointCommandTests {
     #expect(failed.status == 1)
     #expect(failed.errors.contains("run/checkpoint-000000000004.safetensors: cannot write: Is a directory"))
     let told = try train("--checkpoint", "run", "--checkpoint-may-fail", "--checkpoint-keep", "50")
-    #expect(told.status == 0 && told.errors.contains("; training goes on without this checkpoint"))
+    #expect(told.status == 0 && told.errors.contains("; training continues without this checkpoint"))
     #expect(try place.names("run").count > 1)
   }
 
@@ -125,7 +128,7 @@ struct CheckpointCommandTests {
       midway += run.process.isRunning ? 1 : 0
       kill(run.process.processIdentifier, SIGKILL)
       _ = try run.wait()
-      let names = place.exists("run") ? try place.names("run").filter { !$0.hasPrefix(".chainrule-") } : []
+      let names = place.exists("run") ? try place.names("run").filter { $0.hasPrefix("checkpoint-") } : []
       for name in names { #expect(try place.chainrule("inspect", "run/" + name).status == 0) }
       let newest = names.last.flatMap { Int($0.dropFirst(11).dropLast(12)) } ?? 0
       #expect(newest >= steps)

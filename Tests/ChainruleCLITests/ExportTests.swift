@@ -56,9 +56,9 @@ struct ExportTests {
         == "chainrule: none: cannot read: No such file or directory")
     #expect(
       try refused("iris.safetensors --to c --output missing/iris.c", 1).contains(
-        "missing/iris.c: there is no"))
+        "missing/iris.c: cannot open the folder: No such file"))
     #expect(
       try refused("iris.safetensors --to c --output pipe", 1)
-        == "chainrule: pipe: this is no regular file")
+        == "chainrule: pipe: cannot write: no process reads from this pipe")
   }
 }

@@ -214,12 +214,14 @@ struct FailureTests {
       "train good.csv --full-batch levenbergMarquardt --memory 1kB", 1,
       "its memory is bound to 1000; a larger --memory allows it"),
     Refusal("train nowhere.csv", 1, "nowhere.csv: there is no such file"),
-    Refusal("train iris --save folder", 1, "folder: this is a folder"),
-    Refusal("train iris --save pipe", 1, "pipe: this is no regular file"),
-    Refusal("train iris --save missing/m", 1, "missing/m: there is no folder"),
-    Refusal("train iris --log missing/run.jsonl", 1, "missing/run.jsonl: there is no folder"),
+    Refusal("train iris --save folder", 1, "folder: cannot write: Is a directory"),
+    Refusal("train iris --save pipe --quiet", 1, "pipe: cannot write: no process reads from this pipe"),
+    Refusal("train iris --save missing/m", 1, "missing/m: cannot open the folder: No such file or directory"),
+    Refusal(
+      "train iris --log missing/run.jsonl", 1,
+      "missing/run.jsonl: cannot open the folder: No such file or directory"),
     Refusal("evaluate missing iris", 1, "missing: "),
-    Refusal("train iris --optimizer sgd --learning-rate 1e30 --quiet", 1, "training diverged: "),
+    Refusal("train iris --optimizer sgd --learning-rate 1e30 --quiet", 1, "training diverged in epoch 1: "),
   ])
   func `other failures exit 1 and name the culprit`(refusal: Refusal) throws { try check(refusal) }
 

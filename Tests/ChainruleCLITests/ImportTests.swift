@@ -99,9 +99,9 @@ struct ImportTests {
         == "chainrule: none.safetensors: cannot read: No such file or directory")
     #expect(
       try refused("plain.safetensors \(options) pipe", 1)
-        == "chainrule: pipe: this is no regular file")
+        == "chainrule: pipe: cannot write: no process reads from this pipe")
     #expect(
       try refused("plain.safetensors \(options) missing/m", 1).hasPrefix(
-        "chainrule: missing/m: there is no folder"))
+        "chainrule: missing/m: cannot open the folder: No such file or directory"))
   }
 }

@@ -139,14 +139,14 @@ struct CheckpointTests {
 
   @Test func `the newest are kept, and what a killed process left goes`() async throws {
     try FileManager.default.createDirectory(atPath: folder, withIntermediateDirectories: true)
-    let ended = Process()
-    ended.executableURL = URL(filePath: "/usr/bin/true")
-    try ended.run()
-    ended.waitUntilExit()
-    let left = ".chainrule-\(ended.processIdentifier)-0", own = ".chainrule-\(getpid())-7"
+    // Nobody writes the first; the second is locked, as by a process that writes it.
+    let left = ".chainrule-0", own = ".chainrule-1"
     for name in [left, own, "notes.txt"] {
       #expect(FileManager.default.createFile(atPath: folder + "/" + name, contents: nil))
     }
+    let held = open(folder + "/" + own, O_RDWR)
+    #expect(flock(held, LOCK_EX | LOCK_NB) == 0)
+    defer { close(held) }
     let checkpoints = Checkpoints(in: folder, every: .epochs(2), keeping: 2)
     #expect(try checkpoints.newest() == nil)
     let trainer = try makeTrainer()
@@ -175,13 +175,14 @@ struct CheckpointTests {
       }
       #expect(trainer.steps == 2)
 
-      checkpoints.goesOnAfterFailure = true
+      checkpoints.continuesOnFailure = true
       let other = try makeTrainer()
       var failures: [ChainruleError?] = []
       for try await epoch in other.epochs(2, on: try rows(30), batchSize: 8, checkpoints: checkpoints) {
         failures.append(epoch.checkpointFailure)
       }
       #expect(failures == [failure, nil])
+      try FileManager.default.removeItem(atPath: folder + "/checkpoint-000000000004.safetensors")
     }
     try FileManager.default.removeItem(atPath: folder)
   }

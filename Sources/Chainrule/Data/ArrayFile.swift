@@ -418,6 +418,9 @@ public struct IDXSource<Scalar: NetworkScalar>: BatchSource {
   public func makeBatches(of size: Int, epoch: Int) throws(ChainruleError) -> ArrayBatches<Scalar> {
     try ArrayBatches(pair, size: size)
   }
+
+  /// The hash of the files' bytes.
+  public func makeFingerprint() throws(ChainruleError) -> String? { try pair.fingerprint() }
 }
 
 extension ArrayFile {

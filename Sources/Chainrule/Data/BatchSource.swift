@@ -24,6 +24,9 @@ public protocol BatchSource<Scalar>: Sendable {
   ///   - size: At least 1.
   ///   - epoch: The number of the epoch, counted from 0, for a source whose order differs from epoch to epoch.
   func makeBatches(of size: Int, epoch: Int) throws(ChainruleError) -> Batches
+
+  /// A text that differs where the rows differ, such as a hash, by which a resumed run knows its data; nil: unknown.
+  func makeFingerprint() throws(ChainruleError) -> String?
 }
 
 /// Reads the rows of a ``BatchSource`` once.

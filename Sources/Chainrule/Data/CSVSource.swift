@@ -114,6 +114,9 @@ public struct CSVSource<Scalar: NetworkScalar>: BatchSource {
     return Batches(source: self, size: size, rows: try Rows(path, head, encoding, targets, chunk: chunk))
   }
 
+  /// The hash of the file's bytes. What the options make of them is not part of it.
+  public func makeFingerprint() throws(ChainruleError) -> String? { try fingerprint(ofFiles: [file.path]) }
+
   /// Reads the file once.
   public struct Batches: BatchIterator {
     private let source: CSVSource

@@ -40,6 +40,9 @@ public struct NumPySource<Scalar: NetworkScalar>: BatchSource {
   public func makeBatches(of size: Int, epoch: Int) throws(ChainruleError) -> ArrayBatches<Scalar> {
     try ArrayBatches(pair, size: size)
   }
+
+  /// The hash of the files' bytes.
+  public func makeFingerprint() throws(ChainruleError) -> String? { try pair.fingerprint() }
 }
 
 /// An array of a `.npy` file, as `numpy.save` writes it.

@@ -1,0 +1,172 @@
+import Foundation
+
+/// What decides the result of a training run, as names and values in order. A checkpoint stores it, and a run resumes only
+/// from a checkpoint whose description is the same.
+///
+/// `epochs` describes the trainer, the batch size and the data by itself. Add what else the run depends on: how the data
+/// were split, say.
+///
+///     let run: RunDescription = ["validation fraction": "0.2", "stratified": "true"]
+///     for try await epoch in trainer.epochs(100, on: train, checkpoints: checkpoints, resuming: newest, run: run) { … }
+public struct RunDescription: Hashable, Sendable, ExpressibleByDictionaryLiteral {
+  /// A name and its value.
+  public struct Entry: Hashable, Sendable, Codable {
+    /// Such as "seed".
+    public var name: String
+    /// As text.
+    public var value: String
+  }
+
+  /// The entries in order; a name occurs once.
+  public private(set) var entries: [Entry] = []
+
+  /// A description without entries.
+  public init() {}
+
+  /// The last of several values of one name counts.
+  public init(dictionaryLiteral elements: (String, String)...) {
+    for (name, value) in elements { self[name] = value }
+  }
+
+  /// nil where there is no entry of that name; a nil that is set removes the entry.
+  public subscript(name: String) -> String? {
+    get { index(of: name).map { entries[$0].value } }
+    set {
+      switch (index(of: name), newValue) {
+      case (let index?, let value?): entries[index].value = value
+      case (let index?, nil): entries.remove(at: index)
+      case (nil, let value?): entries.append(Entry(name: name, value: value))
+      case (nil, nil): break
+      }
+    }
+  }
+
+  /// How this description differs from that of a checkpoint, in the order of this one; empty where they are the same.
+  public func differences(from saved: RunDescription) -> [RunDifference] {
+    let names = entries.map(\.name) + saved.entries.map(\.name).filter { index(of: $0) == nil }
+    return names.compactMap { name in
+      let (old, new) = (saved[name], self[name])
+      // By their scalars: é as one scalar or two would be equal as strings.
+      if old.map({ Array($0.utf8) }) == new.map({ Array($0.utf8) }) { return nil }
+      return RunDifference(name: name, saved: old, present: new)
+    }
+  }
+
+  private func index(of name: String) -> Int? {
+    entries.firstIndex { $0.name.utf8.elementsEqual(name.utf8) }
+  }
+
+  mutating func append(_ other: RunDescription) {
+    for entry in other.entries { self[entry.name] = entry.value }
+  }
+}
+
+/// One way in which a run differs from the run of a checkpoint.
+public struct RunDifference: Hashable, Sendable, CustomStringConvertible {
+  /// What differs, such as "seed".
+  public let name: String
+  /// The value of the checkpoint's run; nil where it has none.
+  public let saved: String?
+  /// The value of this run; nil where it has none.
+  public let present: String?
+
+  /// Such as "seed: 3 in the checkpoint, 4 now". Of long lists, the first element that differs.
+  public var description: String {
+    if let saved = saved.flatMap(Self.list), let present = present.flatMap(Self.list) {
+      guard saved.count == present.count else {
+        return "\(name): \(saved.count) in the checkpoint, \(present.count) now"
+      }
+      if let index = saved.indices.first(where: { Array(saved[$0].utf8) != Array(present[$0].utf8) }) {
+        let (old, new) = (Self.shortened(saved[index]), Self.shortened(present[index]))
+        return "\(name), number \(index + 1): \"\(old)\" in the checkpoint, \"\(new)\" now"
+      }
+    }
+    return "\(name): \(saved.map(Self.shortened) ?? "none") in the checkpoint, "
+      + "\(present.map(Self.shortened) ?? "none") now"
+  }
+
+  private static func list(_ text: String) -> [String]? {
+    guard text.utf8.first == UInt8(ascii: "[") else { return nil }
+    return try? JSONDecoder().decode([String].self, from: Data(text.utf8))
+  }
+
+  private static func shortened(_ text: String) -> String {
+    let scalars = text.unicodeScalars
+    return scalars.count <= 80 ? text : String(scalars.prefix(77)) + "…"
+  }
+}
+
+extension RunDescription {
+  init(
+    loss: Loss?, optimizer: Optimizer, schedule: Schedule, regularization: Regularization,
+    accumulationSteps: Int,
+    layerRates: [Int: Double], seed: UInt64, shuffle: Bool, denormals: Denormals
+  ) {
+    self["seed"] = "\(seed)"
+    self["loss"] = loss?.rawValue ?? "a custom function"
+    add("optimizer", fieldsOf: optimizer)
+    add("schedule", fieldsOf: schedule)
+    add("regularization", fieldsOf: regularization)
+    self["accumulation steps"] = "\(accumulationSteps)"
+    for (layer, rate) in layerRates.sorted(by: { $0.key < $1.key }) where rate != 1 {
+      self["learning rate factor of layer \(layer + 1)"] = "\(rate)"
+    }
+    self["order of the rows"] = shuffle ? "random" : "as they are"
+    self["denormals"] = "\(denormals)"
+  }
+
+  /// Adds the network, the batch size and the data.
+  mutating func add<Scalar>(
+    _ network: Network<Scalar>, batchSize: Int, data: any BatchSource<Scalar>,
+    validation: (any BatchSource<Scalar>)?
+  ) throws(ChainruleError) {
+    let names = data as? Dataset<Scalar>
+    self["scalar"] = Scalar.scalarType.rawValue
+    self["inputs"] = "\(network.inputs)"
+    add("layers", list: network.layers.map(\.description))
+    self["batch size"] = "\(batchSize)"
+    add("features", list: names?.featureNames ?? network.core.names(.features))
+    add("targets", list: names?.targetNames ?? network.core.names(.targets))
+    add("classes", list: names?.classLabels ?? network.core.names(.classes))
+    self["training rows"] = data.rowCount.map { "\($0)" }
+    self["training data"] = try data.makeFingerprint()
+    self["validation rows"] = validation?.rowCount.map { "\($0)" }
+    self["validation data"] = try validation?.makeFingerprint()
+  }
+
+  /// Adds the fields of a value, as its JSON names them: "optimizer" and "optimizer.momentum", say.
+  mutating func add(_ name: String, fieldsOf value: some Encodable) {
+    let encoder = JSONEncoder()
+    encoder.outputFormatting = .sortedKeys
+    guard let json = try? encoder.encode(value),
+      let fields = try? JSONDecoder().decode([String: JSONScalar].self, from: json)
+    else { return }
+    for (key, value) in fields.sorted(by: {
+      ($0.key == "type" ? "" : $0.key) < ($1.key == "type" ? "" : $1.key)
+    }) {
+      self[key == "type" ? name : "\(name).\(key)"] = value.text
+    }
+  }
+
+  /// Adds a list, as JSON; nothing where there is none.
+  mutating func add(_ name: String, list: [String]?) {
+    guard let list, let json = try? JSONEncoder().encode(list) else { return }
+    self[name] = String(decoding: json, as: UTF8.self)
+  }
+}
+
+/// A number, a truth value or a text in JSON.
+private struct JSONScalar: Decodable {
+  let text: String
+
+  init(from decoder: any Decoder) throws {
+    let container = try decoder.singleValueContainer()
+    if let value = try? container.decode(Bool.self) {
+      text = "\(value)"
+    } else if let value = try? container.decode(Double.self) {
+      text = "\(value)"
+    } else {
+      text = try container.decode(String.self)
+    }
+  }
+}

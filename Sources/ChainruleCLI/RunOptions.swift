@@ -1,0 +1,32 @@
+import Chainrule
+
+extension TrainCommand {
+  /// What the options say that changes the result of a run, for its checkpoints: the rows and how they are read. The
+  /// library adds the network, the training options, the names and the hash of the data.
+  var runDescription: RunDescription {
+    var run = RunDescription()
+    run["--target"] = list(target.targets)
+    run["--task"] = "\(columns.task)"
+    run["--preset"] = preset.rawValue
+    for (option, columns) in [
+      ("--ignore", columns.ignored), ("--only", columns.only), ("--keep", columns.kept),
+      ("--categorical", columns.categorical), ("--missing-values", columns.missingValues),
+    ] {
+      run[option] = list(columns.flatMap(\.self))
+    }
+    run["--weights"] = columns.weights
+    run["--missing"] = columns.missing.map { "\($0)" }
+    run["--unknown"] = columns.unknown?.rawValue
+    run["--decimal"] = columns.decimal.map(String.init)
+    run["--thousands"] = columns.thousands.map(String.init)
+    run["--skip-bad-rows"] = columns.skipBadRows ? "given" : nil
+    run["--validation"] = partition.validation.map { "\($0)" }
+    run["--stratified"] = partition.stratified.map { "\($0)" }
+    run["--validation-data"] = partition.validationData == nil ? nil : "given"
+    run["--class-weights"] = training.classWeights.map { "\($0)" }
+    run["--stream"] = streaming.stream ? "given" : nil
+    return run
+  }
+
+  private func list(_ names: [String]) -> String? { names.isEmpty ? nil : names.joined(separator: ",") }
+}
