@@ -143,7 +143,8 @@ struct TrainingPlan<Scalar: NetworkScalar>: Sendable {
       }
     } catch {
       switch error {
-      case .cancelled: break  // The parameters are the best, with patience, or those after the last whole batch.
+      // The parameters are the best, with patience, or those after the last whole batch.
+      case .cancelled: break
       case .notFinite:
         failure = Failure(
           message: "training diverged in epoch \((last?.number ?? trainer.epochs) + 1): \(error). "
