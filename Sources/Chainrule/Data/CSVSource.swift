@@ -115,7 +115,7 @@ public struct CSVSource<Scalar: NetworkScalar>: BatchSource {
   }
 
   /// The hash of the file's bytes. What the options make of them is not part of it.
-  public func makeFingerprint() throws(ChainruleError) -> String? { try fingerprint(ofFiles: [file.path]) }
+  public func makeFingerprint() throws(ChainruleError) -> String? { try fingerprint(ofFiles: [path]) }
 
   /// Reads the file once.
   public struct Batches: BatchIterator {
