@@ -178,6 +178,7 @@ private struct Fitting {
       throw whole.bad(
         "\"\(title)\" has more than \(ColumnProfile.mostTexts - 1) categories; leave it out: --ignore \(title)")
     }
+    if isInferred, let remedy = known.remedyForCommas { throw whole.commas(inColumn: index, remedy) }
     var categories = Array(occurrences.keys)
     let most = FeatureEncoding.mostInferredCategories
     if isInferred, categories.count > FeatureEncoding.fewCategories {
@@ -329,4 +330,13 @@ private struct Fitting {
 extension ExactText {
   /// Whether a column of this name, in lower case, is likely to identify the rows.
   fileprivate var isID: Bool { text == "id" || text.hasSuffix("id") || text == "index" || text.hasSuffix("number") }
+}
+
+extension CSVTable {
+  /// An error about a column of numbers with commas in them, which are not guessed at.
+  func commas(inColumn column: Int, _ remedy: String) -> ChainruleError {
+    bad(
+      "the column \"\(title(of: column))\" holds numbers with a comma; say what the comma is: \(remedy); "
+        + "or that they are categories: --categorical \(title(of: column))")
+  }
 }

@@ -121,6 +121,23 @@ struct ColumnProfile: Sendable {
     hasTooManyTexts = other.hasTooManyTexts
   }
 
+  /// How to read the texts as numbers, where most of them are such with a comma; nil where they are not.
+  var remedyForCommas: String? {
+    guard let occurrences, texts > 0, numbers <= texts else { return nil }
+    func count(_ format: NumberFormat?) -> Int {
+      occurrences.reduce(0) { sum, entry in
+        let bytes = Array(entry.key.text.utf8)
+        let isNumber = bytes.contains(UInt8(ascii: ",")) && format?.number(in: bytes, bytes.indices) as Double? != nil
+        return sum + (isNumber ? entry.value : 0)
+      }
+    }
+    let grouped = count(try? NumberFormat(decimal: ".", thousands: ","))
+    let decimal = count(try? NumberFormat(decimal: ",", thousands: nil))
+    guard max(grouped, decimal) * 10 >= texts * 7 else { return nil }
+    return grouped == decimal
+      ? "--thousands , or --decimal ," : grouped > decimal ? "--thousands ," : "--decimal ,"
+  }
+
   private mutating func match(_ value: UInt64, _ target: UInt64) {
     if targetOfValue!.updateValue(target, forKey: value) ?? target != target || targetOfValue!.count > 64 {
       targetOfValue = nil
