@@ -279,7 +279,8 @@ static void minimizes_on_standardized_targets(const shape *s)
   for (int method = 0; method < CHAINRULE_METHOD_COUNT; method++) {
     snprintf(context, sizeof context, "%s, %s, %s", kernel_set, s->name, chainrule_method_name((chainrule_method)method));
     chainrule_network *networks[2] = {make(s, true), make(s, false)};
-    chainrule_minimum found[2] = {{0}, {0}};
+    chainrule_minimum found[2];
+    memset(found, 0, sizeof found);
     for (int i = 0; i < 2; i++) {
       chainrule_minimization m = chainrule_minimization_default((chainrule_method)method);
       m.iterations = 12;
