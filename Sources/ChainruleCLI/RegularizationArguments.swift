@@ -96,18 +96,24 @@ enum ClassWeights: Sendable {
       return
     }
     var weights: [String: Double] = [:]
-    for part in text.split(separator: ",", omittingEmptySubsequences: false) {
+    // A name with a comma stands in double quotes.
+    for part in (try? parseColumns(text)) ?? [] {
       guard let sign = part.lastIndex(of: "="), let weight = Double(part[part.index(after: sign)...]),
         weight >= 0, weight.isFinite
       else {
         throw ValidationError(
-          "expected balanced, or classes with weights of at least 0, separated by commas, such as cat=2,dog=0.5"
+          "expected balanced, or classes with weights of at least 0, separated by commas, such as cat=2,dog=0.5; a name with "
+            + "a comma stands in double quotes"
         )
       }
       let name = String(part[..<sign])
       if weights.updateValue(weight, forKey: name) != nil {
         throw ValidationError("the class \"\(name)\" has two weights; expected each class once")
       }
+    }
+    guard !weights.isEmpty else {
+      throw ValidationError(
+        "expected balanced, or classes with weights of at least 0, separated by commas, such as cat=2,dog=0.5")
     }
     self = .given(weights)
   }

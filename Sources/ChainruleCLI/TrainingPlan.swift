@@ -320,12 +320,12 @@ extension TrainingData {
   /// Softmax for classes; identity for numbers; sigmoid for labels, and for a single target of 0 and 1 where these are all
   /// rows and nobody says that they are numbers.
   fileprivate func usualOutput(isAll: Bool) -> Activation {
+    if let encoding { return encoding.targets.outputActivation }
     if rows.classLabels != nil { return .softmax }
     switch task {
     case .regression: return .identity
     case .multilabel: return .sigmoid
     case .automatic, .classification:
-      if encoding?.targets.kind == .labels { return .sigmoid }
       return isAll && rows.outputs == 1 && rows.targets.allSatisfy { $0 == 0 || $0 == 1 } ? .sigmoid : .identity
     }
   }

@@ -120,6 +120,16 @@ public struct TargetEncoding: Sendable, Equatable, Codable {
     }
   }
 
+  /// The output layer's activation that is usual with such targets: softmax for classes, sigmoid for labels, identity for
+  /// numbers.
+  public var outputActivation: Activation {
+    switch kind {
+    case .classes: .softmax
+    case .labels: .sigmoid
+    case .numbers: .identity
+    }
+  }
+
   /// The number of targets of a data set.
   func outputs(ofColumns columns: Int) -> Int { classes?.count ?? columns }
 
