@@ -205,7 +205,9 @@ struct ModelUseTests {
         "scaling", "dense", "scaling", "dense", "dropout", "dense", "dropout", "dense",
       ])
     #expect(layers.compactMap { $0["activation"] as? String } == ["hardTanh", "relu", "relu", "softmax"])
-    #expect(layers.compactMap { $0["parameters"] as? Int }.suffix(5) == [61 * 128 + 128, 0, 128 * 129, 0, 387])
+    // 61 × 128 + 128, 128 × 128 + 128, 128 × 3 + 3
+    let parameters = layers.compactMap { $0["parameters"] as? Int }
+    #expect(parameters == [0, 305, 0, 7936, 0, 16512, 0, 387])
   }
 
   // MARK: IDX
