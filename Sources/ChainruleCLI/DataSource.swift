@@ -306,7 +306,7 @@ extension DataSource {
 
   /// Sets which columns of `table` are the model's: its features by name where both have names, otherwise all
   /// columns but the targets. Those are the ones asked for, or else the model's own by name, or else what is
-  /// left beside the features, or else the last.
+  /// left beside the features, or else those at the places of the training data, or else the last.
   private func choose<Scalar>(
     _ target: [String], for model: Model<Scalar>, _ encoding: FeatureEncoding?, _ targets: TargetEncoding,
     in table: inout CSVTable
@@ -329,6 +329,8 @@ extension DataSource {
             : "any of \(others.joined(separator: ", ")) may be the target; name it with --target")
       }
       table.options.target = others
+    } else if let numbers = encoding?.targetNumbers(ofColumns: table.columns) {
+      table.options.target = numbers.map(String.init)
     } else {
       table.options.target = columns.suffix(count)
     }

@@ -72,6 +72,7 @@ struct ImportCommand: ParsableCommand {
 
   private func finish<Scalar>(_ model: Model<Scalar>) throws {
     try model.save(to: save)
+    try removeOldEncoding(ofModelAt: save)
     let layers = ["\(model.inputs)"] + model.layers.map(\.description)
     try Output.write(
       listing([

@@ -64,7 +64,6 @@ struct PredictCommand: ParsableCommand {
     var predictions = Predictions(model: model, idName: id, asJSON: json, guardsFormulas: guardFormulas)
     var report = EncodingReport()
     let destination = try Destination(output)
-    try destination.write(predictions.header)
     try source.forEachFeatures(
       for: model, encoding: encoding?.features, options: data.applied(to: CSVOptions()), id: id,
       choices: DataChoices(features: data.features), report: &report
@@ -75,8 +74,11 @@ struct PredictCommand: ParsableCommand {
           "row \(predictions.rows + index / model.outputs + 1) is predicted as \(outputs[index]); its features are too "
             + "large for \(Scalar.scalarType.rawValue)")
       }
+      // The header comes with the first rows: bad data leave standard output empty.
+      if predictions.rows == 0 { try destination.write(predictions.header) }
       try destination.write(predictions.text(of: outputs, ids: ids))
     }
+    if predictions.rows == 0 { try destination.write(predictions.header) }
     try destination.finish()
     report.show(in: source)
   }

@@ -1,6 +1,22 @@
 import Chainrule
 import Foundation
 
+/// Removes the encoding that a version before 0.3 left next to a model of this name, lest it be taken for that of the new
+/// model. A file that holds no encoding stays.
+///
+/// - Throws: `ChainruleError.file` where it cannot be removed.
+func removeOldEncoding(ofModelAt path: String) throws(ChainruleError) {
+  let path = path + ".encoding.json"
+  guard fileKind(path) == S_IFREG, let text = FileManager.default.contents(atPath: path),
+    (try? JSONDecoder().decode(FeatureEncoding.self, from: text)) != nil
+  else { return }
+  do {
+    try FileManager.default.removeItem(atPath: path)
+  } catch {
+    throw .file(path: path, reason: "cannot remove this old encoding: \(error.localizedDescription)")
+  }
+}
+
 extension Model {
   /// How a table becomes the features of the model that was read from `path`; nil: its columns are the features.
   ///

@@ -116,6 +116,7 @@ struct TrainCommand: AsyncParsableCommand {
       // A model that has not finished an epoch does not replace one that may have.
       if let save, result.completed > 0 {
         try result.model.save(to: save)
+        try removeOldEncoding(ofModelAt: save)
       }
       return result
     }
@@ -445,7 +446,11 @@ struct NetworkArguments: ParsableArguments {
     {
       throw ValidationError("\(option) is about hidden layers, and --hidden is none; expected at least one")
     }
-    if residual, let widths = hidden?.widths, !zip(widths, widths.dropFirst()).contains(where: ==) {
+    if let hidden { try checkResidual(widths: hidden.widths) }
+  }
+
+  private func checkResidual(widths: [Int]) throws(ValidationError) {
+    if residual, !zip(widths, widths.dropFirst()).contains(where: ==) {
       throw ValidationError(
         "--residual is about hidden layers as wide as the one before; expected such widths of --hidden, "
           + "as 64,64")
@@ -453,8 +458,9 @@ struct NetworkArguments: ParsableArguments {
   }
 
   /// Puts what is given in the place of what `recipe` has.
-  func apply(to recipe: inout TrainingRecipe) {
+  func apply(to recipe: inout TrainingRecipe) throws(ValidationError) {
     if let hidden { recipe.hidden = hidden.widths }
+    try checkResidual(widths: recipe.hidden)
     if let activation { recipe.activation = activation }
     if let normalization { recipe.normalization = normalization }
     if let dropout { recipe.dropout = dropout }

@@ -47,7 +47,12 @@ struct TrainingPlan<Scalar: NetworkScalar>: Sendable {
     self.description = description
     var recipe =
       preset == .plain ? TrainingRecipe.plain : .recommended(forRows: trained.rowCount ?? 1 << 20)
-    network.apply(to: &recipe)
+    if fullBatch.method != nil {
+      // Training on all rows at once moves every dense layer, also a fixed one, and takes no dropout.
+      recipe.dropout = 0
+      if recipe.featureScaling == .pieces { recipe.featureScaling = .standardize }
+    }
+    try network.apply(to: &recipe)
     try training.apply(to: &recipe, regularization)
     self.recipe = recipe
     patience = training.patience ?? (heldOut == nil ? nil : recipe.patience)

@@ -22,6 +22,7 @@ struct FailureTests {
     place = try Workplace()
     try place.write("", to: "empty.csv")
     try place.write("a,b,y\n1,2,0.5\n3,nan,1.5\n", to: "nan.csv")
+    try place.write("a,b,y\n1,2,0.5\n3,4,\n5,6,oops\n7,8,2\n", to: "oops.csv")
     try place.write("a,b,y\n1,2,0.5\n3,4\n", to: "ragged.csv")
     try place.write("a,b,y\n1,2,0.5\n3,4,-1.5\n", to: "good.csv")
     try place.write("a,b,y\n1,2,u\n3,4,u\n", to: "single.csv")
@@ -114,6 +115,9 @@ struct FailureTests {
     Refusal(
       "train iris --normalization batch --batch-size 1", 64,
       "--batch-size is 1; expected at least 2 with --normalization batch"),
+    Refusal("train iris --residual --preset plain", 64, "--residual is about hidden layers as wide as the one"),
+    Refusal("train iris --preset best", 64, "'recommended' and 'plain'"),
+    Refusal("train iris --scale-targets", 64, "--scale-targets is for a regression with an identity output"),
     Refusal("train iris --residual --hidden 8,9", 64, "--residual is about hidden layers as wide as the one"),
     Refusal("train iris --l1=-1", 64, "--l1 is -1.0; expected a number of at least 0"),
     Refusal("train iris --weight-decay nan", 64, "--weight-decay is nan; expected a number of at least 0"),
@@ -133,7 +137,8 @@ struct FailureTests {
     Refusal(
       "train iris --class-weights rose=2", 64, "--class-weights: a class weight is for \"rose\"; expected"),
     Refusal(
-      "train kinds.csv --categorical 1 --missing 0 --class-weights balanced", 64, "--class-weights: the data"),
+      "train kinds.csv --quiet --preset plain --categorical 1 --missing 0 --class-weights balanced", 64,
+      "--class-weights: the data"),
     Refusal("train iris --folds 1", 64, "--folds is 1; expected at least 2"),
     Refusal("train xor --folds 5", 64, "--folds is 5; expected at most the number of rows, 4"),
     Refusal("train iris --folds 3 --save m", 64, "--save does not go with --folds"),
@@ -143,8 +148,8 @@ struct FailureTests {
     Refusal("train good.csv --stratified --folds 2", 64, "--stratified: the data set is a regression"),
     Refusal("train iris --categorical a", 64, "--categorical is for CSV; the bundled set iris is none"),
     Refusal("train iris --missing mean", 64, "--missing is for CSV; the bundled set iris is none"),
-    Refusal("train kinds.csv --categorical a,,b", 64, "expected names or numbers of columns"),
-    Refusal("train kinds.csv --missing average", 64, "expected mean, median, mostFrequent or a number"),
+    Refusal("train kinds.csv --categorical a,,b", 64, "expected texts separated by commas"),
+    Refusal("train kinds.csv --missing average", 64, "expected mean, median, mostFrequent, a number or"),
     Refusal("train iris --full-batch newton", 64, "'levenbergMarquardt', 'fletcherReeves'"),
     Refusal(
       "train iris --full-batch levenbergMarquardt", 64,
@@ -182,8 +187,10 @@ struct FailureTests {
 
   @Test(arguments: [
     Refusal("train empty.csv", 65, "empty.csv: the text is empty"),
-    Refusal("train nan.csv", 65, "nan.csv, line 3, column 2: b is \"nan\""),
-    Refusal("train ragged.csv", 65, "ragged.csv, line 3: expected 3 fields, got 2"),
+    Refusal("train nan.csv --preset plain", 65, "nan.csv, line 3, column 2: b is \"nan\""),
+    Refusal("train nan.csv --missing error", 65, "nan.csv, line 3, column 2: b is \"nan\""),
+    Refusal("train oops.csv --task regression", 65, "oops.csv, line 4, column 3: y is \"oops\"; expected a number"),
+    Refusal("train ragged.csv", 65, "ragged.csv, line 3: there are 2 cells; expected 3, as in the first row"),
     Refusal("train good.csv --target z", 65, "good.csv: there is no column \"z\"; the columns are a, b, y"),
     Refusal("train single.csv", 65, "single.csv: all rows are of the class \"u\""),
     Refusal(
@@ -192,7 +199,9 @@ struct FailureTests {
     Refusal(
       "train good.csv --output-activation softplus --loss poisson --full-batch lbfgs", 65,
       "targets, row 2, column 1: poisson needs targets 0 or more"),
-    Refusal("train kinds.csv --categorical kind", 65, "kinds.csv, line 3, column 2: a is"),
+    Refusal("train kinds.csv --preset plain --categorical kind", 65, "kinds.csv, line 3, column 2: a is empty"),
+    Refusal("train kinds.csv --missing error", 65, "kinds.csv, line 3, column 2: a is empty; expected a number"),
+    Refusal("train kinds.csv --preset plain", 65, "kinds.csv, line 2, column 1: kind is \"u\"; expected a number"),
     Refusal(
       "train kinds.csv --categorical b", 65, "kinds.csv: there is no column \"b\"; the columns are kind, a, y"
     ),
@@ -200,9 +209,9 @@ struct FailureTests {
     Refusal("inspect good.csv", 65, "good.csv: "),
     Refusal("train folder", 65, "folder: this is a directory; expected a file of data"),
     Refusal("train folder --format npy", 65, "folder: this is a directory"),
-    Refusal("train good.csv --format npy", 65, "good.csv: this is no .npy file"),
+    Refusal("train good.csv --format npy", 65, "good.csv: this is not a .npy file"),
     Refusal("train xor.fann --format idx --labels good.csv", 65, "xor.fann: this is no IDX file"),
-    Refusal("train cut.fann", 65, "cut.fann, line 5: expected the 2 inputs of row 2, got 1 numbers"),
+    Refusal("train cut.fann", 65, "cut.fann, line 7: the file ends before output 1 of row 2"),
   ])
   func `bad data exit 65 and name the place`(refusal: Refusal) throws { try check(refusal) }
 
@@ -239,7 +248,7 @@ struct FailureTests {
   }
 
   @Test func `a row that the loss refuses is given by its place in the file`() throws {
-    let rows = (1...100).map { "\($0),\($0 == 70 ? "-0.5" : "0.25")\n" }.joined()
+    let rows = (1...100).map { "\($0 % 50),\($0 == 70 ? "-0.5" : "0.25")\n" }.joined()
     try place.write(rows, to: "counts.csv")
     try check(
       Refusal(
@@ -257,10 +266,15 @@ struct FailureTests {
     try check(Refusal("evaluate m xor", 65, "the model takes 4"))
   }
 
-  @Test func `a prediction that is not finite is no result`() throws {
-    try place.chainrule("train", "good.csv", "--epochs", "1", "--save", "m", "--quiet")
-    try place.write("a,b\n1,2\n3e38,3e38\n", to: "large.csv")
+  @Test(arguments: ["recommended", "plain"])
+  func `a prediction that is not finite is no result`(preset: String) throws {
+    // Features of a deviation below 1: scaled, these are more than float32 has.
+    try place.write("a,b,y\n1,0.2,0.5\n1.1,0.4,-1.5\n1.2,0.3,1\n", to: "small.csv")
+    try place.chainrule(
+      "train", "small.csv", "--preset", preset, "--epochs", "1", "--save", "m", "--quiet")
+    try place.write("a,b\n1,0.2\n3e38,3e38\n", to: "large.csv")
     try check(Refusal("predict m large.csv", 65, "large.csv: row 2 is predicted as "))
+    try check(Refusal("predict m large.csv --json", 65, "large.csv: row 2 is predicted as "))
   }
 
   @Test func `columns that may all be the target are listed`() throws {
@@ -276,7 +290,7 @@ struct FailureTests {
       #expect(help.output.contains("\n  \(command) "))
       #expect(try place.chainrule(command, "--help").status == 0)
     }
-    #expect(try place.chainrule("train", "--help").output.contains("default: adam"))
+    #expect(try place.chainrule("train", "--help").output.contains("default: recommended"))
     #expect(try place.chainrule("--version").output.split(separator: ".").count == 3)
   }
 }

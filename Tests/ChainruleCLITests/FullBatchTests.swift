@@ -14,7 +14,7 @@ struct FullBatchTests {
 
   private func train(_ options: String) throws -> Ended {
     try place.chainrule(
-      "train sine.csv --hidden 6 --activation tanh --scalar float64 \(options)".split(separator: " ").map(
+      "train sine.csv --preset plain --hidden 6 --activation tanh --scalar float64 \(options)".split(separator: " ").map(
         String.init))
   }
 
@@ -39,6 +39,19 @@ struct FullBatchTests {
     for layer in 0..<2 {
       #expect(try saved.parameters(ofLayer: layer) == network.parameters(ofLayer: layer))
     }
+  }
+
+  @Test func `by default, features and targets are scaled by layers that no method moves`() throws {
+    let run = try place.chainrule(
+      "train", "sine.csv", "--full-batch", "lbfgs", "--iterations", "20", "--validation", "0", "--hidden", "5",
+      "--save", "m", "--quiet")
+    #expect(run.output.contains("  1 → scaling → 5 relu → 1 identity → targets scaled, float32\n"))
+    guard case .scaling(let scaling)? = try Model<Float>(contentsOf: place.url("m")).layers.first else {
+      Issue.record("the first layer scales nothing")
+      return
+    }
+    // The mean of 0, 1/20 … 59/20
+    #expect(abs(scaling.mean[0] - 59.0 / 40) < 1e-6)
   }
 
   @Test func `tells of each iteration, on standard error and in the log, and what ended it`() throws {

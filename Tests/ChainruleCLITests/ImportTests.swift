@@ -30,7 +30,9 @@ struct ImportTests {
 
   @Test func `a plain file becomes a model, which predicts`() throws {
     // An encoding of an earlier model of that name is not this one's.
-    try place.write("{}", to: "model.safetensors.encoding.json")
+    try place.write(
+      #"{"columns": [{}, {"missing": 5}], "missingTexts": [""], "unknown": "error"}"#,
+      to: "model.safetensors.encoding.json")
     let run = try place.chainrule(
       "import", "plain.safetensors", "--activations", "identity,relu,tanh", "--save", "model.safetensors")
     #expect(run.status == 0)

@@ -8,9 +8,9 @@ struct ModelUseTests {
   init() throws { place = try Workplace() }
 
   /// A model of flowers: features "sepal length", "sepal width", …
-  private func trainIris() throws {
+  private func trainIris(preset: String = "recommended") throws {
     try place.chainrule(
-      "train", "iris", "--epochs", "60", "--learning-rate", "0.01", "--save", "iris.safetensors", "--quiet")
+      "train", "iris", "--preset", preset, "--epochs", "60", "--learning-rate", "0.01", "--save", "iris.safetensors", "--quiet")
   }
 
   /// A regression of the columns x and y.
@@ -36,7 +36,9 @@ struct ModelUseTests {
     let lines = try place.chainrule("predict", "iris.safetensors", "iris").lines
     #expect(lines.count == 151)
     #expect(lines.first == "row,label,setosa,versicolor,virginica")
-    #expect(lines.dropFirst().first?.hasPrefix("1,setosa,0.") == true)
+    let cells = try #require(lines.dropFirst().first).split(separator: ",")
+    #expect(cells.prefix(2) == ["1", "setosa"])
+    #expect(try #require(Double(cells[2])) > 0.9 && cells.count == 5)
   }
 
   @Test func `quantities are predicted as outputs under the names of the targets`() throws {
@@ -171,13 +173,14 @@ struct ModelUseTests {
     let unknown = try place.chainrule("evaluate", "m", "-", input: "a,kind\n1,w\n2,q\n")
     #expect(unknown.status == 65)
     #expect(
-      unknown.errors == "chainrule: standard input: row 2 has the label \"q\"; the classes are u, v, w\n")
+      unknown.errors
+        == "chainrule: standard input, line 3, column 2: kind: \"q\" is none of the classes u, v, w\n")
   }
 
   // MARK: inspect
 
   @Test func `inspect shows layers, shapes, parameters and names`() throws {
-    try trainIris()
+    try trainIris(preset: "plain")
     let json = try #require(place.chainrule("inspect", "iris.safetensors", "--json").objects.first)
     #expect(json["inputs"] as? Int == 4)
     #expect(json["outputs"] as? Int == 3)
@@ -191,6 +194,20 @@ struct ModelUseTests {
     let text = try place.chainrule("inspect", "iris.safetensors").output
     #expect(text.contains("64 × 4"))
     #expect(text.contains("classes  setosa, versicolor, virginica"))
+  }
+
+  @Test func `inspect shows the layers that scale the features of a recommended network`() throws {
+    try trainIris()
+    let json = try #require(place.chainrule("inspect", "iris.safetensors", "--json").objects.first)
+    let layers = try #require(json["layers"] as? [[String: Any]])
+    #expect(
+      layers.compactMap { $0["type"] as? String } == [
+        "scaling", "dense", "scaling", "dense", "dropout", "dense", "dropout", "dense",
+      ])
+    #expect(layers.compactMap { $0["activation"] as? String } == ["hardTanh", "relu", "relu", "softmax"])
+    // 61 × 128 + 128, 128 × 128 + 128, 128 × 3 + 3
+    let parameters = layers.compactMap { $0["parameters"] as? Int }
+    #expect(parameters == [0, 305, 0, 7936, 0, 16512, 0, 387])
   }
 
   // MARK: IDX

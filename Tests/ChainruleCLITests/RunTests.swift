@@ -237,7 +237,7 @@ struct RunFileTests {
     #expect(try place.bytes("m") == place.bytes("other"))
   }
 
-  @Test(arguments: ["", " --patience 50"])
+  @Test(arguments: ["", " --preset plain", " --preset plain --patience 50"])
   func `training that diverges saves the best or the last finite model, and exits 1`(more: String) throws {
     // The rate grows each epoch until the numbers overflow.
     let rows = (0..<60).map { "\(Double($0) / 60),\(Double($0 * 7 % 13) / 13)\n" }.joined()
@@ -255,9 +255,10 @@ struct RunFileTests {
         ($0["validationLoss"] as? Double ?? .infinity) < ($1["validationLoss"] as? Double ?? .infinity)
       }?["epoch"]
         as? Int)
-    let kept = more.isEmpty ? epochs.count : best
+    // Only the plain preset has no patience.
+    let kept = more == " --preset plain" ? epochs.count : best
     #expect(ended.errors.contains("epoch \(kept)\n"), "\(ended.errors)")
-    #expect(try run(options + "other --epochs \(kept)").status == 0)
+    #expect(try run(options + "other --epochs \(kept)" + more).status == 0)
     #expect(try place.bytes("m") == place.bytes("other"))
   }
 
@@ -304,7 +305,8 @@ struct RunFolderTests {
       (original, "--seed 5", "seed: 0 in the checkpoint, 5 now"),
       (original, "--label-smoothing 0.1", "regularization.labelSmoothing: 0.0 in the checkpoint, 0.1 now"),
       (original, "--validation 0.4", "--validation: none in the checkpoint, 0.4 now"),
-      (original, "--stratified", "--stratified: none in the checkpoint, given now"),
+      (original, "--no-stratified", "--stratified: none in the checkpoint, false now"),
+      (original, "--preset plain", "--preset: recommended in the checkpoint, plain now"),
       (original, "--class-weights balanced", "--class-weights: none in the checkpoint, balanced classes now"),
       (original, "--learning-rate 0.01", "optimizer.learningRate: 0.001 in the checkpoint, 0.01 now"),
       (original, "--batch-size 16", "batch size: 32 in the checkpoint, 16 now"),

@@ -1,3 +1,4 @@
+import Chainrule
 import Foundation
 import Testing
 
@@ -43,12 +44,14 @@ struct StreamTests {
     run.lines.filter { ["network", "held", "trained", "setosa"].contains($0.prefix { $0 != " " }) }
   }
 
-  @Test func `streamed in the order of the file, rows train the model of one pass over them in memory`()
-    throws
-  {
+  @Test(arguments: ["", "--standardize", "--preset plain --standardize", "--preset plain"])
+  func `streamed in the order of the file, rows train the model of one pass over them in memory`(
+    more: String
+  ) throws {
     // A batch of all rows has no order.
     let common =
-      "data.csv --target y --standardize --epochs 5 --batch-size 120 --scalar float64 --validation-data held.csv"
+      "data.csv --target y --dropout 0 --epochs 5 --batch-size 120 --scalar float64 --validation-data held.csv "
+      + more
     let memory = try train("\(common) --save memory")
     let stream = try train("\(common) --stream --shuffle-buffer 1 --save stream")
     #expect(memory.status == 0 && stream.status == 0)
@@ -59,6 +62,23 @@ struct StreamTests {
       try #require(place.chainrule("evaluate", model, "held.csv", "--json").objects[0]["loss"] as? Double)
     }
     #expect(abs(losses[0] - losses[1]) <= 1e-9 * losses[0])
+  }
+
+  @Test func `categories and missing numbers are those of the whole file, in memory and streamed`() throws {
+    let rows = (0..<120).map { row in
+      "\(["u", "v", "w"][row * 7 % 3]),\(row % 11 == 0 ? "" : "\(row % 5)"),\(row % 4),\(row % 7).5\n"
+    }
+    try place.write("kind,gaps,size,y\n" + rows.joined(), to: "mixed.csv")
+    let common = "mixed.csv --missing mean --categorical size --validation 0 --epochs 1"
+    #expect(try train("\(common) --save memory").status == 0)
+    let streamed = common.replacing("--validation 0 ", with: "--stream ")
+    #expect(try train("\(streamed) --save stream").status == 0)
+    let encodings = try ["memory", "stream"].map { try Model<Float>(contentsOf: place.url($0)).tableEncoding }
+    #expect(try #require(encodings[0]) == encodings[1])
+    #expect(
+      encodings[0]?.features.featureNames == [
+        "kind=u", "kind=v", "kind=w", "gaps", "gaps is missing", "size=0", "size=1", "size=2", "size=3",
+      ])
   }
 
   @Test func `the rows of a buffer come in another order, by the seed`() throws {
@@ -108,8 +128,6 @@ struct StreamTests {
     ("data.csv --stream --validation 0.2", 64, "give the rows to validate on as --validation-data"),
     ("kinds.csv --stream --stratified", 64, "--stratified does not go with --stream"),
     ("kinds.csv --stream --class-weights balanced", 64, "--class-weights does not go with --stream"),
-    ("data.csv --stream --missing mean", 64, "--missing does not go with --stream"),
-    ("data.csv --stream --categorical a", 64, "--categorical does not go with --stream"),
     ("data.csv --stream --full-batch lbfgs", 64, "--full-batch does not go with --stream"),
     ("data.csv --shuffle-buffer 5", 64, "--shuffle-buffer needs --stream"),
     ("data.csv --stream --shuffle-buffer 0", 64, "--shuffle-buffer is 0; expected at least 1"),
@@ -142,10 +160,11 @@ struct StreamTests {
       #expect(run.errors.contains("strange.csv") && run.errors.contains("other"), "\(run.errors)")
     }
     try place.write("a,b,y\n1,2,3\n4,x,6\n", to: "broken.csv")
-    let broken = try train("broken.csv --stream --task regression")
+    let broken = try train("broken.csv --stream --task regression --preset plain")
     #expect(broken.status == 65)
     #expect(
-      broken.errors == "chainrule: broken.csv, line 3, column 2: b is \"x\"; expected a number\n",
+      broken.errors == "chainrule: broken.csv, line 3, column 2: b is \"x\"; expected a number; "
+        + "where the column names categories: --categorical b\n",
       "\(broken.errors)")
   }
 

@@ -10,7 +10,7 @@ struct TrainTests {
   @Test func `results go to standard output and a line an epoch to standard error`() throws {
     let run = try place.chainrule("train", "iris", "--epochs", "3", "--validation", "0.2")
     #expect(run.status == 0)
-    #expect(run.output.contains("network   4 → 64 relu → 3 softmax, float32"))
+    #expect(run.output.contains("→ 128 relu → dropout 0.2 → 128 relu → dropout 0.2 → 3 softmax, float32"))
     #expect(run.output.contains("held out  accuracy"))
     #expect(run.output.contains(" of 30 rows)"))
     #expect(run.output.contains("actual \\ predicted"))
@@ -144,7 +144,7 @@ struct TrainTests {
 
   /// The rates of four epochs of training by sgd at 0.5.
   private func rates(_ options: String) throws -> [Double] {
-    let common = "train xor --optimizer sgd --learning-rate 0.5 --epochs 4 --quiet --log run.jsonl"
+    let common = "train xor --preset plain --optimizer sgd --learning-rate 0.5 --epochs 4 --quiet --log run.jsonl"
     let run = try place.chainrule((common + " " + options).split(separator: " ").map(String.init))
     #expect(run.status == 0)
     return try jsonLines(place.read("run.jsonl")).compactMap { $0["learningRate"] as? Double }
@@ -174,20 +174,76 @@ struct TrainTests {
     #expect(try rates(plateau) == [1e-9, 1e-9, 5e-10, 2.5e-10])
     #expect(try rates(plateau + " --minimum-rate 4e-10") == [1e-9, 1e-9, 5e-10, 4e-10])
     let run = try place.chainrule("train", "xor", "--epochs", "3", "--schedule", "cosine", "--warm-up", "1")
-    #expect(run.output.contains("adam at 0.001, cosine behind 1 epoch of warm-up, batches of 32"))
+    #expect(run.output.contains("adamw at 0.001, cosine behind 1 epoch of warm-up, batches of 32"))
   }
 
   // MARK: The kind of network
 
   @Test(arguments: [
-    ("spirals", "64 relu → 2 softmax", "crossEntropy"), ("xor", "64 relu → 1 sigmoid", "binaryCrossEntropy"),
-    ("sums.csv", "64 relu → 1 identity", "meanSquaredError"),
+    ("spirals", " → 2 softmax, float32", "crossEntropy"),
+    ("xor", " → 1 sigmoid, float32", "binaryCrossEntropy"),
+    ("sums.csv", " → 1 identity → targets scaled, float32", "meanSquaredError"),
   ])
   func `the data choose the output layer and the loss`(data: String, layers: String, loss: String) throws {
     try place.write(csv(rows: 10), to: "sums.csv")
     let run = try place.chainrule("train", data, "--epochs", "1")
     #expect(run.output.contains(layers))
-    #expect(run.output.contains("  \(loss), adam at 0.001, "))
+    #expect(run.output.contains("  \(loss), adamw at 0.001, "))
+  }
+
+  /// The network and the training line of one epoch of the options.
+  private func plan(_ options: String) throws -> (network: String, training: String) {
+    try place.write(csv(rows: 10), to: "sums.csv")
+    let run = try place.chainrule(
+      ("train " + options + " --epochs 1 --quiet").split(separator: " ").map(String.init))
+    #expect(run.status == 0, "\(run.errors)")
+    func value(_ name: String) throws -> String {
+      let line = try #require(run.lines.first { $0.hasPrefix(name + " ") })
+      return String(line.dropFirst(name.count).drop { $0 == " " })
+    }
+    return (try value("network"), try value("training"))
+  }
+
+  @Test(arguments: [
+    (
+      "iris", "4 → scaling → 61 hardTanh → scaling → 128 relu → dropout 0.2 → 128 relu → dropout 0.2 → 3 softmax",
+      "crossEntropy, adamw at 0.001, batches of 32"
+    ),
+    ("iris --preset plain", "4 → 64 relu → 3 softmax", "crossEntropy, adam at 0.001, batches of 32"),
+    (
+      "iris --standardize --hidden none", "4 → scaling → 3 softmax", "crossEntropy, adamw at 0.001, batches of 32"
+    ),
+    ("iris --no-standardize --hidden 9 --dropout 0", "4 → 9 relu → 3 softmax", "crossEntropy, adamw at 0.001"),
+    ("iris --preset plain --standardize", "4 → scaling → 64 relu → 3 softmax", "crossEntropy, adam at 0.001"),
+    ("iris --preset plain --no-standardize", "4 → 64 relu → 3 softmax", "crossEntropy, adam at 0.001"),
+    ("iris --preset plain --dropout 0.5", "4 → 64 relu → dropout 0.5 → 3 softmax", "crossEntropy, adam at 0.001"),
+    ("iris --preset plain --optimizer adamw --learning-rate 0.5", "4 → 64 relu → 3 softmax", "adamw at 0.5"),
+    ("sums.csv --standardize --hidden none", "2 → scaling → 1 identity → targets scaled", "meanSquaredError"),
+    ("sums.csv --no-scale-targets --no-standardize --hidden none", "2 → 1 identity", "meanSquaredError"),
+    ("sums.csv --preset plain", "2 → 64 relu → 1 identity", "meanSquaredError, adam at 0.001"),
+    (
+      "sums.csv --preset plain --standardize --scale-targets", "2 → scaling → 64 relu → 1 identity → targets scaled",
+      "meanSquaredError, adam at 0.001"
+    ),
+  ])
+  func `a preset holds for the options that are not given`(options: String, network: String, training: String)
+    throws
+  {
+    let plan = try plan(options)
+    #expect(plan.network == network + ", float32")
+    #expect(plan.training.contains(training))
+  }
+
+  @Test func `a preset has its own number of epochs and its own patience`() throws {
+    func epochs(_ options: String) throws -> Int {
+      let arguments = "train iris --quiet --log run.jsonl \(options)".split(separator: " ").map(String.init)
+      #expect(try place.chainrule(arguments).status == 0)
+      return try jsonLines(place.read("run.jsonl")).count
+    }
+    #expect(try epochs("--preset plain") == 50)
+    #expect(try epochs("--hidden 8 --learning-rate 1e-9 --patience 1000") == 250)
+    // At a rate of 1, the loss soon rises for the 20 epochs of the default patience.
+    #expect(try epochs("--hidden 8 --learning-rate 1") < 250)
   }
 
   @Test func `options choose the layers, the optimizer and the task`() throws {
@@ -195,12 +251,13 @@ struct TrainTests {
     let run = try place.chainrule(
       "train", "data.csv", "--delimiter", ";", "--task", "regression", "--target", "a", "--hidden", "5,4",
       "--activation", "tanh", "--output-activation", "softplus", "--loss", "huber", "--optimizer", "sgd",
-      "--learning-rate", "0.25", "--batch-size", "3", "--seed", "9", "--epochs", "1")
+      "--learning-rate", "0.25", "--batch-size", "3", "--seed", "9", "--epochs", "1", "--no-standardize",
+      "--dropout", "0")
     #expect(run.status == 0)
     #expect(run.output.contains("1 → 5 tanh → 4 tanh → 1 softplus"))
     #expect(run.output.contains("huber, sgd at 0.25, batches of 3, seed 9"))
     #expect(
-      try place.chainrule("train", "xor", "--hidden", "none", "--epochs", "1").output.contains(
+      try place.chainrule("train", "xor", "--hidden", "none", "--no-standardize", "--epochs", "1").output.contains(
         "2 → 1 sigmoid"))
   }
 

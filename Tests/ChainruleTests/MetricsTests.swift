@@ -163,13 +163,19 @@ struct MetricsTests {
     let data = try Dataset(features: [0, 1, 2], targets: targets, rows: 3, inputs: 1, outputs: 2)
     let last: [(Layer, Bool)] = [
       (.dropout(Dropout(0.5)), true), (.activation(.sigmoid), true),
-      (.scaling(Scaling(mean: [0, 0], deviation: [1, 1])), false), (.dense(Dense(2)), false),
+      (.layerNorm(LayerNorm()), false), (.dense(Dense(2)), false),
     ]
     for (layer, areLabels) in last {
       let network = try Network<Float>(
         inputs: 1, layers: [.dense(Dense(2, activation: .sigmoid)), layer], seed: 1)
       let evaluation = try network.evaluate(data, loss: .meanSquaredError)
       #expect((evaluation.multilabel != nil) == areLabels, "\(layer)")
+    }
+    // A scaling layer at the end scales targets, which labels are not.
+    #expect(throws: ChainruleError.self) {
+      try Network<Float>(
+        inputs: 1,
+        layers: [.dense(Dense(2, activation: .sigmoid)), .scaling(Scaling(mean: [0, 0], deviation: [1, 1]))])
     }
   }
 

@@ -122,10 +122,11 @@ public struct FeatureEncoding: Sendable, Equatable {
     }
   }
 
-  /// Whether the features are the numbers of the columns as they stand.
+  /// Whether the features are the numbers of the columns as they stand. In a table without names they come first, and the
+  /// targets after them.
   public var isPlain: Bool {
     columns.allSatisfy { $0 == .number(Number()) } && decimal == "." && thousands == nil
-      && (layout.map { $0.features == $0.all } ?? true)
+      && (layout.map { $0.features == $0.all && $0.features == Array($0.features.indices) } ?? true)
   }
 
   init(
@@ -183,11 +184,26 @@ public struct FeatureEncoding: Sendable, Equatable {
     return options
   }
 
+  /// The numbers of the target columns, counted from 1, in a table without names that has `columns` columns; nil where the
+  /// table fitted had names or another number of columns.
+  public func targetNumbers(ofColumns columns: Int) -> [Int]? {
+    layout.flatMap { $0.width == columns ? $0.targets.map { $0 + 1 } : nil }
+  }
+
   /// The indices of the columns, by their names where this encoding and the table have such.
   func columns(in table: CSVTable) throws(ChainruleError) -> [Int] {
     if let columnNames, table.columnNames != nil { return try table.columns(named: columnNames) }
+    if let layout, table.columns == layout.width { return layout.features }
+    if !table.options.target.isEmpty {
+      // A column is not both a target and a feature.
+      let inputs = try table.featureColumns()
+      guard inputs.count == columns.count else {
+        throw table.bad(
+          "there are \(inputs.count) columns besides the target; the features are made of \(columns.count)")
+      }
+      return inputs
+    }
     if let layout {
-      if table.columns == layout.width { return layout.features }
       if table.columns == layout.width - layout.targets.count { return layout.featuresWithoutTargets }
     }
     guard table.columns == columns.count else {

@@ -301,14 +301,21 @@ private struct Fitting {
     func note(_ names: [String], _ text: String, isWarning: Bool = false) -> TableNote? {
       names.isEmpty ? nil : TableNote(isWarning: isWarning, text: text)
     }
-    let strategy = whole.options.missing.map { "\($0)" } ?? ""
+    let strategy =
+      switch whole.options.missing {
+      case nil: ""
+      case .constant(let value): "the value \(significant(value))"
+      case .mostFrequent: "the most frequent value of their column"
+      case .mean: "the mean of their column"
+      case .median: "the median of their column"
+      }
     return [
       note(texts, "\(counted(texts)) of text became \(features) categories: \(enumeration(texts))"),
       note(rare, "rare categories count as none: \(enumeration(rare))"),
       note(dates, "\(counted(dates)) of dates became days since 1970: \(enumeration(dates))"),
       note(
         gaps,
-        "missing numbers take the \(strategy) of their column"
+        "missing numbers take \(strategy)"
           + (whole.options.indicatesMissing ? ", and a feature says that they are missing" : "")
           + ": \(enumeration(gaps))"),
       note(offsets, "large numbers are centred before they are rounded: \(enumeration(offsets))"),
