@@ -17,6 +17,13 @@ private struct WrittenTable: Decodable {
     try JSONDecoder().decode(
       [WrittenTable].self, from: Data(contentsOf: fixtures.appending(path: "csv/csv.json")))
   }
+
+  /// The number of columns: an empty last one, unquoted in every row, only says that each row ends with a delimiter.
+  var columns: Int {
+    let count = cells[0].count
+    let isEmpty = mode == "minimal" && count > 1 && cells.allSatisfy { $0[count - 1].isEmpty }
+    return isEmpty ? count - 1 : count
+  }
 }
 
 extension CSVTable {
@@ -26,36 +33,37 @@ extension CSVTable {
   }
 }
 
-/// The scalars of texts. Strings are equal where they are canonically equivalent, such as é in both of its forms; these are
-/// equal only where they are the same.
-private func scalars(_ texts: [String]?) -> [[UInt32]]? { texts?.map { $0.unicodeScalars.map(\.value) } }
-
 @Suite("CSV that Python has written")
 struct WrittenTests {
   @Test func `every cell reads back exactly, whatever the delimiter, the quoting and the line ends`() throws {
     let tables = try WrittenTable.all()
     #expect(tables.count == 400)
+    var refused = 0
     for written in tables {
-      let options = CSVOptions(
-        header: written.header ? .yes : .no, delimiter: try #require(written.delimiter.first))
-      // A header without rows is an error.
+      let options = CSVOptions(header: written.header ? .yes : .no, delimiter: written.delimiter.first)
       let rows = written.header ? Array(written.cells.dropFirst()) : written.cells
+      // No cell may hold the character NUL.
+      let holdsNUL = written.cells.joined().contains { $0.unicodeScalars.contains("\0") }
       do {
         let table = try CSVTable(bytes: Array(written.csv.utf8), options: options)
-        let columns = written.cells[0].count
-        #expect(table.rows == rows.count && table.columns == columns, "seed \(written.seed)")
-        #expect(
-          scalars(table.columnNames) == (written.header ? scalars(written.cells[0]) : nil),
-          "seed \(written.seed)")
-        for column in 0..<columns {
+        #expect(table.rows == rows.count && table.columns == written.columns, "seed \(written.seed)")
+        for column in 0..<written.columns {
           let cells = try table.cells(inColumn: column)
           #expect(
             scalars(cells) == scalars(rows.map { $0[column] }),
             "seed \(written.seed), column \(column + 1): \(cells)")
         }
+        #expect(
+          scalars(table.columnNames) == (written.header ? scalars(Array(written.cells[0].prefix(written.columns))) : nil),
+          "seed \(written.seed)")
+        #expect(!holdsNUL, "seed \(written.seed)")
+      } catch where holdsNUL {
+        #expect("\(error)".contains("the cell holds the character NUL"), "seed \(written.seed): \(error)")
+        refused += 1
       } catch {
         Issue.record("seed \(written.seed): \(error)")
       }
     }
+    #expect(refused > 20)
   }
 }

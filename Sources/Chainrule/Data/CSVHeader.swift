@@ -49,9 +49,10 @@ struct CSVHeader {
     }
   }
 
-  /// Whether the cells of a row have all of some names among them.
+  /// Whether the names that a row gives the columns have all of some names among them.
   private static func hasAll(_ names: [String], _ row: ArraySlice<CSVScanner.Field>, _ scanner: CSVScanner) -> Bool {
-    let cells = Set(row.enumerated().compactMap { try? ExactText(scanner.text($1, column: $0 + 1)) })
+    let titles = row.enumerated().map { (try? scanner.text($1, column: $0 + 1)) ?? "" }
+    let cells = Set(uniqueNames(titles).names.map(ExactText.init))
     return names.allSatisfy { cells.contains(ExactText($0)) }
   }
 

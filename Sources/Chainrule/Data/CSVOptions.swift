@@ -71,8 +71,8 @@ public struct CSVOptions: Sendable, Equatable {
   /// Whether a column with missing cells gets a second feature, 1 where the cell is missing and otherwise 0. A missing
   /// cell of a categorical column then has no category.
   public var indicatesMissing: Bool
-  /// The texts of a missing cell, in capitals or not. Where one of them is a number, so is every cell of that number
-  /// in a column of numbers, however it is written.
+  /// The texts of a missing cell, in capitals or not. Where one of them is a number, so is every cell of that number,
+  /// however it is written.
   public var missingTexts: [String]
   /// Whether a bad row is left out and counted, see ``CSVTable/skippedRows``, or an error.
   ///

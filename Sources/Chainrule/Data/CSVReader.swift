@@ -29,8 +29,19 @@ public struct CSVReader {
   private(set) var head: CSVTable?
   /// Rows of other lengths and the like that have been left out.
   public private(set) var skippedRows = SkippedRows()
-  /// The most bytes of text held so far.
+  /// The most bytes of text held so far, besides the beginning that shows how the file is to be read.
   private(set) var peakBytes = 0
+
+  /// The bytes by which the delimiter and the header are known, whatever the size of a part: those of the default one.
+  private static let lookAhead = 1 << 20
+  /// What has been read of the file and is in no part yet.
+  private var ahead: ArraySlice<UInt8> = []
+  /// Whether the file has no more bytes than those.
+  private var isRead = false
+  /// Whether the next row is the header.
+  private var isAtHeader = false
+  /// Those of the table, until a part has them.
+  private var notes: [String] = []
 
   /// Opens a file or a pipe, gzip-compressed or not; "-" is standard input. A part has up to `chunk` bytes, and a row
   /// may have 16 times as many.
@@ -62,6 +73,7 @@ public struct CSVReader {
   ///
   /// - Throws: `ChainruleError.badData` for rows of different lengths and the like, unless they are to be left out.
   public mutating func next() throws(ChainruleError) -> CSVTable? {
+    if head == nil { try begin() }
     while !hasEnded {
       var text = rest
       rest = []
@@ -69,53 +81,84 @@ public struct CSVReader {
       let wanted = text.count > 16 * chunk ? 0 : max(chunk, text.count)
       try append(wanted, to: &text)
       peakBytes = max(peakBytes, text.count)
-      let part = try self.part(text)
+      let part = try CSVTable(
+        part: text, like: head!, isAtHeader: &isAtHeader, notes: notes, beginning: line, isLast: hasEnded)
       text = []
       if !hasEnded {
-        if part.columns > 0 { line = part.endLine }
-        rest = part.columns > 0 ? Array(part.rest) : part.bytes
-        if rest.count > 16 * chunk { try skipLine() }
+        line = part.endLine
+        var unfinished = Array(part.rest)
+        if unfinished.count > 16 * chunk { try skipLine(of: &unfinished, longerThan: 16 * chunk) }
+        rest = unfinished
       }
       skippedRows.add(part.skippedRows)
-      if part.rows > 0 { return part }
+      if part.rows > 0 {
+        notes = []
+        return part
+      }
     }
     return nil
   }
 
   /// Appends so many bytes of the text, in UTF-8.
   private mutating func append(_ wanted: Int, to text: inout [UInt8]) throws(ChainruleError) {
+    let taken = min(wanted, ahead.count)
+    text += ahead.prefix(taken)
+    ahead = taken < ahead.count ? ahead.dropFirst(taken) : []
+    if taken < wanted, !isRead { try read(wanted - taken, to: &text) }
+    hasEnded = isRead && ahead.isEmpty
+  }
+
+  /// Appends bytes of the file, in UTF-8, so many before they are decoded.
+  private mutating func read(_ wanted: Int, to text: inout [UInt8]) throws(ChainruleError) {
     var piece: [UInt8] = []
-    let got = try bytes.append(wanted, to: &piece)
-    hasEnded = got < wanted
+    isRead = try bytes.append(wanted, to: &piece) < wanted
     if !hasBegun {
       hasBegun = true
       decoder = UTF16Decoder(beginning: piece)
     }
-    if decoder != nil { piece = decoder!.decode(piece, isLast: hasEnded) }
+    if decoder != nil { piece = decoder!.decode(piece, isLast: isRead) }
     if text.isEmpty { text = piece } else { text += piece }
   }
 
   /// Leaves out the first line of a row that is too long, or throws where bad rows are errors.
-  private mutating func skipLine() throws(ChainruleError) {
+  private mutating func skipLine(of text: inout [UInt8], longerThan limit: Int) throws(ChainruleError) {
     let reason = ChainruleError.badData(
       file: name, line: line, column: nil,
-      reason: "the row is longer than \(16 * chunk) bytes; is there a quote that does not close?")
-    guard options.skipsBadRows, let end = rest.firstIndex(of: UInt8(ascii: "\n")) else { throw reason }
+      reason: "the row is longer than \(limit) bytes; is there a quote that does not close?")
+    guard options.skipsBadRows, let end = text.firstIndex(of: UInt8(ascii: "\n")) else { throw reason }
     skippedRows.add(reason)
-    rest.removeFirst(end + 1)
+    text.removeFirst(end + 1)
     line += 1
   }
 
   private var name: String { path == "-" ? "standard input" : path }
 
-  private mutating func part(_ text: [UInt8]) throws(ChainruleError) -> CSVTable {
-    if let head { return try CSVTable(part: text, following: head, beginning: line, isLast: hasEnded) }
-    let known: CSVDialect
-    if let dialect { known = dialect } else { known = try CSVDialect(options, of: text.prefix(1 << 16)) }
-    dialect = known
-    let part = try CSVTable(
-      part: text, file: name, options: options, dialect: known, beginning: line, isLast: hasEnded)
-    if part.columns == 0 { return part }
+  /// Finds out by the beginning of the file how it is to be read: its delimiter, its columns and their names.
+  private mutating func begin() throws(ChainruleError) {
+    let size = max(chunk, Self.lookAhead)
+    var text: [UInt8] = []
+    while true {
+      try read(max(size, text.count), to: &text)
+      let known: CSVDialect
+      if let dialect { known = dialect } else { known = try CSVDialect(options, of: text.prefix(1 << 16)) }
+      // Bad rows are errors where they are met.
+      var lenient = options
+      lenient.skipsBadRows = true
+      let part = try CSVTable(
+        part: text, file: name, options: lenient, dialect: known, beginning: line, isLast: isRead)
+      if part.columns > 0 {
+        dialect = known
+        try take(part)
+        break
+      }
+      if text.count > 16 * size { try skipLine(of: &text, longerThan: 16 * size) }
+    }
+    ahead = text[(text.starts(with: [0xEF, 0xBB, 0xBF]) ? 3 : 0)...]
+    (isAtHeader, notes) = (head!.columnNames != nil, head!.notes)
+  }
+
+  /// Takes over the columns and their names.
+  private mutating func take(_ part: CSVTable) throws(ChainruleError) {
     if let expected {
       let isSame: Bool =
         switch (part.columnNames, expected.columnNames) {
@@ -128,8 +171,9 @@ public struct CSVReader {
           file: name, line: nil, column: nil, reason: "the columns are others than when the file was read first")
       }
     }
-    head = CSVTable(part, rows: 0..<0)
-    return part
+    var head = CSVTable(part, rows: 0..<0)
+    head.options = options
+    self.head = head
   }
 }
 

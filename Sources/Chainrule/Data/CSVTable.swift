@@ -137,19 +137,24 @@ public struct CSVTable: Sendable {
     skippedRows = rows.skipped
   }
 
-  /// The part of a text that follows the part `first` begins, and perhaps others.
+  /// A part of a text that has the columns of `first`. Where `isAtHeader`, its first row is the header and is passed over.
   init(
-    part bytes: [UInt8], following first: CSVTable, beginning line: Int, isLast: Bool
+    part bytes: [UInt8], like first: CSVTable, isAtHeader: inout Bool, notes: [String], beginning line: Int,
+    isLast: Bool
   ) throws(ChainruleError) {
     var scanner = CSVScanner(
       bytes: bytes, file: first.scanner.file, dialect: first.scanner.dialect, firstLine: line, isFirst: false,
       isLast: isLast)
-    let rows = try scanner.rows(of: first.columns, skippingBad: first.options.skipsBadRows)
+    var rows = try scanner.rows(of: first.columns, skippingBad: first.options.skipsBadRows)
+    if isAtHeader, !rows.starts.isEmpty {
+      rows.starts.removeFirst()
+      isAtHeader = false
+    }
     self.scanner = scanner
     columnNames = first.columnNames
     columns = first.columns
     options = first.options
-    notes = []
+    self.notes = notes
     end = rows.end
     rowStarts = rows.starts
     skippedRows = rows.skipped
@@ -363,7 +368,9 @@ extension CSVTable {
               let cell: (value: Scalar, next: Int) = scanner.plainNumber(at: start, in: text),
               cell.value.isFinite
             else { return row }
-            if refusingCodes, text[start] == UInt8(ascii: "0") && cell.next > start + 2 || cell.value.magnitude >= 0x1p53
+            if refusingCodes,
+              text[start] == UInt8(ascii: "0") && cell.next > start + 2
+                && UInt8(ascii: "0")...UInt8(ascii: "9") ~= text[start + 1] || cell.value.magnitude >= 0x1p53
             {
               return row
             }
@@ -409,7 +416,7 @@ extension CSVTable {
     for start in rowStarts {
       let field = try scanner.field(row: start, column: index)
       let text = try scanner.text(field, column: index + 1)
-      guard !missing.contain(scanner.bytes[field.content]) else {
+      guard !missing.isMissing(field, in: scanner) else {
         throw notACategory(field, text, index, expected: "a class")
       }
       strings.append(text)
@@ -440,7 +447,7 @@ extension CSVTable {
     var categories = try [String?](roomFor: rows, for: "the categories of \(rows) rows")
     for start in rowStarts {
       let field = try scanner.field(row: start, column: index)
-      if let missing, missing.contain(scanner.bytes[field.content]) {
+      if let missing, missing.isMissing(field, in: scanner) {
         categories.append(nil)
         continue
       }
@@ -553,7 +560,7 @@ extension CSVTable {
 // MARK: - Bad rows
 
 extension CSVTable {
-  /// The table without the rows that a data set of `Scalar` cannot have: of a feature or target that is a number, a cell
+  /// The table without the rows that a data set of `Scalar` cannot have: of a feature, target or weight that is a number, a cell
   /// that is none, and of one that names a category or class, a cell that is not UTF-8; and with an `encoding`,
   /// categories that it refuses. They are counted in ``skippedRows``. What the columns are is decided by all rows.
   ///
@@ -580,6 +587,7 @@ extension CSVTable {
     return try filtered { rows throws(ChainruleError) in
       _ = try features.features(of: rows, inColumns: inputs) as [Scalar]
       _ = try targets.targets(of: rows.withoutMissingTargets(report: &report), inColumns: outputs) as [Scalar]
+      _ = try rows.sampleWeights() as [Scalar]?
     }
   }
 

@@ -19,7 +19,9 @@ struct CSVDialect: Sendable, Equatable {
     hasRuns = false
     guard let character = options.delimiter else {
       delimiter = UInt8(ascii: ",")
-      for candidate in Self.candidates where Self.fits(candidate, head) {
+      // The decimal comma only where nothing else delimits: in quotes it does no harm.
+      let candidates = Self.candidates.filter { $0.byte != numbers.decimal }
+      for candidate in candidates where Self.fits(candidate, head) {
         (delimiter, hasRuns) = (candidate.byte, candidate.hasRuns)
         break
       }
@@ -46,40 +48,42 @@ struct CSVDialect: Sendable, Equatable {
   private static let candidates: [Candidate] =
     "\t;|,".utf8.map { ($0, false) } + [(UInt8(ascii: "\t"), true)]
 
-  /// Whether the first lines, up to 100, have the same number of cells by a delimiter, at least two.
+  /// Whether the first lines, up to 100, have the same number of cells by a delimiter, at least two. An empty cell at the
+  /// end of a line may be one, or come of a delimiter after the last cell.
   private static func fits(_ candidate: Candidate, _ head: ArraySlice<UInt8>) -> Bool {
     let quote = UInt8(ascii: "\""), (lineFeed, carriageReturn) = (UInt8(ascii: "\n"), UInt8(ascii: "\r"))
     let text = candidate.hasRuns ? joiningRuns(in: Array(head))[...] : head
-    var (lines, cells, expected) = (0, 1, 0)
-    var (isQuoted, isBlank, atStart) = (false, true, true)
+    var (lines, cells) = (0, 1)
+    // The numbers of cells that every line so far may have: two of them, one above the other, or one.
+    var (fewest, most) = (0, 0)
+    var (isQuoted, isBlank, atStart, endsEmpty) = (false, true, true, false)
     for byte in text {
       if byte == quote, atStart || isQuoted {
         isQuoted.toggle()
-        (isBlank, atStart) = (false, true)  // A second quote at once is a quote in the cell.
+        (isBlank, atStart, endsEmpty) = (false, true, false)  // A second quote at once is a quote in the cell.
         continue
       }
       if isQuoted { continue }
       atStart = false
       if byte == candidate.byte {
         cells += 1
-        (isBlank, atStart) = (false, true)
+        (isBlank, atStart, endsEmpty) = (false, true, true)
       } else if byte == lineFeed || byte == carriageReturn {
         atStart = true
         if isBlank {
           cells = 1
           continue
         }
-        // The last cell of a line may be empty, or its delimiter left out.
-        if lines > 0, abs(cells - expected) > (lines == 1 ? 1 : 0) { return false }
-        if lines == 0 || cells != expected { expected = min(cells, lines == 0 ? cells : expected) }
-        (lines, cells, isBlank) = (lines + 1, 1, true)
-        if lines == 100 { return expected > 1 }
+        let low = endsEmpty ? cells - 1 : cells
+        (fewest, most) = lines == 0 ? (low, cells) : (max(fewest, low), min(most, cells))
+        if fewest > most { return false }
+        (lines, cells, isBlank, endsEmpty) = (lines + 1, 1, true, false)
+        if lines == 100 { return most > 1 }
       } else if byte != UInt8(ascii: " ") {
-        isBlank = false
+        (isBlank, endsEmpty) = (false, false)
       }
     }
-    if lines == 0 { expected = cells }
-    return expected > 1
+    return (lines == 0 ? cells : most) > 1
   }
 
   /// The text with each run of spaces and tabs between cells as one tab, and none around a line. Doing so again changes

@@ -27,9 +27,9 @@ func ascending(_ texts: some Collection<ExactText>) -> [String] {
   return numbered.sorted { ($0.value, $0.text) < ($1.value, $1.text) }.map(\.text.text)
 }
 
-/// The index of each of some texts, all different.
+/// The index of each of some texts, of a repeated one the first.
 func places(of texts: [String]) -> [ExactText: Int] {
-  Dictionary(uniqueKeysWithValues: zip(texts.lazy.map(ExactText.init), texts.indices))
+  Dictionary(zip(texts.lazy.map(ExactText.init), texts.indices)) { first, _ in first }
 }
 
 /// The first of `texts` that has stood before; nil where each stands once.

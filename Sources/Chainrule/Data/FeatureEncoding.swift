@@ -126,7 +126,7 @@ public struct FeatureEncoding: Sendable, Equatable {
   /// targets after them.
   public var isPlain: Bool {
     columns.allSatisfy { $0 == .number(Number()) } && decimal == "." && thousands == nil
-      && (layout.map { $0.features == $0.all && $0.features == Array($0.features.indices) } ?? true)
+      && (layout?.hasAll ?? true)
   }
 
   init(
@@ -330,8 +330,10 @@ extension FeatureEncoding.Column {
 }
 
 extension FeatureEncoding.Layout {
-  /// All columns but the targets.
-  fileprivate var all: [Int] { (0..<width).filter { !targets.contains($0) } }
+  /// Whether the features are all columns but the targets, in their order. Indices are all different.
+  fileprivate var hasAll: Bool {
+    features.count == width - targets.count && zip(features, features.dropFirst()).allSatisfy(<)
+  }
 
   /// The feature columns of a table without the targets.
   fileprivate var featuresWithoutTargets: [Int] {
@@ -411,6 +413,9 @@ extension FeatureEncoding: Codable {
   private func check() throws(ChainruleError) {
     if let columnNames, columnNames.count != columns.count {
       throw .shapeMismatch(what: "names of columns", expected: columns.count, actual: columnNames.count)
+    }
+    if let twice = firstRepeated(in: columnNames ?? []) {
+      throw .invalidValue(name: "the names of the columns", value: "\"\(twice)\" twice", expected: "each once")
     }
     guard !columns.isEmpty else {
       throw .invalidValue(name: "columns", value: "0", expected: "at least 1")

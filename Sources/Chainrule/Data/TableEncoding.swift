@@ -34,9 +34,11 @@ private struct ModelMetadata: Codable {
 }
 
 extension CoreNetwork {
-  /// How a table becomes the network's features; nil where nothing is known of one, or the text is not of this library.
+  /// How a table becomes the network's features; nil where nothing is known of one, or the text does not
+  /// fit the network.
   fileprivate var tableEncoding: TableEncoding? {
-    metadata.flatMap { try? JSONDecoder().decode(ModelMetadata.self, from: Data($0.utf8)) }?.table
+    let decoded = metadata.flatMap { try? JSONDecoder().decode(ModelMetadata.self, from: Data($0.utf8)) }
+    return decoded?.table.flatMap { $0.features.outputs == inputs ? $0 : nil }
   }
 
   fileprivate func setTableEncoding(_ encoding: TableEncoding?) throws(ChainruleError) {

@@ -144,6 +144,12 @@ struct ColumnProfile: Sendable {
     }
   }
 
+  /// Whether a number is more likely a label than a quantity: 007, or one that a double does not hold.
+  static func isCode(_ cell: ArraySlice<UInt8>, _ number: Double) -> Bool {
+    guard cell.allSatisfy({ UInt8(ascii: "0")...UInt8(ascii: "9") ~= $0 }) else { return false }
+    return cell.count > 1 && cell.first == UInt8(ascii: "0") || number >= 0x1p53
+  }
+
   /// FNV-1a
   static func hash(_ text: ArraySlice<UInt8>) -> UInt64 {
     text.reduce(0xcbf2_9ce4_8422_2325) { ($0 ^ UInt64($1)) &* 0x100_0000_01b3 }
@@ -282,7 +288,7 @@ struct TableProfile: Sendable {
     if missing.isMissing(field, in: scanner) { return profiles[place].takeMissing() }
     let text = field.isQuoted ? scanner.unquoted(field)[...] : cell
     if let number: Double = scanner.number(field) {
-      let isCode = isCode(cell, number)
+      let isCode = ColumnProfile.isCode(cell, number)
       if isCode || !number.isFinite {
         profiles[place].take(text: text, isCode: isCode, target: target)
         profiles[place].count(text)
@@ -297,12 +303,6 @@ struct TableProfile: Sendable {
       profiles[place].count(text)
       profiles[place].take(text: text, isCode: false, target: target)
     }
-  }
-
-  /// Whether a number is more likely a label than a quantity: 007, or one that a double does not hold.
-  private func isCode(_ cell: ArraySlice<UInt8>, _ number: Double) -> Bool {
-    guard cell.allSatisfy({ UInt8(ascii: "0")...UInt8(ascii: "9") ~= $0 }) else { return false }
-    return cell.count > 1 && cell.first == UInt8(ascii: "0") || number >= 0x1p53
   }
 
   /// Stops collecting the texts of a target that is a number of many values, or of values that are not whole.

@@ -38,6 +38,25 @@ public struct TargetEncoding: Sendable, Equatable, Codable {
   /// Numbers to predict, in the target columns that the options name.
   public static let numbers = TargetEncoding(kind: .numbers, classes: nil, columnNames: nil)
 
+  /// - Throws: A `DecodingError`, and `ChainruleError.invalidValue` for classes as ``init(classes:columnName:)`` refuses
+  ///   them, or that do not go with the kind.
+  public init(from decoder: any Decoder) throws {
+    let container = try decoder.container(keyedBy: CodingKeys.self)
+    kind = try container.decode(Kind.self, forKey: .kind)
+    classes = try container.decodeIfPresent([String].self, forKey: .classes)
+    columnNames = try container.decodeIfPresent([String].self, forKey: .columnNames)
+    if let classes { _ = try TargetEncoding(classes: classes) }
+    guard (kind == .classes) == (classes != nil) else {
+      throw ChainruleError.invalidValue(
+        name: "classes", value: classes == nil ? "none" : "\(classes!.count)",
+        expected: "some where the targets are classes, and otherwise none")
+    }
+    if let twice = firstRepeated(in: columnNames ?? []) {
+      throw ChainruleError.invalidValue(
+        name: "the names of the targets", value: "\"\(twice)\" twice", expected: "each once")
+    }
+  }
+
   init(kind: Kind, classes: [String]?, columnNames: [String]?) {
     self.kind = kind
     self.classes = classes
@@ -167,7 +186,8 @@ public struct TargetEncoding: Sendable, Equatable, Codable {
   }
 }
 
-/// Finds a class by its text, or else by its number where only one class has that.
+/// Finds a class by its text, or else by its number where only one class has that: "1.0" is the class "1". A number that
+/// is likely a label, such as 02134, one that a double does not hold, and "inf" have their texts alone.
 struct ClassPlaces {
   private let byText: [ExactText: Int]
   private let byNumber: [Double: Int]
@@ -175,13 +195,21 @@ struct ClassPlaces {
   init(_ classes: [String]) {
     byText = places(of: classes)
     byNumber = Dictionary(
-      classes.enumerated().compactMap { place, name in Double(name).map { ($0, place) } }
+      classes.enumerated().compactMap { place, name in Self.number(name).map { ($0, place) } }
     ) { _, _ in -1 }
   }
 
   subscript(text: String) -> Int? {
     if let place = byText[ExactText(text)] { return place }
-    guard let number = Double(text), let place = byNumber[number], place >= 0 else { return nil }
+    guard let number = Self.number(text), let place = byNumber[number], place >= 0 else { return nil }
     return place
+  }
+
+  private static func number(_ text: String) -> Double? {
+    let bytes = Array(text.utf8)
+    guard let number: Double = decimalNumber(in: bytes, bytes.indices), number.magnitude < 0x1p53,
+      !ColumnProfile.isCode(bytes[...], number)
+    else { return nil }
+    return number
   }
 }
