@@ -24,7 +24,8 @@ public struct TablePipeline<Scalar: NetworkScalar>: Sendable {
   public init(_ model: Model<Scalar>) throws(ChainruleError) {
     guard let encoding = model.tableEncoding else {
       throw .invalidValue(
-        name: "the model", value: "one without the encoding of a table", expected: "one that was trained on a table")
+        name: "the model", value: "one without the encoding of a table",
+        expected: "one that was trained on a table")
     }
     self.init(model: model, encoding: encoding, notes: [], epochs: [])
   }
@@ -70,7 +71,8 @@ public struct TablePipeline<Scalar: NetworkScalar>: Sendable {
 
     let output = encoding.targets.outputActivation
     let fixed = try recipe.scalingLayers(fitting: train, areNumbers: encoding.features.areNumbers)
-    let scaling = try output == .identity && recipe.scalesTargets ? Standardization(fittingTargetsOf: train) : nil
+    let scaling =
+      try output == .identity && recipe.scalesTargets ? Standardization(fittingTargetsOf: train) : nil
     let network = try Network<Scalar>(
       inputs: data.inputs, fixed: fixed,
       layers: recipe.hiddenLayers + [recipe.outputLayer(units: data.outputs, activation: output)],
@@ -105,7 +107,8 @@ public struct TablePipeline<Scalar: NetworkScalar>: Sendable {
     let outputs = try predict(table)
     return stride(from: 0, to: outputs.count, by: classes.count).map { start in
       let values = outputs[start..<start + classes.count]
-      return classes[values.indices.max { values[$0] < values[$1] || values[$0] == values[$1] && $0 > $1 }! - start]
+      return classes[
+        values.indices.max { values[$0] < values[$1] || values[$0] == values[$1] && $0 > $1 }! - start]
     }
   }
 
@@ -118,7 +121,8 @@ public struct TablePipeline<Scalar: NetworkScalar>: Sendable {
     if table.options.target.isEmpty, table.columnNames != nil, let own = encoding.targets.columnNames {
       table.options.target = own
     }
-    return try model.report(on: Dataset<Scalar>(csv: table, encoding: encoding.features, targets: encoding.targets))
+    return try model.report(
+      on: Dataset<Scalar>(csv: table, encoding: encoding.features, targets: encoding.targets))
   }
 }
 
@@ -149,6 +153,7 @@ extension TablePipeline: Codable {
     }
   }
 
+  /// Writes the bytes of the model file.
   public func encode(to encoder: any Encoder) throws {
     let bytes = try Self.withTemporaryFile { path in
       try save(to: path)

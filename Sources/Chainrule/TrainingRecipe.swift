@@ -91,7 +91,9 @@ public struct TrainingRecipe: Sendable, Equatable {
     let units = inputs + pieces.reduce(0) { $0 + $1.count }
     guard units <= (1 << 20) / inputs else { return [plain] }
 
-    var (weights, bias) = ([Double](repeating: 0, count: units * inputs), [Double](repeating: 0, count: units))
+    var (weights, bias) = (
+      [Double](repeating: 0, count: units * inputs), [Double](repeating: 0, count: units)
+    )
     var deviation = [Double](repeating: 1, count: units)
     for feature in 0..<inputs {
       weights[feature * inputs + feature] = are[feature] ? 0.5 : 1
@@ -127,7 +129,8 @@ public struct TrainingRecipe: Sendable, Equatable {
         case nil: [.dense(Dense(width, activation: activation, weightsInitializer: weightsInitializer))]
         case .batch:
           [
-            .dense(Dense(width, bias: false, weightsInitializer: weightsInitializer)), .batchNorm(BatchNorm()),
+            .dense(Dense(width, bias: false, weightsInitializer: weightsInitializer)),
+            .batchNorm(BatchNorm()),
             .activation(activation),
           ]
         case .layer:
@@ -171,7 +174,8 @@ extension Network {
   public convenience init(
     inputs: Int, fixed: [FixedLayer], layers: [Layer], targetScaling: Standardization? = nil, seed: UInt64 = 0
   ) throws(ChainruleError) {
-    try self.init(inputs: inputs, layers: fixed.map(\.layer) + layers, targetScaling: targetScaling, seed: seed)
+    try self.init(
+      inputs: inputs, layers: fixed.map(\.layer) + layers, targetScaling: targetScaling, seed: seed)
     for (index, layer) in fixed.enumerated() where !layer.weights.isEmpty {
       var parameters = try parameters(ofLayer: index)
       parameters.weights = layer.weights.map { Scalar($0) }
@@ -198,7 +202,9 @@ private struct FeatureSample<Scalar: NetworkScalar> {
     var row = 0
     while columns[0].count < most, let batch = try batches.next() {
       for local in 0..<batch.rows where (row + local) % step == 0 {
-        for column in columns.indices { columns[column].append(batch.features[local * batch.inputs + column]) }
+        for column in columns.indices {
+          columns[column].append(batch.features[local * batch.inputs + column])
+        }
       }
       row += batch.rows
     }

@@ -24,7 +24,9 @@ struct DataArguments: ParsableArguments {
 
   @Flag(
     inversion: .prefixedNo,
-    help: "The first row of CSV names the columns, or does not. By default its cells are compared with those below.")
+    help:
+      "The first row of CSV names the columns, or does not. By default its cells are compared with those below."
+  )
   var header: Bool?
 
   @Option(
@@ -117,7 +119,8 @@ struct ColumnArguments: ParsableArguments {
 
   @Option(
     name: .customLong("only"), parsing: .singleValue,
-    help: ArgumentHelp("The columns to predict from. By default all that have no other role.", valueName: "columns"),
+    help: ArgumentHelp(
+      "The columns to predict from. By default all that have no other role.", valueName: "columns"),
     transform: parseColumns)
   var only: [[String]] = []
 
@@ -194,7 +197,8 @@ struct ColumnArguments: ParsableArguments {
     [
       ("--ignore", !ignored.isEmpty), ("--only", !only.isEmpty), ("--keep", !kept.isEmpty),
       ("--categorical", !categorical.isEmpty), ("--id", id != nil), ("--weights", weights != nil),
-      ("--missing", missing != nil), ("--missing-values", !missingValues.isEmpty), ("--unknown", unknown != nil),
+      ("--missing", missing != nil), ("--missing-values", !missingValues.isEmpty),
+      ("--unknown", unknown != nil),
       ("--decimal", decimal != nil), ("--thousands", thousands != nil), ("--skip-bad-rows", skipBadRows),
     ]
   }
@@ -206,7 +210,8 @@ struct ColumnArguments: ParsableArguments {
 
   /// How a table is read. `infers` whether the columns' cells decide what they are, where no option does.
   func options(target: [String], infers: Bool, centers: Bool) -> CSVOptions {
-    var options = infers ? CSVOptions.anyTable(target: target, task: task) : CSVOptions(target: target, task: task)
+    var options =
+      infers ? CSVOptions.anyTable(target: target, task: task) : CSVOptions(target: target, task: task)
     options.features = only.isEmpty ? nil : only.flatMap(\.self)
     options.ignored = ignored.flatMap(\.self)
     options.kept = kept.flatMap(\.self)
@@ -274,7 +279,8 @@ private func parseDelimiter(_ text: String) throws -> Character {
   let named: [String: Character] = ["tab": "\t", "\\t": "\t", "space": " "]
   let delimiter = named[text] ?? (text.count == 1 ? text.first : nil)
   guard let delimiter, delimiter.isASCII, !"\"\r\n+-.0123456789eE".contains(delimiter) else {
-    throw ValidationError("expected one ASCII character that is no part of a number, such as ;, or tab, or space")
+    throw ValidationError(
+      "expected one ASCII character that is no part of a number, such as ;, or tab, or space")
   }
   return delimiter
 }

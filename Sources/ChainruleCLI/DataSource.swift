@@ -262,7 +262,8 @@ extension DataSource {
     reading = table.options
     reading.skipsBadRows = options.skipsBadRows
     let source = try CSVSource<Scalar>(
-      file: path, options: reading, encoding: try features ?? FeatureEncoding(fitting: table), targets: targets)
+      file: path, options: reading, encoding: try features ?? FeatureEncoding(fitting: table),
+      targets: targets)
     try check(inputs: source.inputs, outputs: source.outputs, for: model)
     return source
   }
@@ -343,7 +344,8 @@ extension DataSource {
   /// Gives `body` the features that `model` takes, row-major rows × inputs, of some rows at a time, and the texts of the
   /// column `id` of the same rows. `encoding` is how columns of CSV become the features; nil: as they stand.
   func forEachFeatures<Scalar: NetworkScalar>(
-    for model: Model<Scalar>, encoding: FeatureEncoding?, options: CSVOptions, id: String?, choices: DataChoices,
+    for model: Model<Scalar>, encoding: FeatureEncoding?, options: CSVOptions, id: String?,
+    choices: DataChoices,
     report: inout EncodingReport, _ body: (_ features: [Scalar], _ ids: [String]?) throws -> Void
   ) throws {
     if case let (path, isCSV) = csvPath, isCSV {

@@ -158,7 +158,8 @@ struct EvaluateCommand: ParsableCommand {
     // All features of a column are permuted together; without an encoding each is a column.
     let groups = encoding?.featuresOfColumns.map { FeatureGroup(name: $0.name, features: Array($0.features)) }
     return try model.permutationImportance(
-      on: rows, groups: groups ?? model.featureNames?.enumerated().map { FeatureGroup(name: $1, features: [$0]) },
+      on: rows,
+      groups: groups ?? model.featureNames?.enumerated().map { FeatureGroup(name: $1, features: [$0]) },
       repeats: repeats ?? 10, seed: seed ?? 0)
   }
 }

@@ -144,7 +144,9 @@ struct Predictions<Scalar: NetworkScalar> {
 
   /// The class of the largest output, the first where several are equal; nil for a regression.
   private func label(of values: ArraySlice<Scalar>) -> String? {
-    guard let classes, let largest = values.max(), let index = values.firstIndex(of: largest) else { return nil }
+    guard let classes, let largest = values.max(), let index = values.firstIndex(of: largest) else {
+      return nil
+    }
     return classes[index - values.startIndex]
   }
 

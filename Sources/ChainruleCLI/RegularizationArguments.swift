@@ -113,7 +113,8 @@ enum ClassWeights: Sendable {
     }
     guard !weights.isEmpty else {
       throw ValidationError(
-        "expected balanced, or classes with weights of at least 0, separated by commas, such as cat=2,dog=0.5")
+        "expected balanced, or classes with weights of at least 0, separated by commas, such as cat=2,dog=0.5"
+      )
     }
     self = .given(weights)
   }

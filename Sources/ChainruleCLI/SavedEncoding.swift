@@ -27,7 +27,9 @@ extension Model {
     if let tableEncoding { return tableEncoding }
     let path = path + ".encoding.json"
     guard fileKind(path) == S_IFREG, let text = FileManager.default.contents(atPath: path) else { return nil }
-    func bad(_ reason: String) -> ChainruleError { .badData(file: path, line: nil, column: nil, reason: reason) }
+    func bad(_ reason: String) -> ChainruleError {
+      .badData(file: path, line: nil, column: nil, reason: reason)
+    }
     guard let features = try? JSONDecoder().decode(FeatureEncoding.self, from: text) else {
       throw bad("this is not the encoding of a table; train the model again")
     }

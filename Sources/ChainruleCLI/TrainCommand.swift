@@ -64,7 +64,9 @@ struct TrainCommand: AsyncParsableCommand {
     try streaming.check(partition, columns, training, fullBatch)
     try checkpoints.check(partition, fullBatch)
     if network.normalization == .batch {
-      try require("--batch-size", training.givenBatchSize, "at least 2 with --normalization batch") { $0 >= 2 }
+      try require("--batch-size", training.givenBatchSize, "at least 2 with --normalization batch") {
+        $0 >= 2
+      }
     }
     if partition.folds != nil, output.save != nil {
       throw ValidationError("--save does not go with --folds, which trains a network a fold and keeps none")
@@ -377,7 +379,8 @@ struct PartitionArguments: ParsableArguments {
       if let absent = classes.indices.first(where: { !present.contains($0) }) {
         throw ChainruleError.badData(
           file: nil, line: nil, column: nil,
-          reason: "all rows of the class \"\(classes[absent])\" are among those to validate on; expected at least one to "
+          reason:
+            "all rows of the class \"\(classes[absent])\" are among those to validate on; expected at least one to "
             + "train on, as --stratified sees to")
       }
     }
@@ -475,7 +478,8 @@ struct TrainingArguments: ParsableArguments {
   @Option(help: "What training makes small. By default the loss usual with the output activation.")
   var loss: Loss?
 
-  @Option(name: .customLong("optimizer"), help: "How gradients become updates. By default that of the preset.")
+  @Option(
+    name: .customLong("optimizer"), help: "How gradients become updates. By default that of the preset.")
   var givenOptimizer: OptimizerName?
 
   @Option(help: ArgumentHelp("The size of the updates. By default the optimizer's own.", valueName: "number"))
@@ -483,7 +487,8 @@ struct TrainingArguments: ParsableArguments {
 
   @Option(
     name: .customLong("batch-size"),
-    help: ArgumentHelp("The rows of a batch. By default by the number of rows, 32 and more.", valueName: "rows"))
+    help: ArgumentHelp(
+      "The rows of a batch. By default by the number of rows, 32 and more.", valueName: "rows"))
   var givenBatchSize: Int?
 
   @Option(
@@ -504,7 +509,8 @@ struct TrainingArguments: ParsableArguments {
   @Option(
     name: .customLong("epochs"),
     help: ArgumentHelp(
-      "The number of times all rows are visited, at most. By default that of the preset.", valueName: "count"))
+      "The number of times all rows are visited, at most. By default that of the preset.", valueName: "count")
+  )
   var givenEpochs: Int?
 
   @Option(
@@ -521,7 +527,8 @@ struct TrainingArguments: ParsableArguments {
 
   @Option(
     help: ArgumentHelp(
-      "Seeds the choice of the validation rows, the initial weights and the order of the rows.", valueName: "number"))
+      "Seeds the choice of the validation rows, the initial weights and the order of the rows.",
+      valueName: "number"))
   var seed: UInt64 = 0
 
   @Option(
@@ -555,7 +562,9 @@ struct TrainingArguments: ParsableArguments {
 
   /// Puts what is given in the place of what `recipe` has.
   func apply(to recipe: inout TrainingRecipe, _ regularization: RegularizationArguments) throws {
-    if givenOptimizer != nil || learningRate != nil || regularization.weightDecay != nil || regularization.l1 != nil {
+    if givenOptimizer != nil || learningRate != nil || regularization.weightDecay != nil
+      || regularization.l1 != nil
+    {
       // Another optimizer has its own numbers.
       let name = givenOptimizer?.name ?? recipe.optimizer.name
       let isSame = name == recipe.optimizer.name

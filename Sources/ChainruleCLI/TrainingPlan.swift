@@ -64,13 +64,15 @@ struct TrainingPlan<Scalar: NetworkScalar>: Sendable {
     layers = recipe.hiddenLayers + [recipe.outputLayer(units: self.data.outputs, activation: output)]
     let loss = training.loss ?? Loss(usualWith: output)
     self.loss = loss
-    let isRegression = self.data.classLabels == nil && output == .identity && loss != .hinge && loss != .poisson
+    let isRegression =
+      self.data.classLabels == nil && output == .identity && loss != .hinge && loss != .poisson
     if network.scaleTargets == true, !isRegression {
       throw ValidationError(
         "--scale-targets is for a regression with an identity output; this one predicts "
           + (self.data.classLabels == nil ? "with \(output.rawValue)" : "classes"))
     }
-    targetScaling = try isRegression && recipe.scalesTargets ? Standardization(fittingTargetsOf: trained) : nil
+    targetScaling =
+      try isRegression && recipe.scalesTargets ? Standardization(fittingTargetsOf: trained) : nil
     self.regularization = try regularization.regularization(with: loss)
     regularizing = regularization.summary
   }
@@ -117,7 +119,8 @@ struct TrainingPlan<Scalar: NetworkScalar>: Sendable {
     let trainer = try refusingOptions {
       try Trainer(
         network, loss: loss, optimizer: recipe.optimizer, schedule: schedule, regularization: regularization,
-        accumulating: training.accumulate, layerRates: Network<Scalar>.fixedRates(of: fixed), seed: training.seed, threads: training.threads)
+        accumulating: training.accumulate, layerRates: Network<Scalar>.fixedRates(of: fixed),
+        seed: training.seed, threads: training.threads)
     }
     let resumed = try checkpoints.resumed()
     var log = try path.map { try RunLog(path: $0, fold: fold, resumes: resumed != nil) }
@@ -331,7 +334,8 @@ extension TrainingData {
     case .regression: return .identity
     case .multilabel: return .sigmoid
     case .automatic, .classification:
-      return isAll && rows.outputs == 1 && rows.targets.allSatisfy { $0 == 0 || $0 == 1 } ? .sigmoid : .identity
+      return isAll && rows.outputs == 1 && rows.targets.allSatisfy { $0 == 0 || $0 == 1 }
+        ? .sigmoid : .identity
     }
   }
 }
@@ -357,7 +361,8 @@ extension TrainingPlan {
   /// What is trained, on what, and how. `heldOut` says in words which rows are held out.
   func summary(heldOut: String? = nil) -> [(name: String, value: String)] {
     let targets = data.classLabels.map { "\($0.count) classes" } ?? counted(data.outputs, "output")
-    let units = (fixed.map(\.layer) + layers).map(\.description) + (targetScaling == nil ? [] : ["targets scaled"])
+    let units =
+      (fixed.map(\.layer) + layers).map(\.description) + (targetScaling == nil ? [] : ["targets scaled"])
     let count = buffer == nil ? data.rows : trained.rowCount
     let rows = (count.map { counted($0, "row") } ?? "rows") + (buffer == nil ? "" : " read batch by batch")
     let usual = self.heldOut.map { $0.rowCount.map(String.init) ?? "others" } ?? "none"

@@ -115,7 +115,8 @@ struct FailureTests {
     Refusal(
       "train iris --normalization batch --batch-size 1", 64,
       "--batch-size is 1; expected at least 2 with --normalization batch"),
-    Refusal("train iris --residual --preset plain", 64, "--residual is about hidden layers as wide as the one"),
+    Refusal(
+      "train iris --residual --preset plain", 64, "--residual is about hidden layers as wide as the one"),
     Refusal("train iris --preset best", 64, "'recommended' and 'plain'"),
     Refusal("train iris --scale-targets", 64, "--scale-targets is for a regression with an identity output"),
     Refusal("train iris --residual --hidden 8,9", 64, "--residual is about hidden layers as wide as the one"),
@@ -189,7 +190,8 @@ struct FailureTests {
     Refusal("train empty.csv", 65, "empty.csv: the text is empty"),
     Refusal("train nan.csv --preset plain", 65, "nan.csv, line 3, column 2: b is \"nan\""),
     Refusal("train nan.csv --missing error", 65, "nan.csv, line 3, column 2: b is \"nan\""),
-    Refusal("train oops.csv --task regression", 65, "oops.csv, line 4, column 3: y is \"oops\"; expected a number"),
+    Refusal(
+      "train oops.csv --task regression", 65, "oops.csv, line 4, column 3: y is \"oops\"; expected a number"),
     Refusal("train ragged.csv", 65, "ragged.csv, line 3: there are 2 cells; expected 3, as in the first row"),
     Refusal("train good.csv --target z", 65, "good.csv: there is no column \"z\"; the columns are a, b, y"),
     Refusal("train single.csv", 65, "single.csv: all rows are of the class \"u\""),
@@ -199,9 +201,12 @@ struct FailureTests {
     Refusal(
       "train good.csv --output-activation softplus --loss poisson --full-batch lbfgs", 65,
       "targets, row 2, column 1: poisson needs targets 0 or more"),
-    Refusal("train kinds.csv --preset plain --categorical kind", 65, "kinds.csv, line 3, column 2: a is empty"),
-    Refusal("train kinds.csv --missing error", 65, "kinds.csv, line 3, column 2: a is empty; expected a number"),
-    Refusal("train kinds.csv --preset plain", 65, "kinds.csv, line 2, column 1: kind is \"u\"; expected a number"),
+    Refusal(
+      "train kinds.csv --preset plain --categorical kind", 65, "kinds.csv, line 3, column 2: a is empty"),
+    Refusal(
+      "train kinds.csv --missing error", 65, "kinds.csv, line 3, column 2: a is empty; expected a number"),
+    Refusal(
+      "train kinds.csv --preset plain", 65, "kinds.csv, line 2, column 1: kind is \"u\"; expected a number"),
     Refusal(
       "train kinds.csv --categorical b", 65, "kinds.csv: there is no column \"b\"; the columns are kind, a, y"
     ),

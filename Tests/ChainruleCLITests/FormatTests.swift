@@ -100,7 +100,8 @@ struct FormatTests {
   }
 
   @Test func `bad rows are left out where it is so asked, and told`() throws {
-    let rows = (1...60).map { row in row % 20 == 0 ? "x,1\n" : "\(row),\(Double(row * 7 % 60) / 2)\n" }.joined()
+    let rows = (1...60).map { row in row % 20 == 0 ? "x,1\n" : "\(row),\(Double(row * 7 % 60) / 2)\n" }
+      .joined()
     try place.write("a,y\n" + rows, to: "d.csv")
     #expect(try place.chainrule("train", "d.csv").status == 65)
     let run = try place.chainrule(
@@ -144,7 +145,8 @@ struct FormatTests {
     let possible: Set<Double> = [1e6, (1e6 * 1047.0 / 48).rounded(), (1e6 * 1046.0 / 47).rounded()]
     #expect(means.isSubset(of: possible) && means.count >= 2, "\(means)")
     let folds = try place.chainrule(
-      "train", "d.csv", "--preset", preset, "--keep", "a", "--missing", "mean", "--folds", "3", "--epochs", "1", "--quiet")
+      "train", "d.csv", "--preset", preset, "--keep", "a", "--missing", "mean", "--folds", "3", "--epochs",
+      "1", "--quiet")
     #expect(folds.status == 0 && folds.output.contains("fold 3"))
   }
 }

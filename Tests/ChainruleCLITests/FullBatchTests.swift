@@ -14,7 +14,9 @@ struct FullBatchTests {
 
   private func train(_ options: String) throws -> Ended {
     try place.chainrule(
-      "train sine.csv --preset plain --hidden 6 --activation tanh --scalar float64 \(options)".split(separator: " ").map(
+      "train sine.csv --preset plain --hidden 6 --activation tanh --scalar float64 \(options)".split(
+        separator: " "
+      ).map(
         String.init))
   }
 
@@ -43,7 +45,8 @@ struct FullBatchTests {
 
   @Test func `by default, features and targets are scaled by layers that no method moves`() throws {
     let run = try place.chainrule(
-      "train", "sine.csv", "--full-batch", "lbfgs", "--iterations", "20", "--validation", "0", "--hidden", "5",
+      "train", "sine.csv", "--full-batch", "lbfgs", "--iterations", "20", "--validation", "0", "--hidden",
+      "5",
       "--save", "m", "--quiet")
     #expect(run.output.contains("  1 → scaling → 5 relu → 1 identity → targets scaled, float32\n"))
     guard case .scaling(let scaling)? = try Model<Float>(contentsOf: place.url("m")).layers.first else {

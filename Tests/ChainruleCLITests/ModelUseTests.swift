@@ -10,7 +10,8 @@ struct ModelUseTests {
   /// A model of flowers: features "sepal length", "sepal width", …
   private func trainIris(preset: String = "recommended") throws {
     try place.chainrule(
-      "train", "iris", "--preset", preset, "--epochs", "60", "--learning-rate", "0.01", "--save", "iris.safetensors", "--quiet")
+      "train", "iris", "--preset", preset, "--epochs", "60", "--learning-rate", "0.01", "--save",
+      "iris.safetensors", "--quiet")
   }
 
   /// A regression of the columns x and y.

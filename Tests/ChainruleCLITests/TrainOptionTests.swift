@@ -55,7 +55,8 @@ struct TrainOptionTests {
       options: "--class-weights virginica=3,setosa=0.5", weights: ["virginica": 3, "setosa": 0.5]),
   ])
   private func `an option trains what the library trains`(recipe: Recipe) throws {
-    let options = "--preset plain --hidden 6,6 --epochs 2 --validation 0 --seed 5 --save m --quiet " + recipe.options
+    let options =
+      "--preset plain --hidden 6,6 --epochs 2 --validation 0 --seed 5 --save m --quiet " + recipe.options
     let run = try place.chainrule(["train", "iris"] + options.split(separator: " ").map(String.init))
     #expect(run.status == 0)
 
@@ -74,7 +75,8 @@ struct TrainOptionTests {
     // None of the options leaves the model as it is without.
     if !recipe.options.isEmpty {
       try place.chainrule(
-        "train", "iris", "--preset", "plain", "--hidden", "6,6", "--epochs", "2", "--validation", "0", "--seed",
+        "train", "iris", "--preset", "plain", "--hidden", "6,6", "--epochs", "2", "--validation", "0",
+        "--seed",
         "5", "--save", "plain", "--quiet")
       #expect(try Model<Float>(contentsOf: place.url("plain")).predict(data.features) != predicted)
     }
@@ -125,7 +127,10 @@ struct TrainOptionTests {
     try place.write("a,kind\n" + rows, to: "skewed.csv")
     func probability(_ options: String...) throws -> Double {
       let run = try place.chainrule(
-        ["train", "skewed.csv", "--preset", "plain", "--hidden", "none", "--optimizer", "sgd", "--learning-rate", "0.5"]
+        [
+          "train", "skewed.csv", "--preset", "plain", "--hidden", "none", "--optimizer", "sgd",
+          "--learning-rate", "0.5",
+        ]
           + ["--batch-size", "40", "--epochs", "200", "--validation", "0", "--save", "m", "--quiet"] + options
       )
       #expect(run.status == 0)
@@ -198,7 +203,8 @@ struct TrainOptionTests {
   }
 
   @Test func `a fold trains what a split of the same rows trains`() throws {
-    let run = try place.chainrule("train", "iris", "--preset", "plain", "--folds", "3", "--no-stratified", "--seed", "4", "--epochs", "2",
+    let run = try place.chainrule(
+      "train", "iris", "--preset", "plain", "--folds", "3", "--no-stratified", "--seed", "4", "--epochs", "2",
       "--quiet")
     let fold = try Dataset<Float>.iris.folds(3, seed: 4)[1]
     let network = try Network<Float>(inputs: 4, seed: 4) {
@@ -263,7 +269,9 @@ struct TrainOptionTests {
     #expect(unknown.errors.contains("the category \"opel\" is unknown; the categories are bmw, vw"))
   }
 
-  @Test func `by default text becomes categories, gaps are indicated and an unknown category is zeros`() throws {
+  @Test func `by default text becomes categories, gaps are indicated and an unknown category is zeros`()
+    throws
+  {
     try trainCars(cars, "", inputs: 8)
     #expect(
       try place.chainrule("inspect", "m", "--json").objects.first?["features"] as? [String] == [
@@ -297,10 +305,12 @@ struct TrainOptionTests {
   }
 
   @Test(arguments: ["recommended", "plain"])
-  func `a target in another place than the last is found there again without a header`(preset: String) throws {
+  func `a target in another place than the last is found there again without a header`(preset: String) throws
+  {
     try place.write((0..<12).map { "\($0 * 3 % 7),\($0),\($0 * $0 % 5)\n" }.joined(), to: "d.csv")
     try place.chainrule(
-      "train", "d.csv", "--preset", preset, "--target", "1", "--task", "regression", "--epochs", "2", "--save",
+      "train", "d.csv", "--preset", preset, "--target", "1", "--task", "regression", "--epochs", "2",
+      "--save",
       "m", "--quiet")
     let named = try place.chainrule("evaluate", "m", "d.csv", "--target", "1")
     #expect(named.status == 0 && named.output.contains("(12 rows)"))
@@ -312,7 +322,8 @@ struct TrainOptionTests {
 
   // MARK: The encoding of an older version, next to the model
 
-  @Test func `an old encoding is read for a model without one, refused if damaged, and goes with a new model`()
+  @Test
+  func `an old encoding is read for a model without one, refused if damaged, and goes with a new model`()
     throws
   {
     let rows = (0..<9).map { "\($0 % 2),\(1 - $0 % 2),\($0 * 5 % 7),\($0)\n" }.joined()

@@ -144,7 +144,8 @@ struct TrainTests {
 
   /// The rates of four epochs of training by sgd at 0.5.
   private func rates(_ options: String) throws -> [Double] {
-    let common = "train xor --preset plain --optimizer sgd --learning-rate 0.5 --epochs 4 --quiet --log run.jsonl"
+    let common =
+      "train xor --preset plain --optimizer sgd --learning-rate 0.5 --epochs 4 --quiet --log run.jsonl"
     let run = try place.chainrule((common + " " + options).split(separator: " ").map(String.init))
     #expect(run.status == 0)
     return try jsonLines(place.read("run.jsonl")).compactMap { $0["learningRate"] as? Double }
@@ -206,23 +207,31 @@ struct TrainTests {
 
   @Test(arguments: [
     (
-      "iris", "4 → scaling → 61 hardTanh → scaling → 128 relu → dropout 0.2 → 128 relu → dropout 0.2 → 3 softmax",
+      "iris",
+      "4 → scaling → 61 hardTanh → scaling → 128 relu → dropout 0.2 → 128 relu → dropout 0.2 → 3 softmax",
       "crossEntropy, adamw at 0.001, batches of 32"
     ),
     ("iris --preset plain", "4 → 64 relu → 3 softmax", "crossEntropy, adam at 0.001, batches of 32"),
     (
-      "iris --standardize --hidden none", "4 → scaling → 3 softmax", "crossEntropy, adamw at 0.001, batches of 32"
+      "iris --standardize --hidden none", "4 → scaling → 3 softmax",
+      "crossEntropy, adamw at 0.001, batches of 32"
     ),
-    ("iris --no-standardize --hidden 9 --dropout 0", "4 → 9 relu → 3 softmax", "crossEntropy, adamw at 0.001"),
+    (
+      "iris --no-standardize --hidden 9 --dropout 0", "4 → 9 relu → 3 softmax", "crossEntropy, adamw at 0.001"
+    ),
     ("iris --preset plain --standardize", "4 → scaling → 64 relu → 3 softmax", "crossEntropy, adam at 0.001"),
     ("iris --preset plain --no-standardize", "4 → 64 relu → 3 softmax", "crossEntropy, adam at 0.001"),
-    ("iris --preset plain --dropout 0.5", "4 → 64 relu → dropout 0.5 → 3 softmax", "crossEntropy, adam at 0.001"),
+    (
+      "iris --preset plain --dropout 0.5", "4 → 64 relu → dropout 0.5 → 3 softmax",
+      "crossEntropy, adam at 0.001"
+    ),
     ("iris --preset plain --optimizer adamw --learning-rate 0.5", "4 → 64 relu → 3 softmax", "adamw at 0.5"),
     ("sums.csv --standardize --hidden none", "2 → scaling → 1 identity → targets scaled", "meanSquaredError"),
     ("sums.csv --no-scale-targets --no-standardize --hidden none", "2 → 1 identity", "meanSquaredError"),
     ("sums.csv --preset plain", "2 → 64 relu → 1 identity", "meanSquaredError, adam at 0.001"),
     (
-      "sums.csv --preset plain --standardize --scale-targets", "2 → scaling → 64 relu → 1 identity → targets scaled",
+      "sums.csv --preset plain --standardize --scale-targets",
+      "2 → scaling → 64 relu → 1 identity → targets scaled",
       "meanSquaredError, adam at 0.001"
     ),
   ])
@@ -257,8 +266,9 @@ struct TrainTests {
     #expect(run.output.contains("1 → 5 tanh → 4 tanh → 1 softplus"))
     #expect(run.output.contains("huber, sgd at 0.25, batches of 3, seed 9"))
     #expect(
-      try place.chainrule("train", "xor", "--hidden", "none", "--no-standardize", "--epochs", "1").output.contains(
-        "2 → 1 sigmoid"))
+      try place.chainrule("train", "xor", "--hidden", "none", "--no-standardize", "--epochs", "1").output
+        .contains(
+          "2 → 1 sigmoid"))
   }
 
   @Test func `CSV is read from standard input`() throws {

@@ -33,13 +33,16 @@ private func table(_ names: String, rows: Int = 30, _ cells: (Int) -> String) ->
     }
     let unique = try read(table("n,a") { "name \($0),\($0 * $0)" })
     #expect(unique.names == ["a"] && unique.warnings.contains("left out, another text in every row: n"))
-    #expect(complaint { try read("k,y\n1,2.5\n1,3.5\n1,1.5\n") }.contains("no feature is left; left out, the same"))
+    #expect(
+      complaint { try read("k,y\n1,2.5\n1,3.5\n1,1.5\n") }.contains("no feature is left; left out, the same"))
   }
 
   @Test func `that look like a mistake are named in a warning`() throws {
-    let leak = try read("a,b,y\n" + (0..<30).map { "\($0 * $0 % 17),\($0 * 3 + 1).25,\($0 * 6).5\n" }.joined())
+    let leak = try read(
+      "a,b,y\n" + (0..<30).map { "\($0 * $0 % 17),\($0 * 3 + 1).25,\($0 * 6).5\n" }.joined())
     #expect(leak.names == ["a", "b"] && leak.warnings.contains { $0.hasPrefix("gives the target away: b") })
-    let label = try read("a,b,y\n" + (0..<60).map { "\($0 * $0 % 17),\($0 % 3 + 4),\("uvw".map(\.self)[$0 % 3])\n" }.joined())
+    let label = try read(
+      "a,b,y\n" + (0..<60).map { "\($0 * $0 % 17),\($0 % 3 + 4),\("uvw".map(\.self)[$0 % 3])\n" }.joined())
     #expect(label.warnings.contains { $0.hasPrefix("gives the target away: b") })
     let id = try read(table("id,a") { "\($0 + 100),\($0 * $0 % 17)" })
     #expect(id.warnings.contains { $0.hasPrefix("another value in every row: id") })
@@ -85,14 +88,16 @@ private func table(_ names: String, rows: Int = 30, _ cells: (Int) -> String) ->
     options.unknownCategory = .error
     let strict = try read("c,y\nu,1.5\nv,2.5\n", options)
     let other = try CSVTable(bytes: Array("c\nu\nw\n".utf8), options: strict.encoding.features.readingOptions)
-    #expect(complaint { try strict.encoding.features.features(of: other) as [Float] }.contains("line 3, column 1"))
+    #expect(
+      complaint { try strict.encoding.features.features(of: other) as [Float] }.contains("line 3, column 1"))
   }
 
   @Test func `of dates become days, whatever the zone`() throws {
     // Days since 1970 by Python: datetime.fromisoformat(text).timestamp() / 86400, a zone added.
     let dates: [(String, Double?)] = [
       ("1970-01-01", 0), ("1970-01-02T12:00", 1.5), ("1969-12-31", -1), ("2000-03-01", 11017),
-      ("2024-02-29T06:00:00Z", 19782.25), ("2024-03-01T00:00:00+12:00", 19782.5), ("2024-03-01 00:00-06", 19783.25),
+      ("2024-02-29T06:00:00Z", 19782.25), ("2024-03-01T00:00:00+12:00", 19782.5),
+      ("2024-03-01 00:00-06", 19783.25),
       ("2024-03-01T00:00:00.5+0000", 19783 + 0.5 / 86400), ("0001-01-01", -719162), ("9999-12-31", 2_932_896),
       ("2023-02-29", nil), ("2024-13-01", nil), ("2024-00-10", nil), ("2024-1-1", nil), ("01.02.2024", nil),
       ("2024-03-01T24:00", nil), ("2024-03-01T12", nil), ("2024-03-01T12:00+", nil), ("2024-03-01Z", nil),
@@ -103,7 +108,8 @@ private func table(_ names: String, rows: Int = 30, _ cells: (Int) -> String) ->
     #expect(reading.names == ["d", "d is missing"])
     #expect(reading.rows == [[1, 0], [2.5, 0], [2.5, 1], [10, 0]])
     #expect(reading.says("1 column of dates became days since 1970: d"))
-    let new = try CSVTable(bytes: Array("d\n2024-02-30\n".utf8), options: reading.encoding.features.readingOptions)
+    let new = try CSVTable(
+      bytes: Array("d\n2024-02-30\n".utf8), options: reading.encoding.features.readingOptions)
     #expect(
       complaint { try reading.encoding.features.features(of: new) as [Float] }.hasSuffix(
         "line 2, column 1: d is \"2024-02-30\"; expected a date as ISO 8601 writes it, such as 2024-03-01"))

@@ -14,11 +14,13 @@ import Testing
   }
 
   @Test func `is the same after JSON, and in a saved model`() throws {
-    var options = CSVOptions(target: ["3"], header: .no, decimal: ",", thousands: ".", categorical: ["2"], missing: .mean)
+    var options = CSVOptions(
+      target: ["3"], header: .no, decimal: ",", thousands: ".", categorical: ["2"], missing: .mean)
     options.missingTexts = ["-999"]
     let headerless = "1.234,5;caf\u{E9};1,5\n-999;cafe\u{301};2,5\n3;u;3,5\n"
     let encodings = [
-      try fitted(), try TableEncoding.fitting(CSVTable(bytes: Array(headerless.utf8), options: options)).encoding,
+      try fitted(),
+      try TableEncoding.fitting(CSVTable(bytes: Array(headerless.utf8), options: options)).encoding,
     ]
     for encoding in encodings {
       let decoded = try JSONDecoder().decode(TableEncoding.self, from: JSONEncoder().encode(encoding))
@@ -46,16 +48,20 @@ import Testing
 
   private static let hostile: [String] = [
     "", "{", "null", "[]", "{}", "{\"table\":null}", "{\"table\":{}}", String(repeating: "[", count: 100_000),
-    json(columns: "[]", names: "[]"), json(columns: "[{},{}]", names: "[\"a\",\"a\"]"), json(columns: "[{},{}]"),
+    json(columns: "[]", names: "[]"), json(columns: "[{},{}]", names: "[\"a\",\"a\"]"),
+    json(columns: "[{},{}]"),
     json(columns: "[{\"missing\":1e999}]"), json(columns: "[{\"offset\":-1e999}]"),
     json(columns: "[{\"categories\":[]}]"), json(columns: "[{\"categories\":[\"u\",\"u\"]}]"),
-    json(columns: "[{\"categories\":[\"u\"],\"missing\":\"v\"}]"), json(columns: "[{\"categories\":[\"u\",\"v\"]}]"),
+    json(columns: "[{\"categories\":[\"u\"],\"missing\":\"v\"}]"),
+    json(columns: "[{\"categories\":[\"u\",\"v\"]}]"),
     json(columns: "[{\"indicatesMissing\":true}]"),
-    json(targets: "{\"kind\":\"classes\",\"classes\":[\"u\",\"u\"]}"), json(targets: "{\"kind\":\"classes\",\"classes\":[]}"),
+    json(targets: "{\"kind\":\"classes\",\"classes\":[\"u\",\"u\"]}"),
+    json(targets: "{\"kind\":\"classes\",\"classes\":[]}"),
     json(targets: "{\"kind\":\"classes\"}"), json(targets: "{\"kind\":\"numbers\",\"classes\":[\"u\"]}"),
     json(targets: "{\"kind\":\"other\"}"),
     json(targets: "{\"kind\":\"numbers\",\"columnNames\":[\"u\",\"u\"]}"),
-    json(more: ",\"decimal\":\"x\""), json(more: ",\"decimal\":\"\u{E9}\u{301}\""), json(more: ",\"thousands\":\".\""),
+    json(more: ",\"decimal\":\"x\""), json(more: ",\"decimal\":\"\u{E9}\u{301}\""),
+    json(more: ",\"thousands\":\".\""),
     json(more: ",\"layout\":{\"width\":-1,\"features\":[0],\"targets\":[]}"),
     json(more: ",\"layout\":{\"width\":1,\"features\":[1],\"targets\":[]}"),
     json(more: ",\"layout\":{\"width\":2,\"features\":[-9223372036854775808],\"targets\":[1]}"),
@@ -68,13 +74,15 @@ import Testing
     try network.core.setMetadata(Self.hostile[index])
     let file = try TemporaryFile([])
     try network.freeze().save(to: file.path)
-    #expect(try Model<Float>(contentsOf: file.path).tableEncoding == nil, "\(Self.hostile[index].prefix(300))")
+    #expect(
+      try Model<Float>(contentsOf: file.path).tableEncoding == nil, "\(Self.hostile[index].prefix(300))")
   }
 
   @Test func `takes no time for a table that is said to be wide`() throws {
     let network = try network(inputs: 1)
     try network.core.setMetadata(
-      Self.json(names: "null", more: ",\"layout\":{\"width\":9223372036854775807,\"features\":[0],\"targets\":[1]}"))
+      Self.json(
+        names: "null", more: ",\"layout\":{\"width\":9223372036854775807,\"features\":[0],\"targets\":[1]}"))
     let encoding = try #require(network.tableEncoding)
     #expect(!encoding.features.isPlain)
     let table = try CSVTable(bytes: Array("1,2\n3,4\n".utf8))

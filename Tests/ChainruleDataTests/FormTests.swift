@@ -9,7 +9,10 @@ import Testing
   private static let texts: [(name: String, text: String, options: CSVOptions)] = [
     ("spaces", "a b y\n1 2 1.5\n3 4 2.5\n5 6 0.5\n", CSVOptions()),
     ("runs of spaces", "  a   b  y\n  1   2 1.5  \n 3\t 4  2.5 \n5 6 0.5", CSVOptions()),
-    ("spaces and quotes", "\"a\" b  \"y\" \n 1  \"2\" 1.5\n3 4 2.5\n5 \"6\"  0.5 \n", CSVOptions(delimiter: " ")),
+    (
+      "spaces and quotes", "\"a\" b  \"y\" \n 1  \"2\" 1.5\n3 4 2.5\n5 \"6\"  0.5 \n",
+      CSVOptions(delimiter: " ")
+    ),
     ("tabs", "a\tb\ty\r\n1\t2\t1.5\r\n3\t4\t2.5\r\n5\t6\t0.5\r\n", CSVOptions()),
     ("semicolons", "a;b;y\n1;2;1.5\n3;4;2.5\n5;6;0.5\n", CSVOptions()),
     ("bars", "a|b|y\r1|2|1.5\r3|4|2.5\r5|6|0.5\r", CSVOptions()),
@@ -49,19 +52,25 @@ import Testing
     }
     for cell in ["1,23", ",123", "1,2345", "1,234.567,8", "1234,567", "1,,234"] {
       #expect(
-        complaint { try Dataset<Float>(csv: "a;y\n\(cell);1.5\n", options: CSVOptions(header: .yes, thousands: ",")) }
-          .contains("line 2, column 1"), "\(cell)")
+        complaint {
+          try Dataset<Float>(csv: "a;y\n\(cell);1.5\n", options: CSVOptions(header: .yes, thousands: ","))
+        }
+        .contains("line 2, column 1"), "\(cell)")
     }
     for cell in ["1.5", "1,5,5"] {
       #expect(
-        complaint { try Dataset<Float>(csv: "a;y\n\(cell);1,5\n", options: CSVOptions(header: .yes, decimal: ",")) }
-          .contains("line 2, column 1"), "\(cell)")
+        complaint {
+          try Dataset<Float>(csv: "a;y\n\(cell);1,5\n", options: CSVOptions(header: .yes, decimal: ","))
+        }
+        .contains("line 2, column 1"), "\(cell)")
     }
   }
 
   /// The text in UTF-16 with a byte order mark.
   private func utf16(_ text: String, bigEndian: Bool) -> [UInt8] {
-    ("\u{FEFF}" + text).utf16.flatMap { bigEndian ? [UInt8($0 >> 8), UInt8($0 & 255)] : [UInt8($0 & 255), UInt8($0 >> 8)] }
+    ("\u{FEFF}" + text).utf16.flatMap {
+      bigEndian ? [UInt8($0 >> 8), UInt8($0 & 255)] : [UInt8($0 & 255), UInt8($0 >> 8)]
+    }
   }
 
   @Test(arguments: [false, true]) func `may be UTF-16`(bigEndian: Bool) throws {
@@ -89,7 +98,9 @@ import Testing
   }
 
   @Test func `leaves bad rows out where asked`() throws {
-    let bad = ["1,2\n", "1,2,3,4\n", "x,2,3.5\n", "1,2,x\n", "1,\"2,3\n", "1,\"2\"2,3\n", "1,inf,3\n", "1e999,2,3\n"]
+    let bad = [
+      "1,2\n", "1,2,3,4\n", "x,2,3.5\n", "1,2,x\n", "1,\"2,3\n", "1,\"2\"2,3\n", "1,inf,3\n", "1e999,2,3\n",
+    ]
     for row in bad {
       let text = "a,b,y\n1,2,3.5\n" + row + "4,5,6.5\n7,8,9.5\n"
       let options = CSVOptions(task: .regression, skipsBadRows: true)

@@ -7,7 +7,9 @@ import Testing
     (["01", "1", "02", "01", "1", "02"], ["01", "1", "02"]),
     (["02134", "2134", "02134", "2134"], ["02134", "2134"]),
     (["1e3", "1000", "1e3", "1000"], ["1000", "1e3"]),
-    (["9007199254740992", "9007199254740993", "9007199254740992"], ["9007199254740992", "9007199254740993"]),
+    (
+      ["9007199254740992", "9007199254740993", "9007199254740992"], ["9007199254740992", "9007199254740993"]
+    ),
     (["caf\u{E9}", "cafe\u{301}", "caf\u{E9}"], ["cafe\u{301}", "caf\u{E9}"]),
     (["\"a\nb\"", "\"a\r\nb\"", "\"a,b\"", "a"], ["a", "a\nb", "a\r\nb", "a,b"]),
     (["\"\"\"q\"\"\"", "q", "q"], ["\"q\"", "q"]),
@@ -30,7 +32,10 @@ import Testing
   }
 
   @Test func `with a needless zero, or that no double holds, are classes without being asked for`() throws {
-    #expect(try read("a,code\n1,02134\n2,10001\n3,94110\n5,02134\n").data.classLabels == ["02134", "10001", "94110"])
+    #expect(
+      try read("a,code\n1,02134\n2,10001\n3,94110\n5,02134\n").data.classLabels == [
+        "02134", "10001", "94110",
+      ])
     let large = "a,y\n1,9007199254740992\n2,9007199254740993\n4,9007199254740993\n"
     #expect(try read(large).data.classLabels == ["9007199254740992", "9007199254740993"])
   }
@@ -49,7 +54,8 @@ import Testing
       let labels = try? Dataset<Float>(csv: table, encoding: features, targets: encoding).labels
       #expect(classes.count == 1 && place != nil || labels == place.map { [$0] }, "\(classes), \(cell)")
       let found = try? encoding.targets(of: table, inColumns: [1]) as [Float]
-      #expect(found == place.map { place in classes.indices.map { $0 == place ? 1 : 0 } }, "\(classes), \(cell)")
+      #expect(
+        found == place.map { place in classes.indices.map { $0 == place ? 1 : 0 } }, "\(classes), \(cell)")
     }
   }
 
@@ -69,11 +75,15 @@ import Testing
     ("a,y\n1,5\n2,7.5\n3,8\n4,8\n", CSVOptions(), .numbers, [5, 7.5, 8, 8]),
     ("a,u,v\n1,0,1\n2,1,1\n3,0,0\n", CSVOptions(target: ["u", "v"]), .labels, [0, 1, 1, 1, 0, 0]),
     ("a,u,v\n1,0,1\n2,1,2\n3,0,0\n", CSVOptions(target: ["u", "v"]), .numbers, [0, 1, 1, 2, 0, 0]),
-    ("a,u,v\n1,0,1\n2,1,1\n3,0,0\n", CSVOptions(target: ["v", "u"], task: .regression), .numbers, [1, 0, 1, 1, 0, 0]),
+    (
+      "a,u,v\n1,0,1\n2,1,1\n3,0,0\n", CSVOptions(target: ["v", "u"], task: .regression), .numbers,
+      [1, 0, 1, 1, 0, 0]
+    ),
     ("a,u\n1,0\n2,1.0\n3,0\n", CSVOptions(target: ["u"], task: .multilabel), .labels, [0, 1, 0]),
   ]
 
-  @Test(arguments: texts.indices) func `is the one asked for, or follows from the targets`(index: Int) throws {
+  @Test(arguments: texts.indices) func `is the one asked for, or follows from the targets`(index: Int) throws
+  {
     let (text, options, kind, targets) = Self.texts[index]
     let reading = try read(text, options)
     #expect(reading.encoding.targets.kind == kind)
@@ -83,14 +93,18 @@ import Testing
 
   @Test func `does not allow other values`() throws {
     #expect(
-      complaint { try Dataset<Float>(csv: "a,u,v\n1,0,1\n2,2,1\n", options: CSVOptions(target: ["u", "v"], task: .multilabel)) }
-        .contains("line 3, column 2"))
+      complaint {
+        try Dataset<Float>(
+          csv: "a,u,v\n1,0,1\n2,2,1\n", options: CSVOptions(target: ["u", "v"], task: .multilabel))
+      }
+      .contains("line 3, column 2"))
     #expect(
       complaint { try Dataset<Float>(csv: "a,y\n1,0\n2,x\n", options: CSVOptions(task: .regression)) }
         .contains("line 3, column 2: y is \"x\""))
     #expect(
       complaint {
-        try Dataset<Float>(csv: "a,u,v\n1,0,1\n", options: CSVOptions(target: ["u", "v"], task: .classification))
+        try Dataset<Float>(
+          csv: "a,u,v\n1,0,1\n", options: CSVOptions(target: ["u", "v"], task: .classification))
       }.contains("classes need one target column; got 2"))
   }
 }

@@ -41,7 +41,8 @@ import Testing
   @Test func `have the texts that the options add, numbers however they are written`() throws {
     var options = CSVOptions.anyTable()
     options.missingTexts += ["-999", "unknown"]
-    let reading = try read("a,c,y\n1,u,1.5\n-999.0,-999.0,2.5\n3,Unknown,-999\n-999,v,-9.99e2\n8,u,1.25\n", options)
+    let reading = try read(
+      "a,c,y\n1,u,1.5\n-999.0,-999.0,2.5\n3,Unknown,-999\n-999,v,-9.99e2\n8,u,1.25\n", options)
     #expect(reading.names == ["a", "a is missing", "c=u", "c=v", "c is missing"])
     #expect(reading.rows == [[1, 0, 1, 0, 0], [3, 1, 0, 0, 1], [8, 0, 1, 0, 0]])
     #expect(reading.data.targets == [1.5, 2.5, 1.25])
@@ -57,7 +58,8 @@ import Testing
     let numbers = (0..<30).map { "\($0 * 7).5,1.5\n" }.joined()
     #expect(
       complaint { try read("a,y\noops,1.5\n" + numbers) }.hasSuffix(
-        "line 2, column 1: a is \"oops\"; expected a number; where the column names categories: --categorical a"))
+        "line 2, column 1: a is \"oops\"; expected a number; where the column names categories: --categorical a"
+      ))
     // Numbers among texts are categories.
     let reading = try read("a,y\n1,1.5\n2,2.5\n3+,3.5\n1,1.25\n")
     #expect(reading.names == ["a=1", "a=2", "a=3+"])

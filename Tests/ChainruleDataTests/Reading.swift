@@ -74,7 +74,9 @@ func read(
   func quoted(_ text: String) -> String { "\"\(text.replacing("\"", with: "\"\""))\"" }
   let columns = try names.indices.map { try table.texts(inColumn: $0) }
   var text = names.reversed().map(quoted).joined(separator: ";") + "\n"
-  for row in 0..<table.rows { text += columns.reversed().map { quoted($0[row]) }.joined(separator: ";") + "\n" }
+  for row in 0..<table.rows {
+    text += columns.reversed().map { quoted($0[row]) }.joined(separator: ";") + "\n"
+  }
   var reversed = encoding.features.readingOptions
   reversed.delimiter = ";"
   reversed.header = .yes
@@ -82,7 +84,8 @@ func read(
   reversed.weights = options.weights
   let other = try CSVTable(bytes: Array(text.utf8), options: reversed)
   #expect(
-    try Dataset(csv: other, encoding: encoding.features, targets: encoding.targets) == data, "columns in reverse",
+    try Dataset(csv: other, encoding: encoding.features, targets: encoding.targets) == data,
+    "columns in reverse",
     sourceLocation: place)
   return reading
 }

@@ -54,10 +54,11 @@ struct WrittenTests {
             "seed \(written.seed), column \(column + 1): \(cells)")
         }
         #expect(
-          scalars(table.columnNames) == (written.header ? scalars(Array(written.cells[0].prefix(written.columns))) : nil),
+          scalars(table.columnNames)
+            == (written.header ? scalars(Array(written.cells[0].prefix(written.columns))) : nil),
           "seed \(written.seed)")
         #expect(!holdsNUL, "seed \(written.seed)")
-      } catch where holdsNUL {
+      } catch  where holdsNUL {
         #expect("\(error)".contains("the cell holds the character NUL"), "seed \(written.seed): \(error)")
         refused += 1
       } catch {

@@ -89,7 +89,9 @@ private func smallNetwork(inputs: Int, outputs: Int, _ activation: Activation = 
     #expect(
       complaint { try Dataset(other) }.hasSuffix("line 3, column 2: kind: \"y\" is none of the classes x, z"))
     let numbers = try TemporaryFile("1,1.0\n2,2\n")
-    #expect(try Dataset(CSVSource<Float>(file: numbers.path, targets: TargetEncoding(classes: ["2", "1"]))).labels == [1, 0])
+    #expect(
+      try Dataset(CSVSource<Float>(file: numbers.path, targets: TargetEncoding(classes: ["2", "1"]))).labels
+        == [1, 0])
     for classes in [[], ["x", "x"]] {
       #expect(throws: ChainruleError.self) { try TargetEncoding(classes: classes) }
     }

@@ -40,7 +40,8 @@ struct CSVTests {
     #expect(try read("1,2\n3,4\n", CSVOptions(header: .yes)).featureNames == ["1"])
     #expect(
       complaint("a,b\n3,4\n", CSVOptions(header: .no))
-        == "line 1, column 1: the cell is \"a\"; expected a number; where the column names categories: --categorical 1")
+        == "line 1, column 1: the cell is \"a\"; expected a number; where the column names categories: --categorical 1"
+    )
   }
 
   @Test func `an empty name leaves a header a header`() throws {
@@ -117,7 +118,8 @@ struct CSVTests {
   @Test func `one slip in a column of numbers does not make it classes`() {
     #expect(
       complaint("x,y\n1,1.5\n2,2.5\n3,2..5\n")
-        == "line 4, column 2: y is \"2..5\"; expected a number; where the column names categories: --categorical y")
+        == "line 4, column 2: y is \"2..5\"; expected a number; where the column names categories: --categorical y"
+    )
   }
 
   // MARK: Text
@@ -177,8 +179,10 @@ struct CSVTests {
   }
 
   @Test(arguments: [
-    ("abc", categorical), ("1,5", "expected a number; for a decimal comma: --decimal ,"), ("0x10", categorical),
-    ("1e", categorical), (".", "expected a number; to fill such gaps: --missing median"), ("1 2", categorical),
+    ("abc", categorical), ("1,5", "expected a number; for a decimal comma: --decimal ,"),
+    ("0x10", categorical),
+    ("1e", categorical), (".", "expected a number; to fill such gaps: --missing median"),
+    ("1 2", categorical),
     ("--1", categorical), ("-nan", "expected a finite number"), ("-inf", "expected a finite number"),
     ("Infinity", "expected a finite number"), ("1e999", "too large for float64"),
   ])

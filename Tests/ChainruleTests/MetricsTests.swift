@@ -173,9 +173,13 @@ struct MetricsTests {
     }
     // A scaling layer at the end scales targets, which labels are not.
     #expect(throws: ChainruleError.self) {
-      try Network<Float>(
-        inputs: 1,
-        layers: [.dense(Dense(2, activation: .sigmoid)), .scaling(Scaling(mean: [0, 0], deviation: [1, 1]))])
+      try Trainer(
+        Network<Float>(
+          inputs: 1,
+          layers: [
+            .dense(Dense(2, activation: .sigmoid)), .scaling(Scaling(mean: [0, 0], deviation: [1, 1])),
+          ]),
+        loss: .binaryCrossEntropy)
     }
   }
 

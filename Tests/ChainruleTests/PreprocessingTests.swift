@@ -307,7 +307,8 @@ struct ImputationTests {
       )
       #expect(
         complaint { try Imputation(strategy, fitting: [1, nan], columns: 2, names: ["a", "b"]) }
-          == "\"b\" is missing in every row; expected a value in at least one, or a constant to take its place")
+          == "\"b\" is missing in every row; expected a value in at least one, or a constant to take its place"
+      )
     }
     #expect(try Imputation(.constant(3), fitting: [1, nan], columns: 2).values == [3, 3])
     #expect(
@@ -404,7 +405,8 @@ struct FeatureEncodingTests {
     let encoding = try FeatureEncoding(fitting: known, valuesOf: [0, 2])
     #expect(
       encoding.columns == [
-        .number(.init(missing: 2)), .category(.init(["blue", "red"], missing: "red")), .number(.init(missing: 4)),
+        .number(.init(missing: 2)), .category(.init(["blue", "red"], missing: "red")),
+        .number(.init(missing: 4)),
       ])
     #expect(try Dataset<Double>(csv: known, encoding: encoding).row(1).features == [2, 1, 0, 2])
     #expect(try FeatureEncoding(fitting: known, valuesOf: [0, 1, 2, 3]) == FeatureEncoding(fitting: known))
@@ -472,7 +474,8 @@ struct FeatureEncodingTests {
       try Dataset<Double>(csv: table("a,y\n-999.0,1.5\nNone,2.5\n3,3.5\n", options)).features == [3, 3, 3])
     #expect(
       complaint { try Dataset<Double>(csv: table("a,y\n1,1.5\n,2.5\n", options)) }
-        == "line 3, column 1: a is empty; expected a number; where the column names categories: --categorical a")
+        == "line 3, column 1: a is empty; expected a number; where the column names categories: --categorical a"
+    )
     let floats = CSVOptions(missing: .constant(0), missingTexts: ["-99.9"])
     #expect(try Dataset<Float>(csv: table("a,y\n-99.90,1.5\n2,2.5\n", floats)).features == [0, 2])
   }
@@ -490,7 +493,8 @@ struct FeatureEncodingTests {
         == "line 3, column 1: a is \"inf\"; expected a finite number")
     #expect(
       complaint { try Dataset<Double>(csv: table("a,y\n1,2.5\nx,3.5\n", options(.mean))) }
-        == "line 3, column 1: a is \"x\"; expected a number; where the column names categories: --categorical a")
+        == "line 3, column 1: a is \"x\"; expected a number; where the column names categories: --categorical a"
+    )
     #expect(
       complaint { try Dataset<Double>(csv: table("a,b,y\n1,,2.5\n2,?,3.5\n", options(.mean))) }
         == "\"b\" is missing in every row; leave it out: --ignore b")

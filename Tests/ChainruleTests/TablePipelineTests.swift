@@ -23,7 +23,9 @@ struct TablePipelineTests {
     try CSVTable(bytes: Array(text.utf8), options: options)
   }
 
-  @Test func `takes a table with text and gaps, predicts its unit, and is one value in one file`() async throws {
+  @Test func `takes a table with text and gaps, predicts its unit, and is one value in one file`()
+    async throws
+  {
     var options = CSVOptions.anyTable(target: ["price"])
     options.ignored = ["id"]
     let known = try table(Self.houses(600, seed: 1), options)
@@ -60,6 +62,8 @@ struct TablePipelineTests {
     let model = try Network<Float>(inputs: 1, layers: [.dense(Dense(1))]).freeze()
     #expect(throws: ChainruleError.self) { try TablePipeline(model) }
     let empty = try table("a,y\n1,\n2,NA\n", .anyTable())
-    #expect(throws: ChainruleError.self) { try empty.withoutMissingTargets().numbers(inColumns: [7]) as [Float] }
+    #expect(throws: ChainruleError.self) {
+      try empty.withoutMissingTargets().numbers(inColumns: [7]) as [Float]
+    }
   }
 }

@@ -25,7 +25,8 @@ struct CSVHeader {
     switch options.header {
     case .yes: (isHeader, note) = (true, nil)
     case .no: (isHeader, note) = (false, nil)
-    case .automatic where !options.expectedNames.isEmpty && Self.hasAll(options.expectedNames, first, scanner):
+    case .automatic
+    where !options.expectedNames.isEmpty && Self.hasAll(options.expectedNames, first, scanner):
       (isHeader, note) = (true, nil)
     case .automatic:
       let sample = starts[1...].prefix(Self.sampleSize)
@@ -34,7 +35,8 @@ struct CSVHeader {
       let names = signs.filter { $0 == .name }.count
       let likely = signs.filter { $0 == .likelyName }.count + (Self.areNumbered(cells) ? 1 : 0)
       let values = signs.filter { $0 == .value }.count
-      isHeader = sample.isEmpty ? cells.contains(where: \.isText) : names + likely > values
+      isHeader =
+        sample.isEmpty ? !options.expectsNoNames && cells.contains(where: \.isText) : names + likely > values
       let shown = first.prefix(6).map { String(decoding: scanner.bytes[$0.content], as: UTF8.self) }
       let row = enumeration(shown) + (first.count > 6 ? ", …" : "")
       // Certain: names alone, or nothing that looks like a name.
@@ -50,7 +52,9 @@ struct CSVHeader {
   }
 
   /// Whether the names that a row gives the columns have all of some names among them.
-  private static func hasAll(_ names: [String], _ row: ArraySlice<CSVScanner.Field>, _ scanner: CSVScanner) -> Bool {
+  private static func hasAll(_ names: [String], _ row: ArraySlice<CSVScanner.Field>, _ scanner: CSVScanner)
+    -> Bool
+  {
     let titles = row.enumerated().map { (try? scanner.text($1, column: $0 + 1)) ?? "" }
     let cells = Set(uniqueNames(titles).names.map(ExactText.init))
     return names.allSatisfy { cells.contains(ExactText($0)) }
@@ -130,7 +134,9 @@ struct CSVHeader {
           if ISODate.days(in: content) != nil { columns[index].dates += 1 } else { columns[index].texts += 1 }
           if columns[index].distinct.count <= sampleSize / 2 { columns[index].distinct.insert(content) }
         }
-        if columns[index].isText, content.elementsEqual(columns[index].content) { columns[index].recurs = true }
+        if columns[index].isText, content.elementsEqual(columns[index].content) {
+          columns[index].recurs = true
+        }
       }
     }
     return columns
@@ -144,7 +150,9 @@ struct CSVHeader {
     guard numbers.count > 1, numbers.count == named.count, named.allSatisfy({ !$0.isFraction }) else {
       return false
     }
-    func areConsecutive(_ numbers: [Double]) -> Bool { zip(numbers, numbers.dropFirst()).allSatisfy { $1 == $0 + 1 } }
+    func areConsecutive(_ numbers: [Double]) -> Bool {
+      zip(numbers, numbers.dropFirst()).allSatisfy { $1 == $0 + 1 }
+    }
     return areConsecutive(numbers) && (numbers[0] == 0 || 1800...2200 ~= numbers[0])
       && !areConsecutive(named.compactMap(\.last))
   }
@@ -230,7 +238,9 @@ enum ISODate {
 
     mutating func fraction() -> Double? {
       var (value, unit, count) = (0.0, 0.1, 0)
-      while let digit = digits(1) { (value, unit, count) = (value + Double(digit) * unit, unit / 10, count + 1) }
+      while let digit = digits(1) {
+        (value, unit, count) = (value + Double(digit) * unit, unit / 10, count + 1)
+      }
       return count > 0 ? value : nil
     }
   }

@@ -82,6 +82,8 @@ public struct CSVOptions: Sendable, Equatable {
 
   /// The names of a model's columns: a first row that has them all is the header.
   var expectedNames: [String] = []
+  /// Whether the table is for a model of one without names: then a single row is none of names.
+  var expectsNoNames = false
 
   /// What a missing cell says in any table.
   public static let usualMissingTexts = [
@@ -91,7 +93,8 @@ public struct CSVOptions: Sendable, Equatable {
   /// Every feature a number as it stands, and the last column the target, unless said otherwise.
   public init(
     target: [String] = [], features: [String]? = nil, ignored: [String] = [], id: String? = nil,
-    weights: String? = nil, header: Header = .automatic, delimiter: Character? = nil, decimal: Character = ".",
+    weights: String? = nil, header: Header = .automatic, delimiter: Character? = nil,
+    decimal: Character = ".",
     thousands: Character? = nil, task: LearningTask = .automatic, infersColumns: Bool = false,
     centersLargeNumbers: Bool = false, categorical: [String] = [], kept: [String] = [],
     unknownCategory: OneHotEncoding.UnknownCategory = .error, missing: Imputation.Strategy? = nil,

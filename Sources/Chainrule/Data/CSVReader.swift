@@ -47,7 +47,8 @@ public struct CSVReader {
   /// may have 16 times as many.
   ///
   /// - Throws: `ChainruleError.file` where the system refuses; `.badData` for a directory.
-  public init(_ path: String, options: CSVOptions = CSVOptions(), chunk: Int = 1 << 20) throws(ChainruleError) {
+  public init(_ path: String, options: CSVOptions = CSVOptions(), chunk: Int = 1 << 20) throws(ChainruleError)
+  {
     try self.init(path, options: options, chunk: max(chunk, 1), like: nil)
   }
 
@@ -168,7 +169,8 @@ public struct CSVReader {
         }
       guard expected.columns == part.columns, isSame else {
         throw .badData(
-          file: name, line: nil, column: nil, reason: "the columns are others than when the file was read first")
+          file: name, line: nil, column: nil,
+          reason: "the columns are others than when the file was read first")
       }
     }
     var head = CSVTable(part, rows: 0..<0)
@@ -196,7 +198,9 @@ private final class ByteReader {
       throw .badData(
         file: name, line: nil, column: nil, reason: "this is a directory; expected a file of data")
     }
-    while mark.count < 2, case let byte = try Self.read(1, from: descriptor, name), !byte.isEmpty { mark += byte }
+    while mark.count < 2, case let byte = try Self.read(1, from: descriptor, name), !byte.isEmpty {
+      mark += byte
+    }
     guard mark == [0x1F, 0x8B] else { return }
     var first = mark
     inflater = try Inflater(.gzip, file: name) { () throws(ChainruleError) in
@@ -223,7 +227,9 @@ private final class ByteReader {
   }
 
   /// Up to `count` bytes, and up to 16 MiB; none at the end.
-  private static func read(_ count: Int, from descriptor: Int32, _ path: String) throws(ChainruleError) -> [UInt8] {
+  private static func read(_ count: Int, from descriptor: Int32, _ path: String) throws(ChainruleError)
+    -> [UInt8]
+  {
     var code: Int32 = 0
     let bytes = [UInt8](unsafeUninitializedCapacity: min(count, 1 << 24)) { buffer, filled in
       var got = -1

@@ -140,7 +140,9 @@ struct CSVScanner: Sendable {
     guard count == rows.columns || (endsEmpty && count == rows.columns + 1) else {
       let reason = ChainruleError.badData(
         file: file, line: line(at: start), column: nil,
-        reason: "there \(count == 1 ? "is 1 cell" : "are \(count) cells"); expected \(rows.columns), as in the first row")
+        reason:
+          "there \(count == 1 ? "is 1 cell" : "are \(count) cells"); expected \(rows.columns), as in the first row"
+      )
       throw BadRow(reason: reason, next: offset)
     }
     rows.starts.append(start)
@@ -261,7 +263,9 @@ struct CSVScanner: Sendable {
   }
 
   /// The number that a cell spells, infinite where it is too large; nil where it spells none.
-  func number<Scalar: NetworkScalar>(_ field: Field) -> Scalar? { dialect.numbers.number(in: bytes, field.content) }
+  func number<Scalar: NetworkScalar>(_ field: Field) -> Scalar? {
+    dialect.numbers.number(in: bytes, field.content)
+  }
 
   /// Whether a cell says NaN or infinity, in any case.
   func isNotFinite(_ field: Field) -> Bool {

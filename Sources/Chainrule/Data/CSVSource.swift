@@ -249,7 +249,9 @@ private struct SourceFitting {
   var isEmpty: Bool { profile == nil }
 
   /// Whether rows may have to be left out since their target is missing: not known without a pass.
-  var mayLackTargets: Bool { profile.map { profile in targetColumns.contains { profile.lacks($0) } } ?? false }
+  var mayLackTargets: Bool {
+    profile.map { profile in targetColumns.contains { profile.lacks($0) } } ?? false
+  }
 
   mutating func take(_ table: CSVTable) throws(ChainruleError) {
     try profile?.take(table)
@@ -266,13 +268,17 @@ private struct SourceFitting {
 
   mutating func takeTexts(of other: TableProfile) { profile?.takeTexts(of: other) }
 
-  func result() throws(ChainruleError) -> (encoding: FeatureEncoding, targets: TargetEncoding, notes: [TableNote]) {
+  func result() throws(ChainruleError) -> (
+    encoding: FeatureEncoding, targets: TargetEncoding, notes: [TableNote]
+  ) {
     var (encoding, targets, notes) = (encoding, targets, [TableNote]())
     if encoding == nil, let profile, let columns {
       let fitted = try FeatureEncoding.fitting(head, columns, profile, profile, nil)
       (encoding, notes) = (fitted.encoding, fitted.notes)
     }
-    if targets == nil, let profile { targets = try TargetEncoding(fitting: profile, targets: targetColumns, head) }
+    if targets == nil, let profile {
+      targets = try TargetEncoding(fitting: profile, targets: targetColumns, head)
+    }
     return (encoding!, targets!, notes)
   }
 }

@@ -331,7 +331,8 @@ extension CSVTable {
     let inOrder = wanted.map { places[$0] }
     let mayBePlain = missing?.includeNumbers != true && scanner.dialect.numbers.isPlain && dates.isEmpty
     var numbers = try [Scalar](
-      repeating: 0, count: rows * indices.count, for: "the numbers of \(rows) rows and \(indices.count) columns")
+      repeating: 0, count: rows * indices.count,
+      for: "the numbers of \(rows) rows and \(indices.count) columns")
     var row = 0
     while row < rows {
       if mayBePlain {
@@ -339,7 +340,8 @@ extension CSVTable {
       }
       if row == rows { break }
       let start = row * wanted.count
-      try scanner.forEachField(row: rowStarts[row], columns: wanted) { (place, field) throws(ChainruleError) in
+      try scanner.forEachField(row: rowStarts[row], columns: wanted) {
+        (place, field) throws(ChainruleError) in
         let column = wanted[place]
         numbers[start + inOrder[place]] =
           dates.contains(column)
@@ -403,7 +405,8 @@ extension CSVTable {
     if let days = ISODate.days(in: cell) { return Scalar(days) }
     if let missing, missing.contain(cell) { return .nan }
     throw scanner.bad(
-      "\(name(of: column)) is \(quoted(cell)); expected a date as ISO 8601 writes it, such as 2024-03-01", at: field,
+      "\(name(of: column)) is \(quoted(cell)); expected a date as ISO 8601 writes it, such as 2024-03-01",
+      at: field,
       column: column + 1)
   }
 
@@ -500,7 +503,8 @@ extension CSVTable {
     _ field: CSVScanner.Field, _ text: String, _ column: Int, expected: String
   ) -> ChainruleError {
     scanner.bad(
-      "\(name(of: column)) is \(quoted(Array(text.utf8)[...])); expected \(expected)", at: field, column: column + 1)
+      "\(name(of: column)) is \(quoted(Array(text.utf8)[...])); expected \(expected)", at: field,
+      column: column + 1)
   }
 
   /// The features of a model with `count` inputs, row-major: rows × count.
@@ -548,7 +552,9 @@ extension CSVTable {
         "expected a finite number"
       } else if missingCells.contain(cell) {
         "expected a number; to fill such gaps: --missing median"
-      } else if cell.contains(UInt8(ascii: ",")), decimalComma?.number(in: scanner.bytes, field.content) as Double? != nil {
+      } else if cell.contains(UInt8(ascii: ",")),
+        decimalComma?.number(in: scanner.bytes, field.content) as Double? != nil
+      {
         "expected a number; for a decimal comma: --decimal ,"
       } else {
         "expected a number; where the column names categories: --categorical \(title(of: column))"
@@ -642,7 +648,8 @@ extension Dataset {
   ///   ``FeatureEncoding/init(fitting:)``.
   public init(csv table: CSVTable) throws(ChainruleError) {
     let table = table.options.skipsBadRows ? try table.withoutBadRows(for: Scalar.self) : table
-    try self.init(csv: table, encoding: FeatureEncoding(fitting: table), targets: TargetEncoding(fitting: table))
+    try self.init(
+      csv: table, encoding: FeatureEncoding(fitting: table), targets: TargetEncoding(fitting: table))
   }
 
   /// A data set from a table, whose features are encoded as those of another: `encoding` was fitted on that.
@@ -689,7 +696,8 @@ extension Dataset {
     try self.init(
       features: features, targets: values, rows: table.rows, inputs: encoding.outputs,
       outputs: targets.outputs(ofColumns: columns.count), featureNames: encoding.featureNames,
-      targetNames: targets.classes == nil ? table.columnNames.map { names in columns.map { names[$0] } } : nil,
+      targetNames: targets.classes == nil
+        ? table.columnNames.map { names in columns.map { names[$0] } } : nil,
       classLabels: targets.classes, sampleWeights: weights)
   }
 }

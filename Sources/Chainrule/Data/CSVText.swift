@@ -10,7 +10,8 @@ struct CSVDialect: Sendable, Equatable {
 
   /// The delimiter as messages name it.
   var delimiterName: String {
-    hasRuns ? "spaces" : delimiter == UInt8(ascii: "\t") ? "tabs" : "\"\(Character(UnicodeScalar(delimiter)))\""
+    hasRuns
+      ? "spaces" : delimiter == UInt8(ascii: "\t") ? "tabs" : "\"\(Character(UnicodeScalar(delimiter)))\""
   }
 
   /// The dialect that the options ask for, and what they leave open as the beginning of the text shows it.
@@ -60,7 +61,8 @@ struct CSVDialect: Sendable, Equatable {
     for byte in text {
       if byte == quote, atStart || isQuoted {
         isQuoted.toggle()
-        (isBlank, atStart, endsEmpty) = (false, true, false)  // A second quote at once is a quote in the cell.
+        // A second quote at once is a quote in the cell.
+        (isBlank, atStart, endsEmpty) = (false, true, false)
         continue
       }
       if isQuoted { continue }
@@ -208,7 +210,9 @@ struct UTF16Decoder: Sendable {
     rest = Array(all[taken...])
     var text: [UInt8] = []
     text.reserveCapacity(units.count)
-    _ = transcode(units.makeIterator(), from: UTF16.self, to: UTF8.self, stoppingOnError: false) { text.append($0) }
+    _ = transcode(units.makeIterator(), from: UTF16.self, to: UTF8.self, stoppingOnError: false) {
+      text.append($0)
+    }
     if isLast, !rest.isEmpty { text += Array("\u{FFFD}".utf8) }
     return text
   }

@@ -26,7 +26,9 @@ public struct FeatureEncoding: Sendable, Equatable {
     public var isDate: Bool
 
     /// A number as it stands, unless said otherwise.
-    public init(missing: Double? = nil, indicatesMissing: Bool = false, offset: Double = 0, isDate: Bool = false) {
+    public init(
+      missing: Double? = nil, indicatesMissing: Bool = false, offset: Double = 0, isDate: Bool = false
+    ) {
       self.missing = missing
       self.indicatesMissing = indicatesMissing
       self.offset = offset
@@ -50,6 +52,7 @@ public struct FeatureEncoding: Sendable, Equatable {
       self.indicatesMissing = indicatesMissing
     }
 
+    /// Compares the texts byte for byte.
     public static func == (one: Category, other: Category) -> Bool {
       one.categories.isExactly(other.categories) && one.missing == other.missing
         && one.indicatesMissing == other.indicatesMissing
@@ -130,7 +133,8 @@ public struct FeatureEncoding: Sendable, Equatable {
   }
 
   init(
-    columnNames: [String]?, columns: [Column], missingTexts: [String], unknown: OneHotEncoding.UnknownCategory,
+    columnNames: [String]?, columns: [Column], missingTexts: [String],
+    unknown: OneHotEncoding.UnknownCategory,
     decimal: Character, thousands: Character?, layout: Layout?
   ) {
     self.columnNames = columnNames
@@ -181,6 +185,7 @@ public struct FeatureEncoding: Sendable, Equatable {
   public var readingOptions: CSVOptions {
     var options = CSVOptions(decimal: decimal, thousands: thousands, missingTexts: missingTexts)
     options.expectedNames = columnNames ?? []
+    options.expectsNoNames = columnNames == nil
     return options
   }
 
@@ -266,7 +271,8 @@ public struct FeatureEncoding: Sendable, Equatable {
       start += column.width
     }
     if numbers.isEmpty { return }
-    let values: [Double] = try table.numbers(inColumns: places, missing: mayMiss ? missing : nil, dates: dates)
+    let values: [Double] = try table.numbers(
+      inColumns: places, missing: mayMiss ? missing : nil, dates: dates)
     for row in 0..<table.rows {
       let base = (first + row) * start
       for place in numbers.indices {
@@ -330,9 +336,9 @@ extension FeatureEncoding.Column {
 }
 
 extension FeatureEncoding.Layout {
-  /// Whether the features are all columns but the targets, in their order. Indices are all different.
+  /// Whether the features are all columns but the targets, which follow them. Indices are all different.
   fileprivate var hasAll: Bool {
-    features.count == width - targets.count && zip(features, features.dropFirst()).allSatisfy(<)
+    features.count == width - targets.count && features.enumerated().allSatisfy { $0 == $1 }
   }
 
   /// The feature columns of a table without the targets.
@@ -351,6 +357,7 @@ public struct EncodingReport: Sendable, Equatable {
     public internal(set) var count: Int
     /// What the first says, and its line.
     public let first: String
+    /// The line of that cell.
     public let line: Int
   }
 
@@ -399,6 +406,7 @@ extension FeatureEncoding: Codable {
     try check()
   }
 
+  /// Leaves out what has its default.
   public func encode(to encoder: any Encoder) throws {
     var container = encoder.container(keyedBy: CodingKeys.self)
     try container.encodeIfPresent(columnNames, forKey: .columnNames)
@@ -415,7 +423,8 @@ extension FeatureEncoding: Codable {
       throw .shapeMismatch(what: "names of columns", expected: columns.count, actual: columnNames.count)
     }
     if let twice = firstRepeated(in: columnNames ?? []) {
-      throw .invalidValue(name: "the names of the columns", value: "\"\(twice)\" twice", expected: "each once")
+      throw .invalidValue(
+        name: "the names of the columns", value: "\"\(twice)\" twice", expected: "each once")
     }
     guard !columns.isEmpty else {
       throw .invalidValue(name: "columns", value: "0", expected: "at least 1")
@@ -443,7 +452,8 @@ extension FeatureEncoding: Codable {
       indices.allSatisfy({ 0 <= $0 && $0 < layout.width })
     else {
       throw .invalidValue(
-        name: "layout", value: "\(indices.count) of \(layout.width) columns", expected: "the place of each column, once")
+        name: "layout", value: "\(indices.count) of \(layout.width) columns",
+        expected: "the place of each column, once")
     }
   }
 }

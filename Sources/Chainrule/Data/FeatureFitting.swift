@@ -35,7 +35,9 @@ extension FeatureEncoding {
   ) throws(ChainruleError) -> (encoding: FeatureEncoding, notes: [TableNote]) {
     let columns = try FeatureColumns(of: table)
     if columns.arePlain {
-      return (columns.encoding(Array(repeating: .number(Number()), count: columns.inputs.count), of: table), [])
+      return (
+        columns.encoding(Array(repeating: .number(Number()), count: columns.inputs.count), of: table), []
+      )
     }
     let profile = try TableProfile(
       of: table, columns: columns.profiled, collecting: columns.categorical, target: columns.target)
@@ -50,7 +52,8 @@ extension FeatureEncoding {
   /// Fits by what profiles have seen: `all` of every row, `fitted` of those whose values count. `table` is of these rows;
   /// nil: the profile's means and medians serve.
   static func fitting(
-    _ whole: CSVTable, _ columns: FeatureColumns, _ all: TableProfile, _ fitted: TableProfile, _ table: CSVTable?
+    _ whole: CSVTable, _ columns: FeatureColumns, _ all: TableProfile, _ fitted: TableProfile,
+    _ table: CSVTable?
   ) throws(ChainruleError) -> (encoding: FeatureEncoding, notes: [TableNote]) {
     var fitting = Fitting(whole: whole, columns: columns, all: all, fitted: fitted)
     var list: [(index: Int, column: Column)] = []
@@ -58,7 +61,7 @@ extension FeatureEncoding {
       if let column = try fitting.column(index) { list.append((index, column)) }
     }
     guard !list.isEmpty else {
-      throw whole.bad("no feature is left; \(fitting.notes.map(\.text).joined(separator: "; "))")
+      throw whole.bad("no feature is left; \(fitting.summary([]).map(\.text).joined(separator: "; "))")
     }
     if let table { try fitting.fillExactly(&list, table) }
     let encoding = columns.encoding(list.map(\.column), at: list.map(\.index), of: whole)
@@ -116,8 +119,9 @@ private struct Fitting {
   let columns: FeatureColumns
   let all: TableProfile
   let fitted: TableProfile
-  var notes: [TableNote] = []
-  private var (constant, empty, numbering, unique): ([String], [String], [String], [String]) = ([], [], [], [])
+  private var (constant, empty, numbering, unique): ([String], [String], [String], [String]) = (
+    [], [], [], []
+  )
   private var rare: [String] = []
   private var (revealing, identifying): ([String], [String]) = ([], [])
 
@@ -143,7 +147,7 @@ private struct Fitting {
       }
       return .number(.init(missing: value, indicatesMissing: options.indicatesMissing))
     }
-    if !isKept, isConstant(fitted[index]) {
+    if !isKept, isConstant(fitted[index], isCategorical: isCategorical) {
       constant.append(title)
       return nil
     }
@@ -154,12 +158,16 @@ private struct Fitting {
     noteSuspicions(profile, title)
     let hasGaps = fitted[index].missing > 0 || profile.missing > 0
     let indicates = options.indicatesMissing && hasGaps
-    if isCategorical { return try category(index, indicates: indicates, isInferred: !columns.categorical.contains(index)) }
+    if isCategorical {
+      return try category(index, indicates: indicates, isInferred: !columns.categorical.contains(index))
+    }
     var number = FeatureEncoding.Number(indicatesMissing: indicates, isDate: infers && profile.kind == .date)
     number.missing = fill(fitted[index], options.missing)
     if options.centersLargeNumbers {
       let (mean, deviation) = (fitted[index].mean, fitted[index].variance.squareRoot())
-      if deviation > 0, abs(mean) > 1024 * deviation { number.offset = deviation >= 1 ? mean.rounded() : mean }
+      if deviation > 0, abs(mean) > 1024 * deviation {
+        number.offset = deviation >= 1 ? mean.rounded() : mean
+      }
     }
     return .number(number)
   }
@@ -176,7 +184,8 @@ private struct Fitting {
         return nil
       }
       throw whole.bad(
-        "\"\(title)\" has more than \(ColumnProfile.mostTexts - 1) categories; leave it out: --ignore \(title)")
+        "\"\(title)\" has more than \(ColumnProfile.mostTexts - 1) categories; leave it out: --ignore \(title)"
+      )
     }
     if isInferred, let remedy = known.remedyForCommas { throw whole.commas(inColumn: index, remedy) }
     var categories = Array(occurrences.keys)
@@ -217,10 +226,10 @@ private struct Fitting {
     }
   }
 
-  private func isConstant(_ profile: ColumnProfile) -> Bool {
+  private func isConstant(_ profile: ColumnProfile, isCategorical: Bool) -> Bool {
     guard profile.missing == 0 else { return false }
-    if profile.numbers + profile.dates == profile.present { return profile.minimum == profile.maximum }
-    return profile.occurrences?.count == 1 && profile.hasAllTexts
+    return isCategorical
+      ? profile.occurrences?.count == 1 && profile.hasAllTexts : profile.minimum == profile.maximum
   }
 
   /// Whether a column numbers the rows, and has no name, or the one that pandas gives.
@@ -237,11 +246,17 @@ private struct Fitting {
       let isLeak =
         goal.kind == .number && goal.distinct.count > 20
         ? profile.correlation(with: goal) > 1 - 1e-9
-        : profile.targetOfValue.map { $0.count > 1 && $0.count * 10 <= profile.present && profile.missing == 0 } ?? false
+        : profile.targetOfValue.map {
+          $0.count > 1 && $0.count * 10 <= profile.present && profile.missing == 0
+        } ?? false
       if isLeak { revealing.append(title) }
     }
     let isUnique =
-      profile.occurrences.map { $0.count == profile.present && profile.hasAllTexts && profile.texts > 0 } ?? false
+      profile.occurrences.map {
+        $0.count == profile.present && profile.hasAllTexts && profile.texts > 0
+          && !whole.options.infersColumns
+      }
+      ?? false
       || profile.isWhole && profile.maximum - profile.minimum + 1 == Double(profile.present)
         && profile.distinct.count > 20 && (profile.counts || ExactText(title.lowercased()).isID)
     if isUnique, profile.missing == 0 { identifying.append(title) }
@@ -266,9 +281,10 @@ private struct Fitting {
       let indices = places.map { list[$0].index }
       let numbers: [Double] = try table.numbers(
         inColumns: indices, missing: table.missingCells,
-        dates: Set(places.compactMap { place in
-          if case .number(let number) = list[place].column, number.isDate { list[place].index } else { nil }
-        }))
+        dates: Set(
+          places.compactMap { place in
+            if case .number(let number) = list[place].column, number.isDate { list[place].index } else { nil }
+          }))
       let imputation = try Imputation(
         strategy, fitting: numbers, columns: indices.count, names: indices.map { table.title(of: $0) })
       for (place, value) in zip(places, imputation.values) {
@@ -289,7 +305,9 @@ private struct Fitting {
       case .number(let number):
         if number.isDate { dates.append(title) }
         if number.offset != 0 { offsets.append("\(title) - \(significant(number.offset))") }
-        if fitted[index].missing > 0, let value = number.missing { gaps.append("\(title) (\(significant(value)))") }
+        if fitted[index].missing > 0, let value = number.missing {
+          gaps.append("\(title) (\(significant(value)))")
+        }
       case .category(let category):
         if !columns.categorical.contains(index) {
           texts.append(title)
@@ -324,7 +342,8 @@ private struct Fitting {
       note(numbering, "left out, the number of the row: \(enumeration(numbering))"),
       note(unique, "left out, another text in every row: \(enumeration(unique))", isWarning: true),
       note(
-        identifying, "another value in every row: \(enumeration(identifying)); if it only names the row: "
+        identifying,
+        "another value in every row: \(enumeration(identifying)); if it only names the row: "
           + "--ignore \(identifying.first ?? "")", isWarning: true),
       note(
         revealing,
@@ -336,7 +355,9 @@ private struct Fitting {
 
 extension ExactText {
   /// Whether a column of this name, in lower case, is likely to identify the rows.
-  fileprivate var isID: Bool { text == "id" || text.hasSuffix("id") || text == "index" || text.hasSuffix("number") }
+  fileprivate var isID: Bool {
+    text == "id" || text.hasSuffix("id") || text == "index" || text.hasSuffix("number")
+  }
 }
 
 extension CSVTable {

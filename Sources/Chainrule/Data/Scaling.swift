@@ -51,7 +51,8 @@ public struct Standardization: Sendable, Equatable {
   /// Fits the targets of a source, such as those of a regression; as ``init(fitting:)-(BatchSource)`` its features.
   ///
   /// - Throws: As that.
-  public init<Scalar: NetworkScalar>(fittingTargetsOf source: some BatchSource<Scalar>) throws(ChainruleError) {
+  public init<Scalar: NetworkScalar>(fittingTargetsOf source: some BatchSource<Scalar>) throws(ChainruleError)
+  {
     try self.init(source, columns: source.outputs) { $0.targets }
   }
 

@@ -127,7 +127,8 @@ struct ColumnProfile: Sendable {
     func count(_ format: NumberFormat?) -> Int {
       occurrences.reduce(0) { sum, entry in
         let bytes = Array(entry.key.text.utf8)
-        let isNumber = bytes.contains(UInt8(ascii: ",")) && format?.number(in: bytes, bytes.indices) as Double? != nil
+        let isNumber =
+          bytes.contains(UInt8(ascii: ",")) && format?.number(in: bytes, bytes.indices) as Double? != nil
         return sum + (isNumber ? entry.value : 0)
       }
     }
@@ -217,7 +218,9 @@ struct TableProfile: Sendable {
   subscript(column: Int) -> ColumnProfile { profiles[columns.firstIndex(of: column)!] }
 
   /// Whether cells of a column are missing.
-  func lacks(_ column: Int) -> Bool { columns.firstIndex(of: column).map { profiles[$0].missing > 0 } ?? false }
+  func lacks(_ column: Int) -> Bool {
+    columns.firstIndex(of: column).map { profiles[$0].missing > 0 } ?? false
+  }
 
   /// Takes the rows of a part into account.
   mutating func take(_ table: CSVTable) throws(ChainruleError) {
@@ -228,7 +231,7 @@ struct TableProfile: Sendable {
 
   private mutating func take(rowsOf table: CSVTable) throws(ChainruleError) {
     let missing = table.missingCells
-    let isPlain =
+    var isPlain =
       !missing.includeNumbers && table.scanner.dialect.numbers.isPlain
       && !profiles.contains { $0.occurrences != nil }
     var numbers = [Double](repeating: 0, count: isPlain ? table.rows * columns.count : 0)
@@ -242,6 +245,8 @@ struct TableProfile: Sendable {
       }
       guard row < table.rows else { break }
       try takeCells(ofRow: row, table, missing)
+      // From its first text on, all texts of a column are counted.
+      if isPlain { isPlain = !profiles.contains { $0.occurrences != nil } }
       row += 1
     }
     rows += table.rows
@@ -275,7 +280,8 @@ struct TableProfile: Sendable {
       }
     }
     let wanted = columns
-    try scanner.forEachField(row: table.rowStarts[row], columns: wanted) { (place, field) throws(ChainruleError) in
+    try scanner.forEachField(row: table.rowStarts[row], columns: wanted) {
+      (place, field) throws(ChainruleError) in
       if place != target { take(field, place, scanner, missing, target: known) }
     }
   }
@@ -318,7 +324,8 @@ struct TableProfile: Sendable {
   /// `collecting`, mends that.
   func incomplete(besides numbers: Set<Int> = []) -> [Int] {
     zip(columns, profiles).compactMap { column, profile in
-      profile.kind == .category && !profile.hasAllTexts && !profile.hasTooManyTexts && !numbers.contains(column)
+      profile.kind == .category && !profile.hasAllTexts && !profile.hasTooManyTexts
+        && !numbers.contains(column)
         ? column : nil
     }
   }

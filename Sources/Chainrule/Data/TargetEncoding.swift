@@ -117,7 +117,9 @@ public struct TargetEncoding: Sendable, Equatable, Codable {
         self.init(kind: .numbers, classes: nil, columnNames: names)
         return
       }
-      if task == .automatic, let remedy = first.remedyForCommas { throw table.commas(inColumn: columns[0], remedy) }
+      if task == .automatic, let remedy = first.remedyForCommas {
+        throw table.commas(inColumn: columns[0], remedy)
+      }
       guard let texts = first.occurrences, !first.hasTooManyTexts else {
         throw table.bad(
           "the target \(table.title(of: columns[0])) has more than \(Dataset<Float>.maximumClasses) classes; "
