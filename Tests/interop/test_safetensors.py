@@ -71,7 +71,7 @@ def close(actual, expected, scalar):
 
 
 def train(path, scalar, *options):
-    chainrule("train", "iris", "--epochs", 2, "--scalar", scalar, *options, "--quiet", "--save", path)
+    chainrule("train", "iris", "--preset", "plain", "--epochs", 2, "--scalar", scalar, *options, "--quiet", "--save", path)
 
 
 NETWORKS = {
