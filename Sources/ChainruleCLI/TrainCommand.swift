@@ -424,7 +424,7 @@ struct NetworkArguments: ParsableArguments {
     inversion: .prefixedNo,
     help: """
       Begin with a layer that gives the features mean 0 and standard deviation 1 over the rows trained on, or take them as \
-      they are; the model takes them as they are in the data either way. By default such a layer and a smooth bound.
+      they are; the model takes them as they are in the data either way. By default such a layer, bounds and pieces.
       """)
   var standardize: Bool?
 

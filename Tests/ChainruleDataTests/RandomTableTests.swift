@@ -57,7 +57,7 @@ import Testing
         let found = complaint {
           try Dataset(CSVSource<Double>(file: file.path, options: options, chunk: chunks[0]))
         }
-        #expect(found == "\(file.path): \(error)" || found == "\(file.path), \(error)", "\(index)")
+        #expect(found.hasSuffix("\(error)"), "\(index): \(found), \(error)")
         refused += 1
       }
     }
