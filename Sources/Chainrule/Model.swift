@@ -127,6 +127,14 @@ public enum SavedModel: Sendable {
     var pointer: OpaquePointer?
     try check(path: path) { chainrule_network_load(path, &pointer, &$0) }
     self.init(owning: pointer!)
+    do throws(ChainruleError) {
+      switch self {
+      case .float32(let model): _ = try model.core.decodedTableEncoding()
+      case .float64(let model): _ = try model.core.decodedTableEncoding()
+      }
+    } catch {
+      throw .invalidModel(path: path, reason: "\(error)")
+    }
   }
 
   /// Takes over a network of the core.

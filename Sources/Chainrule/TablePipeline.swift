@@ -48,51 +48,44 @@ public struct TablePipeline<Scalar: NetworkScalar>: Sendable {
   ///   - threads: How many threads share the work of an update, 1 … 256; any number trains the same model.
   ///   - onStep: Called after each batch, on the trainer's queue; by `.stop` training ends after this batch.
   /// - Throws: `ChainruleError.badData` for cells that do not fit, `.notFinite` where training diverges, and as
-  ///   ``TableEncoding/fitting(_:valuesOf:)`` and ``Trainer``.
+  ///   ``TableEncoding/fitting(_:)`` and ``Trainer``.
   public static func fitting(
     _ table: CSVTable, recipe: TrainingRecipe? = nil, seed: UInt64 = 0, threads: Int = 1,
     isolation: isolated (any Actor)? = #isolation,
     onStep: (@Sendable (TrainingStep) -> TrainingDecision)? = nil
   ) async throws(ChainruleError) -> TablePipeline {
-    let table = try table.withoutMissingTargets()
-    guard table.rows > 0 else { throw table.bad("the target is missing in every row") }
-    var (encoding, notes) = try TableEncoding.fitting(table)
-    var data = try Dataset<Scalar>(csv: table, encoding: encoding.features, targets: encoding.targets)
-    let fraction = (recipe ?? .recommended(forRows: data.rows)).validation
-    var (train, validation): (Dataset<Scalar>, Dataset<Scalar>?) = (data, nil)
+    var encoded = try EncodedTable<Scalar>(fitting: table)
+    let fraction = (recipe ?? .recommended(forRows: encoded.rows.rows)).validation
+    var (train, validation): (Dataset<Scalar>, Dataset<Scalar>?) = (encoded.rows, nil)
     if fraction > 0 {
-      let isStratified = data.classLabels != nil
-      let rows = try data.splitRows(holdingOut: fraction, seed: seed, stratified: isStratified)
-      (encoding.features, notes) = try FeatureEncoding.fitting(table, valuesOf: rows.train)
-      data = try Dataset(csv: table, encoding: encoding.features, targets: encoding.targets)
-      (train, validation) = try data.split(holdingOut: fraction, seed: seed, stratified: isStratified)
+      let isStratified = encoded.rows.classLabels != nil
+      let rows = try encoded.rows.splitRows(holdingOut: fraction, seed: seed, stratified: isStratified)
+      encoded = try encoded.refitted(to: rows.train)
+      (train, validation) = try encoded.rows.split(
+        holdingOut: fraction, seed: seed, stratified: isStratified)
     }
     let recipe = recipe ?? .recommended(forRows: train.rows)
-
-    let output = encoding.targets.outputActivation
-    let fixed = try recipe.scalingLayers(fitting: train, areNumbers: encoding.features.areNumbers)
-    let scaling =
-      try output == .identity && recipe.scalesTargets ? Standardization(fittingTargetsOf: train) : nil
-    let network = try Network<Scalar>(
-      inputs: data.inputs, fixed: fixed,
-      layers: recipe.hiddenLayers + [recipe.outputLayer(units: data.outputs, activation: output)],
-      targetScaling: scaling, seed: seed)
-    try network.adoptNames(of: data)
-    try network.setTableEncoding(encoding)
+    let output = encoded.encoding.targets.outputActivation
+    let design = try recipe.design(
+      for: train, output: output, areNumbers: encoded.encoding.features.areNumbers)
+    let network = try design.network(like: train, seed: seed)
+    try network.setTableEncoding(encoded.encoding)
     let trainer = try Trainer(
-      network, loss: Loss(usualWith: output), optimizer: recipe.optimizer,
-      layerRates: Network<Scalar>.fixedRates(of: fixed), seed: seed, threads: threads)
+      network, loss: design.loss, optimizer: recipe.optimizer, layerRates: design.layerRates, seed: seed,
+      threads: threads)
     var epochs: [Epoch] = []
     let run = trainer.epochs(
       recipe.epochs, on: train, batchSize: recipe.batchSize, validating: validation,
       patience: validation == nil ? nil : recipe.patience, onStep: onStep)
     var iterator = run.makeAsyncIterator()
     while let epoch = try await iterator.next(isolation: isolation) { epochs.append(epoch) }
-    return TablePipeline(model: try network.freeze(), encoding: encoding, notes: notes, epochs: epochs)
+    return TablePipeline(
+      model: try network.freeze(), encoding: encoded.encoding, notes: encoded.notes, epochs: epochs)
   }
 
   /// The outputs, row-major rows × ``Model/outputs``, for a table with the columns of the features, in any order and among
-  /// others.
+  /// others. Read it by the options that ``FeatureEncoding/readingOptions`` of the encoding are: its numbers and missing
+  /// cells are then those of the table that was fitted.
   ///
   /// - Throws: As ``FeatureEncoding/features(of:as:)``.
   public func predict(_ table: CSVTable) throws(ChainruleError) -> [Scalar] {

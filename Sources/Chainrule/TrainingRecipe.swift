@@ -58,6 +58,15 @@ public struct TrainingRecipe: Sendable, Equatable {
     isResidual: false, featureScaling: .none, scalesTargets: false, optimizer: .adam(), batchSize: 32,
     epochs: 50, patience: nil, validation: 0.2)
 
+  /// For ``Network/fit(_:loss:method:iterations:tolerances:isolation:onIteration:)``: few smooth units, without what goes on
+  /// between batches.
+  public static let fullBatch: TrainingRecipe = {
+    var recipe = plain
+    (recipe.hidden, recipe.activation) = ([16], .tanh)
+    (recipe.featureScaling, recipe.scalesTargets) = (.standardize, true)
+    return recipe
+  }()
+
   /// What was best on the validation rows of ten real tables, by the number of rows there are.
   public static func recommended(forRows rows: Int) -> TrainingRecipe {
     let validation = rows < 50 ? 0 : 0.2
@@ -72,12 +81,29 @@ public struct TrainingRecipe: Sendable, Equatable {
       validation: validation)
   }
 
-  /// The layers in front of the hidden ones, which are not to be trained: the trainer's rate of each is 0.
+  /// The network for some rows to train on.
   ///
-  /// - Parameter areNumbers: Whether each feature may be any number, rather than 0 or 1 alone; nil: it may where its
-  ///   training rows have another one.
+  /// - Parameters:
+  ///   - output: The activation of the output layer.
+  ///   - loss: What is to be made small; nil: the loss usual with `output`.
+  ///   - areNumbers: Whether each feature may be any number, rather than 0 or 1 alone; nil: it may where its training
+  ///     rows have another one.
+  ///   - areClasses: Whether the targets are classes, one-hot.
   /// - Throws: As ``Standardization/init(fitting:)``.
-  public func scalingLayers<Scalar: NetworkScalar>(
+  public func design<Scalar: NetworkScalar>(
+    for rows: some BatchSource<Scalar>, output: Activation, loss: Loss? = nil, areNumbers: [Bool]? = nil,
+    areClasses: Bool = false
+  ) throws(ChainruleError) -> NetworkDesign {
+    let loss = loss ?? Loss(usualWith: output)
+    let scales = scalesTargets && NetworkDesign.mayScaleTargets(output, loss, areClasses: areClasses)
+    return NetworkDesign(
+      fixed: try scalingLayers(fitting: rows, areNumbers: areNumbers),
+      layers: hiddenLayers + [outputLayer(units: rows.outputs, activation: output)],
+      targetScaling: scales ? try Standardization(fittingTargetsOf: rows) : nil, loss: loss)
+  }
+
+  /// The layers in front of the hidden ones, which are not to be trained.
+  private func scalingLayers<Scalar: NetworkScalar>(
     fitting rows: some BatchSource<Scalar>, areNumbers: [Bool]? = nil
   ) throws(ChainruleError) -> [FixedLayer] {
     if featureScaling == .none { return [] }
@@ -121,7 +147,7 @@ public struct TrainingRecipe: Sendable, Equatable {
 
   /// The hidden layers: each a dense one, normalised before its activation (Ioffe & Szegedy 2015), with dropout after it.
   /// β of batch normalisation makes b superfluous.
-  public var hiddenLayers: [Layer] {
+  private var hiddenLayers: [Layer] {
     hidden.indices.flatMap { index -> [Layer] in
       let width = hidden[index]
       var layers: [Layer] =
@@ -145,9 +171,50 @@ public struct TrainingRecipe: Sendable, Equatable {
     }
   }
 
-  /// The output layer.
-  public func outputLayer(units: Int, activation: Activation) -> Layer {
+  private func outputLayer(units: Int, activation: Activation) -> Layer {
     .dense(Dense(units, activation: activation, weightsInitializer: weightsInitializer))
+  }
+}
+
+/// The layers of a recipe's network, made for the rows it is to be trained on, and their first parameters where these are
+/// not random.
+public struct NetworkDesign: Sendable, Equatable {
+  /// The layers in front, which training leaves as they are.
+  public let fixed: [FixedLayer]
+  /// The layers behind those, which are trained.
+  public let layers: [Layer]
+  /// What the network's outputs are scaled back by, so that it predicts targets in their own unit; nil: nothing.
+  public let targetScaling: Standardization?
+  /// What training makes small.
+  public let loss: Loss
+
+  /// Whether targets may be scaled: numbers that the output may reach wherever they lie, by a loss that asks for nothing
+  /// else.
+  public static func mayScaleTargets(_ output: Activation, _ loss: Loss, areClasses: Bool) -> Bool {
+    output == .identity && !areClasses && loss != .hinge && loss != .poisson
+  }
+
+  /// The factors of the trainer's learning rate that keep the first layers as they are.
+  public var layerRates: [Int: Double] {
+    Dictionary(uniqueKeysWithValues: fixed.indices.map { ($0, 0) })
+  }
+
+  /// The network, with the names of `data`.
+  ///
+  /// - Throws: As ``Network/init(inputs:layers:targetScaling:seed:kernelSet:)``.
+  public func network<Scalar: NetworkScalar>(
+    like data: Dataset<Scalar>, seed: UInt64 = 0
+  ) throws(ChainruleError) -> Network<Scalar> {
+    let network = try Network<Scalar>(
+      inputs: data.inputs, layers: fixed.map(\.layer) + layers, targetScaling: targetScaling, seed: seed)
+    for (index, layer) in fixed.enumerated() where !layer.weights.isEmpty {
+      var parameters = try network.parameters(ofLayer: index)
+      parameters.weights = layer.weights.map { Scalar($0) }
+      parameters.bias = layer.bias.map { Scalar($0) }
+      try network.setParameters(parameters, ofLayer: index)
+    }
+    try network.adoptNames(of: data)
+    return network
   }
 }
 
@@ -164,29 +231,6 @@ public struct FixedLayer: Sendable, Equatable {
     self.layer = layer
     self.weights = weights
     self.bias = bias
-  }
-}
-
-extension Network {
-  /// A network that begins with some fixed layers, the trainer's rates of which are ``fixedRates(of:)``.
-  ///
-  /// - Throws: As ``init(inputs:layers:targetScaling:seed:kernelSet:)``.
-  public convenience init(
-    inputs: Int, fixed: [FixedLayer], layers: [Layer], targetScaling: Standardization? = nil, seed: UInt64 = 0
-  ) throws(ChainruleError) {
-    try self.init(
-      inputs: inputs, layers: fixed.map(\.layer) + layers, targetScaling: targetScaling, seed: seed)
-    for (index, layer) in fixed.enumerated() where !layer.weights.isEmpty {
-      var parameters = try parameters(ofLayer: index)
-      parameters.weights = layer.weights.map { Scalar($0) }
-      parameters.bias = layer.bias.map { Scalar($0) }
-      try setParameters(parameters, ofLayer: index)
-    }
-  }
-
-  /// The factors of the learning rate that keep the first layers as they are.
-  public static func fixedRates(of fixed: [FixedLayer]) -> [Int: Double] {
-    Dictionary(uniqueKeysWithValues: fixed.indices.map { ($0, 0) })
   }
 }
 

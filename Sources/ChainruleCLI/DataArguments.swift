@@ -23,7 +23,7 @@ struct DataArguments: ParsableArguments {
   var delimiter: Character?
 
   @Flag(
-    inversion: .prefixedNo,
+    inversion: .prefixedNo, exclusivity: .exclusive,
     help:
       "The first row of CSV names the columns, or does not. By default its cells are compared with those below."
   )

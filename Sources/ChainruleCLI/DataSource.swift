@@ -121,41 +121,31 @@ struct TrainingData<Scalar: NetworkScalar> {
   /// What the targets are.
   var task: CSVOptions.LearningTask
 
+  init(rows: Dataset<Scalar>, encoding: TableEncoding?, task: CSVOptions.LearningTask) {
+    self.rows = rows
+    self.encoding = encoding
+    self.task = task
+  }
+
+  init(_ table: EncodedTable<Scalar>, task: CSVOptions.LearningTask) {
+    self.init(rows: table.rows, encoding: table.encoding, task: task)
+  }
+
   /// Features that may be any number, rather than 0 or 1 alone.
   var areNumbers: [Bool]? { encoding?.features.areNumbers }
 }
 
 extension DataSource {
-  /// All rows, and how the columns of CSV became their features. `trainedRows` are those of the data whose means and the
-  /// like take the place of missing cells, and whose categories are known; nil: all. What was decided is said unless
+  /// All rows of a table with a target; nil for other formats than CSV. What was guessed and left out is said, unless
   /// `isQuiet`.
-  func trainingData<Scalar: NetworkScalar>(
-    options: CSVOptions, choices: DataChoices, isQuiet: Bool,
-    trainedRows: (Dataset<Scalar>) throws -> [Int]?
-  ) throws -> TrainingData<Scalar> {
-    guard let file = try file(), file.format == .csv else {
-      return TrainingData(
-        rows: try dataset(options: options, choices: choices), encoding: nil, task: options.task)
-    }
-    var table = try CSVTable(file.contents, options: options)
+  func table<Scalar: NetworkScalar>(options: CSVOptions, isQuiet: Bool) throws -> EncodedTable<Scalar>? {
+    guard let file = try file(), file.format == .csv else { return nil }
+    let table = try CSVTable(file.contents, options: options)
     Notes.show(table.notes, isQuiet: isQuiet)
-    if options.skipsBadRows { table = try table.withoutBadRows(for: Scalar.self) }
-    table.options.skipsBadRows = false
-    var (encoding, notes) = try TableEncoding.fitting(table)
-    var report = EncodingReport()
-    var data = try Dataset<Scalar>(
-      csv: table, encoding: encoding.features, targets: encoding.targets, report: &report)
-    if !encoding.features.isPlain, let rows = try trainedRows(data) {
-      // Rows count without those whose target is missing, of which the fit is to know nothing.
-      table = try table.withoutMissingTargets()
-      (encoding.features, notes) = try FeatureEncoding.fitting(table, valuesOf: rows)
-      var again = EncodingReport()
-      data = try Dataset(csv: table, encoding: encoding.features, targets: encoding.targets, report: &again)
-    }
-    Notes.show(notes, isQuiet: isQuiet)
-    if !isQuiet { report.show(in: self) }
-    table.skippedRows.report()
-    return TrainingData(rows: data, encoding: encoding, task: options.task)
+    let encoded = try EncodedTable<Scalar>(fitting: table)
+    if !isQuiet { encoded.report.showMissingTargets(in: self) }
+    encoded.skippedRows.report()
+    return encoded
   }
 
   /// All rows. Of `options`, other formats than CSV have the targets and the task.
@@ -298,10 +288,10 @@ extension DataSource {
 
   private func check<Scalar>(inputs: Int, outputs: Int, for model: Model<Scalar>) throws(ChainruleError) {
     guard inputs == model.inputs else {
-      throw bad("there are \(counted(inputs, "feature")); the model takes \(model.inputs)")
+      throw bad("\(thereAre(inputs, "feature")); the model takes \(model.inputs)")
     }
     guard outputs == model.outputs else {
-      throw bad("there are \(counted(outputs, "target")); the model predicts \(model.outputs)")
+      throw bad("\(thereAre(outputs, "target")); the model predicts \(model.outputs)")
     }
   }
 
@@ -387,7 +377,7 @@ extension DataSource {
     case (nil, _): throw bad("there are no data")
     }
     guard count == model.inputs else {
-      throw bad("there are \(counted(count, "feature")); the model takes \(model.inputs)")
+      throw bad("\(thereAre(count, "feature")); the model takes \(model.inputs)")
     }
     try body(features, nil)
   }
@@ -406,14 +396,14 @@ extension DataSource {
       } catch {
         guard case .shapeMismatch = error else { throw error }
         throw bad(
-          "there are \(counted(table.columns, "column")); the model's features are made of "
+          "\(thereAre(table.columns, "column")); the model's features are made of "
             + "\(encoding.columns.count)")
       }
     }
     let isByName = table.columnNames != nil && model.featureNames != nil
     guard isByName || table.columns == model.inputs else {
       throw bad(
-        "there are \(counted(table.columns, "column")); the model takes \(counted(model.inputs, "feature"))"
+        "\(thereAre(table.columns, "column")); the model takes \(counted(model.inputs, "feature"))"
       )
     }
     return try table.features(named: model.featureNames, count: model.inputs)
@@ -448,13 +438,17 @@ enum Notes {
 }
 
 extension EncodingReport {
+  /// Says on standard error how many rows have no target; nothing where all have one.
+  func showMissingTargets(in source: DataSource) {
+    guard missingTargets > 0 else { return }
+    let line = firstMissingTarget.map { ", the first in line \($0)" } ?? ""
+    Output.note(
+      "chainrule: \(source): \(counted(missingTargets, "row")) without a target left out\(line)\n")
+  }
+
   /// Says on standard error what was passed over; nothing where there was nothing.
   func show(in source: DataSource) {
-    if missingTargets > 0 {
-      let line = firstMissingTarget.map { ", the first in line \($0)" } ?? ""
-      Output.note(
-        "chainrule: \(source): \(counted(missingTargets, "row")) without a target left out\(line)\n")
-    }
+    showMissingTargets(in: source)
     guard !unknown.isEmpty else { return }
     let cells = unknown.reduce(0) { $0 + $1.count }
     let first = unknown.prefix(3).map { "\"\($0.first)\" of \($0.column) in line \($0.line)" }

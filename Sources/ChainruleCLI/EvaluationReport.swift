@@ -46,7 +46,7 @@ extension Evaluation {
         + "samples F1 \(short(multilabel.f1(.samples))), \(lossText) (\(counted(rows, "row")))"
     }
     return
-      "MAE \(short(meanAbsoluteError)), RMSE \(short(rootMeanSquaredError)), R² \(short(r2)), "
+      "MAE \(short(meanAbsoluteError)), RMSE \(short(rootMeanSquaredError)), R² \(r2.isNaN ? "–" : short(r2)), "
       + "explained variance \(short(explainedVariance)), \(lossText) (\(counted(rows, "row")))"
   }
 

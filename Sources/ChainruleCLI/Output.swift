@@ -55,6 +55,11 @@ func duration(_ seconds: Double) -> String {
 /// "1 epoch", "2 epochs"
 func counted(_ count: Int, _ noun: String) -> String { "\(count) \(noun)\(count == 1 ? "" : "s")" }
 
+/// "there is 1 feature", "there are 2 features"
+func thereAre(_ count: Int, _ noun: String) -> String {
+  "there \(count == 1 ? "is" : "are") \(counted(count, noun))"
+}
+
 /// Lines of a name and what it is, side by side.
 func listing(_ entries: [(name: String, value: String)]) -> String {
   let width = entries.map(\.name.count).max() ?? 0

@@ -21,7 +21,8 @@ extension TrainCommand {
     run["--thousands"] = columns.thousands.map(String.init)
     run["--skip-bad-rows"] = columns.skipBadRows ? "given" : nil
     run["--validation"] = partition.validation.map { "\($0)" }
-    run["--stratified"] = partition.stratified.map { "\($0)" }
+    // Classes are stratified by default, and only they can be.
+    run["--stratified"] = partition.stratified == false ? "false" : nil
     run["--validation-data"] = partition.validationData == nil ? nil : "given"
     run["--class-weights"] = training.classWeights.map { "\($0)" }
     run["--stream"] = streaming.stream ? "given" : nil

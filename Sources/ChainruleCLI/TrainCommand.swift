@@ -88,10 +88,9 @@ struct TrainCommand: AsyncParsableCommand {
     if streaming.stream {
       return try await train(try streamed(source) as TrainingPlan<Scalar>)
     }
-    let data: TrainingData<Scalar> = try trainingData(source)
-    if let folds = try partition.folds(of: data.rows, seed: training.seed) {
-      return try await crossValidate(data, folds, of: source)
-    }
+    let table: EncodedTable<Scalar>? = try source.table(options: options, isQuiet: output.quiet)
+    if partition.folds != nil { return try await crossValidate(table, of: source) }
+    let data = try trainingData(table, of: source) { try partition.trainedRows(of: $0, seed: training.seed) }
     var (trained, heldOut) = (data.rows, try validation(like: data))
     if heldOut == nil { (trained, heldOut) = try partition.split(data.rows, seed: training.seed) }
     try await train(plan(data, trained: trained, heldOut: heldOut))
@@ -171,13 +170,20 @@ struct TrainCommand: AsyncParsableCommand {
     let table = rows as? CSVSource<Scalar>
     if let table {
       Notes.show(table.notes, isQuiet: output.quiet)
-      if !output.quiet { table.report.show(in: source) }
+      if !output.quiet { table.report.showMissingTargets(in: source) }
       table.skippedRows.report()
     }
     let encoding = table.map { TableEncoding(features: $0.encoding, targets: $0.targets) }
     let first = try first(of: rows, in: source)
     if let classes = first.classLabels, classes.count == 1 { throw source.single(classes[0]) }
     var heldOut: (any BatchSource<Scalar>)?
+    if partition.validationData == nil, training.givenEpochs == nil, preset == .recommended {
+      Notes.show(
+        [
+          "all epochs are trained, since there are no rows to validate on; --validation-data names a file of such"
+        ],
+        isQuiet: output.quiet)
+    }
     if let path = partition.validationData {
       var options = options
       options.expect(encoding)
@@ -214,33 +220,43 @@ struct TrainCommand: AsyncParsableCommand {
     return validation
   }
 
-  /// The data, whose missing cells take the values of the rows trained on: those of a fold, counted from 0.
+  /// The data, whose missing cells take the values of some rows, those trained on; nil: of all.
   private func trainingData<Scalar: NetworkScalar>(
-    _ source: DataSource, fold: Int? = nil
+    _ table: EncodedTable<Scalar>?, of source: DataSource, trainedOn rows: (Dataset<Scalar>) throws -> [Int]?
   ) throws -> TrainingData<Scalar> {
-    let data: TrainingData<Scalar> = try source.trainingData(
-      options: options, choices: DataChoices(labels: target.labels, features: self.data.features),
-      isQuiet: output.quiet || fold != nil
-    ) { try partition.trainedRows(of: $0, seed: training.seed, fold: fold) }
+    let data: TrainingData<Scalar>
+    if var table {
+      if let rows = try rows(table.rows) { table = try table.refitted(to: rows) }
+      Notes.show(table.notes, isQuiet: output.quiet)
+      data = TrainingData(table, task: columns.task)
+    } else {
+      let choices = DataChoices(labels: target.labels, features: self.data.features)
+      data = TrainingData(
+        rows: try source.dataset(options: options, choices: choices), encoding: nil, task: columns.task)
+    }
     if let classes = data.rows.classLabels, classes.count == 1 { throw source.single(classes[0]) }
     return data
   }
 
   /// Trains a network for each fold, on all others, and prints how well it does on that one.
-  private func crossValidate<Scalar>(
-    _ data: TrainingData<Scalar>, _ folds: Folds<Scalar>, of source: DataSource
-  ) async throws {
+  private func crossValidate<Scalar>(_ table: EncodedTable<Scalar>?, of source: DataSource) async throws {
+    let data = try trainingData(table, of: source) { _ in nil }
+    let folds = try partition.folds(of: data.rows, seed: training.seed)
     let first = try plan(data, trained: folds[0].train, heldOut: folds[0].validation)
     let (loss, setting) = (first.loss, first.summary(heldOut: "\(folds.count) folds held out in turns"))
     let ((validation, interrupted), signal) = try await cancellingOnSignals { () -> (CrossValidation, Int?) in
       var validation = CrossValidation(loss: loss)
-      for (number, plain) in zip(1..., folds) {
-        let isPlain = data.encoding?.features.isPlain ?? true
-        let (data, fold) = try isPlain ? (data, plain) : encoded(fold: number - 1, of: source)
+      for number in folds.indices {
+        var (data, fold) = (data, folds[number])
+        if let table {
+          let refitted = try table.refitted(to: folds.trainingRows(ofFold: number))
+          data = TrainingData(refitted, task: columns.task)
+          fold = try partition.folds(of: data.rows, seed: training.seed)[number]
+        }
         let plan = try plan(data, trained: fold.train, heldOut: fold.validation)
-        let progress = plan.progress(isQuiet: output.quiet, prefix: "fold \(number)/\(folds.count) ")
-        let result = try await plan.run(showing: progress, logTo: output.log, fold: number)
-        if result.isInterrupted { return (validation, number) }
+        let progress = plan.progress(isQuiet: output.quiet, prefix: "fold \(number + 1)/\(folds.count) ")
+        let result = try await plan.run(showing: progress, logTo: output.log, fold: number + 1)
+        if result.isInterrupted { return (validation, number + 1) }
         if let failure = result.failure { throw failure }
         validation.evaluations.append(try result.model.evaluate(fold.validation, loss: plan.loss))
       }
@@ -262,19 +278,6 @@ extension DataSource {
   }
 }
 
-extension TrainCommand {
-  /// The data as a fold, counted from 0, makes them of the rows trained on, and the fold.
-  private func encoded<Scalar>(
-    fold: Int, of source: DataSource
-  ) throws -> (TrainingData<Scalar>, Folds<Scalar>.Element) {
-    let data: TrainingData<Scalar> = try trainingData(source, fold: fold)
-    guard let folds = try partition.folds(of: data.rows, seed: training.seed) else {
-      return (data, (data.rows, data.rows))
-    }
-    return (data, folds[fold])
-  }
-}
-
 /// Which rows are validated on.
 struct PartitionArguments: ParsableArguments {
   @Option(
@@ -291,7 +294,7 @@ struct PartitionArguments: ParsableArguments {
   var folds: Int?
 
   @Flag(
-    inversion: .prefixedNo,
+    inversion: .prefixedNo, exclusivity: .exclusive,
     help: "Each class keeps its share in the validation rows. By default so where the targets are classes.")
   var stratified: Bool?
 
@@ -323,23 +326,18 @@ struct PartitionArguments: ParsableArguments {
     }
   }
 
-  /// The folds asked for; nil where there are none.
-  func folds<Scalar>(of data: Dataset<Scalar>, seed: UInt64) throws -> Folds<Scalar>? {
-    guard let folds else { return nil }
-    try require("--folds", folds, "at most the number of rows, \(data.rows)") { $0 <= data.rows }
+  /// The folds asked for.
+  func folds<Scalar>(of data: Dataset<Scalar>, seed: UInt64) throws -> Folds<Scalar> {
+    let count = folds ?? 1
+    try require("--folds", count, "at most the number of rows, \(data.rows)") { $0 <= data.rows }
     let isStratified = stratifies(data)
     return try asUsage(of: isStratified ? "--stratified" : "--folds") { () throws(ChainruleError) in
-      try data.folds(folds, seed: seed, stratified: isStratified)
+      try data.folds(count, seed: seed, stratified: isStratified)
     }
   }
 
-  /// The rows trained on, with --folds in one of them, counted from 0; nil: all, or what ``split(_:seed:)`` refuses.
-  func trainedRows<Scalar>(of data: Dataset<Scalar>, seed: UInt64, fold: Int?) throws -> [Int]? {
-    if folds != nil {
-      guard let fold, let folds = try folds(of: data, seed: seed) else { return nil }
-      let validation = Set(folds.validationRows(ofFold: fold))
-      return (0..<data.rows).filter { !validation.contains($0) }
-    }
+  /// The rows trained on; nil: all, or what ``split(_:seed:)`` refuses.
+  func trainedRows<Scalar>(of data: Dataset<Scalar>, seed: UInt64) throws -> [Int]? {
     if validationData != nil { return nil }
     return try? data.splitRows(holdingOut: fraction(of: data), seed: seed, stratified: stratifies(data)).train
   }
@@ -421,7 +419,7 @@ struct NetworkArguments: ParsableArguments {
   var residual = false
 
   @Flag(
-    inversion: .prefixedNo,
+    inversion: .prefixedNo, exclusivity: .exclusive,
     help: """
       Begin with a layer that gives the features mean 0 and standard deviation 1 over the rows trained on, or take them as \
       they are; the model takes them as they are in the data either way. By default such a layer, bounds and pieces.
@@ -429,7 +427,7 @@ struct NetworkArguments: ParsableArguments {
   var standardize: Bool?
 
   @Flag(
-    inversion: .prefixedNo,
+    inversion: .prefixedNo, exclusivity: .exclusive,
     help: """
       Train on targets of mean 0 and standard deviation 1; the model predicts them as they are in the data. By default so \
       for a regression.

@@ -12,11 +12,7 @@ struct TrainingPlan<Scalar: NetworkScalar>: Sendable {
   let buffer: Int?
   let encoding: TableEncoding?
   let recipe: TrainingRecipe
-  /// The layers in front, which training leaves as they are, and those that it trains.
-  let fixed: [FixedLayer]
-  let layers: [Layer]
-  let targetScaling: Standardization?
-  let loss: Loss
+  let design: NetworkDesign
   let schedule: Schedule
   let regularization: Regularization
   let training: TrainingArguments
@@ -26,6 +22,7 @@ struct TrainingPlan<Scalar: NetworkScalar>: Sendable {
   let patience: Int?
   /// What the options say that changes the result, for checkpoints.
   let description: RunDescription
+  var loss: Loss { design.loss }
   /// What the options ask for against overfitting and large gradients, in words.
   private let regularizing: [String]
 
@@ -46,12 +43,13 @@ struct TrainingPlan<Scalar: NetworkScalar>: Sendable {
     self.checkpoints = checkpoints
     self.description = description
     var recipe =
-      preset == .plain ? TrainingRecipe.plain : .recommended(forRows: trained.rowCount ?? 1 << 20)
-    if fullBatch.method != nil {
-      // Training on all rows at once moves every dense layer, also a fixed one, and takes no dropout.
-      recipe.dropout = 0
-      if recipe.featureScaling == .pieces { recipe.featureScaling = .standardize }
-    }
+      if preset == .plain {
+        TrainingRecipe.plain
+      } else if fullBatch.method != nil {
+        TrainingRecipe.fullBatch
+      } else {
+        TrainingRecipe.recommended(forRows: trained.rowCount ?? 1 << 20)
+      }
     try network.apply(to: &recipe)
     try training.apply(to: &recipe, regularization)
     self.recipe = recipe
@@ -60,28 +58,24 @@ struct TrainingPlan<Scalar: NetworkScalar>: Sendable {
     let output =
       network.outputActivation
       ?? (training.loss == .hinge ? .identity : data.usualOutput(isAll: buffer == nil))
-    fixed = try recipe.scalingLayers(fitting: trained, areNumbers: data.areNumbers)
-    layers = recipe.hiddenLayers + [recipe.outputLayer(units: self.data.outputs, activation: output)]
-    let loss = training.loss ?? Loss(usualWith: output)
-    self.loss = loss
-    let isRegression =
-      self.data.classLabels == nil && output == .identity && loss != .hinge && loss != .poisson
-    if network.scaleTargets == true, !isRegression {
+    let areClasses = self.data.classLabels != nil
+    if network.scaleTargets == true,
+      !NetworkDesign.mayScaleTargets(
+        output, training.loss ?? Loss(usualWith: output), areClasses: areClasses)
+    {
       throw ValidationError(
         "--scale-targets is for a regression with an identity output; this one predicts "
-          + (self.data.classLabels == nil ? "with \(output.rawValue)" : "classes"))
+          + (areClasses ? "classes" : "with \(output.rawValue)"))
     }
-    targetScaling =
-      try isRegression && recipe.scalesTargets ? Standardization(fittingTargetsOf: trained) : nil
-    self.regularization = try regularization.regularization(with: loss)
+    design = try recipe.design(
+      for: trained, output: output, loss: training.loss, areNumbers: data.areNumbers, areClasses: areClasses)
+    self.regularization = try regularization.regularization(with: design.loss)
     regularizing = regularization.summary
   }
 
   private func network() throws -> Network<Scalar> {
     try refusingOptions {
-      let network = try Network<Scalar>(
-        inputs: data.inputs, fixed: fixed, layers: layers, targetScaling: targetScaling, seed: training.seed)
-      try network.adoptNames(of: data)
+      let network = try design.network(like: data, seed: training.seed)
       if let encoding { try network.setTableEncoding(encoding) }
       return network
     }
@@ -119,7 +113,7 @@ struct TrainingPlan<Scalar: NetworkScalar>: Sendable {
     let trainer = try refusingOptions {
       try Trainer(
         network, loss: loss, optimizer: recipe.optimizer, schedule: schedule, regularization: regularization,
-        accumulating: training.accumulate, layerRates: Network<Scalar>.fixedRates(of: fixed),
+        accumulating: training.accumulate, layerRates: design.layerRates,
         seed: training.seed, threads: training.threads)
     }
     let resumed = try checkpoints.resumed()
@@ -155,8 +149,8 @@ struct TrainingPlan<Scalar: NetworkScalar>: Sendable {
       case .cancelled: break
       case .notFinite:
         failure = Failure(
-          message: "training diverged in epoch \((last?.number ?? trainer.epochs) + 1): \(error). "
-            + "A smaller --learning-rate may help\(kept(last, best: best))", exitCode: .failure)
+          message: "training diverged in epoch \((last?.number ?? trainer.epochs) + 1): \(error)"
+            + kept(last, best: best), exitCode: .failure)
       default:
         failure = Failure(error)
         // Training shuffles the rows; the error of an evaluation gives the place of a bad row in the data.
@@ -362,7 +356,8 @@ extension TrainingPlan {
   func summary(heldOut: String? = nil) -> [(name: String, value: String)] {
     let targets = data.classLabels.map { "\($0.count) classes" } ?? counted(data.outputs, "output")
     let units =
-      (fixed.map(\.layer) + layers).map(\.description) + (targetScaling == nil ? [] : ["targets scaled"])
+      (design.fixed.map(\.layer) + design.layers).map(\.description)
+      + (design.targetScaling == nil ? [] : ["targets scaled"])
     let count = buffer == nil ? data.rows : trained.rowCount
     let rows = (count.map { counted($0, "row") } ?? "rows") + (buffer == nil ? "" : " read batch by batch")
     let usual = self.heldOut.map { $0.rowCount.map(String.init) ?? "others" } ?? "none"

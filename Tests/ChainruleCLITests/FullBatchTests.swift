@@ -48,7 +48,7 @@ struct FullBatchTests {
       "train", "sine.csv", "--full-batch", "lbfgs", "--iterations", "20", "--validation", "0", "--hidden",
       "5",
       "--save", "m", "--quiet")
-    #expect(run.output.contains("  1 → scaling → 5 relu → 1 identity → targets scaled, float32\n"))
+    #expect(run.output.contains("  1 → scaling → 5 tanh → 1 identity → targets scaled, float32\n"))
     guard case .scaling(let scaling)? = try Model<Float>(contentsOf: place.url("m")).layers.first else {
       Issue.record("the first layer scales nothing")
       return

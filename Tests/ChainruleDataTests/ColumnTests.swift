@@ -126,4 +126,76 @@ private func table(_ names: String, rows: Int = 30, _ cells: (Int) -> String) ->
     #expect(Set(try Dataset<Float>(csv: text).features).count < 5)
     #expect(try read("t,y\n1,2.5\n2,3.5\n4,1.5\n").rows == [[1], [2], [4]])
   }
+
+  @Test func `of dates in another form are refused by name`() throws {
+    let forms: [[String]] = [
+      ["03/01/2024", "12/31/2024"], ["01.03.2024", "31.12.2023"], ["1/3/24", "5/3/24"],
+      ["1-Mar-2024", "12-Dec-2023"], ["2024/03/01", "2024/3/2"], ["2024-3-1", "2024-3-2"],
+      ["03/01/2024 12:30", "03/02/2024 1:00 PM"],
+    ]
+    for form in forms {
+      let text = table("d,a") { "\(form[$0 % 2]),\($0 * $0 % 17)" }
+      let message = complaint { try read(text) }
+      #expect(message.contains("the column \"d\" holds dates such as \"\(form.min()!)\""), "\(message)")
+      #expect(message.hasSuffix("--ignore d; or that they are categories: --categorical d"))
+      var options = CSVOptions.anyTable()
+      options.categorical = ["d"]
+      #expect(try read(text, options).names?.prefix(2) == ["d=\(form.min()!)", "d=\(form.max()!)"])
+      #expect(
+        complaint { try read("a,y\n" + (0..<20).map { "\($0 * $0 % 17),\(form[$0 % 2])\n" }.joined()) }
+          .hasSuffix("--task classification"))
+    }
+    for texts in [
+      ["1.2.10", "10.2.1"], ["192.168.0.1", "10.0.0.1"], ["555-12-1234", "123-45-6789"], ["1/2", "3/4"],
+    ] {
+      #expect(
+        try read(table("d,a") { "\(texts[$0 % 2]),\($0 * $0 % 17)" }).names?.contains("d=\(texts[0])") == true
+      )
+    }
+  }
+
+  @Test func `have one wrong cell among many refused, whatever they hold`() throws {
+    let slips: [(column: (Int) -> String, slip: String, message: String)] = [
+      ({ "2024-01-\(10 + $0 % 20)" }, "2024-02-30", "expected a date as ISO 8601 writes it"),
+      ({ "2024-01-\(10 + $0 % 20)" }, "7", "expected a date as ISO 8601 writes it"),
+      ({ "\($0 * $0).5" }, "x", "expected a number; where the column names categories"),
+      ({ "\($0 * $0).5" }, "inf", "expected a finite number"),
+      ({ "\($0 % 3)" }, "-Inf", "expected a finite number"),
+    ]
+    for (column, slip, message) in slips {
+      let text = table("d,a") { "\($0 == 17 ? slip : column($0)),\($0 * $0 % 17)" }
+      #expect(complaint { try read(text) }.contains("line 19, column 1: d is \"\(slip)\"; \(message)"))
+    }
+    #expect(
+      complaint { try read("a,y\nnan,1.5\ninf,2.5\n3,4.5\n") }.contains(
+        "a is \"inf\"; expected a finite number"))
+    // Among texts it is one.
+    #expect(try read("a,y\nu,1.5\ninf,2.5\nv,4.5\n").names == ["a=inf", "a=u", "a=v"])
+  }
+
+  @Test func `of numbers beyond 2⁵³ are numbers, and as targets classes by their text`() throws {
+    let text =
+      "t,y\n"
+      + (0..<50).map { "\(1_700_000_000_000_000_000 + $0 * 1_000_000_000),\($0 * 7 % 50).5\n" }.joined()
+    let reading = try read(text)
+    #expect(reading.names == ["t"])
+    #expect(zip(reading.rows, reading.rows.dropFirst()).allSatisfy { abs($1[0] - $0[0] - 1e9) < 1e3 })
+    let codes = try read(
+      "a,y\n"
+        + (0..<20).map { "\($0 * $0),\($0 % 2 == 0 ? "9007199254740992" : "9007199254740993")\n" }.joined())
+    #expect(codes.data.classLabels == ["9007199254740992", "9007199254740993"])
+  }
+
+  @Test func `are named in errors as an option takes them`() throws {
+    for (name, argument) in [
+      ("plain", "plain"), ("two words", "'two words'"), ("a;b", "'a;b'"), ("\"a,b\"", "'\"a,b\"'"),
+      ("it's", "1"), ("-x", "1"),
+      ("\"a\u{1B}[1m\"", "1"), ("größe", "größe"),
+    ] {
+      let message = complaint {
+        try read("\(name),b,y\n" + (0..<9).map { "03/0\($0 + 1)/2024,\($0 * $0),\($0).5\n" }.joined())
+      }
+      #expect(message.hasSuffix("--categorical \(argument)"), "\(message)")
+    }
+  }
 }

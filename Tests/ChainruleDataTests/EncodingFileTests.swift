@@ -46,8 +46,14 @@ import Testing
       + "\"unknown\":\"error\"\(more)},\"targets\":\(targets)}}"
   }
 
-  private static let hostile: [String] = [
-    "", "{", "null", "[]", "{}", "{\"table\":null}", "{\"table\":{}}", String(repeating: "[", count: 100_000),
+  /// Texts of other programs.
+  private static let foreign: [String] = [
+    "", "{", "null", "[]", "{}", "{\"table\":null}", "{\"author\":\"A\"}",
+    String(repeating: "[", count: 100_000),
+  ]
+
+  private static let damaged: [String] = [
+    "{\"table\":{}}", "{\"table\":1}", json(columns: "[{},{}]", names: "[\"a\",\"b\"]"),
     json(columns: "[]", names: "[]"), json(columns: "[{},{}]", names: "[\"a\",\"a\"]"),
     json(columns: "[{},{}]"),
     json(columns: "[{\"missing\":1e999}]"), json(columns: "[{\"offset\":-1e999}]"),
@@ -69,13 +75,23 @@ import Testing
     json(more: ",\"layout\":{\"width\":99999999999999999999,\"features\":[0],\"targets\":[]}"),
   ]
 
-  @Test(arguments: hostile.indices) func `is nil where a file's text is not one`(index: Int) throws {
+  /// Reads a model with one input from a file that has this text among its metadata.
+  private func model(with text: String) throws -> Model<Float> {
     let network = try network(inputs: 1)
-    try network.core.setMetadata(Self.hostile[index])
+    try network.core.setMetadata(text)
     let file = try TemporaryFile([])
     try network.freeze().save(to: file.path)
+    return try Model(contentsOf: file.path)
+  }
+
+  @Test(arguments: foreign.indices) func `is nil where a file's text is of another kind`(index: Int) throws {
+    #expect(try model(with: Self.foreign[index]).tableEncoding == nil)
+  }
+
+  @Test(arguments: damaged.indices) func `is an error where a file has it damaged`(index: Int) throws {
     #expect(
-      try Model<Float>(contentsOf: file.path).tableEncoding == nil, "\(Self.hostile[index].prefix(300))")
+      complaint { try model(with: Self.damaged[index]) }.contains(
+        "the encoding of the table that the model was trained on"), "\(Self.damaged[index])")
   }
 
   @Test func `takes no time for a table that is said to be wide`() throws {

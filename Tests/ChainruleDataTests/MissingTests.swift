@@ -8,12 +8,12 @@ import Testing
     let table = "a,c,y\n1,u,1.5\n\(text),v,2.5\n3,\(text),3.5\n6,u,\(text)\n5,v,4.5\n"
     let reading = try read(table)
     #expect(reading.names == ["a", "a is missing", "c=u", "c=v", "c is missing"])
-    // The median of 1, 3, 5, 6.
+    // The median of 1, 3 and 5: the row without a target tells nothing.
     #expect(
-      reading.rows == [[1, 0, 1, 0, 0], [4, 1, 0, 1, 0], [3, 0, 0, 0, 1], [5, 0, 0, 1, 0]])
+      reading.rows == [[1, 0, 1, 0, 0], [3, 1, 0, 1, 0], [3, 0, 0, 0, 1], [5, 0, 0, 1, 0]])
     #expect(reading.data.targets == [1.5, 2.5, 3.5, 4.5])
     // In the first row too.
-    #expect(try read("a,y\n\(text),1.5\n2,\(text)\n4,3\n5,0.5\n").rows == [[4, 1], [4, 0], [5, 0]])
+    #expect(try read("a,y\n\(text),1.5\n2,\(text)\n4,3\n5,0.5\n").rows == [[4.5, 1], [4, 0], [5, 0]])
   }
 
   @Test func `in a target are no class, and are counted`() throws {
@@ -43,8 +43,8 @@ import Testing
     options.missingTexts += ["-999", "unknown"]
     let reading = try read(
       "a,c,y\n1,u,1.5\n-999.0,-999.0,2.5\n3,Unknown,-999\n-999,v,-9.99e2\n8,u,1.25\n", options)
-    #expect(reading.names == ["a", "a is missing", "c=u", "c=v", "c is missing"])
-    #expect(reading.rows == [[1, 0, 1, 0, 0], [3, 1, 0, 0, 1], [8, 0, 1, 0, 0]])
+    #expect(reading.names == ["a", "a is missing", "c=u", "c is missing"])
+    #expect(reading.rows == [[1, 0, 1, 0], [4.5, 1, 0, 1], [8, 0, 1, 0]])
     #expect(reading.data.targets == [1.5, 2.5, 1.25])
     // A category all the same where an unknown one is an error.
     options.unknownCategory = .error
@@ -67,11 +67,30 @@ import Testing
     #expect(try read("a,y\nNA,1.5\n1,2.5\n2,3.5\n2,1.25\n").names == ["a", "a is missing"])
   }
 
-  @Test func `without a strategy are errors that name it`() {
+  @Test func `without a strategy are errors that name it, among numbers and categories`() {
     for text in ["a,y\n1,2\n,3.5\n", "a,y\n1,2\nNA,3.5\n"] {
       #expect(
         complaint { try Dataset<Float>(csv: text) }.hasSuffix(
           "expected a number; to fill such gaps: --missing median"))
     }
+    var options = CSVOptions.anyTable()
+    options.missing = nil
+    options.indicatesMissing = false
+    for text in ["a,y\nu,2\nv,1\nNA,3.5\n", "a,y\nu,2\nv,1\n,3.5\n"] {
+      #expect(
+        complaint { try read(text, options) }.hasSuffix(
+          "line 4, column 1: a: the cell is missing; expected a category; to fill such gaps: --missing median"
+        ))
+    }
+  }
+
+  @Test func `of the weights and the targets are not offered a filling`() {
+    let options = CSVOptions(weights: "w", missing: .median)
+    #expect(
+      complaint { try Dataset<Float>(csv: "a,w,y\n1,2,3.5\n1,NA,3.5\n", options: options) }
+        .hasSuffix("line 3, column 2: w is \"NA\"; expected the weight of the row, a number of at least 0"))
+    #expect(
+      complaint { try Dataset<Float>(csv: "a,y\n1,2.5\n1,x\n", options: CSVOptions(task: .regression)) }
+        .hasSuffix("y is \"x\"; expected a number; where the target names classes: --task classification"))
   }
 }

@@ -118,7 +118,7 @@ struct CSVTests {
   @Test func `one slip in a column of numbers does not make it classes`() {
     #expect(
       complaint("x,y\n1,1.5\n2,2.5\n3,2..5\n")
-        == "line 4, column 2: y is \"2..5\"; expected a number; where the column names categories: --categorical y"
+        == "line 4, column 2: y is \"2..5\"; expected a number; where the target names classes: --task classification"
     )
   }
 

@@ -286,7 +286,8 @@ extension CoreNetwork {
   /// Outputs, rows × outputs, of x, rows × inputs.
   func predict(_ x: [Scalar]) throws(ChainruleError) -> [Scalar] {
     let rows = try rows(of: x)
-    var outputs = [Scalar](repeating: 0, count: rows * self.outputs)
+    var outputs = try [Scalar](
+      repeating: 0, count: rows * self.outputs, for: "\(self.outputs) outputs of \(rows) rows")
     try withScratch(rows: rows) { scratch, error in
       x.withUnsafeBufferPointer { x in
         outputs.withUnsafeMutableBufferPointer { outputs in
@@ -314,8 +315,10 @@ extension CoreNetwork {
   private func withScratch(
     rows: Int, _ call: (UnsafeMutableRawBufferPointer, inout chainrule_error) -> chainrule_status
   ) throws(ChainruleError) {
+    let size = scratchSize(rows: rows)
+    try checkMemory(size, of: UInt8.self, for: "the layers' outputs for \(rows) rows")
     try check { error in
-      withUnsafeTemporaryAllocation(byteCount: scratchSize(rows: rows), alignment: 64) { call($0, &error) }
+      withUnsafeTemporaryAllocation(byteCount: size, alignment: 64) { call($0, &error) }
     }
   }
 

@@ -14,8 +14,8 @@ struct CSVHeader {
     case value
   }
 
-  /// How many rows are looked at.
-  private static let sampleSize = 1000
+  /// How many rows are looked at, of those that end within so many bytes: as many as where the file is read part by part.
+  private static let (sampleSize, sampleBytes) = (1000, CSVReader.lookAhead)
 
   /// Looks at the rows that begin at `starts`, the first of which may be the header.
   init(
@@ -29,7 +29,9 @@ struct CSVHeader {
     where !options.expectedNames.isEmpty && Self.hasAll(options.expectedNames, first, scanner):
       (isHeader, note) = (true, nil)
     case .automatic:
-      let sample = starts[1...].prefix(Self.sampleSize)
+      let ends = starts[1...].dropFirst() + [scanner.bytes.count]
+      let near = zip(starts[1...], ends).prefix { $1 <= Self.sampleBytes }.count
+      let sample = starts[1...].prefix(min(max(near, 1), Self.sampleSize))
       let cells = try Self.columns(first: Array(first), rowsAt: sample, columns, scanner, options)
       let signs = cells.compactMap(\.sign)
       let names = signs.filter { $0 == .name }.count
@@ -258,4 +260,33 @@ enum ISODate {
     let dayOfYear = (153 * (month > 2 ? month - 3 : month + 9) + 2) / 5 + day - 1
     return era * 146_097 + yearOfEra * 365 + yearOfEra / 4 - yearOfEra / 100 + dayOfYear - 719_468
   }
+}
+
+/// Whether a text is a date in another form than that of ISO 8601: three numbers with /, . or - between them, one of
+/// which may be a year, or a month's name, such as 03/01/2024, 1.3.24 or 1-Mar-2024; a time may follow.
+func isForeignDate(_ text: [UInt8]) -> Bool {
+  guard ISODate.days(in: text) == nil, 6...40 ~= text.count else { return false }
+  let day = text.split(separator: UInt8(ascii: "T"), maxSplits: 1)[0].prefix { $0 != UInt8(ascii: " ") }
+  guard let separator = day.first(where: { "/.-".utf8.contains($0) }) else { return false }
+  let parts = day.split(separator: separator, omittingEmptySubsequences: false).map {
+    String(decoding: $0, as: UTF8.self)
+  }
+  guard parts.count == 3 else { return false }
+  let months = ["jan", "feb", "mar", "apr", "may", "jun", "jul", "aug", "sep", "oct", "nov", "dec"]
+  let isMonth = parts.map { months.contains($0.prefix(3).lowercased()) }
+  let numbers = parts.map { $0.count <= 4 ? UInt($0) : nil }
+  guard zip(numbers, isMonth).allSatisfy({ $0 != nil || $1 }), isMonth.filter(\.self).count <= 1 else {
+    return false
+  }
+  // "1.2.10" is more likely a version.
+  guard separator != UInt8(ascii: ".") || parts[2].count == 4 || parts.allSatisfy({ $0.count == 2 }) else {
+    return false
+  }
+  // The year is the first or the last; the others are a month and a day.
+  func areMonthAndDay(_ places: [Int]) -> Bool {
+    let values = places.map { isMonth[$0] ? 1 : numbers[$0]! }
+    return values.allSatisfy { 1...31 ~= $0 } && values.contains { $0 <= 12 }
+  }
+  return areMonthAndDay([0, 1]) && [2, 4].contains(parts[2].count)
+    || areMonthAndDay([1, 2]) && parts[0].count == 4
 }

@@ -33,7 +33,7 @@ public struct CSVReader {
   private(set) var peakBytes = 0
 
   /// The bytes by which the delimiter and the header are known, whatever the size of a part: those of the default one.
-  private static let lookAhead = 1 << 20
+  static let lookAhead = 1 << 20
   /// What has been read of the file and is in no part yet.
   private var ahead: ArraySlice<UInt8> = []
   /// Whether the file has no more bytes than those.

@@ -33,9 +33,10 @@ public struct CSVSource<Scalar: NetworkScalar>: BatchSource {
   /// The names of the columns that say the targets or the class; nil where the file has no header.
   public let targetColumnNames: [String]?
 
-  private let path: String
-  private let chunk: Int
+  private let file: CSVFile
   private let head: CSVTable
+  /// By which bad rows are known, where they are to be left out.
+  private let judges: TableEncoding?
   private let featureColumns: [Int]
   private let targetColumns: [Int]
 
@@ -55,8 +56,8 @@ public struct CSVSource<Scalar: NetworkScalar>: BatchSource {
       throw .invalidValue(name: "chunk", value: "\(chunk)", expected: "1 to \(1 << 40) bytes")
     }
     _ = try FileReader(path)  // Regular, since it is read again.
-    self.path = path
-    self.chunk = chunk
+    let file = CSVFile(path: path, chunk: chunk)
+    self.file = file
     var reader = try CSVReader(path, options: options, chunk: chunk, like: nil)
     guard let first = try reader.next(), let head = reader.head else {
       throw reader.skippedRows.first
@@ -64,46 +65,22 @@ public struct CSVSource<Scalar: NetworkScalar>: BatchSource {
     }
     self.head = head
     targetColumns = try head.targetColumns()
-    var fitting = try SourceFitting(head, encoding: encoding, targets: targets)
-    var part: CSVTable? = first
-    while !fitting.isEmpty, let table = part {
-      try fitting.take(table)
-      part = try reader.next()
-    }
-    if case let columns = fitting.incomplete, !columns.isEmpty {
-      var again = TableProfile(of: columns, collecting: Set(columns))
-      var second = try CSVReader(path, options: options, chunk: chunk, like: head)
-      while let table = try second.next() { try again.take(table) }
-      fitting.takeTexts(of: again)
-    }
-    let fitted = try fitting.result()
-    self.encoding = fitted.encoding
-    self.targets = fitted.targets
+    let all = try SourceFitting(head, encoding: encoding, targets: targets)
+    var fitted = try all.fitted(to: file, judges: nil, for: Scalar.self)
+    // Which rows are bad is decided by all of them; what the columns of the others hold, by those alone.
+    judges = options.skipsBadRows ? fitted.encodings : nil
+    if judges != nil { fitted = try all.fitted(to: file, judges: judges, for: Scalar.self) }
+    self.encoding = fitted.encodings.features
+    self.targets = fitted.encodings.targets
     featureColumns = try self.encoding.columns(in: head)
-    targetColumnNames = try Self.names(of: targetColumns, in: head)
+    targetColumnNames = head.columnNames.map { [targetColumns] names in targetColumns.map { names[$0] } }
     inputs = self.encoding.outputs
     outputs = self.targets.outputs(ofColumns: targetColumns.count)
     notes = first.notes.map { TableNote(text: $0) } + fitted.notes
-
-    // What is left out can be counted only by reading every cell.
-    guard options.skipsBadRows || fitting.mayLackTargets else {
-      rowCount = fitting.isEmpty ? nil : fitting.rows
-      skippedRows = reader.skippedRows
-      report = EncodingReport()
-      guard fitting.isEmpty || fitting.rows > 0 else { throw head.bad("there are no rows below the header") }
-      return
-    }
-    var rows = try Rows(self.path, head, self.encoding, self.targets, chunk: chunk)
-    var count = 0
-    while let table = try rows.next() { count += table.rows }
-    rowCount = count
-    skippedRows = rows.skippedRows
-    report = rows.report
-    if count == 0 { throw skippedRows.first ?? head.bad("the target is missing in every row") }
-  }
-
-  private static func names(of columns: [Int], in table: CSVTable) throws(ChainruleError) -> [String]? {
-    table.columnNames.map { names in columns.map { names[$0] } }
+    rowCount = fitted.rows?.count
+    skippedRows = fitted.rows?.skippedRows ?? SkippedRows()
+    report = fitted.rows?.report ?? EncodingReport()
+    if rowCount == 0 { throw skippedRows.first ?? head.noTarget }
   }
 
   /// The rows in the order of the file.
@@ -111,22 +88,23 @@ public struct CSVSource<Scalar: NetworkScalar>: BatchSource {
   /// - Throws: As the initialiser; and the iterator too, for a cell that it comes to.
   public func makeBatches(of size: Int, epoch: Int) throws(ChainruleError) -> Batches {
     try checkBatchSize(size)
-    return Batches(source: self, size: size, rows: try Rows(path, head, encoding, targets, chunk: chunk))
+    return Batches(
+      source: self, size: size, rows: try file.rows(like: head, judges: judges, for: Scalar.self))
   }
 
   /// The hash of the file's bytes. What the options make of them is not part of it.
-  public func makeFingerprint() throws(ChainruleError) -> String? { try fingerprint(ofFiles: [path]) }
+  public func makeFingerprint() throws(ChainruleError) -> String? { try fingerprint(ofFiles: [file.path]) }
 
   /// Reads the file once.
   public struct Batches: BatchIterator {
     private let source: CSVSource
     private let size: Int
-    private var rows: Rows
+    private var rows: CSVRows<Scalar>
     private var table: CSVTable?
     /// The rows of the current part that have been read.
     private var row = 0
 
-    fileprivate init(source: CSVSource, size: Int, rows: Rows) {
+    fileprivate init(source: CSVSource, size: Int, rows: CSVRows<Scalar>) {
       self.source = source
       self.size = size
       self.rows = rows
@@ -166,47 +144,60 @@ public struct CSVSource<Scalar: NetworkScalar>: BatchSource {
         sampleWeights: weights)
     }
   }
+}
 
-  /// The rows with a target, part by part, without bad ones where they are to be left out.
-  fileprivate struct Rows {
-    private var reader: CSVReader
-    private let encoding: FeatureEncoding
-    private let targets: TargetEncoding
-    var report = EncodingReport()
-    private var bad = SkippedRows()
+/// A file that is read again and again.
+private struct CSVFile: Sendable {
+  let path: String
+  let chunk: Int
 
-    init(
-      _ path: String, _ head: CSVTable, _ encoding: FeatureEncoding, _ targets: TargetEncoding, chunk: Int
-    ) throws(ChainruleError) {
-      reader = try CSVReader(path, options: head.options, chunk: chunk, like: head)
-      self.encoding = encoding
-      self.targets = targets
-    }
-
-    var peakBytes: Int { reader.peakBytes }
-
-    var skippedRows: SkippedRows {
-      var all = reader.skippedRows
-      all.add(bad)
-      return all
-    }
-
-    mutating func next() throws(ChainruleError) -> CSVTable? {
-      while var table = try reader.next() {
-        if table.options.skipsBadRows {
-          let before = table.skippedRows
-          table = try table.withoutBadRows(for: Scalar.self, features: encoding, targets: targets)
-          bad.add(table.skippedRows.less(before))
-        }
-        let complete = try table.withoutMissingTargets(report: &report)
-        if complete.rows > 0 { return complete }
-      }
-      return nil
-    }
+  /// The rows with a target, part by part, without those that `judges` call bad.
+  func rows<Scalar: NetworkScalar>(
+    like head: CSVTable, judges: TableEncoding?, for type: Scalar.Type
+  ) throws(ChainruleError) -> CSVRows<Scalar> {
+    CSVRows(reader: try CSVReader(path, options: head.options, chunk: chunk, like: head), judges: judges)
   }
 }
 
-/// Fits encodings to a file, part by part.
+/// Reads such rows once.
+private struct CSVRows<Scalar: NetworkScalar> {
+  var reader: CSVReader
+  let judges: TableEncoding?
+  var report = EncodingReport()
+  private var bad = SkippedRows()
+  /// How many there were so far.
+  private(set) var count = 0
+
+  init(reader: CSVReader, judges: TableEncoding?) {
+    self.reader = reader
+    self.judges = judges
+  }
+
+  var peakBytes: Int { reader.peakBytes }
+
+  var skippedRows: SkippedRows {
+    var all = reader.skippedRows
+    all.add(bad)
+    return all
+  }
+
+  mutating func next() throws(ChainruleError) -> CSVTable? {
+    while var table = try reader.next() {
+      if let judges {
+        let before = table.skippedRows
+        table = try table.withoutBadRows(
+          for: Scalar.self, features: judges.features, targets: judges.targets)
+        bad.add(table.skippedRows.less(before))
+      }
+      let complete = try table.withoutMissingTargets(report: &report)
+      count += complete.rows
+      if complete.rows > 0 { return complete }
+    }
+    return nil
+  }
+}
+
+/// What is to be found out about a file, part by part.
 private struct SourceFitting {
   private let head: CSVTable
   private var encoding: FeatureEncoding?
@@ -214,7 +205,6 @@ private struct SourceFitting {
   private let columns: FeatureColumns?
   private let targetColumns: [Int]
   private var profile: TableProfile?
-  var rows: Int { profile?.rows ?? 0 }
 
   init(_ head: CSVTable, encoding: FeatureEncoding?, targets: TargetEncoding?) throws(ChainruleError) {
     self.head = head
@@ -245,32 +235,26 @@ private struct SourceFitting {
       of: Array(wanted), collecting: collecting, target: self.encoding == nil ? columns?.target : nil)
   }
 
-  /// Whether there is nothing to find out.
-  var isEmpty: Bool { profile == nil }
-
-  /// Whether rows may have to be left out since their target is missing: not known without a pass.
-  var mayLackTargets: Bool {
-    profile.map { profile in targetColumns.contains { profile.lacks($0) } } ?? false
-  }
-
-  mutating func take(_ table: CSVTable) throws(ChainruleError) {
-    try profile?.take(table)
-    if targets == nil { TargetEncoding.forget(targetColumns, head.options, in: &profile!) }
-  }
-
-  var incomplete: [Int] {
-    guard let profile else { return [] }
-    let ignored = Set(targets != nil || head.options.task == .regression ? targetColumns : [])
-    let features = Set(
-      encoding == nil ? (head.options.infersColumns ? columns!.inputs : Array(columns!.categorical)) : [])
-    return profile.incomplete(besides: ignored).filter { features.contains($0) || targetColumns.contains($0) }
-  }
-
-  mutating func takeTexts(of other: TableProfile) { profile?.takeTexts(of: other) }
-
-  func result() throws(ChainruleError) -> (
-    encoding: FeatureEncoding, targets: TargetEncoding, notes: [TableNote]
-  ) {
+  /// The encodings that fit the rows that `judges` do not call bad, and the iterator that has read them; nil where there
+  /// was nothing to find out.
+  func fitted<Scalar: NetworkScalar>(
+    to file: CSVFile, judges: TableEncoding?, for type: Scalar.Type
+  ) throws(ChainruleError) -> (encodings: TableEncoding, notes: [TableNote], rows: CSVRows<Scalar>?) {
+    if let encoding, let targets, judges == nil {
+      return (TableEncoding(features: encoding, targets: targets), [], nil)
+    }
+    var rows = try file.rows(like: head, judges: judges, for: Scalar.self)
+    var profile = profile
+    while let table = try rows.next() {
+      try profile?.take(table)
+      if targets == nil { TargetEncoding.forget(targetColumns, head.options, in: &profile!) }
+    }
+    if let incomplete = profile.map(incomplete), !incomplete.isEmpty {
+      var again = TableProfile(of: incomplete, collecting: Set(incomplete))
+      var second = try file.rows(like: head, judges: judges, for: Scalar.self)
+      while let table = try second.next() { try again.take(table) }
+      profile!.takeTexts(of: again)
+    }
     var (encoding, targets, notes) = (encoding, targets, [TableNote]())
     if encoding == nil, let profile, let columns {
       let fitted = try FeatureEncoding.fitting(head, columns, profile, profile, nil)
@@ -279,6 +263,14 @@ private struct SourceFitting {
     if targets == nil, let profile {
       targets = try TargetEncoding(fitting: profile, targets: targetColumns, head)
     }
-    return (encoding!, targets!, notes)
+    return (TableEncoding(features: encoding!, targets: targets!), notes, rows)
+  }
+
+  /// The columns of which texts are wanted, and were not collected from the first on.
+  private func incomplete(_ profile: TableProfile) -> [Int] {
+    let ignored = Set(targets != nil || head.options.task == .regression ? targetColumns : [])
+    let features = Set(
+      encoding == nil ? (head.options.infersColumns ? columns!.inputs : Array(columns!.categorical)) : [])
+    return profile.incomplete(besides: ignored).filter { features.contains($0) || targetColumns.contains($0) }
   }
 }

@@ -269,10 +269,16 @@ extension CSVTable {
       } else if let number = Int(name), 1...max(columns, 1) ~= number {
         indices.append(number - 1)
       } else {
-        let available = columnNames.map { "the columns are \(enumeration($0))" }
-        throw scanner.bad(
-          "there is no column \"\(name)\"; "
-            + (available ?? "without a header, columns are numbered 1 to \(columns)"))
+        let parts = name.split(separator: ",").map(String.init)
+        let available =
+          if parts.count > 1, (try? self.columns(named: parts)) != nil {
+            "give each column by itself"
+          } else if let columnNames {
+            "the columns are \(enumeration(columnNames))"
+          } else {
+            "without a header, columns are numbered 1 to \(columns)"
+          }
+        throw scanner.bad("there is no column \"\(name)\"; \(available)")
       }
     }
     return indices
@@ -354,7 +360,7 @@ extension CSVTable {
 
   /// Reads rows from `row` on that are finite numbers in their columns, ascending, with nothing around them. `places` are
   /// where those stand in a row of `numbers`. Returns the first row that is not so; and, `refusingCodes`, the first with a
-  /// number that is perhaps a label: it begins with a needless zero, or has more digits than a double holds.
+  /// number that is perhaps a label, since it begins with a needless zero.
   @inline(__always)
   func readPlainRows<Scalar: NetworkScalar>(
     from row: Int, columns: [Int], to places: [Int], into numbers: inout [Scalar], refusingCodes: Bool
@@ -372,7 +378,7 @@ extension CSVTable {
             else { return row }
             if refusingCodes,
               text[start] == UInt8(ascii: "0") && cell.next > start + 2
-                && UInt8(ascii: "0")...UInt8(ascii: "9") ~= text[start + 1] || cell.value.magnitude >= 0x1p53
+                && UInt8(ascii: "0")...UInt8(ascii: "9") ~= text[start + 1]
             {
               return row
             }
@@ -490,6 +496,27 @@ extension CSVTable {
     return count == 0 ? self : CSVTable(self, startingAt: starts, skipped: skippedRows)
   }
 
+  /// As ``withoutMissingTargets()``, where a row is left.
+  func withTargets() throws(ChainruleError) -> CSVTable {
+    var report = EncodingReport()
+    return try withTargets(report: &report)
+  }
+
+  func withTargets(report: inout EncodingReport) throws(ChainruleError) -> CSVTable {
+    let complete = try withoutMissingTargets(report: &report)
+    if complete.rows == 0 { throw noTarget }
+    return complete
+  }
+
+  /// An error for a table of which every row lacks a target.
+  var noTarget: ChainruleError {
+    let targets = ((try? targetColumns()) ?? []).map(title)
+    return bad(
+      targets.count == 1
+        ? "the target \(targets[0]) is missing in every row"
+        : "every row lacks one of the targets \(enumeration(targets))")
+  }
+
   /// The cells that ``CSVOptions/missingTexts`` say are missing.
   var missingCells: MissingCells { MissingCells(options.missingTexts) }
 
@@ -545,19 +572,25 @@ extension CSVTable {
     let cell = scanner.bytes[field.content]
     let value = quoted(cell)
     let decimalComma = try? NumberFormat(decimal: ",", thousands: nil)
+    let isWeight = options.weights.map { (try? self.column($0)) == column } ?? false
+    let isTarget = (try? targetColumns())?.contains(column) ?? false
     let expectation =
       if scanner.number(field) as Scalar? != nil {
         "too large for \(Scalar.scalarType.rawValue)"
       } else if scanner.isNotFinite(field) {
         "expected a finite number"
+      } else if isWeight {
+        "expected the weight of the row, a number of at least 0"
       } else if missingCells.contain(cell) {
-        "expected a number; to fill such gaps: --missing median"
+        isTarget ? "expected a number" : "expected a number; to fill such gaps: --missing median"
       } else if cell.contains(UInt8(ascii: ",")),
         decimalComma?.number(in: scanner.bytes, field.content) as Double? != nil
       {
         "expected a number; for a decimal comma: --decimal ,"
+      } else if isTarget {
+        "expected a number; where the target names classes: --task classification"
       } else {
-        "expected a number; where the column names categories: --categorical \(title(of: column))"
+        "expected a number; where the column names categories: --categorical \(argument(naming: column))"
       }
     return scanner.bad("\(name(of: column)) is \(value); \(expectation)", at: field, column: column + 1)
   }
@@ -566,6 +599,31 @@ extension CSVTable {
 // MARK: - Bad rows
 
 extension CSVTable {
+  /// What `read` makes of the table; where it throws for a cell, the error is that of the first bad row, however `read`
+  /// goes through the columns. That row is found by halving.
+  func refusingFirstBadRow<Result>(
+    _ read: (CSVTable) throws(ChainruleError) -> Result
+  ) throws(ChainruleError) -> Result {
+    do {
+      return try read(self)
+    } catch {
+      guard case .badData(_, .some, _, _) = error, rows > 1 else { throw error }
+      var (good, bad, reason) = (0, rows, error)
+      // The rows before `good` are good, and one before `bad` is not.
+      while bad - good > 1 {
+        let middle = good + (bad - good) / 2
+        do {
+          _ = try read(CSVTable(self, rows: good..<middle))
+          good = middle
+        } catch {
+          (bad, reason) = (middle, error)
+        }
+      }
+      if bad == rows { _ = try read(CSVTable(self, rows: good..<bad)) }
+      throw reason
+    }
+  }
+
   /// The table without the rows that a data set of `Scalar` cannot have: of a feature, target or weight that is a number, a cell
   /// that is none, and of one that names a category or class, a cell that is not UTF-8; and with an `encoding`,
   /// categories that it refuses. They are counted in ``skippedRows``. What the columns are is decided by all rows.
@@ -574,8 +632,10 @@ extension CSVTable {
   public func withoutBadRows<Scalar: NetworkScalar>(
     for type: Scalar.Type, encoding: FeatureEncoding? = nil
   ) throws(ChainruleError) -> CSVTable {
-    let targets = try TargetEncoding(fitting: self)
-    let features = if let encoding { encoding } else { try FeatureEncoding(fitting: self, isLenient: true) }
+    let complete = try withTargets()
+    let targets = try TargetEncoding(fitting: complete)
+    let features =
+      if let encoding { encoding } else { try FeatureEncoding(fitting: complete, isLenient: true) }
     let table = try withoutBadRows(for: type, features: features, targets: targets)
     guard table.rows > 0 else { throw table.noRows }
     return table
@@ -647,9 +707,7 @@ extension Dataset {
   /// - Throws: `ChainruleError.badData` with file, line and column for contents that do not fit, and as
   ///   ``FeatureEncoding/init(fitting:)``.
   public init(csv table: CSVTable) throws(ChainruleError) {
-    let table = table.options.skipsBadRows ? try table.withoutBadRows(for: Scalar.self) : table
-    try self.init(
-      csv: table, encoding: FeatureEncoding(fitting: table), targets: TargetEncoding(fitting: table))
+    self = try EncodedTable(fitting: table).rows
   }
 
   /// A data set from a table, whose features are encoded as those of another: `encoding` was fitted on that.
@@ -680,19 +738,20 @@ extension Dataset {
   public init(
     csv table: CSVTable, encoding: FeatureEncoding, targets: TargetEncoding, report: inout EncodingReport
   ) throws(ChainruleError) {
-    let table = try table.withoutMissingTargets(report: &report)
-    guard table.rows > 0 else {
-      throw table.bad("the target is missing in every row")
-    }
-    let features: [Scalar] = try encoding.features(
-      of: table, inColumns: encoding.columns(in: table), report: &report)
+    let table = try table.withTargets(report: &report)
     let columns = try table.targetColumns()
+    let inputs = try encoding.columns(in: table)
     if let classes = targets.classes {
       try Self.checkClasses(classes)
       try Self.checkOneHot(rows: table.rows, classes: classes.count, inputs: encoding.outputs, bad: table.bad)
     }
-    let values: [Scalar] = try targets.targets(of: table, inColumns: columns)
-    let weights: [Scalar]? = try table.sampleWeights()
+    let (features, values, weights) = try table.refusingFirstBadRow { rows throws(ChainruleError) in
+      (
+        try encoding.features(of: rows, inColumns: inputs, report: &report) as [Scalar],
+        try targets.targets(of: rows, inColumns: columns) as [Scalar],
+        try rows.sampleWeights() as [Scalar]?
+      )
+    }
     try self.init(
       features: features, targets: values, rows: table.rows, inputs: encoding.outputs,
       outputs: targets.outputs(ofColumns: columns.count), featureNames: encoding.featureNames,

@@ -33,11 +33,6 @@ struct CSVDialect: Sendable, Equatable {
         name: "the delimiter", value: "\"\(character)\"",
         expected: "one ASCII character that is no part of a number, such as , or ;")
     }
-    if numbers.decimal == byte || numbers.thousands == byte {
-      throw .invalidValue(
-        name: "the delimiter", value: "\"\(character)\"",
-        expected: "another character than the one in numbers")
-    }
     hasRuns = byte == UInt8(ascii: " ")
     delimiter = hasRuns ? UInt8(ascii: "\t") : byte
   }

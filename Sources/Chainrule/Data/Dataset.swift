@@ -289,6 +289,7 @@ extension Dataset {
       throw .invalidValue(
         name: "the fraction held out", value: "\(fraction)", expected: "a number between 0 and 1")
     }
+    try checkMemory(4 * rows, of: Int.self, for: "the order of \(rows) rows")
     let strata =
       stratified ? try classes(for: "a stratified split").ofRows : Array(repeating: 0, count: rows)
     var generator = SplitMix64(seed: seed)
@@ -304,7 +305,6 @@ extension Dataset {
         name: "the fraction held out", value: "\(fraction), \(total) of \(rows) rows",
         expected: "at least one row in each part")
     }
-    try checkMemory(rows, of: Int.self, for: "the order of \(rows) rows")
     var isHeldOut = [Bool](repeating: false, count: rows)
     for (rows, count) in zip(rowsOfStrata, heldOut) {
       for row in rows.prefix(count) { isHeldOut[row] = true }

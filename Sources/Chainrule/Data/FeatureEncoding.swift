@@ -40,22 +40,28 @@ public struct FeatureEncoding: Sendable, Equatable {
   public struct Category: Sendable, Equatable {
     /// The categories, in the order of their features.
     public var categories: [String]
-    /// The category of a missing cell, which is an error where it is nil and not indicated.
+    /// The category of a missing cell; nil: it has none.
     public var missing: String?
-    /// Whether one more feature is 1 where the cell is missing, and otherwise 0. Such a cell has no category.
+    /// Whether one more feature is 1 where the cell is missing, and otherwise 0.
     public var indicatesMissing: Bool
+    /// Whether a missing cell is an error.
+    public var refusesMissing: Bool
 
     /// Categories in the order of their features.
-    public init(_ categories: [String], missing: String? = nil, indicatesMissing: Bool = false) {
+    public init(
+      _ categories: [String], missing: String? = nil, indicatesMissing: Bool = false,
+      refusesMissing: Bool = false
+    ) {
       self.categories = categories
       self.missing = missing
       self.indicatesMissing = indicatesMissing
+      self.refusesMissing = refusesMissing
     }
 
     /// Compares the texts byte for byte.
     public static func == (one: Category, other: Category) -> Bool {
       one.categories.isExactly(other.categories) && one.missing == other.missing
-        && one.indicatesMissing == other.indicatesMissing
+        && one.indicatesMissing == other.indicatesMissing && one.refusesMissing == other.refusesMissing
     }
   }
 
@@ -204,7 +210,8 @@ public struct FeatureEncoding: Sendable, Equatable {
       let inputs = try table.featureColumns()
       guard inputs.count == columns.count else {
         throw table.bad(
-          "there are \(inputs.count) columns besides the target; the features are made of \(columns.count)")
+          "besides the target there \(inputs.count == 1 ? "is 1 column" : "are \(inputs.count) columns"); the features "
+            + "are made of \(columns.count)")
       }
       return inputs
     }
@@ -233,6 +240,14 @@ public struct FeatureEncoding: Sendable, Equatable {
       throw .shapeMismatch(what: "columns of features", expected: columns.count, actual: indices.count)
     }
     if columns.allSatisfy({ $0 == .number(Number()) }) { return try table.numbers(inColumns: indices) }
+    return try table.refusingFirstBadRow { rows throws(ChainruleError) in
+      try encode(rows, inColumns: indices, &report)
+    }
+  }
+
+  private func encode<Scalar: NetworkScalar>(
+    _ table: CSVTable, inColumns indices: [Int], _ report: inout EncodingReport
+  ) throws(ChainruleError) -> [Scalar] {
     let missing = MissingCells(missingTexts)
     let outputs = outputs
     var features = try [Scalar](
@@ -298,13 +313,17 @@ public struct FeatureEncoding: Sendable, Equatable {
     _ column: Category, _ table: CSVTable, _ index: Int, _ missing: MissingCells, at start: Int,
     into features: inout [Scalar], _ report: inout EncodingReport
   ) throws(ChainruleError) {
-    let mayMiss = column.missing != nil || column.indicatesMissing || unknown == .zeros
-    let cells = try table.categories(inColumn: index, missing: mayMiss ? missing : nil)
+    let cells = try table.categories(inColumn: index, missing: missing)
     let places = places(of: column.categories)
     let outputs = outputs
     for (row, cell) in cells.enumerated() {
       let base = row * outputs + start
       guard let category = cell ?? column.missing else {
+        if column.refusesMissing {
+          throw table.bad(
+            "the cell is missing; expected a category; to fill such gaps: --missing median", row: row,
+            column: index)
+        }
         if column.indicatesMissing { features[base + column.categories.count] = 1 }
         continue
       }
@@ -459,17 +478,20 @@ extension FeatureEncoding: Codable {
 }
 
 extension FeatureEncoding.Column: Codable {
-  private enum CodingKeys: CodingKey { case categories, missing, indicatesMissing, offset, isDate }
+  private enum CodingKeys: CodingKey {
+    case categories, missing, indicatesMissing, refusesMissing, offset, isDate
+  }
 
   /// A column is one of categories where it has some.
   public init(from decoder: any Decoder) throws {
     let container = try decoder.container(keyedBy: CodingKeys.self)
     let indicates = try container.decodeIfPresent(Bool.self, forKey: .indicatesMissing) ?? false
     if let categories = try container.decodeIfPresent([String].self, forKey: .categories) {
-      self = .category(
-        FeatureEncoding.Category(
-          categories, missing: try container.decodeIfPresent(String.self, forKey: .missing),
-          indicatesMissing: indicates))
+      let missing = try container.decodeIfPresent(String.self, forKey: .missing)
+      var category = FeatureEncoding.Category(categories, missing: missing, indicatesMissing: indicates)
+      category.refusesMissing =
+        try container.decodeIfPresent(Bool.self, forKey: .refusesMissing) ?? category.usuallyRefusesMissing
+      self = .category(category)
     } else {
       self = .number(
         FeatureEncoding.Number(
@@ -492,6 +514,14 @@ extension FeatureEncoding.Column: Codable {
     case .category(let column):
       try container.encode(column.categories, forKey: .categories)
       try container.encodeIfPresent(column.missing, forKey: .missing)
+      if column.refusesMissing != column.usuallyRefusesMissing {
+        try container.encode(column.refusesMissing, forKey: .refusesMissing)
+      }
     }
   }
+}
+
+extension FeatureEncoding.Category {
+  /// What holds where a file does not say it.
+  fileprivate var usuallyRefusesMissing: Bool { missing == nil && !indicatesMissing }
 }

@@ -123,7 +123,7 @@ private struct Fitting {
     [], [], [], []
   )
   private var rare: [String] = []
-  private var (revealing, identifying): ([String], [String]) = ([], [])
+  private var (revealing, identifying): ([Int], [Int]) = ([], [])
 
   init(whole: CSVTable, columns: FeatureColumns, all: TableProfile, fitted: TableProfile) {
     (self.whole, self.columns, self.all, self.fitted) = (whole, columns, all, fitted)
@@ -143,7 +143,7 @@ private struct Fitting {
       guard case .constant(let value)? = options.missing, !isCategorical else {
         throw whole.bad(
           "\"\(title)\" is missing in every row" + (profile.present > 0 ? " that is trained on" : "")
-            + "; leave it out: --ignore \(title)")
+            + "; leave it out: --ignore \(whole.argument(naming: index))")
       }
       return .number(.init(missing: value, indicatesMissing: options.indicatesMissing))
     }
@@ -155,7 +155,7 @@ private struct Fitting {
       numbering.append(title)
       return nil
     }
-    noteSuspicions(profile, title)
+    noteSuspicions(profile, index)
     let hasGaps = fitted[index].missing > 0 || profile.missing > 0
     let indicates = options.indicatesMissing && hasGaps
     if isCategorical {
@@ -184,20 +184,26 @@ private struct Fitting {
         return nil
       }
       throw whole.bad(
-        "\"\(title)\" has more than \(ColumnProfile.mostTexts - 1) categories; leave it out: --ignore \(title)"
+        "\"\(title)\" has more than \(ColumnProfile.mostTexts - 1) categories; leave it out: "
+          + "--ignore \(whole.argument(naming: index))"
       )
     }
-    if isInferred, let remedy = known.remedyForCommas { throw whole.commas(inColumn: index, remedy) }
+    if isInferred {
+      try whole.refuseGuess(
+        ofColumn: index, known, orElse: "--categorical \(whole.argument(naming: index))")
+    }
     var categories = Array(occurrences.keys)
     let most = FeatureEncoding.mostInferredCategories
     if isInferred, categories.count > FeatureEncoding.fewCategories {
-      categories = categories.filter { occurrences[$0]! > 1 }
-      if categories.isEmpty, !columns.kept.contains(index) {
+      let frequent = categories.filter { occurrences[$0]! > 1 }
+      if frequent.isEmpty, !columns.kept.contains(index) {
         unique.append(title)
         return nil
       }
-      if categories.isEmpty { categories = Array(occurrences.keys) }
-      if categories.count > most {
+      // Where an unknown category is an error, rare ones have to be known.
+      let mayDrop = whole.options.unknownCategory == .zeros
+      if mayDrop, !frequent.isEmpty { categories = frequent }
+      if mayDrop, categories.count > most {
         categories.sort { (-occurrences[$0]!, $0) < (-occurrences[$1]!, $1) }
         categories.removeLast(categories.count - most)
       }
@@ -213,7 +219,9 @@ private struct Fitting {
       let largest = counts.values.max() ?? 0
       missing = names.first { counts[ExactText($0), default: 0] == largest }
     }
-    return .category(.init(names, missing: missing, indicatesMissing: indicates))
+    return .category(
+      .init(
+        names, missing: missing, indicatesMissing: indicates, refusesMissing: whole.options.missing == nil))
   }
 
   private func fill(_ profile: ColumnProfile, _ strategy: Imputation.Strategy?) -> Double? {
@@ -239,7 +247,7 @@ private struct Fitting {
     return name == "column \(index + 1)" || name.hasPrefix("Unnamed: ")
   }
 
-  private mutating func noteSuspicions(_ profile: ColumnProfile, _ title: String) {
+  private mutating func noteSuspicions(_ profile: ColumnProfile, _ index: Int) {
     guard profile.present >= 20 else { return }
     if let target = columns.target {
       let goal = all[target]
@@ -249,7 +257,7 @@ private struct Fitting {
         : profile.targetOfValue.map {
           $0.count > 1 && $0.count * 10 <= profile.present && profile.missing == 0
         } ?? false
-      if isLeak { revealing.append(title) }
+      if isLeak { revealing.append(index) }
     }
     let isUnique =
       profile.occurrences.map {
@@ -258,8 +266,9 @@ private struct Fitting {
       }
       ?? false
       || profile.isWhole && profile.maximum - profile.minimum + 1 == Double(profile.present)
-        && profile.distinct.count > 20 && (profile.counts || ExactText(title.lowercased()).isID)
-    if isUnique, profile.missing == 0 { identifying.append(title) }
+        && profile.distinct.count > 20
+        && (profile.counts || ExactText(whole.title(of: index).lowercased()).isID)
+    if isUnique, profile.missing == 0 { identifying.append(index) }
   }
 
   /// Puts exact means, medians and most frequent values in the place of the profile's.
@@ -315,6 +324,13 @@ private struct Fitting {
         }
       }
     }
+    func suspicion(_ columns: [Int], _ text: String, _ condition: String) -> TableNote? {
+      guard let first = columns.first else { return nil }
+      return TableNote(
+        isWarning: true,
+        text: "\(text): \(enumeration(columns.map(whole.title))); if \(condition): "
+          + "--ignore \(whole.argument(naming: first))")
+    }
     func counted(_ names: [String]) -> String { names.count == 1 ? "1 column" : "\(names.count) columns" }
     func note(_ names: [String], _ text: String, isWarning: Bool = false) -> TableNote? {
       names.isEmpty ? nil : TableNote(isWarning: isWarning, text: text)
@@ -341,14 +357,8 @@ private struct Fitting {
       note(empty, "left out, without a value: \(enumeration(empty))"),
       note(numbering, "left out, the number of the row: \(enumeration(numbering))"),
       note(unique, "left out, another text in every row: \(enumeration(unique))", isWarning: true),
-      note(
-        identifying,
-        "another value in every row: \(enumeration(identifying)); if it only names the row: "
-          + "--ignore \(identifying.first ?? "")", isWarning: true),
-      note(
-        revealing,
-        "gives the target away: \(enumeration(revealing)); if it is not known when you predict: "
-          + "--ignore \(revealing.first ?? "")", isWarning: true),
+      suspicion(identifying, "another value in every row", "it only names the row"),
+      suspicion(revealing, "gives the target away", "it is not known when you predict"),
     ].compactMap(\.self)
   }
 }
@@ -361,10 +371,42 @@ extension ExactText {
 }
 
 extension CSVTable {
-  /// An error about a column of numbers with commas in them, which are not guessed at.
-  func commas(inColumn column: Int, _ remedy: String) -> ChainruleError {
-    bad(
-      "the column \"\(title(of: column))\" holds numbers with a comma; say what the comma is: \(remedy); "
-        + "or that they are categories: --categorical \(title(of: column))")
+  /// Throws for a column of texts that are numbers with commas, or dates that are not those of ISO 8601: what they mean is
+  /// not guessed. `option` takes them as the texts that they are.
+  func refuseGuess(
+    ofColumn column: Int, _ profile: ColumnProfile, orElse option: String
+  ) throws(ChainruleError) {
+    let others = "or that they are categories: \(option)"
+    if let remedy = profile.remedyForCommas {
+      throw bad(
+        "the column \"\(title(of: column))\" holds numbers with a comma; say what the comma is: \(remedy); \(others)"
+      )
+    }
+    if let date = profile.foreignDate {
+      throw bad(
+        "the column \"\(title(of: column))\" holds dates such as \"\(date)\"; write them as ISO 8601 does, "
+          + "2024-03-01, or leave them out: --ignore \(argument(naming: column)); \(others)")
+    }
+  }
+
+  /// How an option of the command line names a column: quoted where its name needs that, and by its number where the shell
+  /// would not take it.
+  func argument(naming column: Int) -> String {
+    let name = title(of: column)
+    let isPlain =
+      !name.isEmpty
+      && name.utf8.allSatisfy {
+        UInt8(ascii: "a")...UInt8(ascii: "z") ~= $0 | 0x20 || UInt8(ascii: "0")...UInt8(ascii: "9") ~= $0
+          || "_.-+%:/=@".utf8.contains($0) || $0 >= 0x80
+      }
+    if isPlain, !name.hasPrefix("-") { return name }
+    if name.isEmpty || name.hasPrefix("-")
+      || name.unicodeScalars.contains(where: {
+        "'\"".unicodeScalars.contains($0) || $0.value < 32 || $0.value == 127
+      })
+    {
+      return "\(column + 1)"
+    }
+    return name.contains(",") ? "'\"\(name)\"'" : "'\(name)'"
   }
 }

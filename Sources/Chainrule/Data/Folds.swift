@@ -23,7 +23,7 @@ public struct Folds<Scalar: NetworkScalar>: RandomAccessCollection, Sendable {
   public subscript(fold: Int) -> Element {
     precondition(indices.contains(fold), "fold \(fold) of \(count)")
     return (
-      train: dataset.selecting(order.filter { foldOfRow[$0] != fold }[...]),
+      train: dataset.selecting(trainingRows(ofFold: fold)[...]),
       validation: dataset.selecting(validationRows(ofFold: fold)[...])
     )
   }
@@ -33,6 +33,12 @@ public struct Folds<Scalar: NetworkScalar>: RandomAccessCollection, Sendable {
   public func validationRows(ofFold fold: Int) -> [Int] {
     precondition(indices.contains(fold), "fold \(fold) of \(count)")
     return order.filter { foldOfRow[$0] == fold }
+  }
+
+  /// The rows that a fold trains on, as ``validationRows(ofFold:)``.
+  public func trainingRows(ofFold fold: Int) -> [Int] {
+    precondition(indices.contains(fold), "fold \(fold) of \(count)")
+    return order.filter { foldOfRow[$0] != fold }
   }
 
   /// The rows in random order, those of `strata` one stratum after the other, are dealt out to the folds in

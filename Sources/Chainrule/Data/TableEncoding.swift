@@ -13,15 +13,14 @@ public struct TableEncoding: Sendable, Equatable, Codable {
     self.targets = targets
   }
 
-  /// Fits a table: all its rows, or for the values of missing cells and the categories those at `rows`; says what was
-  /// decided.
+  /// Fits the rows of a table that have a target, and says what was decided.
   ///
   /// - Throws: As ``FeatureEncoding/init(fitting:valuesOf:)`` and ``TargetEncoding/init(fitting:)``.
   public static func fitting(
-    _ table: CSVTable, valuesOf rows: [Int]? = nil
+    _ table: CSVTable
   ) throws(ChainruleError) -> (encoding: TableEncoding, notes: [TableNote]) {
     let targets = try TargetEncoding(fitting: table)
-    let (features, notes) = try FeatureEncoding.fitting(table, valuesOf: rows)
+    let (features, notes) = try FeatureEncoding.fitting(table.withTargets())
     return (TableEncoding(features: features, targets: targets), notes)
   }
 }
@@ -30,15 +29,45 @@ public struct TableEncoding: Sendable, Equatable, Codable {
 
 /// What a model's file holds of the table it was trained on, as JSON among its metadata.
 private struct ModelMetadata: Codable {
-  var table: TableEncoding?
+  var table: TableEncoding
+}
+
+private struct MetadataProbe: Decodable {
+  let hasTable: Bool
+
+  private enum CodingKeys: CodingKey { case table }
+
+  init(from decoder: any Decoder) throws {
+    let container = try decoder.container(keyedBy: CodingKeys.self)
+    hasTable = try container.contains(.table) && !container.decodeNil(forKey: .table)
+  }
 }
 
 extension CoreNetwork {
-  /// How a table becomes the network's features; nil where nothing is known of one, or the text does not
-  /// fit the network.
-  fileprivate var tableEncoding: TableEncoding? {
-    let decoded = metadata.flatMap { try? JSONDecoder().decode(ModelMetadata.self, from: Data($0.utf8)) }
-    return decoded?.table.flatMap { $0.features.outputs == inputs ? $0 : nil }
+  /// How a table becomes the network's features; nil where nothing is known of one.
+  fileprivate var tableEncoding: TableEncoding? { try? decodedTableEncoding() }
+
+  /// As ``tableEncoding``. Text of another kind than ours says nothing of a table.
+  ///
+  /// - Throws: `ChainruleError.invalidValue` for an encoding that is damaged, or of another network.
+  func decodedTableEncoding() throws(ChainruleError) -> TableEncoding? {
+    guard let text = metadata?.utf8,
+      let probe = try? JSONDecoder().decode(MetadataProbe.self, from: Data(text)), probe.hasTable
+    else { return nil }
+    let what = "the encoding of the table that the model was trained on"
+    let encoding: TableEncoding
+    do {
+      encoding = try JSONDecoder().decode(ModelMetadata.self, from: Data(text)).table
+    } catch {
+      let reason = (error as? ChainruleError).map { ": \($0)" } ?? ""
+      throw .invalidValue(name: what, value: "damaged\(reason)", expected: "what training writes")
+    }
+    guard encoding.features.outputs == inputs else {
+      throw .invalidValue(
+        name: what, value: "one of \(encoding.features.outputs) features",
+        expected: "\(inputs), the inputs of the network")
+    }
+    return encoding
   }
 
   fileprivate func setTableEncoding(_ encoding: TableEncoding?) throws(ChainruleError) {

@@ -9,8 +9,12 @@ struct ColumnProfile: Sendable {
   private(set) var fractions = 0
   private(set) var dates = 0
   private(set) var texts = 0
-  /// Whole numbers that a quantity is not written as: with a needless zero in front, or 2⁵³ and above.
+  /// Whole numbers that a quantity is not written as: with a needless zero in front.
   private(set) var codes = 0
+  /// Of the numbers, those of 2⁵³ and above, which a double may merge.
+  private(set) var large = 0
+  /// "inf" and numbers beyond a double.
+  private(set) var infinite = 0
 
   // Of the numbers and the days of the dates.
   private(set) var minimum = Double.infinity
@@ -48,16 +52,19 @@ struct ColumnProfile: Sendable {
     sample = Reservoir(size: sampleSize)
   }
 
-  var present: Int { numbers + dates + texts + codes }
+  var present: Int { numbers + dates + texts + codes + infinite }
 
-  /// What the column is, by all its present cells. A few texts among many different numbers are slips of the pen, which
-  /// do not make it one of categories.
+  /// What the column is, by all its present cells. A few others among many dates, or different numbers, are slips of the
+  /// pen, which do not make it one of categories, and neither does an infinite number.
   var kind: Kind {
     if present == 0 { return .empty }
-    if dates == present { return .date }
-    if numbers == present { return .number }
+    if dates > 0 {
+      let others = present - dates
+      return dates >= 2 && (others <= 1 || others * 10 <= dates) || others == 0 ? .date : .category
+    }
+    if numbers + infinite == present { return .number }
     let areSlips =
-      codes == 0 && dates == 0 && numbers >= 2 && (texts == 1 || texts * 10 <= numbers)
+      codes == 0 && numbers >= 2 && (texts == 1 || texts * 10 <= numbers)
       && (fractions > 0 || distinct.count > 20)
     return areSlips ? .number : .category
   }
@@ -76,6 +83,7 @@ struct ColumnProfile: Sendable {
 
   mutating func take(_ number: Double, isDate: Bool = false, target: Target?) {
     if isDate { dates += 1 } else { numbers += 1 }
+    if !isDate, number.magnitude >= 0x1p53 { large += 1 }
     if number < minimum { minimum = number }
     if number > maximum { maximum = number }
     if !isDate, number != number.rounded(.towardZero) { fractions += 1 }
@@ -91,6 +99,8 @@ struct ColumnProfile: Sendable {
       if targetOfValue != nil { match(number.bitPattern, target.hash) }
     }
   }
+
+  mutating func takeInfinite() { infinite += 1 }
 
   mutating func take(text: ArraySlice<UInt8>, isCode: Bool, target: Target?) {
     if isCode { codes += 1 } else { texts += 1 }
@@ -139,16 +149,24 @@ struct ColumnProfile: Sendable {
       ? "--thousands , or --decimal ," : grouped > decimal ? "--thousands ," : "--decimal ,"
   }
 
+  /// A date that ISO 8601 does not write so, where most of the texts are such; nil where they are not.
+  var foreignDate: String? {
+    guard let occurrences, texts > 0 else { return nil }
+    let dates = occurrences.filter { isForeignDate(Array($0.key.text.utf8)) }
+    guard dates.values.reduce(0, +) * 10 >= texts * 7 else { return nil }
+    return dates.keys.min()?.text
+  }
+
   private mutating func match(_ value: UInt64, _ target: UInt64) {
     if targetOfValue!.updateValue(target, forKey: value) ?? target != target || targetOfValue!.count > 64 {
       targetOfValue = nil
     }
   }
 
-  /// Whether a number is more likely a label than a quantity: 007, or one that a double does not hold.
-  static func isCode(_ cell: ArraySlice<UInt8>, _ number: Double) -> Bool {
-    guard cell.allSatisfy({ UInt8(ascii: "0")...UInt8(ascii: "9") ~= $0 }) else { return false }
-    return cell.count > 1 && cell.first == UInt8(ascii: "0") || number >= 0x1p53
+  /// Whether a number is more likely a label than a quantity, such as 007.
+  static func isCode(_ cell: ArraySlice<UInt8>) -> Bool {
+    cell.count > 1 && cell.first == UInt8(ascii: "0")
+      && cell.allSatisfy { UInt8(ascii: "0")...UInt8(ascii: "9") ~= $0 }
   }
 
   /// FNV-1a
@@ -294,9 +312,12 @@ struct TableProfile: Sendable {
     if missing.isMissing(field, in: scanner) { return profiles[place].takeMissing() }
     let text = field.isQuoted ? scanner.unquoted(field)[...] : cell
     if let number: Double = scanner.number(field) {
-      let isCode = ColumnProfile.isCode(cell, number)
-      if isCode || !number.isFinite {
-        profiles[place].take(text: text, isCode: isCode, target: target)
+      if ColumnProfile.isCode(cell) || !number.isFinite {
+        if number.isFinite {
+          profiles[place].take(text: text, isCode: true, target: target)
+        } else {
+          profiles[place].takeInfinite()
+        }
         profiles[place].count(text)
         return
       }
@@ -307,6 +328,7 @@ struct TableProfile: Sendable {
       profiles[place].take(days, isDate: true, target: target)
     } else {
       profiles[place].count(text)
+      if scanner.isNotFinite(field) { return profiles[place].takeInfinite() }
       profiles[place].take(text: text, isCode: false, target: target)
     }
   }
@@ -315,7 +337,7 @@ struct TableProfile: Sendable {
   mutating func forgetTexts(ofNumbersIn column: Int) {
     guard let place = columns.firstIndex(of: column) else { return }
     let profile = profiles[place]
-    if profile.numbers == profile.present, profile.fractions > 0 || profile.distinct.count > 20 {
+    if profile.kind == .number, profile.fractions > 0 || profile.distinct.count > 20 {
       profiles[place].forgetTexts(asTooMany: false)
     }
   }

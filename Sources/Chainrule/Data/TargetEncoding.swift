@@ -117,8 +117,8 @@ public struct TargetEncoding: Sendable, Equatable, Codable {
         self.init(kind: .numbers, classes: nil, columnNames: names)
         return
       }
-      if task == .automatic, let remedy = first.remedyForCommas {
-        throw table.commas(inColumn: columns[0], remedy)
+      if task == .automatic {
+        try table.refuseGuess(ofColumn: columns[0], first, orElse: "--task classification")
       }
       guard let texts = first.occurrences, !first.hasTooManyTexts else {
         throw table.bad(
@@ -136,9 +136,11 @@ public struct TargetEncoding: Sendable, Equatable, Codable {
     case .category, .date: return true
     case .empty: return false
     case .number:
-      guard profile.isWhole, profile.occurrences != nil else { return false }
+      guard profile.isWhole, let texts = profile.occurrences else { return false }
       if let name = name?.lowercased(), name == "class" || name == "label" { return true }
-      return 2...20 ~= profile.distinct.count && profile.distinct.count <= rows / 2
+      // A double may merge large numbers.
+      let distinct = profile.large > 0 ? texts.count : profile.distinct.count
+      return 2...20 ~= distinct && distinct <= rows / 2
     }
   }
 
@@ -210,7 +212,7 @@ struct ClassPlaces {
   private static func number(_ text: String) -> Double? {
     let bytes = Array(text.utf8)
     guard let number: Double = decimalNumber(in: bytes, bytes.indices), number.magnitude < 0x1p53,
-      !ColumnProfile.isCode(bytes[...], number)
+      !ColumnProfile.isCode(bytes[...])
     else { return nil }
     return number
   }

@@ -116,7 +116,7 @@ extension Evaluation: CustomStringConvertible {
         + "micro F1 \(significant(multilabel.f1(.micro)))"
     }
     return "\(loss), MAE \(significant(meanAbsoluteError)), RMSE \(significant(rootMeanSquaredError)), "
-      + "R² \(significant(r2))"
+      + "R² \(r2.isNaN ? "–" : significant(r2))"
   }
 }
 
