@@ -84,7 +84,7 @@ struct CheckpointCommandTests {
       (["--optimizer", "sgd"], "optimizer: adam in the checkpoint, sgd now"),
       (
         ["--hidden", "9"],
-        "layers, number 4: \"8 identity (no bias)\" in the checkpoint, \"9 identity (no bias)\" now"
+        "layers, number 2: \"8 identity (no bias)\" in the checkpoint, \"9 identity (no bias)\" now"
       ),
       (["--seed", "4"], "seed: 0 in the checkpoint, 4 now"),
     ] {

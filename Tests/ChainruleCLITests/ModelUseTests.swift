@@ -198,17 +198,17 @@ struct ModelUseTests {
   }
 
   @Test func `inspect shows the layers that scale the features of a recommended network`() throws {
-    try trainIris()
-    let json = try #require(place.chainrule("inspect", "iris.safetensors", "--json").objects.first)
+    try place.chainrule("train", "digits", "--epochs", "1", "--save", "digits.safetensors", "--quiet")
+    let json = try #require(place.chainrule("inspect", "digits.safetensors", "--json").objects.first)
     let layers = try #require(json["layers"] as? [[String: Any]])
     #expect(
       layers.compactMap { $0["type"] as? String } == [
         "scaling", "dense", "scaling", "dense", "dropout", "dense", "dropout", "dense",
       ])
     #expect(layers.compactMap { $0["activation"] as? String } == ["hardTanh", "relu", "relu", "softmax"])
-    // 61 × 128 + 128, 128 × 128 + 128, 128 × 3 + 3
+    // 64 × 888 + 888, 888 × 128 + 128, 128 × 128 + 128, 128 × 10 + 10
     let parameters = layers.compactMap { $0["parameters"] as? Int }
-    #expect(parameters == [0, 305, 0, 7936, 0, 16512, 0, 387])
+    #expect(parameters == [0, 57720, 0, 113792, 0, 16512, 0, 1290])
   }
 
   // MARK: IDX

@@ -207,9 +207,13 @@ struct TrainTests {
 
   @Test(arguments: [
     (
-      "iris",
-      "4 → scaling → 61 hardTanh → scaling → 128 relu → dropout 0.2 → 128 relu → dropout 0.2 → 3 softmax",
+      "iris", "4 → scaling → 128 relu → dropout 0.2 → 128 relu → dropout 0.2 → 3 softmax",
       "crossEntropy, adamw at 0.001, batches of 32"
+    ),
+    (
+      "digits",
+      "64 → scaling → 888 hardTanh → scaling → 128 relu → dropout 0.2 → 128 relu → dropout 0.2 → 10 softmax",
+      "crossEntropy, adamw at 0.001, batches of 128"
     ),
     ("iris --preset plain", "4 → 64 relu → 3 softmax", "crossEntropy, adam at 0.001, batches of 32"),
     (

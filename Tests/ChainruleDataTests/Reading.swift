@@ -1,30 +1,7 @@
-import Foundation
+import TestSupport
 import Testing
 
 @testable import Chainrule
-
-/// A file of these bytes in a folder of its own, which is removed with it.
-final class TemporaryFile {
-  let path: String
-
-  init(_ bytes: [UInt8]) throws {
-    let folder = FileManager.default.temporaryDirectory.appending(path: UUID().uuidString)
-    try FileManager.default.createDirectory(at: folder, withIntermediateDirectories: true)
-    path = folder.appending(path: "data").path
-    try Data(bytes).write(to: URL(filePath: path))
-  }
-
-  deinit { try? FileManager.default.removeItem(at: URL(filePath: path).deletingLastPathComponent()) }
-}
-
-/// The message of an error; or a text that says there was none.
-func complaint(_ body: () throws -> some Any) -> String {
-  do {
-    return "no error, but \(try body())"
-  } catch {
-    return "\(error)"
-  }
-}
 
 /// The scalars of texts. Strings are equal where they are canonically equivalent, such as é in both of its forms; these
 /// are equal only where they are the same.

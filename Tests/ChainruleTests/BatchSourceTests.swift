@@ -4,31 +4,6 @@ import Testing
 
 @testable import Chainrule
 
-/// A file of these bytes in a folder of its own, which goes with it.
-final class TemporaryFile {
-  let path: String
-
-  init(_ bytes: [UInt8]) throws {
-    let folder = FileManager.default.temporaryDirectory.appending(path: UUID().uuidString)
-    try FileManager.default.createDirectory(at: folder, withIntermediateDirectories: true)
-    path = folder.appending(path: "data").path
-    try Data(bytes).write(to: URL(filePath: path))
-  }
-
-  convenience init(_ text: String) throws { try self.init(Array(text.utf8)) }
-
-  deinit { try? FileManager.default.removeItem(at: URL(filePath: path).deletingLastPathComponent()) }
-}
-
-/// What an error says; or that there was none.
-func complaint(_ body: () throws -> some Any) -> String {
-  do {
-    return "no error, but \(try body())"
-  } catch {
-    return "\(error)"
-  }
-}
-
 private func smallNetwork(inputs: Int, outputs: Int, _ activation: Activation = .identity) throws -> Network<
   Float
 > {

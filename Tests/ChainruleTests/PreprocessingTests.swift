@@ -84,15 +84,6 @@ struct PreprocessingFixture: Decodable {
   }
 }
 
-/// What an error says that `body` must throw.
-func complaint(_ body: () throws -> Any) -> String {
-  do {
-    return "no error, but \(try body())"
-  } catch {
-    return "\(error)"
-  }
-}
-
 /// The value after it was written as JSON and read again.
 private func reread<Value: Codable>(_ value: Value) throws -> Value {
   try JSONDecoder().decode(Value.self, from: JSONEncoder().encode(value))

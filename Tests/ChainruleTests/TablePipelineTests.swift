@@ -49,6 +49,39 @@ struct TablePipelineTests {
     #expect(try decoded.predict(few).allSatisfy { 50_000...700_000 ~= $0 })
   }
 
+  @Test func `is what its steps make one by one`() async throws {
+    let table = try table(Self.houses(200, seed: 4), .anyTable(target: ["price"]))
+    let whole = try await TablePipeline<Float>.fitting(table, seed: 5)
+
+    let all = try EncodedTable<Float>(fitting: table)
+    #expect((all.rows.rows, all.report.missingTargets) == (196, 4))
+    let houses = try all.refitted(to: all.rows.splitRows(holdingOut: 0.2, seed: 5).train)
+    let (train, test) = try houses.rows.split(holdingOut: 0.2, seed: 5)
+    let recipe = TrainingRecipe.recommended(forRows: train.rows)
+    let design = try recipe.design(
+      for: train, output: .identity, areNumbers: houses.encoding.features.areNumbers)
+    let network = try design.network(like: train, seed: 5)
+    let trainer = try Trainer(
+      network, loss: design.loss, optimizer: recipe.optimizer, layerRates: design.layerRates, seed: 5)
+    let epochs = trainer.epochs(
+      recipe.epochs, on: train, batchSize: recipe.batchSize, validating: test, patience: recipe.patience)
+    for try await epoch in epochs { _ = epoch }
+    let model = try network.freeze()
+    #expect(houses.encoding == whole.encoding && model.layers == whole.model.layers)
+    for layer in model.layers.indices {
+      #expect(try model.parameters(ofLayer: layer) == whole.model.parameters(ofLayer: layer))
+    }
+    // Targets of another kind stay as they are.
+    for (output, loss, areClasses) in [
+      (.sigmoid, nil, false), (.identity, Loss.hinge, false), (.identity, nil, true),
+      (.identity, Loss.poisson, false),
+    ] as [(Activation, Loss?, Bool)] {
+      #expect(
+        try recipe.design(for: train, output: output, loss: loss, areClasses: areClasses).targetScaling == nil
+      )
+    }
+  }
+
   @Test func `classes are predicted by their text`() async throws {
     var text = "x,code\n"
     for row in 0..<90 { text += "\(row % 3).5,\(["01", "1", "A"][row % 3])\n" }

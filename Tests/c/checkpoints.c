@@ -10,45 +10,12 @@
 
 #include <chainrule.h>
 
+#include "expect.h"
+
 enum { INPUTS = 4, OUTPUTS = 2, ROWS = 37, BATCH = 8, EPOCHS = 4, STOPS = 5 }; /* of each of 8 settings of an optimizer */
 enum { STEPS = EPOCHS * ((ROWS + BATCH - 1) / BATCH) };
 
-static size_t passed, failed;
-static char context[160]; /* what is under test */
-
-static void expect(bool holds, int line, const char *what)
-{
-  if (holds) {
-    ++passed;
-    return;
-  }
-  if (++failed <= 20) printf("FAILED  line %d: %s: %s\n", line, context, what);
-}
-
-#define HOLDS(condition) expect(condition, __LINE__, #condition)
-
-static chainrule_error error_of_call, *const e = &error_of_call;
-
-#define ACCEPTED(call)                                                                              \
-  do {                                                                                              \
-    const chainrule_status status_of_call = (call);                                                 \
-    expect(status_of_call == CHAINRULE_OK, __LINE__, status_of_call ? e->message : #call);          \
-  } while (0)
-#define REFUSED(wanted, beginning, call)                                                            \
-  do {                                                                                              \
-    const chainrule_status status_of_call = (call);                                                 \
-    expect(status_of_call == (wanted) && strncmp(e->message, beginning, strlen(beginning)) == 0, __LINE__, \
-           status_of_call ? e->message : #call " was accepted");                                    \
-  } while (0)
-
 static char path[] = "checkpoint-XXXXXX";
-
-static uint64_t state = 1;
-static double uniform(void) /* −1 … 1 */
-{
-  state = state * 6364136223846793005u + 1442695040888963407u;
-  return (double)(state >> 11) / (double)(1ull << 52) - 1;
-}
 
 /* ---- A training ---------------------------------------------------------------------------------- */
 
@@ -554,6 +521,5 @@ int main(void)
   refuses_what_does_not_fit();
   notices_damage();
   unlink(path);
-  printf("%zu passed, %zu failed\n", passed, failed);
-  return failed != 0;
+  return summary();
 }

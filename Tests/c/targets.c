@@ -12,32 +12,9 @@
 
 #include <chainrule.h>
 
+#include "expect.h"
+
 enum { INPUTS = 4, OUTPUTS = 2, ROWS = 45, EPOCHS = 3, MOST_PARAMETERS = 4000 };
-
-static size_t passed, failed;
-static char context[160]; /* what is under test */
-
-static void expect(bool holds, int line, const char *what)
-{
-  if (holds) ++passed;
-  else if (++failed <= 20) printf("FAILED  line %d: %s: %s\n", line, context, what);
-}
-
-#define HOLDS(condition) expect(condition, __LINE__, #condition)
-
-static chainrule_error error_of_call, *const e = &error_of_call;
-
-#define ACCEPTED(call)                                                                              \
-  do {                                                                                              \
-    const chainrule_status status_of_call = (call);                                                 \
-    expect(status_of_call == CHAINRULE_OK, __LINE__, status_of_call ? e->message : #call);          \
-  } while (0)
-#define REFUSED(wanted, beginning, call)                                                            \
-  do {                                                                                              \
-    const chainrule_status status_of_call = (call);                                                 \
-    expect(status_of_call == (wanted) && strncmp(e->message, beginning, strlen(beginning)) == 0, __LINE__, \
-           status_of_call ? e->message : #call " was accepted");                                    \
-  } while (0)
 
 /* ---- Data: targets in a unit of their own, and the same standardised ------------------------------- */
 
@@ -46,13 +23,6 @@ static double x64[ROWS][INPUTS], y64[ROWS][OUTPUTS], standardized64[ROWS][OUTPUT
 static float x32[ROWS][INPUTS], y32[ROWS][OUTPUTS], standardized32[ROWS][OUTPUTS], weights32[ROWS];
 static double mean64[OUTPUTS], deviation64[OUTPUTS];
 static float mean32[OUTPUTS], deviation32[OUTPUTS];
-
-static uint64_t state = 1;
-static double uniform(void) /* −1 … 1 */
-{
-  state = state * 6364136223846793005u + 1442695040888963407u;
-  return (double)(state >> 11) / (double)(1ull << 52) - 1;
-}
 
 static void make_data(void)
 {
@@ -446,6 +416,5 @@ int main(void)
   refuses_what_has_no_unit();
   folds_around_the_scaling();
   unlink(path);
-  printf("%zu passed, %zu failed\n", passed, failed);
-  return failed != 0;
+  return summary();
 }

@@ -166,8 +166,10 @@ public struct CSVTable: Sendable {
   }
 
   /// The rows of `table` at `indices`, in that order.
-  init(_ table: CSVTable, rowsAt indices: [Int]) {
-    self.init(table, startingAt: indices.map { table.rowStarts[$0] }, skipped: table.skippedRows)
+  init(_ table: CSVTable, rowsAt indices: [Int]) throws(ChainruleError) {
+    var starts = try [Int](roomFor: indices.count, for: "the places of \(indices.count) rows")
+    for index in indices { starts.append(table.rowStarts[index]) }
+    self.init(table, startingAt: starts, skipped: table.skippedRows)
   }
 
   private init(_ table: CSVTable, startingAt starts: [Int], skipped: SkippedRows) {
@@ -480,9 +482,8 @@ extension CSVTable {
     report: inout EncodingReport
   ) throws(ChainruleError) -> CSVTable {
     let (targets, missing) = (try targetColumns().sorted(), missingCells)
-    var starts: [Int] = []
+    var starts = try [Int](roomFor: rows, for: "the places of \(rows) rows")
     var first: Int?
-    starts.reserveCapacity(rows)
     for start in rowStarts {
       var isMissing = false
       for target in targets where !isMissing {

@@ -289,7 +289,7 @@ extension Dataset {
       throw .invalidValue(
         name: "the fraction held out", value: "\(fraction)", expected: "a number between 0 and 1")
     }
-    try checkMemory(4 * rows, of: Int.self, for: "the order of \(rows) rows")
+    try checkMemory(6 * rows, of: Int.self, for: "the order of \(rows) rows")
     let strata =
       stratified ? try classes(for: "a stratified split").ofRows : Array(repeating: 0, count: rows)
     var generator = SplitMix64(seed: seed)

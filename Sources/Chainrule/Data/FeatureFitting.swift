@@ -42,7 +42,7 @@ extension FeatureEncoding {
     let profile = try TableProfile(
       of: table, columns: columns.profiled, collecting: columns.categorical, target: columns.target)
     guard let rows else { return try fitting(table, columns, profile, profile, isLenient ? nil : table) }
-    let fitted = CSVTable(table, rowsAt: rows)
+    let fitted = try CSVTable(table, rowsAt: rows)
     let some = try TableProfile(
       of: fitted, columns: columns.profiled,
       collecting: columns.categorical.union(columns.inputs.filter { profile[$0].kind == .category }))

@@ -75,6 +75,7 @@ extension Dataset {
         name: "the number of folds", value: "\(count)",
         expected: rows < 2 ? "at least 2, and as many rows; there is 1" : "2 … \(rows), the number of rows")
     }
+    try checkMemory(6 * rows, of: Int.self, for: "the order of \(rows) rows")
     let strata = stratified ? try classes(for: "stratified folds").ofRows : nil
     return Folds(self, count: count, seed: seed, strata: strata)
   }

@@ -79,6 +79,9 @@ struct ColumnProfile: Sendable {
   /// The number that occurs most often in the sample.
   var mostFrequent: Double? { sample.mostFrequent }
 
+  /// Makes room for a larger sample.
+  mutating func reserve(_ count: Int) { sample.reserve(count) }
+
   mutating func takeMissing() { missing += 1 }
 
   mutating func take(_ number: Double, isDate: Bool = false, target: Target?) {
@@ -197,6 +200,8 @@ private struct Reservoir: Sendable {
 
   init(size: Int) { self.size = size }
 
+  mutating func reserve(_ count: Int) { values.reserveCapacity(count) }
+
   mutating func take(_ value: Double) {
     seen += 1
     if values.count < size {
@@ -218,6 +223,9 @@ struct TableProfile: Sendable {
   let columns: [Int]
   private(set) var profiles: [ColumnProfile]
   private(set) var rows = 0
+  /// The most numbers of a column's sample, and for how many there is room.
+  private let sampleSize: Int
+  private var room = 0
   /// The place among ``columns`` of the one target, against which the others are held.
   private let target: Int?
 
@@ -230,6 +238,7 @@ struct TableProfile: Sendable {
     self.target = target.flatMap { columns.firstIndex(of: $0) }
     // 32 MiB for all columns.
     let size = max(101, min(1 << 16, (1 << 22) / max(columns.count, 1)))
+    sampleSize = size
     profiles = columns.map { ColumnProfile(collectsTexts: collecting.contains($0), sampleSize: size) }
   }
 
@@ -248,6 +257,12 @@ struct TableProfile: Sendable {
   }
 
   private mutating func take(rowsOf table: CSVTable) throws(ChainruleError) {
+    if case let wanted = min(rows + table.rows, sampleSize), wanted > room {
+      room = min(max(wanted, 2 * room), sampleSize)
+      try checkMemory(
+        columns.count * room, of: Double.self, for: "samples of the numbers in \(columns.count) columns")
+      for place in profiles.indices { profiles[place].reserve(room) }
+    }
     let missing = table.missingCells
     var isPlain =
       !missing.includeNumbers && table.scanner.dialect.numbers.isPlain
