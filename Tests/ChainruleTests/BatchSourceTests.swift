@@ -130,6 +130,17 @@ private func smallNetwork(inputs: Int, outputs: Int, _ activation: Activation = 
       complaint { try Dataset(source) }.hasSuffix("the columns are others than when the file was read first"))
   }
 
+  @Test func `notices that the file has other rows than it had`() throws {
+    let file = try TemporaryFile("a,c,y\n1,u,2\n3,v,4\n5,u,6\n")
+    let source = try CSVSource<Float>(file: file.path, options: .anyTable(task: .regression))
+    for (text, rows) in [("a,c,y\n1,u,2\n3,v,4\n", 2), ("a,c,y\n1,u,2\n3,v,4\n5,u,6\n5,u,6\n", 4)] {
+      try Data(text.utf8).write(to: URL(filePath: file.path))
+      #expect(
+        complaint { try Dataset(source) }.hasSuffix(
+          "the file had 3 rows when it was read first, and has \(rows) now"))
+    }
+  }
+
   @Test func `holds a few parts of a file, however long it is`() throws {
     // 3 MB, in parts of 16 KiB.
     var text = ""

@@ -82,6 +82,9 @@ struct CSVScanner: Sendable {
     var rows = Rows(columns: expected ?? 0, end: start)
     var line = lines[0].line
     while rows.end < bytes.count {
+      // 1 KiB has no more rows.
+      let count = rows.starts.count
+      try rows.starts.makeRoom(for: 1 << 10, for: "the places of more than \(count) rows")
       let plain = plainRows(after: rows.end, columns: rows.columns, into: &rows.starts)
       line += plain.count
       rows.end = plain.end

@@ -136,7 +136,13 @@ public struct CSVSource<Scalar: NetworkScalar>: BatchSource {
         count += end - row
         row = end
       }
-      guard count > 0 else { return nil }
+      guard count > 0 else {
+        if let expected = source.rowCount, rows.count != expected {
+          throw source.head.bad(
+            "the file had \(expected) rows when it was read first, and has \(rows.count) now")
+        }
+        return nil
+      }
       return Dataset(
         vouchedFeatures: features, targets: targets, rows: count, inputs: source.inputs,
         outputs: source.outputs,

@@ -76,6 +76,9 @@ extension Dataset {
         expected: rows < 2 ? "at least 2, and as many rows; there is 1" : "2 … \(rows), the number of rows")
     }
     try checkMemory(6 * rows, of: Int.self, for: "the order of \(rows) rows")
+    try checkMemory(
+      rows * (inputs + outputs + (sampleWeights == nil ? 0 : 1)), of: Scalar.self,
+      for: "the parts of a data set of \(self)")
     let strata = stratified ? try classes(for: "stratified folds").ofRows : nil
     return Folds(self, count: count, seed: seed, strata: strata)
   }
