@@ -36,7 +36,7 @@ let package = Package(
     .target(
       name: "ChainruleReference",
       dependencies: [.product(name: "RealModule", package: "swift-numerics")]),
-    .target(name: "ChainruleExplain", dependencies: ["Chainrule"]),
+    .target(name: "ChainruleExplain", dependencies: ["Chainrule", "CJansson"]),
     .target(
       name: "ChainruleONNX",
       dependencies: ["Chainrule", .product(name: "SwiftProtobuf", package: "swift-protobuf")],

@@ -189,9 +189,10 @@ static chainrule_status read_numbers(const cr_state *state, numbers *n, chainrul
       {"epochs", n->epochs >= 0 && n->epochs <= MOST},
       {"powers", n->beta1 >= 0 && n->beta1 <= 1 && n->beta2 >= 0 && n->beta2 <= 1 && n->mu >= 0 && n->mu <= 1 &&
                      n->decay >= 0 && n->decay <= 1},
-      {"plateau", n->stale >= 0 && n->cooling >= 0 && n->reductions >= 0},
-      {"accumulated", n->batches >= 0 && n->sum_weight >= 0},
-      {"epoch", n->position >= 0 && n->rows >= n->position && n->weight >= 0 && !(n->in_parts && n->position > 0)},
+      {"plateau", n->stale >= 0 && n->stale <= MOST && n->cooling >= 0 && n->cooling <= MOST && n->reductions >= 0 &&
+                      n->reductions <= MOST},
+      {"accumulated", n->batches >= 0 && n->batches <= MOST && n->sum_weight >= 0},
+      {"epoch", n->position >= 0 && n->rows >= n->position && n->rows <= MOST && n->weight >= 0 && !(n->in_parts && n->position > 0)},
   };
   for (size_t i = 0; i < CR_COUNT(checks); i++)
     if (!checks[i].good) return cr_invalid(error, 0, "training, %s: a number out of its range", checks[i].name);

@@ -330,18 +330,7 @@ extension CExport {
   }
 }
 
-/// Text that neither ends a comment nor begins one, a line of printable characters.
-private func comment(_ text: String) -> String {
-  let line = String(
-    String.UnicodeScalarView(
-      text.unicodeScalars.map { scalar in
-        switch scalar.properties.generalCategory {
-        case .control, .format, .lineSeparator, .paragraphSeparator, .surrogate, .unassigned: "?"
-        default: scalar
-        }
-      }))
-  return line.replacing("*/", with: "*|").replacing("/*", with: "|*").replacing("??", with: "?")
-}
+private func comment(_ text: String) -> String { text.escaped(for: .cComment) }
 
 /// Whether a function may have this name in C, with the headers that an exported file includes.
 private func isFree(_ name: String) -> Bool {

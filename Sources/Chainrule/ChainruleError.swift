@@ -1,3 +1,5 @@
+import Foundation
+
 /// Everything that can go wrong in Chainrule.
 ///
 /// Each case carries the values that were wrong and what was expected of them; `description` says it
@@ -27,6 +29,11 @@ public enum ChainruleError: Error, Equatable, Sendable {
   case busy
   /// The task was cancelled; the parameters are those after the last whole batch.
   case cancelled
+}
+
+extension ChainruleError: LocalizedError {
+  /// ``description``
+  public var errorDescription: String? { description }
 }
 
 extension ChainruleError: CustomStringConvertible {

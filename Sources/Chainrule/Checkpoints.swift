@@ -122,6 +122,7 @@ public struct Checkpoints: Hashable, Sendable {
   ///
   /// - Throws: `ChainruleError.file` for a folder in use, and for checkpoints there of which `resumed` is none.
   func prepare(resuming resumed: String?) throws(ChainruleError) -> FolderLock {
+    try checkPath(folder)
     do {
       try FileManager.default.createDirectory(atPath: folder, withIntermediateDirectories: true)
     } catch {

@@ -144,6 +144,9 @@ public struct Epochs<Scalar: NetworkScalar>: AsyncSequence {
 
     /// Checks the arguments, and resumes from a checkpoint where there is one.
     private mutating func begin(isolation: isolated (any Actor)?) async throws(ChainruleError) {
+      guard run.count >= 0 else {
+        throw .invalidValue(name: "the number of epochs", value: "\(run.count)", expected: "at least 0")
+      }
       guard run.batchSize >= 1 else {
         throw .invalidValue(name: "batchSize", value: "\(run.batchSize)", expected: "at least 1")
       }
@@ -160,6 +163,11 @@ public struct Epochs<Scalar: NetworkScalar>: AsyncSequence {
         }
         if run.patience != nil { best.network = state.best?.network }
         ended = isAtEnd
+      }
+      if let data = run.data as? Dataset<Scalar> {
+        try await run.trainer.onQueue(isolation: isolation) { core throws(ChainruleError) in
+          try core.network.adoptMissingNames(of: data)
+        }
       }
       self.lock = lock
       hasBegun = true

@@ -126,6 +126,7 @@ extension ArrayPair {
 func fingerprint(ofFiles paths: [String]) throws(ChainruleError) -> String {
   var hash = XXH64()
   for path in paths {
+    try checkPath(path)
     let file = open(path, O_RDONLY | O_CLOEXEC)
     guard file >= 0 else {
       throw .file(path: path, reason: "cannot read: \(String(cString: strerror(errno)))")

@@ -103,7 +103,7 @@ extension Model {
   }
 
   /// Reads a model file; see ``init(contentsOf:)-(String)``.
-  public init(contentsOf url: URL) throws(ChainruleError) { try self.init(contentsOf: url.path) }
+  public init(contentsOf url: URL) throws(ChainruleError) { try self.init(contentsOf: url.filePath()) }
 
   /// Writes a safetensors file that holds everything the model is, in place of what `path` held; after a
   /// crash there is the old file or the new one.
@@ -114,7 +114,7 @@ extension Model {
   }
 
   /// Writes a model file; see ``save(to:)-(String)``.
-  public func save(to url: URL) throws(ChainruleError) { try save(to: url.path) }
+  public func save(to url: URL) throws(ChainruleError) { try save(to: url.filePath()) }
 }
 
 /// What a model file holds, whichever its scalar type.

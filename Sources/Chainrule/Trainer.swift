@@ -214,6 +214,7 @@ public final class Trainer<Scalar: NetworkScalar> {
   @discardableResult
   public func epoch(on data: Dataset<Scalar>, batchSize: Int = 32) throws(ChainruleError) -> Double {
     try core.exclusivity { () throws(ChainruleError) in
+      try core.network.adoptMissingNames(of: data)
       try core.setBatchSize(batchSize)
       while true {
         do throws(ChainruleError) {
@@ -252,7 +253,10 @@ public final class Trainer<Scalar: NetworkScalar> {
 
   /// Up to `count` epochs, each done when it is asked for, and reported as it ends.
   ///
+  /// The network takes over the names of the columns and classes that it has none of; a model saved later carries them.
+  ///
   /// - Parameters:
+  ///   - count: At least 0.
   ///   - batchSize: The rows of an update; the last of an epoch may have fewer.
   ///   - validation: Evaluated after every epoch.
   ///   - condition: Ends training after the epoch that meets it.

@@ -75,7 +75,7 @@ struct CheckpointArguments: ParsableArguments {
   func resumed() throws -> String? {
     func newest(in checkpoints: Checkpoints) throws(ChainruleError) -> String? {
       try checkpoints.newest { damaged in
-        Output.note("chainrule: \(damaged); resuming from the checkpoint before it\n")
+        Output.say("\(damaged); resuming from the checkpoint before it")
       }
     }
     guard let resume else {
@@ -87,7 +87,7 @@ struct CheckpointArguments: ParsableArguments {
     }
     if resume.isEmpty {
       let newest = try checkpoints.flatMap(newest)
-      if newest == nil, let folder { Output.note("chainrule: there is no checkpoint in \(folder) yet\n") }
+      if newest == nil, let folder { Output.say("there is no checkpoint in \(folder) yet") }
       return newest
     }
     guard fileKind(resume) == S_IFDIR else { return resume }

@@ -432,7 +432,7 @@ enum Notes {
 
   static func show(_ notes: [TableNote], isQuiet: Bool) {
     for note in notes where note.isWarning || !isQuiet {
-      Output.note("chainrule: \(note.isWarning ? "warning: " : "")\(note.text)\n")
+      Output.say("\(note.isWarning ? "warning: " : "")\(note.text)")
     }
   }
 }
@@ -442,8 +442,7 @@ extension EncodingReport {
   func showMissingTargets(in source: DataSource) {
     guard missingTargets > 0 else { return }
     let line = firstMissingTarget.map { ", the first in line \($0)" } ?? ""
-    Output.note(
-      "chainrule: \(source): \(counted(missingTargets, "row")) without a target left out\(line)\n")
+    Output.say("\(source): \(counted(missingTargets, "row")) without a target left out\(line)")
   }
 
   /// Says on standard error what was passed over; nothing where there was nothing.
@@ -452,10 +451,10 @@ extension EncodingReport {
     guard !unknown.isEmpty else { return }
     let cells = unknown.reduce(0) { $0 + $1.count }
     let first = unknown.prefix(3).map { "\"\($0.first)\" of \($0.column) in line \($0.line)" }
-    Output.note(
-      "chainrule: warning: \(source): \(counted(cells, "cell")) in \(counted(unknown.count, "column")) "
+    Output.say(
+      "warning: \(source): \(counted(cells, "cell")) in \(counted(unknown.count, "column")) "
         + "\(cells == 1 ? "names a category" : "name categories") that the model does not know, such as "
-        + "\(first.joined(separator: ", ")); the features are all zeros there\n")
+        + "\(first.joined(separator: ", ")); the features are all zeros there")
   }
 }
 
@@ -463,6 +462,6 @@ extension SkippedRows {
   /// Says on standard error how many there are, and what is wrong with the first; nothing where there is none.
   func report() {
     guard let first else { return }
-    Output.note("chainrule: \(counted(count, "bad row")) left out, the first: \(first)\n")
+    Output.say("\(counted(count, "bad row")) left out, the first: \(first)")
   }
 }

@@ -62,7 +62,7 @@ extension Evaluation {
 /// The matrix as a table in 80 columns where the counts let it: with long names abbreviated, or with the classes
 /// numbered.
 private func matrix(_ matrix: ConfusionMatrix) -> String {
-  let names = matrix.classLabels.map(escapedForTerminal)
+  let names = matrix.classLabels.map { $0.escaped(for: .terminal) }
   let classes = names.indices
   func lines(corner: String, rows: [String], columns: [String], gap: Int = 2) -> [String] {
     let body = classes.map { actual in
@@ -94,7 +94,7 @@ private func pairs(_ matrix: ConfusionMatrix) -> String {
   let classes = "\(matrix.classLabels.count) classes"
   if found.isEmpty { return "\(classes), and no row is predicted wrongly; \(whole)\n" }
   let names = matrix.classLabels
-  func name(_ label: Int) -> String { abbreviated(escapedForTerminal(names[label]), to: 30) }
+  func name(_ label: Int) -> String { abbreviated(names[label].escaped(for: .terminal), to: 30) }
   let rows = found.map { [name($0.actual), name($0.predicted), "\($0.count)"] }
   return "\(classes); the \(found.count) most confused pairs (\(whole)):\n"
     + aligned([["actual", "predicted", "rows"]] + rows, leading: 2).joined(separator: "\n") + "\n"
@@ -136,7 +136,7 @@ extension EvaluationReport {
     }
     var lines = [line.joined(separator: ", ")]
     if let best = scores.bestF1 {
-      let name = abbreviated(escapedForTerminal(scores.classLabels[1]), to: 30)
+      let name = abbreviated(scores.classLabels[1].escaped(for: .terminal), to: 30)
       lines.append(
         "threshold \(threshold); the best F1 of \"\(name)\" is \(short(best.f1)), at --threshold \(best.threshold)"
       )
@@ -157,7 +157,7 @@ extension EvaluationReport {
     let header = ["", "precision", "recall", "F1"] + (isRanked ? ["ROC AUC"] : []) + ["support"]
     let body = rows.map { row in
       [
-        abbreviated(escapedForTerminal(row.name), to: 36), percentOrDash(row.precision),
+        abbreviated(row.name.escaped(for: .terminal), to: 36), percentOrDash(row.precision),
         percentOrDash(row.recall),
       ]
         + [figure(row.f1)] + (isRanked ? [figure(row.area)] : []) + ["\(row.support)"]
@@ -291,7 +291,7 @@ extension PermutationImportance {
     let shown = ordered.prefix(30)
     let rows = shown.map { group in
       [
-        abbreviated(escapedForTerminal(group.name), to: 40), short(group.mean),
+        abbreviated(group.name.escaped(for: .terminal), to: 40), short(group.mean),
         "\(short(group.lower)) … \(short(group.upper))",
       ]
     }

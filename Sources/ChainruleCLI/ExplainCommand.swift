@@ -37,7 +37,8 @@ struct ExplainCommand: ParsableCommand {
 
   func run() throws {
     do {
-      let explanation = try Explanation(stepFile())
+      var explanation = try Explanation(stepFile())
+      explanation.name = explanation.name?.escaped(for: .terminal)
       switch format {
       case .text: try Output.write(TextRendering(digits: digits, showsAll: all)(explanation))
       case .json: try Output.write(json(explanation))

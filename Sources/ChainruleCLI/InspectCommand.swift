@@ -92,7 +92,9 @@ extension Model {
     }
     var names = ""
     for (title, list) in [("features", featureNames), ("targets", targetNames), ("classes", classLabels)] {
-      if let list { names += "\(title)  \(list.joined(separator: ", "))\n" }
+      if let list {
+        names += "\(title)  \(list.map { $0.escaped(for: .terminal) }.joined(separator: ", "))\n"
+      }
     }
     return "\(Scalar.scalarType.rawValue), \(counted(inputs, "input")), \(counted(outputs, "output")), "
       + "\(counted(parameterCount, "parameter"))\n\n" + lines.joined() + (names.isEmpty ? "" : "\n\(names)")

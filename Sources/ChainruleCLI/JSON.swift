@@ -1,4 +1,4 @@
-import Foundation
+import Chainrule
 
 /// A JSON value, written on one line. Unlike JSONEncoder's, its objects keep the order of their keys.
 indirect enum JSON {
@@ -23,23 +23,10 @@ extension JSON: CustomStringConvertible {
   var description: String {
     switch self {
     case .literal(let text): text
-    case .string(let string): Self.quoted(string)
+    case .string(let string): "\"\(string.escaped(for: .json))\""
     case .array(let elements): "[\(elements.map(\.description).joined(separator: ", "))]"
     case .object(let members):
-      "{\(members.compactMap { key, value in value.map { "\(Self.quoted(key)): \($0)" } }.joined(separator: ", "))}"
+      "{\(members.compactMap { key, value in value.map { "\"\(key.escaped(for: .json))\": \($0)" } }.joined(separator: ", "))}"
     }
-  }
-
-  /// RFC 8259, section 7: quotes, backslashes and control characters are escaped.
-  private static func quoted(_ string: String) -> String {
-    var quoted = "\""
-    for scalar in string.unicodeScalars {
-      switch scalar {
-      case "\"", "\\": quoted += "\\\(scalar)"
-      case "\u{0}"..."\u{1F}": quoted += String(format: "\\u%04x", scalar.value)
-      default: quoted.unicodeScalars.append(scalar)
-      }
-    }
-    return quoted + "\""
   }
 }

@@ -28,6 +28,14 @@ struct ChainruleCommand: AsyncParsableCommand {
     signal(SIGPIPE, SIG_DFL)
     // A write beyond the limit on file sizes is an error with a reason, and does not end the process.
     signal(SIGXFSZ, SIG_IGN)
+    // Swift reads them from /proc, which a chroot or a container may lack.
+    if CommandLine.arguments.isEmpty {
+      exit(
+        with: Failure(
+          message:
+            "the arguments cannot be read, since /proc is not there; mount it: mount -t proc proc /proc",
+          exitCode: .failure))
+    }
     do {
       var command = try parseAsRoot(joiningNegativeNumbers(in: CommandLine.arguments.dropFirst()))
       do {
@@ -67,7 +75,7 @@ struct ChainruleCommand: AsyncParsableCommand {
   }
 
   private static func exit(with failure: Failure) -> Never {
-    Output.note("chainrule: \(failure.message)\n")
+    Output.say(failure.message)
     exit(withError: failure.exitCode)
   }
 
@@ -77,7 +85,8 @@ struct ChainruleCommand: AsyncParsableCommand {
   {
     let name = [configuration, command.configuration].compactMap(\.commandName).joined(separator: " ")
     Output.note(
-      "Error: \(error)\nUsage: \(usageString(for: command))\n  See '\(name) --help' for more information.\n")
+      "Error: \("\(error)".escaped(for: .terminal))\nUsage: \(usageString(for: command))\n  See '\(name) --help' for more information.\n"
+    )
     exit(withError: ExitCode.validationFailure)
   }
 }

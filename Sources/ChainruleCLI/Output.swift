@@ -18,6 +18,16 @@ enum Output {
     try? write(Array(text.utf8), to: STDERR_FILENO, named: "standard error")
   }
 
+  /// A sentence on standard error, whatever is in the names and cells that it cites.
+  static func say(_ sentence: String) { note("chainrule: \(sentence.escaped(for: .terminal))\n") }
+
+  /// Writes lines with text of files to standard output: as they are, unless that is a terminal.
+  static func write(rows: String) throws(ChainruleError) {
+    guard isatty(STDOUT_FILENO) == 1 else { return try write(rows) }
+    let lines = rows.unicodeScalars.split(separator: "\n", omittingEmptySubsequences: false)
+    try write(lines.map { String($0).escaped(for: .terminal) }.joined(separator: "\n"))
+  }
+
   private static func write(_ bytes: [UInt8], to descriptor: Int32, named name: String) throws(ChainruleError)
   {
     var rest = bytes[...]
@@ -64,6 +74,6 @@ func thereAre(_ count: Int, _ noun: String) -> String {
 func listing(_ entries: [(name: String, value: String)]) -> String {
   let width = entries.map(\.name.count).max() ?? 0
   return entries.map { name, value in
-    "\(name)\(String(repeating: " ", count: width - name.count))  \(value)\n"
+    "\(name)\(String(repeating: " ", count: width - name.count))  \(value.escaped(for: .terminal))\n"
   }.joined()
 }

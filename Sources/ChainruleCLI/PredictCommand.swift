@@ -150,27 +150,7 @@ struct Predictions<Scalar: NetworkScalar> {
     return classes[index - values.startIndex]
   }
 
-  private func cell(_ text: String) -> String { text.csvCell(guardingFormulas: guardsFormulas) }
-}
-
-extension String {
-  /// The text as a cell of CSV, RFC 4180: quoted where it must be, which is looked for byte by byte.
-  func csvCell(guardingFormulas: Bool) -> String {
-    let isFormula = guardingFormulas && utf8.first.map { "=+-@\t\r".utf8.contains($0) } == true
-    let text = isFormula ? "'" + self : self
-    let mustBeQuoted =
-      text.utf8.contains { $0 < 0x20 || $0 == UInt8(ascii: ",") || $0 == UInt8(ascii: "\"") }
-      || text.utf8.first == UInt8(ascii: " ") || text.utf8.last == UInt8(ascii: " ")
-      || text.unicodeScalars.contains { $0 == "\u{85}" || $0 == "\u{2028}" || $0 == "\u{2029}" }
-    guard mustBeQuoted else { return text }
-    var quoted = String.UnicodeScalarView("\"".unicodeScalars)
-    for scalar in text.unicodeScalars {
-      if scalar == "\"" { quoted.append(scalar) }
-      quoted.append(scalar)
-    }
-    quoted.append("\"")
-    return String(quoted)
-  }
+  private func cell(_ text: String) -> String { text.escaped(for: .csv(guardingFormulas: guardsFormulas)) }
 }
 
 /// Standard output, or a file that is replaced once all is there.
@@ -182,7 +162,7 @@ private final class Destination {
   }
 
   func write(_ text: String) throws(ChainruleError) {
-    guard let file else { return try Output.write(text) }
+    guard let file else { return try Output.write(rows: text) }
     try file.write(Array(text.utf8))
   }
 

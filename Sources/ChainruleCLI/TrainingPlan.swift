@@ -137,7 +137,7 @@ struct TrainingPlan<Scalar: NetworkScalar>: Sendable {
           logFailure = loggingFailure { () throws(ChainruleError) in try log?.write(epoch) }
         }
         if let failure = epoch.checkpointFailure {
-          Output.note("chainrule: \(failure); training continues without this checkpoint\n")
+          Output.say("\(failure); training continues without this checkpoint")
         }
       }
       if last == nil {
@@ -259,7 +259,7 @@ private func loggingFailure(_ write: () throws(ChainruleError) -> Void) -> Failu
     try write()
     return nil
   } catch {
-    Output.note("chainrule: \(error); training continues without the log\n")
+    Output.say("\(error); training continues without the log")
     return Failure(message: "the log is incomplete: \(error)", exitCode: .failure)
   }
 }

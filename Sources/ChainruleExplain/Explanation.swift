@@ -6,7 +6,7 @@ import Chainrule
 /// number comes about; numbers of a float32 network are widened, which is exact.
 public struct Explanation: Sendable, Equatable {
   /// What the step file calls itself.
-  public let name: String?
+  public package(set) var name: String?
   /// The type that the network computes in.
   public let scalar: ScalarType
   /// The number of inputs.

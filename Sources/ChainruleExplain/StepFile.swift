@@ -31,6 +31,12 @@ public struct StepFile: Codable, Sendable, Equatable {
   /// What must come out, in a golden file.
   public var expect: Expect?
 
+  enum CodingKeys: String, CodingKey, CaseIterable {
+    case name, scalar, inputs, layers, loss, optimizer, labelSmoothing, gradientClipNorm, gradientClipValue,
+      seed
+    case batches, expect
+  }
+
   /// A layer; which fields it has depends on its type.
   public struct Layer: Codable, Sendable, Equatable {
     /// "dense", "activation", "dropout", "batchNorm", "layerNorm", "scaling" or "residual"
@@ -66,7 +72,7 @@ public struct StepFile: Codable, Sendable, Equatable {
     /// residual: the layers in its block.
     public var span: Int?
 
-    private enum CodingKeys: String, CodingKey {
+    enum CodingKeys: String, CodingKey, CaseIterable {
       case type, units, activation, weights, bias, rate, epsilon, momentum, gamma, beta, mean, deviation, span
       case variance = "var"
     }
@@ -110,6 +116,12 @@ public struct StepFile: Codable, Sendable, Equatable {
     public var stepMin: Double?
     /// rprop: the largest step
     public var stepMax: Double?
+
+    enum CodingKeys: String, CodingKey, CaseIterable {
+      case type, learningRate, momentum, nesterov, weightDecay, l1, alpha, rho, beta1, beta2, momentumDecay,
+        epsilon
+      case centered, amsgrad, etaMinus, etaPlus, stepMin, stepMax
+    }
   }
 
   /// What one training step is given.
@@ -120,6 +132,8 @@ public struct StepFile: Codable, Sendable, Equatable {
     public var y: [[Double]]
     /// [rows]; all alike where left out.
     public var sampleWeights: [Double]?
+
+    enum CodingKeys: String, CodingKey, CaseIterable { case x, y, sampleWeights }
   }
 
   /// What the training steps compute.
@@ -132,6 +146,8 @@ public struct StepFile: Codable, Sendable, Equatable {
     public var losses: [Double]
     /// The parameters after the last update, one object a layer.
     public var parametersAfter: [Parameters]
+
+    enum CodingKeys: String, CodingKey, CaseIterable { case outputs, gradients, losses, parametersAfter }
 
     /// Everything computed, in the order it is written.
     public init(
@@ -159,7 +175,7 @@ public struct StepFile: Codable, Sendable, Equatable {
     /// batchNorm: the running variance, `var` in JSON
     public var variance: [Double]?
 
-    private enum CodingKeys: String, CodingKey {
+    enum CodingKeys: String, CodingKey, CaseIterable {
       case weights, bias, gamma, beta, mean
       case variance = "var"
     }
@@ -197,6 +213,7 @@ extension StepFile {
   ///
   /// - Throws: `StepFileError`, which says where the file is wrong.
   public init(json: Data) throws {
+    try Self.checkKeys(json)
     do {
       self = try JSONDecoder().decode(StepFile.self, from: json)
     } catch let error as DecodingError {

@@ -17,13 +17,7 @@ extension SavedModel {
   ///
   /// - Throws: As ``init(onnxBytes:)``; `ChainruleError.file` where the system refuses.
   public init(onnx path: String) throws(ChainruleError) {
-    let bytes: Data
-    do {
-      bytes = try Data(contentsOf: URL(fileURLWithPath: path))
-    } catch {
-      throw .file(path: path, reason: error.localizedDescription)
-    }
-    self = try Self.read(bytes, path: path)
+    self = try Self.read(Data(contents(ofFile: path)), path: path)
   }
 
   private static func read(_ bytes: Data, path: String) throws(ChainruleError) -> SavedModel {

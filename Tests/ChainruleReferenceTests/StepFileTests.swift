@@ -97,11 +97,41 @@ import Testing
     #expect { try stepFile.validate() } throws: { ($0 as? StepFileError)?.place == key }
   }
 
-  @Test(arguments: ["", "{", #"{"inputs": 2,"#, "[1, 2"])
-  func `that is not JSON is refused in one line`(json: String) {
+  @Test(arguments: [
+    "", "{", #"{"inputs": 2,"#, "[1, 2", "{\"inputs\": 1e400}", "{\"inputs\": NaN}", "{\"inputs\": 1,}",
+  ])
+  func `that is not JSON is refused in one line, with its place`(json: String) {
     let error = #expect(throws: StepFileError.self) { try StepFile(json: Data(json.utf8)) }
-    #expect(error?.place == "step file")
+    #expect(error?.place.hasPrefix("line 1, column ") == true)
     #expect(error?.reason.contains("\n") == false)
     #expect(error?.reason.isEmpty == false)
+  }
+
+  /// A part of the valid file, what takes its place, and what is said of it.
+  private static let keys: [(part: String, instead: String, message: String)] = [
+    ("\"loss\"", "\"los\": 1, \"loss\"", "los: there is no such key; did you mean loss?"),
+    (
+      "\"bias\"", "\"bais\": [], \"bias\"",
+      "layers[0].bais: there is no such key of dense; did you mean bias?"
+    ),
+    (
+      "\"bias\"", "\"gamma\": [], \"bias\"", "layers[0].gamma: there is no such key of dense; expected type, "
+    ),
+    (
+      "\"learningRate\"", "\"momentun\": 1, \"learningRate\"",
+      "optimizer.momentun: there is no such key; did you mean momentum?"
+    ),
+    ("\"x\"", "\"rows\": 1, \"x\"", "batches[0].rows: there is no such key; expected x, y or sampleWeights"),
+    ("\"loss\"", "\"inputs\": 2, \"loss\"", "line "),
+  ]
+
+  @Test(arguments: keys.indices) func `says nothing that is not understood, and nothing twice`(index: Int)
+    throws
+  {
+    let (part, instead, message) = Self.keys[index]
+    let json = Self.valid.replacing(part, with: instead, maxReplacements: 1)
+    try #require(json != Self.valid)
+    let error = #expect(throws: StepFileError.self) { try StepFile(json: Data(json.utf8)) }
+    #expect(error?.description.hasPrefix(message) == true, "\(String(describing: error))")
   }
 }

@@ -344,7 +344,7 @@ struct CExportTests {
     try network.core.setNames(.classes, to: ["/* cat", "d\u{f6}g??/", "\\"])
     let source = try network.freeze().exportC(), workshop = try Workshop()
     #expect(source.contains("\n *   [0]  *| int x = ;\n *   [1]  line?break ?right\n"))
-    #expect(source.contains("\n *   [0]  |* cat\n *   [1]  d\u{f6}g?/\n *   [2]  \\\n"))
+    #expect(source.contains("\n *   [0]  /| cat\n *   [1]  d\u{f6}g?/\n *   [2]  \\\n"))
     try workshop.write(source, to: "net.c")
     for compilation in Compilation.all { try workshop.compile(compilation, "-DCHAINRULE_SELF_TEST") }
   }

@@ -187,13 +187,39 @@ private func reports<Scalar>(of epochs: Epochs<Scalar>) async throws -> [Epoch] 
     #expect(try network.bits == [-1.25])  // after the first epoch
   }
 
-  @Test(arguments: [0, -1]) func `may be none`(count: Int) async throws {
+  @Test func `may be none, and not fewer`() async throws {
     let network = try smallNetwork()
     let before = try network.bits
     let data = try randomData(rows: 4)
-    #expect(
-      try await reports(of: Trainer(network, loss: .meanSquaredError).epochs(count, on: data)).isEmpty)
+    let trainer = try Trainer(network, loss: .meanSquaredError)
+    #expect(try await reports(of: trainer.epochs(0, on: data)).isEmpty)
     #expect(try network.bits == before)
+    await #expect {
+      try await reports(of: trainer.epochs(-3, on: data))
+    } throws: {
+      "\($0)" == "the number of epochs is -3; expected at least 0" && $0.localizedDescription == "\($0)"
+    }
+  }
+
+  @Test func `give the network the names of the data, where it has none`() async throws {
+    let data = try Dataset<Float>.iris
+    for isByEpoch in [true, false] {
+      let network = try Network<Float>(inputs: 4, seed: 1) { Dense(3, activation: .softmax) }
+      let trainer = try Trainer(network, loss: .crossEntropy)
+      if isByEpoch {
+        try trainer.epoch(on: data)
+      } else {
+        for try await _ in trainer.epochs(1, on: data) {}
+      }
+      let model = try network.freeze()
+      #expect(model.classLabels == data.classLabels && model.featureNames == data.featureNames)
+      // Its own names stay.
+      let renamed = try Dataset<Float>(
+        features: data.features, targets: data.targets, rows: data.rows, inputs: 4, outputs: 3,
+        featureNames: ["a", "b", "c", "d"])
+      try trainer.epoch(on: renamed)
+      #expect(try network.freeze().featureNames == data.featureNames)
+    }
   }
 }
 

@@ -1,5 +1,6 @@
 // Calling the C core: statuses become typed errors, names become values.
 
+import Foundation
 internal import CChainrule
 
 /// Runs a call of the core; throws what its status says. CHAINRULE_STOPPED throws `cancelled`.
@@ -9,9 +10,29 @@ internal import CChainrule
 func check(
   path: String = "", training: Bool = false, _ call: (inout chainrule_error) -> chainrule_status
 ) throws(ChainruleError) {
+  try checkPath(path)
   var error = chainrule_error()
   let status = call(&error)
   if status != .ok { throw ChainruleError(status, error, path: path, training: training) }
+}
+
+/// Throws for a path that C would cut short.
+func checkPath(_ path: String) throws(ChainruleError) {
+  guard !path.utf8.contains(0) else {
+    throw .file(path: path, reason: "the name has a null character; expected one of a file")
+  }
+}
+
+extension URL {
+  /// The path of a file.
+  ///
+  /// - Throws: `ChainruleError.file` for the address of anything else.
+  func filePath() throws(ChainruleError) -> String {
+    guard isFileURL else {
+      throw .file(path: absoluteString, reason: "this is no file's URL; expected one made by URL(filePath:)")
+    }
+    return path
+  }
 }
 
 extension ChainruleError {

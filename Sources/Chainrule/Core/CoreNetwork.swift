@@ -201,9 +201,26 @@ extension CoreNetwork {
 
   func setNames(_ which: chainrule_names, to names: [String]?) throws(ChainruleError) {
     let names = names ?? []
+    if let cut = names.first(where: { $0.utf8.contains(0) }) {
+      throw .invalidValue(
+        name: "a name", value: "\"\(cut)\"",
+        expected: "a text without a null character, where C would cut it short")
+    }
     try check { error in
       withArrayOfCStrings(names) { chainrule_network_set_names(pointer, which, $0, names.count, &error) }
     }
+  }
+}
+
+extension CoreNetwork {
+  /// Takes over those names of a data set's columns and classes that the network has none of.
+  func adoptMissingNames(of data: Dataset<Scalar>) throws(ChainruleError) {
+    guard data.inputs == inputs, data.outputs == outputs else { return }
+    if names(.features) == nil { try setNames(.features, to: data.featureNames) }
+    // Outputs are targets or classes.
+    guard names(.targets) == nil, names(.classes) == nil else { return }
+    try setNames(.targets, to: data.targetNames)
+    try setNames(.classes, to: data.classLabels)
   }
 }
 

@@ -190,6 +190,7 @@ private final class ByteReader {
   init(_ path: String) throws(ChainruleError) {
     let name = path == "-" ? "standard input" : path
     self.path = name
+    try checkPath(path)
     let descriptor = path == "-" ? dup(STDIN_FILENO) : open(path, O_RDONLY | O_CLOEXEC)
     self.descriptor = descriptor
     guard descriptor >= 0 else { throw .file(path: name, reason: String(cString: strerror(errno))) }

@@ -141,7 +141,8 @@ private func refusal(_ path: String, _ code: Int32) -> ChainruleError {
 }
 
 /// All bytes of the file at `path`, as they stand; "-" is standard input.
-private func contents(ofFile path: String) throws(ChainruleError) -> [UInt8] {
+package func contents(ofFile path: String) throws(ChainruleError) -> [UInt8] {
+  try checkPath(path)
   let descriptor = path == "-" ? STDIN_FILENO : open(path, O_RDONLY | O_CLOEXEC)
   guard descriptor >= 0 else { throw refusal(path, errno) }
   defer { if path != "-" { close(descriptor) } }
@@ -192,6 +193,7 @@ final class FileReader {
   /// - Throws: `ChainruleError.file` where the system refuses, or `path` is not of a regular file; `.badData` for a
   ///   directory.
   init(_ path: String) throws(ChainruleError) {
+    try checkPath(path)
     // A pipe without a writer would be waited for.
     let descriptor = open(path, O_RDONLY | O_CLOEXEC | O_NONBLOCK)
     guard descriptor >= 0 else { throw refusal(path, errno) }

@@ -1,0 +1,95 @@
+import Foundation
+internal import CJansson
+
+/// What a step file may say. JSONDecoder passes over keys that it does not know, and takes the last of two that are the
+/// same: a number that is misspelt would be left out, and the lesson wrong.
+extension StepFile {
+  /// Refuses what is no JSON, a key that stands twice, and one that means nothing where it stands.
+  static func checkKeys(_ json: Data) throws {
+    try checkSyntax(json)
+    guard let file = try? JSONSerialization.jsonObject(with: json) as? [String: Any] else { return }
+    try check(file, "", keys: CodingKeys.allCases.map(\.rawValue))
+    for (index, layer) in objects(file["layers"]) {
+      let keys = (layer["type"] as? String).flatMap { Layer.keys[$0] }
+      try check(
+        layer, "layers[\(index)]", keys: keys ?? Layer.CodingKeys.allCases.map(\.rawValue),
+        of: keys == nil ? nil : layer["type"] as? String)
+    }
+    if let optimizer = file["optimizer"] as? [String: Any] {
+      try check(optimizer, "optimizer", keys: Optimizer.CodingKeys.allCases.map(\.rawValue))
+    }
+    for (index, batch) in objects(file["batches"]) {
+      try check(batch, "batches[\(index)]", keys: Batch.CodingKeys.allCases.map(\.rawValue))
+    }
+    guard let expect = file["expect"] as? [String: Any] else { return }
+    try check(expect, "expect", keys: Expect.CodingKeys.allCases.map(\.rawValue))
+    for name in ["gradients", "parametersAfter"] {
+      for (index, layer) in objects(expect[name]) {
+        try check(
+          layer, "expect.\(name)[\(index)]", keys: Parameters.CodingKeys.allCases.map(\.rawValue))
+      }
+    }
+  }
+
+  /// Throws the line and column of what RFC 8259 does not allow.
+  private static func checkSyntax(_ json: Data) throws {
+    var error = json_error_t()
+    let value = json.withUnsafeBytes { bytes in
+      json_loadb(bytes.baseAddress, bytes.count, Int(JSON_REJECT_DUPLICATES), &error)
+    }
+    if let value { return json_decref(value) }
+    let text = withUnsafeBytes(of: error.text) { String(decoding: $0.prefix { $0 != 0 }, as: UTF8.self) }
+    throw StepFileError(place: "line \(error.line), column \(error.column)", reason: text)
+  }
+
+  private static func objects(_ value: Any?) -> [(Int, [String: Any])] {
+    (value as? [Any] ?? []).enumerated().compactMap { index, value in
+      (value as? [String: Any]).map { (index, $0) }
+    }
+  }
+
+  private static func check(
+    _ object: [String: Any], _ path: String, keys: [String], of kind: String? = nil
+  ) throws {
+    guard let unknown = object.keys.filter({ !keys.contains($0) }).min() else { return }
+    let hint =
+      nearest(to: unknown, among: keys).map { "did you mean \($0)?" } ?? "expected \(list(keys, "or"))"
+    throw StepFileError(
+      place: path.isEmpty ? unknown : "\(path).\(unknown)",
+      reason: (kind.map { "there is no such key of \($0); " } ?? "there is no such key; ") + hint)
+  }
+}
+
+extension StepFile.Layer {
+  /// The keys of each type of layer.
+  fileprivate static let keys: [String: [String]] = [
+    "dense": ["type", "units", "activation", "weights", "bias"], "activation": ["type", "activation"],
+    "dropout": ["type", "rate"],
+    "batchNorm": ["type", "epsilon", "momentum", "gamma", "beta", "mean", "var"],
+    "layerNorm": ["type", "epsilon", "gamma", "beta"], "scaling": ["type", "mean", "deviation"],
+    "residual": ["type", "span"],
+  ]
+}
+
+/// The name that `text` most likely means: with the fewest letters changed, left out, added or swapped with the next one,
+/// at most a third of them; nil where there is none. (Damerau 1964)
+func nearest(to text: String, among names: [String]) -> String? {
+  let letters = Array(text.lowercased().unicodeScalars)
+  let best = names.map { (distance(letters, Array($0.lowercased().unicodeScalars)), $0) }.min { $0.0 < $1.0 }
+  return best.flatMap { $0.0 <= max(1, letters.count / 3) ? $0.1 : nil }
+}
+
+private func distance(_ a: [UnicodeScalar], _ b: [UnicodeScalar]) -> Int {
+  // rows[i][j]: between the first i letters of a and the first j of b.
+  var rows = [Array(0...b.count)]
+  for i in 0..<a.count {
+    var row = [i + 1]
+    for j in 0..<b.count {
+      var least = min(rows[i][j + 1] + 1, row[j] + 1, rows[i][j] + (a[i] == b[j] ? 0 : 1))
+      if i > 0, j > 0, a[i] == b[j - 1], a[i - 1] == b[j] { least = min(least, rows[i - 1][j - 1] + 1) }
+      row.append(least)
+    }
+    rows.append(row)
+  }
+  return rows[a.count][b.count]
+}
