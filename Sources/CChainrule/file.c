@@ -433,8 +433,8 @@ chainrule_status chainrule_network_save(const chainrule_network *network, const 
   return cr_save(network, &(cr_state){0}, path, error);
 }
 
-chainrule_status cr_save(const chainrule_network *network, cr_state *state, const char *path,
-                         chainrule_error *error)
+static chainrule_status save(const chainrule_network *network, cr_state *state, const char *path,
+                             chainrule_error *error)
 {
   if (!network) return cr_null(error, "network");
   if (!path) return cr_null(error, "path");
@@ -457,6 +457,16 @@ chainrule_status cr_save(const chainrule_network *network, cr_state *state, cons
   free(text);
   free_model(&model);
   return status;
+}
+
+chainrule_status cr_save(const chainrule_network *network, cr_state *state, const char *path,
+                         chainrule_error *error)
+{
+  const cr_float_mode mode = cr_float_mode_enter(false);
+  const int rounding = cr_rounding_enter();
+  const chainrule_status status = save(network, state, path, error);
+  cr_rounding_leave(rounding);
+  return cr_left(mode, status);
 }
 
 /* ---- Loading: the header ----------------------------------------------------------------------- */
@@ -920,8 +930,8 @@ chainrule_status chainrule_network_load(const char *path, chainrule_network **ne
   return cr_load(path, NULL, network, NULL, error);
 }
 
-chainrule_status cr_load(const char *path, const char *kernel_set, chainrule_network **network, cr_state *result,
-                         chainrule_error *error)
+static chainrule_status load(const char *path, const char *kernel_set, chainrule_network **network,
+                             cr_state *result, chainrule_error *error)
 {
   if (!network) return cr_null(error, "network");
   *network = NULL;
@@ -945,6 +955,16 @@ chainrule_status cr_load(const char *path, const char *kernel_set, chainrule_net
   else
     cr_state_free(&state);
   return status;
+}
+
+chainrule_status cr_load(const char *path, const char *kernel_set, chainrule_network **network,
+                         cr_state *result, chainrule_error *error)
+{
+  const cr_float_mode mode = cr_float_mode_enter(false);
+  const int rounding = cr_rounding_enter();
+  const chainrule_status status = load(path, kernel_set, network, result, error);
+  cr_rounding_leave(rounding);
+  return cr_left(mode, status);
 }
 
 bool cr_has_statistics(const cr_array *array)

@@ -7,6 +7,7 @@
 #include <stdint.h>
 
 #include "chainrule.h"
+#include "float_mode.h"
 #include "kernels/kernels.h"
 
 #define CR_COUNT(array) (sizeof(array) / sizeof *(array))

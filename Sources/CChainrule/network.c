@@ -390,8 +390,8 @@ static chainrule_status create(const chainrule_description *description, const c
   return CHAINRULE_OK;
 }
 
-chainrule_status chainrule_network_create(const chainrule_description *description,
-                                          chainrule_network **network, chainrule_error *error)
+static chainrule_status create_described(const chainrule_description *description,
+                                         chainrule_network **network, chainrule_error *error)
 {
   if (!network) return cr_null(error, "network");
   *network = NULL;
@@ -401,8 +401,15 @@ chainrule_status chainrule_network_create(const chainrule_description *descripti
   return status ? status : create(description, kernels, network, error);
 }
 
-chainrule_status chainrule_network_copy(const chainrule_network *network, chainrule_network **copy,
-                                        chainrule_error *error)
+chainrule_status chainrule_network_create(const chainrule_description *description,
+                                          chainrule_network **network, chainrule_error *error)
+{
+  const cr_float_mode mode = cr_float_mode_enter(false);
+  return cr_left(mode, create_described(description, network, error));
+}
+
+static chainrule_status copy_network(const chainrule_network *network, chainrule_network **copy,
+                                     chainrule_error *error)
 {
   if (!network) return cr_null(error, "network");
   if (!copy) return cr_null(error, "copy");
@@ -422,6 +429,13 @@ chainrule_status chainrule_network_copy(const chainrule_network *network, chainr
   if (status) return chainrule_network_free(made), status;
   *copy = made;
   return CHAINRULE_OK;
+}
+
+chainrule_status chainrule_network_copy(const chainrule_network *network, chainrule_network **copy,
+                                        chainrule_error *error)
+{
+  const cr_float_mode mode = cr_float_mode_enter(false);
+  return cr_left(mode, copy_network(network, copy, error));
 }
 
 static void free_names(char **names, size_t count)
@@ -708,14 +722,16 @@ chainrule_status chainrule_network_set_f32(chainrule_network *network, size_t la
                                            chainrule_parameter parameter, const float *values, size_t count,
                                            chainrule_error *error)
 {
-  return set(network, CHAINRULE_FLOAT32, layer, parameter, values, count, error);
+  const cr_float_mode mode = cr_float_mode_enter(false);
+  return cr_left(mode, set(network, CHAINRULE_FLOAT32, layer, parameter, values, count, error));
 }
 
 chainrule_status chainrule_network_set_f64(chainrule_network *network, size_t layer,
                                            chainrule_parameter parameter, const double *values, size_t count,
                                            chainrule_error *error)
 {
-  return set(network, CHAINRULE_FLOAT64, layer, parameter, values, count, error);
+  const cr_float_mode mode = cr_float_mode_enter(false);
+  return cr_left(mode, set(network, CHAINRULE_FLOAT64, layer, parameter, values, count, error));
 }
 
 /* ---- All parameters at once -------------------------------------------------------------------- */
@@ -788,17 +804,18 @@ chainrule_status chainrule_network_get_parameters_f64(const chainrule_network *n
 chainrule_status chainrule_network_set_parameters_f32(chainrule_network *network, const float *values,
                                                       size_t count, chainrule_error *error)
 {
-  return set_all(network, CHAINRULE_FLOAT32, values, count, error);
+  const cr_float_mode mode = cr_float_mode_enter(false);
+  return cr_left(mode, set_all(network, CHAINRULE_FLOAT32, values, count, error));
 }
 
 chainrule_status chainrule_network_set_parameters_f64(chainrule_network *network, const double *values,
                                                       size_t count, chainrule_error *error)
 {
-  return set_all(network, CHAINRULE_FLOAT64, values, count, error);
+  const cr_float_mode mode = cr_float_mode_enter(false);
+  return cr_left(mode, set_all(network, CHAINRULE_FLOAT64, values, count, error));
 }
 
-chainrule_status chainrule_network_initialize(chainrule_network *network, uint64_t seed,
-                                              chainrule_error *error)
+static chainrule_status initialize(chainrule_network *network, uint64_t seed, chainrule_error *error)
 {
   if (!network) return cr_null(error, "network");
   cr_random random = cr_random_stream(seed, CR_STREAM_PARAMETERS);
@@ -819,6 +836,13 @@ chainrule_status chainrule_network_initialize(chainrule_network *network, uint64
     invert(network, layer);
   }
   return CHAINRULE_OK;
+}
+
+chainrule_status chainrule_network_initialize(chainrule_network *network, uint64_t seed,
+                                              chainrule_error *error)
+{
+  const cr_float_mode mode = cr_float_mode_enter(false);
+  return cr_left(mode, initialize(network, seed, error));
 }
 
 /* ---- Names ------------------------------------------------------------------------------------- */
@@ -1129,14 +1153,16 @@ chainrule_status chainrule_network_predict_f32(const chainrule_network *network,
                                                float *outputs, void *scratch, size_t scratch_size,
                                                chainrule_error *error)
 {
-  return predict(network, CHAINRULE_FLOAT32, x, rows, outputs, scratch, scratch_size, error);
+  const cr_float_mode mode = cr_float_mode_enter(false);
+  return cr_left(mode, predict(network, CHAINRULE_FLOAT32, x, rows, outputs, scratch, scratch_size, error));
 }
 
 chainrule_status chainrule_network_predict_f64(const chainrule_network *network, const double *x, size_t rows,
                                                double *outputs, void *scratch, size_t scratch_size,
                                                chainrule_error *error)
 {
-  return predict(network, CHAINRULE_FLOAT64, x, rows, outputs, scratch, scratch_size, error);
+  const cr_float_mode mode = cr_float_mode_enter(false);
+  return cr_left(mode, predict(network, CHAINRULE_FLOAT64, x, rows, outputs, scratch, scratch_size, error));
 }
 
 static chainrule_status mean_loss(const chainrule_network *network, chainrule_scalar scalar,
@@ -1185,8 +1211,9 @@ chainrule_status chainrule_network_loss_f32(const chainrule_network *network, ch
                                             size_t rows, void *scratch, size_t scratch_size, double *value,
                                             chainrule_error *error)
 {
-  return mean_loss(network, CHAINRULE_FLOAT32, loss, x, y, sample_weights, rows, scratch, scratch_size, value,
-                   error);
+  const cr_float_mode mode = cr_float_mode_enter(false);
+  return cr_left(mode, mean_loss(network, CHAINRULE_FLOAT32, loss, x, y, sample_weights, rows, scratch,
+                                 scratch_size, value, error));
 }
 
 chainrule_status chainrule_network_loss_f64(const chainrule_network *network, chainrule_loss loss,
@@ -1194,6 +1221,7 @@ chainrule_status chainrule_network_loss_f64(const chainrule_network *network, ch
                                             size_t rows, void *scratch, size_t scratch_size, double *value,
                                             chainrule_error *error)
 {
-  return mean_loss(network, CHAINRULE_FLOAT64, loss, x, y, sample_weights, rows, scratch, scratch_size, value,
-                   error);
+  const cr_float_mode mode = cr_float_mode_enter(false);
+  return cr_left(mode, mean_loss(network, CHAINRULE_FLOAT64, loss, x, y, sample_weights, rows, scratch,
+                                 scratch_size, value, error));
 }

@@ -78,6 +78,7 @@ static void *work(void *argument)
   const recruit me = *(recruit *)argument;
   cr_team *team = me.team;
   free(argument);
+  cr_float_mode_enter(false); /* a thread is born in the mode of its creator, the host's */
   for (uint64_t seen = 0;;) {
     wait_for(team, announcement, &seen);
     seen = team->announced;
