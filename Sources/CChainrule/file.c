@@ -88,10 +88,6 @@ cr_invalid(chainrule_error *error, size_t layer, const char *format, ...)
   va_start(arguments, format);
   vsnprintf(message, sizeof message, format, arguments);
   va_end(arguments);
-  /* What is quoted from a file may hold control characters, which a terminal would obey, and may be cut
-   * within a character. */
-  for (char *c = message; *c; c++)
-    if (*c < ' ' || *c > '~') *c = '?';
   return cr_fail(error, CHAINRULE_INVALID_FILE, layer, "%s", message);
 }
 

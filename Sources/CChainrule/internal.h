@@ -14,14 +14,22 @@
 
 /* ---- status.c ------------------------------------------------------------------------------- */
 
-/* Fills *error (unless NULL) and returns `status`, so that a check reads `return cr_fail(…)`. */
+/* Fills *error (unless NULL) and returns `status`, so that a check reads `return cr_fail(…)`.  The message is UTF-8 that
+ * can be shown, whatever is quoted in it and wherever it is cut. */
 #if defined __GNUC__
 __attribute__((format(printf, 4, 5)))
 #endif
 chainrule_status
 cr_fail(chainrule_error *error, chainrule_status status, size_t layer, const char *format, ...);
+/* The same, behind what the message says already. */
+#if defined __GNUC__
+__attribute__((format(printf, 2, 3)))
+#endif
+void cr_add_to_message(chainrule_error *error, const char *format, ...);
 chainrule_status cr_null(chainrule_error *error, const char *argument);
 chainrule_status cr_out_of_memory(chainrule_error *error, const char *what, size_t bytes);
+/* Bytes of the UTF-8 character at `text`, of which `left` bytes are there; 0: it is none. */
+size_t cr_utf8_length(const char *text, size_t left);
 
 /* ---- network.c ------------------------------------------------------------------------------ */
 

@@ -890,21 +890,6 @@ const char *chainrule_network_name(const chainrule_network *network, chainrule_n
 
 /* ---- Metadata ---------------------------------------------------------------------------------- */
 
-/* Bytes of the UTF-8 character at `text`, of which `left` bytes are there; 0: it is none (The Unicode Standard,
- * table 3-7: no overlong forms, no surrogates, nothing above U+10FFFF). */
-static size_t utf8_length(const unsigned char *text, size_t left)
-{
-  const unsigned char first = text[0];
-  const size_t length = first < 0x80 ? 1 : first < 0xc2 ? 0 : first < 0xe0 ? 2 : first < 0xf0 ? 3 : first < 0xf5 ? 4 : 0;
-  if (length < 2 || length > left) return length > left ? 0 : length;
-  const unsigned char low = first == 0xe0 ? 0xa0 : first == 0xf0 ? 0x90 : 0x80;
-  const unsigned char high = first == 0xed ? 0x9f : first == 0xf4 ? 0x8f : 0xbf;
-  if (text[1] < low || text[1] > high) return 0;
-  for (size_t i = 2; i < length; i++)
-    if ((text[i] & 0xc0) != 0x80) return 0;
-  return length;
-}
-
 chainrule_status chainrule_network_set_metadata(chainrule_network *network, const char *text, size_t length,
                                                 chainrule_error *error)
 {
@@ -914,7 +899,7 @@ chainrule_status chainrule_network_set_metadata(chainrule_network *network, cons
     return cr_fail(error, CHAINRULE_INVALID_ARGUMENT, 0, "metadata: %zu bytes; expected at most %d", length,
                    CR_LARGEST_TEXT);
   for (size_t i = 0, bytes; i < length; i += bytes) {
-    bytes = utf8_length((const unsigned char *)text + i, length - i);
+    bytes = cr_utf8_length(text + i, length - i);
     if (bytes == 0)
       return cr_fail(error, CHAINRULE_INVALID_ARGUMENT, 0, "metadata: byte %zu, 0x%02x, is not UTF-8", i,
                      (unsigned char)text[i]);

@@ -2,7 +2,6 @@
 #include "trainer.h"
 
 #include <math.h>
-#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 
@@ -516,15 +515,14 @@ void chainrule_trainer_stop(chainrule_trainer *trainer)
 static void add_cause(const chainrule_trainer *trainer, const cr_batch *batch, chainrule_error *error)
 {
   if (!error) return;
-  const size_t used = strlen(error->message), count = batch ? batch->rows * trainer->network->inputs : 0;
+  const size_t count = batch ? batch->rows * trainer->network->inputs : 0;
   double largest = 0;
   for (size_t i = 0; i < count; i++) largest = fmax(largest, fabs(cr_value(trainer->network->scalar, batch->x, i)));
   if (largest > 1e5)
-    snprintf(error->message + used, sizeof error->message - used, "; inputs as large as %g need scaling", largest);
+    cr_add_to_message(error, "; inputs as large as %g need scaling", largest);
   else if (trainer->steps > 0)
-    snprintf(error->message + used, sizeof error->message - used,
-             "; the learning rate, %g, is probably too large, or gradients need clipping",
-             chainrule_trainer_learning_rate(trainer));
+    cr_add_to_message(error, "; the learning rate, %g, is probably too large, or gradients need clipping",
+                      chainrule_trainer_learning_rate(trainer));
 }
 
 static chainrule_status check_parameters(const chainrule_trainer *trainer, chainrule_error *error)
