@@ -150,7 +150,8 @@ static void add_file(uint64_t *hash, const char *path)
   fclose(stream);
 }
 
-#define EITHER(name, ...) (scalar == CHAINRULE_FLOAT32 ? chainrule_##name##_f32(__VA_ARGS__) : chainrule_##name##_f64(__VA_ARGS__))
+#define EITHER(name, ...) \
+  (scalar == CHAINRULE_FLOAT32 ? chainrule_##name##_f32(__VA_ARGS__) : chainrule_##name##_f64(__VA_ARGS__))
 
 static void add_parameters(uint64_t *hash, const chainrule_network *network)
 {
