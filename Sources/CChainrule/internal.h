@@ -167,6 +167,7 @@ size_t cr_parameter_size(const cr_layer *layer, chainrule_parameter parameter);
 size_t cr_described_size(const chainrule_layer *layer, size_t inputs, chainrule_parameter parameter);
 /* Copies names and metadata to a network of the same inputs and outputs. */
 chainrule_status cr_copy_labels(const chainrule_network *network, chainrule_network *to, chainrule_error *error);
+enum { CR_MOST_LAYERS = 10000 }; /* planning looks from each layer at those before and behind it */
 enum { CR_LARGEST_TEXT = 100000000 }; /* bytes of a safetensors header, and so of metadata in it */
 /* All parameters in the order of chainrule_network_get_parameters, out of a parameter-shaped arena. */
 void cr_read_all(const chainrule_network *network, const void *arena, void *values);

@@ -9,8 +9,7 @@
 
 /* CBLAS, which GSL calls, counts in int. */
 static const size_t most_units = 2147483647;
-/* Planning looks from each layer at those before and behind it. */
-static const size_t most_layers = 10000;
+static const size_t most_layers = CR_MOST_LAYERS;
 
 /* ---- Facts of the catalogue ------------------------------------------------------------------- */
 
