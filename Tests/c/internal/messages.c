@@ -171,7 +171,7 @@ int main(void)
       snprintf(context, sizeof context, "characters of %zu bytes behind %zu others", strlen(characters[c]), shift);
       cuts_names(shift, characters[c]);
       cuts_at_the_end(shift, characters[c]);
-      if (shift < 110) quotes_files(path, name_of(shift, characters[c]));
+      if (shift < 12) quotes_files(path, name_of(shift, characters[c])); /* every byte of the last is cut at */
     }
   remove(path);
   replaces_what_is_no_text();
