@@ -9,6 +9,11 @@
  * fills it with a sentence that names the culprit.  Nothing prints, exits or aborts, and there is no
  * global state: distinct networks may be used from distinct threads without a lock.
  *
+ * Every call computes in the same floating-point mode, whatever the calling thread is set to (rounding, traps, flushed
+ * denormals: MXCSR, FPCR), and returns in the caller's: to nearest, without traps, denormals as chainrule_training says.
+ * The program's own functions (losses, layers, on_step, progress) are called in the library's mode, and have to leave it
+ * as it is.
+ *
  * Notation, here and throughout: x inputs, z = W a + b, a = f(z), y target, L loss, δ = ∂L/∂z,
  * η learning rate.  W is [out][in]: row = neuron of the next layer.  Matrices are row-major.
  */

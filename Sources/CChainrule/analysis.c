@@ -149,32 +149,36 @@ chainrule_status chainrule_network_input_jacobian_f32(const chainrule_network *n
                                                       size_t rows, float *jacobian, size_t count,
                                                       chainrule_error *error)
 {
-  return derive(network, CHAINRULE_FLOAT32, INPUT_JACOBIAN, 0, (cr_batch){.rows = rows, .x = x}, jacobian,
-                count, error);
+  const cr_float_mode mode = cr_float_mode_enter(false);
+  return cr_left(mode, derive(network, CHAINRULE_FLOAT32, INPUT_JACOBIAN, 0, (cr_batch){.rows = rows, .x = x},
+                              jacobian, count, error));
 }
 
 chainrule_status chainrule_network_input_jacobian_f64(const chainrule_network *network, const double *x,
                                                       size_t rows, double *jacobian, size_t count,
                                                       chainrule_error *error)
 {
-  return derive(network, CHAINRULE_FLOAT64, INPUT_JACOBIAN, 0, (cr_batch){.rows = rows, .x = x}, jacobian,
-                count, error);
+  const cr_float_mode mode = cr_float_mode_enter(false);
+  return cr_left(mode, derive(network, CHAINRULE_FLOAT64, INPUT_JACOBIAN, 0, (cr_batch){.rows = rows, .x = x},
+                              jacobian, count, error));
 }
 
 chainrule_status chainrule_network_parameter_jacobian_f32(const chainrule_network *network, const float *x,
                                                           size_t rows, float *jacobian, size_t count,
                                                           chainrule_error *error)
 {
-  return derive(network, CHAINRULE_FLOAT32, PARAMETER_JACOBIAN, 0, (cr_batch){.rows = rows, .x = x}, jacobian,
-                count, error);
+  const cr_float_mode mode = cr_float_mode_enter(false);
+  return cr_left(mode, derive(network, CHAINRULE_FLOAT32, PARAMETER_JACOBIAN, 0,
+                              (cr_batch){.rows = rows, .x = x}, jacobian, count, error));
 }
 
 chainrule_status chainrule_network_parameter_jacobian_f64(const chainrule_network *network, const double *x,
                                                           size_t rows, double *jacobian, size_t count,
                                                           chainrule_error *error)
 {
-  return derive(network, CHAINRULE_FLOAT64, PARAMETER_JACOBIAN, 0, (cr_batch){.rows = rows, .x = x}, jacobian,
-                count, error);
+  const cr_float_mode mode = cr_float_mode_enter(false);
+  return cr_left(mode, derive(network, CHAINRULE_FLOAT64, PARAMETER_JACOBIAN, 0,
+                              (cr_batch){.rows = rows, .x = x}, jacobian, count, error));
 }
 
 chainrule_status chainrule_network_sample_gradients_f32(const chainrule_network *network, chainrule_loss loss,
@@ -182,8 +186,9 @@ chainrule_status chainrule_network_sample_gradients_f32(const chainrule_network 
                                                         float *gradients, size_t count,
                                                         chainrule_error *error)
 {
-  return derive(network, CHAINRULE_FLOAT32, SAMPLE_GRADIENTS, loss, (cr_batch){.rows = rows, .x = x, .y = y},
-                gradients, count, error);
+  const cr_float_mode mode = cr_float_mode_enter(false);
+  return cr_left(mode, derive(network, CHAINRULE_FLOAT32, SAMPLE_GRADIENTS, loss,
+                              (cr_batch){.rows = rows, .x = x, .y = y}, gradients, count, error));
 }
 
 chainrule_status chainrule_network_sample_gradients_f64(const chainrule_network *network, chainrule_loss loss,
@@ -191,8 +196,9 @@ chainrule_status chainrule_network_sample_gradients_f64(const chainrule_network 
                                                         double *gradients, size_t count,
                                                         chainrule_error *error)
 {
-  return derive(network, CHAINRULE_FLOAT64, SAMPLE_GRADIENTS, loss, (cr_batch){.rows = rows, .x = x, .y = y},
-                gradients, count, error);
+  const cr_float_mode mode = cr_float_mode_enter(false);
+  return cr_left(mode, derive(network, CHAINRULE_FLOAT64, SAMPLE_GRADIENTS, loss,
+                              (cr_batch){.rows = rows, .x = x, .y = y}, gradients, count, error));
 }
 
 /* ---- The loss as a function of the parameters --------------------------------------------------- */
@@ -419,8 +425,9 @@ chainrule_status chainrule_network_check_gradient_f32(const chainrule_network *n
                                                       const float *sample_weights, size_t rows,
                                                       chainrule_gradient_check *check, chainrule_error *error)
 {
-  return check_gradient(network, CHAINRULE_FLOAT32, loss, (cr_batch){rows, x, y, sample_weights}, check,
-                        error);
+  const cr_float_mode mode = cr_float_mode_enter(false);
+  return cr_left(mode, check_gradient(network, CHAINRULE_FLOAT32, loss,
+                                      (cr_batch){rows, x, y, sample_weights}, check, error));
 }
 
 chainrule_status chainrule_network_check_gradient_f64(const chainrule_network *network, chainrule_loss loss,
@@ -428,6 +435,7 @@ chainrule_status chainrule_network_check_gradient_f64(const chainrule_network *n
                                                       const double *sample_weights, size_t rows,
                                                       chainrule_gradient_check *check, chainrule_error *error)
 {
-  return check_gradient(network, CHAINRULE_FLOAT64, loss, (cr_batch){rows, x, y, sample_weights}, check,
-                        error);
+  const cr_float_mode mode = cr_float_mode_enter(false);
+  return cr_left(mode, check_gradient(network, CHAINRULE_FLOAT64, loss,
+                                      (cr_batch){rows, x, y, sample_weights}, check, error));
 }

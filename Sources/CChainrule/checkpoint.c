@@ -132,8 +132,8 @@ static chainrule_status make_text(const chainrule_trainer *trainer, const char *
   return status;
 }
 
-chainrule_status chainrule_trainer_save(const chainrule_trainer *trainer, const chainrule_network *best,
-                                        const char *note, const char *path, chainrule_error *error)
+static chainrule_status save(const chainrule_trainer *trainer, const chainrule_network *best,
+                             const char *note, const char *path, chainrule_error *error)
 {
   if (!trainer) return cr_null(error, "trainer");
   cr_state state = {0};
@@ -144,6 +144,16 @@ chainrule_status chainrule_trainer_save(const chainrule_trainer *trainer, const 
   if (!status) status = cr_save(trainer->whole, &state, path, error);
   cr_state_free(&state);
   return status;
+}
+
+chainrule_status chainrule_trainer_save(const chainrule_trainer *trainer, const chainrule_network *best,
+                                        const char *note, const char *path, chainrule_error *error)
+{
+  const cr_float_mode mode = cr_float_mode_enter(false);
+  const int rounding = cr_rounding_enter();
+  const chainrule_status status = save(trainer, best, note, path, error);
+  cr_rounding_leave(rounding);
+  return cr_left(mode, status);
 }
 
 /* ---- Restoring --------------------------------------------------------------------------------- */
@@ -383,8 +393,8 @@ static chainrule_status restore(chainrule_trainer *t, const cr_state *state, con
   return status;
 }
 
-chainrule_status chainrule_trainer_restore(chainrule_trainer *trainer, const char *path, chainrule_network **best,
-                                           char **note, chainrule_error *error)
+static chainrule_status restore_file(chainrule_trainer *trainer, const char *path, chainrule_network **best,
+                                     char **note, chainrule_error *error)
 {
   if (best) *best = NULL;
   if (note) *note = NULL;
@@ -397,4 +407,11 @@ chainrule_status chainrule_trainer_restore(chainrule_trainer *trainer, const cha
   chainrule_network_free(saved);
   cr_state_free(&state);
   return status;
+}
+
+chainrule_status chainrule_trainer_restore(chainrule_trainer *trainer, const char *path,
+                                           chainrule_network **best, char **note, chainrule_error *error)
+{
+  const cr_float_mode mode = cr_float_mode_enter(false);
+  return cr_left(mode, restore_file(trainer, path, best, note, error));
 }

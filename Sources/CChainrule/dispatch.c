@@ -21,7 +21,7 @@ const char *chainrule_kernel_set_name(size_t index)
   return NULL;
 }
 
-double chainrule_kernel_set_peak(const char *name, chainrule_scalar scalar, uint64_t rounds)
+static double peak(const char *name, chainrule_scalar scalar, uint64_t rounds)
 {
   const cr_kernel_set *kernels;
   if (cr_select_kernels(name, &kernels, NULL)) return 0;
@@ -31,6 +31,14 @@ double chainrule_kernel_set_peak(const char *name, chainrule_scalar scalar, uint
   }
   double sink[CR_ALIGNMENT / sizeof(double)];
   return kernels->f64->peak ? kernels->f64->peak(rounds, sink) : 0;
+}
+
+double chainrule_kernel_set_peak(const char *name, chainrule_scalar scalar, uint64_t rounds)
+{
+  const cr_float_mode mode = cr_float_mode_enter(false);
+  const double result = peak(name, scalar, rounds);
+  cr_float_mode_leave(mode);
+  return result;
 }
 
 chainrule_status cr_select_kernels(const char *name, const cr_kernel_set **kernels, chainrule_error *error)

@@ -63,7 +63,7 @@ typedef struct cr_model {
   chainrule_layer *layers;
   cr_state *state;    /* of a checkpoint; where its text is NULL, the file is a model */
   cr_tensor *tensors; /* the network's, then those of each array: layer by layer, weights before bias */
-  size_t tensor_count;
+  size_t tensor_count, tensor_room;
   void *values;         /* room for the largest tensor */
   json_t *architecture; /* TEXT, parsed */
   json_t *header;
@@ -88,10 +88,6 @@ cr_invalid(chainrule_error *error, size_t layer, const char *format, ...)
   va_start(arguments, format);
   vsnprintf(message, sizeof message, format, arguments);
   va_end(arguments);
-  /* What is quoted from a file may hold control characters, which a terminal would obey, and may be cut
-   * within a character. */
-  for (char *c = message; *c; c++)
-    if (*c < ' ' || *c > '~') *c = '?';
   return cr_fail(error, CHAINRULE_INVALID_FILE, layer, "%s", message);
 }
 
@@ -121,12 +117,30 @@ static chainrule_status contradicted(chainrule_error *error, const chainrule_err
 
 /* ---- The plan ---------------------------------------------------------------------------------- */
 
-/* The tensors of the network, or of an array, behind those that are planned already. */
+/* An array, or the network, has those before this one. */
+static int parameters_of(const cr_array *array)
+{
+  return !array || cr_has_statistics(array) ? CHAINRULE_PARAMETER_COUNT : CHAINRULE_BETA + 1;
+}
+
+static size_t count_tensors(const cr_model *model, const cr_array *array)
+{
+  const chainrule_description *description = &model->description;
+  size_t inputs = description->inputs, count = 0;
+  for (size_t l = 0; l < description->layer_count; l++) {
+    const chainrule_layer *layer = &description->layers[l];
+    for (int p = 0; p < parameters_of(array); p++) count += cr_described_size(layer, inputs, (chainrule_parameter)p) > 0;
+    if (layer->kind == CHAINRULE_LAYER_DENSE) inputs = layer->units;
+  }
+  return count;
+}
+
+/* The tensors of the network, or of an array, behind those that are planned already, as far as there is room. */
 static chainrule_status plan_array(cr_model *model, cr_array *array, size_t *position, chainrule_error *error)
 {
   const chainrule_description *description = &model->description;
   const char *prefix = array ? array->name : "";
-  const int end = !array || cr_has_statistics(array) ? CHAINRULE_PARAMETER_COUNT : CHAINRULE_BETA + 1;
+  const int end = parameters_of(array);
   size_t inputs = description->inputs, offset = 0;
   for (size_t l = 0; l < description->layer_count; l++) {
     const chainrule_layer *layer = &description->layers[l];
@@ -134,6 +148,7 @@ static chainrule_status plan_array(cr_model *model, cr_array *array, size_t *pos
     for (int p = 0; p < end; p++) {
       const chainrule_parameter parameter = (chainrule_parameter)p;
       if (cr_described_size(layer, inputs, parameter) == 0) continue;
+      if (model->tensor_count == model->tensor_room) return CHAINRULE_OK;
       const bool matrix = parameter == CHAINRULE_WEIGHTS;
       const char *name = chainrule_parameter_name(parameter);
       cr_tensor *tensor = &model->tensors[model->tensor_count++];
@@ -159,14 +174,16 @@ static chainrule_status plan_array(cr_model *model, cr_array *array, size_t *pos
   return CHAINRULE_OK;
 }
 
-/* From the description: the tensors' shapes, and their places in the order in which they are written. */
-static chainrule_status plan_tensors(cr_model *model, chainrule_error *error)
+/* From the description: the tensors' shapes, and their places in the order in which they are written; of a file, at most
+ * `most` of them. */
+static chainrule_status plan_tensors(cr_model *model, size_t most, chainrule_error *error)
 {
-  const size_t layers = model->description.layer_count, arrays = 1 + model->state->count;
-  const size_t size = arrays * CHAINRULE_PARAMETER_COUNT * sizeof *model->tensors;
-  model->tensors = calloc(layers, size);
-  if (!model->tensors) return cr_out_of_memory(error, "the tensors", layers * size);
-  size_t position = 0;
+  size_t count = count_tensors(model, NULL), position = 0;
+  for (size_t a = 0; a < model->state->count; a++) count += count_tensors(model, &model->state->arrays[a]);
+  if (count > most) count = most;
+  model->tensor_room = count;
+  model->tensors = calloc(count + 1, sizeof *model->tensors); /* + 1: calloc(0) may be NULL */
+  if (!model->tensors) return cr_out_of_memory(error, "the tensors", count * sizeof *model->tensors);
   chainrule_status status = plan_array(model, NULL, &position, error);
   for (size_t a = 0; a < model->state->count && !status; a++)
     status = plan_array(model, &model->state->arrays[a], &position, error);
@@ -433,8 +450,8 @@ chainrule_status chainrule_network_save(const chainrule_network *network, const 
   return cr_save(network, &(cr_state){0}, path, error);
 }
 
-chainrule_status cr_save(const chainrule_network *network, cr_state *state, const char *path,
-                         chainrule_error *error)
+static chainrule_status save(const chainrule_network *network, cr_state *state, const char *path,
+                             chainrule_error *error)
 {
   if (!network) return cr_null(error, "network");
   if (!path) return cr_null(error, "path");
@@ -444,7 +461,7 @@ chainrule_status cr_save(const chainrule_network *network, cr_state *state, cons
   char *text = NULL, *header = NULL;
   size_t length = 0, header_size = 0;
   chainrule_status status = describe(network, &model, error);
-  if (!status) status = plan_tensors(&model, error);
+  if (!status) status = plan_tensors(&model, SIZE_MAX, error);
   if (!status) status = make_text(network, &model, &text, &length, error);
   if (!status) status = allocate_values(&model, error);
   uint64_t hash = text ? hash_texts(text, length, state, network->metadata) : 0;
@@ -457,6 +474,16 @@ chainrule_status cr_save(const chainrule_network *network, cr_state *state, cons
   free(text);
   free_model(&model);
   return status;
+}
+
+chainrule_status cr_save(const chainrule_network *network, cr_state *state, const char *path,
+                         chainrule_error *error)
+{
+  const cr_float_mode mode = cr_float_mode_enter(false);
+  const int rounding = cr_rounding_enter();
+  const chainrule_status status = save(network, state, path, error);
+  cr_rounding_leave(rounding);
+  return cr_left(mode, status);
 }
 
 /* ---- Loading: the header ----------------------------------------------------------------------- */
@@ -685,6 +712,8 @@ static chainrule_status read_architecture(const json_t *text, cr_model *model, c
   if (status) return status;
   size_t count = json_array_size(layers);
   if (count == 0) return cr_invalid(error, 0, "layers: not an array, or an empty one");
+  if (count > CR_MOST_LAYERS) /* before memory is taken for each */
+    return cr_invalid(error, 0, "the network has %zu layers; expected 1 to %d", count, CR_MOST_LAYERS);
   description->layer_count = count;
   description->layers = model->layers = calloc(count, sizeof *model->layers);
   if (!model->layers) return cr_out_of_memory(error, "the layers", count * sizeof *model->layers);
@@ -889,7 +918,9 @@ static chainrule_status read_model(int file, uint64_t file_size, cr_model *model
 
   status = read_architecture(text, model, error);
   if (!status) status = read_state(metadata, model->state, error);
-  if (!status) status = plan_tensors(model, error);
+  /* The header has its metadata and one entry for each tensor.  Where it has fewer, one of as many is missing already, and
+   * no memory is taken for the others. */
+  if (!status) status = plan_tensors(model, json_object_size(model->header), error);
   for (size_t t = 0; t < model->tensor_count && !status; t++)
     status = take_tensor(model, &model->tensors[t], file_size - data, error);
   if (status) return status;
@@ -920,8 +951,8 @@ chainrule_status chainrule_network_load(const char *path, chainrule_network **ne
   return cr_load(path, NULL, network, NULL, error);
 }
 
-chainrule_status cr_load(const char *path, const char *kernel_set, chainrule_network **network, cr_state *result,
-                         chainrule_error *error)
+static chainrule_status load(const char *path, const char *kernel_set, chainrule_network **network,
+                             cr_state *result, chainrule_error *error)
 {
   if (!network) return cr_null(error, "network");
   *network = NULL;
@@ -945,6 +976,16 @@ chainrule_status cr_load(const char *path, const char *kernel_set, chainrule_net
   else
     cr_state_free(&state);
   return status;
+}
+
+chainrule_status cr_load(const char *path, const char *kernel_set, chainrule_network **network,
+                         cr_state *result, chainrule_error *error)
+{
+  const cr_float_mode mode = cr_float_mode_enter(false);
+  const int rounding = cr_rounding_enter();
+  const chainrule_status status = load(path, kernel_set, network, result, error);
+  cr_rounding_leave(rounding);
+  return cr_left(mode, status);
 }
 
 bool cr_has_statistics(const cr_array *array)

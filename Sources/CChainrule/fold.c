@@ -191,8 +191,8 @@ static chainrule_status put_together(const chainrule_network *network, const par
   return status ? status : cr_copy_labels(network, *folded, error);
 }
 
-chainrule_status chainrule_network_fold(const chainrule_network *network, chainrule_network **folded,
-                                        chainrule_error *error)
+static chainrule_status fold_network(const chainrule_network *network, chainrule_network **folded,
+                                     chainrule_error *error)
 {
   if (!network) return cr_null(error, "network");
   if (!folded) return cr_null(error, "folded");
@@ -207,4 +207,11 @@ chainrule_status chainrule_network_fold(const chainrule_network *network, chainr
     *folded = NULL;
   }
   return status;
+}
+
+chainrule_status chainrule_network_fold(const chainrule_network *network, chainrule_network **folded,
+                                        chainrule_error *error)
+{
+  const cr_float_mode mode = cr_float_mode_enter(false);
+  return cr_left(mode, fold_network(network, folded, error));
 }

@@ -65,9 +65,8 @@ static chainrule_status check_settings(const chainrule_network *network, const c
   return CHAINRULE_OK;
 }
 
-chainrule_status chainrule_minimizer_create(chainrule_network *network,
-                                            const chainrule_minimization *minimization,
-                                            chainrule_minimizer **minimizer, chainrule_error *error)
+static chainrule_status create(chainrule_network *network, const chainrule_minimization *minimization,
+                               chainrule_minimizer **minimizer, chainrule_error *error)
 {
   if (!minimizer) return cr_null(error, "minimizer");
   *minimizer = NULL;
@@ -81,6 +80,14 @@ chainrule_status chainrule_minimizer_create(chainrule_network *network,
   m->settings = *minimization;
   *minimizer = m;
   return CHAINRULE_OK;
+}
+
+chainrule_status chainrule_minimizer_create(chainrule_network *network,
+                                            const chainrule_minimization *minimization,
+                                            chainrule_minimizer **minimizer, chainrule_error *error)
+{
+  const cr_float_mode mode = cr_float_mode_enter(false);
+  return cr_left(mode, create(network, minimization, minimizer, error));
 }
 
 void chainrule_minimizer_free(chainrule_minimizer *minimizer) { free(minimizer); }
@@ -277,12 +284,16 @@ chainrule_status chainrule_minimizer_run_f32(chainrule_minimizer *minimizer, con
                                              const float *sample_weights, size_t rows,
                                              chainrule_minimum *minimum, chainrule_error *error)
 {
-  return run(minimizer, CHAINRULE_FLOAT32, (cr_batch){rows, x, y, sample_weights}, minimum, error);
+  const cr_float_mode mode = cr_float_mode_enter(false);
+  return cr_left(mode,
+                 run(minimizer, CHAINRULE_FLOAT32, (cr_batch){rows, x, y, sample_weights}, minimum, error));
 }
 
 chainrule_status chainrule_minimizer_run_f64(chainrule_minimizer *minimizer, const double *x, const double *y,
                                              const double *sample_weights, size_t rows,
                                              chainrule_minimum *minimum, chainrule_error *error)
 {
-  return run(minimizer, CHAINRULE_FLOAT64, (cr_batch){rows, x, y, sample_weights}, minimum, error);
+  const cr_float_mode mode = cr_float_mode_enter(false);
+  return cr_left(mode,
+                 run(minimizer, CHAINRULE_FLOAT64, (cr_batch){rows, x, y, sample_weights}, minimum, error));
 }

@@ -435,9 +435,8 @@ static chainrule_status import_network(importing *import, const chainrule_activa
   return status ? status : set_values(import, *network, error);
 }
 
-chainrule_status chainrule_network_import_safetensors(const char *path,
-                                                      const chainrule_activation *activations, size_t count,
-                                                      chainrule_network **network, chainrule_error *error)
+static chainrule_status import_file(const char *path, const chainrule_activation *activations, size_t count,
+                                    chainrule_network **network, chainrule_error *error)
 {
   if (!network) return cr_null(error, "network");
   *network = NULL;
@@ -459,4 +458,12 @@ chainrule_status chainrule_network_import_safetensors(const char *path,
   free(import.bytes);
   free(import.values);
   return status;
+}
+
+chainrule_status chainrule_network_import_safetensors(const char *path,
+                                                      const chainrule_activation *activations, size_t count,
+                                                      chainrule_network **network, chainrule_error *error)
+{
+  const cr_float_mode mode = cr_float_mode_enter(false);
+  return cr_left(mode, import_file(path, activations, count, network, error));
 }

@@ -7,20 +7,29 @@
 #include <stdint.h>
 
 #include "chainrule.h"
+#include "float_mode.h"
 #include "kernels/kernels.h"
 
 #define CR_COUNT(array) (sizeof(array) / sizeof *(array))
 
 /* ---- status.c ------------------------------------------------------------------------------- */
 
-/* Fills *error (unless NULL) and returns `status`, so that a check reads `return cr_fail(…)`. */
+/* Fills *error (unless NULL) and returns `status`, so that a check reads `return cr_fail(…)`.  The message is UTF-8 that
+ * can be shown, whatever is quoted in it and wherever it is cut. */
 #if defined __GNUC__
 __attribute__((format(printf, 4, 5)))
 #endif
 chainrule_status
 cr_fail(chainrule_error *error, chainrule_status status, size_t layer, const char *format, ...);
+/* The same, behind what the message says already. */
+#if defined __GNUC__
+__attribute__((format(printf, 2, 3)))
+#endif
+void cr_add_to_message(chainrule_error *error, const char *format, ...);
 chainrule_status cr_null(chainrule_error *error, const char *argument);
 chainrule_status cr_out_of_memory(chainrule_error *error, const char *what, size_t bytes);
+/* Bytes of the UTF-8 character at `text`, of which `left` bytes are there; 0: it is none. */
+size_t cr_utf8_length(const char *text, size_t left);
 
 /* ---- network.c ------------------------------------------------------------------------------ */
 
@@ -158,6 +167,7 @@ size_t cr_parameter_size(const cr_layer *layer, chainrule_parameter parameter);
 size_t cr_described_size(const chainrule_layer *layer, size_t inputs, chainrule_parameter parameter);
 /* Copies names and metadata to a network of the same inputs and outputs. */
 chainrule_status cr_copy_labels(const chainrule_network *network, chainrule_network *to, chainrule_error *error);
+enum { CR_MOST_LAYERS = 10000 }; /* planning looks from each layer at those before and behind it */
 enum { CR_LARGEST_TEXT = 100000000 }; /* bytes of a safetensors header, and so of metadata in it */
 /* All parameters in the order of chainrule_network_get_parameters, out of a parameter-shaped arena. */
 void cr_read_all(const chainrule_network *network, const void *arena, void *values);

@@ -9,8 +9,7 @@
 
 /* CBLAS, which GSL calls, counts in int. */
 static const size_t most_units = 2147483647;
-/* Planning looks from each layer at those before and behind it. */
-static const size_t most_layers = 10000;
+static const size_t most_layers = CR_MOST_LAYERS;
 
 /* ---- Facts of the catalogue ------------------------------------------------------------------- */
 
@@ -390,8 +389,8 @@ static chainrule_status create(const chainrule_description *description, const c
   return CHAINRULE_OK;
 }
 
-chainrule_status chainrule_network_create(const chainrule_description *description,
-                                          chainrule_network **network, chainrule_error *error)
+static chainrule_status create_described(const chainrule_description *description,
+                                         chainrule_network **network, chainrule_error *error)
 {
   if (!network) return cr_null(error, "network");
   *network = NULL;
@@ -401,8 +400,15 @@ chainrule_status chainrule_network_create(const chainrule_description *descripti
   return status ? status : create(description, kernels, network, error);
 }
 
-chainrule_status chainrule_network_copy(const chainrule_network *network, chainrule_network **copy,
-                                        chainrule_error *error)
+chainrule_status chainrule_network_create(const chainrule_description *description,
+                                          chainrule_network **network, chainrule_error *error)
+{
+  const cr_float_mode mode = cr_float_mode_enter(false);
+  return cr_left(mode, create_described(description, network, error));
+}
+
+static chainrule_status copy_network(const chainrule_network *network, chainrule_network **copy,
+                                     chainrule_error *error)
 {
   if (!network) return cr_null(error, "network");
   if (!copy) return cr_null(error, "copy");
@@ -422,6 +428,13 @@ chainrule_status chainrule_network_copy(const chainrule_network *network, chainr
   if (status) return chainrule_network_free(made), status;
   *copy = made;
   return CHAINRULE_OK;
+}
+
+chainrule_status chainrule_network_copy(const chainrule_network *network, chainrule_network **copy,
+                                        chainrule_error *error)
+{
+  const cr_float_mode mode = cr_float_mode_enter(false);
+  return cr_left(mode, copy_network(network, copy, error));
 }
 
 static void free_names(char **names, size_t count)
@@ -708,14 +721,16 @@ chainrule_status chainrule_network_set_f32(chainrule_network *network, size_t la
                                            chainrule_parameter parameter, const float *values, size_t count,
                                            chainrule_error *error)
 {
-  return set(network, CHAINRULE_FLOAT32, layer, parameter, values, count, error);
+  const cr_float_mode mode = cr_float_mode_enter(false);
+  return cr_left(mode, set(network, CHAINRULE_FLOAT32, layer, parameter, values, count, error));
 }
 
 chainrule_status chainrule_network_set_f64(chainrule_network *network, size_t layer,
                                            chainrule_parameter parameter, const double *values, size_t count,
                                            chainrule_error *error)
 {
-  return set(network, CHAINRULE_FLOAT64, layer, parameter, values, count, error);
+  const cr_float_mode mode = cr_float_mode_enter(false);
+  return cr_left(mode, set(network, CHAINRULE_FLOAT64, layer, parameter, values, count, error));
 }
 
 /* ---- All parameters at once -------------------------------------------------------------------- */
@@ -788,17 +803,18 @@ chainrule_status chainrule_network_get_parameters_f64(const chainrule_network *n
 chainrule_status chainrule_network_set_parameters_f32(chainrule_network *network, const float *values,
                                                       size_t count, chainrule_error *error)
 {
-  return set_all(network, CHAINRULE_FLOAT32, values, count, error);
+  const cr_float_mode mode = cr_float_mode_enter(false);
+  return cr_left(mode, set_all(network, CHAINRULE_FLOAT32, values, count, error));
 }
 
 chainrule_status chainrule_network_set_parameters_f64(chainrule_network *network, const double *values,
                                                       size_t count, chainrule_error *error)
 {
-  return set_all(network, CHAINRULE_FLOAT64, values, count, error);
+  const cr_float_mode mode = cr_float_mode_enter(false);
+  return cr_left(mode, set_all(network, CHAINRULE_FLOAT64, values, count, error));
 }
 
-chainrule_status chainrule_network_initialize(chainrule_network *network, uint64_t seed,
-                                              chainrule_error *error)
+static chainrule_status initialize(chainrule_network *network, uint64_t seed, chainrule_error *error)
 {
   if (!network) return cr_null(error, "network");
   cr_random random = cr_random_stream(seed, CR_STREAM_PARAMETERS);
@@ -819,6 +835,13 @@ chainrule_status chainrule_network_initialize(chainrule_network *network, uint64
     invert(network, layer);
   }
   return CHAINRULE_OK;
+}
+
+chainrule_status chainrule_network_initialize(chainrule_network *network, uint64_t seed,
+                                              chainrule_error *error)
+{
+  const cr_float_mode mode = cr_float_mode_enter(false);
+  return cr_left(mode, initialize(network, seed, error));
 }
 
 /* ---- Names ------------------------------------------------------------------------------------- */
@@ -866,21 +889,6 @@ const char *chainrule_network_name(const chainrule_network *network, chainrule_n
 
 /* ---- Metadata ---------------------------------------------------------------------------------- */
 
-/* Bytes of the UTF-8 character at `text`, of which `left` bytes are there; 0: it is none (The Unicode Standard,
- * table 3-7: no overlong forms, no surrogates, nothing above U+10FFFF). */
-static size_t utf8_length(const unsigned char *text, size_t left)
-{
-  const unsigned char first = text[0];
-  const size_t length = first < 0x80 ? 1 : first < 0xc2 ? 0 : first < 0xe0 ? 2 : first < 0xf0 ? 3 : first < 0xf5 ? 4 : 0;
-  if (length < 2 || length > left) return length > left ? 0 : length;
-  const unsigned char low = first == 0xe0 ? 0xa0 : first == 0xf0 ? 0x90 : 0x80;
-  const unsigned char high = first == 0xed ? 0x9f : first == 0xf4 ? 0x8f : 0xbf;
-  if (text[1] < low || text[1] > high) return 0;
-  for (size_t i = 2; i < length; i++)
-    if ((text[i] & 0xc0) != 0x80) return 0;
-  return length;
-}
-
 chainrule_status chainrule_network_set_metadata(chainrule_network *network, const char *text, size_t length,
                                                 chainrule_error *error)
 {
@@ -890,7 +898,7 @@ chainrule_status chainrule_network_set_metadata(chainrule_network *network, cons
     return cr_fail(error, CHAINRULE_INVALID_ARGUMENT, 0, "metadata: %zu bytes; expected at most %d", length,
                    CR_LARGEST_TEXT);
   for (size_t i = 0, bytes; i < length; i += bytes) {
-    bytes = utf8_length((const unsigned char *)text + i, length - i);
+    bytes = cr_utf8_length(text + i, length - i);
     if (bytes == 0)
       return cr_fail(error, CHAINRULE_INVALID_ARGUMENT, 0, "metadata: byte %zu, 0x%02x, is not UTF-8", i,
                      (unsigned char)text[i]);
@@ -1129,14 +1137,16 @@ chainrule_status chainrule_network_predict_f32(const chainrule_network *network,
                                                float *outputs, void *scratch, size_t scratch_size,
                                                chainrule_error *error)
 {
-  return predict(network, CHAINRULE_FLOAT32, x, rows, outputs, scratch, scratch_size, error);
+  const cr_float_mode mode = cr_float_mode_enter(false);
+  return cr_left(mode, predict(network, CHAINRULE_FLOAT32, x, rows, outputs, scratch, scratch_size, error));
 }
 
 chainrule_status chainrule_network_predict_f64(const chainrule_network *network, const double *x, size_t rows,
                                                double *outputs, void *scratch, size_t scratch_size,
                                                chainrule_error *error)
 {
-  return predict(network, CHAINRULE_FLOAT64, x, rows, outputs, scratch, scratch_size, error);
+  const cr_float_mode mode = cr_float_mode_enter(false);
+  return cr_left(mode, predict(network, CHAINRULE_FLOAT64, x, rows, outputs, scratch, scratch_size, error));
 }
 
 static chainrule_status mean_loss(const chainrule_network *network, chainrule_scalar scalar,
@@ -1185,8 +1195,9 @@ chainrule_status chainrule_network_loss_f32(const chainrule_network *network, ch
                                             size_t rows, void *scratch, size_t scratch_size, double *value,
                                             chainrule_error *error)
 {
-  return mean_loss(network, CHAINRULE_FLOAT32, loss, x, y, sample_weights, rows, scratch, scratch_size, value,
-                   error);
+  const cr_float_mode mode = cr_float_mode_enter(false);
+  return cr_left(mode, mean_loss(network, CHAINRULE_FLOAT32, loss, x, y, sample_weights, rows, scratch,
+                                 scratch_size, value, error));
 }
 
 chainrule_status chainrule_network_loss_f64(const chainrule_network *network, chainrule_loss loss,
@@ -1194,6 +1205,7 @@ chainrule_status chainrule_network_loss_f64(const chainrule_network *network, ch
                                             size_t rows, void *scratch, size_t scratch_size, double *value,
                                             chainrule_error *error)
 {
-  return mean_loss(network, CHAINRULE_FLOAT64, loss, x, y, sample_weights, rows, scratch, scratch_size, value,
-                   error);
+  const cr_float_mode mode = cr_float_mode_enter(false);
+  return cr_left(mode, mean_loss(network, CHAINRULE_FLOAT64, loss, x, y, sample_weights, rows, scratch,
+                                 scratch_size, value, error));
 }

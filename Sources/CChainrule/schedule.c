@@ -30,7 +30,7 @@ chainrule_schedule chainrule_schedule_default(chainrule_schedule_kind kind)
   return s;
 }
 
-chainrule_status chainrule_schedule_check(const chainrule_schedule *s, chainrule_error *error)
+static chainrule_status check(const chainrule_schedule *s, chainrule_error *error)
 {
   if (!s) return cr_null(error, "schedule");
   if ((size_t)s->kind >= CHAINRULE_SCHEDULE_COUNT)
@@ -79,6 +79,12 @@ chainrule_status chainrule_schedule_check(const chainrule_schedule *s, chainrule
       return cr_fail(error, CHAINRULE_INVALID_ARGUMENT, 0, "%s: %s must be %s", name, checks[i].name,
                      checks[i].expected);
   return CHAINRULE_OK;
+}
+
+chainrule_status chainrule_schedule_check(const chainrule_schedule *s, chainrule_error *error)
+{
+  const cr_float_mode mode = cr_float_mode_enter(false);
+  return cr_left(mode, check(s, error));
 }
 
 /* ---- Rates ------------------------------------------------------------------------------------- */
@@ -154,10 +160,10 @@ static double scheduled(const chainrule_schedule *s, double rate, uint64_t t, in
   return NAN;
 }
 
-double chainrule_schedule_rate(const chainrule_schedule *s, double learning_rate, uint64_t t,
-                               const chainrule_plateau *plateau)
+static double rate_of(const chainrule_schedule *s, double learning_rate, uint64_t t,
+                      const chainrule_plateau *plateau)
 {
-  if (chainrule_schedule_check(s, NULL)) return NAN;
+  if (check(s, NULL)) return NAN;
   const uint64_t warm_up = (uint64_t)s->warm_up;
   if (t >= warm_up)
     return scheduled(s, learning_rate, t - warm_up,
@@ -166,12 +172,21 @@ double chainrule_schedule_rate(const chainrule_schedule *s, double learning_rate
   return first * (f + (1 - f) * ((double)t / (double)warm_up));
 }
 
+double chainrule_schedule_rate(const chainrule_schedule *s, double learning_rate, uint64_t t,
+                               const chainrule_plateau *plateau)
+{
+  const cr_float_mode mode = cr_float_mode_enter(false);
+  const double result = rate_of(s, learning_rate, t, plateau);
+  cr_float_mode_leave(mode);
+  return result;
+}
+
 /* ---- The plateau ------------------------------------------------------------------------------- */
 
-chainrule_status chainrule_schedule_observe(const chainrule_schedule *s, uint64_t t, double loss,
-                                            chainrule_plateau *plateau, chainrule_error *error)
+static chainrule_status observe(const chainrule_schedule *s, uint64_t t, double loss,
+                                chainrule_plateau *plateau, chainrule_error *error)
 {
-  chainrule_status status = chainrule_schedule_check(s, error);
+  chainrule_status status = check(s, error);
   if (status) return status;
   if (!plateau) return cr_null(error, "plateau");
   if (!isfinite(loss))
@@ -197,4 +212,11 @@ chainrule_status chainrule_schedule_observe(const chainrule_schedule *s, uint64_
     plateau->stale = 0;
   }
   return CHAINRULE_OK;
+}
+
+chainrule_status chainrule_schedule_observe(const chainrule_schedule *s, uint64_t t, double loss,
+                                            chainrule_plateau *plateau, chainrule_error *error)
+{
+  const cr_float_mode mode = cr_float_mode_enter(false);
+  return cr_left(mode, observe(s, t, loss, plateau, error));
 }

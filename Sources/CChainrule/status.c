@@ -12,6 +12,65 @@ const char *chainrule_version(void)
   return TEXT(CHAINRULE_VERSION_MAJOR) "." TEXT(CHAINRULE_VERSION_MINOR) "." TEXT(CHAINRULE_VERSION_PATCH);
 }
 
+/* The Unicode Standard, table 3-7: no overlong forms, no surrogates, nothing above U+10FFFF. */
+size_t cr_utf8_length(const char *text, size_t left)
+{
+  const unsigned char *byte = (const unsigned char *)text, first = byte[0];
+  const size_t length = first < 0x80 ? 1 : first < 0xc2 ? 0 : first < 0xe0 ? 2 : first < 0xf0 ? 3 : first < 0xf5 ? 4 : 0;
+  if (length < 2 || length > left) return length > left ? 0 : length;
+  const unsigned char low = first == 0xe0 ? 0xa0 : first == 0xf0 ? 0x90 : 0x80;
+  const unsigned char high = first == 0xed ? 0x9f : first == 0xf4 ? 0x8f : 0xbf;
+  if (byte[1] < low || byte[1] > high) return 0;
+  for (size_t i = 2; i < length; i++)
+    if ((byte[i] & 0xc0) != 0x80) return 0;
+  return length;
+}
+
+/* C0, DEL and C1: a terminal would obey them. */
+static bool is_control(const char *character)
+{
+  const unsigned char first = (unsigned char)character[0], second = (unsigned char)character[1];
+  return first < ' ' || first == 0x7f || (first == 0xc2 && second < 0xa0);
+}
+
+/* What is left of a character that a precision such as %.40s, or the end of the message, has cut goes; other bytes that are
+ * no character, and control characters, become question marks.  The text grows no longer. */
+static void make_showable(char *text)
+{
+  char *to = text;
+  for (const char *from = text, *end = text + strlen(text); from < end;) {
+    size_t length = cr_utf8_length(from, (size_t)(end - from));
+    const bool lead = (unsigned char)*from >= 0xc2 && (unsigned char)*from < 0xf5;
+    if (length > 0 && !is_control(from)) {
+      memmove(to, from, length);
+      to += length;
+    } else if (length > 0 || !lead) {
+      *to++ = '?';
+    }
+    if (length == 0)
+      do length++;
+      while (lead && ((unsigned char)from[length] & 0xc0) == 0x80);
+    from += length;
+  }
+  *to = 0;
+}
+
+static void append(chainrule_error *error, const char *format, va_list arguments)
+{
+  const size_t used = strlen(error->message);
+  vsnprintf(error->message + used, sizeof error->message - used, format, arguments);
+  make_showable(error->message + used);
+}
+
+void cr_add_to_message(chainrule_error *error, const char *format, ...)
+{
+  if (!error) return;
+  va_list arguments;
+  va_start(arguments, format);
+  append(error, format, arguments);
+  va_end(arguments);
+}
+
 chainrule_status cr_fail(chainrule_error *error, chainrule_status status, size_t layer, const char *format,
                          ...)
 {
@@ -19,7 +78,7 @@ chainrule_status cr_fail(chainrule_error *error, chainrule_status status, size_t
   va_list arguments;
   va_start(arguments, format);
   *error = (chainrule_error){.status = status, .layer = layer};
-  vsnprintf(error->message, sizeof error->message, format, arguments);
+  append(error, format, arguments);
   va_end(arguments);
   return status;
 }
@@ -56,10 +115,7 @@ static size_t find(const char *what, const cr_entry *list, size_t count, const c
   for (size_t i = 0; i < count; i++)
     if (!strcmp(list[i].name, name)) return i;
   cr_fail(error, CHAINRULE_INVALID_ARGUMENT, 0, "no %s is named \"%.40s\"; there are:", what, name);
-  for (size_t i = 0; error && i < count; i++) {
-    size_t used = strlen(error->message);
-    snprintf(error->message + used, sizeof error->message - used, "%s %s", i ? "," : "", list[i].name);
-  }
+  for (size_t i = 0; i < count; i++) cr_add_to_message(error, "%s %s", i ? "," : "", list[i].name);
   return count;
 }
 

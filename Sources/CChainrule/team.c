@@ -3,11 +3,14 @@
  * The caller is member 0.  The others wait for a job: a short while awake, for the next one of a step is never far,
  * then asleep.  Where there are more members than CPUs nobody waits awake, since it would keep another from its work.
  */
+#define _POSIX_C_SOURCE 200809L /* sigset_t */
+#define _DARWIN_C_SOURCE
 #include "internal.h"
 
 #include <errno.h>
 #include <pthread.h>
 #include <sched.h>
+#include <signal.h>
 #include <stdatomic.h>
 #include <stdlib.h>
 #include <string.h>
@@ -78,6 +81,7 @@ static void *work(void *argument)
   const recruit me = *(recruit *)argument;
   cr_team *team = me.team;
   free(argument);
+  cr_float_mode_enter(false); /* a thread is born in the mode of its creator, the host's */
   for (uint64_t seen = 0;;) {
     wait_for(team, announcement, &seen);
     seen = team->announced;
@@ -136,6 +140,28 @@ void cr_team_free(cr_team *team)
   free(team);
 }
 
+/* The host's signals are for its own threads: one of a team would run a handler in the midst of a step, and a host that
+ * blocks a signal, to wait for it, blocks it in its own threads alone.  What a thread's own instructions raise stays, for
+ * the host's crash handler.  Returns what the calling thread had. */
+static sigset_t block_signals(void)
+{
+  static const int own[] = {SIGSEGV, SIGBUS, SIGFPE, SIGILL, SIGTRAP, SIGSYS};
+  sigset_t all, before;
+  sigfillset(&all);
+  for (size_t i = 0; i < CR_COUNT(own); i++) sigdelset(&all, own[i]);
+  pthread_sigmask(SIG_SETMASK, &all, &before);
+  return before;
+}
+
+/* A thread is born with the mask of its creator. */
+static int start(pthread_t *thread, recruit *me)
+{
+  const sigset_t before = block_signals();
+  const int refused = pthread_create(thread, NULL, work, me);
+  pthread_sigmask(SIG_SETMASK, &before, NULL);
+  return refused;
+}
+
 chainrule_status cr_team_create(size_t size, cr_team **result, chainrule_error *error)
 {
   *result = NULL;
@@ -155,7 +181,7 @@ chainrule_status cr_team_create(size_t size, cr_team **result, chainrule_error *
     int refused = me ? 0 : ENOMEM;
     if (me) {
       *me = (recruit){team, team->size};
-      refused = pthread_create(&threads[team->size], NULL, work, me);
+      refused = start(&threads[team->size], me);
     }
     if (!refused) continue;
     const size_t started = team->size;

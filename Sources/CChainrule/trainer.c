@@ -2,7 +2,6 @@
 #include "trainer.h"
 
 #include <math.h>
-#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 
@@ -105,8 +104,8 @@ double chainrule_trainer_learning_rate(const chainrule_trainer *trainer)
   return atomic_load_explicit(&trainer->learning_rate, memory_order_relaxed);
 }
 
-chainrule_status chainrule_trainer_set_learning_rate(chainrule_trainer *trainer, double learning_rate,
-                                                     chainrule_error *error)
+static chainrule_status set_learning_rate(chainrule_trainer *trainer, double learning_rate,
+                                          chainrule_error *error)
 {
   if (!trainer) return cr_null(error, "trainer");
   if (!(learning_rate >= 0 && isfinite(learning_rate)))
@@ -117,7 +116,14 @@ chainrule_status chainrule_trainer_set_learning_rate(chainrule_trainer *trainer,
   return CHAINRULE_OK;
 }
 
-chainrule_status chainrule_trainer_observe(chainrule_trainer *trainer, double loss, chainrule_error *error)
+chainrule_status chainrule_trainer_set_learning_rate(chainrule_trainer *trainer, double learning_rate,
+                                                     chainrule_error *error)
+{
+  const cr_float_mode mode = cr_float_mode_enter(false);
+  return cr_left(mode, set_learning_rate(trainer, learning_rate, error));
+}
+
+static chainrule_status observe(chainrule_trainer *trainer, double loss, chainrule_error *error)
 {
   if (!trainer) return cr_null(error, "trainer");
   const chainrule_schedule *schedule = &trainer->training.schedule;
@@ -125,6 +131,12 @@ chainrule_status chainrule_trainer_observe(chainrule_trainer *trainer, double lo
   return chainrule_schedule_observe(schedule,
                                     schedule->unit == CHAINRULE_PER_STEP ? trainer->steps : trainer->epochs,
                                     loss, &trainer->plateau, error);
+}
+
+chainrule_status chainrule_trainer_observe(chainrule_trainer *trainer, double loss, chainrule_error *error)
+{
+  const cr_float_mode mode = cr_float_mode_enter(false);
+  return cr_left(mode, observe(trainer, loss, error));
 }
 
 /* 0.96^ψ = eˣ, x = ψ log 0.96 ≤ 0, by the series of eˣ, of an x halved until it is above −½, squared as often: the
@@ -360,8 +372,8 @@ static chainrule_status plan_batches(chainrule_trainer *t, size_t rows, chainrul
   return CHAINRULE_OK;
 }
 
-chainrule_status chainrule_trainer_create(chainrule_network *network, const chainrule_training *training,
-                                          chainrule_trainer **result, chainrule_error *error)
+static chainrule_status create(chainrule_network *network, const chainrule_training *training,
+                               chainrule_trainer **result, chainrule_error *error)
 {
   if (!result) return cr_null(error, "trainer");
   *result = NULL;
@@ -434,6 +446,13 @@ chainrule_status chainrule_trainer_create(chainrule_network *network, const chai
   return CHAINRULE_OK;
 }
 
+chainrule_status chainrule_trainer_create(chainrule_network *network, const chainrule_training *training,
+                                          chainrule_trainer **result, chainrule_error *error)
+{
+  const cr_float_mode mode = cr_float_mode_enter(false);
+  return cr_left(mode, create(network, training, result, error));
+}
+
 chainrule_status chainrule_trainer_set_batch_size(chainrule_trainer *trainer, size_t batch_size,
                                                   chainrule_error *error)
 {
@@ -496,15 +515,14 @@ void chainrule_trainer_stop(chainrule_trainer *trainer)
 static void add_cause(const chainrule_trainer *trainer, const cr_batch *batch, chainrule_error *error)
 {
   if (!error) return;
-  const size_t used = strlen(error->message), count = batch ? batch->rows * trainer->network->inputs : 0;
+  const size_t count = batch ? batch->rows * trainer->network->inputs : 0;
   double largest = 0;
   for (size_t i = 0; i < count; i++) largest = fmax(largest, fabs(cr_value(trainer->network->scalar, batch->x, i)));
   if (largest > 1e5)
-    snprintf(error->message + used, sizeof error->message - used, "; inputs as large as %g need scaling", largest);
+    cr_add_to_message(error, "; inputs as large as %g need scaling", largest);
   else if (trainer->steps > 0)
-    snprintf(error->message + used, sizeof error->message - used,
-             "; the learning rate, %g, is probably too large, or gradients need clipping",
-             chainrule_trainer_learning_rate(trainer));
+    cr_add_to_message(error, "; the learning rate, %g, is probably too large, or gradients need clipping",
+                      chainrule_trainer_learning_rate(trainer));
 }
 
 static chainrule_status check_parameters(const chainrule_trainer *trainer, chainrule_error *error)
@@ -539,35 +557,6 @@ static chainrule_status diagnose(const chainrule_trainer *trainer, const cr_batc
   add_cause(trainer, batch, error);
   if (error) error->step = trainer->steps;
   return CHAINRULE_NOT_FINITE;
-}
-
-/* Denormals count as 0 in this thread, if `flush`; returns what restore_denormals wants back. */
-static unsigned long flush_denormals(bool flush)
-{
-  if (!flush) return 0;
-#if defined __x86_64__
-  const unsigned mode = __builtin_ia32_stmxcsr();
-  __builtin_ia32_ldmxcsr(mode | 0x8040); /* flush to zero, denormals are zero */
-#elif defined __aarch64__
-  unsigned long mode;
-  __asm__ volatile("mrs %0, fpcr" : "=r"(mode));
-  __asm__ volatile("msr fpcr, %0" ::"r"(mode | 1ul << 24));
-#else
-  const unsigned long mode = 0;
-#endif
-  return mode;
-}
-
-static void restore_denormals(bool flush, unsigned long mode)
-{
-  if (!flush) return;
-#if defined __x86_64__
-  __builtin_ia32_ldmxcsr((unsigned)mode);
-#elif defined __aarch64__
-  __asm__ volatile("msr fpcr, %0" ::"r"(mode));
-#else
-  (void)mode;
-#endif
 }
 
 /* Where the rows of a batch are, before they are brought together in batch.x. */
@@ -640,7 +629,7 @@ static void rows_job(void *context, size_t member)
   const size_t end = member + 1 == task->members ? rows : rows * (member + 1) / task->members / CR_SLICE * CR_SLICE;
   if (first == end) return;
 
-  const unsigned long mode = flush_denormals(t->training.flush_denormals);
+  const cr_float_mode mode = cr_float_mode_enter(t->training.flush_denormals);
   cr_workspace work = t->work;
   work.first = first;
   work.scratch = member_scratch(task, member);
@@ -667,7 +656,7 @@ static void rows_job(void *context, size_t member)
       cr_backward(network, &work, &slice, task->end - 1, task->until);
     }
   }
-  restore_denormals(t->training.flush_denormals, mode);
+  cr_float_mode_leave(mode);
 }
 
 /* What batchNorm `from` needs of all rows, in columns. */
@@ -675,9 +664,9 @@ static void moments_job(void *context, size_t member)
 {
   const task *task = context;
   chainrule_trainer *t = task->trainer;
-  const unsigned long mode = flush_denormals(t->training.flush_denormals);
+  const cr_float_mode mode = cr_float_mode_enter(t->training.flush_denormals);
   cr_moments(t->network, &t->work, task->batch, task->from, task->backward, member, task->members);
-  restore_denormals(t->training.flush_denormals, mode);
+  cr_float_mode_leave(mode);
 }
 
 /* The last layer before `l` whose forward or backward needs all rows; 0: none. */
@@ -746,7 +735,7 @@ static void blocks_job(void *context, size_t member)
 {
   const task *task = context;
   chainrule_trainer *t = task->trainer;
-  const unsigned long mode = flush_denormals(t->training.flush_denormals);
+  const cr_float_mode mode = cr_float_mode_enter(t->training.flush_denormals);
   cr_workspace work = t->work;
   work.scratch = member_scratch(task, member);
   for (size_t i = 0; i < task->members; i++) {
@@ -754,7 +743,7 @@ static void blocks_job(void *context, size_t member)
     for (size_t block; (block = atomic_fetch_add(&share->next, 1)) < share->end;)
       descend(task, &work, t->blocks[block]);
   }
-  restore_denormals(t->training.flush_denormals, mode);
+  cr_float_mode_leave(mode);
 }
 
 static size_t members_for(const chainrule_trainer *t, size_t rows)
@@ -786,14 +775,14 @@ static void limit_job(void *context, size_t member)
 {
   const task *task = context;
   const chainrule_trainer *t = task->trainer;
-  const unsigned long mode = flush_denormals(t->training.flush_denormals);
+  const cr_float_mode mode = cr_float_mode_enter(t->training.flush_denormals);
   for (size_t i = member; i < t->block_count; i += task->members) {
     const cr_block block = t->blocks[i];
     const bool dense = t->network->layers[block.layer].kind == CHAINRULE_LAYER_DENSE;
     const bool frozen = t->rates && t->rates[block.layer] == 0;
     if (dense && !frozen && block.input == 0) cr_limit(t->network, block, t->training.max_norm);
   }
-  restore_denormals(t->training.flush_denormals, mode);
+  cr_float_mode_leave(mode);
 }
 
 /* An update by gradients times `scale`. */
@@ -877,7 +866,7 @@ static chainrule_status run_narrow(chainrule_trainer *t, const cr_batch *batch, 
 {
   const chainrule_network *network = t->network;
   if (gathering) gather(network->scalar, batch->x, gathering->x, gathering->order, batch->rows, network->inputs);
-  const unsigned long mode = flush_denormals(t->training.flush_denormals);
+  const cr_float_mode mode = cr_float_mode_enter(t->training.flush_denormals);
   cr_narrow(network, batch, t->training.loss, total, t->losses, t->narrow_gradients, t->narrow);
   *loss = mean_loss(t, batch->rows, total);
   const bool finite = isfinite(*loss);
@@ -886,7 +875,7 @@ static chainrule_status run_narrow(chainrule_trainer *t, const cr_batch *batch, 
     cr_narrow_descend(network, batch, &t->descent, t->narrow_gradients, t->narrow);
     count_update(t);
   }
-  restore_denormals(t->training.flush_denormals, mode);
+  cr_float_mode_leave(mode);
   if (finite) {
     t->rows_in_view = batch->rows;
     return CHAINRULE_OK;
@@ -1085,12 +1074,12 @@ static size_t run_singly(chainrule_trainer *t, const cr_batch *all)
   const cr_batch batch = {.rows = left < MOST ? left : MOST,
                           .x = cr_at(network->scalar, all->x, from * network->inputs),
                           .y = cr_at(network->scalar, all->y, from * chainrule_network_outputs(network))};
-  const unsigned long mode = flush_denormals(g->flush_denormals);
+  const cr_float_mode mode = cr_float_mode_enter(g->flush_denormals);
   const bool alike = t->descent.rule == CHAINRULE_OPTIMIZER_SGD; /* the updates of an epoch */
   if (alike) next_update(t);
   const size_t done = cr_narrow_steps(network, &batch, g->in_order ? NULL : t->order + start, g->loss, &t->descent,
                                       alike ? NULL : prepare_update, t, &t->epoch_loss, t->narrow);
-  restore_denormals(g->flush_denormals, mode);
+  cr_float_mode_leave(mode);
   atomic_store_explicit(&t->steps, t->steps + done, memory_order_relaxed);
   t->position += done;
   t->epoch_weight += (double)done;
@@ -1163,25 +1152,37 @@ chainrule_status chainrule_trainer_begin_epoch(chainrule_trainer *trainer, chain
   return CHAINRULE_OK;
 }
 
-chainrule_status chainrule_trainer_end_epoch(chainrule_trainer *trainer, double *loss, chainrule_error *error)
+static chainrule_status flush(chainrule_trainer *trainer, chainrule_error *error)
+{
+  if (!trainer) return cr_null(error, "trainer");
+  trainer->in_parts = false;
+  flush_sum(&(task){.trainer = trainer, .members = members_for(trainer, 1), .descends = true});
+  return check_parameters(trainer, error);
+}
+
+chainrule_status chainrule_trainer_flush(chainrule_trainer *trainer, chainrule_error *error)
+{
+  const cr_float_mode mode = cr_float_mode_enter(false);
+  return cr_left(mode, flush(trainer, error));
+}
+
+static chainrule_status end_epoch(chainrule_trainer *trainer, double *loss, chainrule_error *error)
 {
   if (!trainer) return cr_null(error, "trainer");
   if (!trainer->in_parts)
     return cr_fail(error, CHAINRULE_INVALID_ARGUMENT, 0, "no epoch in parts has begun that could end");
   if (trainer->epoch_rows == 0)
     return cr_fail(error, CHAINRULE_INVALID_ARGUMENT, 0, "rows is 0; an epoch needs at least 1");
-  chainrule_status status = chainrule_trainer_flush(trainer, error);
+  chainrule_status status = flush(trainer, error);
   if (status == CHAINRULE_NOT_FINITE) recover(trainer);
   if (!status) count_epoch(trainer, loss);
   return status;
 }
 
-chainrule_status chainrule_trainer_flush(chainrule_trainer *trainer, chainrule_error *error)
+chainrule_status chainrule_trainer_end_epoch(chainrule_trainer *trainer, double *loss, chainrule_error *error)
 {
-  if (!trainer) return cr_null(error, "trainer");
-  trainer->in_parts = false;
-  flush_sum(&(task){.trainer = trainer, .members = members_for(trainer, 1), .descends = true});
-  return check_parameters(trainer, error);
+  const cr_float_mode mode = cr_float_mode_enter(false);
+  return cr_left(mode, end_epoch(trainer, loss, error));
 }
 
 /* ---- Views ------------------------------------------------------------------------------------- */
@@ -1256,21 +1257,27 @@ chainrule_status chainrule_trainer_step_f32(chainrule_trainer *trainer, const fl
                                             const float *sample_weights, size_t rows, double *loss,
                                             chainrule_error *error)
 {
-  return step_call(trainer, CHAINRULE_FLOAT32, (cr_batch){rows, x, y, sample_weights}, true, loss, error);
+  const cr_float_mode mode = cr_float_mode_enter(false);
+  return cr_left(
+      mode, step_call(trainer, CHAINRULE_FLOAT32, (cr_batch){rows, x, y, sample_weights}, true, loss, error));
 }
 
 chainrule_status chainrule_trainer_gradients_f32(chainrule_trainer *trainer, const float *x, const float *y,
                                                  const float *sample_weights, size_t rows, double *loss,
                                                  chainrule_error *error)
 {
-  return step_call(trainer, CHAINRULE_FLOAT32, (cr_batch){rows, x, y, sample_weights}, false, loss, error);
+  const cr_float_mode mode = cr_float_mode_enter(false);
+  return cr_left(mode, step_call(trainer, CHAINRULE_FLOAT32, (cr_batch){rows, x, y, sample_weights}, false,
+                                 loss, error));
 }
 
 chainrule_status chainrule_trainer_epoch_f32(chainrule_trainer *trainer, const float *x, const float *y,
                                              const float *sample_weights, size_t rows, double *loss,
                                              chainrule_error *error)
 {
-  return epoch(trainer, CHAINRULE_FLOAT32, (cr_batch){rows, x, y, sample_weights}, loss, error);
+  const cr_float_mode mode = cr_float_mode_enter(false);
+  return cr_left(mode,
+                 epoch(trainer, CHAINRULE_FLOAT32, (cr_batch){rows, x, y, sample_weights}, loss, error));
 }
 
 chainrule_status chainrule_trainer_view_f32(const chainrule_trainer *trainer, size_t layer,
@@ -1284,21 +1291,27 @@ chainrule_status chainrule_trainer_step_f64(chainrule_trainer *trainer, const do
                                             const double *sample_weights, size_t rows, double *loss,
                                             chainrule_error *error)
 {
-  return step_call(trainer, CHAINRULE_FLOAT64, (cr_batch){rows, x, y, sample_weights}, true, loss, error);
+  const cr_float_mode mode = cr_float_mode_enter(false);
+  return cr_left(
+      mode, step_call(trainer, CHAINRULE_FLOAT64, (cr_batch){rows, x, y, sample_weights}, true, loss, error));
 }
 
 chainrule_status chainrule_trainer_gradients_f64(chainrule_trainer *trainer, const double *x, const double *y,
                                                  const double *sample_weights, size_t rows, double *loss,
                                                  chainrule_error *error)
 {
-  return step_call(trainer, CHAINRULE_FLOAT64, (cr_batch){rows, x, y, sample_weights}, false, loss, error);
+  const cr_float_mode mode = cr_float_mode_enter(false);
+  return cr_left(mode, step_call(trainer, CHAINRULE_FLOAT64, (cr_batch){rows, x, y, sample_weights}, false,
+                                 loss, error));
 }
 
 chainrule_status chainrule_trainer_epoch_f64(chainrule_trainer *trainer, const double *x, const double *y,
                                              const double *sample_weights, size_t rows, double *loss,
                                              chainrule_error *error)
 {
-  return epoch(trainer, CHAINRULE_FLOAT64, (cr_batch){rows, x, y, sample_weights}, loss, error);
+  const cr_float_mode mode = cr_float_mode_enter(false);
+  return cr_left(mode,
+                 epoch(trainer, CHAINRULE_FLOAT64, (cr_batch){rows, x, y, sample_weights}, loss, error));
 }
 
 chainrule_status chainrule_trainer_view_f64(const chainrule_trainer *trainer, size_t layer,

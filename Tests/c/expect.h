@@ -45,7 +45,7 @@ static chainrule_error error_of_call, *const e = &error_of_call;
 
 /* The same numbers in every run. */
 static uint64_t state = 1;
-static double uniform(void) /* −1 … 1 */
+static inline double uniform(void) /* −1 … 1 */
 {
   state = state * 6364136223846793005u + 1442695040888963407u;
   return (double)(state >> 11) / (double)(1ull << 52) - 1;

@@ -687,6 +687,11 @@ static char *repeated(const char *before, const char *piece, size_t count, const
   return text;
 }
 
+#define SCALING "{" Q "type" Q ":" Q "scaling" Q "}"
+#define NORM "{" Q "type" Q ":" Q "batchNorm" Q "," Q "momentum" Q ":1," Q "epsilon" Q ":1}"
+/* A checkpoint's text, behind the architecture's. */
+#define SIX_ARRAYS                                                                                  \
+  "\",\"training\":\"{" Q "arrays" Q ":[" Q "a" Q "," Q "b" Q "," Q "c" Q "," Q "d" Q "," Q "epoch" Q "," Q "best" Q "]}"
 #define DROPOUT "{" Q "type" Q ":" Q "dropout" Q "," Q "rate" Q ":0}"
 #define BEFORE_LAYERS "{" Q "formatVersion" Q ":1," Q "scalar" Q ":" Q "float32" Q "," Q "inputs" Q ":1," Q "layers" Q ":["
 
@@ -700,8 +705,16 @@ static void takes_memory_in_proportion(void)
   } cases[] = {
       {BEFORE_LAYERS, DROPOUT, "]}", 10001, 0, "the network has 10001 layers; expected 1 to 10000"},
       {BEFORE_LAYERS, DROPOUT, "]}", 10000, 0, "checksum: "},
-      {BEFORE_LAYERS, "0", "]}", 200000, 1, "layer 1: Expected object"},
-      {BEFORE_LAYERS, "{}", "]}", 100000, 1, "layer 1: Object item not found: type"},
+      {BEFORE_LAYERS, "0", "]}", 10000, 1, "layer 1: Expected object"},
+      {BEFORE_LAYERS, "{}", "]}", 10000, 1, "layer 1: Object item not found: type"},
+      {BEFORE_LAYERS, "0", "]}", 200000, 0, "the network has 200000 layers; expected 1 to 10000"},
+      {BEFORE_LAYERS, "{}", "]}", 100000, 0, "the network has 100000 layers; expected 1 to 10000"},
+      {BEFORE_LAYERS, SCALING, "]}", 100000, 0, "the network has 100000 layers; expected 1 to 10000"},
+      {BEFORE_LAYERS, SCALING, "]}" SIX_ARRAYS, 100000, 0, "the network has 100000 layers; expected 1 to 10000"},
+      {BEFORE_LAYERS, SCALING, "]}" SIX_ARRAYS, 10000, 1, "layer 1, mean: missing, there is no tensor layers.0.mean"},
+      {BEFORE_LAYERS, SCALING, "]}", 10000, 1, "layer 1, mean: missing, there is no tensor layers.0.mean"},
+      {"{" Q "formatVersion" Q ":1," Q "features" Q ":[", "{}", "]}", 100000, 0,
+       "architecture: Object item not found: scalar"},
       {"{" Q "formatVersion" Q ":1," Q "features" Q ":[", Q Q, "]}", 100000, 0,
        "architecture: Object item not found: scalar"},
   };
@@ -714,8 +727,18 @@ static void takes_memory_in_proportion(void)
     refused(CHAINRULE_INVALID_FILE, cases[i].layer, cases[i].message, status, e, __LINE__, cases[i].piece);
   }
 
-  char *zeros = repeated(",\"a\":[", "0", 200000, "]");
+  /* As many entries of the header as the layers have tensors, for which there is room, then. */
+  enum { ENTRIES = 200000 };
+  char *entries = calloc(ENTRIES, 12), *end = entries, *text = repeated(BEFORE_LAYERS, NORM, 10000, "]}" SIX_ARRAYS);
+  if (!entries) exit(1);
+  for (int i = 0; i < ENTRIES; i++) end += sprintf(end, ",\"%x\":0", (unsigned)i);
   chainrule_network *loaded = NULL;
+  write_model(text, entries, 0);
+  free(text), free(entries);
+  refused(CHAINRULE_INVALID_FILE, 1, "layer 1, gamma: missing, there is no tensor layers.0.gamma",
+          load(in_folder("made"), &loaded, e), e, __LINE__, "entries of the header");
+
+  char *zeros = repeated(",\"a\":[", "0", 200000, "]");
   write_model(TEXT("float32", "1", DROPOUT), zeros, 0);
   free(zeros);
   REFUSED(CHAINRULE_INVALID_FILE, "header: the architecture has no tensor \"a\"", load(in_folder("made"), &loaded, e));

@@ -53,7 +53,7 @@ typedef struct chainrule_error {
   chainrule_status status;
   size_t layer;  /* the layer meant, counted from 1; 0: none */
   uint64_t step; /* the number of updates done, where the status is CHAINRULE_NOT_FINITE */
-  char message[CHAINRULE_MESSAGE_SIZE]; /* one UTF-8 sentence, without a full stop */
+  char message[CHAINRULE_MESSAGE_SIZE]; /* one UTF-8 sentence, without a full stop; no control characters */
 } chainrule_error;
 
 /* "0.1.0" */

@@ -43,7 +43,8 @@ typedef struct chainrule_training {
   bool in_order;     /* epochs visit the rows as they stand, without shuffling */
   bool keep;         /* z, a, δ and the gradients stay readable after a step (view.h) */
   size_t threads;    /* that share a step, the caller's among them: at most 256, and never more than there are
-                      * CPUs; 0: 1.  A step too small to gain takes fewer.  Any number gives the same bits. */
+                      * CPUs; 0: 1.  A step too small to gain takes fewer.  Any number gives the same bits.
+                      * Threads of a trainer take no signal that the program is sent. */
   double label_smoothing; /* s, 0 ≤ s < 1: y becomes (1 − s) y + s / outputs for crossEntropy, (1 − s) y + s / 2 for
                            * binaryCrossEntropy */
   double input_noise;     /* σ ≥ 0: x becomes x + σ n, n normal, drawn anew for every row of every step; of a network that
