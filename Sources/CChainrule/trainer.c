@@ -760,7 +760,9 @@ static void blocks_job(void *context, size_t member)
 static size_t members_for(const chainrule_trainer *t, size_t rows)
 {
   const double worth = (double)rows * t->threads_per_row;
-  return worth < 1 ? 1 : worth < (double)t->members ? (size_t)worth : t->members;
+  if (worth < 2) return 1;
+  const size_t ready = cr_team_ready(t->team);
+  return worth < (double)ready ? (size_t)worth : ready;
 }
 
 /* The targets of a batch as the loss is to have them, smoothed or standardised, in memory of ours. */
