@@ -321,7 +321,7 @@ typedef struct cr_problem {
   double *best; /* the parameters of the smallest finite L so far; at first, of the start */
   chainrule_minimum so_far;
   atomic_bool *stop;
-  bool stopped;
+  bool stopped, refused; /* by a stop; by the progress function */
 } cr_problem;
 
 /* L, and its gradient unless that is NULL; false where one is not finite, or where the run has been stopped. */
