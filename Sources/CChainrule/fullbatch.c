@@ -206,8 +206,8 @@ bool cr_problem_ends(cr_problem *p, const double *parameters, const double *step
   const chainrule_minimization *m = p->settings;
   p->so_far.iterations++;
   p->so_far.gradient = largest(gradient, p->parameters);
-  if (m->progress) m->progress(m->context, &p->so_far);
-  if (cr_problem_stopped(p)) return end(p, CHAINRULE_ENDED_BY_STOP);
+  p->refused = m->progress && m->progress(m->context, &p->so_far) != 0;
+  if (p->refused || cr_problem_stopped(p)) return end(p, CHAINRULE_ENDED_BY_STOP);
   if (p->so_far.gradient <= m->gradient_tolerance) return end(p, CHAINRULE_ENDED_BY_GRADIENT);
   bool small = true;
   for (size_t i = 0; i < p->parameters && small; i++)
@@ -277,6 +277,9 @@ static chainrule_status run(chainrule_minimizer *m, chainrule_scalar scalar, cr_
   free(p.best);
   cr_objective_free(&p.objective);
   if (status || p.so_far.ending != CHAINRULE_ENDED_BY_STOP) return status;
+  if (p.refused)
+    return cr_fail(error, CHAINRULE_CALLBACK_FAILED, 0, "the progress function failed after %zu iterations",
+                   p.so_far.iterations);
   return cr_fail(error, CHAINRULE_STOPPED, 0, "stopped after %zu iterations", p.so_far.iterations);
 }
 

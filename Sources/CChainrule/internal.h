@@ -331,7 +331,7 @@ typedef struct cr_problem {
   double *best; /* the parameters of the smallest finite L so far; at first, of the start */
   chainrule_minimum so_far;
   atomic_bool *stop;
-  bool stopped;
+  bool stopped, refused; /* by a stop; by the progress function */
 } cr_problem;
 
 /* L, and its gradient unless that is NULL; false where one is not finite, or where the run has been stopped. */
@@ -357,16 +357,17 @@ chainrule_status cr_minimize(cr_problem *problem, chainrule_error *error);
 
 /* ---- team.c: threads that share a step --------------------------------------------------------- */
 
-typedef void cr_job(void *context, size_t member);
+typedef void cr_job(void *context, size_t part);
 
 /* CPUs that this process may use. */
 size_t cr_cpu_count(void);
 /* The caller and size − 1 threads; NULL where size is 1. */
 chainrule_status cr_team_create(size_t size, cr_team **team, chainrule_error *error);
-/* Each of the first `members` does the job once; returns when all have.  Member 0 is the caller, who is alone where
- * the process has forked since. */
-void cr_team_run(cr_team *team, size_t members, cr_job *job, void *context);
-size_t cr_team_size(const cr_team *team); /* 1 where it is NULL */
+/* Does each of the job's parts once, as many as the team's size at most; returns when all are done.  Any thread may do any
+ * part; the caller is alone where the process has forked since. */
+void cr_team_run(cr_team *team, size_t parts, cr_job *job, void *context);
+/* Its size, or 1 for as long as its threads would hold the caller up, since others want the CPUs. */
+size_t cr_team_ready(cr_team *team);
 void cr_team_free(cr_team *team);
 
 /* ---- replace.c ------------------------------------------------------------------------------- */

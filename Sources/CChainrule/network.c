@@ -665,7 +665,7 @@ static void scan_job(void *context, size_t member)
 static bool scan_values(const chainrule_network *network, cr_team *team, const void *values, size_t count, double low,
                         double high)
 {
-  const size_t members = count * cr_scalar_size(network->scalar) > CR_KEPT ? cr_team_size(team) : 1;
+  const size_t members = count * cr_scalar_size(network->scalar) > CR_KEPT ? cr_team_ready(team) : 1;
   scan s = {.network = network, .values = values, .count = count, .members = members, .low = low, .high = high};
   cr_team_run(team, members, scan_job, &s);
   return !s.failed;

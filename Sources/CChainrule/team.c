@@ -1,10 +1,19 @@
 /* A team of threads that do one job together, and then the next.
  *
- * The caller is member 0.  The others wait for a job: a short while awake, for the next one of a step is never far,
- * then asleep.  Where there are more members than CPUs nobody waits awake, since it would keep another from its work.
+ * A job has parts, which are the same whoever does them.  The caller announces it and begins; the others take what parts are
+ * left as they come.  So nobody waits for a thread that has no CPU, unless it lost it in the middle of a part.  Who waits does
+ * so a short while awake, for the next job of a step is never far, then asleep.  Where there are more threads than CPUs
+ * nobody waits awake, since it would keep another from its work.
+ *
+ * On a busy machine two threads can take longer than one: each is stopped in turn, and the other waits for it.  So the team
+ * keeps an account of what its threads save the caller and of what they cost it, and where they cost, it rests.
  */
+#if !defined __linux__
 #define _POSIX_C_SOURCE 200809L /* sigset_t */
 #define _DARWIN_C_SOURCE
+#elif !defined _GNU_SOURCE
+#define _GNU_SOURCE /* sched_getaffinity, syscall, sigset_t */
+#endif
 #include "internal.h"
 
 #include <errno.h>
@@ -14,24 +23,53 @@
 #include <stdatomic.h>
 #include <stdlib.h>
 #include <string.h>
+#include <time.h>
 #include <unistd.h>
 
-enum { PATIENCE = 4000 }; /* glances, of some ten nanoseconds each, before a member sleeps */
+#ifdef __linux__
+#include <linux/futex.h>
+#include <sys/syscall.h>
+#endif
 
-/* The word that a job is announced with: its number, and how many members it takes. */
-enum { MEMBERS_BITS = 16 };
+/* In nanoseconds. */
+enum {
+  AWAKE = 50000,      /* that a thread waits before it sleeps: as long as waking it would take */
+  SAVED = 1000000,    /* the most that an account holds: an old gain pays for no new loss */
+  OVERDRAWN = 200000, /* where it ends: the threads have had time to wake up */
+};
+enum { REST = 30 }; /* times the loss: what the threads lose stays within a thirtieth of the time */
+
+enum { GLANCES = 32 }; /* between two looks at the clock */
+
+/* The word that a job is announced with: its number, and how many parts it has. */
+enum { PARTS_BITS = 16 };
+
+/* What sleepers are woken by: a count of rings. */
+typedef struct bell {
+  _Atomic uint32_t rings, sleepers;
+#ifndef __linux__
+  pthread_mutex_t mutex;
+  pthread_cond_t rung;
+#endif
+} bell;
+
+typedef struct part {
+  _Atomic uint64_t job; /* the last one that someone took it in */
+  int64_t time;         /* that a thread other than the caller took for it; 0: the caller did it */
+} part;
 
 struct cr_team {
   size_t size;
-  unsigned patience;
+  bool patient;  /* waits awake at first */
   pid_t process; /* that the threads live in: a fork has none of them */
   cr_job *job;
   void *context;
   _Atomic uint64_t announced;
-  _Atomic size_t working, asleep; /* members at this job; members that sleep, and the caller if it does */
+  _Atomic size_t undone; /* parts of this job */
   atomic_bool dismissed;
-  pthread_mutex_t mutex;
-  pthread_cond_t changed;
+  bell called, done; /* for the threads; for the caller */
+  part *parts;
+  int64_t account, rests_until;
   pthread_t *threads;
 };
 
@@ -39,6 +77,13 @@ typedef struct recruit {
   cr_team *team;
   size_t member;
 } recruit;
+
+static int64_t now(void)
+{
+  struct timespec t;
+  clock_gettime(CLOCK_MONOTONIC, &t);
+  return (int64_t)t.tv_sec * 1000000000 + t.tv_nsec;
+}
 
 static void glance(void)
 {
@@ -49,31 +94,101 @@ static void glance(void)
 #endif
 }
 
-static bool announcement(cr_team *team, void *seen) { return team->announced != *(uint64_t *)seen; }
-static bool idle(cr_team *team, void *nothing) { return (void)nothing, team->working == 0; }
+/* ---- Sleep -------------------------------------------------------------------------------------- */
 
-/* Until `ready`, awake at first. */
-static void wait_for(cr_team *team, bool ready(cr_team *, void *), void *what)
+#ifdef __linux__
+static void bell_init(bell *b) { (void)b; }
+static void bell_destroy(bell *b) { (void)b; }
+
+static void sleep_since(bell *b, uint32_t heard)
 {
-  for (unsigned i = 0; i < team->patience; i++) {
-    if (ready(team, what)) return;
-    glance();
-  }
-  pthread_mutex_lock(&team->mutex);
-  team->asleep++;
-  while (!ready(team, what)) pthread_cond_wait(&team->changed, &team->mutex);
-  team->asleep--;
-  pthread_mutex_unlock(&team->mutex);
+  syscall(SYS_futex, &b->rings, FUTEX_WAIT_PRIVATE, heard, NULL, NULL, 0);
 }
+
+static void wake_all(bell *b)
+{
+  b->rings++;
+  syscall(SYS_futex, &b->rings, FUTEX_WAKE_PRIVATE, INT32_MAX, NULL, NULL, 0);
+}
+#else
+static void bell_init(bell *b)
+{
+  pthread_mutex_init(&b->mutex, NULL);
+  pthread_cond_init(&b->rung, NULL);
+}
+
+static void bell_destroy(bell *b)
+{
+  pthread_cond_destroy(&b->rung);
+  pthread_mutex_destroy(&b->mutex);
+}
+
+static void sleep_since(bell *b, uint32_t heard)
+{
+  pthread_mutex_lock(&b->mutex);
+  while (b->rings == heard) pthread_cond_wait(&b->rung, &b->mutex);
+  pthread_mutex_unlock(&b->mutex);
+}
+
+static void wake_all(bell *b)
+{
+  pthread_mutex_lock(&b->mutex);
+  b->rings++;
+  pthread_cond_broadcast(&b->rung);
+  pthread_mutex_unlock(&b->mutex);
+}
+#endif
 
 /* After a change that someone may wait for.  A sleeper counts itself before it looks a last time, so that either it
  * sees the change or this sees the sleeper. */
-static void tell(cr_team *team)
+static void ring(bell *b)
 {
-  if (team->asleep == 0) return;
-  pthread_mutex_lock(&team->mutex);
-  pthread_cond_broadcast(&team->changed);
-  pthread_mutex_unlock(&team->mutex);
+  if (b->sleepers > 0) wake_all(b);
+}
+
+static bool announcement(cr_team *team, uint64_t seen) { return team->announced != seen; }
+static bool idle(cr_team *team, uint64_t nothing) { return (void)nothing, team->undone == 0; }
+
+/* Until `ready`, awake at first. */
+static void wait_for(cr_team *team, bell *bell, bool ready(cr_team *, uint64_t), uint64_t what)
+{
+  for (int64_t time = 0, end = INT64_MAX; team->patient && time < end;) {
+    for (int i = 0; i < GLANCES; i++) {
+      if (ready(team, what)) return;
+      glance();
+    }
+    time = now();
+    if (end == INT64_MAX) end = time + AWAKE;
+  }
+  bell->sleepers++;
+  for (uint32_t heard; heard = bell->rings, !ready(team, what);) sleep_since(bell, heard);
+  bell->sleepers--;
+}
+
+/* ---- Work --------------------------------------------------------------------------------------- */
+
+/* Whether the part is this thread's.  Nobody takes a part of a job that is over: all of its parts have its number, or a
+ * later one's. */
+static bool take(part *part, uint64_t job)
+{
+  uint64_t last = part->job;
+  return last < job && atomic_compare_exchange_strong(&part->job, &last, job);
+}
+
+/* One's own part of what has been announced, then those that others have not come to. */
+static void do_parts(cr_team *team, uint64_t announced, size_t member)
+{
+  const uint64_t job = announced >> PARTS_BITS;
+  const size_t parts = announced & ((1 << PARTS_BITS) - 1);
+  for (size_t i = 0; i < parts; i++) {
+    const size_t mine = (member + i) % parts;
+    part *part = &team->parts[mine];
+    if (!take(part, job)) continue;
+    const int64_t begun = member > 0 ? now() : 0;
+    team->job(team->context, mine);
+    part->time = member > 0 ? now() - begun : 0;
+    if (atomic_fetch_sub(&team->undone, 1) == 1 && member > 0) ring(&team->done);
+  }
 }
 
 static void *work(void *argument)
@@ -83,12 +198,10 @@ static void *work(void *argument)
   free(argument);
   cr_float_mode_enter(false); /* a thread is born in the mode of its creator, the host's */
   for (uint64_t seen = 0;;) {
-    wait_for(team, announcement, &seen);
+    wait_for(team, &team->called, announcement, seen);
     seen = team->announced;
     if (team->dismissed) return NULL;
-    if (me.member >= (seen & ((1 << MEMBERS_BITS) - 1))) continue;
-    team->job(team->context, me.member);
-    if (atomic_fetch_sub(&team->working, 1) == 1) tell(team);
+    do_parts(team, seen, me.member);
   }
 }
 
@@ -102,29 +215,53 @@ size_t cr_cpu_count(void)
   return count < 1 ? 1 : (size_t)count;
 }
 
-/* Announces the next job, for this many members. */
-static void announce(cr_team *team, size_t members)
+/* Announces the next job; returns its word. */
+static uint64_t announce(cr_team *team, size_t parts)
 {
-  const uint64_t number = (team->announced >> MEMBERS_BITS) + 1;
-  team->announced = number << MEMBERS_BITS | members;
-  tell(team);
+  const uint64_t number = (team->announced >> PARTS_BITS) + 1, announced = number << PARTS_BITS | parts;
+  team->announced = announced;
+  ring(&team->called);
+  return announced;
 }
 
-void cr_team_run(cr_team *team, size_t members, cr_job *job, void *context)
+/* Enters into the account what the job's parts would have taken the caller, which worked for `own`, less what calling the
+ * others and waiting for them has cost it.  A part counts no more than `own`, as its thread may have been without a CPU. */
+static void settle(cr_team *team, size_t parts, int64_t own, int64_t cost, int64_t time)
 {
-  if (!team || members <= 1 || team->process != getpid()) {
-    for (size_t member = 0; member < (members ? members : 1); member++) job(context, member);
+  for (size_t i = 0; i < parts; i++) team->account += team->parts[i].time < own ? team->parts[i].time : own;
+  team->account -= cost;
+  if (team->account > SAVED) team->account = SAVED;
+  if (team->account > -OVERDRAWN) return;
+  team->rests_until = time - REST * team->account;
+  team->account = 0;
+}
+
+void cr_team_run(cr_team *team, size_t parts, cr_job *job, void *context)
+{
+  if (!team || parts <= 1 || team->process != getpid()) {
+    for (size_t part = 0; part < (parts ? parts : 1); part++) job(context, part);
     return;
   }
+  const int64_t start = now();
   team->job = job;
   team->context = context;
-  team->working = members - 1;
-  announce(team, members);
-  job(context, 0);
-  wait_for(team, idle, NULL);
+  team->undone = parts;
+  const uint64_t announced = announce(team, parts);
+  const int64_t begun = now();
+  do_parts(team, announced, 0);
+  const int64_t finished = now();
+  wait_for(team, &team->done, idle, 0);
+  const int64_t end = now();
+  settle(team, parts, finished - begun, begun - start + end - finished, end);
 }
 
-size_t cr_team_size(const cr_team *team) { return team ? team->size : 1; }
+size_t cr_team_ready(cr_team *team)
+{
+  if (!team) return 1;
+  if (team->rests_until > 0 && now() < team->rests_until) return 1;
+  team->rests_until = 0;
+  return team->size;
+}
 
 void cr_team_free(cr_team *team)
 {
@@ -133,10 +270,11 @@ void cr_team_free(cr_team *team)
     team->dismissed = true;
     announce(team, team->size);
     for (size_t i = 1; i < team->size; i++) pthread_join(team->threads[i], NULL);
-    pthread_cond_destroy(&team->changed);
-    pthread_mutex_destroy(&team->mutex);
+    bell_destroy(&team->called);
+    bell_destroy(&team->done);
   }
   free(team->threads);
+  free(team->parts);
   free(team);
 }
 
@@ -168,14 +306,15 @@ chainrule_status cr_team_create(size_t size, cr_team **result, chainrule_error *
   if (size <= 1) return CHAINRULE_OK;
   cr_team *team = calloc(1, sizeof *team);
   pthread_t *threads = calloc(size, sizeof *threads);
-  if (!team || !threads) {
-    free(team), free(threads);
-    return cr_out_of_memory(error, "threads", sizeof *team + size * sizeof *threads);
+  part *parts = calloc(size, sizeof *parts);
+  if (!team || !threads || !parts) {
+    free(team), free(threads), free(parts);
+    return cr_out_of_memory(error, "threads", sizeof *team + size * (sizeof *threads + sizeof *parts));
   }
   *team = (cr_team){
-      .size = 1, .patience = size > cr_cpu_count() ? 0 : PATIENCE, .process = getpid(), .threads = threads};
-  pthread_mutex_init(&team->mutex, NULL);
-  pthread_cond_init(&team->changed, NULL);
+      .size = 1, .patient = size <= cr_cpu_count(), .process = getpid(), .parts = parts, .threads = threads};
+  bell_init(&team->called);
+  bell_init(&team->done);
   for (; team->size < size; team->size++) {
     recruit *me = malloc(sizeof *me);
     int refused = me ? 0 : ENOMEM;

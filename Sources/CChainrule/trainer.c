@@ -676,8 +676,37 @@ static size_t stop_before(const chainrule_trainer *t, size_t l)
   return l;
 }
 
+/* Whether nobody has written to a number since all its bits were set, which no computation comes to. */
+static bool is_untouched(chainrule_scalar scalar, const void *values, size_t i)
+{
+  unsigned char bits[sizeof(double)];
+  memset(bits, 0xff, sizeof bits);
+  return !memcmp(cr_at(scalar, values, i), bits, cr_scalar_size(scalar));
+}
+
+/* Losses and ∂l/∂a by the function of the program's.  They are all NaN beforehand, so that it cannot pass those of the batch
+ * before for this one's. */
+static chainrule_status call_loss(chainrule_trainer *t, const cr_batch *batch, chainrule_error *error)
+{
+  const chainrule_scalar scalar = t->network->scalar;
+  const size_t outputs = chainrule_network_outputs(t->network), count = batch->rows * outputs;
+  memset(t->losses, 0xff, batch->rows * sizeof *t->losses);
+  memset(t->output_gradient, 0xff, count * cr_scalar_size(scalar));
+  const int refused = t->training.loss_function(t->training.loss_context, batch->rows, outputs, t->outputs, batch->y,
+                                                t->losses, t->output_gradient);
+  if (refused) return cr_fail(error, CHAINRULE_CALLBACK_FAILED, 0, "the loss function failed: it returned %d", refused);
+  for (size_t r = 0; r < batch->rows; r++)
+    if (is_untouched(CHAINRULE_FLOAT64, t->losses, r))
+      return cr_fail(error, CHAINRULE_CALLBACK_FAILED, 0, "the loss function left the loss of row %zu as it was", r + 1);
+  for (size_t i = 0; i < count; i++)
+    if (is_untouched(scalar, t->output_gradient, i))
+      return cr_fail(error, CHAINRULE_CALLBACK_FAILED, 0, "the loss function left the gradient of row %zu as it was",
+                     i / outputs + 1);
+  return CHAINRULE_OK;
+}
+
 /* z, a, δ and losses of all rows: in one go, but for a batchNorm, before which all have to be there, either way. */
-static void pass_rows(task *task)
+static chainrule_status pass_rows(task *task, chainrule_error *error)
 {
   chainrule_trainer *t = task->trainer;
   const size_t count = t->network->layer_count;
@@ -694,8 +723,8 @@ static void pass_rows(task *task)
   if (t->training.loss_function) {
     const cr_batch *batch = task->batch;
     cr_outputs(t->network, &t->work, batch->rows, t->outputs);
-    t->training.loss_function(t->training.loss_context, batch->rows, chainrule_network_outputs(t->network), t->outputs,
-                              batch->y, t->losses, t->output_gradient);
+    chainrule_status status = call_loss(t, batch, error);
+    if (status) return status;
     for (size_t r = 0; batch->sample_weights && r < batch->rows; r++)
       t->losses[r] *= cr_value(t->network->scalar, batch->sample_weights, r);
     cr_set_gradient(t->network, &t->work, batch, task->total, t->output_gradient);
@@ -708,6 +737,7 @@ static void pass_rows(task *task)
     task->end = stop_before(t, task->from);
     cr_team_run(t->team, task->members, rows_job, task);
   }
+  return CHAINRULE_OK;
 }
 
 /* A block, at the rate of its layer. */
@@ -749,7 +779,9 @@ static void blocks_job(void *context, size_t member)
 static size_t members_for(const chainrule_trainer *t, size_t rows)
 {
   const double worth = (double)rows * t->threads_per_row;
-  return worth < 1 ? 1 : worth < (double)t->members ? (size_t)worth : t->members;
+  if (worth < 2) return 1;
+  const size_t ready = cr_team_ready(t->team);
+  return worth < (double)ready ? (size_t)worth : ready;
 }
 
 /* The targets of a batch as the loss is to have them, smoothed or standardised, in memory of ours. */
@@ -901,7 +933,8 @@ static chainrule_status run_rows(chainrule_trainer *trainer, const cr_batch *bat
                .members = network->calls_out ? 1 : members}; /* a function of the program's is called once */
   trainer->pass.rows = batch->rows;
   trainer->pass.key = cr_mix(cr_mix(trainer->training.seed) + trainer->steps) + ((uint64_t)trainer->sum_batches << 48);
-  pass_rows(&task);
+  chainrule_status status = pass_rows(&task, error);
+  if (status) return status;
   task.members = members;
   *loss = mean_loss(trainer, batch->rows, total);
   if (!isfinite(*loss)) return diagnose(trainer, batch, *loss, error);
@@ -977,13 +1010,17 @@ static void recover(chainrule_trainer *t)
 }
 
 /* A batch of an epoch has been done. */
-static void count_batch(chainrule_trainer *t, size_t rows, double loss, double weight)
+static chainrule_status count_batch(chainrule_trainer *t, size_t rows, double loss, double weight,
+                                    chainrule_error *error)
 {
   t->epoch_loss += loss * weight;
   t->epoch_weight += weight;
-  if (!t->on_step) return;
+  if (!t->on_step) return CHAINRULE_OK;
   const chainrule_step step = {t->steps, rows, loss, t->update.rate};
-  t->on_step(t->step_context, &step);
+  const int refused = t->on_step(t->step_context, &step);
+  if (!refused) return CHAINRULE_OK;
+  return cr_fail(error, CHAINRULE_CALLBACK_FAILED, 0, "the step function failed after step %llu: it returned %d",
+                 (unsigned long long)t->steps, refused);
 }
 
 static chainrule_status step_call(chainrule_trainer *trainer, chainrule_scalar scalar, cr_batch batch,
@@ -1004,8 +1041,7 @@ static chainrule_status step_call(chainrule_trainer *trainer, chainrule_scalar s
   if (status == CHAINRULE_NOT_FINITE) recover(trainer);
   if (status) return status;
   trainer->epoch_rows += batch.rows;
-  count_batch(trainer, batch.rows, value, total);
-  return CHAINRULE_OK;
+  return count_batch(trainer, batch.rows, value, total, error);
 }
 
 /* ---- An epoch ---------------------------------------------------------------------------------- */
@@ -1132,7 +1168,7 @@ static chainrule_status epoch(chainrule_trainer *trainer, chainrule_scalar scala
     if (trainer->position + batch.rows == all.rows)
       flush_sum(&(task){.trainer = trainer, .members = members_for(trainer, batch.rows), .descends = true});
     trainer->position += batch.rows;
-    count_batch(trainer, batch.rows, batch_loss, weight);
+    status = count_batch(trainer, batch.rows, batch_loss, weight, error);
   }
   if (!status) status = check_parameters(trainer, error);
   if (status == CHAINRULE_NOT_FINITE && trained) recover(trainer);

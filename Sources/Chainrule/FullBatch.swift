@@ -193,8 +193,9 @@ private final class CoreMinimizer<Scalar: NetworkScalar>: @unchecked Sendable {
     if let observer {
       settings.context = Unmanaged.passUnretained(observer).toOpaque()
       settings.progress = { context, soFar in
-        guard let context, let soFar = soFar?.pointee else { return }
+        guard let context, let soFar = soFar?.pointee else { return 1 }
         Unmanaged<Observer>.fromOpaque(context).takeUnretainedValue().observe(soFar)
+        return 0
       }
     }
     var pointer: OpaquePointer?

@@ -39,8 +39,8 @@ typedef struct stopper {
 } stopper;
 
 /* The squared error, Σ (a − y)², and a count of its calls. */
-static void squared_error(void *context_of_loss, size_t rows, size_t outputs, const void *a, const void *y,
-                          double *losses, void *gradient)
+static int squared_error(void *context_of_loss, size_t rows, size_t outputs, const void *a, const void *y,
+                         double *losses, void *gradient)
 {
   stopper *s = context_of_loss;
   if (++s->calls == s->stop_at) chainrule_trainer_stop(s->trainer);
@@ -53,6 +53,7 @@ static void squared_error(void *context_of_loss, size_t rows, size_t outputs, co
     }
     if (s->calls == s->fail_at) losses[r] = 0.0 / 0.0;
   }
+  return 0;
 }
 
 /* How a trainer is made, and its data fed. */

@@ -122,8 +122,8 @@ static double loss_of(const chainrule_network *network, chainrule_loss loss, con
 /* ---- Training --------------------------------------------------------------------------------------- */
 
 /* ½ Σ (a − y)⁴ / 2 of each row, by whoever calls. */
-static void fourth_power(void *unused, size_t rows, size_t outputs, const void *a, const void *y, double *losses,
-                         void *gradient)
+static int fourth_power(void *unused, size_t rows, size_t outputs, const void *a, const void *y, double *losses,
+                        void *gradient)
 {
   (void)unused;
   for (size_t r = 0; r < rows; r++) {
@@ -137,6 +137,7 @@ static void fourth_power(void *unused, size_t rows, size_t outputs, const void *
       else ((double *)gradient)[i] = d * d * d;
     }
   }
+  return 0;
 }
 
 static const chainrule_loss losses[] = {CHAINRULE_LOSS_HALF_SQUARED_ERROR, CHAINRULE_LOSS_MEAN_SQUARED_ERROR,

@@ -57,8 +57,9 @@ typedef struct chainrule_minimum {
   chainrule_ending ending; /* in a progress call: not yet set */
 } chainrule_minimum;
 
-/* Called after each iteration, in the calling thread. */
-typedef void chainrule_progress(void *context, const chainrule_minimum *so_far);
+/* Called after each iteration, in the calling thread.  Returns 0; where it returns anything else, the run ends as by a stop,
+ * with the best parameters so far, but with CHAINRULE_CALLBACK_FAILED. */
+typedef int chainrule_progress(void *context, const chainrule_minimum *so_far);
 
 /* A method and its numbers; start from chainrule_minimization_default. */
 typedef struct chainrule_minimization {
@@ -89,7 +90,7 @@ CHAINRULE_API void chainrule_minimizer_free(chainrule_minimizer *minimizer);
 
 /* Runs from the network's parameters as they are, on rows x [rows][inputs], y [rows][outputs]; sample_weights [rows] may be
  * NULL.  The network is left with the parameters of the smallest finite L that was met, also where the call returns
- * CHAINRULE_STOPPED; on any other error it is as it was.  *minimum may be NULL.  Memory is allocated for the call.
+ * CHAINRULE_STOPPED or, for the progress function, CHAINRULE_CALLBACK_FAILED; on any other error it is as it was.  *minimum may be NULL.  Memory is allocated for the call.
  *
  * Where memory is allocated, for microseconds, GSL's error handler is off, for which a lock is held; it is put back. */
 CHAINRULE_API chainrule_status chainrule_minimizer_run_f32(chainrule_minimizer *minimizer, const float *x,

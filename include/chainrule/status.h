@@ -43,7 +43,8 @@ typedef enum CHAINRULE_CLOSED_ENUM chainrule_status {
   CHAINRULE_OUT_OF_MEMORY CHAINRULE_SWIFT_NAME(outOfMemory),
   CHAINRULE_STOPPED CHAINRULE_SWIFT_NAME(stopped),          /* chainrule_trainer_stop was called; whole batches were trained */
   CHAINRULE_FILE_FAILED CHAINRULE_SWIFT_NAME(fileFailed),      /* the operating system refused a read or a write */
-  CHAINRULE_INVALID_FILE CHAINRULE_SWIFT_NAME(invalidFile)      /* a file that is damaged, or is not a Chainrule model */
+  CHAINRULE_INVALID_FILE CHAINRULE_SWIFT_NAME(invalidFile),     /* a file that is damaged, or is not a Chainrule model */
+  CHAINRULE_CALLBACK_FAILED CHAINRULE_SWIFT_NAME(callbackFailed)   /* a function of the program's said so, or left its work undone */
 } chainrule_status;
 
 enum { CHAINRULE_MESSAGE_SIZE = 256 };

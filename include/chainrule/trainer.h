@@ -31,9 +31,11 @@ typedef struct chainrule_optimizer {
 CHAINRULE_API chainrule_optimizer chainrule_optimizer_default(chainrule_optimizer_kind kind);
 
 /* A loss of the program's own, called once a batch, by the thread that called step: for outputs a and targets y, both
- * [rows][outputs] in the network's scalar type, losses[r] = lᵣ and gradient [rows][outputs] = ∂lᵣ/∂a. */
-typedef void chainrule_loss_function(void *context, size_t rows, size_t outputs, const void *a, const void *y,
-                                     double *losses, void *gradient);
+ * [rows][outputs] in the network's scalar type, losses[r] = lᵣ and gradient [rows][outputs] = ∂lᵣ/∂a.  Returns 0; where it
+ * returns anything else, or leaves a number as it was, the step changes no parameter and ends with
+ * CHAINRULE_CALLBACK_FAILED, and so does the epoch that it is of, which goes on with the same batch when it is called again. */
+typedef int chainrule_loss_function(void *context, size_t rows, size_t outputs, const void *a, const void *y,
+                                    double *losses, void *gradient);
 
 typedef struct chainrule_training {
   chainrule_loss loss;
@@ -148,8 +150,9 @@ typedef struct chainrule_step {
 } chainrule_step;
 
 /* Called after each batch of an epoch, also of one in parts, by the thread that called epoch or step.  It may call
- * chainrule_trainer_stop and chainrule_trainer_save, and nothing else of the trainer. */
-typedef void chainrule_step_function(void *context, const chainrule_step *step);
+ * chainrule_trainer_stop and chainrule_trainer_save, and nothing else of the trainer.  Returns 0; where it returns anything else,
+ * the call ends with CHAINRULE_CALLBACK_FAILED.  The batch counts, and the next call goes on behind it, as after a stop. */
+typedef int chainrule_step_function(void *context, const chainrule_step *step);
 
 /* From now on; NULL: no function. */
 CHAINRULE_API chainrule_status chainrule_trainer_on_step(chainrule_trainer *trainer,

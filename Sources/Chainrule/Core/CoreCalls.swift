@@ -53,7 +53,7 @@ extension ChainruleError {
     case .stopped: self = .cancelled
     case .fileFailed: self = .file(path: path, reason: message)
     case .invalidFile: self = .invalidModel(path: path, reason: message)
-    case .ok, .invalidArgument, .shapeMismatch: self = .invalidArgument(message: message)
+    case .ok, .invalidArgument, .shapeMismatch, .callbackFailed: self = .invalidArgument(message: message)
     }
   }
 }

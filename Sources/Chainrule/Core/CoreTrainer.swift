@@ -154,7 +154,7 @@ final class CoreTrainer<Scalar: NetworkScalar>: @unchecked Sendable {
   ) throws(ChainruleError) -> Result {
     guard let observer else { return try body() }
     func tell(
-      _ function: (@convention(c) (UnsafeMutableRawPointer?, UnsafePointer<chainrule_step>?) -> Void)?
+      _ function: (@convention(c) (UnsafeMutableRawPointer?, UnsafePointer<chainrule_step>?) -> Int32)?
     )
       throws(ChainruleError)
     {
@@ -164,6 +164,7 @@ final class CoreTrainer<Scalar: NetworkScalar>: @unchecked Sendable {
     observer.stop = { [unowned self] in stop() }
     try tell { context, step in
       Unmanaged<StepObserver>.fromOpaque(context!).takeUnretainedValue().observe(step!.pointee)
+      return 0
     }
     defer { try? tell(nil) }
     return try body()
@@ -210,26 +211,27 @@ final class LossFunctionBox<Scalar: NetworkScalar>: @unchecked Sendable {
     return failure
   }
 
-  /// Fills the losses and the gradient; with NaN, at which the step ends, where the function returned too few.
+  /// Fills the losses and the gradient; false, at which the step ends, where the function returned too few.
   func call(
     rows: Int, columns: Int, outputs: UnsafeRawPointer, targets: UnsafeRawPointer,
     losses: UnsafeMutablePointer<Double>, gradient: UnsafeMutableRawPointer
-  ) {
+  ) -> Bool {
     let count = rows * columns
     func array(_ pointer: UnsafeRawPointer) -> [Scalar] {
       Array(UnsafeBufferPointer(start: pointer.assumingMemoryBound(to: Scalar.self), count: count))
     }
     let result = function.body(array(outputs), array(targets), columns)
     let to = UnsafeMutableBufferPointer(start: gradient.assumingMemoryBound(to: Scalar.self), count: count)
-    let fits = result.losses.count == rows && result.gradient.count == count
-    if !fits {
+    guard result.losses.count == rows && result.gradient.count == count else {
       failure =
         result.losses.count == rows
         ? .shapeMismatch(what: "gradient of a loss function", expected: count, actual: result.gradient.count)
         : .shapeMismatch(what: "losses of a loss function", expected: rows, actual: result.losses.count)
+      return false
     }
-    for row in 0..<rows { losses[row] = fits ? result.losses[row] : .nan }
-    for index in 0..<count { to[index] = fits ? result.gradient[index] : 0 }
+    for row in 0..<rows { losses[row] = result.losses[row] }
+    for index in 0..<count { to[index] = result.gradient[index] }
+    return true
   }
 }
 
@@ -241,7 +243,7 @@ extension NetworkScalar {
         UnsafeMutableRawPointer?, Int, Int, UnsafeRawPointer?, UnsafeRawPointer?,
         UnsafeMutablePointer<Double>?,
         UnsafeMutableRawPointer?
-      ) -> Void
+      ) -> Int32
     )
   {
     Self.scalarType == .float32
@@ -255,9 +257,10 @@ extension LossFunctionBox {
     _ context: UnsafeMutableRawPointer?, _ rows: Int, _ columns: Int, _ outputs: UnsafeRawPointer?,
     _ targets: UnsafeRawPointer?, _ losses: UnsafeMutablePointer<Double>?,
     _ gradient: UnsafeMutableRawPointer?
-  ) {
-    Unmanaged<LossFunctionBox>.fromOpaque(context!).takeUnretainedValue().call(
+  ) -> Int32 {
+    let done = Unmanaged<LossFunctionBox>.fromOpaque(context!).takeUnretainedValue().call(
       rows: rows, columns: columns, outputs: outputs!, targets: targets!, losses: losses!, gradient: gradient!
     )
+    return done ? 0 : 1
   }
 }

@@ -94,13 +94,14 @@ static const chainrule_layer small[] = {DENSE(4, TANH), DENSE(OUTPUTS, IDENTITY)
 
 static size_t calls;
 static double last;
-static void count(void *context_, const chainrule_minimum *so_far)
+static int count(void *context_, const chainrule_minimum *so_far)
 {
   (void)context_;
   calls++;
   expect(so_far->iterations == calls, "progress is told of each iteration");
   expect(so_far->loss <= last, "the best loss never grows");
   last = so_far->loss;
+  return 0;
 }
 
 static void every_method_goes_down(void)
@@ -260,13 +261,14 @@ static void memory_is_bound(void)
 
 typedef struct stopping {
   chainrule_minimizer *minimizer;
-  size_t after;
+  size_t after, fails_after;
 } stopping;
 
-static void stop(void *context_, const chainrule_minimum *so_far)
+static int stop(void *context_, const chainrule_minimum *so_far)
 {
   const stopping *s = context_;
   if (so_far->iterations == s->after) chainrule_minimizer_stop(s->minimizer);
+  return so_far->iterations == s->fails_after;
 }
 
 static void a_run_is_stopped(void)
@@ -295,6 +297,16 @@ static void a_run_is_stopped(void)
                minimum.iterations == 0,
            "a stop that comes early ends the next run");
     s.after = 0;
+    s.fails_after = 2;
+    chainrule_network *failed = create(CHAINRULE_FLOAT64, 2, small);
+    chainrule_minimizer *failing = NULL;
+    ACCEPTED(chainrule_minimizer_create(failed, &m, &failing, NULL));
+    expect(chainrule_minimizer_run_f64(failing, x, y, NULL, ROWS, &minimum, &error) == CHAINRULE_CALLBACK_FAILED &&
+               !strcmp(error.message, "the progress function failed after 2 iterations") && minimum.iterations == 2,
+           error.message);
+    chainrule_minimizer_free(failing);
+    chainrule_network_free(failed);
+    s.fails_after = 0;
     ACCEPTED(chainrule_minimizer_run_f64(s.minimizer, x, y, NULL, ROWS, &minimum, &error));
     chainrule_minimizer_free(s.minimizer);
     chainrule_network_free(network);

@@ -124,7 +124,7 @@ static char *train(const problem *p, bool narrow, size_t *bytes)
   return NULL;
 }
 
-static void look(void *context, const chainrule_step *step) { *(uint64_t *)context += step->rows; }
+static int look(void *context, const chainrule_step *step) { return *(uint64_t *)context += step->rows, 0; }
 
 /* The losses and parameters after EPOCHS of single rows, of which the last may fail, and the message; as above. */
 static char *train_singly(const problem *p, bool watched, size_t *bytes)
