@@ -184,20 +184,22 @@ static chainrule_network *make(chainrule_scalar scalar, const struct kind *kind,
 /* In a callback; the rounding of long double is nobody's but the host's. */
 static bool is_default(void) { return (uint32_t)mode_now() == (uint32_t)default_mode; }
 
-static void look(void *context, const chainrule_step *step)
+static int look(void *context, const chainrule_step *step)
 {
   (void)context, (void)step;
   HOLDS(is_default());
+  return 0;
 }
 
-static void look_at_minimum(void *context, const chainrule_minimum *so_far)
+static int look_at_minimum(void *context, const chainrule_minimum *so_far)
 {
   (void)context, (void)so_far;
   HOLDS(is_default());
+  return 0;
 }
 
-static void own_loss(void *context, size_t rows, size_t outputs, const void *a, const void *y, double *losses,
-                     void *gradient)
+static int own_loss(void *context, size_t rows, size_t outputs, const void *a, const void *y, double *losses,
+                    void *gradient)
 {
   HOLDS(is_default());
   for (size_t r = 0; r < rows; r++) losses[r] = 0;
@@ -210,6 +212,7 @@ static void own_loss(void *context, size_t rows, size_t outputs, const void *a, 
       ((double *)gradient)[i] = d / 3, losses[i / outputs] += d * d / 6;
     }
   }
+  return 0;
 }
 
 static void minimize(chainrule_scalar scalar, const void *x, const void *y, uint64_t *hash)

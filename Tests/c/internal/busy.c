@@ -14,6 +14,7 @@
 
 #ifdef __linux__
 
+#include <stdio.h>
 #include <dirent.h>
 #include <sched.h>
 #include <signal.h>
