@@ -56,18 +56,8 @@ struct ExplainCommand: ParsableCommand {
 
   private var source: String { file == "-" ? "standard input" : file }
 
-  private func contents() throws -> Data {
-    do {
-      if file == "-" { return try FileHandle.standardInput.readToEnd() ?? Data() }
-      return try Data(contentsOf: URL(fileURLWithPath: file))
-    } catch {
-      let reason = (error as NSError).localizedFailureReason ?? error.localizedDescription
-      throw ChainruleError.file(path: source, reason: reason)
-    }
-  }
-
   private func stepFile() throws -> StepFile {
-    let stepFiles = try StepFile.all(json: contents())
+    let stepFiles = try StepFile.all(json: Data(contents(ofFile: file)))
     guard let example else {
       if stepFiles.count == 1 { return stepFiles[0] }
       throw ValidationError("\(source) holds several steps; name one with --example: \(names(stepFiles))")

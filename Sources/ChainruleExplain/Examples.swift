@@ -8,9 +8,10 @@ extension StepFile {
     struct Examples: Decodable {
       var examples: [StepFile]?
     }
+    try checkKeys(json)
     do {
       guard let examples = try JSONDecoder().decode(Examples.self, from: json).examples else {
-        return [try StepFile(json: json)]
+        return [try StepFile(checked: json)]
       }
       for example in examples { try example.validate() }
       return examples

@@ -214,6 +214,11 @@ extension StepFile {
   /// - Throws: `StepFileError`, which says where the file is wrong.
   public init(json: Data) throws {
     try Self.checkKeys(json)
+    try self.init(checked: json)
+  }
+
+  /// As ``init(json:)``, after ``checkKeys(_:)``.
+  init(checked json: Data) throws {
     do {
       self = try JSONDecoder().decode(StepFile.self, from: json)
     } catch let error as DecodingError {

@@ -4,29 +4,40 @@ internal import CJansson
 /// What a step file may say. JSONDecoder passes over keys that it does not know, and takes the last of two that are the
 /// same: a number that is misspelt would be left out, and the lesson wrong.
 extension StepFile {
-  /// Refuses what is no JSON, a key that stands twice, and one that means nothing where it stands.
+  /// Refuses what is no JSON, a key that stands twice, and one that means nothing where it stands, in a step file or in one
+  /// with several steps, its "examples".
   static func checkKeys(_ json: Data) throws {
     try checkSyntax(json)
     guard let file = try? JSONSerialization.jsonObject(with: json) as? [String: Any] else { return }
-    try check(file, "", keys: CodingKeys.allCases.map(\.rawValue))
+    guard file["examples"] != nil else { return try checkKeys(of: file, "") }
+    try check(file, "", keys: ["examples"])
+    for (index, step) in objects(file["examples"]) { try checkKeys(of: step, "examples[\(index)].") }
+  }
+
+  /// What a golden file says of the page that printed its numbers; nothing reads it.
+  private static let remarks = ["note", "printed", "exact", "errata"]
+
+  /// `path` leads to the step, a dot at its end.
+  private static func checkKeys(of file: [String: Any], _ path: String) throws {
+    try check(file, path, keys: CodingKeys.allCases.map(\.rawValue) + remarks)
     for (index, layer) in objects(file["layers"]) {
       let keys = (layer["type"] as? String).flatMap { Layer.keys[$0] }
       try check(
-        layer, "layers[\(index)]", keys: keys ?? Layer.CodingKeys.allCases.map(\.rawValue),
+        layer, "\(path)layers[\(index)].", keys: keys ?? Layer.CodingKeys.allCases.map(\.rawValue),
         of: keys == nil ? nil : layer["type"] as? String)
     }
     if let optimizer = file["optimizer"] as? [String: Any] {
-      try check(optimizer, "optimizer", keys: Optimizer.CodingKeys.allCases.map(\.rawValue))
+      try check(optimizer, "\(path)optimizer.", keys: Optimizer.CodingKeys.allCases.map(\.rawValue))
     }
     for (index, batch) in objects(file["batches"]) {
-      try check(batch, "batches[\(index)]", keys: Batch.CodingKeys.allCases.map(\.rawValue))
+      try check(batch, "\(path)batches[\(index)].", keys: Batch.CodingKeys.allCases.map(\.rawValue))
     }
     guard let expect = file["expect"] as? [String: Any] else { return }
-    try check(expect, "expect", keys: Expect.CodingKeys.allCases.map(\.rawValue))
+    try check(expect, "\(path)expect.", keys: Expect.CodingKeys.allCases.map(\.rawValue))
     for name in ["gradients", "parametersAfter"] {
       for (index, layer) in objects(expect[name]) {
         try check(
-          layer, "expect.\(name)[\(index)]", keys: Parameters.CodingKeys.allCases.map(\.rawValue))
+          layer, "\(path)expect.\(name)[\(index)].", keys: Parameters.CodingKeys.allCases.map(\.rawValue))
       }
     }
   }
@@ -55,7 +66,7 @@ extension StepFile {
     let hint =
       nearest(to: unknown, among: keys).map { "did you mean \($0)?" } ?? "expected \(list(keys, "or"))"
     throw StepFileError(
-      place: path.isEmpty ? unknown : "\(path).\(unknown)",
+      place: path + unknown,
       reason: (kind.map { "there is no such key of \($0); " } ?? "there is no such key; ") + hint)
   }
 }

@@ -103,6 +103,7 @@ import Testing
   func `that is not JSON is refused in one line, with its place`(json: String) {
     let error = #expect(throws: StepFileError.self) { try StepFile(json: Data(json.utf8)) }
     #expect(error?.place.hasPrefix("line 1, column ") == true)
+    #expect(#expect(throws: StepFileError.self) { try StepFile.all(json: Data(json.utf8)) } == error)
     #expect(error?.reason.contains("\n") == false)
     #expect(error?.reason.isEmpty == false)
   }
@@ -133,5 +134,11 @@ import Testing
     try #require(json != Self.valid)
     let error = #expect(throws: StepFileError.self) { try StepFile(json: Data(json.utf8)) }
     #expect(error?.description.hasPrefix(message) == true, "\(String(describing: error))")
+    // In a file of several steps, too.
+    let several = #expect(throws: StepFileError.self) {
+      try StepFile.all(json: Data("{\"examples\": [\(Self.valid), \(json)]}".utf8))
+    }
+    let place = message.hasPrefix("line ") ? message : "examples[1].\(message)"
+    #expect(several?.description.hasPrefix(place) == true, "\(String(describing: several))")
   }
 }

@@ -291,6 +291,27 @@ extension CSVTable {
     columnNames.map { $0[column] } ?? "\(column + 1)"
   }
 
+  /// How an option of the command line names a column: quoted where its name needs that, and by its number where the shell
+  /// would not take it.
+  func argument(naming column: Int) -> String {
+    let name = title(of: column)
+    let isPlain =
+      !name.isEmpty
+      && name.utf8.allSatisfy {
+        UInt8(ascii: "a")...UInt8(ascii: "z") ~= $0 | 0x20 || UInt8(ascii: "0")...UInt8(ascii: "9") ~= $0
+          || "_.-+%:/=@".utf8.contains($0) || $0 >= 0x80
+      }
+    if isPlain, !name.hasPrefix("-") { return name }
+    if name.isEmpty || name.hasPrefix("-")
+      || name.unicodeScalars.contains(where: {
+        "'\"".unicodeScalars.contains($0) || $0.value < 32 || $0.value == 127
+      })
+    {
+      return "\(column + 1)"
+    }
+    return name.contains(",") ? "'\"\(name)\"'" : "'\(name)'"
+  }
+
   private func name(of column: Int) -> String {
     columnNames.map { $0[column] } ?? "the cell"
   }
@@ -578,10 +599,10 @@ extension CSVTable {
     let expectation =
       if scanner.number(field) as Scalar? != nil {
         "too large for \(Scalar.scalarType.rawValue)"
-      } else if scanner.isNotFinite(field) {
-        "expected a finite number"
       } else if isWeight {
         "expected the weight of the row, a number of at least 0"
+      } else if scanner.isNotFinite(field), !missingCells.contain(cell) {
+        "expected a finite number"
       } else if missingCells.contain(cell) {
         isTarget ? "expected a number" : "expected a number; to fill such gaps: --missing median"
       } else if cell.contains(UInt8(ascii: ",")),

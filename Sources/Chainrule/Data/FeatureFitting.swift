@@ -388,25 +388,4 @@ extension CSVTable {
           + "2024-03-01, or leave them out: --ignore \(argument(naming: column)); \(others)")
     }
   }
-
-  /// How an option of the command line names a column: quoted where its name needs that, and by its number where the shell
-  /// would not take it.
-  func argument(naming column: Int) -> String {
-    let name = title(of: column)
-    let isPlain =
-      !name.isEmpty
-      && name.utf8.allSatisfy {
-        UInt8(ascii: "a")...UInt8(ascii: "z") ~= $0 | 0x20 || UInt8(ascii: "0")...UInt8(ascii: "9") ~= $0
-          || "_.-+%:/=@".utf8.contains($0) || $0 >= 0x80
-      }
-    if isPlain, !name.hasPrefix("-") { return name }
-    if name.isEmpty || name.hasPrefix("-")
-      || name.unicodeScalars.contains(where: {
-        "'\"".unicodeScalars.contains($0) || $0.value < 32 || $0.value == 127
-      })
-    {
-      return "\(column + 1)"
-    }
-    return name.contains(",") ? "'\"\(name)\"'" : "'\(name)'"
-  }
 }
