@@ -298,4 +298,26 @@ struct FailureTests {
     #expect(try place.chainrule("train", "--help").output.contains("default: recommended"))
     #expect(try place.chainrule("--version").output.split(separator: ".").count == 3)
   }
+
+  #if os(Linux)
+    /// Takes the right to mount, as root has it; elsewhere nothing is tested.
+    @Test func `arguments that cannot be read are no call for help`() throws {
+      let executable = try #require(program)
+      try place.makeFolder("nothing")
+      let process = Process()
+      process.executableURL = URL(filePath: "/bin/sh")
+      process.arguments = [
+        "-c",
+        "unshare -m sh -c 'mount --make-rprivate / && mount --bind nothing /proc || exit 99; "
+          + "exec \(executable.path) train xor' >out 2>err",
+      ]
+      process.currentDirectoryURL = place.folder
+      try process.run()
+      process.waitUntilExit()
+      let errors = try place.read("err")
+      guard process.terminationStatus != 99, !errors.hasPrefix("unshare:") else { return }
+      #expect(process.terminationStatus == 1)
+      #expect(try place.read("out").isEmpty && errors.contains("/proc is not there"), "\(errors)")
+    }
+  #endif
 }

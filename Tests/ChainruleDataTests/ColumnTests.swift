@@ -17,6 +17,10 @@ private func table(_ names: String, rows: Int = 30, _ cells: (Int) -> String) ->
     #expect(many.names?.count == 16 && many.names?.contains("c=t16") == false)
     #expect(many.says("rare categories count as none: c (16 of 17)"))
     #expect(many.rows[32] == [Double](repeating: 0, count: 16))
+    // Where an unknown one is an error, those that occur once are known, too.
+    var options = CSVOptions.anyTable()
+    options.unknownCategory = .error
+    #expect(try read(table("c", rows: 33) { "t\($0 % 33 / 2)" }, options).names?.count == 17)
     // 300 texts, three times each; those that occur more often stay.
     let most = try read(table("c", rows: 903) { "t\($0 < 900 ? $0 % 300 : 299)" })
     #expect(most.names?.count == 255 && most.names?.contains("c=t299") == true)
