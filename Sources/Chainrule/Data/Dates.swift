@@ -78,7 +78,12 @@ enum ISODate {
 /// which may be a year, or a month's name, such as 03/01/2024, 1.3.24 or 1-Mar-2024; a time may follow.
 func isForeignDate(_ text: [UInt8]) -> Bool {
   guard ISODate.days(in: text) == nil, 6...40 ~= text.count else { return false }
-  let day = text.split(separator: UInt8(ascii: "T"), maxSplits: 1)[0].prefix { $0 != UInt8(ascii: " ") }
+  // The time begins with a space, or with a T that follows a digit: 12-OCT-2024 is all day.
+  let time = text.indices.first { place in
+    text[place] == UInt8(ascii: " ")
+      || text[place] == UInt8(ascii: "T") && place > 0 && "0123456789".utf8.contains(text[place - 1])
+  }
+  let day = text.prefix(upTo: time ?? text.endIndex)
   guard let separator = day.first(where: { "/.-".utf8.contains($0) }) else { return false }
   let parts = day.split(separator: separator, omittingEmptySubsequences: false).map {
     String(decoding: $0, as: UTF8.self)

@@ -140,7 +140,9 @@ def tables():
         "quoted": b'\x00"a ""q""",b\r\n"1","2"\r\n3,"4"\r\n',
         "semicolons": b"\x03\xef\xbb\xbfa;b\n1;2\n\n3;4",
         "spaces": b"\x0a1 2 3\r4 5 6\r",
-        "missing": b"\x80n,m,y\nred,1,0\nblue,NA,1\n,3,0\n",
+        "any": b"\x80n,d,y\nred,2024-03-01,0\nblue,NA,1\n,2024-03-02T12:30,0\n",
+        "dates": b"\x80d,y\n03/01/2024,1\n1-Mar-2024,2\n1.3.24,T\n",
+        "missing": b"\xc0n,m,y\nred,1,0\nblue,NA,1\n,3,0\n",
     }
     for name, text in texts.items():
         write("csv", name, text)
