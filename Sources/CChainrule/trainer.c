@@ -461,7 +461,7 @@ chainrule_status chainrule_trainer_set_batch_size(chainrule_trainer *trainer, si
   if (status || batch_size == trainer->training.batch_size) return status;
   if (trainer->position > 0 && !trainer->restored)
     return cr_fail(error, CHAINRULE_INVALID_ARGUMENT, 0,
-                   "epoch %llu was stopped after %zu rows; finish it before the batch size changes",
+                   "epoch %llu was stopped after %zu rows; finish or abandon it before the batch size changes",
                    (unsigned long long)trainer->epochs + 1, trainer->position);
   return plan_batches(trainer, batch_size, error);
 }
@@ -1130,7 +1130,7 @@ static chainrule_status check_epoch(const chainrule_trainer *trainer, const cr_b
     return cr_fail(error, CHAINRULE_INVALID_ARGUMENT, 0, "rows is 0; an epoch needs at least 1");
   if (trainer->position > 0 && all->rows != trainer->epoch_rows)
     return cr_fail(error, CHAINRULE_SHAPE_MISMATCH, 0,
-                   "epoch %llu was stopped within %zu rows; it goes on with as many, not %zu",
+                   "epoch %llu was stopped within %zu rows; it goes on with as many, not %zu, or abandon it",
                    (unsigned long long)trainer->epochs + 1, trainer->epoch_rows, all->rows);
   return cr_check_data(trainer->whole, trainer->team, trainer->training.loss, all->x, all->y, all->sample_weights,
                        all->rows, error);
@@ -1140,6 +1140,7 @@ static chainrule_status check_epoch(const chainrule_trainer *trainer, const cr_b
 static void count_epoch(chainrule_trainer *trainer, double *loss)
 {
   trainer->position = 0;
+  trainer->in_parts = false;
   trainer->epochs++;
   trainer->rate_is_due = true;
   if (loss) *loss = trainer->epoch_weight > 0 ? trainer->epoch_loss / trainer->epoch_weight : 0;
@@ -1181,7 +1182,7 @@ chainrule_status chainrule_trainer_begin_epoch(chainrule_trainer *trainer, chain
   if (!trainer) return cr_null(error, "trainer");
   if (trainer->position > 0)
     return cr_fail(error, CHAINRULE_INVALID_ARGUMENT, 0,
-                   "epoch %llu was stopped after %zu rows; finish it before one in parts begins",
+                   "epoch %llu was stopped after %zu rows; finish or abandon it before one in parts begins",
                    (unsigned long long)trainer->epochs + 1, trainer->position);
   begin_epoch(trainer, 0);
   trainer->in_parts = true;
@@ -1191,7 +1192,6 @@ chainrule_status chainrule_trainer_begin_epoch(chainrule_trainer *trainer, chain
 static chainrule_status flush(chainrule_trainer *trainer, chainrule_error *error)
 {
   if (!trainer) return cr_null(error, "trainer");
-  trainer->in_parts = false;
   flush_sum(&(task){.trainer = trainer, .members = members_for(trainer, 1), .descends = true});
   return check_parameters(trainer, error);
 }
@@ -1213,6 +1213,20 @@ static chainrule_status end_epoch(chainrule_trainer *trainer, double *loss, chai
   if (status == CHAINRULE_NOT_FINITE) recover(trainer);
   if (!status) count_epoch(trainer, loss);
   return status;
+}
+
+static chainrule_status abandon_epoch(chainrule_trainer *trainer, chainrule_error *error)
+{
+  if (!trainer) return cr_null(error, "trainer");
+  trainer->position = 0;
+  trainer->in_parts = trainer->restored = false;
+  return flush(trainer, error);
+}
+
+chainrule_status chainrule_trainer_abandon_epoch(chainrule_trainer *trainer, chainrule_error *error)
+{
+  const cr_float_mode mode = cr_float_mode_enter(false);
+  return cr_left(mode, abandon_epoch(trainer, error));
 }
 
 chainrule_status chainrule_trainer_end_epoch(chainrule_trainer *trainer, double *loss, chainrule_error *error)

@@ -64,3 +64,18 @@ extension ChainruleError: CustomStringConvertible {
     }
   }
 }
+
+/// Throws for an index that is not in 0 ..< `count`.
+func checkIndex(_ index: Int, within count: Int, name: String) throws(ChainruleError) {
+  guard 0..<count ~= index else {
+    throw .invalidValue(
+      name: name, value: "\(index)", expected: count > 0 ? "0 … \(count - 1)" : "none, as there is none")
+  }
+}
+
+/// Throws for a number below `least`, before it reaches the core, whose sizes have no sign.
+func checkCount(_ name: String, _ value: Int, atLeast least: Int) throws(ChainruleError) {
+  guard value >= least else {
+    throw .invalidValue(name: name, value: "\(value)", expected: "at least \(least)")
+  }
+}

@@ -1,3 +1,5 @@
+import Synchronization
+
 /// A condition that ends training before the last epoch.
 public enum StopCondition: Hashable, Sendable {
   /// Ends after an epoch with a training loss below this.
@@ -66,6 +68,12 @@ public struct Epochs<Scalar: NetworkScalar>: AsyncSequence {
   let resumed: String?
   let description: RunDescription
   let onStep: (@Sendable (TrainingStep) -> TrainingDecision)?
+  private let found = BestOfRun<Scalar>()
+
+  /// The network as it was after the epoch of the lowest loss so far, by which the patience of
+  /// ``Trainer/epochs(_:on:batchSize:validating:until:patience:checkpoints:resuming:run:onStep:)-(_,Dataset<Scalar>,_,_,_,_,_)`` judges; nil before the first
+  /// epoch, and without patience. It can be had at any time: within the loop, and after it, however it ends.
+  public var best: Model<Scalar>? { found.model }
 
   /// Starts the run; several iterators train one after the other, the same network.
   public func makeAsyncIterator() -> Iterator { Iterator(run: self) }
@@ -139,20 +147,11 @@ public struct Epochs<Scalar: NetworkScalar>: AsyncSequence {
         learningRate: learningRate, seconds: (clock.now - start) / .seconds(1), checkpointFailure: failure)
     }
 
-    /// As ``next(isolation:)``, from no actor.
-    public mutating func next() async throws(ChainruleError) -> Epoch? { try await next(isolation: nil) }
-
     /// Checks the arguments, and resumes from a checkpoint where there is one.
     private mutating func begin(isolation: isolated (any Actor)?) async throws(ChainruleError) {
-      guard run.count >= 0 else {
-        throw .invalidValue(name: "the number of epochs", value: "\(run.count)", expected: "at least 0")
-      }
-      guard run.batchSize >= 1 else {
-        throw .invalidValue(name: "batchSize", value: "\(run.batchSize)", expected: "at least 1")
-      }
-      guard run.patience ?? 1 >= 1 else {
-        throw .invalidValue(name: "patience", value: "\(run.patience!)", expected: "at least 1")
-      }
+      try checkCount("the number of epochs", run.count, atLeast: 0)
+      try checkCount("batchSize", run.batchSize, atLeast: 1)
+      if let patience = run.patience { try checkCount("patience", patience, atLeast: 1) }
       try run.checkpoints?.check()
       let lock = try run.checkpoints?.prepare(resuming: run.resumed)
       if run.checkpoints != nil || run.resumed != nil { state.description = try describe() }
@@ -161,7 +160,7 @@ public struct Epochs<Scalar: NetworkScalar>: AsyncSequence {
         state = try await run.trainer.onQueue(isolation: isolation) { core throws(ChainruleError) in
           try RunState(restoring: core, from: path, as: description)
         }
-        if run.patience != nil { best.network = state.best?.network }
+        if run.patience != nil { remember(state.best?.network) }
         ended = isAtEnd
       }
       if let data = run.data as? Dataset<Scalar> {
@@ -280,6 +279,11 @@ public struct Epochs<Scalar: NetworkScalar>: AsyncSequence {
       }
     }
 
+    private func remember(_ network: CoreNetwork<Scalar>?) {
+      best.network = network
+      run.found.model = network.map { Model(core: $0) }
+    }
+
     /// Remembers the best parameters and counts the epochs since.
     private mutating func judge(
       _ loss: Double, isolation: isolated (any Actor)?
@@ -290,12 +294,22 @@ public struct Epochs<Scalar: NetworkScalar>: AsyncSequence {
           try core.network.copy()
         }
         state.best = (loss, network)
-        best.network = network
+        remember(network)
         state.epochsSinceBest = 0
       } else {
         state.epochsSinceBest += 1
       }
     }
+  }
+}
+
+/// The best model of a run, which its caller may ask for while it trains.
+private final class BestOfRun<Scalar: NetworkScalar>: Sendable {
+  private let held = Mutex<Model<Scalar>?>(nil)
+
+  var model: Model<Scalar>? {
+    get { held.withLock(\.self) }
+    set { held.withLock { $0 = newValue } }
   }
 }
 

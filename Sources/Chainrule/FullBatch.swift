@@ -181,13 +181,18 @@ private final class CoreMinimizer<Scalar: NetworkScalar>: @unchecked Sendable {
     self.observer = observer
     var settings = chainrule_minimization_default(method.core)
     settings.loss = loss.core
-    settings.iterations = max(iterations, 0)
+    try checkCount("iterations", iterations, atLeast: 1)
+    settings.iterations = iterations
     settings.gradient_tolerance = tolerances.gradient
     settings.step_tolerance = tolerances.step
     settings.loss_tolerance = tolerances.loss
     switch method {
-    case .levenbergMarquardt(let memory): settings.memory = max(memory, 0)
-    case .lbfgs(let history): settings.history = max(history, 0)
+    case .levenbergMarquardt(let memory):
+      try checkCount("memory", memory, atLeast: 0)
+      settings.memory = memory
+    case .lbfgs(let history):
+      try checkCount("history", history, atLeast: 1)
+      settings.history = history
     case .fletcherReeves, .polakRibiere, .bfgs: break
     }
     if let observer {

@@ -55,6 +55,33 @@ public enum Initializer: Hashable, Sendable {
   }
 }
 
+extension Initializer {
+  /// The names of all initialisers, as files and the command line use them. Those of ``takesValue`` have a number, too.
+  public static let names = (0..<UInt32(CHAINRULE_INITIALIZER_COUNT)).map {
+    String(cString: chainrule_initializer_name(chainrule_initializer_kind(rawValue: $0)!))
+  }
+
+  /// The name that files and the command line use.
+  public var name: String { String(cString: chainrule_initializer_name(core.kind)) }
+
+  /// Whether the initialiser has a number: a scale, a standard deviation or a value.
+  public var takesValue: Bool {
+    switch self {
+    case .uniform, .normal, .constant: true
+    default: false
+    }
+  }
+
+  /// The initialiser of that name, with its number where it takes one.
+  ///
+  /// - Throws: `ChainruleError.invalidArgument` with the names there are.
+  public init(named name: String, value: Double = 0) throws(ChainruleError) {
+    var kind = chainrule_initializer_kind.default
+    try check { chainrule_initializer_named(name, &kind, &$0) }
+    self.init(chainrule_initializer(kind: kind, value: value))
+  }
+}
+
 /// As in a model file: `{"kind": "uniform", "value": 0.1}`; the value is 0 where there is none.
 extension Initializer: Codable {
   private enum CodingKeys: String, CodingKey { case kind, value }
@@ -62,18 +89,15 @@ extension Initializer: Codable {
   /// Reads a kind of the catalogue; any other throws with the names there are.
   public init(from decoder: any Decoder) throws {
     let container = try decoder.container(keyedBy: CodingKeys.self)
-    let name = try container.decode(String.self, forKey: .kind)
-    var kind = chainrule_initializer_kind.default
-    try check { chainrule_initializer_named(name, &kind, &$0) }
-    self.init(
-      chainrule_initializer(
-        kind: kind, value: try container.decodeIfPresent(Double.self, forKey: .value) ?? 0))
+    try self.init(
+      named: container.decode(String.self, forKey: .kind),
+      value: container.decodeIfPresent(Double.self, forKey: .value) ?? 0)
   }
 
   /// Writes the kind and its value.
   public func encode(to encoder: any Encoder) throws {
     var container = encoder.container(keyedBy: CodingKeys.self)
-    try container.encode(String(cString: chainrule_initializer_name(core.kind)), forKey: .kind)
+    try container.encode(name, forKey: .kind)
     try container.encode(core.value, forKey: .value)
   }
 }
@@ -194,12 +218,22 @@ public struct Scaling: Hashable, Codable, Sendable {
     self.init(mean: zip(mean, deviation).map { 0 - $0 / $1 }, deviation: deviation.map { 1 / $0 })
   }
 
-  /// The numbers of a ``Standardization`` fitted to the features of `data`. Where one overflows, it is NaN, which no
-  /// network takes.
-  public init<Scalar: NetworkScalar>(of data: Dataset<Scalar>) {
-    let fitted = try? Standardization(fitting: data)
-    let unknown = [Double](repeating: .nan, count: data.inputs)
-    self.init(mean: fitted?.mean ?? unknown, deviation: fitted?.standardDeviation ?? unknown)
+  /// The numbers of a ``Standardization`` fitted to the features of `data`.
+  ///
+  /// - Throws: As ``Standardization/init(fitting:)-(Dataset<Scalar>)``.
+  public init<Scalar: NetworkScalar>(of data: Dataset<Scalar>) throws(ChainruleError) {
+    let fitted = try Standardization(fitting: data)
+    self.init(mean: fitted.mean, deviation: fitted.standardDeviation)
+  }
+
+  /// Reads a layer; where one of the two is left out, the means are 0, or the deviations 1.
+  public init(from decoder: any Decoder) throws {
+    let container = try decoder.container(keyedBy: CodingKeys.self)
+    let mean = try container.decodeIfPresent([Double].self, forKey: .mean)
+    let deviation = try container.decodeIfPresent([Double].self, forKey: .deviation)
+    self.init(
+      mean: mean ?? Array(repeating: 0, count: deviation?.count ?? 0),
+      deviation: deviation ?? Array(repeating: 1, count: mean?.count ?? 0))
   }
 }
 
@@ -207,7 +241,7 @@ public struct Scaling: Hashable, Codable, Sendable {
 ///
 ///     Residual {
 ///       BatchNorm()
-///       Layer.activation(.relu)
+///       Activation.relu
 ///       Dense(64)
 ///     }
 ///
@@ -306,7 +340,7 @@ public enum Layer: Hashable, Sendable {
     switch self {
     case .dense(let dense):
       core.kind = .dense
-      core.units = max(dense.units, 0)  // A negative size becomes 0, which the core refuses by name.
+      core.units = max(dense.units, 0)  // A network refuses a negative size before it comes here.
       core.activation = dense.activation.core
       core.no_bias = !dense.bias
       core.weights = dense.weightsInitializer.core
@@ -418,6 +452,8 @@ extension Layer {
 public enum LayerBuilder {
   /// One layer.
   public static func buildExpression(_ dense: Dense) -> [Layer] { [.dense(dense)] }
+  /// An activation on its own.
+  public static func buildExpression(_ activation: Activation) -> [Layer] { [.activation(activation)] }
   /// One layer.
   public static func buildExpression(_ dropout: Dropout) -> [Layer] { [.dropout(dropout)] }
   /// One layer.

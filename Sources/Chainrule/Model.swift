@@ -39,10 +39,15 @@ public struct Model<Scalar: NetworkScalar>: Sendable {
   /// The outputs, row-major rows × ``outputs``, for `features`, row-major rows × ``inputs``. A row's outputs
   /// do not depend on the rows around it.
   ///
-  /// - Throws: `ChainruleError.shapeMismatch` where `features` are not whole rows, `.notFinite` for NaN or
-  ///   infinity in them.
+  /// - Throws: `ChainruleError.shapeMismatch` where `features` are not whole rows, `.invalidValue` where there is none,
+  ///   `.notFinite` for NaN or infinity in them.
   public func predict(_ features: [Scalar]) throws(ChainruleError) -> [Scalar] {
     try core.predict(features)
+  }
+
+  /// The outputs for the features of `data`, whatever its targets; as ``predict(_:)-([Scalar])``.
+  public func predict(_ data: Dataset<Scalar>) throws(ChainruleError) -> [Scalar] {
+    try core.predict(data)
   }
 
   /// Predicts without allocating: see ``Predictor``.
@@ -171,12 +176,34 @@ public struct Predictor<Scalar: NetworkScalar>: ~Copyable {
 
   /// Writes the outputs, rows × outputs, for `features`, rows × inputs.
   ///
+  ///     var outputs = [Float](repeating: 0, count: model.outputs)
+  ///     var span = outputs.mutableSpan
+  ///     try predictor.predict(row.span, into: &span)
+  ///
   /// - Throws: `ChainruleError.shapeMismatch` where `features` are not whole rows or `outputs` has another
-  ///   size, `.notFinite` for NaN or infinity in `features`.
+  ///   size, `.invalidValue` where there is no row, `.notFinite` for NaN or infinity in `features`.
+  public mutating func predict(
+    _ features: Span<Scalar>, into outputs: inout MutableSpan<Scalar>
+  ) throws(ChainruleError) {
+    var failure: ChainruleError?
+    features.withUnsafeBufferPointer { features in
+      outputs.withUnsafeMutableBufferPointer { outputs in
+        do throws(ChainruleError) {
+          try predict(features, into: outputs)
+        } catch {
+          failure = error
+        }
+      }
+    }
+    if let failure { throw failure }
+  }
+
+  /// As ``predict(_:into:)-(Span<Scalar>,_)``, of memory that C code holds, say.
   public mutating func predict(
     _ features: UnsafeBufferPointer<Scalar>, into outputs: UnsafeMutableBufferPointer<Scalar>
   ) throws(ChainruleError) {
     let (rows, rest) = features.count.quotientAndRemainder(dividingBy: core.inputs)
+    guard rows > 0 || rest > 0 else { throw core.noRow }
     guard rest == 0 else {
       throw .shapeMismatch(
         what: "values of a prediction's inputs, to be a multiple of the network's inputs",
@@ -185,7 +212,6 @@ public struct Predictor<Scalar: NetworkScalar>: ~Copyable {
     guard outputs.count == rows * core.outputs else {
       throw .shapeMismatch(what: "outputs", expected: rows * core.outputs, actual: outputs.count)
     }
-    guard rows > 0 else { return }
     try core.predict(features, rows: rows, into: outputs, scratch: scratch)
   }
 }

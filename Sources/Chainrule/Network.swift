@@ -117,10 +117,22 @@ public final class Network<Scalar: NetworkScalar> {
   }
 
   /// A network of the layers in braces; see ``init(inputs:layers:targetScaling:seed:kernelSet:)``.
+  ///
+  /// - Throws: As that, and what the braces throw, such as `try Scaling(of: train)`; an error of another type becomes an
+  ///   `.invalidNetwork` that quotes it.
   public convenience init(
-    inputs: Int, targetScaling: Standardization? = nil, seed: UInt64 = 0, @LayerBuilder layers: () -> [Layer]
+    inputs: Int, targetScaling: Standardization? = nil, seed: UInt64 = 0,
+    @LayerBuilder layers: () throws -> [Layer]
   ) throws(ChainruleError) {
-    try self.init(inputs: inputs, layers: layers(), targetScaling: targetScaling, seed: seed)
+    let list: [Layer]
+    do {
+      list = try layers()
+    } catch let error as ChainruleError {
+      throw error
+    } catch {
+      throw .invalidNetwork(layer: nil, reason: "the layers could not be made: \(error)")
+    }
+    try self.init(inputs: inputs, layers: list, targetScaling: targetScaling, seed: seed)
   }
 
   /// A network that starts from a model's parameters, names and metadata.
@@ -175,10 +187,15 @@ public final class Network<Scalar: NetworkScalar> {
 
   /// The outputs, row-major rows × ``outputs``, for `features`, row-major rows × ``inputs``.
   ///
-  /// - Throws: `ChainruleError.shapeMismatch` where `features` are not whole rows, `.notFinite` for NaN or
-  ///   infinity in them, `.busy` during training.
+  /// - Throws: `ChainruleError.shapeMismatch` where `features` are not whole rows, `.invalidValue` where there is none,
+  ///   `.notFinite` for NaN or infinity in them, `.busy` during training.
   public func predict(_ features: [Scalar]) throws(ChainruleError) -> [Scalar] {
     try exclusivity { () throws(ChainruleError) in try core.predict(features) }
+  }
+
+  /// The outputs for the features of `data`, whatever its targets; as ``predict(_:)-([Scalar])``.
+  public func predict(_ data: Dataset<Scalar>) throws(ChainruleError) -> [Scalar] {
+    try exclusivity { () throws(ChainruleError) in try core.predict(data) }
   }
 
   /// Compares predictions with the targets of `data`.

@@ -1,10 +1,17 @@
 /// The element type of a network: `Float` (float32) or `Double` (float64).
 ///
 /// Parameters, activations and gradients are held and computed in this type; a loss is always summed
-/// in `Double`.
+/// in `Double`. No other type can be one: the core has kernels for these two.
 public protocol NetworkScalar: BinaryFloatingPoint, LosslessStringConvertible, Codable, Sendable {
   /// Which of the two this type is.
   static var scalarType: ScalarType { get }
+  /// What only this module can make.
+  static var kernels: ScalarKernels { get }
+}
+
+/// What makes a type a ``NetworkScalar``: kernels of the core, which `Float` and `Double` have.
+public struct ScalarKernels: Sendable {
+  init() {}
 }
 
 /// The names of the element types, as files and the command line spell them.
@@ -18,9 +25,13 @@ public enum ScalarType: String, Codable, Sendable, CaseIterable {
 extension Float: NetworkScalar {
   /// float32
   public static var scalarType: ScalarType { .float32 }
+  /// Those of the core.
+  public static var kernels: ScalarKernels { ScalarKernels() }
 }
 
 extension Double: NetworkScalar {
   /// float64
   public static var scalarType: ScalarType { .float64 }
+  /// Those of the core.
+  public static var kernels: ScalarKernels { ScalarKernels() }
 }

@@ -30,6 +30,17 @@ public struct Regularization: Hashable, Codable, Sendable {
 
   /// None of it.
   public static let none = Regularization()
+
+  /// Reads what is given; of what is left out there is none.
+  public init(from decoder: any Decoder) throws {
+    let container = try decoder.container(keyedBy: CodingKeys.self)
+    self.init(
+      labelSmoothing: try container.decodeIfPresent(Double.self, forKey: .labelSmoothing) ?? 0,
+      inputNoise: try container.decodeIfPresent(Double.self, forKey: .inputNoise) ?? 0,
+      gradientClipNorm: try container.decodeIfPresent(Double.self, forKey: .gradientClipNorm),
+      gradientClipValue: try container.decodeIfPresent(Double.self, forKey: .gradientClipValue),
+      maxNorm: try container.decodeIfPresent(Double.self, forKey: .maxNorm))
+  }
 }
 
 /// A loss of your own.

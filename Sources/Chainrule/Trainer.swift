@@ -187,9 +187,7 @@ public final class Trainer<Scalar: NetworkScalar> {
   /// - Throws: as ``step(_:)``.
   @discardableResult
   public func partialFit(_ data: Dataset<Scalar>, batchSize: Int = 32) throws(ChainruleError) -> Double {
-    guard batchSize >= 1 else {
-      throw .invalidValue(name: "batchSize", value: "\(batchSize)", expected: "at least 1")
-    }
+    try checkCount("batchSize", batchSize, atLeast: 1)
     return try core.exclusivity { () throws(ChainruleError) in
       try core.setBatchSize(batchSize)
       var (sum, weight) = (0.0, 0.0)
@@ -208,6 +206,15 @@ public final class Trainer<Scalar: NetworkScalar> {
   /// takes. An epoch ends with it.
   public func flush() throws(ChainruleError) {
     try core.exclusivity { () throws(ChainruleError) in try core.flush() }
+  }
+
+  /// Gives up the epoch that was stopped, or whose task was cancelled, before its end: it does not count, its updates stay,
+  /// and one that is still due is done. Without it the next epoch goes on behind the last batch, over the same rows in
+  /// batches of the same size. Where no epoch is under way, it is ``flush()``.
+  ///
+  /// - Throws: `ChainruleError.notFinite`, `.busy`.
+  public func abandonEpoch() throws(ChainruleError) {
+    try core.exclusivity { () throws(ChainruleError) in try core.abandonEpoch() }
   }
 
   /// One epoch, in the calling thread. Returns the mean of the batches' losses, each before its update.
@@ -239,7 +246,7 @@ public final class Trainer<Scalar: NetworkScalar> {
   public func epoch(
     on source: some BatchSource<Scalar>, batchSize: Int = 32
   ) throws(ChainruleError) -> Double {
-    try checkBatchSize(batchSize)
+    try checkCount("batchSize", batchSize, atLeast: 1)
     return try core.exclusivity { () throws(ChainruleError) in
       while true {
         do throws(ChainruleError) {
@@ -272,7 +279,8 @@ public final class Trainer<Scalar: NetworkScalar> {
   ///     `ChainruleError.differentRun`, which lists the differences; the trainer is then unchanged. `count`, `condition`,
   ///     `patience`, `checkpoints` and the number of threads may differ.
   ///   - onStep: Called after each batch, on the trainer's queue, which waits for it; it may not use the trainer or its
-  ///     network. By `.stop` training ends after this batch, and an epoch asked for later goes on behind it.
+  ///     network. By `.stop` training ends after this batch, and an epoch asked for later goes on behind it, or begins anew after
+  ///     ``abandonEpoch()``.
   public func epochs(
     _ count: Int, on data: Dataset<Scalar>, batchSize: Int = 32,
     validating validation: Dataset<Scalar>? = nil,
@@ -290,7 +298,7 @@ public final class Trainer<Scalar: NetworkScalar> {
   /// ``epochs(_:on:batchSize:validating:until:patience:checkpoints:resuming:run:onStep:)-(_,Dataset<Scalar>,_,_,_,_,_)``.
   ///
   /// When the task is cancelled, or `onStep` stops training, an epoch asked for later goes on behind the last batch, over
-  /// the same source; ``flush()`` gives it up.
+  /// the same source; ``abandonEpoch()`` gives it up.
   public func epochs(
     _ count: Int, on source: some BatchSource<Scalar>, batchSize: Int = 32,
     validating validation: (any BatchSource<Scalar>)? = nil,

@@ -30,6 +30,8 @@ public struct TrainingRecipe: Sendable, Equatable {
   public var activation: Activation
   /// How the weights of every dense layer get their first values.
   public var weightsInitializer: Initializer
+  /// Whether the dense layers have a b.
+  public var hasBias: Bool
   /// What is normalised before the activation of each hidden layer; nil: nothing.
   public var normalization: Normalization?
   /// The probability with which a hidden layer's output is dropped in training.
@@ -54,8 +56,9 @@ public struct TrainingRecipe: Sendable, Equatable {
 
   /// One hidden layer of 64 relu units on the features as they are, by Adam in batches of 32 for 50 epochs.
   public static let plain = TrainingRecipe(
-    hidden: [64], activation: .relu, weightsInitializer: .automatic, normalization: nil, dropout: 0,
-    isResidual: false, featureScaling: .none, scalesTargets: false, optimizer: .adam(), batchSize: 32,
+    hidden: [64], activation: .relu, weightsInitializer: .automatic, hasBias: true, normalization: nil,
+    dropout: 0, isResidual: false, featureScaling: .none, scalesTargets: false, optimizer: .adam(),
+    batchSize: 32,
     epochs: 50, patience: nil, validation: 0.2)
 
   /// For ``Network/fit(_:loss:method:iterations:tolerances:isolation:onIteration:)``: few smooth units, without what goes on
@@ -74,7 +77,7 @@ public struct TrainingRecipe: Sendable, Equatable {
     let updatesOfEpoch = max(1, (rows + batchSize - 1) / batchSize)
     return TrainingRecipe(
       hidden: isSmall ? [128, 128] : [256, 256], activation: isSmall ? .relu : .silu,
-      weightsInitializer: .glorotUniform, normalization: nil, dropout: 0.2, isResidual: false,
+      weightsInitializer: .glorotUniform, hasBias: true, normalization: nil, dropout: 0.2, isResidual: false,
       featureScaling: isTiny ? .standardize : .pieces, scalesTargets: true,
       optimizer: .adamw(learningRate: 0.001, weightDecay: 0.01), batchSize: batchSize,
       epochs: max(200, (1000 + updatesOfEpoch - 1) / updatesOfEpoch), patience: isTiny ? 40 : 20,
@@ -152,7 +155,7 @@ public struct TrainingRecipe: Sendable, Equatable {
       let width = hidden[index]
       var layers: [Layer] =
         switch normalization {
-        case nil: [.dense(Dense(width, activation: activation, weightsInitializer: weightsInitializer))]
+        case nil: [dense(width, activation: activation)]
         case .batch:
           [
             .dense(Dense(width, bias: false, weightsInitializer: weightsInitializer)),
@@ -161,8 +164,7 @@ public struct TrainingRecipe: Sendable, Equatable {
           ]
         case .layer:
           [
-            .dense(Dense(width, weightsInitializer: weightsInitializer)), .layerNorm(LayerNorm()),
-            .activation(activation),
+            dense(width, activation: .identity), .layerNorm(LayerNorm()), .activation(activation),
           ]
         }
       if dropout > 0 { layers.append(.dropout(Dropout(dropout))) }
@@ -172,7 +174,11 @@ public struct TrainingRecipe: Sendable, Equatable {
   }
 
   private func outputLayer(units: Int, activation: Activation) -> Layer {
-    .dense(Dense(units, activation: activation, weightsInitializer: weightsInitializer))
+    dense(units, activation: activation)
+  }
+
+  private func dense(_ units: Int, activation: Activation) -> Layer {
+    .dense(Dense(units, activation: activation, bias: hasBias, weightsInitializer: weightsInitializer))
   }
 }
 
@@ -187,6 +193,39 @@ public struct NetworkDesign: Sendable, Equatable {
   public let targetScaling: Standardization?
   /// What training makes small.
   public let loss: Loss
+
+  init(fixed: [FixedLayer], layers: [Layer], targetScaling: Standardization?, loss: Loss) {
+    self.fixed = fixed
+    self.layers = layers
+    self.targetScaling = targetScaling
+    self.loss = loss
+  }
+
+  /// The design of a network that there is: training leaves the scaling layers in front as they are, and the dense layer
+  /// of pieces between two of them, as ``TrainingRecipe/FeatureScaling/pieces`` has it.
+  ///
+  /// - Parameter loss: nil: the loss usual with the output activation.
+  public init<Scalar: NetworkScalar>(of model: Model<Scalar>, loss: Loss? = nil) throws(ChainruleError) {
+    targetScaling = model.targetScaling
+    self.loss = loss ?? Loss(usualWith: model.outputActivation)
+    var rest = model.layers[...]
+    if targetScaling != nil { rest = rest.dropLast() }
+    var fixed: [FixedLayer] = []
+    if case .scaling? = rest.first { fixed.append(FixedLayer(rest.removeFirst())) }
+    if !fixed.isEmpty, rest.count > 2, case .dense(let pieces) = rest[rest.startIndex],
+      pieces.activation == .hardTanh, case .scaling = rest[rest.startIndex + 1]
+    {
+      let parameters = try model.parameters(ofLayer: 1)
+      fixed.append(
+        FixedLayer(
+          .dense(pieces), weights: parameters.weights.map { Double($0) },
+          bias: parameters.bias?.map { Double($0) } ?? []))
+      fixed.append(FixedLayer(rest[rest.startIndex + 1]))
+      rest = rest.dropFirst(2)
+    }
+    self.fixed = fixed
+    layers = Array(rest)
+  }
 
   /// Whether targets may be scaled: numbers that the output may reach wherever they lie, by a loss that asks for nothing
   /// else.
@@ -242,7 +281,7 @@ private struct FeatureSample<Scalar: NetworkScalar> {
     columns = Array(repeating: [], count: source.inputs)
     let most = max(1000, (1 << 24) / max(source.inputs, 1))
     let step = max(1, ((source.rowCount ?? most) + most - 1) / most)
-    var batches = try source.makeBatches(of: 1024)
+    var batches = try source.checkedBatches(of: 1024)
     var row = 0
     while columns[0].count < most, let batch = try batches.next() {
       for local in 0..<batch.rows where (row + local) % step == 0 {

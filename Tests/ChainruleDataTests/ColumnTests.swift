@@ -135,7 +135,8 @@ private func table(_ names: String, rows: Int = 30, _ cells: (Int) -> String) ->
   @Test func `of dates in another form are refused by name`() throws {
     let forms: [[String]] = [
       ["03/01/2024", "12/31/2024"], ["01.03.2024", "31.12.2023"], ["1/3/24", "5/3/24"],
-      ["1-Mar-2024", "12-Dec-2023"], ["12-OCT-2024", "13-OCT-2024"], ["2024/03/01", "2024/3/2"], ["2024-3-1", "2024-3-2"],
+      ["1-Mar-2024", "12-Dec-2023"], ["12-OCT-2024", "13-OCT-2024"], ["2024/03/01", "2024/3/2"],
+      ["2024-3-1", "2024-3-2"],
       ["03/01/2024 12:30", "03/02/2024 1:00 PM"], ["03/01/2024T12:30", "03/02/2024T13:00"],
     ]
     for form in forms {
@@ -152,7 +153,7 @@ private func table(_ names: String, rows: Int = 30, _ cells: (Int) -> String) ->
     }
     for texts in [
       ["1.2.10", "10.2.1"], ["192.168.0.1", "10.0.0.1"], ["555-12-1234", "123-45-6789"], ["1/2", "3/4"],
-      ["TTTTTTTT", "T/T/T/T"], ["//////", "T1T2T3"], ["0T / / / ", "------"],
+      ["TTTTTTTT", "T/T/T/T"], ["//////", "T1T2T3"], ["0T / / /", "1-2-3-4-5"],
     ] {
       #expect(
         try read(table("d,a") { "\(texts[$0 % 2]),\($0 * $0 % 17)" }).names?.contains("d=\(texts[0])") == true

@@ -15,7 +15,7 @@ struct Reading {
   let notes: [TableNote]
 
   var names: [String]? { data.featureNames }
-  var rows: [[Double]] { (0..<data.rows).map { Array(data.row($0).features) } }
+  var rows: [[Double]] { (0..<data.rows).map { Array(data[row: $0].features) } }
   /// The name of each row's class.
   var classes: [String]? { data.classLabels.flatMap { names in data.labels.map { $0.map { names[$0] } } } }
   var warnings: [String] { notes.filter(\.isWarning).map(\.text) }

@@ -467,7 +467,7 @@ private func smallNetwork(inputs: Int, outputs: Int, _ activation: Activation = 
     await #expect(throws: ChainruleError.self) {  // no batch of this source ends where the other was stopped
       for try await _ in trainer.epochs(1, on: source, batchSize: 7) {}
     }
-    try trainer.flush()
+    try trainer.abandonEpoch()
     let steps = trainer.steps
     for try await epoch in trainer.epochs(1, on: source, batchSize: 8) { #expect(epoch.number == 1) }
     #expect(trainer.steps == steps + 250)

@@ -57,7 +57,7 @@ struct DataFileTests {
     let data = try Dataset<Float>(idxImages: images.path, labels: labels.path)
     #expect(data.labels == [3, 0, 1])
     #expect(
-      (0..<3).map { data.row($0).features.map { $0 * 255 } } == [
+      (0..<3).map { data[row: $0].features.map { $0 * 255 } } == [
         [0, 255, 51, 102], [1, 2, 3, 4], [5, 6, 7, 8],
       ])
     let source = try IDXSource<Float>(images: images.path, labels: labels.path)

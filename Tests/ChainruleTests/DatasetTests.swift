@@ -17,8 +17,8 @@ struct DatasetTests {
     #expect(data.features == [1, 2, 3, 4, 5, 6])
     #expect(data.targets == [7, 8])
     #expect((data.rows, data.inputs, data.outputs) == (2, 3, 1))
-    #expect(data.row(1).features == [4, 5, 6])
-    #expect(data.row(1).targets == [8])
+    #expect(data[row: 1].features == [4, 5, 6])
+    #expect(data[row: 1].targets == [8])
     #expect(data.labels == nil)
   }
 
@@ -166,7 +166,7 @@ struct DatasetTests {
     var rows: Set<Double> = []
     for part in [train, test] {
       for index in 0..<part.rows {
-        let row = part.row(index)
+        let row = part[row: index]
         let number = row.features.first!
         #expect(Array(row.features) == [number, -number])
         #expect(Array(row.targets) == [10 * number])
@@ -251,15 +251,15 @@ struct BundledDatasetTests {
     }
     for (sum, expected) in zip(sums, [876.5, 458.6, 563.7, 179.9]) { #expect(abs(sum - expected) < 1e-9) }
     // The two rows that many copies have wrong.
-    #expect(iris.row(34).features == [4.9, 3.1, 1.5, 0.2])
-    #expect(iris.row(37).features == [4.9, 3.6, 1.4, 0.1])
+    #expect(iris[row: 34].features == [4.9, 3.1, 1.5, 0.2])
+    #expect(iris[row: 37].features == [4.9, 3.6, 1.4, 0.1])
   }
 
   @Test func `xor is true where its inputs differ`() {
     let xor = Dataset<Float>.xor
     #expect((xor.rows, xor.inputs, xor.outputs) == (4, 2, 1))
     for index in 0..<4 {
-      let row = xor.row(index)
+      let row = xor[row: index]
       #expect(row.targets.first == (row.features.first != row.features.last ? 1 : 0))
     }
   }
@@ -270,15 +270,15 @@ struct BundledDatasetTests {
     let labels = try #require(spirals.labels)
     #expect(labels.count { $0 == 0 } == 500)
     for i in 0..<500 {
-      let one = Array(spirals.row(2 * i).features)
-      #expect(Array(spirals.row(2 * i + 1).features) == [-one[0], -one[1]])
+      let one = Array(spirals[row: 2 * i].features)
+      #expect(Array(spirals[row: 2 * i + 1].features) == [-one[0], -one[1]])
       #expect((labels[2 * i], labels[2 * i + 1]) == (1, 0))
       let radius = (one[0] * one[0] + one[1] * one[1]).squareRoot()
       #expect(abs(radius - Double(i + 25) / 125) < 1e-12)
     }
     // Half a turn, i = 160, points down: (0, -r).
-    #expect(abs(spirals.row(320).features.first!) < 1e-12)
-    #expect(abs(spirals.row(320).features.last! + 185.0 / 125) < 1e-12)
+    #expect(abs(spirals[row: 320].features.first!) < 1e-12)
+    #expect(abs(spirals[row: 320].features.last! + 185.0 / 125) < 1e-12)
   }
 
   @Test func `every bundled set is found by its name`() throws {

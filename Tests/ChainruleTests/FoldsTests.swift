@@ -32,7 +32,7 @@ struct FoldsTests {
       for (index, fold) in folds.enumerated() {
         let validation = try rows(fold.validation, of: expected.labels)
         #expect(validation == expected.validation[index])
-        #expect(validation == folds.validationRows(ofFold: index))
+        #expect(validation == (try folds.validationRows(ofFold: index)))
         let train = try rows(fold.train, of: expected.labels)
         #expect(Set(train + validation) == Set(expected.labels.indices))
         #expect(train.count + validation.count == expected.labels.count)

@@ -154,8 +154,8 @@ private func median(_ values: [Double]) -> Double {
     }
     #expect(await refused(.levenbergMarquardt(), loss: .huber).contains("sum of squares"))
     #expect(await refused(.levenbergMarquardt(memory: 100)).contains("bound to 100"))
-    #expect(await refused(.lbfgs(history: 0)).contains("history must be at least 1"))
-    #expect(await refused(.bfgs, iterations: 0).contains("iterations must be at least 1"))
+    #expect(await refused(.lbfgs(history: 0)).contains("history is 0; expected at least 1"))
+    #expect(await refused(.bfgs, iterations: 0).contains("iterations is 0; expected at least 1"))
     #expect(await refused(.bfgs, loss: .crossEntropy).contains("softmax"))
     let other = try Dataset<Float>(features: [[1]], targets: [[1]])
     await #expect(throws: ChainruleError.shapeMismatch(what: "the data's features", expected: 2, actual: 1)) {

@@ -30,7 +30,7 @@ struct IDXTests {
   @Test func `unsigned bytes become levels from 0 to 1 and labels classes`() throws {
     let data = try Dataset<Float>(images: IDXFile(bytes: images), labels: IDXFile(bytes: labels))
     #expect((data.rows, data.inputs, data.outputs) == (2, 6, 4))
-    #expect(data.row(0).features.map { $0 * 255 } == [0, 255, 51, 102, 1, 2])
+    #expect(data[row: 0].features.map { $0 * 255 } == [0, 255, 51, 102, 1, 2])
     #expect(data.classLabels == ["0", "1", "2", "3"])
     #expect(data.labels == [3, 0])
   }

@@ -161,9 +161,30 @@ private func randomRows<Scalar: NetworkScalar>(_ rows: Int, _ inputs: Int, as _:
       try outputs(of: model, features, rows: planned, count: rows * 3) == model.predict(features))
   }
 
-  @Test func `takes no rows for an answer`() throws {
+  @Test func `takes spans, and gives their bits`() throws {
     let model = try classifier(Float.self).freeze()
-    #expect(try outputs(of: model, [], rows: 1, count: 0) == [])
+    let features = randomRows(300, 4, as: Float.self)
+    var predictor = model.predictor()
+    var outputs = [Float](repeating: .nan, count: 900)
+    var span = outputs.mutableSpan
+    try predictor.predict(features.span, into: &span)
+    #expect(try outputs == model.predict(features))
+    var few = [Float](repeating: 0, count: 3)
+    var small = few.mutableSpan
+    do throws(ChainruleError) {
+      try predictor.predict(features.span, into: &small)
+      Issue.record("3 outputs for 300 rows")
+    } catch {
+      #expect(error == .shapeMismatch(what: "outputs", expected: 900, actual: 3))
+    }
+  }
+
+  @Test func `says so where there is no row`() throws {
+    let model = try classifier(Float.self).freeze()
+    let error = ChainruleError.invalidValue(
+      name: "the number of rows to predict", value: "0", expected: "at least 1, of 4 values each")
+    #expect(throws: error) { try outputs(of: model, [], rows: 1, count: 0) }
+    #expect(throws: error) { try model.predict([]) }
   }
 
   @Test func `refuses what predict refuses, and outputs of another size`() throws {

@@ -399,7 +399,7 @@ struct FeatureEncodingTests {
         .number(.init(missing: 2)), .category(.init(["blue", "red"], missing: "red")),
         .number(.init(missing: 4)),
       ])
-    #expect(try Dataset<Double>(csv: known, encoding: encoding).row(1).features == [2, 1, 0, 2])
+    #expect(try Dataset<Double>(csv: known, encoding: encoding)[row: 1].features == [2, 1, 0, 2])
     #expect(try FeatureEncoding(fitting: known, valuesOf: [0, 1, 2, 3]) == FeatureEncoding(fitting: known))
     // In row 3 the number of doors is missing, and so in all of them.
     #expect(throws: ChainruleError.self) { try FeatureEncoding(fitting: known, valuesOf: [2, 3]) }
@@ -409,8 +409,8 @@ struct FeatureEncodingTests {
     let data = try Dataset<Double>(csv: table(text, options))
     let (train, test) = try data.split(holdingOut: 0.5, seed: 3)
     let rows = try data.splitRows(holdingOut: 0.5, seed: 3)
-    #expect(rows.train.flatMap { Array(data.row($0).features) } == train.features)
-    #expect(rows.test.flatMap { Array(data.row($0).features) } == test.features)
+    #expect(rows.train.flatMap { Array(data[row: $0].features) } == train.features)
+    #expect(rows.test.flatMap { Array(data[row: $0].features) } == test.features)
     #expect((rows.train + rows.test).sorted() == [0, 1, 2, 3])
   }
 

@@ -229,7 +229,8 @@ private func reports<Scalar>(of epochs: Epochs<Scalar>) async throws -> [Epoch] 
     let weighted = try data.withSampleWeights([1, 2, 0, 1])
     let rows = [0, 1, 1, 3]
     let repeated = try Dataset<Double>(
-      features: rows.map { Array(data.row($0).features) }, targets: rows.map { Array(data.row($0).targets) })
+      features: rows.map { Array(data[row: $0].features) }, targets: rows.map { Array(data[row: $0].targets) }
+    )
     for loss in [Loss.meanSquaredError, .halfSquaredError, .huber, .logCosh] {
       let (one, other) = (try smallNetwork(), try smallNetwork())
       let (left, right) = (
@@ -361,7 +362,7 @@ private func reports<Scalar>(of epochs: Epochs<Scalar>) async throws -> [Epoch] 
       throws: ChainruleError.invalidValue(name: "patience", value: "\(value)", expected: "at least 1")
     ) { try await reports(of: trainer.epochs(1, on: data, patience: value)) }
     #expect(
-      throws: ChainruleError.invalidArgument(message: "batch size is 0; expected 1 to 2147483647")
+      throws: ChainruleError.invalidValue(name: "batchSize", value: "\(value)", expected: "at least 1")
     ) { try trainer.epoch(on: data, batchSize: value) }
     #expect(try network.bits == before && trainer.steps == 0)
   }

@@ -8,13 +8,13 @@ import Testing
   @Test func `has a network of every layer, and a trainer that does it all`() async throws {
     let (train, test) = try Dataset<Float>.iris.split(holdingOut: 0.2, seed: 1)
     let network = try Network<Float>(inputs: train.inputs, seed: 1) {
-      Scaling(of: train)  // (x − mean) / deviation: the saved model takes raw features
+      try Scaling(of: train)  // (x − mean) / deviation: the saved model takes raw features
       Dense(32)
       BatchNorm()
-      Layer.activation(.relu)
+      Activation.relu
       Residual {  // a = x + block(x)
         BatchNorm()
-        Layer.activation(.relu)
+        Activation.relu
         Dense(32)
       }
       Dropout(0.2)
@@ -54,7 +54,7 @@ import Testing
   @Test func `finds a learning rate by one run in which it grows`() async throws {
     let (train, _) = try Dataset<Float>.iris.split(holdingOut: 0.2, seed: 1)
     let network = try Network<Float>(inputs: train.inputs, seed: 1) {
-      Scaling(of: train)
+      try Scaling(of: train)
       Dense(32, activation: .relu)
       Dense(train.outputs, activation: .softmax)
     }

@@ -448,6 +448,11 @@ static chainrule_status flush(subject *s, chainrule_error *error)
   return chainrule_trainer_flush(s->trainer, error);
 }
 
+static chainrule_status abandon_epoch(subject *s, chainrule_error *error)
+{
+  return chainrule_trainer_abandon_epoch(s->trainer, error);
+}
+
 static chainrule_status gradients_of_batch(subject *s, chainrule_error *error)
 {
   return TYPED(chainrule_trainer_gradients, s->trainer, s->x, s->y, s->weights, BATCH, NULL, error);
@@ -599,6 +604,7 @@ static const struct {
     {"trainer_restore", restore_training, true},
     {"trainer_end_epoch", end_epoch, false},
     {"trainer_flush", flush, false},
+    {"trainer_abandon_epoch", abandon_epoch, false},
     {"trainer_gradients", gradients_of_batch, false},
     {"trainer_view", view, false},
     {"trainer_on_step", forget_function, false},

@@ -610,7 +610,11 @@ static void plans_are_checked(void)
   REFUSED(CHAINRULE_INVALID_ARGUMENT, "no epoch", chainrule_trainer_end_epoch(trainer, NULL, e));
   ACCEPTED(chainrule_trainer_begin_epoch(trainer, e));
   REFUSED(CHAINRULE_INVALID_ARGUMENT, "rows is 0", chainrule_trainer_end_epoch(trainer, NULL, e));
+  REFUSED(CHAINRULE_INVALID_ARGUMENT, "trainer", chainrule_trainer_flush(NULL, e));
   ACCEPTED(chainrule_trainer_flush(trainer, e));
+  REFUSED(CHAINRULE_INVALID_ARGUMENT, "rows is 0", chainrule_trainer_end_epoch(trainer, NULL, e));
+  REFUSED(CHAINRULE_INVALID_ARGUMENT, "trainer", chainrule_trainer_abandon_epoch(NULL, e));
+  ACCEPTED(chainrule_trainer_abandon_epoch(trainer, e));
   REFUSED(CHAINRULE_INVALID_ARGUMENT, "no epoch", chainrule_trainer_end_epoch(trainer, NULL, e));
   HOLDS(chainrule_trainer_epochs(trainer) == 0);
   chainrule_trainer_free(trainer);

@@ -322,6 +322,7 @@ static chainrule_trainer *train(const setting *s, chainrule_network *network, co
   add(&hashes[STEPPED], &loss, sizeof loss);
   KEEPS_MODE(chainrule_trainer_end_epoch(trainer, &loss, e));
   KEEPS_MODE(chainrule_trainer_flush(trainer, e));
+  KEEPS_MODE(chainrule_trainer_abandon_epoch(trainer, e));
   add(&hashes[STEPPED], &loss, sizeof loss);
   add_parameters(&hashes[STEPPED], network);
   return trainer;

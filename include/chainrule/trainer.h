@@ -112,7 +112,8 @@ CHAINRULE_API chainrule_status chainrule_trainer_flush(chainrule_trainer *traine
  * and the optimizer begins anew.
  *
  * chainrule_trainer_stop makes the call return CHAINRULE_STOPPED after the batch in hand, or, where a batch is a single row,
- * within 64 of them; the next call goes on behind it, and ends in the same bits as an epoch that was never stopped. */
+ * within 64 of them; the next call goes on behind it, and ends in the same bits as an epoch that was never stopped.
+ * chainrule_trainer_abandon_epoch gives it up instead. */
 CHAINRULE_API chainrule_status chainrule_trainer_epoch_f32(chainrule_trainer *trainer, const float *x,
                                                            const float *y, const float *sample_weights,
                                                            size_t rows, double *loss, chainrule_error *error);
@@ -125,12 +126,16 @@ CHAINRULE_API chainrule_status chainrule_trainer_epoch_f64(chainrule_trainer *tr
  * counts, for schedules too, and *loss (may be NULL) is as chainrule_trainer_epoch's.
  *
  * A step that ends with CHAINRULE_NOT_FINITE ends the epoch as it would end chainrule_trainer_epoch: the network has its
- * parameters of the beginning again, and the optimizer begins anew.  chainrule_trainer_flush, begin_epoch and
- * chainrule_trainer_epoch give up an epoch in parts that was begun before: it does not count, its updates stay.
- * begin_epoch fails in the middle of a stopped epoch, end_epoch where none has begun, or without a row. */
+ * parameters of the beginning again, and the optimizer begins anew.  begin_epoch and chainrule_trainer_epoch give up an epoch in
+ * parts that was begun before: it does not count, its updates stay.  begin_epoch fails in the middle of a stopped epoch,
+ * end_epoch where none has begun, or without a row. */
 CHAINRULE_API chainrule_status chainrule_trainer_begin_epoch(chainrule_trainer *trainer, chainrule_error *error);
 CHAINRULE_API chainrule_status chainrule_trainer_end_epoch(chainrule_trainer *trainer, double *loss,
                                                            chainrule_error *error);
+
+/* Gives up the epoch that is under way, stopped or in parts: it does not count, its updates stay, and the one still due is
+ * done, as by chainrule_trainer_flush.  The next epoch begins anew, over any rows and in any batches. */
+CHAINRULE_API chainrule_status chainrule_trainer_abandon_epoch(chainrule_trainer *trainer, chainrule_error *error);
 
 /* The rate of the last update; before the first, and after chainrule_trainer_set_learning_rate, that of the next. */
 CHAINRULE_API double chainrule_trainer_learning_rate(const chainrule_trainer *trainer);

@@ -1,5 +1,8 @@
 internal import CChainrule
 
+/// What an error says of the numbers of inputs and units that there may be.
+private let sizes = "1 to \(Int32.max)"
+
 /// Owns a network of the core. It is Sendable because whoever holds it reads it only: a ``Model`` never
 /// changes it, and a ``Network``, which does, guards its own with ``Exclusivity`` and is not Sendable.
 final class CoreNetwork<Scalar: NetworkScalar>: @unchecked Sendable {
@@ -17,6 +20,22 @@ final class CoreNetwork<Scalar: NetworkScalar>: @unchecked Sendable {
   }
 
   convenience init(inputs: Int, layers: [Layer], kernelSet: String? = nil) throws(ChainruleError) {
+    guard inputs >= 0 else {
+      throw .invalidNetwork(layer: nil, reason: "the network has \(inputs) inputs; expected \(sizes)")
+    }
+    for (index, layer) in layers.enumerated() {
+      switch layer {
+      case .dense(let dense) where dense.units < 0:
+        throw .invalidNetwork(
+          layer: index + 1, reason: "layer \(index + 1) has \(dense.units) units; expected \(sizes)")
+      case .residual(let span) where span < 0:
+        throw .invalidNetwork(
+          layer: index + 1,
+          reason:
+            "layer \(index + 1), residual: span is \(span); expected 1 to \(index), the layers before it")
+      default: break
+      }
+    }
     var boxes: [CustomActivationBox] = []
     let coreLayers = layers.map { layer in
       var core = layer.core
@@ -33,7 +52,7 @@ final class CoreNetwork<Scalar: NetworkScalar>: @unchecked Sendable {
       coreLayers.withUnsafeBufferPointer { layers in
         withOptionalCString(kernelSet) { kernelSet in
           var description = chainrule_description(
-            scalar: Scalar.coreFunctions.scalar, inputs: max(inputs, 0), layer_count: layers.count,
+            scalar: Scalar.coreFunctions.scalar, inputs: inputs, layer_count: layers.count,
             layers: layers.baseAddress, kernel_set: kernelSet)
           return chainrule_network_create(&description, &pointer, &error)
         }
@@ -274,6 +293,12 @@ private func withArrayOfCStrings<Result>(
 private let stripRows = 256
 
 extension CoreNetwork {
+  /// Where there is nothing to predict.
+  var noRow: ChainruleError {
+    .invalidValue(
+      name: "the number of rows to predict", value: "0", expected: "at least 1, of \(inputs) values each")
+  }
+
   /// The bytes of scratch for predicting `rows` rows.
   func scratchSize(rows: Int) -> Int {
     chainrule_network_scratch_size(pointer, min(max(rows, 1), stripRows))
@@ -292,12 +317,21 @@ extension CoreNetwork {
   /// The number of rows of x, rows × inputs.
   func rows(of x: [Scalar]) throws(ChainruleError) -> Int {
     let inputs = inputs
-    guard !x.isEmpty, x.count % inputs == 0 else {
+    guard !x.isEmpty else { throw noRow }
+    guard x.count % inputs == 0 else {
       throw .shapeMismatch(
         what: "values of a prediction's inputs, to be a multiple of the network's inputs", expected: inputs,
         actual: x.count)
     }
     return x.count / inputs
+  }
+
+  /// Outputs, rows × outputs, of the features of `data`.
+  func predict(_ data: Dataset<Scalar>) throws(ChainruleError) -> [Scalar] {
+    guard data.inputs == inputs else {
+      throw .shapeMismatch(what: "the data's features", expected: inputs, actual: data.inputs)
+    }
+    return try predict(data.features)
   }
 
   /// Outputs, rows × outputs, of x, rows × inputs.

@@ -61,13 +61,18 @@ final class CoreTrainer<Scalar: NetworkScalar>: @unchecked Sendable {
   }
 
   func setBatchSize(_ batchSize: Int) throws(ChainruleError) {
-    try check { chainrule_trainer_set_batch_size(pointer, max(batchSize, 0), &$0) }
+    try checkCount("batchSize", batchSize, atLeast: 1)
+    try check { chainrule_trainer_set_batch_size(pointer, batchSize, &$0) }
   }
 
   enum Call { case step, gradients, epoch }
 
   func flush() throws(ChainruleError) {
     try check(training: true) { chainrule_trainer_flush(pointer, &$0) }
+  }
+
+  func abandonEpoch() throws(ChainruleError) {
+    try check(training: true) { chainrule_trainer_abandon_epoch(pointer, &$0) }
   }
 
   /// L, before the update for a step, averaged over the batches for an epoch; of some rows, or all.
@@ -116,7 +121,7 @@ final class CoreTrainer<Scalar: NetworkScalar>: @unchecked Sendable {
         throw .invalidArgument(
           message:
             "epoch \(epochs + 1) was stopped after \(done) rows, where no batch of the source ends; it goes on "
-            + "with the source and the batches that it began with, and flush() gives it up")
+            + "with the source and the batches that it began with, and abandonEpoch() gives it up")
       }
       while let batch = try batches.next() {
         if isStopped.exchange(false, ordering: .relaxed) { throw .cancelled }
@@ -127,7 +132,7 @@ final class CoreTrainer<Scalar: NetworkScalar>: @unchecked Sendable {
     } catch {
       switch error {
       case .notFinite, .cancelled: break
-      default: try flush()
+      default: try abandonEpoch()
       }
       throw error
     }

@@ -342,7 +342,7 @@ public struct ArrayBatches<Scalar: NetworkScalar>: BatchIterator {
   private var row = 0
 
   init(_ pair: ArrayPair, size: Int) throws(ChainruleError) {
-    try checkBatchSize(size)
+    try checkCount("batchSize", size, atLeast: 1)
     self.pair = pair
     self.size = size
     features = try ArrayReader(pair.features)

@@ -44,9 +44,28 @@ extension BatchSource {
   }
 }
 
-/// Throws for a size of batches below 1.
-func checkBatchSize(_ size: Int) throws(ChainruleError) {
-  guard size >= 1 else { throw .invalidValue(name: "batchSize", value: "\(size)", expected: "at least 1") }
+extension BatchSource {
+  /// ``makeBatches(of:epoch:)``, each of as many features and targets as the source says.
+  func checkedBatches(of size: Int, epoch: Int = 0) throws(ChainruleError) -> CheckedBatches<Batches> {
+    CheckedBatches(base: try makeBatches(of: size, epoch: epoch), inputs: inputs, outputs: outputs)
+  }
+}
+
+/// The batches of a source, whose sizes are checked.
+struct CheckedBatches<Base: BatchIterator>: BatchIterator {
+  fileprivate var base: Base
+  fileprivate let inputs, outputs: Int
+
+  mutating func next() throws(ChainruleError) -> Dataset<Base.Scalar>? {
+    guard let batch = try base.next() else { return nil }
+    guard batch.inputs == inputs else {
+      throw .shapeMismatch(what: "features of a source's batch", expected: inputs, actual: batch.inputs)
+    }
+    guard batch.outputs == outputs else {
+      throw .shapeMismatch(what: "targets of a source's batch", expected: outputs, actual: batch.outputs)
+    }
+    return batch
+  }
 }
 
 // MARK: - Data in memory
@@ -57,7 +76,7 @@ extension Dataset: BatchSource {
 
   /// The rows as they stand.
   public func makeBatches(of size: Int, epoch: Int) throws(ChainruleError) -> DatasetBatches<Scalar> {
-    try checkBatchSize(size)
+    try checkCount("batchSize", size, atLeast: 1)
     return DatasetBatches(data: self, size: size)
   }
 
@@ -66,7 +85,7 @@ extension Dataset: BatchSource {
   /// - Throws: What its iterator throws, `ChainruleError.invalidValue` for a source without rows, and `.badData` for targets
   ///   of classes that are too large, as ``init(features:labels:featureNames:sampleWeights:)``.
   public init(_ source: some BatchSource<Scalar>) throws(ChainruleError) {
-    var batches = try source.makeBatches(of: 1024)
+    var batches = try source.checkedBatches(of: 1024)
     var (features, targets, weights): ([Scalar], [Scalar], [Scalar]) = ([], [], [])
     var (rows, isWeighted) = (0, false)
     var first: Dataset?
@@ -141,7 +160,7 @@ public struct ShuffledSource<Base: BatchSource>: BatchSource {
 
   /// The rows in the order of an epoch.
   public func makeBatches(of size: Int, epoch: Int) throws(ChainruleError) -> Batches {
-    try checkBatchSize(size)
+    try checkCount("batchSize", size, atLeast: 1)
     return Batches(self, size: size, epoch: epoch)
   }
 
@@ -151,7 +170,7 @@ public struct ShuffledSource<Base: BatchSource>: BatchSource {
     private let size: Int
     private let epoch: Int
     private var random: SplitMix64
-    private var rows: Base.Batches?
+    private var rows: CheckedBatches<Base.Batches>?
     /// Rows of the source, of which those from `place` on are not in the buffer yet.
     private var incoming: Dataset<Base.Scalar>?
     private var place = 0
@@ -201,18 +220,10 @@ public struct ShuffledSource<Base: BatchSource>: BatchSource {
     private mutating func left() throws(ChainruleError) -> Dataset<Base.Scalar>? {
       if isExhausted { return nil }
       if let incoming, place < incoming.rows { return incoming }
-      if rows == nil { rows = try source.base.makeBatches(of: min(source.buffer, 256), epoch: epoch) }
+      if rows == nil { rows = try source.base.checkedBatches(of: min(source.buffer, 256), epoch: epoch) }
       guard let batch = try rows?.next() else {
         isExhausted = true
         return nil
-      }
-      guard batch.inputs == source.inputs else {
-        throw .shapeMismatch(
-          what: "features of a source's batch", expected: source.inputs, actual: batch.inputs)
-      }
-      guard batch.outputs == source.outputs else {
-        throw .shapeMismatch(
-          what: "targets of a source's batch", expected: source.outputs, actual: batch.outputs)
       }
       (incoming, place) = (batch, 0)
       isWeighted = isWeighted || batch.sampleWeights != nil

@@ -87,7 +87,7 @@ public struct CSVSource<Scalar: NetworkScalar>: BatchSource {
   ///
   /// - Throws: As the initialiser; and the iterator too, for a cell that it comes to.
   public func makeBatches(of size: Int, epoch: Int) throws(ChainruleError) -> Batches {
-    try checkBatchSize(size)
+    try checkCount("batchSize", size, atLeast: 1)
     return Batches(
       source: self, size: size, rows: try file.rows(like: head, judges: judges, for: Scalar.self))
   }

@@ -166,9 +166,14 @@ public struct CSVTable: Sendable {
   }
 
   /// The rows of `table` at `indices`, in that order.
+  ///
+  /// - Throws: `ChainruleError.invalidValue` where there is no such row.
   init(_ table: CSVTable, rowsAt indices: [Int]) throws(ChainruleError) {
     var starts = try [Int](roomFor: indices.count, for: "the places of \(indices.count) rows")
-    for index in indices { starts.append(table.rowStarts[index]) }
+    for index in indices {
+      try checkIndex(index, within: table.rows, name: "the row")
+      starts.append(table.rowStarts[index])
+    }
     self.init(table, startingAt: starts, skipped: table.skippedRows)
   }
 

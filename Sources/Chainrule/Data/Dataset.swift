@@ -215,7 +215,7 @@ extension Dataset {
 
 extension Dataset {
   /// The features and targets of one row, counted from 0. Traps where there is no such row.
-  public func row(_ index: Int) -> (features: ArraySlice<Scalar>, targets: ArraySlice<Scalar>) {
+  public subscript(row index: Int) -> (features: ArraySlice<Scalar>, targets: ArraySlice<Scalar>) {
     precondition(index >= 0 && index < rows, "row \(index) of \(rows)")
     return (
       features[index * inputs..<(index + 1) * inputs], targets[index * outputs..<(index + 1) * outputs]

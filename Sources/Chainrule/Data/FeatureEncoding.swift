@@ -411,14 +411,17 @@ extension FeatureEncoding: Codable {
     case columnNames, columns, missingTexts, unknown, decimal, thousands, layout
   }
 
+  /// Reads an encoding; what is left out, but for the columns, has its default in ``CSVOptions``.
+  ///
   /// - Throws: A `DecodingError`, `ChainruleError.shapeMismatch` where names and columns are not as many, and
   ///   `.invalidValue` for columns as ``init(fitting:)`` would not make them.
   public init(from decoder: any Decoder) throws {
     let container = try decoder.container(keyedBy: CodingKeys.self)
     columnNames = try container.decodeIfPresent([String].self, forKey: .columnNames)
     columns = try container.decode([Column].self, forKey: .columns)
-    missingTexts = try container.decode([String].self, forKey: .missingTexts)
-    unknown = try container.decode(OneHotEncoding.UnknownCategory.self, forKey: .unknown)
+    missingTexts =
+      try container.decodeIfPresent([String].self, forKey: .missingTexts) ?? CSVOptions.usualMissingTexts
+    unknown = try container.decodeIfPresent(OneHotEncoding.UnknownCategory.self, forKey: .unknown) ?? .error
     decimal = try container.decodeIfPresent(String.self, forKey: .decimal)?.first ?? "."
     thousands = try container.decodeIfPresent(String.self, forKey: .thousands)?.first
     layout = try container.decodeIfPresent(Layout.self, forKey: .layout)

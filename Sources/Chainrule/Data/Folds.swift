@@ -23,21 +23,22 @@ public struct Folds<Scalar: NetworkScalar>: RandomAccessCollection, Sendable {
   public subscript(fold: Int) -> Element {
     precondition(indices.contains(fold), "fold \(fold) of \(count)")
     return (
-      train: dataset.selecting(trainingRows(ofFold: fold)[...]),
-      validation: dataset.selecting(validationRows(ofFold: fold)[...])
+      train: dataset.selecting(order.filter { foldOfRow[$0] != fold }[...]),
+      validation: dataset.selecting(order.filter { foldOfRow[$0] == fold }[...])
     )
   }
 
-  /// The rows of the data set, counted from 0, that a fold validates on, in their order there. Traps where there
-  /// is no such fold.
-  public func validationRows(ofFold fold: Int) -> [Int] {
-    precondition(indices.contains(fold), "fold \(fold) of \(count)")
+  /// The rows of the data set, counted from 0, that a fold validates on, in their order there.
+  ///
+  /// - Throws: `ChainruleError.invalidValue` where there is no such fold.
+  public func validationRows(ofFold fold: Int) throws(ChainruleError) -> [Int] {
+    try checkIndex(fold, within: count, name: "the fold")
     return order.filter { foldOfRow[$0] == fold }
   }
 
   /// The rows that a fold trains on, as ``validationRows(ofFold:)``.
-  public func trainingRows(ofFold fold: Int) -> [Int] {
-    precondition(indices.contains(fold), "fold \(fold) of \(count)")
+  public func trainingRows(ofFold fold: Int) throws(ChainruleError) -> [Int] {
+    try checkIndex(fold, within: count, name: "the fold")
     return order.filter { foldOfRow[$0] != fold }
   }
 

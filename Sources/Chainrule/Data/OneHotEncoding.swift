@@ -109,12 +109,14 @@ public struct OneHotEncoding: Sendable, Equatable {
 extension OneHotEncoding: Codable {
   private enum CodingKeys: CodingKey { case categories, unknown }
 
+  /// An unknown category is an error where nothing else is said.
+  ///
   /// - Throws: A `DecodingError`, or as ``init(categories:unknown:)``.
   public init(from decoder: any Decoder) throws {
     let container = try decoder.container(keyedBy: CodingKeys.self)
     try self.init(
       categories: container.decode([[String]].self, forKey: .categories),
-      unknown: container.decode(UnknownCategory.self, forKey: .unknown))
+      unknown: container.decodeIfPresent(UnknownCategory.self, forKey: .unknown) ?? .error)
   }
 }
 

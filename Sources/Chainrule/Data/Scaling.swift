@@ -60,11 +60,11 @@ public struct Standardization: Sendable, Equatable {
     _ source: some BatchSource<Scalar>, columns: Int, values: (Dataset<Scalar>) -> [Scalar]
   ) throws(ChainruleError) {
     var moments = ColumnMoments(columns: columns)
-    var batches = try source.makeBatches(of: 1024)
+    var batches = try source.checkedBatches(of: 1024)
     while let batch = try batches.next() { moments.sum(values(batch)) }
     guard moments.rows > 0 else { throw .invalidValue(name: "rows", value: "0", expected: "at least 1") }
     moments.beginDistances()
-    batches = try source.makeBatches(of: 1024)
+    batches = try source.checkedBatches(of: 1024)
     while let batch = try batches.next() { moments.sumDistances(values(batch)) }
     try self.init(moments.meanAndVariance, rows: moments.rows)
   }
@@ -256,13 +256,15 @@ public struct MinMaxScaling: Sendable, Equatable {
 extension MinMaxScaling: Codable {
   private enum CodingKeys: CodingKey { case minimum, maximum, range }
 
+  /// The range is 0 … 1 where it is left out.
+  ///
   /// - Throws: A `DecodingError`, or as ``init(minimum:maximum:to:)``.
   public init(from decoder: any Decoder) throws {
     let container = try decoder.container(keyedBy: CodingKeys.self)
     try self.init(
       minimum: container.decode([Double].self, forKey: .minimum),
       maximum: container.decode([Double].self, forKey: .maximum),
-      to: container.decode(ClosedRange<Double>.self, forKey: .range))
+      to: container.decodeIfPresent(ClosedRange<Double>.self, forKey: .range) ?? 0...1)
   }
 }
 

@@ -38,12 +38,15 @@ public struct TargetEncoding: Sendable, Equatable, Codable {
   /// Numbers to predict, in the target columns that the options name.
   public static let numbers = TargetEncoding(kind: .numbers, classes: nil, columnNames: nil)
 
+  /// Reads an encoding; where the kind is left out, the targets are classes if there are some, and otherwise numbers.
+  ///
   /// - Throws: A `DecodingError`, and `ChainruleError.invalidValue` for classes as ``init(classes:columnName:)`` refuses
   ///   them, or that do not go with the kind.
   public init(from decoder: any Decoder) throws {
     let container = try decoder.container(keyedBy: CodingKeys.self)
-    kind = try container.decode(Kind.self, forKey: .kind)
     classes = try container.decodeIfPresent([String].self, forKey: .classes)
+    kind =
+      try container.decodeIfPresent(Kind.self, forKey: .kind) ?? (classes == nil ? .numbers : .classes)
     columnNames = try container.decodeIfPresent([String].self, forKey: .columnNames)
     if let classes { _ = try TargetEncoding(classes: classes) }
     guard (kind == .classes) == (classes != nil) else {

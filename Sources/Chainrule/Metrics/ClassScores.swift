@@ -97,8 +97,10 @@ public struct ClassScores: Sendable {
   ///
   /// The probability that a row of the class has a larger score for it than a row of another class, where equal
   /// scores count one half: U of Mann and Whitney divided by its largest value. ½ is chance.
-  public func areaUnderROC(of label: Int) -> Double {
-    precondition(classLabels.indices.contains(label), "class \(label) of \(classLabels.count)")
+  ///
+  /// - Throws: `ChainruleError.invalidValue` where there is no such class.
+  public func areaUnderROC(of label: Int) throws(ChainruleError) -> Double {
+    try checkIndex(label, within: classLabels.count, name: "the class")
     return areas.isEmpty ? .nan : areas[label]
   }
 

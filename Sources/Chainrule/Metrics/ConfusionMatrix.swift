@@ -69,53 +69,75 @@ public struct ConfusionMatrix: Sendable, Equatable {
   /// The number of rows predicted correctly: the sum of the diagonal.
   public var correct: Int { hits.reduce(0, +) }
 
-  /// The number of rows of a class: the sum of its row.
-  public func support(of label: Int) -> Int { supports[label] }
+  /// The number of rows of a class, an index into ``classLabels``: the sum of its row.
+  ///
+  /// - Throws: `ChainruleError.invalidValue` where there is no such class, as all that ask for one do.
+  public func support(of label: Int) throws(ChainruleError) -> Int { supports[try checked(label)] }
 
   /// The number of rows predicted as a class: the sum of its column.
-  public func predictions(of label: Int) -> Int { predicted[label] }
+  ///
+  /// - Throws: As ``support(of:)``.
+  public func predictions(of label: Int) throws(ChainruleError) -> Int { predicted[try checked(label)] }
 
   /// The fraction of the rows of a class that were predicted as it, 0 … 1; NaN if it has no row.
-  public func recall(of label: Int) -> Double { Double(hits[label]) / Double(supports[label]) }
+  ///
+  /// - Throws: As ``support(of:)``.
+  public func recall(of label: Int) throws(ChainruleError) -> Double {
+    Double(hits[try checked(label)]) / Double(supports[label])
+  }
 
   /// The fraction of the rows predicted as a class that belong to it, 0 … 1; NaN if there is none.
-  public func precision(of label: Int) -> Double { Double(hits[label]) / Double(predicted[label]) }
+  ///
+  /// - Throws: As ``support(of:)``.
+  public func precision(of label: Int) throws(ChainruleError) -> Double {
+    Double(hits[try checked(label)]) / Double(predicted[label])
+  }
 
   /// The harmonic mean of a class's precision and recall, 0 … 1; NaN if the class neither occurs nor is
   /// predicted.
   ///
   /// F₁ = 2 TP / (2 TP + FP + FN), which is 0 if only one of the two is undefined.
-  public func f1(of label: Int) -> Double {
-    Double(2 * hits[label]) / Double(supports[label] + predicted[label])
+  ///
+  /// - Throws: As ``support(of:)``.
+  public func f1(of label: Int) throws(ChainruleError) -> Double {
+    Double(2 * hits[try checked(label)]) / Double(supports[label] + predicted[label])
+  }
+
+  private func checked(_ label: Int) throws(ChainruleError) -> Int {
+    try checkIndex(label, within: classLabels.count, name: "the class")
+    return label
+  }
+
+  private var recalls: [Double] { zip(hits, supports).map { Double($0) / Double($1) } }
+  private var precisions: [Double] { zip(hits, predicted).map { Double($0) / Double($1) } }
+  private var f1s: [Double] {
+    classLabels.indices.map { Double(2 * hits[$0]) / Double(supports[$0] + predicted[$0]) }
   }
 
   /// The mean recall of the classes that occur: what ``Evaluation/accuracy`` would be if all of them had the same
   /// number of rows.
   public var balancedAccuracy: Double {
-    let recalls = classLabels.indices.filter { support(of: $0) > 0 }.map { recall(of: $0) }
-    return recalls.reduce(0, +) / Double(recalls.count)
+    let defined = recalls.filter { !$0.isNaN }
+    return defined.reduce(0, +) / Double(defined.count)
   }
 
   /// ``precision(of:)`` averaged over the classes, 0 for a class never predicted.
-  public func precision(_ averaging: ClassAveraging) -> Double { average(averaging, precision(of:)) }
+  public func precision(_ averaging: ClassAveraging) -> Double { average(averaging, precisions) }
 
   /// ``recall(of:)`` averaged over the classes, 0 for a class that does not occur but is predicted.
-  public func recall(_ averaging: ClassAveraging) -> Double { average(averaging, recall(of:)) }
+  public func recall(_ averaging: ClassAveraging) -> Double { average(averaging, recalls) }
 
   /// ``f1(of:)`` averaged over the classes.
-  public func f1(_ averaging: ClassAveraging) -> Double { average(averaging, f1(of:)) }
+  public func f1(_ averaging: ClassAveraging) -> Double { average(averaging, f1s) }
 
-  private func average(_ averaging: ClassAveraging, _ metric: (Int) -> Double) -> Double {
-    let classes = classLabels.indices.filter { support(of: $0) + predictions(of: $0) > 0 }
-    func defined(_ label: Int) -> Double {
-      let value = metric(label)
-      return value.isNaN ? 0 : value
-    }
+  private func average(_ averaging: ClassAveraging, _ metric: [Double]) -> Double {
+    let classes = classLabels.indices.filter { supports[$0] + predicted[$0] > 0 }
+    func defined(_ label: Int) -> Double { metric[label].isNaN ? 0 : metric[label] }
     return switch averaging {
     // With one class a row, every false positive is another class's false negative: all three are the accuracy.
     case .micro: Double(correct) / Double(rows)
     case .macro: classes.reduce(0) { $0 + defined($1) } / Double(classes.count)
-    case .weighted: classes.reduce(0) { $0 + Double(support(of: $1)) * defined($1) } / Double(rows)
+    case .weighted: classes.reduce(0) { $0 + Double(supports[$1]) * defined($1) } / Double(rows)
     }
   }
 
@@ -155,10 +177,11 @@ extension ConfusionMatrix: CustomStringConvertible {
     guard classes.count <= 20 else {
       return "\(classes.count) classes, \(correct) of \(rows) rows predicted correctly"
     }
+    let recalls = recalls
     var table = [["actual \\ predicted"] + classLabels + ["recall"]]
     for actual in classes {
       let counts = classes.map { String(self[actual: actual, predicted: $0]) }
-      table.append([classLabels[actual]] + counts + [percent(recall(of: actual))])
+      table.append([classLabels[actual]] + counts + [percent(recalls[actual])])
     }
     let widths = table[0].indices.map { column in table.map { $0[column].count }.max() ?? 0 }
     let lines = table.map { row in

@@ -70,7 +70,12 @@ public struct LabelScores: Sendable {
 
   /// The area under the ROC curve of a label, counted from 0, as ``ClassScores/areaUnderROC(of:)``; NaN if all rows
   /// have the label or none has it.
-  public func areaUnderROC(of label: Int) -> Double { areas[label] }
+  ///
+  /// - Throws: `ChainruleError.invalidValue` where there is no such label.
+  public func areaUnderROC(of label: Int) throws(ChainruleError) -> Double {
+    try checkIndex(label, within: areas.count, name: "the label")
+    return areas[label]
+  }
 
   /// The mean of the areas of all labels; NaN if one of them is.
   public var macroAreaUnderROC: Double { areas.reduce(0, +) / Double(areas.count) }

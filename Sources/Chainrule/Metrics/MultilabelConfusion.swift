@@ -57,23 +57,40 @@ public struct MultilabelConfusion: Sendable, Equatable {
     return Double(wrong) / (Double(rows) * Double(labels.count))
   }
 
-  /// The number of rows that have a label.
-  public func support(of label: Int) -> Int { supports[label] }
+  /// The number of rows that have a label, an index into ``labels``.
+  ///
+  /// - Throws: `ChainruleError.invalidValue` where there is no such label, as all that ask for one do.
+  public func support(of label: Int) throws(ChainruleError) -> Int { supports[try checked(label)] }
 
   /// The number of rows that were given a label.
-  public func predictions(of label: Int) -> Int { predicted[label] }
+  ///
+  /// - Throws: As ``support(of:)``.
+  public func predictions(of label: Int) throws(ChainruleError) -> Int { predicted[try checked(label)] }
 
   /// TP / (TP + FP), 0 … 1; NaN if the label was never given.
-  public func precision(of label: Int) -> Double {
-    Double(truePositives[label]) / Double(predicted[label])
+  ///
+  /// - Throws: As ``support(of:)``.
+  public func precision(of label: Int) throws(ChainruleError) -> Double {
+    Double(truePositives[try checked(label)]) / Double(predicted[label])
   }
 
   /// TP / (TP + FN), 0 … 1; NaN if no row has the label.
-  public func recall(of label: Int) -> Double { Double(truePositives[label]) / Double(supports[label]) }
+  ///
+  /// - Throws: As ``support(of:)``.
+  public func recall(of label: Int) throws(ChainruleError) -> Double {
+    Double(truePositives[try checked(label)]) / Double(supports[label])
+  }
 
   /// 2 TP / (2 TP + FP + FN), 0 … 1; NaN if no row has the label or was given it.
-  public func f1(of label: Int) -> Double {
-    Double(2 * truePositives[label]) / Double(supports[label] + predicted[label])
+  ///
+  /// - Throws: As ``support(of:)``.
+  public func f1(of label: Int) throws(ChainruleError) -> Double {
+    Double(2 * truePositives[try checked(label)]) / Double(supports[label] + predicted[label])
+  }
+
+  private func checked(_ label: Int) throws(ChainruleError) -> Int {
+    try checkIndex(label, within: labels.count, name: "the label")
+    return label
   }
 
   /// F₁ over all labels, with 0 where there is nothing to divide by.
@@ -88,8 +105,8 @@ public struct MultilabelConfusion: Sendable, Equatable {
       let decisions = supports.reduce(0, +) + predicted.reduce(0, +)
       return decisions == 0 ? 0 : Double(2 * truePositives.reduce(0, +)) / Double(decisions)
     case .macro:
-      let sum = labels.indices.map { f1(of: $0) }.reduce(0) { $0 + ($1.isNaN ? 0 : $1) }
-      return sum / Double(labels.count)
+      let all = labels.indices.map { Double(2 * truePositives[$0]) / Double(supports[$0] + predicted[$0]) }
+      return all.reduce(0) { $0 + ($1.isNaN ? 0 : $1) } / Double(labels.count)
     case .samples: return rowF1 / Double(rows)
     }
   }
