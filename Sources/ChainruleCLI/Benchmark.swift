@@ -183,9 +183,9 @@ private struct Outcome {
 
 extension Dataset {
   /// x, [rows][inputs]
-  fileprivate var x: [[Double]] { (0..<rows).map { row($0).features.map { Double($0) } } }
+  fileprivate var x: [[Double]] { (0..<rows).map { self[row: $0].features.map { Double($0) } } }
   /// y, [rows][outputs]
-  fileprivate var y: [[Double]] { (0..<rows).map { row($0).targets.map { Double($0) } } }
+  fileprivate var y: [[Double]] { (0..<rows).map { self[row: $0].targets.map { Double($0) } } }
 }
 
 extension ChainruleReference.Network<Double> {

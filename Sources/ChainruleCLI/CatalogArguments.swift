@@ -1,20 +1,33 @@
 import ArgumentParser
 import Chainrule
 
-// The names of the catalogue as values of options: an unknown one is wrong usage, and the error lists them.
+// The names of the catalogue as values of options, as they stand, in another case, or as other libraries spell them: an
+// unknown one is wrong usage, and the error lists them.
 
-extension Activation: ExpressibleByArgument {}
-extension Loss: ExpressibleByArgument {}
-extension ScalarType: ExpressibleByArgument {}
-extension CSVOptions.LearningTask: ExpressibleByArgument {}
+/// A value with a name of the catalogue.
+protocol NamedArgument: ExpressibleByArgument, CaseIterable, RawRepresentable<String> {}
+
+extension NamedArgument {
+  /// The value that `argument` stands for.
+  public init?(argument: String) {
+    guard let name = canonicalName(argument, among: Self.allCases.map(\.rawValue)) else { return nil }
+    self.init(rawValue: name)
+  }
+}
+
+extension Activation: NamedArgument {}
+extension Loss: NamedArgument {}
+extension ScalarType: NamedArgument {}
+extension CSVOptions.LearningTask: NamedArgument {}
+extension TrainingRecipe.Normalization: NamedArgument {}
 
 /// The name of an optimizer.
 struct OptimizerName: ExpressibleByArgument {
   let name: String
 
   init?(argument: String) {
-    guard Optimizer.names.contains(argument) else { return nil }
-    name = argument
+    guard let name = canonicalName(argument, among: Optimizer.names) else { return nil }
+    self.name = name
   }
 
   static var allValueStrings: [String] { Optimizer.names }
@@ -25,11 +38,28 @@ struct ScheduleName: ExpressibleByArgument {
   let name: String
 
   init?(argument: String) {
-    guard Schedule.names.contains(argument) else { return nil }
-    name = argument
+    guard let name = canonicalName(argument, among: Schedule.names) else { return nil }
+    self.name = name
   }
 
   static var allValueStrings: [String] { Schedule.names }
+}
+
+extension Initializer {
+  /// "glorotUniform", or with its number "uniform=0.1".
+  init(parsing text: String) throws {
+    let parts = text.split(separator: "=", maxSplits: 1, omittingEmptySubsequences: false).map(String.init)
+    guard let name = canonicalName(parts[0], among: Self.names) else {
+      throw ValidationError("expected one of \(Self.names.joined(separator: ", "))")
+    }
+    let value = parts.count > 1 ? Double(parts[1]) : 0
+    let initializer = try Initializer(named: name, value: value ?? .nan)
+    guard let value, value.isFinite, initializer.takesValue == (parts.count > 1) else {
+      throw ValidationError(
+        initializer.takesValue ? "expected \(name) with a number, as \(name)=0.1" : "\(name) has no number")
+    }
+    self = initializer
+  }
 }
 
 /// The widths of the hidden layers, first to last: "64,32", or "none".
@@ -57,7 +87,7 @@ struct ActivationList: Sendable {
 
   init(parsing text: String) throws {
     list = try text.split(separator: ",", omittingEmptySubsequences: false).map { name in
-      guard let activation = Activation(rawValue: String(name)) else {
+      guard let activation = Activation(argument: String(name)) else {
         let known = Activation.allCases.map(\.rawValue).joined(separator: ", ")
         throw ValidationError("no activation is named \"\(name)\"; there are: \(known)")
       }
@@ -65,8 +95,6 @@ struct ActivationList: Sendable {
     }
   }
 }
-
-extension TrainingRecipe.Normalization: ExpressibleByArgument {}
 
 /// What is taken for the options that are not given.
 enum Preset: String, CaseIterable, ExpressibleByArgument {

@@ -21,12 +21,17 @@ struct CrossValidation: Sendable {
     ]
   }
 
-  /// "0.9132 ± 0.0208": mean ± √(Σ (x - mean)² / (k - 1)); "–" where a fold has no such figure, as R² of one row.
-  private func spread(of figure: KeyPath<Evaluation, Double>, _ text: (Double) -> String) -> String {
+  /// mean and √(Σ (x - mean)² / (k - 1)); NaN where a fold has no such figure, as R² of one row.
+  func spread(of figure: KeyPath<Evaluation, Double>) -> (mean: Double, deviation: Double) {
     let values = evaluations.map { $0[keyPath: figure] }
     let mean = values.reduce(0, +) / Double(values.count)
     let squares = values.reduce(0) { $0 + ($1 - mean) * ($1 - mean) }
-    guard mean.isFinite else { return "–" }
-    return "\(text(mean)) ± \(text((squares / Double(values.count - 1)).squareRoot()))"
+    return (mean, (squares / Double(values.count - 1)).squareRoot())
+  }
+
+  /// "0.9132 ± 0.0208"; "–" for NaN.
+  private func spread(of figure: KeyPath<Evaluation, Double>, _ text: (Double) -> String) -> String {
+    let (mean, deviation) = spread(of: figure)
+    return mean.isFinite ? "\(text(mean)) ± \(text(deviation))" : "–"
   }
 }

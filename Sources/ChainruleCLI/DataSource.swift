@@ -286,7 +286,7 @@ extension DataSource {
     return data
   }
 
-  private func check<Scalar>(inputs: Int, outputs: Int, for model: Model<Scalar>) throws(ChainruleError) {
+  func check<Scalar>(inputs: Int, outputs: Int, for model: Model<Scalar>) throws(ChainruleError) {
     guard inputs == model.inputs else {
       throw bad("\(thereAre(inputs, "feature")); the model takes \(model.inputs)")
     }

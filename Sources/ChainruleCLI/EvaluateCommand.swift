@@ -93,7 +93,7 @@ struct EvaluateCommand: ParsableCommand {
   }
 
   func run() throws {
-    switch try SavedModel(contentsOf: model) {
+    switch try savedModel(at: model, for: data.data) {
     case .float32(let model): try run(model)
     case .float64(let model): try run(model)
     }
@@ -136,8 +136,8 @@ struct EvaluateCommand: ParsableCommand {
     skipped.report()
     try Output.write(
       json
-        ? "\(report.json(skippedRows: skipBadRows ? skipped.count : nil, importance: importance?.json))\n"
-        : report.text(loss: loss) + (importance?.text ?? ""))
+        ? "\(try report.json(skippedRows: skipBadRows ? skipped.count : nil, importance: importance?.json))\n"
+        : try report.text(loss: loss) + (importance?.text ?? ""))
   }
 
   private func report<Scalar>(

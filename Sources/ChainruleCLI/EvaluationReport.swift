@@ -52,22 +52,25 @@ extension Evaluation {
 
   /// The confusion matrix after a blank line, of more than 20 classes the most confused pairs; nothing for a model
   /// without classes.
-  var details: String {
+  func details() throws(ChainruleError) -> String {
     guard let confusionMatrix else { return "" }
     let isSmall = confusionMatrix.classLabels.count <= mostLines
-    return "\n" + (isSmall ? matrix(confusionMatrix) : pairs(confusionMatrix))
+    return "\n" + (isSmall ? try matrix(confusionMatrix) : pairs(confusionMatrix))
   }
 }
 
 /// The matrix as a table in 80 columns where the counts let it: with long names abbreviated, or with the classes
 /// numbered.
-private func matrix(_ matrix: ConfusionMatrix) -> String {
+private func matrix(_ matrix: ConfusionMatrix) throws(ChainruleError) -> String {
+  let recalls = try matrix.classLabels.indices.map { label throws(ChainruleError) in
+    try matrix.recall(of: label)
+  }
   let names = matrix.classLabels.map { $0.escaped(for: .terminal) }
   let classes = names.indices
   func lines(corner: String, rows: [String], columns: [String], gap: Int = 2) -> [String] {
     let body = classes.map { actual in
       [rows[actual]] + classes.map { "\(matrix[actual: actual, predicted: $0])" }
-        + [percentOrDash(matrix.recall(of: actual))]
+        + [percentOrDash(recalls[actual])]
     }
     return aligned([[corner] + columns + ["recall"]] + body, gap: gap)
   }
@@ -104,7 +107,7 @@ private func pairs(_ matrix: ConfusionMatrix) -> String {
 
 extension EvaluationReport {
   /// All figures for a person: lines, then tables of at most 20 classes or labels.
-  func text(loss: Loss) -> String {
+  func text(loss: Loss) throws -> String {
     var lines = [evaluation.summary(loss: loss)]
     if let classScores { lines += figures(classScores) }
     if let labelScores {
@@ -116,7 +119,7 @@ extension EvaluationReport {
       let uncertainty = bound(medianAbsoluteErrorUncertainty)
       lines.append("median absolute error \(short(medianAbsoluteError))\(uncertainty)")
     }
-    return lines.joined(separator: "\n") + "\n" + table + evaluation.details
+    return try lines.joined(separator: "\n") + "\n" + table() + evaluation.details()
   }
 
   private func figures(_ scores: ClassScores) -> [String] {
@@ -145,8 +148,8 @@ extension EvaluationReport {
   }
 
   /// Precision, recall, F1 and support of each class or label after a blank line; nothing for a regression.
-  private var table: String {
-    let rows = rows
+  private func table() throws -> String {
+    let rows = try rows()
     guard !rows.isEmpty else { return "" }
     guard rows.count <= mostLines else {
       let what = labelScores == nil && evaluation.multilabel == nil ? "class" : "label"
@@ -170,26 +173,27 @@ extension EvaluationReport {
   )
 
   /// The figures of each class or label.
-  private var rows: [Row] {
+  private func rows() throws -> [Row] {
     if let matrix = evaluation.confusionMatrix {
-      return matrix.classLabels.enumerated().map { label, name in
+      return try matrix.classLabels.enumerated().map { label, name in
         (
-          name, matrix.precision(of: label), matrix.recall(of: label), matrix.f1(of: label),
-          classScores?.areaUnderROC(of: label) ?? .nan, matrix.support(of: label)
+          name, try matrix.precision(of: label), try matrix.recall(of: label), try matrix.f1(of: label),
+          try classScores?.areaUnderROC(of: label) ?? .nan, try matrix.support(of: label)
         )
       }
     }
     guard let multilabel = evaluation.multilabel else { return [] }
-    return multilabel.labels.enumerated().map { label, name in
+    return try multilabel.labels.enumerated().map { label, name in
       (
-        name, multilabel.precision(of: label), multilabel.recall(of: label), multilabel.f1(of: label),
-        labelScores?.areaUnderROC(of: label) ?? .nan, multilabel.support(of: label)
+        name, try multilabel.precision(of: label), try multilabel.recall(of: label),
+        try multilabel.f1(of: label), try labelScores?.areaUnderROC(of: label) ?? .nan,
+        try multilabel.support(of: label)
       )
     }
   }
 
   /// One object. `skippedRows` are the bad rows left out; nil: --skip-bad-rows was not given.
-  func json(skippedRows: Int?, importance: JSON?) -> JSON {
+  func json(skippedRows: Int?, importance: JSON?) throws -> JSON {
     var members: [(key: String, value: JSON?)] = [
       ("rows", .integer(evaluation.rows)), ("skippedRows", skippedRows.map(JSON.integer)),
       ("loss", .number(evaluation.loss)),
@@ -208,7 +212,7 @@ extension EvaluationReport {
       ]
     }
     let key = evaluation.multilabel == nil ? "class" : "label"
-    let each = rows.map { row in
+    let each = try rows().map { row in
       JSON.object([
         (key, .string(row.name)), ("precision", .number(row.precision)), ("recall", .number(row.recall)),
         ("f1", .number(row.f1)), ("areaUnderROC", .number(row.area)), ("support", .integer(row.support)),

@@ -45,6 +45,8 @@ struct ExplainCommand: ParsableCommand {
       }
     } catch let error as StepFileError {
       throw Failure(message: "\(source): \(error)", exitCode: .badData)
+    } catch ChainruleError.notFinite(_, _, _, let message) {
+      throw Failure(message: "\(source): training diverged: \(message)", exitCode: .failure)
     }
   }
 

@@ -42,7 +42,7 @@ struct ExportCommand: ParsableCommand {
       throw ValidationError("--name is of a C function; expected --to c with it")
     }
     try checkFiles(reading: ["<model>": model], writing: ["--output": output])
-    let model = try SavedModel(contentsOf: model)
+    let model = try savedModel(at: model)
     switch format {
     case .c: try export(c: model)
     case .onnx: try export(onnx: model)

@@ -69,12 +69,13 @@ struct FullBatchArguments: ParsableArguments {
 
   /// Refuses the options about batches, and about what goes on between them, where there are none.
   func check(
-    _ training: TrainingArguments, _ schedule: ScheduleArguments, _ regularization: RegularizationArguments,
+    _ training: TrainingArguments, _ optimizer: OptimizerArguments, _ schedule: ScheduleArguments,
+    _ regularization: RegularizationArguments,
     _ network: NetworkArguments
   ) throws(ValidationError) {
     guard method != nil else { return }
     let given =
-      training.ofBatches + schedule.given + regularization.given
+      optimizer.options + training.ofBatches + schedule.given + regularization.given
       + [
         ("--dropout", network.dropout != nil), ("--normalization batch", network.normalization == .batch),
       ]
@@ -108,7 +109,8 @@ struct FullBatchArguments: ParsableArguments {
 extension FullBatchMethod: ExpressibleByArgument {
   /// The method of that name, with its default numbers.
   public init?(argument: String) {
-    guard let method = Self.all.first(where: { $0.name == argument }) else { return nil }
+    let name = canonicalName(argument, among: Self.allValueStrings)
+    guard let method = Self.all.first(where: { $0.name == name }) else { return nil }
     self = method
   }
 

@@ -21,7 +21,7 @@ struct InspectCommand: ParsableCommand {
   var json = false
 
   func run() throws {
-    switch try SavedModel(contentsOf: model) {
+    switch try savedModel(at: model) {
     case .float32(let model): try show(model)
     case .float64(let model): try show(model)
     }

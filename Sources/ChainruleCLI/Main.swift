@@ -36,6 +36,10 @@ struct ChainruleCommand: AsyncParsableCommand {
             "the arguments cannot be read, since /proc is not there; mount it: mount -t proc proc /proc",
           exitCode: .failure))
     }
+    let commands = configuration.subcommands.compactMap { $0.configuration.commandName }
+    if let error = Usage.unknownCommand(in: CommandLine.arguments.dropFirst(), commands: commands) {
+      exit(withUsageError: error, of: ChainruleCommand.self)
+    }
     do {
       var command = try parseAsRoot(joiningNegativeNumbers(in: CommandLine.arguments.dropFirst()))
       do {
@@ -52,7 +56,7 @@ struct ChainruleCommand: AsyncParsableCommand {
         exit(withUsageError: error, of: type(of: command))
       }
     } catch {
-      exit(withError: error)
+      exit(withParsed: error)
     }
   }
 
@@ -79,11 +83,20 @@ struct ChainruleCommand: AsyncParsableCommand {
     exit(withError: failure.exitCode)
   }
 
+  /// Ends as the parser does, with clearer words where the usage is wrong.
+  private static func exit(withParsed error: any Error) -> Never {
+    let status = exitCode(for: error)
+    if status != .validationFailure { exit(withError: error) }
+    Output.note(Usage.clarified(fullMessage(for: error)) + "\n")
+    exit(withError: status)
+  }
+
   /// Ends as the parser does for an error it finds itself.
   private static func exit(withUsageError error: ValidationError, of command: any ParsableCommand.Type)
     -> Never
   {
-    let name = [configuration, command.configuration].compactMap(\.commandName).joined(separator: " ")
+    let names = command == ChainruleCommand.self ? [configuration] : [configuration, command.configuration]
+    let name = names.compactMap(\.commandName).joined(separator: " ")
     Output.note(
       "Error: \("\(error)".escaped(for: .terminal))\nUsage: \(usageString(for: command))\n  See '\(name) --help' for more information.\n"
     )

@@ -52,7 +52,7 @@ struct PredictCommand: ParsableCommand {
 
   func run() throws {
     try checkFiles(reading: ["<model>": model, "<data>": data.data], writing: ["--output": output])
-    switch try SavedModel(contentsOf: model) {
+    switch try savedModel(at: model, for: data.data) {
     case .float32(let model): try run(model)
     case .float64(let model): try run(model)
     }

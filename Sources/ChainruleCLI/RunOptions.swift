@@ -25,6 +25,7 @@ extension TrainCommand {
     run["--stratified"] = partition.stratified == false ? "false" : nil
     run["--validation-data"] = partition.validationData == nil ? nil : "given"
     run["--class-weights"] = training.classWeights.map { "\($0)" }
+    run["--initial-weights"] = network.initialWeights == nil ? nil : "given"
     run["--stream"] = streaming.stream ? "given" : nil
     return run
   }

@@ -53,6 +53,7 @@ struct TrainCommand: AsyncParsableCommand {
   var preset = Preset.recommended
   @OptionGroup(title: "Network") var network: NetworkArguments
   @OptionGroup(title: "Training") var training: TrainingArguments
+  @OptionGroup(title: "Optimizer") var optimizer: OptimizerArguments
   @OptionGroup(title: "Learning rate") var schedule: ScheduleArguments
   @OptionGroup(title: "Regularization") var regularization: RegularizationArguments
   @OptionGroup(title: "Training on all rows at once") var fullBatch: FullBatchArguments
@@ -60,7 +61,7 @@ struct TrainCommand: AsyncParsableCommand {
   @OptionGroup(title: "Output") var output: OutputArguments
 
   func validate() throws {
-    try fullBatch.check(training, schedule, regularization, network)
+    try fullBatch.check(training, optimizer, schedule, regularization, network)
     try streaming.check(partition, columns, training, fullBatch)
     try checkpoints.check(partition, fullBatch)
     if network.normalization == .batch {
@@ -68,32 +69,44 @@ struct TrainCommand: AsyncParsableCommand {
         $0 >= 2
       }
     }
+    try network.checkInitialWeights(partition, streaming)
     if partition.folds != nil, output.save != nil {
       throw ValidationError("--save does not go with --folds, which trains a network a fold and keeps none")
     }
   }
 
   func run() async throws {
-    switch network.scalar {
-    case .float32: try await run(Float.self)
-    case .float64: try await run(Double.self)
+    try checkFiles()
+    let initial = try network.initialWeights.map(InitialNetwork.init(readingFrom:))
+    switch network.givenScalar ?? initial?.saved.scalarType ?? .float32 {
+    case .float32: try await run(from: try initial?.model(as: Float.self))
+    case .float64: try await run(from: try initial?.model(as: Double.self))
     }
   }
 
-  private func run<Scalar: NetworkScalar>(_: Scalar.Type) async throws {
-    try checkFiles()
+  /// `start` is the network that training begins with; nil: one drawn at random.
+  private func run<Scalar: NetworkScalar>(from start: Model<Scalar>?) async throws {
     let source = try self.data.source()
     try target.check(against: source)
     try columns.check(against: source)
     if streaming.stream {
       return try await train(try streamed(source) as TrainingPlan<Scalar>)
     }
+    if let start, start.knowsItsColumns {
+      let data = try trainingData(for: start, of: source)
+      return try await train(data, from: start)
+    }
     let table: EncodedTable<Scalar>? = try source.table(options: options, isQuiet: output.quiet)
     if partition.folds != nil { return try await crossValidate(table, of: source) }
     let data = try trainingData(table, of: source) { try partition.trainedRows(of: $0, seed: training.seed) }
+    if let start { try source.check(inputs: data.rows.inputs, outputs: data.rows.outputs, for: start) }
+    try await train(data, from: start)
+  }
+
+  private func train<Scalar>(_ data: TrainingData<Scalar>, from start: Model<Scalar>?) async throws {
     var (trained, heldOut) = (data.rows, try validation(like: data))
     if heldOut == nil { (trained, heldOut) = try partition.split(data.rows, seed: training.seed) }
-    try await train(plan(data, trained: trained, heldOut: heldOut))
+    try await train(plan(data, trained: trained, heldOut: heldOut, start: start))
   }
 
   private func checkFiles() throws {
@@ -103,7 +116,7 @@ struct TrainCommand: AsyncParsableCommand {
         "--validation-data": partition.validationData,
         "--validation-labels": partition.validationLabels
           ?? partition.validationData.flatMap { try? DataSource.labels(besides: $0) },
-        "--resume": checkpoints.resume,
+        "--resume": checkpoints.resume, "--initial-weights": network.initialWeights,
       ],
       writing: ["--save": output.save, "--log": output.log], folders: ["--checkpoint": checkpoints.folder])
   }
@@ -121,41 +134,44 @@ struct TrainCommand: AsyncParsableCommand {
       }
       return result
     }
-    let saved = result.completed > 0 ? save.map { [(name: "model", value: "saved in \($0)")] } ?? [] : []
+    let saved = result.completed > 0 ? save : nil
+    let lines = saved.map { [(name: "model", value: "saved in \($0)")] } ?? []
+    if result.isInterrupted || result.failure != nil {
+      try? Output.write(output.json ? "\(plan.json(result, nil, savedAs: saved))\n" : listing(lines))
+    }
     if let signal, result.isInterrupted {
-      try? Output.write(listing(saved))
       throw Failure(
-        message: "interrupted after \(result.effort)" + (saved.isEmpty ? "; nothing was saved" : ""),
+        message: "interrupted after \(result.effort)" + (saved == nil ? "; nothing was saved" : ""),
         exitCode: .ended(by: signal))
     }
-    if let failure = result.failure {
-      try? Output.write(listing(saved))
-      throw failure
-    }
+    if let failure = result.failure { throw failure }
     let evaluation = try plan.evaluate(result.model)
+    if output.json { return try Output.write("\(plan.json(result, evaluation, savedAs: saved))\n") }
     let summary = (
       name: plan.heldOut == nil ? "trained on" : "held out", value: evaluation.summary(loss: plan.loss)
     )
     try Output.write(
-      listing(plan.summary() + [result.summary, summary] + saved) + evaluation.details)
+      listing(plan.summary() + [result.summary, summary] + lines) + evaluation.details())
   }
 
   private func plan<Scalar>(
-    _ data: TrainingData<Scalar>, trained: Dataset<Scalar>, heldOut: Dataset<Scalar>?
+    _ data: TrainingData<Scalar>, trained: Dataset<Scalar>, heldOut: Dataset<Scalar>?,
+    start: Model<Scalar>? = nil
   ) throws -> TrainingPlan<Scalar> {
     let trained = try training.classWeights?.applied(to: trained) ?? trained
-    return try plan(like: data, trained: trained, heldOut: heldOut, buffer: nil)
+    return try plan(like: data, trained: trained, heldOut: heldOut, buffer: nil, start: start)
   }
 
   /// `buffer` is the rows held in memory of those that are streamed; nil: all are in memory, and `data` has all.
   private func plan<Scalar>(
     like data: TrainingData<Scalar>, trained: any BatchSource<Scalar>, heldOut: (any BatchSource<Scalar>)?,
-    buffer: Int?
+    buffer: Int?, start: Model<Scalar>? = nil
   ) throws -> TrainingPlan<Scalar> {
     try TrainingPlan(
-      data: data, trained: trained, heldOut: heldOut, buffer: buffer, preset: preset, network: network,
-      training: training, regularization: regularization, schedule: schedule, fullBatch: fullBatch,
-      checkpoints: checkpoints, description: runDescription)
+      data: data, trained: trained, heldOut: heldOut, buffer: buffer, start: start, preset: preset,
+      network: network,
+      training: training, optimizer: optimizer, regularization: regularization, schedule: schedule,
+      fullBatch: fullBatch, checkpoints: checkpoints, description: runDescription)
   }
 
   private var options: CSVOptions {
@@ -220,6 +236,22 @@ struct TrainCommand: AsyncParsableCommand {
     return validation
   }
 
+  /// The data as a model takes them.
+  private func trainingData<Scalar>(
+    for model: Model<Scalar>, of source: DataSource
+  ) throws -> TrainingData<Scalar> {
+    let encoding = try network.initialWeights.flatMap { try model.encoding(savedAt: $0) }
+    var report = EncodingReport()
+    var options = self.data.applied(to: CSVOptions(target: target.targets, weights: columns.weights))
+    options.skipsBadRows = columns.skipBadRows
+    let (rows, skipped) = try source.dataset(
+      for: model, encoding: encoding, options: options,
+      choices: DataChoices(labels: target.labels, features: self.data.features), report: &report)
+    report.show(in: source)
+    skipped.report()
+    return TrainingData(rows: rows, encoding: encoding, task: columns.task)
+  }
+
   /// The data, whose missing cells take the values of some rows, those trained on; nil: of all.
   private func trainingData<Scalar: NetworkScalar>(
     _ table: EncodedTable<Scalar>?, of source: DataSource, trainedOn rows: (Dataset<Scalar>) throws -> [Int]?
@@ -243,7 +275,7 @@ struct TrainCommand: AsyncParsableCommand {
     let data = try trainingData(table, of: source) { _ in nil }
     let folds = try partition.folds(of: data.rows, seed: training.seed)
     let first = try plan(data, trained: folds[0].train, heldOut: folds[0].validation)
-    let (loss, setting) = (first.loss, first.summary(heldOut: "\(folds.count) folds held out in turns"))
+    let loss = first.loss
     let ((validation, interrupted), signal) = try await cancellingOnSignals { () -> (CrossValidation, Int?) in
       var validation = CrossValidation(loss: loss)
       for number in folds.indices {
@@ -262,7 +294,9 @@ struct TrainCommand: AsyncParsableCommand {
       }
       return (validation, nil)
     }
-    try Output.write(listing(setting + validation.summary))
+    let setting = first.summary(heldOut: "\(folds.count) folds held out in turns")
+    try Output.write(
+      output.json ? "\(first.json(validation))\n" : listing(setting + validation.summary))
     if let interrupted {
       throw Failure(
         message: "interrupted in fold \(interrupted) of \(folds.count)",
@@ -434,8 +468,29 @@ struct NetworkArguments: ParsableArguments {
       """)
   var scaleTargets: Bool?
 
-  @Option(help: "The type of the parameters.")
-  var scalar = ScalarType.float32
+  @Flag(help: "Leave b out of every layer, which then computes f(W x).")
+  var noBias = false
+
+  @Option(
+    help: ArgumentHelp(
+      "How the weights are drawn: \(Initializer.names.joined(separator: ", ")); uniform, normal and "
+        + "constant with a number, as uniform=0.1. "
+        + "By default that of the preset.",
+      valueName: "initializer"),
+    transform: Initializer.init(parsing:))
+  var initializer: Initializer?
+
+  @Option(
+    help: ArgumentHelp(
+      "Begin with the network of this file, a model or a step file (JSON) as of chainrule explain, and train it further.",
+      valueName: "file"),
+    completion: .file())
+  var initialWeights: String?
+
+  @Option(
+    name: .customLong("scalar"),
+    help: "The type of the parameters. By default that of --initial-weights, or else float32.")
+  var givenScalar: ScalarType?
 
   func validate() throws {
     try require("--activation", activation?.rawValue, "another: only the output layer may be softmax") {
@@ -466,6 +521,8 @@ struct NetworkArguments: ParsableArguments {
     if let normalization { recipe.normalization = normalization }
     if let dropout { recipe.dropout = dropout }
     if residual { recipe.isResidual = true }
+    if noBias { recipe.hasBias = false }
+    if let initializer { recipe.weightsInitializer = initializer }
     if let standardize { recipe.featureScaling = standardize ? .standardize : .none }
     if let scaleTargets { recipe.scalesTargets = scaleTargets }
   }
@@ -475,13 +532,6 @@ struct NetworkArguments: ParsableArguments {
 struct TrainingArguments: ParsableArguments {
   @Option(help: "What training makes small. By default the loss usual with the output activation.")
   var loss: Loss?
-
-  @Option(
-    name: .customLong("optimizer"), help: "How gradients become updates. By default that of the preset.")
-  var givenOptimizer: OptimizerName?
-
-  @Option(help: ArgumentHelp("The size of the updates. By default the optimizer's own.", valueName: "number"))
-  var learningRate: Double?
 
   @Option(
     name: .customLong("batch-size"),
@@ -542,14 +592,12 @@ struct TrainingArguments: ParsableArguments {
   /// The options about batches and epochs, and whether each is given.
   var ofBatches: [(String, Bool)] {
     [
-      ("--optimizer", givenOptimizer != nil), ("--learning-rate", learningRate != nil),
       ("--batch-size", givenBatchSize != nil), ("--accumulate", givenAccumulate != nil),
       ("--epochs", givenEpochs != nil), ("--patience", patience != nil), ("--threads", givenThreads != nil),
     ]
   }
 
   func validate() throws {
-    try require("--learning-rate", learningRate, "a number above 0") { $0 > 0 && $0.isFinite }
     try require("--batch-size", givenBatchSize, "at least 1") { $0 >= 1 }
     try require("--accumulate", accumulate, "at least 1") { $0 >= 1 }
     try require("--epochs", givenEpochs, "at least 1") { $0 >= 1 }
@@ -559,18 +607,7 @@ struct TrainingArguments: ParsableArguments {
   }
 
   /// Puts what is given in the place of what `recipe` has.
-  func apply(to recipe: inout TrainingRecipe, _ regularization: RegularizationArguments) throws {
-    if givenOptimizer != nil || learningRate != nil || regularization.weightDecay != nil
-      || regularization.l1 != nil
-    {
-      // Another optimizer has its own numbers.
-      let name = givenOptimizer?.name ?? recipe.optimizer.name
-      let isSame = name == recipe.optimizer.name
-      recipe.optimizer = try Optimizer(
-        named: name, learningRate: learningRate ?? (isSame ? recipe.optimizer.learningRate : nil),
-        weightDecay: regularization.weightDecay ?? (isSame ? recipe.optimizer.weightDecay : nil),
-        l1: regularization.l1)
-    }
+  func apply(to recipe: inout TrainingRecipe) {
     if let givenBatchSize { recipe.batchSize = givenBatchSize }
     if let givenEpochs { recipe.epochs = givenEpochs }
     if let patience { recipe.patience = patience }
@@ -584,6 +621,9 @@ struct OutputArguments: ParsableArguments {
 
   @Option(help: ArgumentHelp("Log every epoch in this file, one JSON object a line.", valueName: "file"))
   var log: String?
+
+  @Flag(help: "Print the result as one JSON object.")
+  var json = false
 
   @Flag(help: "Show no progress.")
   var quiet = false

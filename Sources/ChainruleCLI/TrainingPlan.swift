@@ -11,6 +11,8 @@ struct TrainingPlan<Scalar: NetworkScalar>: Sendable {
   /// Of rows that are streamed, how many are held in memory; nil: they all are.
   let buffer: Int?
   let encoding: TableEncoding?
+  /// The network that training begins with; nil: one of the recipe, drawn at random.
+  let start: Model<Scalar>?
   let recipe: TrainingRecipe
   let design: NetworkDesign
   let schedule: Schedule
@@ -28,8 +30,9 @@ struct TrainingPlan<Scalar: NetworkScalar>: Sendable {
 
   init(
     data: TrainingData<Scalar>, trained: any BatchSource<Scalar>, heldOut: (any BatchSource<Scalar>)?,
-    buffer: Int?, preset: Preset,
-    network: NetworkArguments, training: TrainingArguments, regularization: RegularizationArguments,
+    buffer: Int?, start: Model<Scalar>?, preset: Preset,
+    network: NetworkArguments, training: TrainingArguments, optimizer: OptimizerArguments,
+    regularization: RegularizationArguments,
     schedule: ScheduleArguments, fullBatch: FullBatchArguments, checkpoints: CheckpointArguments,
     description: RunDescription
   ) throws {
@@ -38,6 +41,7 @@ struct TrainingPlan<Scalar: NetworkScalar>: Sendable {
     self.trained = trained
     self.heldOut = heldOut
     self.buffer = buffer
+    self.start = start
     self.training = training
     self.fullBatch = fullBatch
     self.checkpoints = checkpoints
@@ -51,7 +55,8 @@ struct TrainingPlan<Scalar: NetworkScalar>: Sendable {
         TrainingRecipe.recommended(forRows: trained.rowCount ?? 1 << 20)
       }
     try network.apply(to: &recipe)
-    try training.apply(to: &recipe, regularization)
+    training.apply(to: &recipe)
+    try optimizer.apply(to: &recipe, regularization)
     self.recipe = recipe
     patience = training.patience ?? (heldOut == nil ? nil : recipe.patience)
     self.schedule = try schedule.schedule(epochs: recipe.epochs)
@@ -67,15 +72,26 @@ struct TrainingPlan<Scalar: NetworkScalar>: Sendable {
         "--scale-targets is for a regression with an identity output; this one predicts "
           + (areClasses ? "classes" : "with \(output.rawValue)"))
     }
-    design = try recipe.design(
-      for: trained, output: output, loss: training.loss, areNumbers: data.areNumbers, areClasses: areClasses)
+    design =
+      if let start {
+        try NetworkDesign(of: start, loss: training.loss)
+      } else {
+        try recipe.design(
+          for: trained, output: output, loss: training.loss, areNumbers: data.areNumbers,
+          areClasses: areClasses)
+      }
     self.regularization = try regularization.regularization(with: design.loss)
     regularizing = regularization.summary
   }
 
   private func network() throws -> Network<Scalar> {
     try refusingOptions {
-      let network = try design.network(like: data, seed: training.seed)
+      let network =
+        if let start {
+          try Network(start)
+        } else {
+          try design.network(like: data, seed: training.seed)
+        }
       if let encoding { try network.setTableEncoding(encoding) }
       return network
     }

@@ -5,7 +5,10 @@ import Foundation
 // name, with what there is: a step that leaves it out would be another step.
 
 extension StepFile {
-  var scalarType: ScalarType {
+  /// The type of the numbers; float64 where the file does not say.
+  ///
+  /// - Throws: `StepFileError` for another name.
+  public var scalarType: ScalarType {
     get throws { try named(scalar ?? ScalarType.float64.rawValue, "scalar") }
   }
 
@@ -52,7 +55,7 @@ extension StepFile {
       guard Chainrule.Optimizer.names.contains(optimizer.type) else {
         throw StepFileError(
           place: "optimizer, type",
-          reason: "\(optimizer.type) is not in this version; there is \(list(Chainrule.Optimizer.names))")
+          reason: unknown(optimizer.type, among: Chainrule.Optimizer.names))
       }
       let json = try JSONEncoder().encode(optimizer)
       let rule = try JSONDecoder().decode(Chainrule.Optimizer.self, from: json)
@@ -74,11 +77,15 @@ private func named<Value: RawRepresentable<String> & CaseIterable>(
   _ name: String, _ place: String
 ) throws -> Value {
   guard let value = Value(rawValue: name) else {
-    throw StepFileError(
-      place: place, reason: "\(name) is not in this version; there is \(list(Value.allCases.map(\.rawValue)))"
-    )
+    throw StepFileError(place: place, reason: unknown(name, among: Value.allCases.map(\.rawValue)))
   }
   return value
+}
+
+/// What is said of a name that is none of `names`.
+private func unknown(_ name: String, among names: [String]) -> String {
+  let hint = nearest(to: name, among: names).map { "did you mean \($0)?" } ?? "there is \(list(names))"
+  return "\(name) is not in this version; \(hint)"
 }
 
 /// "a, b and c"

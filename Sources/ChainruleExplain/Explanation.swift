@@ -99,22 +99,53 @@ extension Explanation {
     scalar = Scalar.scalarType
     inputs = stepFile.inputs
 
-    let network = try Network<Scalar>(inputs: inputs, layers: layers)
-    for (index, layer) in stepFile.layers.enumerated() {
-      var parameters = try network.parameters(ofLayer: index)
-      parameters.take(layer)
-      try network.setParameters(parameters, ofLayer: index)
+    let network = try Network<Scalar>(stepFile)
+    let (loss, optimizer, regularization) = (loss, optimizer, regularization)
+    let trainer = try placing("training") {
+      try Trainer(
+        network, loss: loss, optimizer: optimizer, regularization: regularization, seed: stepFile.seed ?? 0,
+        tracing: true)
     }
-
-    let trainer = try Trainer(
-      network, loss: loss, optimizer: optimizer, regularization: regularization, seed: stepFile.seed ?? 0,
-      tracing: true)
-    let loss = loss
-    batches = try stepFile.batches.map { try Batch($0, trainer, loss) }
+    batches = try zip(1..., stepFile.batches).map { number, batch in
+      try placing("batch \(number)") { try Batch(batch, trainer, loss) }
+    }
     let last = try trainer.gradients(Dataset(stepFile.batches.last!))
     afterwards = Afterwards(loss: last, outputs: rows(try trainer.trace().last!.a, network.outputs))
 
     if let expect = stepFile.expect { agreement = try Agreement(of: results, with: expect) }
+  }
+}
+
+extension Network {
+  /// The network of a step file, with its parameters.
+  ///
+  /// - Throws: `StepFileError` for a file that asks for what this version does not have; as
+  ///   ``init(inputs:layers:targetScaling:seed:kernelSet:)`` and ``setParameters(_:ofLayer:)``.
+  public convenience init(_ stepFile: StepFile) throws {
+    let layers = try stepFile.catalogueLayers
+    do throws(ChainruleError) {
+      try self.init(inputs: stepFile.inputs, layers: layers)
+    } catch {
+      throw StepFileError(place: "layers", reason: "\(error)")
+    }
+    for (index, layer) in stepFile.layers.enumerated() {
+      var parameters = try parameters(ofLayer: index)
+      parameters.take(layer)
+      try placing("layers") { try setParameters(parameters, ofLayer: index) }
+    }
+  }
+}
+
+/// What `body` returns; what it refuses in a step file lies at `place`. A number that overflowed in training does not.
+private func placing<Result>(_ place: String, _ body: () throws -> Result) throws -> Result {
+  do {
+    return try body()
+  } catch let error as ChainruleError {
+    switch error {
+    case .invalidValue, .invalidArgument, .invalidNetwork, .shapeMismatch, .badData:
+      throw StepFileError(place: place, reason: "\(error)")
+    default: throw error
+    }
   }
 }
 

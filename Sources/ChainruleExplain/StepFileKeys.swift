@@ -1,3 +1,4 @@
+import Chainrule
 import Foundation
 internal import CJansson
 
@@ -80,27 +81,4 @@ extension StepFile.Layer {
     "layerNorm": ["type", "epsilon", "gamma", "beta"], "scaling": ["type", "mean", "deviation"],
     "residual": ["type", "span"],
   ]
-}
-
-/// The name that `text` most likely means: with the fewest letters changed, left out, added or swapped with the next one,
-/// at most a third of them; nil where there is none. (Damerau 1964)
-func nearest(to text: String, among names: [String]) -> String? {
-  let letters = Array(text.lowercased().unicodeScalars)
-  let best = names.map { (distance(letters, Array($0.lowercased().unicodeScalars)), $0) }.min { $0.0 < $1.0 }
-  return best.flatMap { $0.0 <= max(1, letters.count / 3) ? $0.1 : nil }
-}
-
-private func distance(_ a: [UnicodeScalar], _ b: [UnicodeScalar]) -> Int {
-  // rows[i][j]: between the first i letters of a and the first j of b.
-  var rows = [Array(0...b.count)]
-  for i in 0..<a.count {
-    var row = [i + 1]
-    for j in 0..<b.count {
-      var least = min(rows[i][j + 1] + 1, row[j] + 1, rows[i][j] + (a[i] == b[j] ? 0 : 1))
-      if i > 0, j > 0, a[i] == b[j - 1], a[i - 1] == b[j] { least = min(least, rows[i - 1][j - 1] + 1) }
-      row.append(least)
-    }
-    rows.append(row)
-  }
-  return rows[a.count][b.count]
 }

@@ -126,7 +126,7 @@ struct BenchTests {
         (data.rows, data.inputs, data.outputs) == (workload.rows, workload.inputs, workload.widths.last!))
     }
     let classes: Dataset<Double> = try workload("W2").dataset()
-    #expect((0..<classes.rows).allSatisfy { classes.row($0).targets.sorted() == [0, 0, 1] })
+    #expect((0..<classes.rows).allSatisfy { classes[row: $0].targets.sorted() == [0, 0, 1] })
     let mean = classes.features.reduce(0, +) / Double(classes.features.count)
     let variance = classes.features.reduce(0) { $0 + $1 * $1 } / Double(classes.features.count)
     #expect(abs(mean) < 0.1 && abs(variance - 1) < 0.2)

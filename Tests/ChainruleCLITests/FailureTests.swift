@@ -31,6 +31,28 @@ struct FailureTests {
     try place.write("2 2 1\n0 0\n0.5\n\n1\n1.5\n", to: "cut.fann")
     try place.write("2 2 1\n0 0\n0.5\n1 1\n1.5\n", to: "xor.fann")
     try place.write("kind,a,y\nu,1,0.5\nv,,1.5\nu,3,0.25\n", to: "kinds.csv")
+    func step(_ changes: [(String, String)] = []) -> String {
+      changes.reduce(
+        """
+        {"inputs": 2, "layers": [
+          {"type": "dense", "units": 2, "activation": "sigmoid", "weights": [[0.1, 0.2], [0.3, 0.4]]},
+          {"type": "dense", "units": 1, "activation": "sigmoid", "weights": [[0.5, 0.6]]}],
+         "loss": "binaryCrossEntropy", "optimizer": {"type": "sgd", "learningRate": 0.5},
+         "batches": [{"x": [[0, 1]], "y": [[1]]}, {"x": [[0, 1]], "y": [[1]]}, {"x": [[0, 1]], "y": [[1]]}]}
+        """
+      ) { $0.replacing($1.0, with: $1.1) }
+    }
+    try place.write(step(), to: "step.json")
+    try place.write(step([("0.5}", "-1}")]), to: "rate.json")
+    try place.write(step([("[[1]]", "[[3.3]]")]), to: "target.json")
+    try place.write(
+      step([(#"2, "activation": "sigmoid""#, #"2, "activation": "softmax""#)]), to: "hidden.json")
+    try place.write(step([("binaryCrossEntropy", "mse")]), to: "mse.json")
+    try place.write(
+      step([
+        ("0.5}", "1e300}"), (#"1, "activation": "sigmoid""#, #"1, "activation": "identity""#),
+        ("binaryCrossEntropy", "halfSquaredError"),
+      ]), to: "diverges.json")
     try FileManager.default.createDirectory(at: place.url("folder"), withIntermediateDirectories: false)
     // No device: where the check is broken, what would be replaced lies in the test's own folder.
     guard mkfifo(place.url("pipe").path, 0o600) == 0 else { throw POSIXError(.init(rawValue: errno) ?? .EIO) }
@@ -182,11 +204,49 @@ struct FailureTests {
     Refusal("train good.csv --features x", 64, "--features is for .npz; good.csv is none"),
     Refusal("train xor.fann --skip-bad-rows", 64, "--skip-bad-rows is for CSV; xor.fann is none"),
     Refusal("train xor.fann --labels good.csv", 64, "--labels is for IDX and .npy; xor.fann is none"),
-    Refusal("frobnicate", 64, "frobnicate"),
+    Refusal("frobnicate", 64, "there is no command \"frobnicate\"; the commands are train, evaluate"),
+    Refusal("trian digits", 64, "there is no command \"trian\"; did you mean train?"),
+    Refusal("help evalute", 64, "there is no command \"evalute\"; did you mean evaluate?"),
+    Refusal("train iris --lr 0.1", 64, "Unknown option '--lr'. Did you mean '--learning-rate'?"),
+    Refusal("train iris --batch_size 8", 64, "Unknown option '--batch_size'. Did you mean '--batch-size'?"),
+    Refusal("train iris --n-epochs 8", 64, "Unknown option '--n-epochs'. Did you mean '--epochs'?"),
+    Refusal("train iris --epoch 8", 64, "Unknown option '--epoch'. Did you mean '--epochs'?"),
+    Refusal("train iris --random-state 8", 64, "Did you mean '--seed'?"),
+    Refusal("train iris --epochs 1.5", 64, "is invalid for '--epochs <count>'; expected a whole number\n"),
+    Refusal("train iris --patience ten", 64, "'--patience <epochs>'; expected a whole number\n"),
+    Refusal("train iris --seed=-1", 64, "'--seed <number>'; expected a whole number of at least 0\n"),
+    Refusal("train iris --dropout half", 64, "'--dropout <fraction>'; expected a number\n"),
+    Refusal("train iris --momentum 0.9", 64, "--momentum is no number of adamw; sgd and rmsprop have one"),
+    Refusal("train iris --optimizer adam --rho 1", 64, "--rho is no number of adam; adadelta has one"),
+    Refusal("train iris --optimizer sgd --nesterov", 64, "sgd: momentum"),
+    Refusal("train iris --beta1 1", 64, "adamw: beta1"),
+    Refusal("train iris --optimizer sgd --momentum nan", 64, "--momentum is nan; expected a finite number"),
+    Refusal("train iris --initializer gauss", 64, "expected one of default, glorotUniform"),
+    Refusal("train iris --initializer uniform", 64, "expected uniform with a number, as uniform=0.1"),
+    Refusal("train iris --initializer zeros=1", 64, "zeros has no number"),
+    Refusal("train iris --initializer uniform=-1", 64, "the value of initializer uniform"),
+    Refusal(
+      "train iris --initial-weights m --hidden 3", 64,
+      "--hidden does not go with --initial-weights, whose file has the whole network"),
+    Refusal("train iris --initial-weights m --folds 3", 64, "--folds does not go with --initial-weights"),
+    Refusal("train good.csv --initial-weights m --stream", 64, "--stream does not go with"),
+    Refusal("train iris --full-batch bfgs --momentum 1", 64, "--momentum does not go with --full-batch"),
   ])
   func `wrong usage exits 64 and names the culprit`(refusal: Refusal) throws { try check(refusal) }
 
   @Test(arguments: [
+    Refusal("evaluate good.csv iris", 65, "good.csv: this is no model; expected a file that train or import"),
+    Refusal("inspect good.csv", 65, "good.csv: this is no model; expected a file that train or import saved"),
+    Refusal("train iris --initial-weights good.csv", 65, "good.csv: this is no model"),
+    Refusal("train iris --initial-weights step.json", 65, "iris: there are 4 features; the model takes 2"),
+    Refusal("explain folder", 65, "folder"),
+    Refusal("explain good.csv", 65, "good.csv: line 1, column 1: '[' or '{' expected near 'a'"),
+    Refusal("explain rate.json", 65, "rate.json: training: sgd: learning rate"),
+    Refusal(
+      "explain target.json", 65, "target.json: batch 1: targets, row 1, column 1: binaryCrossEntropy needs"),
+    Refusal("explain hidden.json", 65, "hidden.json: layers: layer 1 is softmax, which only the last layer"),
+    Refusal("explain mse.json", 65, "mse.json: loss: mse is not in this version; did you mean meanSquared"),
+    Refusal("explain diverges.json", 1, "training diverged: the loss: infinity at step 2"),
     Refusal("train empty.csv", 65, "empty.csv: the text is empty"),
     Refusal("train nan.csv --preset plain", 65, "nan.csv, line 3, column 2: b is \"nan\""),
     Refusal("train nan.csv --missing error", 65, "nan.csv, line 3, column 2: b is \"nan\""),

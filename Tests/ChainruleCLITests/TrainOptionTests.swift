@@ -11,6 +11,7 @@ private struct Recipe: CustomTestStringConvertible, Sendable {
   var accumulating = 1
   var weights: [String: Double] = [:]
   var standardizes = false
+  var output = Dense(3, activation: .softmax)
 
   var testDescription: String { options }
 }
@@ -52,6 +53,34 @@ struct TrainOptionTests {
     Recipe(options: "--max-norm 0.5", regularization: Regularization(maxNorm: 0.5)),
     Recipe(options: "--accumulate 3", accumulating: 3),
     Recipe(
+      options: "--optimizer sgd --learning-rate 0.1 --momentum 0.9 --nesterov",
+      optimizer: .sgd(learningRate: 0.1, momentum: 0.9, nesterov: true)),
+    Recipe(
+      options: "--optimizer RMSProp --momentum 0.5 --alpha 0.8 --centered --epsilon 1e-4",
+      optimizer: .rmsprop(alpha: 0.8, epsilon: 1e-4, momentum: 0.5, centered: true)),
+    Recipe(
+      options: "--beta1 0.5 --beta2 0.9 --epsilon 1e-3 --amsgrad",
+      optimizer: .adam(beta1: 0.5, beta2: 0.9, epsilon: 1e-3, amsgrad: true)),
+    Recipe(options: "--optimizer adadelta --rho 0.5", optimizer: .adadelta(rho: 0.5)),
+    Recipe(
+      options: "--optimizer nadam --momentum-decay 0.1 --l1 0.01",
+      optimizer: .nadam(momentumDecay: 0.1, l1: 0.01)),
+    Recipe(
+      options: "--optimizer rprop --eta-minus 0.4 --eta-plus 1.1 --step-min 1e-5 --step-max 0.02",
+      optimizer: .rprop(etaMinus: 0.4, etaPlus: 1.1, stepMin: 1e-5, stepMax: 0.02)),
+    Recipe(
+      options: "--no-bias --activation TANH",
+      hidden: [
+        .dense(Dense(6, activation: .tanh, bias: false)), .dense(Dense(6, activation: .tanh, bias: false)),
+      ],
+      output: Dense(3, activation: .softmax, bias: false)),
+    Recipe(
+      options: "--initializer normal=0.2",
+      hidden: (0..<2).map { _ in
+        .dense(Dense(6, activation: .relu, weightsInitializer: .normal(standardDeviation: 0.2)))
+      },
+      output: Dense(3, activation: .softmax, weightsInitializer: .normal(standardDeviation: 0.2))),
+    Recipe(
       options: "--class-weights virginica=3,setosa=0.5", weights: ["virginica": 3, "setosa": 0.5]),
   ])
   private func `an option trains what the library trains`(recipe: Recipe) throws {
@@ -62,8 +91,8 @@ struct TrainOptionTests {
 
     let data = try Dataset<Float>.iris
     let layers =
-      (recipe.standardizes ? [.scaling(Scaling(of: data))] : []) + recipe.hidden
-      + [Layer.dense(Dense(3, activation: .softmax))]
+      (recipe.standardizes ? [.scaling(try Scaling(of: data))] : []) + recipe.hidden
+      + [Layer.dense(recipe.output)]
     let network = try Network<Float>(inputs: 4, layers: layers, seed: 5)
     let trainer = try Trainer(
       network, loss: .crossEntropy, optimizer: recipe.optimizer, regularization: recipe.regularization,

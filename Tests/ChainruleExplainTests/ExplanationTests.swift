@@ -125,7 +125,7 @@ private func flat(_ matrices: [[[Double]]]) -> [Double] { matrices.flatMap { $0.
 }
 
 @Suite struct `An explanation refuses` {
-  @Test func `names that do not exist, and lists those that do`() throws {
+  @Test func `names that do not exist, with the one that is meant, or those that do`() throws {
     let golden = try #require(try goldenCases().first { $0.name == "four-layer" })
     func expectRefusal(_ message: String, _ change: (inout StepFile) -> Void) {
       var stepFile = golden
@@ -133,14 +133,21 @@ private func flat(_ matrices: [[[Double]]]) -> [Double] { matrices.flatMap { $0.
       let error = #expect(throws: StepFileError.self) { try Explanation(stepFile) }
       #expect(error?.description == message)
     }
+    expectRefusal("loss: mse is not in this version; did you mean meanSquaredError?") { $0.loss = "mse" }
+    expectRefusal("layer 2, activation: swish is not in this version; did you mean silu?") {
+      $0.layers[1].activation = "swish"
+    }
+    expectRefusal("optimizer, type: Adm is not in this version; did you mean adam?") {
+      $0.optimizer.type = "Adm"
+    }
     expectRefusal(
-      "loss: mse is not in this version; there is halfSquaredError, meanSquaredError, meanAbsoluteError, huber, "
+      "loss: lasso is not in this version; there is halfSquaredError, meanSquaredError, meanAbsoluteError, huber, "
         + "logCosh, binaryCrossEntropy, crossEntropy, poisson and hinge"
-    ) { $0.loss = "mse" }
+    ) { $0.loss = "lasso" }
     expectRefusal(
-      "layer 2, activation: swish is not in this version; there is identity, sigmoid, tanh, relu, leakyReLU, "
+      "layer 2, activation: maxout is not in this version; there is identity, sigmoid, tanh, relu, leakyReLU, "
         + "elu, selu, gelu, geluTanh, silu, softplus, softsign, mish, hardSigmoid, hardTanh and softmax"
-    ) { $0.layers[1].activation = "swish" }
+    ) { $0.layers[1].activation = "maxout" }
     expectRefusal(
       "optimizer, type: shampoo is not in this version; there is sgd, adagrad, rmsprop, adam, adamw, adadelta, "
         + "adamax, nadam, rprop and lion"

@@ -1,6 +1,30 @@
 import Chainrule
 import Foundation
 
+/// Reads the model that an argument names; `data` are those that the next one names.
+///
+/// - Throws: ``SavedModel/init(contentsOf:)``'s errors, and a ``Failure`` for a file that is no model, with what may be meant.
+func savedModel(at path: String, for data: String? = nil) throws -> SavedModel {
+  do {
+    return try SavedModel(contentsOf: path)
+  } catch {
+    guard case .invalidModel = error, !mayBeModel(path) else { throw error }
+    let hint =
+      data.map(mayBeModel) ?? false
+      ? "; \(data ?? "") may be: the model stands before the data"
+      : "; expected a file that train or import saved"
+    throw Failure(message: "\(path): this is no model\(hint)", exitCode: .badData)
+  }
+}
+
+/// Whether a file begins as safetensors do: with the length of a header, and the header's brace.
+private func mayBeModel(_ path: String) -> Bool {
+  guard let file = FileHandle(forReadingAtPath: path), let bytes = try? file.read(upToCount: 9) else {
+    return false
+  }
+  return bytes.count == 9 && bytes[7] == 0 && bytes[8] == UInt8(ascii: "{")
+}
+
 /// Removes the encoding that a version before 0.3 left next to a model of this name, lest it be taken for that of the new
 /// model. A file that holds no encoding stays.
 ///
