@@ -1,5 +1,6 @@
-/* Full-batch training: L of all rows as the methods of gsl_minimize.c see it, and what ends a run. */
+/* Full-batch training: L of all rows as the methods of least_squares.c and descent.c see it, and what ends a run. */
 #include "internal.h"
+#include "vectors.h"
 
 #include <math.h>
 #include <stdatomic.h>
@@ -20,7 +21,7 @@ chainrule_minimization chainrule_minimization_default(chainrule_method method)
       .loss = CHAINRULE_LOSS_HALF_SQUARED_ERROR,
       .method = method,
       .iterations = 1000,
-      .gradient_tolerance = 1e-8,
+      .gradient_tolerance = 1e-10,
       .step_tolerance = 1e-10,
       .loss_tolerance = 1e-12,
       .memory = (size_t)1 << 30,
@@ -141,7 +142,7 @@ static double factor(const cr_problem *p, const cr_batch *batch, size_t r)
   return sqrt(w / o->total * (o->loss == CHAINRULE_LOSS_MEAN_SQUARED_ERROR ? 2 / n : 1));
 }
 
-bool cr_problem_residuals(cr_problem *p, const double *parameters, double *f)
+bool cr_problem_residuals(cr_problem *p, const double *parameters, double *f, double *loss)
 {
   if (cr_problem_stopped(p) || !move_to(p, parameters)) return false;
   p->so_far.evaluations++;
@@ -162,7 +163,8 @@ bool cr_problem_residuals(cr_problem *p, const double *parameters, double *f)
         sum += value * value;
       }
   }
-  return judge(p, parameters, sum / 2);
+  *loss = sum / 2;
+  return judge(p, parameters, *loss);
 }
 
 void cr_problem_jacobian(const cr_problem *p, const cr_batch *batch, double *jacobian)
@@ -180,41 +182,34 @@ bool cr_problem_move(cr_problem *p, const double *parameters) { return move_to(p
 
 /* ---- What ends a run ---------------------------------------------------------------------------- */
 
-/* Infinite where one is not finite. */
-static double largest(const double *values, size_t count)
-{
-  double most = 0;
-  for (size_t i = 0; i < count; i++) most = isfinite(values[i]) ? fmax(most, fabs(values[i])) : INFINITY;
-  return most;
-}
-
 static bool end(cr_problem *p, chainrule_ending ending)
 {
   p->so_far.ending = ending;
   return true;
 }
 
-bool cr_problem_starts_at_minimum(cr_problem *p, const double *gradient)
+bool cr_problem_is_close(cr_problem *p, cr_measure measure)
 {
-  p->so_far.gradient = largest(gradient, p->parameters);
-  return p->so_far.gradient <= p->settings->gradient_tolerance && end(p, CHAINRULE_ENDED_BY_GRADIENT);
+  const chainrule_minimization *m = p->settings;
+  if (measure.gradient <= m->gradient_tolerance) return end(p, CHAINRULE_ENDED_BY_GRADIENT);
+  if (measure.step <= m->step_tolerance) return end(p, CHAINRULE_ENDED_BY_STEP);
+  return measure.fall >= 0 && measure.fall <= m->loss_tolerance && end(p, CHAINRULE_ENDED_BY_LOSS);
 }
 
-bool cr_problem_ends(cr_problem *p, const double *parameters, const double *step, const double *gradient,
-                     double before, double loss)
+bool cr_problem_starts_at_minimum(cr_problem *p, const double *gradient, double measure)
+{
+  p->so_far.gradient = cr_largest(p->parameters, gradient);
+  return cr_problem_is_close(p, (cr_measure){measure, INFINITY, INFINITY});
+}
+
+bool cr_problem_ends(cr_problem *p, const double *gradient, cr_measure measure)
 {
   const chainrule_minimization *m = p->settings;
   p->so_far.iterations++;
-  p->so_far.gradient = largest(gradient, p->parameters);
+  p->so_far.gradient = cr_largest(p->parameters, gradient);
   p->refused = m->progress && m->progress(m->context, &p->so_far) != 0;
   if (p->refused || cr_problem_stopped(p)) return end(p, CHAINRULE_ENDED_BY_STOP);
-  if (p->so_far.gradient <= m->gradient_tolerance) return end(p, CHAINRULE_ENDED_BY_GRADIENT);
-  bool small = true;
-  for (size_t i = 0; i < p->parameters && small; i++)
-    small = fabs(step[i]) <= m->step_tolerance * (m->step_tolerance + fabs(parameters[i]));
-  if (small) return end(p, CHAINRULE_ENDED_BY_STEP);
-  if (before - loss >= 0 && before - loss <= m->loss_tolerance * fabs(loss))
-    return end(p, CHAINRULE_ENDED_BY_LOSS);
+  if (cr_problem_is_close(p, measure)) return true;
   return p->so_far.iterations >= m->iterations && end(p, CHAINRULE_ENDED_BY_ITERATIONS);
 }
 
@@ -271,7 +266,9 @@ static chainrule_status run(chainrule_minimizer *m, chainrule_scalar scalar, cr_
   p.best = cr_allocate(p.parameters, sizeof *p.best);
   if (!p.best) status = cr_out_of_memory(error, "the parameters", p.parameters * sizeof *p.best);
   if (!status) status = begin(&p, error);
-  if (!status) status = cr_minimize(&p, error);
+  if (!status)
+    status = m->settings.method == CHAINRULE_METHOD_LEVENBERG_MARQUARDT ? cr_minimize_squares(&p, error)
+                                                                        : cr_descend_lines(&p, error);
   if (!status) status = bring_back(m->network, &p, error);
   if (!status && minimum) *minimum = p.so_far;
   free(p.best);

@@ -1,4 +1,4 @@
-/* The GNU Scientific Library: every random draw, and the kernel set `gsl`.
+/* Random draws, from a generator that is GSL's too, and the kernel set `gsl`.
  *
  * GSL's error handler belongs to the host and by default aborts.  Nothing here lets GSL fail: sizes are
  * at least 1, views fit their arrays, and nothing is allocated.
@@ -9,13 +9,14 @@
 
 #include <gsl/gsl_blas.h>
 #include <gsl/gsl_matrix.h>
-#include <gsl/gsl_randist.h>
+#include <gsl/gsl_randist.h> /* gsl_ran_shuffle, all integers */
 #include <gsl/gsl_rng.h>
 #include <gsl/gsl_vector.h>
 
 /* ---- Random numbers ----------------------------------------------------------------------------
- * GSL draws from a generator of ours, because its own take 32 bits of seed: xoshiro256++ (Blackman &
- * Vigna 2021), its state filled by SplitMix64 (Steele et al. 2014). */
+ * GSL shuffles by a generator of ours, because its own take 32 bits of seed: xoshiro256++ (Blackman & Vigna 2021), its
+ * state filled by SplitMix64 (Steele et al. 2014).  Its distributions would not give the same bits everywhere: where GSL is
+ * compiled for a CPU with fma, its products and sums are fused. */
 
 static uint64_t split_mix(uint64_t *state)
 {
@@ -59,20 +60,48 @@ cr_random cr_random_stream(uint64_t seed, uint64_t stream)
   return random;
 }
 
-/* Normal deviates by the ratio of uniforms (Leva 1992), whose values are exact quotients: the same bits
- * whatever the C library's log and exp. */
+/* Uniform in ±bound; `next_double` draws u. */
+static double uniform(cr_random *random, double bound)
+{
+  const double u = next_double(random);
+  return -bound * (1 - u) + bound * u;
+}
+
+/* log u of a normal u > 0, to some ULP: 2 artanh((m − 1) / (m + 1)) + k log 2, u = 2ᵏ m, √½ ≤ m < √2. */
+static double logarithm(double u)
+{
+  int k;
+  double m = frexp(u, &k);
+  if (m < 0x1.6a09e667f3bcdp-1) m *= 2, k--;
+  const double f = (m - 1) / (m + 1), square = f * f;
+  double sum = 0;
+  for (int i = 23; i >= 1; i -= 2) sum = sum * square + 1.0 / i;
+  return 2 * f * sum + k * 0x1.62e42fefa39efp-1;
+}
+
+/* A normal deviate by the ratio of uniforms (Kinderman & Monahan 1977): v / u of a point that is uniform in
+ * 0 < u ≤ 1, |v| ≤ √(2/e), and lies within v² ≤ −4 u² log u; two ellipses spare most of the logarithms (Leva 1992). */
+static double normal(cr_random *random, double sigma)
+{
+  for (;;) {
+    const double u = 1 - next_double(random), v = (next_double(random) - 0.5) * 1.7156;
+    const double x = u - 0.449871, y = fabs(v) + 0.386595;
+    const double q = x * x + y * (0.19600 * y - 0.25472 * x);
+    if (q < 0.27597 || (q <= 0.27846 && v * v <= -4 * u * u * logarithm(u))) return sigma * (v / u);
+  }
+}
+
 double cr_draw(cr_random *random, chainrule_initializer initializer, size_t fan_in, size_t fan_out)
 {
-  gsl_rng rng = generator(random);
   const double in = (double)fan_in, both = in + (double)fan_out, value = initializer.value;
   switch (initializer.kind) {
-  case CHAINRULE_INITIALIZER_GLOROT_UNIFORM: return gsl_ran_flat(&rng, -sqrt(6 / both), sqrt(6 / both));
-  case CHAINRULE_INITIALIZER_GLOROT_NORMAL: return gsl_ran_gaussian_ratio_method(&rng, sqrt(2 / both));
-  case CHAINRULE_INITIALIZER_HE_UNIFORM: return gsl_ran_flat(&rng, -sqrt(6 / in), sqrt(6 / in));
-  case CHAINRULE_INITIALIZER_HE_NORMAL: return gsl_ran_gaussian_ratio_method(&rng, sqrt(2 / in));
-  case CHAINRULE_INITIALIZER_LECUN_NORMAL: return gsl_ran_gaussian_ratio_method(&rng, sqrt(1 / in));
-  case CHAINRULE_INITIALIZER_UNIFORM: return gsl_ran_flat(&rng, -value, value);
-  case CHAINRULE_INITIALIZER_NORMAL: return gsl_ran_gaussian_ratio_method(&rng, value);
+  case CHAINRULE_INITIALIZER_GLOROT_UNIFORM: return uniform(random, sqrt(6 / both));
+  case CHAINRULE_INITIALIZER_GLOROT_NORMAL: return normal(random, sqrt(2 / both));
+  case CHAINRULE_INITIALIZER_HE_UNIFORM: return uniform(random, sqrt(6 / in));
+  case CHAINRULE_INITIALIZER_HE_NORMAL: return normal(random, sqrt(2 / in));
+  case CHAINRULE_INITIALIZER_LECUN_NORMAL: return normal(random, sqrt(1 / in));
+  case CHAINRULE_INITIALIZER_UNIFORM: return uniform(random, value);
+  case CHAINRULE_INITIALIZER_NORMAL: return normal(random, value);
   case CHAINRULE_INITIALIZER_CONSTANT: return value;
   case CHAINRULE_INITIALIZER_DEFAULT: /* the plan has put another in its place */
   case CHAINRULE_INITIALIZER_ZEROS: break;
@@ -80,11 +109,7 @@ double cr_draw(cr_random *random, chainrule_initializer initializer, size_t fan_
   return 0;
 }
 
-double cr_noise(cr_random *random, double sigma)
-{
-  gsl_rng rng = generator(random);
-  return gsl_ran_gaussian_ratio_method(&rng, sigma);
-}
+double cr_noise(cr_random *random, double sigma) { return normal(random, sigma); }
 
 void cr_shuffle(cr_random *random, size_t *order, size_t count)
 {

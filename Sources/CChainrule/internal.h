@@ -2,6 +2,12 @@
 #ifndef CR_INTERNAL_H
 #define CR_INTERNAL_H
 
+/* Products are rounded before they are added, except where a kernel says fma: the same bits on every CPU.  gcc, which does not
+ * know the pragma, does so with -std=c11. */
+#if defined __clang__
+#pragma STDC FP_CONTRACT OFF
+#endif
+
 #include <stdarg.h>
 #include <stdatomic.h>
 #include <stdint.h>
@@ -322,7 +328,7 @@ bool cr_objective_next(const cr_objective *objective, size_t *start, cr_batch *b
 /* L and, unless `gradient` is NULL, ∂L/∂p, in the one order of all parameters. */
 double cr_objective_value(const cr_objective *objective, double *gradient);
 
-/* ---- fullbatch.c: the objective as gsl_minimize.c sees it -------------------------------------- */
+/* ---- fullbatch.c: the objective as least_squares.c and descent.c see it ------------------------ */
 
 typedef struct cr_problem {
   cr_objective objective;
@@ -337,23 +343,33 @@ typedef struct cr_problem {
 /* L, and its gradient unless that is NULL; false where one is not finite, or where the run has been stopped. */
 bool cr_problem_value(cr_problem *problem, const double *parameters, double *loss, double *gradient);
 /* f [rows][outputs] with L = ½ Σ f²; false as above. */
-bool cr_problem_residuals(cr_problem *problem, const double *parameters, double *f);
+bool cr_problem_residuals(cr_problem *problem, const double *parameters, double *f, double *loss);
 /* Takes the parameters; false where one is not finite.  Then ∂f/∂p of a strip, [rows][outputs][parameters]. */
 bool cr_problem_move(cr_problem *problem, const double *parameters);
 void cr_problem_jacobian(const cr_problem *problem, const cr_batch *batch, double *jacobian);
 bool cr_problem_stopped(cr_problem *problem);
+/* How far from a minimum, in numbers that the scale of L and of the targets does not change; each has a tolerance.
+ * INFINITY: not known. */
+typedef struct cr_measure {
+  double gradient; /* of sums of squares the largest cosine of f and ∂f/∂p; else see descent.c */
+  double step;     /* the length of the last step against that of the parameters */
+  double fall;     /* of L by the last step, in parts of L */
+} cr_measure;
+
+/* One of the measures is within its tolerance, which then is the run's ending. */
+bool cr_problem_is_close(cr_problem *problem, cr_measure measure);
 /* The start is within the gradient's tolerance. */
-bool cr_problem_starts_at_minimum(cr_problem *problem, const double *gradient);
-/* Counts an iteration, which led to these parameters by this step, and L from `before` to `loss`; whether it is the last. */
-bool cr_problem_ends(cr_problem *problem, const double *parameters, const double *step, const double *gradient,
-                     double before, double loss);
+bool cr_problem_starts_at_minimum(cr_problem *problem, const double *gradient, double measure);
+/* Counts an iteration, which led to this gradient; whether it is the last. */
+bool cr_problem_ends(cr_problem *problem, const double *gradient, cr_measure measure);
 /* No step was found. */
 void cr_problem_gives_up(cr_problem *problem);
 
-/* ---- gsl_minimize.c ---------------------------------------------------------------------------- */
+/* ---- least_squares.c, descent.c ---------------------------------------------------------------- */
 
-/* Runs the method until the problem ends. */
-chainrule_status cr_minimize(cr_problem *problem, chainrule_error *error);
+/* Run the problem's method until the problem ends: Levenberg-Marquardt; one that searches along lines. */
+chainrule_status cr_minimize_squares(cr_problem *problem, chainrule_error *error);
+chainrule_status cr_descend_lines(cr_problem *problem, chainrule_error *error);
 
 /* ---- team.c: threads that share a step --------------------------------------------------------- */
 

@@ -1,9 +1,5 @@
 /* Learning-rate schedules.  Sums, products and quotients alone, so that a rate has the same bits on every CPU: cosines
  * and powers of the C library's would not. */
-#if defined __clang__
-#pragma STDC FP_CONTRACT OFF
-#endif
-
 #include "internal.h"
 
 #include <math.h>

@@ -6,14 +6,14 @@ public enum FullBatchMethod: Hashable, Sendable {
   /// Levenberg-Marquardt (Levenberg 1944, Marquardt 1963, Moré 1978; with geodesic acceleration, Transtrum & Sethna 2012).
   ///
   /// For losses that are sums of squares, `halfSquaredError` and `meanSquaredError`: the best there is for small
-  /// regressions. `memory` is how many bytes it may take. Where ∂a/∂p of all rows does not fit, twice, it works from JᵀJ,
-  /// parameters × parameters; where three of that do not, it throws `ChainruleError.outOfMemory`.
+  /// regressions. `memory` is how many bytes it may take, which are some 16 for each pair of parameters; where that is too
+  /// little, it throws `ChainruleError.outOfMemory`.
   case levenbergMarquardt(memory: Int = 1 << 30)
-  /// Conjugate gradients (Fletcher & Reeves 1964).
+  /// Conjugate gradients (Fletcher & Reeves 1964), restarted where gradients are not at right angles (Powell 1977).
   case fletcherReeves
-  /// Conjugate gradients (Polak & Ribière 1969).
+  /// Conjugate gradients (Polak & Ribière 1969), restarted where their β is below 0.
   case polakRibiere
-  /// BFGS with line searches after Fletcher (1987), with the memory of one step.
+  /// BFGS of as many steps as there are parameters, or as 1 GiB holds.
   case bfgs
   /// BFGS of the last `history` steps, with the strong Wolfe conditions (Nocedal & Wright 2006).
   case lbfgs(history: Int = 10)
@@ -39,17 +39,19 @@ public enum FullBatchMethod: Hashable, Sendable {
   }
 }
 
-/// When a full-batch run has come close enough; each is 0 or more.
+/// When a full-batch run has come close enough; each is 0 or more, and without a unit: the scale of the loss does not matter.
 public struct Tolerances: Hashable, Sendable {
-  /// Ends where the largest |∂L/∂p| is at most that.
+  /// Levenberg-Marquardt ends where the cosine of the residuals and each column of their Jacobian is at most that; the other
+  /// methods where max |∂L/∂p| / √L is at most that times its value at the start.
   public var gradient: Double
-  /// Ends where |Δp| ≤ step × (step + |p|) for every p.
+  /// Levenberg-Marquardt ends where ‖D Δp‖ ≤ step × ‖D p‖, D being the scale of each parameter; the other methods where
+  /// |Δp| ≤ step × |p| for every p.
   public var step: Double
-  /// Ends where L fell by no more than loss × L.
+  /// Ends where a step lowered L by no more than loss × L.
   public var loss: Double
 
   /// Tolerances that are small enough for a minimum to be one in `Float`.
-  public init(gradient: Double = 1e-8, step: Double = 1e-10, loss: Double = 1e-12) {
+  public init(gradient: Double = 1e-10, step: Double = 1e-10, loss: Double = 1e-12) {
     self.gradient = gradient
     self.step = step
     self.loss = loss

@@ -16,8 +16,8 @@ struct FullBatchArguments: ParsableArguments {
   var iterations: Int?
 
   @Option(
-    help: ArgumentHelp("End where the largest gradient is at most this. (default: 1e-8)", valueName: "number")
-  )
+    help: ArgumentHelp(
+      "End where the gradient, relative to the loss, is at most this. (default: 1e-10)", valueName: "number"))
   var gradientTolerance: Double?
 
   @Option(

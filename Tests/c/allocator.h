@@ -29,12 +29,11 @@
 #include <string.h>
 
 static atomic_size_t allocations; /* calls that asked for memory */
-static atomic_size_t live;        /* blocks handed out and not yet freed, but for those that GSL asked for */
-static size_t live_in_gsl;        /* … that GSL asked for */
+static atomic_size_t live;        /* blocks handed out and not yet freed */
 static atomic_size_t in_use;      /* bytes in blocks handed out and not yet freed */
 static atomic_size_t peak, largest; /* the most that was in use; the largest block */
 static atomic_size_t fail_at;       /* the allocation, counted from 1, that fails; 0: none */
-static atomic_bool failed_in_gsl, failed_in_jansson, failed_in_libc; /* it was one of theirs */
+static atomic_bool failed_in_jansson, failed_in_libc; /* it was one of theirs */
 
 void *__libc_malloc(size_t size);
 void *__libc_calloc(size_t count, size_t size);
@@ -50,7 +49,7 @@ typedef struct library {
   uintptr_t begin, end;
 } library;
 
-static library gsl = {.name = "/libgsl."}, jansson = {.name = "/libjansson."}, libc = {.name = "/libc."};
+static library jansson = {.name = "/libjansson."}, libc = {.name = "/libc."};
 
 static int find_in(struct dl_phdr_info *info, size_t size, void *context)
 {
@@ -66,12 +65,11 @@ static int find_in(struct dl_phdr_info *info, size_t size, void *context)
   return 1;
 }
 
-/* Whether all are libraries of their own; before that, and where not, every caller is of none. */
-static inline bool find_libraries(void)
+/* Until this is called, and where a library is linked statically, no caller is known to be in it. */
+static inline void find_libraries(void)
 {
-  return dl_iterate_phdr(find_in, &gsl) + dl_iterate_phdr(find_in, &jansson) +
-             dl_iterate_phdr(find_in, &libc) ==
-         3;
+  dl_iterate_phdr(find_in, &jansson);
+  dl_iterate_phdr(find_in, &libc);
 }
 
 static bool is_of(const library *library, const void *caller)
@@ -79,54 +77,11 @@ static bool is_of(const library *library, const void *caller)
   return (uintptr_t)caller - library->begin < library->end - library->begin;
 }
 
-/* The blocks that GSL asked for, each as near behind its own slot as there was room: what GSL frees in a call's last
- * statement looks as if freed by its caller. */
-enum { SLOTS = 1 << 16 };
-static const void *blocks_of_gsl[SLOTS];
-static atomic_flag in_blocks_of_gsl = ATOMIC_FLAG_INIT;
-
-static size_t slot_of(const void *block)
-{
-  return (size_t)((uint64_t)(uintptr_t)block * 0x9e3779b97f4a7c15 >> 48);
-}
-
-static void remember(const void *block)
-{
-  while (atomic_flag_test_and_set(&in_blocks_of_gsl)) continue;
-  if (live_in_gsl == SLOTS / 2) abort();
-  size_t i = slot_of(block);
-  while (blocks_of_gsl[i]) i = (i + 1) % SLOTS;
-  blocks_of_gsl[i] = block;
-  live_in_gsl++;
-  atomic_flag_clear(&in_blocks_of_gsl);
-}
-
-static bool forget(const void *block)
-{
-  while (atomic_flag_test_and_set(&in_blocks_of_gsl)) continue;
-  size_t i = slot_of(block);
-  while (blocks_of_gsl[i] && blocks_of_gsl[i] != block) i = (i + 1) % SLOTS;
-  const bool found = blocks_of_gsl[i] != NULL;
-  if (found) {
-    /* Those behind it move up, unless that were before their own slots. */
-    for (size_t j = (i + 1) % SLOTS; blocks_of_gsl[j]; j = (j + 1) % SLOTS) {
-      if ((j - slot_of(blocks_of_gsl[j])) % SLOTS < (j - i) % SLOTS) continue;
-      blocks_of_gsl[i] = blocks_of_gsl[j];
-      i = j;
-    }
-    blocks_of_gsl[i] = NULL;
-    live_in_gsl--;
-  }
-  atomic_flag_clear(&in_blocks_of_gsl);
-  return found;
-}
-
 /* ---- The functions ---------------------------------------------------------------------------- */
 
 static bool fails(const void *caller)
 {
   if (atomic_fetch_add(&allocations, 1) + 1 != fail_at) return false;
-  failed_in_gsl = is_of(&gsl, caller);
   failed_in_jansson = is_of(&jansson, caller);
   failed_in_libc = is_of(&libc, caller);
   errno = ENOMEM;
@@ -139,16 +94,13 @@ static void raise_to(atomic_size_t *most, size_t value)
   while (seen < value && !atomic_compare_exchange_weak(most, &seen, value)) continue;
 }
 
-static void *handed_out(void *block, const void *caller)
+static void *handed_out(void *block)
 {
   if (!block) return NULL;
   const size_t size = malloc_usable_size(block);
   raise_to(&peak, atomic_fetch_add(&in_use, size) + size);
   raise_to(&largest, size);
-  if (is_of(&gsl, caller))
-    remember(block);
-  else
-    live++;
+  live++;
   return block;
 }
 
@@ -156,43 +108,39 @@ static void taken_back(void *block)
 {
   if (!block) return;
   in_use -= malloc_usable_size(block);
-  if (!forget(block)) live--;
+  live--;
 }
 
 #define CALLER __builtin_return_address(0)
 
-void *malloc(size_t size) { return fails(CALLER) ? NULL : handed_out(__libc_malloc(size), CALLER); }
+void *malloc(size_t size) { return fails(CALLER) ? NULL : handed_out(__libc_malloc(size)); }
 
 void *calloc(size_t count, size_t size)
 {
-  return fails(CALLER) ? NULL : handed_out(__libc_calloc(count, size), CALLER);
+  return fails(CALLER) ? NULL : handed_out(__libc_calloc(count, size));
 }
 
 void *aligned_alloc(size_t alignment, size_t size)
 {
-  return fails(CALLER) ? NULL : handed_out(__libc_memalign(alignment, size), CALLER);
+  return fails(CALLER) ? NULL : handed_out(__libc_memalign(alignment, size));
 }
 
 int posix_memalign(void **block, size_t alignment, size_t size)
 {
   if (fails(CALLER)) return ENOMEM;
-  *block = handed_out(__libc_memalign(alignment, size), CALLER);
+  *block = handed_out(__libc_memalign(alignment, size));
   return *block ? 0 : ENOMEM;
 }
 
 void *realloc(void *block, size_t size)
 {
   if (fails(CALLER)) return NULL;
-  const bool of_gsl = block && forget(block);
   const size_t before = block ? malloc_usable_size(block) : 0;
   void *moved = __libc_realloc(block, size);
-  if (!moved && size > 0) { /* the old block stays */
-    if (of_gsl) remember(block);
-    return NULL;
-  }
+  if (!moved && size > 0) return NULL; /* the old block stays */
   in_use -= before;
-  if (block && !of_gsl) live--;
-  return handed_out(moved, CALLER);
+  if (block) live--;
+  return handed_out(moved);
 }
 
 void free(void *block)

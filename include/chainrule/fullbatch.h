@@ -16,9 +16,9 @@ extern "C" {
 /* The methods.  Levenberg-Marquardt is for losses that are sums of squares: halfSquaredError and meanSquaredError. */
 #define CHAINRULE_METHODS(X)                                                                              \
   X(LEVENBERG_MARQUARDT, levenbergMarquardt, "p += d, (J'J + mu D^2) d = -J'f, where L = 1/2 |f|^2")      \
-  X(FLETCHER_REEVES,     fletcherReeves,     "p += rate d, d = -g + b d, b = |g|^2 / |g before|^2")        \
-  X(POLAK_RIBIERE,       polakRibiere,       "p += rate d, d = -g + b d, b = g'(g - g before) / |g before|^2") \
-  X(BFGS,                bfgs,               "p -= rate H g, H the inverse Hessian as the last step shows it") \
+  X(FLETCHER_REEVES,     fletcherReeves,     "p += rate d, d = -g + b d, b = |g|^2 / |g before|^2 while g is at right angles to g before") \
+  X(POLAK_RIBIERE,       polakRibiere,       "p += rate d, d = -g + b d, b = max(0, g'(g - g before) / |g before|^2)") \
+  X(BFGS,                bfgs,               "p -= rate H g, H the inverse Hessian as all steps show it")     \
   X(LBFGS,               lbfgs,              "p -= rate H g, H the inverse Hessian as the last `history` steps show it")
 
 #define CHAINRULE_ROW_(ID, name, ...) CHAINRULE_METHOD_##ID CHAINRULE_SWIFT_NAME(name),
@@ -41,8 +41,8 @@ CHAINRULE_API chainrule_status chainrule_method_named(const char *name, chainrul
 /* What ended a run. */
 typedef enum CHAINRULE_CLOSED_ENUM chainrule_ending {
   CHAINRULE_ENDED_BY_ITERATIONS CHAINRULE_SWIFT_NAME(iterations),  /* there were as many as allowed */
-  CHAINRULE_ENDED_BY_GRADIENT CHAINRULE_SWIFT_NAME(gradient),      /* the largest |∂L/∂p| is within its tolerance */
-  CHAINRULE_ENDED_BY_STEP CHAINRULE_SWIFT_NAME(step),              /* no parameter moved by more than its tolerance */
+  CHAINRULE_ENDED_BY_GRADIENT CHAINRULE_SWIFT_NAME(gradient),      /* the gradient is within its tolerance */
+  CHAINRULE_ENDED_BY_STEP CHAINRULE_SWIFT_NAME(step),              /* the step is within its tolerance */
   CHAINRULE_ENDED_BY_LOSS CHAINRULE_SWIFT_NAME(loss),              /* L fell by no more than its tolerance */
   CHAINRULE_ENDED_BY_NO_PROGRESS CHAINRULE_SWIFT_NAME(noProgress), /* no step that the method tried made L smaller */
   CHAINRULE_ENDED_BY_STOP CHAINRULE_SWIFT_NAME(stop)               /* chainrule_minimizer_stop */
@@ -61,23 +61,27 @@ typedef struct chainrule_minimum {
  * with the best parameters so far, but with CHAINRULE_CALLBACK_FAILED. */
 typedef int chainrule_progress(void *context, const chainrule_minimum *so_far);
 
-/* A method and its numbers; start from chainrule_minimization_default. */
+/* A method and its numbers; start from chainrule_minimization_default.
+ *
+ * The tolerances, each 0 or more, compare numbers without a unit, so that a run on a multiple of L takes the same steps and ends
+ * after the same.  Of levenbergMarquardt, where L = 1/2 |f|^2 and D is the scale of each parameter (Moré 1978), they are
+ * MINPACK's gtol, xtol and ftol. */
 typedef struct chainrule_minimization {
   chainrule_loss loss;
   chainrule_method method;
   size_t iterations;         /* at most, at least 1 */
-  double gradient_tolerance; /* ends where max |∂L/∂p| ≤ it; ≥ 0, as are all tolerances */
-  double step_tolerance;     /* ends where |Δp| ≤ it × (it + |p|) for every p */
-  double loss_tolerance;     /* ends where L fell by no more than it × L */
-  size_t memory;  /* levenbergMarquardt: bytes that it may take.  Where J of all rows does not fit, twice, it works from
-                   * J'J, which is made strip by strip, and without geodesic acceleration; where that does not,
-                   * thrice, it is refused. */
+  double gradient_tolerance; /* levenbergMarquardt: ends where the cosine of f and ∂f/∂p is within it for every p; else, where
+                              * max |∂L/∂p| / √L is within it times its value at the start */
+  double step_tolerance;     /* levenbergMarquardt: ends where |D Δp| ≤ it × |D p|; else, where |Δp| ≤ it × |p| for every p */
+  double loss_tolerance;     /* ends where a step lowered L by no more than it × L; levenbergMarquardt: and was not expected to */
+  size_t memory; /* bytes.  levenbergMarquardt takes 16 for each pair of parameters and 8 for each number of a strip of J, 96 rows,
+                  * and is refused where that is more.  bfgs takes 16 p for each step, and remembers as many as fit. */
   size_t history; /* lbfgs: the steps that it remembers, at least 1 */
   chainrule_progress *progress; /* may be NULL */
   void *context;                /* of progress */
 } chainrule_minimization;
 
-/* halfSquaredError, 1000 iterations, tolerances 1e-8, 1e-10 and 1e-12, 1 GiB, a history of 10, no progress. */
+/* halfSquaredError, 1000 iterations, tolerances 1e-10, 1e-10 and 1e-12, 1 GiB, a history of 10, no progress. */
 CHAINRULE_API chainrule_minimization chainrule_minimization_default(chainrule_method method);
 
 typedef struct chainrule_minimizer chainrule_minimizer;
@@ -90,9 +94,7 @@ CHAINRULE_API void chainrule_minimizer_free(chainrule_minimizer *minimizer);
 
 /* Runs from the network's parameters as they are, on rows x [rows][inputs], y [rows][outputs]; sample_weights [rows] may be
  * NULL.  The network is left with the parameters of the smallest finite L that was met, also where the call returns
- * CHAINRULE_STOPPED or, for the progress function, CHAINRULE_CALLBACK_FAILED; on any other error it is as it was.  *minimum may be NULL.  Memory is allocated for the call.
- *
- * Where memory is allocated, for microseconds, GSL's error handler is off, for which a lock is held; it is put back. */
+ * CHAINRULE_STOPPED or, for the progress function, CHAINRULE_CALLBACK_FAILED; on any other error it is as it was.  *minimum may be NULL.  Memory is allocated for the call. */
 CHAINRULE_API chainrule_status chainrule_minimizer_run_f32(chainrule_minimizer *minimizer, const float *x,
                                                            const float *y, const float *sample_weights, size_t rows,
                                                            chainrule_minimum *minimum, chainrule_error *error);

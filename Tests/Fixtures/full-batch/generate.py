@@ -1,5 +1,6 @@
 #!/usr/bin/env python3
-"""Writes problems.json: 20 regressions, a start for each, and the losses to which SciPy brings them from there.
+"""Writes problems.json: 30 regressions, a start for each, and the losses to which SciPy brings them from there, with the
+number of its evaluations of L.
 
     python3 -m venv venv && venv/bin/pip install scipy
     venv/bin/python Tests/Fixtures/full-batch/generate.py
@@ -94,12 +95,13 @@ def problem(index):
 
     slope = optimize.check_grad(lambda p: value(p)[0], lambda p: value(p)[1], start)
     assert slope < 1e-5, slope
-    found = {}
+    found, evaluations = {}, {}
     lm = optimize.least_squares(residuals, start, jacobian, method="lm", xtol=1e-12, ftol=1e-12, gtol=1e-12, max_nfev=20000)
-    found["levenbergMarquardt"] = lm.cost
+    found["levenbergMarquardt"], evaluations["levenbergMarquardt"] = lm.cost, int(lm.nfev)
     for method in ["CG", "BFGS", "L-BFGS-B"]:
         options = {"maxiter": 1000} if method != "L-BFGS-B" else {"maxiter": 1000, "maxfun": 100000, "ftol": 1e-14}
-        found[method] = optimize.minimize(value, start, jac=True, method=method, tol=1e-8, options=options).fun
+        result = optimize.minimize(value, start, jac=True, method=method, tol=1e-8, options=options)
+        found[method], evaluations[method] = result.fun, int(result.nfev)
     return {
         "units": units,
         "activations": activations,
@@ -110,11 +112,12 @@ def problem(index):
         "start": start.tolist(),
         "startLoss": value(start)[0],
         "found": found,
+        "evaluations": evaluations,
     }
 
 
 warnings.simplefilter("ignore")
-problems = [problem(index) for index in range(20)]
+problems = [problem(index) for index in range(30)]
 path = Path(__file__).with_name("problems.json")
 path.write_text("[\n" + ",\n".join(json.dumps(p, separators=(",", ":")) for p in problems) + "\n]\n")
 for p in problems:

@@ -1,0 +1,252 @@
+/* Methods that search along one line after the other for a smaller L: conjugate gradients, BFGS and L-BFGS, with one line
+ * search for the strong Wolfe conditions. */
+#include "internal.h"
+#include "vectors.h"
+
+#include <float.h>
+#include <stdlib.h>
+#include <string.h>
+
+/* ---- Along a line ------------------------------------------------------------------------------- */
+
+/* φ(α) = L(x + α d), and where the search for α is. */
+typedef struct line {
+  cr_problem *problem;
+  size_t p;
+  const double *x, *direction;
+  double *at, *gradient; /* x + α d, and ∂L/∂p there */
+  double curvature;      /* the second Wolfe condition's: 0 < curvature < 1 */
+} line;
+
+typedef struct point {
+  double rate, loss, slope; /* α, φ(α), φ′(α); an infinite φ has no slope */
+} point;
+
+static point probe(const line *l, double rate)
+{
+  point found = {.rate = rate, .loss = INFINITY};
+  memcpy(l->at, l->x, l->p * sizeof *l->at);
+  cr_add_scaled(l->p, rate, l->direction, l->at);
+  if (cr_problem_value(l->problem, l->at, &found.loss, l->gradient))
+    found.slope = cr_dot(l->p, l->gradient, l->direction);
+  else
+    found.loss = INFINITY;
+  return found;
+}
+
+/* The strong Wolfe conditions (Nocedal & Wright 2006, 3.7). */
+static const double sufficient = 1e-4;
+
+static bool is_low(const point *p, const point *start)
+{
+  return p->loss <= start->loss + sufficient * p->rate * start->slope;
+}
+static bool is_flat(const line *l, const point *p, const point *start)
+{
+  return fabs(p->slope) <= -l->curvature * start->slope;
+}
+
+/* Where the cubic through two points with their slopes is least, as a part of the way from a to b (Nocedal & Wright 2006,
+ * 3.59); NAN where it falls for ever. */
+static double cubic(const point *a, const point *b)
+{
+  const double width = b->rate - a->rate;
+  const double d1 = a->slope + b->slope - 3 * (b->loss - a->loss) / width;
+  /* Slopes of large losses have squares that overflow. */
+  const double scale = fmax(fabs(d1), fmax(fabs(a->slope), fabs(b->slope)));
+  const double square = (d1 / scale) * (d1 / scale) - (a->slope / scale) * (b->slope / scale);
+  if (!(square >= 0)) return NAN;
+  const double d2 = copysign(scale * sqrt(square), width);
+  return 1 - (b->slope + d2 - d1) / (b->slope - a->slope + 2 * d2);
+}
+
+/* Between two points, a tenth of the way or more from either; half way where the cubic says nothing. */
+static double between(const point *low, const point *high)
+{
+  double part = isfinite(high->loss) ? cubic(low, high) : NAN;
+  part = isfinite(part) ? fmin(fmax(part, 0.1), 0.9) : 0.5;
+  return low->rate + part * (high->rate - low->rate);
+}
+
+/* Beyond the second of two points, where the cubic is least: twice to ten times as far. */
+static double beyond(const point *before, const point *last)
+{
+  double part = cubic(before, last);
+  part = isfinite(part) && part > 1 ? part : 10;
+  return fmin(fmax(before->rate + part * (last->rate - before->rate), 2 * last->rate), 10 * last->rate);
+}
+
+/* Algorithm 3.6: `low` has the least φ that is low enough, and φ falls from it towards `high`. */
+static point zoom(const line *l, const point *start, point low, point high)
+{
+  for (int i = 0; i < 30; i++) {
+    const point trial = probe(l, between(&low, &high));
+    if (!is_low(&trial, start) || trial.loss >= low.loss) {
+      high = trial;
+      continue;
+    }
+    if (is_flat(l, &trial, start)) return trial;
+    if (trial.slope * (high.rate - low.rate) >= 0) high = low;
+    low = trial;
+  }
+  return low.rate > 0 ? probe(l, low.rate) : low; /* at least lower */
+}
+
+/* Algorithm 3.5: an α that meets the strong Wolfe conditions, or at least makes φ smaller; 0 if none was found. */
+static point search(const line *l, const point *start, double rate)
+{
+  point before = *start;
+  for (int i = 0; i < 20; i++) {
+    const point trial = probe(l, rate);
+    if (!is_low(&trial, start) || (i > 0 && trial.loss >= before.loss)) return zoom(l, start, before, trial);
+    if (is_flat(l, &trial, start)) return trial;
+    if (trial.slope >= 0) return zoom(l, start, trial, before);
+    rate = beyond(&before, &trial);
+    before = trial;
+  }
+  return before;
+}
+
+/* ---- Directions --------------------------------------------------------------------------------- */
+
+/* The last steps s and changes of the gradient y, in a ring of `size`. */
+typedef struct memory {
+  size_t p, size, count, next; /* of a vector, of the ring, in it, the place of the next */
+  double *steps, *changes;     /* [size][p] */
+  double *inverse, *alpha;     /* 1 / sᵀy; [size] */
+} memory;
+
+/* d = −H g by two loops over the history, latest to oldest and back; H₀ = sᵀy / yᵀy of the latest (Nocedal & Wright 2006,
+ * 7.4 and 7.20). */
+static void quasi_newton(const memory *m, const double *gradient, double *d)
+{
+  const size_t p = m->p;
+  for (size_t i = 0; i < p; i++) d[i] = -gradient[i];
+  for (size_t i = 0; i < m->count; i++) {
+    const size_t k = (m->next + m->size - 1 - i) % m->size;
+    m->alpha[k] = m->inverse[k] * cr_dot(p, m->steps + k * p, d);
+    cr_add_scaled(p, -m->alpha[k], m->changes + k * p, d);
+  }
+  if (m->count > 0) {
+    const size_t k = (m->next + m->size - 1) % m->size;
+    const double norm = cr_norm(p, m->changes + k * p), scale = 1 / m->inverse[k] / norm / norm;
+    for (size_t i = 0; i < p; i++) d[i] *= scale;
+  }
+  for (size_t i = m->count; i-- > 0;) {
+    const size_t k = (m->next + m->size - 1 - i) % m->size;
+    const double beta = m->inverse[k] * cr_dot(p, m->changes + k * p, d);
+    cr_add_scaled(p, m->alpha[k] - beta, m->steps + k * p, d);
+  }
+}
+
+/* A step and the change of the gradient, where they show a curvature above 0. */
+static void remember(memory *m, const double *step, const double *change)
+{
+  const double product = cr_dot(m->p, step, change);
+  if (!(product > DBL_EPSILON * cr_norm(m->p, step) * cr_norm(m->p, change))) return;
+  memcpy(m->steps + m->next * m->p, step, m->p * sizeof *step);
+  memcpy(m->changes + m->next * m->p, change, m->p * sizeof *change);
+  m->inverse[m->next] = 1 / product;
+  m->next = (m->next + 1) % m->size;
+  if (m->count < m->size) m->count++;
+}
+
+/* d ← −g + β d, where `change` is what g has changed by.  Polak and Ribière's β where it is above 0; Fletcher and Reeves' where g
+ * is nearly at right angles to the g before, as it is on a quadratic (Powell 1977).  Else β = 0, and d starts afresh. */
+static void conjugate(size_t p, bool fletcher_reeves, const double *gradient, const double *change, double *d)
+{
+  double before = 0, now = 0, product = 0; /* |g before|², |g|², gᵀ(g − g before) */
+  for (size_t i = 0; i < p; i++) {
+    const double last = gradient[i] - change[i];
+    before += last * last;
+    now += gradient[i] * gradient[i];
+    product += gradient[i] * change[i];
+  }
+  double beta = fletcher_reeves ? now / before : fmax(product / before, 0);
+  if (!isfinite(beta) || (fletcher_reeves && fabs(now - product) > 0.1 * now)) beta = 0;
+  for (size_t i = 0; i < p; i++) d[i] = beta * d[i] - gradient[i];
+}
+
+/* ---- The methods -------------------------------------------------------------------------------- */
+
+enum { VECTORS = 7 };
+
+/* The gradient's measure: that of √L against that of the start, max |∂L/∂p| / √L.  Of L = ½ |f|² this is |Jᵀf| / |f|, the cosine
+ * but for the lengths of the columns of J. */
+static double steepness(size_t p, const double *gradient, double loss)
+{
+  const double largest = cr_largest(p, gradient);
+  return largest > 0 ? largest / sqrt(fabs(loss)) : 0;
+}
+
+static void run(cr_problem *problem, memory *m, double *buffers)
+{
+  const chainrule_method method = problem->settings->method;
+  const size_t p = problem->parameters;
+  double *x = buffers, *g = x + p, *d = g + p, *at = d + p, *gradient = at + p, *step = gradient + p, *change = step + p;
+  const bool is_conjugate = m->size == 0;
+  const line l = {problem, p, x, d, at, gradient, is_conjugate ? 0.4 : 0.9};
+
+  memcpy(x, problem->best, p * sizeof *x);
+  double loss;
+  if (!cr_problem_value(problem, x, &loss, g)) {
+    cr_problem_gives_up(problem);
+    return;
+  }
+  const double first = steepness(p, g, loss);
+  if (cr_problem_starts_at_minimum(problem, g, first > 0 ? INFINITY : 0)) return;
+  double fallen = 0; /* by the last step; 0: the direction is the gradient's, without a past */
+  for (;;) {
+    const bool is_fresh = fallen == 0;
+    if (is_fresh) m->count = 0;
+    if (!is_conjugate || is_fresh) quasi_newton(m, g, d);
+    else conjugate(p, method == CHAINRULE_METHOD_FLETCHER_REEVES, g, change, d);
+    const point start = {.loss = loss, .slope = cr_dot(p, g, d)};
+    /* Without a past a step of length 1; with H the whole step; else as far as to fall again by as much. */
+    const double rate = is_fresh ? 1 / cr_norm(p, g) : is_conjugate ? 2.02 * fallen / -start.slope : 1;
+    const point found = start.slope < 0 ? search(&l, &start, rate) : start;
+    if (cr_problem_stopped(problem) || !(found.loss < loss)) {
+      fallen = 0;
+      if (!is_fresh && !problem->stopped) continue;
+      cr_problem_gives_up(problem);
+      return;
+    }
+    cr_measure measure = {.fall = (loss - found.loss) / fabs(loss)};
+    for (size_t i = 0; i < p; i++) {
+      step[i] = at[i] - x[i];
+      change[i] = gradient[i] - g[i];
+      if (step[i] != 0) measure.step = fmax(measure.step, fabs(step[i]) / fabs(at[i]));
+    }
+    if (!is_conjugate) remember(m, step, change);
+    memcpy(x, at, p * sizeof *x);
+    memcpy(g, gradient, p * sizeof *g);
+    fallen = loss - found.loss;
+    loss = found.loss;
+    measure.gradient = steepness(p, g, loss) / first;
+    if (cr_problem_ends(problem, g, measure)) return;
+  }
+}
+
+static size_t least(size_t a, size_t b) { return a < b ? a : b; }
+
+/* BFGS remembers as many steps as there are parameters, which is all that H can hold, or as many as its memory does. */
+chainrule_status cr_descend_lines(cr_problem *problem, chainrule_error *error)
+{
+  const chainrule_minimization *settings = problem->settings;
+  const size_t p = problem->parameters;
+  memory m = {.p = p};
+  if (settings->method == CHAINRULE_METHOD_LBFGS) m.size = settings->history;
+  if (settings->method == CHAINRULE_METHOD_BFGS) m.size = least(p, 1 + settings->memory / p / (2 * sizeof(double)));
+  m.size = least(m.size, settings->iterations); /* no more steps than there can be */
+  size_t twice, rows, count;
+  const bool counts = cr_multiply(2, m.size, &twice) && cr_add(twice, VECTORS, &rows) && cr_multiply(rows, p, &count) &&
+                      cr_add(count, twice, &count);
+  double *all = counts ? cr_allocate(count, sizeof *all) : NULL;
+  if (!all)
+    return cr_out_of_memory(error, "the history", counts && count <= SIZE_MAX / sizeof *all ? count * sizeof *all : SIZE_MAX);
+  m.steps = all + VECTORS * p, m.changes = m.steps + m.size * p;
+  m.inverse = m.changes + m.size * p, m.alpha = m.inverse + m.size;
+  run(problem, &m, all);
+  free(all);
+  return CHAINRULE_OK;
+}
