@@ -1,5 +1,5 @@
 extension Model {
-  /// The model as the text of one file of C99, which needs only the C library: the parameters, and
+  /// The model as the text of one file of C99 or C++17, which needs only the C library: the parameters, and
   ///
   ///     void predict(const float inputs[4], float outputs[3]);
   ///
@@ -7,57 +7,83 @@ extension Model {
   /// threads may call it. Its outputs have the bits of ``predict(_:)``. With CHAINRULE_SELF_TEST defined, the file is a
   /// program that compares some outputs with the model's.
   ///
-  /// - Parameter name: What the function is called. All other names are the file's own.
+  /// The text is 5 to 6 times the size of the parameters; ``exportC(named:to:header:)`` writes it without holding it.
+  ///
+  /// - Parameter name: The name of the function. All other names are the file's own.
   /// - Throws: `ChainruleError.invalidValue` for a name that is no identifier or has a meaning in C;
   ///   `.invalidNetwork` for a custom layer, whose function is not C; `.notFinite` for a parameter that is NaN or
   ///   infinite.
   public func exportC(named name: String = "predict") throws(ChainruleError) -> String {
-    guard isFree(name) else {
+    var text: [UInt8] = []
+    try exportC(named: name) { piece in text += piece }
+    return String(decoding: text, as: UTF8.self)
+  }
+
+  /// The text of a header for the file that ``exportC(named:)`` gives: the declaration of the function for C and C++,
+  /// with its documentation. It throws as that does.
+  public func exportCHeader(named name: String = "predict") throws(ChainruleError) -> String {
+    try CExport(model: self, name: name).header
+  }
+
+  /// Writes the text of ``exportC(named:)`` in place of what `path` held, piece by piece, and the header likewise.
+  ///
+  /// - Parameters:
+  ///   - name: The name of the function.
+  ///   - path: The file of the source.
+  ///   - header: The file of ``exportCHeader(named:)``; nil: none.
+  /// - Throws: As ``exportC(named:)``, and `ChainruleError.file` where the system refuses; earlier files are then as
+  ///   they were.
+  public func exportC(
+    named name: String = "predict", to path: String, header: String? = nil
+  ) throws(ChainruleError) {
+    let export = try CExport(model: self, name: name)
+    let source = try FileReplacement(at: path)
+    let declarations: FileReplacement? = if let header { try FileReplacement(at: header) } else { nil }
+    try export.write { piece throws(ChainruleError) in try source.write(piece) }
+    try declarations?.write(Array(export.header.utf8))
+    try source.commit()
+    try declarations?.commit()
+  }
+
+  /// Passes the text of ``exportC(named:)`` to `write`, piece by piece; an error of the model comes before the first.
+  package func exportC(
+    named name: String, into write: @escaping ([UInt8]) throws(ChainruleError) -> Void
+  ) throws(ChainruleError) {
+    try CExport(model: self, name: name).write(to: write)
+  }
+}
+
+/// A model on its way to C: what its function does, before any text of its parameters.
+///
+/// The value v of a row is what layer v hands on, counted from 1; value 0 is the row itself. Each value has a place: the
+/// arguments of the function for the first and the last, a buffer for the others, which take turns.
+struct CExport<Scalar: NetworkScalar> {
+  let model: Model<Scalar>
+  let name: String
+  let layers: [Layer]
+  /// The arrays of each layer.
+  private(set) var arrays: [[CArray<Scalar>]] = []
+  /// Statements of the function.
+  private(set) var statements = ""
+  /// The size of each buffer.
+  private(set) var buffers: [Int] = []
+  /// Rows of the self-test, and what the model predicts for them.
+  private(set) var tested: (rows: [Scalar], outputs: [Scalar]) = ([], [])
+
+  init(model: Model<Scalar>, name: String) throws(ChainruleError) {
+    guard isFreeInC(name) else {
       throw .invalidValue(
         name: "name", value: name,
         expected:
           "a C identifier with a lower-case letter, other than C's own, and not beginning with an underscore or "
           + "cr_")
     }
-    var export = CExport(model: self, name: name)
-    return try export.text()
-  }
-}
-
-/// A model on its way to C.
-///
-/// The value v of a row is what layer v hands on, counted from 1; value 0 is the row itself. Each value has a place: the
-/// arguments of the function for the first and the last, a buffer for the others, which take turns.
-private struct CExport<Scalar: NetworkScalar> {
-  let model: Model<Scalar>
-  let name: String
-  let layers: [Layer]
-
-  /// Definitions of the parameters.
-  private var parameters = ""
-  /// Statements of the function.
-  private var statements = ""
-  /// The size of each buffer.
-  private var buffers: [Int] = []
-
-  init(model: Model<Scalar>, name: String) {
     self.model = model
     self.name = name
     layers = model.layers
-  }
-
-  private var real: String { Scalar.scalarType == .float32 ? "float" : "double" }
-  private var prototype: String {
-    "void \(name)(const \(real) inputs[\(model.inputs)], \(real) outputs[\(model.outputs)])"
-  }
-
-  mutating func text() throws(ChainruleError) -> String {
     try addLayers()
-    let functions = CElementaryFunctions(Scalar.scalarType).needed(by: statements)
-    let headers = ["float", "math", "stddef", "stdint", "string"].map { "#include <\($0).h>\n" }.joined()
-    let buffers = self.buffers.enumerated().map { "  \(real) a\($0 + 1)[\($1)];\n" }.joined()
-    return try head + headers + "\n" + Self.pragmas + prototype + ";\n\n" + functions + parameters
-      + "\(prototype)\n{\n\(buffers)\(statements)}\n" + selfTest()
+    try checkParameters()
+    tested = try rowsOfSelfTest()
   }
 
   // MARK: - Layers
@@ -75,8 +101,9 @@ private struct CExport<Scalar: NetworkScalar> {
     func place(_ value: Int) -> String {
       value == 0 ? "inputs" : value == last ? "outputs" : "a\(places[value]! + 1)"
     }
+    arrays = Array(repeating: [], count: layers.count)
     for (index, layer) in layers.enumerated() where source[index + 1] == index + 1 {
-      let shape = try model.parameters(ofLayer: index), x = source[index]
+      let shape = try model.core.shape(ofLayer: index), x = source[index]
       if index + 1 != last {
         // All but the dense layers may write where they read.
         let busy = Set((1..<index + 1).filter { lastUse[$0] >= index && $0 != x }.compactMap { places[$0] })
@@ -88,7 +115,7 @@ private struct CExport<Scalar: NetworkScalar> {
         places[index + 1] = buffer
       }
       let joined = if case .residual(let span) = layer { place(source[index - span]) } else { "" }
-      statements += "\n  /* layer \(index + 1): \(description(of: layer, shape)) */\n"
+      statements += "\n  /* layer \(index + 1): \(description(ofLayer: index)) */\n"
       try add(layer, number: index + 1, shape, from: place(x), joined: joined, to: place(index + 1))
     }
     if last == 0 { statements += "  memcpy(outputs, inputs, \(model.outputs) * sizeof *outputs);\n" }
@@ -105,45 +132,51 @@ private struct CExport<Scalar: NetworkScalar> {
   }
 
   private mutating func add(
-    _ layer: Layer, number: Int, _ shape: LayerParameters<Scalar>, from x: String, joined: String,
+    _ layer: Layer, number: Int, _ shape: (inputs: Int, units: Int), from x: String, joined: String,
     to y: String
   ) throws(ChainruleError) {
-    /// Defines an array of the layer, and returns its name; `meaning` is a comment on what the name does not say.
-    func define(
-      _ what: String, _ values: [Scalar], columns: Int = 1, meaning: String? = nil
-    ) throws(ChainruleError) -> String {
-      let array = "cr_\(what)_\(number)"
-      let place = "layer \(number), \(what)"
-      let comment = meaning.map { "  /* \($0) */" } ?? ""
-      parameters += "static const \(real) \(array)[\(values.count)] = {\(comment)\n"
-      parameters += try listing(values, columns: columns, of: place, layer: number) + "};\n\n"
-      return array
-    }
     let n = shape.units
+    /// Defines an array of the layer, n numbers where no count is given, and returns its name; `meaning` is a comment on
+    /// what the name does not say.
+    func define(
+      _ what: String, count: Int? = nil, columns: Int = 1, meaning: String? = nil,
+      _ value: @escaping (LayerParameters<Scalar>, Int) -> Scalar
+    ) -> String {
+      let array = CArray(
+        name: "cr_\(what)_\(number)", what: what, count: count ?? n, columns: columns, meaning: meaning,
+        value: value)
+      arrays[number - 1].append(array)
+      return array.name
+    }
     switch layer {
     case .dense(let dense):
-      let weights = try define(
-        "weights", transposed(shape), columns: n, meaning: "W transposed, [\(shape.inputs)][\(n)]")
-      let bias = if let bias = shape.bias { try define("bias", bias) } else { "NULL" }
+      // Wᵀ, [inputs][units]: what a compiler computes side by side, the neurons, lies side by side.
+      let weights = define(
+        "weights", count: shape.inputs * n, columns: n, meaning: "W transposed, [\(shape.inputs)][\(n)]"
+      ) { parameters, k in
+        let (input, unit) = k.quotientAndRemainder(dividingBy: n)
+        return parameters.weights[unit * shape.inputs + input]
+      }
+      let bias = dense.bias ? define("bias") { $0.bias![$1] } : "NULL"
       statements += "  cr_dense(\(shape.inputs), \(n), \(weights), \(bias), \(x), \(y));\n"
       activate(dense.activation, n, from: y, to: y)
     case .activation(let activation): activate(activation, n, from: x, to: y)
     case .batchNorm(let norm):
-      let inverse = (shape.variance ?? []).map { 1 / ($0 + Scalar(norm.epsilon)).squareRoot() }
       let numbers = [
-        try define("mean", shape.mean ?? []),
-        try define("inverse", inverse, meaning: "1 / sqrt(variance + epsilon)"),
-        try define("gamma", shape.gamma ?? []), try define("beta", shape.beta ?? []),
+        define("mean") { $0.mean![$1] },
+        define("inverse", meaning: "1 / sqrt(variance + epsilon)") {
+          1 / ($0.variance![$1] + Scalar(norm.epsilon)).squareRoot()
+        },
+        define("gamma") { $0.gamma![$1] }, define("beta") { $0.beta![$1] },
       ].joined(separator: ", ")
       statements += "  cr_normalize(\(n), \(numbers), \(x), \(y));\n"
     case .layerNorm(let norm):
-      let gamma = try define("gamma", shape.gamma ?? []), beta = try define("beta", shape.beta ?? [])
+      let gamma = define("gamma") { $0.gamma![$1] }, beta = define("beta") { $0.beta![$1] }
       statements +=
-        "  cr_normalize_row(\(n), \(literal(Scalar(norm.epsilon))), \(gamma), \(beta), \(x), \(y));\n"
+        "  cr_normalize_row(\(n), \(cLiteral(Scalar(norm.epsilon))), \(gamma), \(beta), \(x), \(y));\n"
     case .scaling:
-      let mean = try define("mean", shape.mean ?? [])
-      let inverse = try define(
-        "inverse", (shape.deviation ?? []).map { 1 / $0 }, meaning: "1 / deviation")
+      let mean = define("mean") { $0.mean![$1] }
+      let inverse = define("inverse", meaning: "1 / deviation") { 1 / $0.deviation![$1] }
       statements += "  cr_scale(\(n), \(mean), \(inverse), \(x), \(y));\n"
     case .residual: statements += "  for (size_t j = 0; j < \(n); j++) \(y)[j] = \(x)[j] + \(joined)[j];\n"
     case .dropout: break
@@ -164,176 +197,60 @@ private struct CExport<Scalar: NetworkScalar> {
     }
   }
 
-  /// Wᵀ, [inputs][units]: what a compiler computes side by side, the neurons, lies side by side.
-  private func transposed(_ shape: LayerParameters<Scalar>) -> [Scalar] {
-    (0..<shape.weights.count).map { k in
-      let (input, unit) = k.quotientAndRemainder(dividingBy: shape.units)
-      return shape.weights[unit * shape.inputs + input]
+  // MARK: - Numbers
+
+  /// C has no literal for NaN and infinity.
+  private func checkParameters() throws(ChainruleError) {
+    for (index, arrays) in arrays.enumerated() where !arrays.isEmpty {
+      let parameters = try model.parameters(ofLayer: index)
+      for array in arrays {
+        try check(array.count, of: "layer \(index + 1), \(array.what)", layer: index + 1) {
+          array.value(parameters, $0)
+        }
+      }
     }
   }
 
-  // MARK: - Comments and the self-test
-
-  private var head: String {
-    var lines = [
-      "A neural network, written by Chainrule \(chainruleVersion).", "",
-      "    \(prototype);", "",
-      "computes the outputs of one row.  It allocates nothing, takes "
-        + "\(buffers.reduce(0, +) * MemoryLayout<Scalar>.size) bytes of stack, and any number of threads may",
-      "call it.  inputs and outputs must not overlap.", "",
-      "The outputs have the bits of the model's on any machine with IEEE 754 arithmetic.  fma is one instruction",
-      "where the compiler may use it (on x86-64: -mfma or -march=native), and a slow call elsewhere.  The self-test:",
-      "", "    cc -O2 -DCHAINRULE_SELF_TEST FILE.c -lm && ./a.out", "",
-    ]
-    lines.append("inputs: \(model.inputs)")
-    lines += numbered(model.featureNames)
-    lines.append("layers: \(layers.count)")
-    lines += layers.indices.map { index in
-      let shape = try? model.parameters(ofLayer: index)
-      return "  \(index + 1)  \(shape.map { description(of: layers[index], $0) } ?? "")"
-    }
-    lines.append(
-      "outputs: \(model.outputs)\(model.classLabels == nil ? "" : ", one a class")")
-    lines += numbered(model.classLabels ?? model.targetNames)
-    return "/* " + lines.map(comment).joined(separator: "\n * ").replacing(" \n", with: "\n") + "\n */\n"
+  private func check(
+    _ count: Int, of what: String, layer: Int? = nil, value: (Int) -> Scalar
+  ) throws(ChainruleError) {
+    guard let index = (0..<count).first(where: { !value($0).isFinite }) else { return }
+    throw .notFinite(
+      quantity: what, layer: layer, step: nil,
+      message:
+        "\(what): value \(index) is \(value(index).isNaN ? "NaN" : "infinite"), which C has no number for")
   }
 
-  private func numbered(_ names: [String]?) -> [String] {
-    (names ?? []).enumerated().map { "  [\($0)]  \($1)" }
-  }
-
-  /// "dense relu, 4 inputs, 64 units"
-  private func description(of layer: Layer, _ shape: LayerParameters<Scalar>) -> String {
-    switch layer {
-    case .dense(let dense):
-      "dense, W [\(shape.units)][\(shape.inputs)]\(dense.bias ? ", b [\(shape.units)]" : ""), "
-        + dense.activation.rawValue
-    case .activation(let activation): "\(activation.rawValue) of \(shape.units)"
-    default: "\(comment("\(layer)")) of \(shape.units)"
-    }
-  }
-
-  private static var pragmas: String {
-    """
-    #ifdef __FAST_MATH__
-    #error "compile this file without -ffast-math, which does other arithmetic"
-    #endif
-    #if FLT_EVAL_METHOD == 1 || FLT_EVAL_METHOD == 2
-    #error "compile this file for arithmetic of each type's own precision, on x86 with -msse2 -mfpmath=sse"
-    #endif
-
-    /* Only fma fuses a product with a sum. */
-    #if defined __GNUC__ && !defined __clang__
-    #pragma GCC optimize("fp-contract=off")
-    #else
-    #pragma STDC FP_CONTRACT OFF
-    #endif
-
-
-    """
-  }
-
-  /// Rows in ±2, by a first layer's own scale where there is one, and what the model predicts for them.
-  private func selfTest() throws(ChainruleError) -> String {
-    let count = 4
+  /// Four rows in ±2, by a first layer's own scale where there is one.
+  private func rowsOfSelfTest() throws(ChainruleError) -> (rows: [Scalar], outputs: [Scalar]) {
     var random = SplitMix64(seed: 1)
     let scaling: Scaling? = if case .scaling(let scaling) = layers[0] { scaling } else { nil }
-    let rows = (0..<count * model.inputs).map { k in
+    let rows = (0..<4 * model.inputs).map { k in
       let x = Double.random(in: -2...2, using: &random), column = k % model.inputs
       return Scalar(scaling.map { $0.mean[column] + x * $0.deviation[column] } ?? x)
     }
-    let expected = try model.predict(rows)
-    let rowText = try listing(rows, columns: model.inputs, of: "a row of the self-test")
-    let expectedText = try listing(
-      expected, columns: model.outputs, of: "the prediction of the self-test's rows")
-    return """
-
-      #ifdef CHAINRULE_SELF_TEST
-      #include <stdio.h>
-
-      static const \(real) cr_rows[\(rows.count)] = {
-      \(rowText)};
-
-      /* The model's outputs. */
-      static const \(real) cr_expected[\(expected.count)] = {
-      \(expectedText)};
-
-      int main(void)
-      {
-        int failures = 0;
-        for (int row = 0; row < \(count); row++) {
-          static \(real) outputs[\(model.outputs)];
-          \(name)(&cr_rows[row * \(model.inputs)], outputs);
-          for (int j = 0; j < \(model.outputs); j++) {
-            const \(real) expected = cr_expected[row * \(model.outputs) + j];
-            if (outputs[j] == expected) continue;
-            printf("row %d, outputs[%d]: %a, expected %a\\n", row + 1, j, (double)outputs[j], (double)expected);
-            failures++;
-          }
-        }
-        printf("\(name): %d of \(expected.count) outputs are the model's\\n", \(expected.count) - failures);
-        return failures > 0;
-      }
-      #endif
-
-      """
+    try check(rows.count, of: "a row of the self-test") { rows[$0] }
+    let outputs = try model.predict(rows)
+    try check(outputs.count, of: "the prediction of the self-test's rows") { outputs[$0] }
+    return (rows, outputs)
   }
 }
 
-// MARK: - Numbers and names
-
-extension CExport {
-  /// An array's numbers, a line for each `columns` of them or for eight.
-  private func listing(
-    _ values: [Scalar], columns: Int, of what: String, layer: Int? = nil
-  ) throws(ChainruleError) -> String {
-    var text: [UInt8] = []
-    for (index, value) in values.enumerated() {
-      guard value.isFinite else {
-        throw .notFinite(
-          quantity: what, layer: layer, step: nil,
-          message: "\(what): value \(index) is \(value.isNaN ? "NaN" : "infinite"), which C has no number for"
-        )
-      }
-      let column = columns > 1 ? index % columns : index
-      text += (column % 8 == 0 ? "    " : " ").utf8
-      appendLiteral(value, to: &text)
-      text.append(UInt8(ascii: ","))
-      if column % 8 == 7 || columns > 1 && column == columns - 1 || index == values.count - 1 {
-        text.append(UInt8(ascii: "\n"))
-      }
-    }
-    return String(decoding: text, as: UTF8.self)
-  }
-
-  private func literal(_ value: Scalar) -> String {
-    var text: [UInt8] = []
-    appendLiteral(value, to: &text)
-    return String(decoding: text, as: UTF8.self)
-  }
-
-  /// A finite number in hexadecimal, without rounding: -0x1.8p-3f.
-  private func appendLiteral(_ value: Scalar, to text: inout [UInt8]) {
-    let value = Double(value)
-    if value.sign == .minus { text.append(UInt8(ascii: "-")) }
-    text += (value.isNormal ? "0x1" : "0x0").utf8
-    var fraction = value.significandBitPattern << 12
-    if fraction != 0 { text.append(UInt8(ascii: ".")) }
-    while fraction != 0 {
-      let digit = UInt8(fraction >> 60)
-      text.append(digit < 10 ? UInt8(ascii: "0") + digit : UInt8(ascii: "a") + digit - 10)
-      fraction <<= 4
-    }
-    let exponent = value.isZero ? 0 : value.isNormal ? Int(value.exponent) : -1022
-    text += "p\(exponent)".utf8
-    if Scalar.scalarType == .float32 { text.append(UInt8(ascii: "f")) }
-  }
+/// A constant array of the source: `static const float cr_weights_1[6]`.
+struct CArray<Scalar: NetworkScalar> {
+  let name: String
+  /// What the numbers are: weights, bias, ….
+  let what: String
+  let count: Int
+  /// The numbers of a line of the source; 1: as many as fit.
+  let columns: Int
+  let meaning: String?
+  /// The number at an index, from the layer's parameters.
+  let value: (LayerParameters<Scalar>, Int) -> Scalar
 }
-
-private func comment(_ text: String) -> String { text.escaped(for: .cComment) }
 
 /// Whether a function may have this name in C, with the headers that an exported file includes.
-private func isFree(_ name: String) -> Bool {
+private func isFreeInC(_ name: String) -> Bool {
   let isIdentifier =
     name.utf8.allSatisfy { byte in
       switch byte {

@@ -9,11 +9,11 @@ struct ExportCommand: ParsableCommand {
     abstract: "Write a model in a form that other programs use.",
     usage: "chainrule export <model> --to <format> [options]",
     discussion: """
-      C is one file in C99 without dependencies: the weights and one function, which predicts a row with the same \
-      bits as the model and allocates nothing. With CHAINRULE_SELF_TEST defined it has a main that compares \
-      predictions with those of the model.
+      C is one file in C99, which is C++17 as well, without dependencies: the weights and one function, which predicts a \
+      row with the same bits as the model and allocates nothing. With CHAINRULE_SELF_TEST defined it has a main that \
+      compares predictions with those of the model. --header also writes the declaration of the function.
 
-        chainrule export iris.safetensors --to c --name classify_iris --output iris.c
+        chainrule export iris.safetensors --to c --name classify_iris --output iris.c --header iris.h
         cc -O2 -DCHAINRULE_SELF_TEST iris.c -lm -o iris && ./iris
 
       ONNX is read by most runtimes: the network as it predicts, without its dropout, with the names of features, targets \
@@ -34,14 +34,20 @@ struct ExportCommand: ParsableCommand {
       valueName: "file"))
   var output: String?
 
-  @Option(help: ArgumentHelp("What the C function is called. (default: predict)", valueName: "identifier"))
+  @Option(help: ArgumentHelp("The name of the C function (default: predict).", valueName: "identifier"))
   var name: String?
 
+  @Option(
+    help: ArgumentHelp(
+      "For C: also write a header for C and C++ with the function's declaration to this file.",
+      valueName: "file"))
+  var header: String?
+
   func run() throws {
-    if format != .c, name != nil {
-      throw ValidationError("--name is of a C function; expected --to c with it")
+    for (option, value) in [("--name", name), ("--header", header)] where format != .c && value != nil {
+      throw ValidationError("\(option) is for C; expected --to c with it")
     }
-    try checkFiles(reading: ["<model>": model], writing: ["--output": output])
+    try checkFiles(reading: ["<model>": model], writing: ["--output": output, "--header": header])
     let model = try savedModel(at: model)
     switch format {
     case .c: try export(c: model)
@@ -50,23 +56,31 @@ struct ExportCommand: ParsableCommand {
   }
 
   private func export(onnx model: SavedModel) throws {
-    let bytes =
-      switch model {
-      case .float32(let model): try model.exportONNX()
-      case .float64(let model): try model.exportONNX()
-      }
-    if let output { try replaceFile(at: output, with: bytes) } else { try Output.write(bytes) }
+    switch model {
+    case .float32(let model): try export(onnx: model)
+    case .float64(let model): try export(onnx: model)
+    }
+  }
+
+  private func export<Scalar>(onnx model: Model<Scalar>) throws(ChainruleError) {
+    if let output { return try model.exportONNX(to: output) }
+    try model.exportONNX { piece throws(ChainruleError) in try Output.write(Data(piece)) }
   }
 
   private func export(c model: SavedModel) throws {
-    let name = name ?? "predict"
-    let text = try asUsage(of: "--name") { () throws(ChainruleError) in
+    try asUsage(of: "--name") { () throws(ChainruleError) in
       switch model {
-      case .float32(let model): try model.exportC(named: name)
-      case .float64(let model): try model.exportC(named: name)
+      case .float32(let model): try export(c: model)
+      case .float64(let model): try export(c: model)
       }
     }
-    if let output { try replaceFile(at: output, with: Data(text.utf8)) } else { try Output.write(text) }
+  }
+
+  private func export<Scalar>(c model: Model<Scalar>) throws(ChainruleError) {
+    let name = name ?? "predict"
+    if let output { return try model.exportC(named: name, to: output, header: header) }
+    if let header { try replaceFile(at: header, with: Data(try model.exportCHeader(named: name).utf8)) }
+    try model.exportC(named: name) { piece throws(ChainruleError) in try Output.write(Data(piece)) }
   }
 }
 

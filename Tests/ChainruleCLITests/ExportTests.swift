@@ -35,7 +35,27 @@ struct ExportTests {
         == shown.output.replacing("predict(", with: "classify(").replacing("predict:", with: "classify:"))
   }
 
+  @Test func `a header comes with the source, or alone`() throws {
+    let arguments = ["export", "iris.safetensors", "--to", "c", "--name", "classify", "--header"]
+    let shown = try place.chainrule(arguments + ["shown.h"])
+    #expect(shown.status == 0)
+    #expect(shown.output.contains("\nvoid classify(const float inputs[4], float outputs[3])\n{\n"))
+    #expect(try place.chainrule(arguments + ["iris.h", "--output", "iris.c"]).output.isEmpty)
+    #expect(try place.read("iris.c") == shown.output)
+    #expect(try place.read("iris.h") == place.read("shown.h"))
+    #expect(
+      try place.read("iris.h").contains(
+        "\n#ifndef CHAINRULE_CLASSIFY_H\n#define CHAINRULE_CLASSIFY_H\n\n#ifdef __cplusplus\nextern \"C\" {\n"
+      ))
+  }
+
   @Test func `wrong usage exits 64`() throws {
+    #expect(
+      try refused("iris.safetensors --to onnx --header iris.h --output iris.c", 64)
+        .hasPrefix("Error: --header is for C; expected --to c with it"))
+    #expect(
+      try refused("iris.safetensors --to c --header iris.c --output ./iris.c", 64)
+        .contains("are the same file; expected two files"))
     #expect(try refused("iris.safetensors --output iris.c", 64).contains("'--to <to>'"))
     #expect(try refused("iris.safetensors --to fortran --output iris.c", 64).contains("'fortran'"))
     #expect(

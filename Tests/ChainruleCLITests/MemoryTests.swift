@@ -72,5 +72,17 @@
           "d: unpacked, the file has 1073741825 or more bytes; at most 1073741824 are unpacked into memory, the greater of "
             + "1 GiB and 100 times the "), "\(run.errors)")
     }
+
+    /// 2.3 million parameters, 9 MB; as C they are 38 MB of text.
+    @Test(arguments: ["c", "onnx"])
+    func `an export takes memory for the model and not for what it writes`(format: String) throws {
+      let options = "--epochs 1 --hidden 1500,1500 --preset plain --validation 0 --quiet"
+      #expect(try bash("\"$CHAINRULE\" train iris \(options) --save m").status == 0)
+      for output in ["--output out", "> shown"] {
+        let run = try bash("ulimit -v 140000; exec \"$CHAINRULE\" export m --to \(format) \(output)")
+        #expect(run.status == 0, "\(run.errors)")
+      }
+      #expect(try bash("cmp out shown").status == 0)
+    }
   }
 #endif

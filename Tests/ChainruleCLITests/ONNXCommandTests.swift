@@ -42,7 +42,7 @@ struct ONNXCommandTests {
   @Test func `what belongs to another format is wrong usage`() throws {
     let named = try place.chainrule("export", "iris.safetensors", "--to", "onnx", "--name", "f")
     #expect(named.status == 64)
-    #expect(named.errors.hasPrefix("Error: --name is of a C function; expected --to c with it\n"))
+    #expect(named.errors.hasPrefix("Error: --name is for C; expected --to c with it\n"))
     let activated = try place.chainrule(
       "import", "x.onnx", "--activations", "relu", "--save", "m.safetensors")
     #expect(activated.status == 64)

@@ -8,28 +8,27 @@ private enum Case {
   case float32(Model<Float>, rows: [Float])
   case float64(Model<Double>, rows: [Double])
 
-  func source(named name: String) throws -> String {
+  /// Writes the source and the header into a folder.
+  func export(named name: String, to folder: URL) throws {
+    let (source, header) = ("\(folder.path)/\(name).c", "\(folder.path)/\(name).h")
     switch self {
-    case .float32(let model, _): try model.exportC(named: name)
-    case .float64(let model, _): try model.exportC(named: name)
+    case .float32(let model, _): try model.exportC(named: name, to: source, header: header)
+    case .float64(let model, _): try model.exportC(named: name, to: source, header: header)
     }
   }
 
-  /// The declaration of the function, and statements that apply it to rows from standard input.
-  func driver(named name: String) -> (declaration: String, statements: String) {
-    func driver(_ real: String, _ inputs: Int, _ outputs: Int, _ rows: Int) -> (String, String) {
-      (
-        "void \(name)(const \(real) *, \(real) *);\n",
-        """
-          for (int row = 0; row < \(rows); row++) {
-            static \(real) x[\(inputs)], y[\(outputs)];
-            if (fread(x, sizeof *x, \(inputs), stdin) != \(inputs)) return 1;
-            \(name)(x, y);
-            if (fwrite(y, sizeof *y, \(outputs), stdout) != \(outputs)) return 1;
-          }
+  /// Statements that apply the function to rows from standard input.
+  func driver(named name: String) -> String {
+    func driver(_ real: String, _ inputs: Int, _ outputs: Int, _ rows: Int) -> String {
+      """
+        for (int row = 0; row < \(rows); row++) {
+          static \(real) x[\(inputs)], y[\(outputs)];
+          if (fread(x, sizeof *x, \(inputs), stdin) != \(inputs)) return 1;
+          \(name)(x, y);
+          if (fwrite(y, sizeof *y, \(outputs), stdout) != \(outputs)) return 1;
+        }
 
-        """
-      )
+      """
     }
     return switch self {
     case .float32(let model, let rows):
@@ -128,7 +127,7 @@ private struct Compilation: CustomTestStringConvertible {
   var testDescription: String { ([compiler] + options).joined(separator: " ") }
 
   /// Of those at hand. With gnu99 and the CPU's own instructions, gcc fuses products with sums unless the file forbids it.
-  static let all = ["cc", "gcc", "clang"].compactMap { name -> (String, String)? in
+  static let all = ["cc", "gcc", "clang", "g++", "clang++"].compactMap { name -> (String, String)? in
     let folders = ProcessInfo.processInfo.environment["PATH"]?.split(separator: ":") ?? []
     return folders.map { "\($0)/\(name)" }.first(where: FileManager.default.isExecutableFile).map {
       (name, $0)
@@ -137,10 +136,77 @@ private struct Compilation: CustomTestStringConvertible {
     switch name {
     case "cc": [Compilation(compiler: path, options: ["-std=c99", "-O0"])]
     case "gcc": [Compilation(compiler: path, options: ["-std=gnu99", "-O2", "-march=native"])]
-    default: [Compilation(compiler: path, options: ["-std=c99", "-O2"])]
+    case "clang": [Compilation(compiler: path, options: ["-std=c99", "-O2", "-DCHAINRULE_OWN_FMA=1"])]
+    case "g++":
+      [Compilation(compiler: path, options: ["-std=c++17", "-O1", "-DCHAINRULE_OWN_FMA=1", "-x", "c++"])]
+    default: [Compilation(compiler: path, options: ["-std=c++17", "-O2", "-x", "c++"])]
     }
   }
 }
+
+/// A program that compares cr_fma with math.h's for 4,000,000 random sums of the kinds that are hard to round.
+private let hardSums = """
+  static uint64_t state;
+
+  static int below(int count)
+  {
+    uint64_t z = state += 0x9e3779b97f4a7c15u;
+    z = (z ^ z >> 30) * 0xbf58476d1ce4e5b9u;
+    z = (z ^ z >> 27) * 0x94d049bb133111ebu;
+    return (int)((z ^ z >> 31) % (uint64_t)count);
+  }
+
+  /* a number of this exponent, whose fraction is 0, all ones, random, or has one or two bits set or one clear */
+  static REAL number(int exponent)
+  {
+    const BITS one = 1, ones = (one << FRACTION) - 1, most = 2 * BIAS + 1;
+    BITS bits = 0;
+    const int kind = below(6);
+    if (kind == 1) bits = ones;
+    if (kind == 2)
+      for (int i = 0; i < FRACTION; i++) bits |= (BITS)below(2) << i;
+    if (kind >= 3) bits = one << below(FRACTION);
+    if (kind == 4) bits = ones - bits;
+    if (kind == 5) bits |= one << below(FRACTION);
+    if (exponent > 0) bits |= ((BITS)exponent < most ? (BITS)exponent : most) << FRACTION;
+    bits |= (BITS)below(2) << (WORD - 1);
+    REAL x;
+    memcpy(&x, &bits, sizeof x);
+    return x;
+  }
+
+  int main(void)
+  {
+    const int count = 4000000, exponents = 2 * BIAS + 2;
+    for (int i = 0; i < count; i++) {
+      const int kind = below(6), e = kind == 0 ? below(3) : kind == 1 ? BIAS + below(7) - 3 : below(exponents);
+      /* the product anywhere, near 1, near the largest number, among the denormal ones */
+      const int f = kind == 1   ? BIAS + below(7) - 3
+                    : kind == 2 ? 2 * BIAS - e + below(5) - 2
+                    : kind == 3 ? 3 * BIAS - e + below(5) - 2
+                    : kind == 4 ? BIAS - e + below(2 * FRACTION) - FRACTION
+                                : below(exponents);
+      const REAL x = number(e), y = number(f);
+      REAL z = number(below(3) == 0 ? below(exponents) : e + f - BIAS + below(4 * FRACTION) - 2 * FRACTION);
+      if (below(4) == 0) {
+        /* the product rounded, or one of its neighbours */
+        z = -(x * y);
+        BITS bits;
+        memcpy(&bits, &z, sizeof bits);
+        bits += (BITS)below(3);
+        bits -= (BITS)below(3);
+        memcpy(&z, &bits, sizeof z);
+      }
+      const REAL found = cr_fma(x, y, z), expected = LIBRARY_FMA(x, y, z);
+      if (memcmp(&found, &expected, sizeof found) == 0 || (found != found && expected != expected)) continue;
+      printf("fma(%a, %a, %a) is %a, expected %a\\n", (double)x, (double)y, (double)z, (double)found, (double)expected);
+      return 1;
+    }
+    printf("%d sums\\n", count);
+    return 0;
+  }
+
+  """
 
 @Suite("Export to C", .enabled(if: !Compilation.all.isEmpty, "there is no C compiler"))
 struct CExportTests {
@@ -252,12 +318,13 @@ struct CExportTests {
   {
     let workshop = try Workshop(), cases = try cases()
     for (index, item) in cases.enumerated() {
-      try workshop.write(try item.source(named: "net_\(index)"), to: "net_\(index).c")
+      try item.export(named: "net_\(index)", to: workshop.folder)
     }
-    let drivers = cases.enumerated().map { $1.driver(named: "net_\($0)") }
+    // Each header twice, as a program may include it.
+    let headers = cases.indices.map { "#include \"net_\($0).h\"\n" }.joined()
+    let drivers = cases.enumerated().map { $1.driver(named: "net_\($0)") }.joined()
     try workshop.write(
-      "#include <stdio.h>\n" + drivers.map(\.declaration).joined() + "int main(void)\n{\n"
-        + drivers.map(\.statements).joined() + "  return 0;\n}\n", to: "main.c")
+      "#include <stdio.h>\n\(headers)\(headers)int main(void)\n{\n\(drivers)  return 0;\n}\n", to: "main.c")
     try workshop.compile(compilation)
     let (status, output) = try workshop.runProgram(input: cases.map(\.input).reduce(Data(), +))
     #expect(status == 0)
@@ -287,8 +354,39 @@ struct CExportTests {
     (status, output) = try workshop.runProgram()
     #expect(status == 1)
     let text = String(decoding: output, as: UTF8.self)
-    #expect(text.hasPrefix("row 1, outputs[0]: 0x1."))
+    #expect(text.contains(/^row 1, outputs\[0\]: the bits are 0x[0-9a-f]{8}, expected 0x[0-9a-f]{8}\n/))
     #expect(text.hasSuffix("classify: 0 of 36 outputs are the model's\n"))
+  }
+
+  @Test func `the text is written in small pieces, and is one file`() throws {
+    let (model, _) = try networkCase(inputs: 64, Self.architectures[5].layers, Double.self)
+    var pieces: [[UInt8]] = []
+    try model.exportC(named: "predict") { piece in pieces.append(piece) }
+    #expect(pieces.count > 3)
+    #expect(try #require(pieces.map(\.count).max()) <= 70_000)
+    let text = String(decoding: pieces.joined(), as: UTF8.self)
+    #expect(try model.exportC() == text)
+    let workshop = try Workshop()
+    let (source, header) = (workshop.folder.path + "/a.c", workshop.folder.path + "/a.h")
+    try model.exportC(to: source, header: header)
+    #expect(try String(contentsOfFile: source, encoding: .utf8) == text)
+    #expect(try String(contentsOfFile: header, encoding: .utf8) == model.exportCHeader())
+  }
+
+  /// Sums of a product and a number where rounding is hard: ties, sticky bits far down, cancellation to the last bits,
+  /// denormal numbers, overflow, zeros of both signs, infinity and NaN.
+  @Test(arguments: ScalarType.allCases)
+  func `the file's own fma has the bits of the library's`(scalar: ScalarType) throws {
+    let workshop = try Workshop()
+    let (definition, _) = CElementaryFunctions(scalar).needed(by: "cr_fma")
+    try workshop.write(
+      "#define CHAINRULE_OWN_FMA 1\n#include <math.h>\n#include <stdint.h>\n#include <stdio.h>\n"
+        + "#include <string.h>\n\n" + definition + CElementaryFunctions.spelled(hardSums, scalar), to: "fma.c"
+    )
+    try workshop.compile(Compilation.all[0], "-O2", "-ffp-contract=off")
+    let (status, output) = try workshop.runProgram()
+    #expect(status == 0, "\(String(decoding: output.prefix(2000), as: UTF8.self))")
+    #expect(output == Data("4000000 sums\n".utf8))
   }
 
   @Test func `other arithmetic is refused`() throws {
@@ -317,7 +415,7 @@ struct CExportTests {
       #expect(relu.contains(text), "\(text)")
     }
     for name in [
-      "cr_smaller", "cr_exp(", "cr_bits", "cr_horner", "CR_", "cr_softmax", "cr_normalize", "double ",
+      "cr_smaller", "cr_exp(", "cr_bits", "cr_horner", "CR_FRACTION", "cr_softmax", "cr_normalize", "double ",
     ] {
       #expect(!relu.replacing("(double)", with: "").contains(name), "\(name)")
     }
