@@ -42,19 +42,22 @@ static chainrule_status check_settings(const chainrule_network *network, const c
   const char *name = chainrule_method_name(m->method);
   const struct {
     const char *name, *expected;
+    double value;
     bool good;
   } checks[] = {
-      {"iterations", "at least 1", m->iterations >= 1},
+      {"iterations", "at least 1", (double)m->iterations, m->iterations >= 1},
       {"gradient tolerance", "a finite number, 0 or more",
-       m->gradient_tolerance >= 0 && isfinite(m->gradient_tolerance)},
-      {"step tolerance", "a finite number, 0 or more", m->step_tolerance >= 0 && isfinite(m->step_tolerance)},
-      {"loss tolerance", "a finite number, 0 or more", m->loss_tolerance >= 0 && isfinite(m->loss_tolerance)},
-      {"history", "at least 1", m->method != CHAINRULE_METHOD_LBFGS || m->history >= 1},
+       m->gradient_tolerance, m->gradient_tolerance >= 0 && isfinite(m->gradient_tolerance)},
+      {"step tolerance", "a finite number, 0 or more",
+       m->step_tolerance, m->step_tolerance >= 0 && isfinite(m->step_tolerance)},
+      {"loss tolerance", "a finite number, 0 or more",
+       m->loss_tolerance, m->loss_tolerance >= 0 && isfinite(m->loss_tolerance)},
+      {"history", "at least 1", (double)m->history, m->method != CHAINRULE_METHOD_LBFGS || m->history >= 1},
   };
   for (size_t i = 0; i < CR_COUNT(checks); i++)
     if (!checks[i].good)
-      return cr_fail(error, CHAINRULE_INVALID_ARGUMENT, 0, "%s: %s must be %s", name, checks[i].name,
-                     checks[i].expected);
+      return cr_fail(error, CHAINRULE_INVALID_ARGUMENT, 0, "%s: %s must be %s; got %s", name, checks[i].name,
+                     checks[i].expected, cr_number(checks[i].value, (char[CR_NUMBER]){0}));
   chainrule_status status = cr_check_loss(network, m->loss, error);
   if (status) return status;
   if (m->method == CHAINRULE_METHOD_LEVENBERG_MARQUARDT && !is_sum_of_squares(m->loss))

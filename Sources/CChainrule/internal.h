@@ -33,6 +33,9 @@ __attribute__((format(printf, 2, 3)))
 #endif
 void cr_add_to_message(chainrule_error *error, const char *format, ...);
 chainrule_status cr_null(chainrule_error *error, const char *argument);
+/* A number for a message, in as few digits as tell it, or "NaN" or "infinity"; written to `text`, which is returned. */
+enum { CR_NUMBER = 32 };
+const char *cr_number(double value, char text[CR_NUMBER]);
 chainrule_status cr_out_of_memory(chainrule_error *error, const char *what, size_t bytes);
 /* Bytes of the UTF-8 character at `text`, of which `left` bytes are there; 0: it is none. */
 size_t cr_utf8_length(const char *text, size_t left);

@@ -82,9 +82,9 @@ static chainrule_status check_initializer(chainrule_initializer initializer, siz
       initializer.kind == CHAINRULE_INITIALIZER_UNIFORM || initializer.kind == CHAINRULE_INITIALIZER_NORMAL;
   if (!isfinite(initializer.value) || (spread && initializer.value < 0))
     return cr_fail(error, CHAINRULE_INVALID_NETWORK, number,
-                   "layer %zu, %s: the value of initializer %s must be %s", number, what,
-                   chainrule_initializer_name(initializer.kind),
-                   spread ? "finite and not negative" : "finite");
+                   "layer %zu, %s: the value of initializer %s must be %s; got %s", number, what,
+                   chainrule_initializer_name(initializer.kind), spread ? "finite and not negative" : "finite",
+                   cr_number(initializer.value, (char[CR_NUMBER]){0}));
   return CHAINRULE_OK;
 }
 
@@ -103,17 +103,21 @@ static chainrule_status check_numbers(const chainrule_layer *layer, size_t numbe
   const bool batch = kind == CHAINRULE_LAYER_BATCH_NORM, norm = batch || kind == CHAINRULE_LAYER_LAYER_NORM;
   const struct {
     const char *name, *expected;
+    double value;
     bool good;
   } checks[] = {
       {"rate", "0 or more, and less than 1",
-       kind != CHAINRULE_LAYER_DROPOUT || (layer->rate >= 0 && layer->rate < 1)},
-      {"epsilon", "a finite number above 0", !norm || (layer->epsilon >= 0 && isfinite(layer->epsilon))},
-      {"momentum", "above 0, and at most 1", !batch || (layer->momentum >= 0 && layer->momentum <= 1)},
+       layer->rate, kind != CHAINRULE_LAYER_DROPOUT || (layer->rate >= 0 && layer->rate < 1)},
+      {"epsilon", "a finite number above 0",
+       layer->epsilon, !norm || (layer->epsilon >= 0 && isfinite(layer->epsilon))},
+      {"momentum", "above 0, and at most 1",
+       layer->momentum, !batch || (layer->momentum >= 0 && layer->momentum <= 1)},
   };
   for (size_t i = 0; i < CR_COUNT(checks); i++)
     if (!checks[i].good)
-      return cr_fail(error, CHAINRULE_INVALID_NETWORK, number, "layer %zu, %s: %s must be %s", number,
-                     chainrule_layer_name(kind), checks[i].name, checks[i].expected);
+      return cr_fail(error, CHAINRULE_INVALID_NETWORK, number, "layer %zu, %s: %s must be %s; got %s", number,
+                     chainrule_layer_name(kind), checks[i].name, checks[i].expected,
+                     cr_number(checks[i].value, (char[CR_NUMBER]){0}));
   return CHAINRULE_OK;
 }
 
@@ -1033,8 +1037,9 @@ static chainrule_status check_targets(const chainrule_network *network, cr_team 
                        i / outputs + 1, i % outputs + 1, cr_value(network->scalar, y, i), value,
                        chainrule_loss_name(loss), domains[domain].expected);
     else
-      status = cr_fail(error, CHAINRULE_INVALID_ARGUMENT, 0, "targets, row %zu, column %zu: %s needs targets %s",
-                       i / outputs + 1, i % outputs + 1, chainrule_loss_name(loss), domains[domain].expected);
+      status = cr_fail(error, CHAINRULE_INVALID_ARGUMENT, 0, "targets, row %zu, column %zu: %s needs targets %s; got %s",
+                       i / outputs + 1, i % outputs + 1, chainrule_loss_name(loss), domains[domain].expected,
+                       cr_number(value, (char[CR_NUMBER]){0}));
   }
   return status;
 }

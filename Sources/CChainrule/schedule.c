@@ -47,33 +47,35 @@ static chainrule_status check(const chainrule_schedule *s, chainrule_error *erro
   const struct {
     int kinds; /* that have this number */
     const char *name, *expected;
+    double value;
     bool good;
   } checks[] = {
-      {ANY, "warm-up", "0 or more", s->warm_up >= 0},
+      {ANY, "warm-up", "0 or more", (double)s->warm_up, s->warm_up >= 0},
       {s->warm_up > 0 ? ANY : 0, "warm-up factor", "above 0, and at most 1",
-       s->warm_up_factor > 0 && s->warm_up_factor <= 1},
-      {STEP | COSINE | COSINE_RESTARTS, "length", "at least 1", s->length >= 1},
-      {ONE_CYCLE, "length", "at least 2", s->length >= 2},
-      {COSINE_RESTARTS, "growth", "at least 1", s->growth >= 1},
-      {STEP | EXPONENTIAL, "factor", "a finite number above 0", s->factor > 0 && isfinite(s->factor)},
-      {PLATEAU, "factor", "above 0, and less than 1", s->factor > 0 && s->factor < 1},
+       s->warm_up_factor, s->warm_up_factor > 0 && s->warm_up_factor <= 1},
+      {STEP | COSINE | COSINE_RESTARTS, "length", "at least 1", (double)s->length, s->length >= 1},
+      {ONE_CYCLE, "length", "at least 2", (double)s->length, s->length >= 2},
+      {COSINE_RESTARTS, "growth", "at least 1", (double)s->growth, s->growth >= 1},
+      {STEP | EXPONENTIAL, "factor", "a finite number above 0",
+       s->factor, s->factor > 0 && isfinite(s->factor)},
+      {PLATEAU, "factor", "above 0, and less than 1", s->factor, s->factor > 0 && s->factor < 1},
       {COSINE | COSINE_RESTARTS | PLATEAU, "minimum", "a finite number, 0 or more",
-       s->minimum >= 0 && isfinite(s->minimum)},
-      {ONE_CYCLE, "rise", "0 to 1", s->rise >= 0 && s->rise <= 1},
-      {ONE_CYCLE, "divisor", "a finite number above 0", s->divisor > 0 && isfinite(s->divisor)},
+       s->minimum, s->minimum >= 0 && isfinite(s->minimum)},
+      {ONE_CYCLE, "rise", "0 to 1", s->rise, s->rise >= 0 && s->rise <= 1},
+      {ONE_CYCLE, "divisor", "a finite number above 0", s->divisor, s->divisor > 0 && isfinite(s->divisor)},
       {ONE_CYCLE, "final divisor", "a finite number above 0",
-       s->final_divisor > 0 && isfinite(s->final_divisor)},
-      {PLATEAU, "patience", "0 or more", s->patience >= 0},
-      {PLATEAU, "cooldown", "0 or more", s->cooldown >= 0},
+       s->final_divisor, s->final_divisor > 0 && isfinite(s->final_divisor)},
+      {PLATEAU, "patience", "0 or more", (double)s->patience, s->patience >= 0},
+      {PLATEAU, "cooldown", "0 or more", (double)s->cooldown, s->cooldown >= 0},
       {s->absolute ? 0 : PLATEAU, "threshold", "0 or more, and less than 1",
-       s->threshold >= 0 && s->threshold < 1},
+       s->threshold, s->threshold >= 0 && s->threshold < 1},
       {s->absolute ? PLATEAU : 0, "threshold", "a finite number, 0 or more",
-       s->threshold >= 0 && isfinite(s->threshold)},
+       s->threshold, s->threshold >= 0 && isfinite(s->threshold)},
   };
   for (size_t i = 0; i < CR_COUNT(checks); i++)
     if ((checks[i].kinds & (1 << s->kind)) && !checks[i].good)
-      return cr_fail(error, CHAINRULE_INVALID_ARGUMENT, 0, "%s: %s must be %s", name, checks[i].name,
-                     checks[i].expected);
+      return cr_fail(error, CHAINRULE_INVALID_ARGUMENT, 0, "%s: %s must be %s; got %s", name, checks[i].name,
+                     checks[i].expected, cr_number(checks[i].value, (char[CR_NUMBER]){0}));
   return CHAINRULE_OK;
 }
 

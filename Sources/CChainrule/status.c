@@ -1,5 +1,7 @@
 /* Failing, the version, and the names in the catalogue. */
+#include <math.h>
 #include <stdio.h>
+#include <stdlib.h>
 #include <string.h>
 
 #include "internal.h"
@@ -86,6 +88,16 @@ chainrule_status cr_fail(chainrule_error *error, chainrule_status status, size_t
 chainrule_status cr_null(chainrule_error *error, const char *argument)
 {
   return cr_fail(error, CHAINRULE_INVALID_ARGUMENT, 0, "%s is NULL", argument);
+}
+
+const char *cr_number(double value, char text[CR_NUMBER])
+{
+  if (!isfinite(value)) return isnan(value) ? "NaN" : value > 0 ? "infinity" : "-infinity";
+  for (int digits = 6; digits <= 17; digits++) {
+    snprintf(text, CR_NUMBER, "%.*g", digits, value);
+    if (strtod(text, NULL) == value) break;
+  }
+  return text;
 }
 
 chainrule_status cr_out_of_memory(chainrule_error *error, const char *what, size_t bytes)

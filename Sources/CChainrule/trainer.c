@@ -65,27 +65,33 @@ static chainrule_status check_optimizer(const chainrule_optimizer *o, chainrule_
   const char *alpha = o->kind == CHAINRULE_OPTIMIZER_ADADELTA ? "rho" : "alpha";
   const struct {
     const char *name, *expected;
+    double value;
     bool good;
   } checks[] = {
-      {"learning rate", "a finite number, 0 or more", o->learning_rate >= 0 && isfinite(o->learning_rate)},
-      {"weight decay", "a finite number, 0 or more", o->weight_decay >= 0 && isfinite(o->weight_decay)},
-      {"l1", "a finite number, 0 or more", o->l1 >= 0 && isfinite(o->l1)},
-      {"momentum", "a finite number, 0 or more", o->momentum >= 0 && isfinite(o->momentum)},
-      {alpha, "0 or more, and less than 1", o->alpha >= 0 && o->alpha < 1},
-      {"beta1", "0 or more, and less than 1", o->beta1 >= 0 && o->beta1 < 1},
-      {"beta2", "0 or more, and less than 1", o->beta2 >= 0 && o->beta2 < 1},
-      {"epsilon", "a finite number above 0", o->epsilon > 0 && isfinite(o->epsilon)},
-      {"momentum decay", "a finite number, 0 or more", o->momentum_decay >= 0 && isfinite(o->momentum_decay)},
-      {"eta minus", "above 0, and less than 1", o->eta_minus > 0 && o->eta_minus < 1},
-      {"eta plus", "a finite number above 1", o->eta_plus > 1 && isfinite(o->eta_plus)},
-      {"step min", "a finite number, 0 or more", o->step_min >= 0 && isfinite(o->step_min)},
-      {"step max", "a finite number, step min or more", o->step_max >= o->step_min && isfinite(o->step_max)},
-      {"momentum", "above 0, as Nesterov's look ahead needs it", !o->nesterov || o->momentum > 0},
+      {"learning rate", "a finite number, 0 or more",
+       o->learning_rate, o->learning_rate >= 0 && isfinite(o->learning_rate)},
+      {"weight decay", "a finite number, 0 or more",
+       o->weight_decay, o->weight_decay >= 0 && isfinite(o->weight_decay)},
+      {"l1", "a finite number, 0 or more", o->l1, o->l1 >= 0 && isfinite(o->l1)},
+      {"momentum", "a finite number, 0 or more", o->momentum, o->momentum >= 0 && isfinite(o->momentum)},
+      {alpha, "0 or more, and less than 1", o->alpha, o->alpha >= 0 && o->alpha < 1},
+      {"beta1", "0 or more, and less than 1", o->beta1, o->beta1 >= 0 && o->beta1 < 1},
+      {"beta2", "0 or more, and less than 1", o->beta2, o->beta2 >= 0 && o->beta2 < 1},
+      {"epsilon", "a finite number above 0", o->epsilon, o->epsilon > 0 && isfinite(o->epsilon)},
+      {"momentum decay", "a finite number, 0 or more",
+       o->momentum_decay, o->momentum_decay >= 0 && isfinite(o->momentum_decay)},
+      {"eta minus", "above 0, and less than 1", o->eta_minus, o->eta_minus > 0 && o->eta_minus < 1},
+      {"eta plus", "a finite number above 1", o->eta_plus, o->eta_plus > 1 && isfinite(o->eta_plus)},
+      {"step min", "a finite number, 0 or more", o->step_min, o->step_min >= 0 && isfinite(o->step_min)},
+      {"step max", "a finite number, step min or more",
+       o->step_max, o->step_max >= o->step_min && isfinite(o->step_max)},
+      {"momentum", "above 0, as Nesterov's look ahead needs it",
+       o->momentum, !o->nesterov || o->momentum > 0},
   };
   for (size_t i = 0; i < CR_COUNT(checks); i++)
     if (!checks[i].good)
-      return cr_fail(error, CHAINRULE_INVALID_ARGUMENT, 0, "%s: %s must be %s", name, checks[i].name,
-                     checks[i].expected);
+      return cr_fail(error, CHAINRULE_INVALID_ARGUMENT, 0, "%s: %s must be %s; got %s", name, checks[i].name,
+                     checks[i].expected, cr_number(checks[i].value, (char[CR_NUMBER]){0}));
   return CHAINRULE_OK;
 }
 
@@ -271,22 +277,27 @@ static chainrule_status check_training(const chainrule_network *network, const c
                    training->threads, CR_THREADS);
   const struct {
     const char *name, *expected;
+    double value;
     bool good;
   } checks[] = {
       {"label smoothing", "0 or more, and less than 1",
-       training->label_smoothing >= 0 && training->label_smoothing < 1},
-      {"input noise", "a finite number, 0 or more", is_amount(training->input_noise)},
-      {"clip value", "a finite number above 0, or 0 for none", is_amount(training->clip_value)},
-      {"clip norm", "a finite number above 0, or 0 for none", is_amount(training->clip_norm)},
-      {"max norm", "a finite number above 0, or 0 for none", is_amount(training->max_norm)},
+       training->label_smoothing, training->label_smoothing >= 0 && training->label_smoothing < 1},
+      {"input noise", "a finite number, 0 or more", training->input_noise, is_amount(training->input_noise)},
+      {"clip value", "a finite number above 0, or 0 for none",
+       training->clip_value, is_amount(training->clip_value)},
+      {"clip norm", "a finite number above 0, or 0 for none",
+       training->clip_norm, is_amount(training->clip_norm)},
+      {"max norm", "a finite number above 0, or 0 for none",
+       training->max_norm, is_amount(training->max_norm)},
   };
   for (size_t i = 0; i < CR_COUNT(checks); i++)
     if (!checks[i].good)
-      return cr_fail(error, CHAINRULE_INVALID_ARGUMENT, 0, "%s must be %s", checks[i].name, checks[i].expected);
+      return cr_fail(error, CHAINRULE_INVALID_ARGUMENT, 0, "%s must be %s; got %s", checks[i].name, checks[i].expected,
+                     cr_number(checks[i].value, (char[CR_NUMBER]){0}));
   for (size_t l = 0; training->rates && l < network->layer_count; l++)
     if (!is_amount(training->rates[l]))
-      return cr_fail(error, CHAINRULE_INVALID_ARGUMENT, l + 1, "layer %zu: rate must be a finite number, 0 or more",
-                     l + 1);
+      return cr_fail(error, CHAINRULE_INVALID_ARGUMENT, l + 1, "layer %zu: rate must be a finite number, 0 or more; got %s",
+                     l + 1, cr_number(training->rates[l], (char[CR_NUMBER]){0}));
   const bool entropy = training->loss == CHAINRULE_LOSS_CROSS_ENTROPY ||
                        training->loss == CHAINRULE_LOSS_BINARY_CROSS_ENTROPY;
   if (training->label_smoothing > 0 && (!entropy || training->loss_function))

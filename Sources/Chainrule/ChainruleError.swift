@@ -25,6 +25,9 @@ public enum ChainruleError: Error, Equatable, Sendable {
   case differentRun(checkpoint: String, differences: [RunDifference])
   /// Memory for a plan could not be had.
   case outOfMemory(message: String)
+  /// A function of the caller's, such as a loss or what is called after each batch, threw an error; `reason` is its
+  /// description.
+  case callbackFailed(function: String, reason: String)
   /// The network is being trained by another call at this moment.
   case busy
   /// The task was cancelled; the parameters are those after the last whole batch.
@@ -57,6 +60,8 @@ extension ChainruleError: CustomStringConvertible {
     case .differentRun(let checkpoint, let differences):
       return "\(checkpoint): this checkpoint is of a different run, so training cannot resume from it. "
         + differences.map(\.description).joined(separator: "; ")
+    case .callbackFailed(let function, let reason):
+      return "\(function) failed: \(reason)"
     case .busy:
       return "the network is being trained by another call; wait for it to end, or freeze a model first"
     case .cancelled:
@@ -77,5 +82,16 @@ func checkIndex(_ index: Int, within count: Int, name: String) throws(ChainruleE
 func checkCount(_ name: String, _ value: Int, atLeast least: Int) throws(ChainruleError) {
   guard value >= least else {
     throw .invalidValue(name: name, value: "\(value)", expected: "at least \(least)")
+  }
+}
+
+/// What a function of the caller's returns; an error of another type becomes a `callbackFailed` that quotes it.
+func calling<Result>(_ function: String, _ body: () throws -> Result) throws(ChainruleError) -> Result {
+  do {
+    return try body()
+  } catch let error as ChainruleError {
+    throw error
+  } catch {
+    throw .callbackFailed(function: function, reason: "\(error)")
   }
 }

@@ -67,7 +67,7 @@ public struct Epochs<Scalar: NetworkScalar>: AsyncSequence {
   let checkpoints: Checkpoints?
   let resumed: String?
   let description: RunDescription
-  let onStep: (@Sendable (TrainingStep) -> TrainingDecision)?
+  let onStep: (@Sendable (TrainingStep) throws -> TrainingDecision)?
   private let found = BestOfRun<Scalar>()
 
   /// The network as it was after the epoch of the lowest loss so far, by which the patience of
@@ -223,7 +223,7 @@ public struct Epochs<Scalar: NetworkScalar>: AsyncSequence {
       if onStep != nil || writer != nil {
         observer = StepObserver { step in
           let goesOn = writer?.batchEnded(steps: step.number) ?? true
-          return (onStep?(step) ?? .proceed) == .proceed && goesOn ? .proceed : .stop
+          return (try onStep?(step) ?? .proceed) == .proceed && goesOn ? .proceed : .stop
         }
       }
       defer { ended = ended || observer?.hasStopped ?? false }
@@ -240,6 +240,7 @@ public struct Epochs<Scalar: NetworkScalar>: AsyncSequence {
               return try core(.epoch, on: data)
             }
           }
+          if let failure = observer?.failure { throw failure }
           if let failure = writer?.failure, run.checkpoints?.continuesOnFailure == false { throw failure }
           return loss
         } catch {
@@ -249,6 +250,7 @@ public struct Epochs<Scalar: NetworkScalar>: AsyncSequence {
             if let checkpoints = run.checkpoints { _ = try await save(checkpoints, isolation: isolation) }
             throw error
           }
+          if let failure = observer?.failure { throw failure }
           if observer?.hasStopped == true { return nil }
           // The stop was meant for an earlier task; this epoch goes on where it was stopped.
         }

@@ -131,7 +131,7 @@ extension Network {
   public func fit(
     _ data: Dataset<Scalar>, loss: Loss? = nil, method: FullBatchMethod, iterations: Int = 1000,
     tolerances: Tolerances = Tolerances(), isolation: isolated (any Actor)? = #isolation,
-    onIteration: (@Sendable (_ iteration: Int, _ loss: Double) -> TrainingDecision)? = nil
+    onIteration: (@Sendable (_ iteration: Int, _ loss: Double) throws -> TrainingDecision)? = nil
   ) async throws(ChainruleError) -> Minimum {
     try exclusivity.take()
     defer { exclusivity.release() }
@@ -156,14 +156,23 @@ extension Network {
 
 /// What a C function calls after an iteration; used on the queue of the run alone.
 private final class Observer: @unchecked Sendable {
-  let decide: @Sendable (Int, Double) -> TrainingDecision
+  let decide: @Sendable (Int, Double) throws -> TrainingDecision
   var minimizer: OpaquePointer?
   var hasStopped = false
+  /// What the caller's function threw, which stops the run as `.stop` does.
+  var failure: ChainruleError?
 
-  init(_ decide: @escaping @Sendable (Int, Double) -> TrainingDecision) { self.decide = decide }
+  init(_ decide: @escaping @Sendable (Int, Double) throws -> TrainingDecision) { self.decide = decide }
 
   func observe(_ soFar: chainrule_minimum) {
-    guard decide(soFar.iterations, soFar.loss) == .stop else { return }
+    do throws(ChainruleError) {
+      let decision = try calling("the function called after each iteration") {
+        try decide(soFar.iterations, soFar.loss)
+      }
+      guard decision == .stop else { return }
+    } catch {
+      failure = error
+    }
     hasStopped = true
     chainrule_minimizer_stop(minimizer)
   }
@@ -222,6 +231,7 @@ private final class CoreMinimizer<Scalar: NetworkScalar>: @unchecked Sendable {
         data.withUnsafePointers { network.functions.minimize(pointer, $0, $1, $2, data.rows, &found, &error) }
       }
     } catch {
+      if let failure = observer?.failure { throw failure }
       guard error == .cancelled, observer?.hasStopped == true else { throw error }
     }
     return Minimum(found)

@@ -353,11 +353,11 @@ public enum Layer: Hashable, Sendable {
       core.rate = dropout.rate
     case .batchNorm(let norm):
       core.kind = .batchNorm
-      core.momentum = norm.momentum == 0 ? -1 : norm.momentum  // 0 is the core's word for the default.
-      core.epsilon = norm.epsilon == 0 ? -1 : norm.epsilon
+      core.momentum = norm.momentum
+      core.epsilon = norm.epsilon
     case .layerNorm(let norm):
       core.kind = .layerNorm
-      core.epsilon = norm.epsilon == 0 ? -1 : norm.epsilon
+      core.epsilon = norm.epsilon
     case .scaling(let scaling):
       core.kind = .scaling
       core.units = scaling.mean.count

@@ -52,15 +52,16 @@ public struct Regularization: Hashable, Codable, Sendable {
 ///     let trainer = try Trainer(network, loss: quantile)
 ///
 /// It is called once a batch, with outputs a and targets y, both row-major with `columns` columns, and returns lᵣ of each
-/// row and ∂lᵣ/∂a, as many numbers as there are outputs. L is then the mean of lᵣ, weighted by the rows' weights. With a
+/// row and ∂lᵣ/∂a, as many numbers as there are outputs. Where it throws, the step changes no parameter and throws that error,
+/// as `ChainruleError.callbackFailed` if it is of another type. L is then the mean of lᵣ, weighted by the rows' weights. With a
 /// target scaling both a and y are in standardised units.
 public struct LossFunction<Scalar: NetworkScalar>: Sendable {
-  let body: @Sendable ([Scalar], [Scalar], Int) -> (losses: [Double], gradient: [Scalar])
+  let body: @Sendable ([Scalar], [Scalar], Int) throws -> (losses: [Double], gradient: [Scalar])
 
   /// A loss and its gradient.
   public init(
     _ body:
-      @escaping @Sendable (_ outputs: [Scalar], _ targets: [Scalar], _ columns: Int) -> (
+      @escaping @Sendable (_ outputs: [Scalar], _ targets: [Scalar], _ columns: Int) throws -> (
         losses: [Double], gradient: [Scalar]
       )
   ) {
@@ -73,7 +74,7 @@ public struct LossFunction<Scalar: NetworkScalar>: Sendable {
   func value(
     outputs: [Scalar], targets: [Scalar], of data: Dataset<Scalar>
   ) throws(ChainruleError) -> Double {
-    let losses = body(outputs, targets, data.outputs).losses
+    let losses = try calling("the loss function") { try body(outputs, targets, data.outputs).losses }
     guard losses.count == data.rows else {
       throw .shapeMismatch(what: "losses of a loss function", expected: data.rows, actual: losses.count)
     }

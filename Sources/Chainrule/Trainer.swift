@@ -279,14 +279,14 @@ public final class Trainer<Scalar: NetworkScalar> {
   ///     `ChainruleError.differentRun`, which lists the differences; the trainer is then unchanged. `count`, `condition`,
   ///     `patience`, `checkpoints` and the number of threads may differ.
   ///   - onStep: Called after each batch, on the trainer's queue, which waits for it; it may not use the trainer or its
-  ///     network. By `.stop` training ends after this batch, and an epoch asked for later goes on behind it, or begins anew after
+  ///     network. An error that it throws ends the run, as `ChainruleError.callbackFailed` if it is of another type. By `.stop` training ends after this batch, and an epoch asked for later goes on behind it, or begins anew after
   ///     ``abandonEpoch()``.
   public func epochs(
     _ count: Int, on data: Dataset<Scalar>, batchSize: Int = 32,
     validating validation: Dataset<Scalar>? = nil,
     until condition: StopCondition? = nil, patience: Int? = nil,
     checkpoints: Checkpoints? = nil, resuming checkpoint: String? = nil, run: RunDescription = [:],
-    onStep: (@Sendable (TrainingStep) -> TrainingDecision)? = nil
+    onStep: (@Sendable (TrainingStep) throws -> TrainingDecision)? = nil
   ) -> Epochs<Scalar> {
     Epochs(
       trainer: self, count: count, data: data, batchSize: batchSize, validation: validation,
@@ -304,7 +304,7 @@ public final class Trainer<Scalar: NetworkScalar> {
     validating validation: (any BatchSource<Scalar>)? = nil,
     until condition: StopCondition? = nil, patience: Int? = nil,
     checkpoints: Checkpoints? = nil, resuming checkpoint: String? = nil, run: RunDescription = [:],
-    onStep: (@Sendable (TrainingStep) -> TrainingDecision)? = nil
+    onStep: (@Sendable (TrainingStep) throws -> TrainingDecision)? = nil
   ) -> Epochs<Scalar> {
     Epochs(
       trainer: self, count: count, data: source, batchSize: batchSize, validation: validation,

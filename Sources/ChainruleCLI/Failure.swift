@@ -22,7 +22,7 @@ extension Failure {
       case .badData, .shapeMismatch, .notFinite, .invalidValue, .invalidArgument, .invalidModel,
         .differentRun:
         .badData
-      case .invalidNetwork, .file, .outOfMemory, .busy, .cancelled: .failure
+      case .invalidNetwork, .file, .outOfMemory, .callbackFailed, .busy, .cancelled: .failure
       }
   }
 }

@@ -276,14 +276,20 @@ extension LayerParameters {
 
 @Suite struct `A layer is refused` {
   static let bad: [(Layer, String)] = [
-    (.dropout(Dropout(1)), "layer 2, dropout: rate must be 0 or more, and less than 1"),
-    (.dropout(Dropout(-0.1)), "layer 2, dropout: rate must be 0 or more, and less than 1"),
-    (.dropout(Dropout(.nan)), "layer 2, dropout: rate must be 0 or more, and less than 1"),
-    (.batchNorm(BatchNorm(momentum: 0)), "layer 2, batchNorm: momentum must be above 0, and at most 1"),
-    (.batchNorm(BatchNorm(momentum: 1.5)), "layer 2, batchNorm: momentum must be above 0, and at most 1"),
-    (.batchNorm(BatchNorm(epsilon: 0)), "layer 2, batchNorm: epsilon must be a finite number above 0"),
+    (.dropout(Dropout(1)), "layer 2, dropout: rate must be 0 or more, and less than 1; got 1"),
+    (.dropout(Dropout(-0.1)), "layer 2, dropout: rate must be 0 or more, and less than 1; got -0.1"),
+    (.dropout(Dropout(.nan)), "layer 2, dropout: rate must be 0 or more, and less than 1; got NaN"),
     (
-      .layerNorm(LayerNorm(epsilon: .infinity)), "layer 2, layerNorm: epsilon must be a finite number above 0"
+      .batchNorm(BatchNorm(momentum: 0)), "layer 2, batchNorm: momentum must be above 0, and at most 1; got 0"
+    ),
+    (
+      .batchNorm(BatchNorm(momentum: 1.5)),
+      "layer 2, batchNorm: momentum must be above 0, and at most 1; got 1.5"
+    ),
+    (.batchNorm(BatchNorm(epsilon: 0)), "layer 2, batchNorm: epsilon must be a finite number above 0; got 0"),
+    (
+      .layerNorm(LayerNorm(epsilon: .infinity)),
+      "layer 2, layerNorm: epsilon must be a finite number above 0; got infinity"
     ),
     (.activation(.softmax), "layer 2 is softmax, which only the last layer (3) may be"),
     (

@@ -180,26 +180,31 @@ import Testing
   /// A number out of its range, and what the error says of it.
   @Test(
     arguments: [
-      (.sgd(learningRate: -1), "sgd: learning rate must be a finite number, 0 or more"),
-      (.adam(learningRate: .nan), "adam: learning rate must be a finite number, 0 or more"),
-      (.adagrad(learningRate: .infinity), "adagrad: learning rate must be a finite number, 0 or more"),
-      (.adamw(weightDecay: -0.1), "adamw: weight decay must be a finite number, 0 or more"),
-      (.sgd(momentum: -0.1), "sgd: momentum must be a finite number, 0 or more"),
-      (.sgd(nesterov: true), "sgd: momentum must be above 0, as Nesterov's look ahead needs it"),
-      (.rmsprop(alpha: 1), "rmsprop: alpha must be 0 or more, and less than 1"),
-      (.rmsprop(momentum: .nan), "rmsprop: momentum must be a finite number, 0 or more"),
-      (.adam(beta1: 1), "adam: beta1 must be 0 or more, and less than 1"),
-      (.adamw(beta2: -0.1), "adamw: beta2 must be 0 or more, and less than 1"),
-      (.adam(epsilon: 0), "adam: epsilon must be a finite number above 0"),
-      (.sgd(l1: -0.1), "sgd: l1 must be a finite number, 0 or more"),
-      (.lion(l1: .nan), "lion: l1 must be a finite number, 0 or more"),
-      (.adadelta(rho: 1), "adadelta: rho must be 0 or more, and less than 1"),
-      (.adamax(beta2: 1), "adamax: beta2 must be 0 or more, and less than 1"),
-      (.nadam(momentumDecay: -1), "nadam: momentum decay must be a finite number, 0 or more"),
-      (.rprop(etaMinus: 1), "rprop: eta minus must be above 0, and less than 1"),
-      (.rprop(etaPlus: 1), "rprop: eta plus must be a finite number above 1"),
-      (.rprop(stepMin: -1), "rprop: step min must be a finite number, 0 or more"),
-      (.rprop(stepMin: 1, stepMax: 0.5), "rprop: step max must be a finite number, step min or more"),
+      (.sgd(learningRate: -1), "sgd: learning rate must be a finite number, 0 or more; got -1"),
+      (.adam(learningRate: .nan), "adam: learning rate must be a finite number, 0 or more; got NaN"),
+      (
+        .adagrad(learningRate: .infinity),
+        "adagrad: learning rate must be a finite number, 0 or more; got infinity"
+      ),
+      (.adamw(weightDecay: -0.1), "adamw: weight decay must be a finite number, 0 or more; got -0.1"),
+      (.sgd(momentum: -0.1), "sgd: momentum must be a finite number, 0 or more; got -0.1"),
+      (.sgd(nesterov: true), "sgd: momentum must be above 0, as Nesterov's look ahead needs it; got 0"),
+      (.rmsprop(alpha: 1), "rmsprop: alpha must be 0 or more, and less than 1; got 1"),
+      (.rmsprop(momentum: .nan), "rmsprop: momentum must be a finite number, 0 or more; got NaN"),
+      (.adam(beta1: 1), "adam: beta1 must be 0 or more, and less than 1; got 1"),
+      (.adamw(beta2: -0.1), "adamw: beta2 must be 0 or more, and less than 1; got -0.1"),
+      (.adam(epsilon: 0), "adam: epsilon must be a finite number above 0; got 0"),
+      (.sgd(l1: -0.1), "sgd: l1 must be a finite number, 0 or more; got -0.1"),
+      (.lion(l1: .nan), "lion: l1 must be a finite number, 0 or more; got NaN"),
+      (.adadelta(rho: 1), "adadelta: rho must be 0 or more, and less than 1; got 1"),
+      (.adamax(beta2: 1), "adamax: beta2 must be 0 or more, and less than 1; got 1"),
+      (.nadam(momentumDecay: -1), "nadam: momentum decay must be a finite number, 0 or more; got -1"),
+      (.rprop(etaMinus: 1), "rprop: eta minus must be above 0, and less than 1; got 1"),
+      (.rprop(etaPlus: 1), "rprop: eta plus must be a finite number above 1; got 1"),
+      (.rprop(stepMin: -1), "rprop: step min must be a finite number, 0 or more; got -1"),
+      (
+        .rprop(stepMin: 1, stepMax: 0.5), "rprop: step max must be a finite number, step min or more; got 0.5"
+      ),
     ] as [(Optimizer, String)])
   func `with a number out of its range is refused`(optimizer: Optimizer, message: String) throws {
     let network = try Network<Float>(inputs: 1) { Dense(1) }

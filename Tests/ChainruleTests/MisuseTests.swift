@@ -1,5 +1,6 @@
 import Chainrule
 import Foundation
+import Synchronization
 import Testing
 
 /// What a caller gets wrong ends in an error that names it; nothing traps.
@@ -233,6 +234,70 @@ private actor Worker {
     try trainer.epoch(on: other, batchSize: 3)
     #expect(trainer.epochs == 1)
     for try await epoch in trainer.epochs(1, on: data, batchSize: 5) { #expect(epoch.number == 2) }
+  }
+}
+
+@Suite struct `A function of the caller's that throws` {
+  private struct Trouble: Error, CustomStringConvertible {
+    var description: String { "no more ink" }
+  }
+
+  private let network: Network<Double>
+  private let data: Dataset<Double>
+
+  init() throws {
+    network = try Network(inputs: 1, seed: 2) { Dense(1) }
+    data = try Dataset(
+      features: (0..<20).map { [Double($0) / 20] }, targets: (0..<20).map { [Double($0 % 5) / 5] })
+  }
+
+  private func failure(of function: String) -> ChainruleError {
+    .callbackFailed(function: function, reason: "no more ink")
+  }
+
+  @Test func `ends the step, which changes nothing`() throws {
+    let calls = Mutex(0)
+    let loss = LossFunction<Double> { outputs, targets, _ in
+      let count = calls.withLock { count in
+        count += 1
+        return count
+      }
+      if count == 2 { throw Trouble() }
+      if count == 3 { throw ChainruleError.busy }
+      let d = zip(outputs, targets).map { $0 - $1 }
+      return (losses: d.map { $0 * $0 / 2 }, gradient: d)
+    }
+    let trainer = try Trainer(network, loss: loss)
+    try trainer.step(data)
+    let bits = try network.freeze().bits
+    #expect(throws: failure(of: "the loss function")) { try trainer.step(data) }
+    #expect(throws: ChainruleError.busy) { try trainer.step(data) }
+    #expect(try network.freeze().bits == bits && trainer.steps == 1)
+    #expect("\(failure(of: "the loss function"))" == "the loss function failed: no more ink")
+    try trainer.step(data)
+    #expect(try network.freeze().bits != bits && trainer.steps == 2)
+  }
+
+  @Test(arguments: [1, 4, 5, 10], [false, true])
+  func `ends a run after its batch`(step: Int, streams: Bool) async throws {
+    let trainer = try Trainer(network, loss: .meanSquaredError)
+    let source: any BatchSource<Double> = streams ? try data.shuffled(buffer: 4, seed: 1) : data
+    await #expect(throws: failure(of: "the function called after each batch")) {
+      for try await _ in trainer.epochs(
+        3, on: source, batchSize: 4, onStep: { if $0.number == step { throw Trouble() } else { .proceed } })
+      {}
+    }
+    #expect(trainer.steps == step)
+    try trainer.abandonEpoch()
+    try trainer.epoch(on: data, batchSize: 7)
+  }
+
+  @Test func `ends a fit`() async throws {
+    await #expect(throws: failure(of: "the function called after each iteration")) {
+      try await network.fit(
+        data, method: .bfgs,
+        onIteration: { iteration, _ in if iteration > 1 { throw Trouble() } else { .proceed } })
+    }
   }
 }
 

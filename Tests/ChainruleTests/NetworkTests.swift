@@ -153,15 +153,17 @@ extension Network {
     expect(
       .invalidNetwork(
         layer: 2,
-        reason: "layer 2, weights: the value of initializer uniform must be finite and not negative"),
+        reason: "layer 2, weights: the value of initializer uniform must be finite and not negative; got -1"),
       [Dense(3), Dense(2, weightsInitializer: .uniform(scale: -1))])
     expect(
       .invalidNetwork(
-        layer: 1, reason: "layer 1, bias: the value of initializer normal must be finite and not negative"),
+        layer: 1,
+        reason: "layer 1, bias: the value of initializer normal must be finite and not negative; got infinity"
+      ),
       [Dense(3, biasInitializer: .normal(standardDeviation: .infinity))])
     expect(
       .invalidNetwork(
-        layer: 1, reason: "layer 1, weights: the value of initializer constant must be finite"),
+        layer: 1, reason: "layer 1, weights: the value of initializer constant must be finite; got NaN"),
       [Dense(3, weightsInitializer: .constant(.nan))])
   }
 
@@ -293,8 +295,8 @@ extension Network {
   @Test func `with targets that the loss cannot have`() throws {
     let binary = try Network<Float>(inputs: 1) { Dense(2, activation: .sigmoid) }
     let cases: [(Loss, Float, String)] = [
-      (.binaryCrossEntropy, 1.5, "from 0 to 1"), (.poisson, -1, "0 or more"),
-      (.hinge, 0.5, "-1, 0 or 1 (0 counts as -1)"),
+      (.binaryCrossEntropy, 1.5, "from 0 to 1; got 1.5"), (.poisson, -1, "0 or more; got -1"),
+      (.hinge, 0.5, "-1, 0 or 1 (0 counts as -1); got 0.5"),
     ]
     for (loss, target, expected) in cases {
       let data = try Dataset<Float>(features: [[0], [0]], targets: [[1, 1], [1, target]])

@@ -73,56 +73,77 @@ import Testing
   /// A number out of its range, and what the error says of it.
   @Test(
     arguments: [
-      (.init(.constant, warmUp: -1), "constant: warm-up must be 0 or more"),
+      (.init(.constant, warmUp: -1), "constant: warm-up must be 0 or more; got -1"),
       (
         .init(.constant, warmUp: 1, warmUpFactor: 0),
-        "constant: warm-up factor must be above 0, and at most 1"
+        "constant: warm-up factor must be above 0, and at most 1; got 0"
       ),
       (
         .init(.cosine(length: 1), warmUp: 1, warmUpFactor: 1.5),
-        "cosine: warm-up factor must be above 0, and at most 1"
+        "cosine: warm-up factor must be above 0, and at most 1; got 1.5"
       ),
       (
         .init(.constant, warmUp: 1, warmUpFactor: .nan),
-        "constant: warm-up factor must be above 0, and at most 1"
+        "constant: warm-up factor must be above 0, and at most 1; got NaN"
       ),
-      (.init(.step(length: 0)), "step: length must be at least 1"),
-      (.init(.step(length: -1)), "step: length must be at least 1"),
-      (.init(.step(length: 1, factor: 0)), "step: factor must be a finite number above 0"),
-      (.init(.step(length: 1, factor: .infinity)), "step: factor must be a finite number above 0"),
-      (.init(.exponential(factor: -0.5)), "exponential: factor must be a finite number above 0"),
-      (.init(.exponential(factor: .nan)), "exponential: factor must be a finite number above 0"),
-      (.init(.cosine(length: 0)), "cosine: length must be at least 1"),
-      (.init(.cosine(length: 1, minimum: -0.1)), "cosine: minimum must be a finite number, 0 or more"),
-      (.init(.cosine(length: 1, minimum: .nan)), "cosine: minimum must be a finite number, 0 or more"),
-      (.init(.cosineRestarts(length: 0)), "cosineRestarts: length must be at least 1"),
-      (.init(.cosineRestarts(length: 1, growth: 0)), "cosineRestarts: growth must be at least 1"),
+      (.init(.step(length: 0)), "step: length must be at least 1; got 0"),
+      (.init(.step(length: -1)), "step: length must be at least 1; got -1"),
+      (.init(.step(length: 1, factor: 0)), "step: factor must be a finite number above 0; got 0"),
+      (
+        .init(.step(length: 1, factor: .infinity)),
+        "step: factor must be a finite number above 0; got infinity"
+      ),
+      (.init(.exponential(factor: -0.5)), "exponential: factor must be a finite number above 0; got -0.5"),
+      (.init(.exponential(factor: .nan)), "exponential: factor must be a finite number above 0; got NaN"),
+      (.init(.cosine(length: 0)), "cosine: length must be at least 1; got 0"),
+      (
+        .init(.cosine(length: 1, minimum: -0.1)),
+        "cosine: minimum must be a finite number, 0 or more; got -0.1"
+      ),
+      (
+        .init(.cosine(length: 1, minimum: .nan)),
+        "cosine: minimum must be a finite number, 0 or more; got NaN"
+      ),
+      (.init(.cosineRestarts(length: 0)), "cosineRestarts: length must be at least 1; got 0"),
+      (.init(.cosineRestarts(length: 1, growth: 0)), "cosineRestarts: growth must be at least 1; got 0"),
       (
         .init(.cosineRestarts(length: 1, minimum: .infinity)),
-        "cosineRestarts: minimum must be a finite number, 0 or more"
+        "cosineRestarts: minimum must be a finite number, 0 or more; got infinity"
       ),
-      (.init(.oneCycle(length: 1)), "oneCycle: length must be at least 2"),
-      (.init(.oneCycle(length: 2, rise: -0.1)), "oneCycle: rise must be 0 to 1"),
-      (.init(.oneCycle(length: 2, rise: 1.1)), "oneCycle: rise must be 0 to 1"),
-      (.init(.oneCycle(length: 2, rise: .nan)), "oneCycle: rise must be 0 to 1"),
-      (.init(.oneCycle(length: 2, divisor: 0)), "oneCycle: divisor must be a finite number above 0"),
-      (.init(.oneCycle(length: 2, divisor: .infinity)), "oneCycle: divisor must be a finite number above 0"),
+      (.init(.oneCycle(length: 1)), "oneCycle: length must be at least 2; got 1"),
+      (.init(.oneCycle(length: 2, rise: -0.1)), "oneCycle: rise must be 0 to 1; got -0.1"),
+      (.init(.oneCycle(length: 2, rise: 1.1)), "oneCycle: rise must be 0 to 1; got 1.1"),
+      (.init(.oneCycle(length: 2, rise: .nan)), "oneCycle: rise must be 0 to 1; got NaN"),
+      (.init(.oneCycle(length: 2, divisor: 0)), "oneCycle: divisor must be a finite number above 0; got 0"),
+      (
+        .init(.oneCycle(length: 2, divisor: .infinity)),
+        "oneCycle: divisor must be a finite number above 0; got infinity"
+      ),
       (
         .init(.oneCycle(length: 2, finalDivisor: -1)),
-        "oneCycle: final divisor must be a finite number above 0"
+        "oneCycle: final divisor must be a finite number above 0; got -1"
       ),
-      (.init(.plateau(factor: 0)), "plateau: factor must be above 0, and less than 1"),
-      (.init(.plateau(factor: 1)), "plateau: factor must be above 0, and less than 1"),
-      (.init(.plateau(patience: -1)), "plateau: patience must be 0 or more"),
-      (.init(.plateau(threshold: .relative(1))), "plateau: threshold must be 0 or more, and less than 1"),
-      (.init(.plateau(threshold: .relative(.nan))), "plateau: threshold must be 0 or more, and less than 1"),
-      (.init(.plateau(threshold: .absolute(-1))), "plateau: threshold must be a finite number, 0 or more"),
+      (.init(.plateau(factor: 0)), "plateau: factor must be above 0, and less than 1; got 0"),
+      (.init(.plateau(factor: 1)), "plateau: factor must be above 0, and less than 1; got 1"),
+      (.init(.plateau(patience: -1)), "plateau: patience must be 0 or more; got -1"),
+      (
+        .init(.plateau(threshold: .relative(1))),
+        "plateau: threshold must be 0 or more, and less than 1; got 1"
+      ),
+      (
+        .init(.plateau(threshold: .relative(.nan))),
+        "plateau: threshold must be 0 or more, and less than 1; got NaN"
+      ),
+      (
+        .init(.plateau(threshold: .absolute(-1))),
+        "plateau: threshold must be a finite number, 0 or more; got -1"
+      ),
       (
         .init(.plateau(threshold: .absolute(.infinity))),
-        "plateau: threshold must be a finite number, 0 or more"
+        "plateau: threshold must be a finite number, 0 or more; got infinity"
       ),
-      (.init(.plateau(cooldown: -1)), "plateau: cooldown must be 0 or more"),
-      (.init(.plateau(minimum: -1)), "plateau: minimum must be a finite number, 0 or more"),
+      (.init(.plateau(cooldown: -1)), "plateau: cooldown must be 0 or more; got -1"),
+      (.init(.plateau(minimum: -1)), "plateau: minimum must be a finite number, 0 or more; got -1"),
     ] as [(Schedule, String)])
   func `with a number out of its range is refused`(schedule: Schedule, message: String) throws {
     let network = try Network<Float>(inputs: 1) { Dense(1) }

@@ -33,6 +33,13 @@ final class CoreNetwork<Scalar: NetworkScalar>: @unchecked Sendable {
           layer: index + 1,
           reason:
             "layer \(index + 1), residual: span is \(span); expected 1 to \(index), the layers before it")
+      // 0 is the core's word for the default.
+      case .batchNorm(let norm) where norm.momentum == 0:
+        throw .zero("momentum", of: layer, index, expected: "above 0, and at most 1")
+      case .batchNorm(let norm) where norm.epsilon == 0:
+        throw .zero("epsilon", of: layer, index, expected: "a finite number above 0")
+      case .layerNorm(let norm) where norm.epsilon == 0:
+        throw .zero("epsilon", of: layer, index, expected: "a finite number above 0")
       default: break
       }
     }
@@ -477,5 +484,13 @@ extension NetworkScalar {
     Self.scalarType == .float32
       ? { CustomActivationBox.call(Float.self, \.derivative, $0, $1, $2, $3) }
       : { CustomActivationBox.call(Double.self, \.derivative, $0, $1, $2, $3) }
+  }
+}
+
+extension ChainruleError {
+  /// What the core says of a number that is out of its range.
+  fileprivate static func zero(_ name: String, of layer: Layer, _ index: Int, expected: String) -> Self {
+    .invalidNetwork(
+      layer: index + 1, reason: "layer \(index + 1), \(layer.name): \(name) must be \(expected); got 0")
   }
 }

@@ -189,22 +189,29 @@ final class CoreTrainer<Scalar: NetworkScalar>: @unchecked Sendable {
 /// What is told of each batch of an epoch, and whether it stopped training; used on the queue that trains, and when that
 /// is done.
 final class StepObserver: @unchecked Sendable {
-  private let decide: @Sendable (TrainingStep) -> TrainingDecision
+  private let decide: @Sendable (TrainingStep) throws -> TrainingDecision
   fileprivate var stop: () -> Void = {}
   private(set) var hasStopped = false
+  /// What the caller's function threw, which stops training as `.stop` does.
+  private(set) var failure: ChainruleError?
 
-  init(_ decide: @escaping @Sendable (TrainingStep) -> TrainingDecision) { self.decide = decide }
+  init(_ decide: @escaping @Sendable (TrainingStep) throws -> TrainingDecision) { self.decide = decide }
 
   fileprivate func observe(_ step: chainrule_step) {
     let step = TrainingStep(
       number: Int(step.steps), rows: step.rows, loss: step.loss, learningRate: step.learning_rate)
-    guard decide(step) == .stop else { return }
+    do throws(ChainruleError) {
+      let decision = try calling("the function called after each batch") { try decide(step) }
+      guard decision == .stop else { return }
+    } catch {
+      failure = error
+    }
     hasStopped = true
     stop()
   }
 }
 
-/// A loss function where the core's callback finds it, and what was wrong with what it returned.
+/// A loss function where the core's callback finds it, and what it threw or was wrong with what it returned.
 final class LossFunctionBox<Scalar: NetworkScalar>: @unchecked Sendable {
   private let function: LossFunction<Scalar>
   private var failure: ChainruleError?
@@ -216,7 +223,7 @@ final class LossFunctionBox<Scalar: NetworkScalar>: @unchecked Sendable {
     return failure
   }
 
-  /// Fills the losses and the gradient; false, at which the step ends, where the function returned too few.
+  /// Fills the losses and the gradient; false, at which the step ends, where the function threw, or returned too few.
   func call(
     rows: Int, columns: Int, outputs: UnsafeRawPointer, targets: UnsafeRawPointer,
     losses: UnsafeMutablePointer<Double>, gradient: UnsafeMutableRawPointer
@@ -225,7 +232,13 @@ final class LossFunctionBox<Scalar: NetworkScalar>: @unchecked Sendable {
     func array(_ pointer: UnsafeRawPointer) -> [Scalar] {
       Array(UnsafeBufferPointer(start: pointer.assumingMemoryBound(to: Scalar.self), count: count))
     }
-    let result = function.body(array(outputs), array(targets), columns)
+    let result: (losses: [Double], gradient: [Scalar])
+    do throws(ChainruleError) {
+      result = try calling("the loss function") { try function.body(array(outputs), array(targets), columns) }
+    } catch {
+      failure = error
+      return false
+    }
     let to = UnsafeMutableBufferPointer(start: gradient.assumingMemoryBound(to: Scalar.self), count: count)
     guard result.losses.count == rows && result.gradient.count == count else {
       failure =
