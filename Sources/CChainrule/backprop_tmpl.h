@@ -67,6 +67,13 @@ static R *CR(statistic)(const chainrule_network *network, const cr_pass *pass, s
                                             : (R *)network->parameters + at;
 }
 
+/* The second factors of a scaling layer's 1 / deviation, then zeros; NULL where there is one factor. */
+static const R *CR(rest)(const chainrule_network *network, const cr_layer *layer)
+{
+  const R *rest = (const R *)network->parameters + layer->rest;
+  return layer->kind == CHAINRULE_LAYER_SCALING && *rest != 0 ? rest : NULL;
+}
+
 /* aˡ = f(zˡ),  l = from + 1 … end */
 static void CR(forward)(const chainrule_network *network, const cr_workspace *work, const cr_batch *batch,
                         size_t from, size_t end)
@@ -99,10 +106,13 @@ static void CR(forward)(const chainrule_network *network, const cr_workspace *wo
         kernels->dropout(rows, n, x, stride, work->pass->key + l, work->first, layer->rate, a);
       break;
     case CHAINRULE_LAYER_BATCH_NORM:
-    case CHAINRULE_LAYER_SCALING:
+    case CHAINRULE_LAYER_SCALING: {
       kernels->normalize(rows, n, x, stride, CR(statistic)(network, work->pass, l, layer->at[CHAINRULE_MEAN]),
                          CR(statistic)(network, work->pass, l, layer->inverse), gamma, beta, z, a);
+      const R *rest = CR(rest)(network, layer);
+      if (rest) kernels->normalize(rows, n, a, stride, rest + layer->padded, rest, NULL, NULL, z, a);
       break;
+    }
     case CHAINRULE_LAYER_LAYER_NORM:
       kernels->normalize_rows(rows, layer->out, x, stride, layer->epsilon, gamma, beta, z, a,
                               CR(buffer)(work, place->inverse, CR_ALIGNMENT / sizeof(R)));
@@ -161,6 +171,8 @@ static void CR(pass)(const chainrule_network *network, const cr_workspace *work,
     kernels->normalize_transpose(rows, n, of_batch ? work->pass->rows : 0, z, delta, stride, gamma,
                                  CR(statistic)(network, work->pass, l, layer->inverse), of_batch ? sums : NULL,
                                  sums + n, dx);
+    const R *rest = CR(rest)(network, layer);
+    if (rest) kernels->normalize_transpose(rows, n, 0, z, dx, stride, NULL, rest, NULL, NULL, dx);
     break;
   }
   case CHAINRULE_LAYER_LAYER_NORM:

@@ -53,6 +53,7 @@ typedef struct cr_layer {
   chainrule_activation activation; /* identity where the kind has none */
   size_t at[CHAINRULE_PARAMETER_COUNT]; /* offsets; all but weights are of `padded` values */
   size_t inverse; /* of batchNorm 1 / √(variance + ε), of scaling 1 / deviation */
+  size_t rest;    /* of scaling: second factors, then zeros; where 1 / deviation has full precision, the first is 0 */
   size_t sums;    /* of batchNorm ∂L/∂γ, then ∂L/∂β, of a step's batch */
   bool has_bias;
   double rate, epsilon, momentum;

@@ -281,7 +281,9 @@ static bool plan_statistics(chainrule_network *network)
       if (cr_parameter_size(layer, (chainrule_parameter)parameter) &&
           !place(&end, layer->padded, &layer->at[parameter]))
         return false;
-    if ((batch || layer->kind == CHAINRULE_LAYER_SCALING) && !place(&end, layer->padded, &layer->inverse)) return false;
+    const bool scaling = layer->kind == CHAINRULE_LAYER_SCALING;
+    if ((batch || scaling) && !place(&end, layer->padded, &layer->inverse)) return false;
+    if (scaling && !place(&end, 2 * layer->padded, &layer->rest)) return false;
     if (batch && !place(&end, 2 * layer->padded, &layer->sums)) return false;
   }
   network->statistics_size = end - network->arena_size;
@@ -334,6 +336,32 @@ static void fill(chainrule_network *network, const cr_layer *layer, chainrule_pa
     put_value(network, layer->at[parameter] + k, value);
 }
 
+static bool is_normal(chainrule_scalar scalar, double value)
+{
+  return scalar == CHAINRULE_FLOAT32 ? isnormal((float)value) : isnormal(value);
+}
+
+/* Where 1 / deviation overflows, or is too small for full precision, it is two factors: a power of 2, by which x − mean keeps
+ * its bits, in `inverse`, and the rest.  All neurons of the layer then have two. */
+static void split_inverse(chainrule_network *network, const cr_layer *layer)
+{
+  const size_t deviation = layer->at[CHAINRULE_DEVIATION];
+  bool splits = false;
+  for (size_t k = 0; k < layer->out; k++)
+    splits |= !is_normal(network->scalar, cr_value(network->scalar, network->parameters, layer->inverse + k));
+  for (size_t k = 0; k < layer->out; k++) {
+    if (splits) {
+      const int half = network->scalar == CHAINRULE_FLOAT32 ? FLT_MAX_EXP / 2 : DBL_MAX_EXP / 2;
+      const double value = cr_value(network->scalar, network->parameters, deviation + k);
+      const double power = ldexp(1, is_normal(network->scalar, 1 / value) ? 0 : value < 1 ? half : -half);
+      put_value(network, layer->inverse + k, power);
+      put_value(network, layer->rest + k, 1 / (value * power));
+    } else {
+      put_value(network, layer->rest + k, 0);
+    }
+  }
+}
+
 /* 1 / √(variance + ε) or 1 / deviation of a layer's statistics, as the kernels have it of a batch's: in the network's
  * own precision, each operation rounded. */
 static void invert(chainrule_network *network, const cr_layer *layer)
@@ -352,6 +380,7 @@ static void invert(chainrule_network *network, const cr_layer *layer)
       values[to + k] = 1 / (batch ? sqrt(sum) : values[from + k]);
     }
   }
+  if (!batch) split_inverse(network, layer);
 }
 
 static chainrule_status create(const chainrule_description *description, const cr_kernel_set *kernels,

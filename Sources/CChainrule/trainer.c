@@ -522,24 +522,46 @@ void chainrule_trainer_stop(chainrule_trainer *trainer)
 
 /* ---- A step ------------------------------------------------------------------------------------ */
 
-/* Adds what mostly is the cause of a number that is not finite. */
-static void add_cause(const chainrule_trainer *trainer, const cr_batch *batch, chainrule_error *error)
+/* The largest |x|, and |y| in the unit of the loss, of rows as a call brings them.  A first layer that scales has scaled x. */
+static void largest_values(const chainrule_network *network, const cr_batch *batch, double *x, double *y)
 {
-  if (!error) return;
-  const size_t count = batch ? batch->rows * trainer->network->inputs : 0;
-  double largest = 0;
-  for (size_t i = 0; i < count; i++) largest = fmax(largest, fabs(cr_value(trainer->network->scalar, batch->x, i)));
-  if (largest > 1e5)
-    cr_add_to_message(error, "; inputs as large as %g need scaling", largest);
-  else if (trainer->steps > 0)
-    cr_add_to_message(error, "; the learning rate, %g, is probably too large, or gradients need clipping",
-                      chainrule_trainer_learning_rate(trainer));
+  const size_t inputs = network->inputs, outputs = chainrule_network_outputs(network);
+  const cr_layer *first = &network->layers[0];
+  for (size_t i = 0; i < batch->rows * inputs; i++) {
+    double value = cr_value(network->scalar, batch->x, i);
+    if (first->kind == CHAINRULE_LAYER_SCALING) {
+      value -= cr_value(network->scalar, network->parameters, first->at[CHAINRULE_MEAN] + i % inputs);
+      value /= cr_value(network->scalar, network->parameters, first->at[CHAINRULE_DEVIATION] + i % inputs);
+    }
+    *x = fmax(*x, fabs(value));
+  }
+  for (size_t i = 0; i < batch->rows * outputs; i++) *y = fmax(*y, fabs(cr_target(network, batch->y, i)));
 }
 
-static chainrule_status check_parameters(const chainrule_trainer *trainer, chainrule_error *error)
+/* Adds what mostly is the cause of a number that is not finite.  The rows may be NULL; `network` has the target scaling where
+ * their targets are not yet standardised. */
+static void add_cause(const chainrule_trainer *trainer, const chainrule_network *network, const cr_batch *batch,
+                      chainrule_error *error)
+{
+  static const double large = 1e5;
+  if (!error) return;
+  double x = 0, y = 0;
+  if (batch) largest_values(network, batch, &x, &y);
+  if (x > large) cr_add_to_message(error, "; inputs as large as %g need scaling", x);
+  if (y > large) cr_add_to_message(error, "; targets as large as %g need scaling", y);
+  if (x > large || y > large) return;
+  if (trainer->steps > 0)
+    cr_add_to_message(error, "; the learning rate, %g, is probably too large, or gradients need clipping",
+                      chainrule_trainer_learning_rate(trainer));
+  else
+    cr_add_to_message(error, "; this is before the first update, so that the initial parameters are too large");
+}
+
+/* After updates by these rows, which may be NULL. */
+static chainrule_status check_parameters(const chainrule_trainer *trainer, const cr_batch *batch, chainrule_error *error)
 {
   chainrule_status status = cr_check_parameters(trainer->network, trainer->steps, error);
-  if (status) add_cause(trainer, NULL, error);
+  if (status) add_cause(trainer, trainer->whole, batch, error);
   return status;
 }
 
@@ -548,8 +570,8 @@ static chainrule_status diagnose(const chainrule_trainer *trainer, const cr_batc
                                  chainrule_error *error)
 {
   const chainrule_network *network = trainer->network;
-  chainrule_status status = check_parameters(trainer, error);
-  if (status) return status;
+  chainrule_status status = cr_check_parameters(network, trainer->steps, error);
+  if (status) return add_cause(trainer, network, batch, error), status;
   size_t layer = 0;
   for (size_t l = 0; l < network->layer_count && !layer; l++) {
     const cr_layer *dense = &network->layers[l];
@@ -565,7 +587,7 @@ static chainrule_status diagnose(const chainrule_trainer *trainer, const cr_batc
   else
     cr_fail(error, CHAINRULE_NOT_FINITE, 0, "the loss: %s at step %llu", isnan(loss) ? "NaN" : "infinity",
             (unsigned long long)trainer->steps + 1);
-  add_cause(trainer, batch, error);
+  add_cause(trainer, network, batch, error);
   if (error) error->step = trainer->steps;
   return CHAINRULE_NOT_FINITE;
 }
@@ -1047,7 +1069,7 @@ static chainrule_status step_call(chainrule_trainer *trainer, chainrule_scalar s
   status = run(trainer, &batch, NULL, descends, &value, &total, error);
   if (!status && loss) *loss = value;
   if (!descends) return status;
-  if (!status) status = check_parameters(trainer, error);
+  if (!status) status = check_parameters(trainer, &batch, error);
   if (!trainer->in_parts) return status;
   if (status == CHAINRULE_NOT_FINITE) recover(trainer);
   if (status) return status;
@@ -1182,7 +1204,7 @@ static chainrule_status epoch(chainrule_trainer *trainer, chainrule_scalar scala
     trainer->position += batch.rows;
     status = count_batch(trainer, batch.rows, batch_loss, weight, error);
   }
-  if (!status) status = check_parameters(trainer, error);
+  if (!status) status = check_parameters(trainer, &all, error);
   if (status == CHAINRULE_NOT_FINITE && trained) recover(trainer);
   if (!status) count_epoch(trainer, loss);
   return status;
@@ -1204,7 +1226,7 @@ static chainrule_status flush(chainrule_trainer *trainer, chainrule_error *error
 {
   if (!trainer) return cr_null(error, "trainer");
   flush_sum(&(task){.trainer = trainer, .members = members_for(trainer, 1), .descends = true});
-  return check_parameters(trainer, error);
+  return check_parameters(trainer, NULL, error);
 }
 
 chainrule_status chainrule_trainer_flush(chainrule_trainer *trainer, chainrule_error *error)
