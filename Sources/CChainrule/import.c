@@ -8,8 +8,11 @@
  *     P.bias, P.running_mean, P.running_var [units]
  *     P.num_batches_tracked                                         not needed
  *
- * P is a layer's prefix, "0" or "net.fc1"; the prefixes are alike but for their numbers, by which the layers are
- * ordered.  (The order in a file says nothing: the safetensors library sorts by name.)
+ * A weight of one dimension alone is refused: an RMSNorm, a PReLU and a LayerNorm without bias all have one.
+ *
+ * P is a layer's prefix, "0" or "net.fc1".  The caller lists the prefixes in the order of the layers; without a
+ * list they are alike but for their numbers, which give the order.  (The order in a file says nothing: the
+ * safetensors library sorts by name.)
  */
 #define _XOPEN_SOURCE 700
 
@@ -36,6 +39,7 @@ static const size_t dtype_sizes[DTYPES] = {4, 8, 2, 2};
 typedef struct tensor {
   const char *name; /* "net.0.weight" */
   size_t prefix;    /* the length of "net.0" */
+  size_t place;     /* of its layer in the caller's list */
   role role;
   dtype type;
   size_t rank, shape[2], count;
@@ -50,6 +54,8 @@ typedef struct module {
 
 typedef struct importing {
   cr_safetensors source;
+  const char *const *prefixes; /* the caller's list; NULL: there is none */
+  size_t prefix_count;
   tensor *tensors; /* in the order of the modules */
   size_t tensor_count;
   module *modules;
@@ -233,6 +239,48 @@ static int by_prefix(const void *a, const void *b)
   return order ? order : strcmp(((const tensor *)a)->name, ((const tensor *)b)->name);
 }
 
+static int by_place(const void *a, const void *b)
+{
+  const tensor *first = a, *second = b;
+  if (first->place != second->place) return first->place < second->place ? -1 : 1;
+  return strcmp(first->name, second->name);
+}
+
+/* Puts the tensors in the order of the caller's list, which has the layer of each, and each once. */
+static chainrule_status order_as_listed(importing *import, chainrule_error *error)
+{
+  for (size_t p = 0; p < import->prefix_count; p++) {
+    const char *prefix = import->prefixes[p];
+    if (!prefix) return cr_null(error, "layers");
+    for (size_t q = 0; q < p; q++)
+      if (strcmp(prefix, import->prefixes[q]) == 0)
+        return cr_fail(error, CHAINRULE_INVALID_ARGUMENT, 0,
+                       "layer \"%.60s\" is listed twice; expected it once", prefix);
+    bool found = false;
+    for (size_t t = 0; t < import->tensor_count; t++) {
+      tensor *tensor = &import->tensors[t];
+      if (tensor->prefix != strlen(prefix) || memcmp(tensor->name, prefix, tensor->prefix) != 0) continue;
+      tensor->place = p + 1;
+      found = true;
+    }
+    if (!found)
+      return cr_fail(error, CHAINRULE_INVALID_ARGUMENT, 0,
+                     "layer \"%.60s\" has no tensor in the file, such as %.60s.weight; the first that it has "
+                     "is %.80s",
+                     prefix, prefix, import->tensors[0].name);
+  }
+  for (size_t t = 0; t < import->tensor_count; t++) {
+    const tensor *tensor = &import->tensors[t];
+    if (tensor->place == 0)
+      return cr_fail(error, CHAINRULE_INVALID_ARGUMENT, 0,
+                     "tensor %.80s is of layer \"%.*s\", which is not among those listed; expected every layer "
+                     "of the file",
+                     tensor->name, (int)(tensor->prefix < 60 ? tensor->prefix : 60), tensor->name);
+  }
+  qsort(import->tensors, import->tensor_count, sizeof *import->tensors, by_place);
+  return CHAINRULE_OK;
+}
+
 static bool is_of(const tensor *tensor, const struct tensor *other)
 {
   return tensor->prefix == other->prefix && memcmp(tensor->name, other->name, tensor->prefix) == 0;
@@ -243,16 +291,21 @@ static chainrule_status find_modules(importing *import, chainrule_error *error)
   import->modules = calloc(import->tensor_count, sizeof *import->modules);
   if (!import->modules)
     return cr_out_of_memory(error, "the layers", import->tensor_count * sizeof *import->modules);
-  qsort(import->tensors, import->tensor_count, sizeof *import->tensors, by_prefix);
+  if (import->prefixes) {
+    chainrule_status status = order_as_listed(import, error);
+    if (status) return status;
+  } else {
+    qsort(import->tensors, import->tensor_count, sizeof *import->tensors, by_prefix);
+  }
   for (size_t t = 0; t < import->tensor_count; t++) {
     const tensor *tensor = &import->tensors[t], *last = t ? tensor - 1 : NULL;
-    if (last && !is_of(tensor, last)) {
+    if (last && !is_of(tensor, last) && !import->prefixes) {
       bool alike;
       if (compare_prefixes(last, tensor, &alike) == 0 || !alike)
         return cr_invalid(
             error, 0,
             "layers \"%.*s\" and \"%.*s\": nothing says which comes first; expected names that differ in a "
-            "number alone, as 0.weight and 2.weight",
+            "number alone, as 0.weight and 2.weight, or the layers listed in their order (--layers)",
             (int)(last->prefix < 60 ? last->prefix : 60), last->name,
             (int)(tensor->prefix < 60 ? tensor->prefix : 60), tensor->name);
     }
@@ -287,6 +340,11 @@ static chainrule_status check_module(module *module, const struct module *before
   if (!tensors[RUNNING_MEAN] != !tensors[RUNNING_VAR])
     return missing(tensors[RUNNING_MEAN] ? tensors[RUNNING_MEAN] : tensors[RUNNING_VAR],
                    role_names[tensors[RUNNING_MEAN] ? RUNNING_VAR : RUNNING_MEAN], error);
+  if (weight->rank == 1 && !tensors[BIAS] && !tensors[RUNNING_MEAN])
+    return cr_invalid(error, 0,
+                      "tensor %.80s: it has one dimension and no bias beside it, as an RMSNorm, a PReLU and a "
+                      "LayerNorm without bias have; expected a bias, which tells a LayerNorm",
+                      weight->name);
   module->out = weight->shape[0];
   module->in = weight->rank == 2 ? weight->shape[1] : module->out;
   if (before && module->in != before->out)
@@ -379,7 +437,7 @@ static chainrule_status read_values(importing *import, const tensor *tensor, cha
     const double value = value_of(tensor, import->bytes, k);
     if (!isfinite(value) || (tensor->role == RUNNING_VAR && value < 0))
       return cr_invalid(error, 0, "tensor %.80s: value %zu is %g; expected a finite number%s", tensor->name,
-                        k, value, tensor->role == RUNNING_VAR ? " of at least 0" : "");
+                        k + 1, value, tensor->role == RUNNING_VAR ? " of at least 0" : "");
     if (scalar == CHAINRULE_FLOAT64)
       ((double *)import->values)[k] = value;
     else
@@ -435,7 +493,8 @@ static chainrule_status import_network(importing *import, const chainrule_activa
   return status ? status : set_values(import, *network, error);
 }
 
-static chainrule_status import_file(const char *path, const chainrule_activation *activations, size_t count,
+static chainrule_status import_file(const char *path, const char *const *layers,
+                                    const chainrule_activation *activations, size_t count,
                                     chainrule_network **network, chainrule_error *error)
 {
   if (!network) return cr_null(error, "network");
@@ -444,7 +503,7 @@ static chainrule_status import_file(const char *path, const chainrule_activation
   if (!*path) return cr_fail(error, CHAINRULE_INVALID_ARGUMENT, 0, "path is empty");
   if (count != 0 && !activations) return cr_null(error, "activations");
 
-  importing import = {0};
+  importing import = {.prefixes = layers, .prefix_count = count};
   chainrule_status status = cr_safetensors_open(path, &import.source, error);
   if (!status) status = import_network(&import, activations, count, network, error);
   if (status) {
@@ -460,10 +519,10 @@ static chainrule_status import_file(const char *path, const chainrule_activation
   return status;
 }
 
-chainrule_status chainrule_network_import_safetensors(const char *path,
+chainrule_status chainrule_network_import_safetensors(const char *path, const char *const *layers,
                                                       const chainrule_activation *activations, size_t count,
                                                       chainrule_network **network, chainrule_error *error)
 {
   const cr_float_mode mode = cr_float_mode_enter(false);
-  return cr_left(mode, import_file(path, activations, count, network, error));
+  return cr_left(mode, import_file(path, layers, activations, count, network, error));
 }

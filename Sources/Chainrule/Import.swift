@@ -1,25 +1,69 @@
 internal import CChainrule
+import Foundation
 
 extension SavedModel {
   /// Makes a model of the tensors of a multilayer perceptron, as PyTorch names them in a safetensors file:
   /// `0.weight` [units, inputs] and `0.bias` [units] of a dense layer, `1.weight` [units] and `1.bias` of a
-  /// `layerNorm`, these with `1.running_mean` and `1.running_var` of a `batchNorm`. The prefixes, such as `net.0`, differ
-  /// in their numbers alone, which give the order.
+  /// `layerNorm`, these with `1.running_mean` and `1.running_var` of a `batchNorm`. Unless `layers` lists them, the
+  /// prefixes, such as `net.0`, differ in their numbers alone, which give the order.
   ///
   /// F64 makes a float64 model; F32, F16 and BF16 make a float32 one, without rounding.
   ///
-  /// - Parameter activations: What follows each layer that has tensors, which such a file does not say.
+  ///     let model = try SavedModel(
+  ///       safetensors: "net.safetensors", layers: ["fc1", "bn1", "head"], activations: [.identity, .relu, .softmax])
+  ///
+  /// - Parameters:
+  ///   - layers: The prefixes of the layers' tensors, first to last; nil: by their numbers.
+  ///   - activations: What follows each layer that has tensors, which such a file does not say.
   /// - Throws: `ChainruleError.file` where the system refuses, `.invalidModel` for a file that is damaged or holds other
-  ///   tensors, `.invalidArgument` for another number of activations than of layers, `.invalidNetwork` for a softmax
-  ///   before the last.
-  public init(safetensors path: String, activations: [Activation]) throws(ChainruleError) {
+  ///   tensors, `.invalidArgument` for another number of activations than of layers and for a list that does not name each
+  ///   layer of the file once, `.invalidNetwork` for a softmax before the last.
+  public init(
+    safetensors path: String, layers: [String]? = nil, activations: [Activation]
+  ) throws(ChainruleError) {
+    if let layers, layers.count != activations.count {
+      throw .invalidArgument(
+        message: "\(activations.count) activations; expected \(layers.count), one for each layer listed")
+    }
+    if let cut = layers?.first(where: { $0.utf8.contains(0) }) {
+      throw .invalidValue(
+        name: "a layer", value: cut.debugDescription, expected: "a prefix without a null character")
+    }
     let activations = activations.map(\.core)
     var pointer: OpaquePointer?
     try check(path: path) { error in
-      activations.withUnsafeBufferPointer {
-        chainrule_network_import_safetensors(path, $0.baseAddress, $0.count, &pointer, &error)
+      withCStrings(layers) { layers in
+        activations.withUnsafeBufferPointer {
+          chainrule_network_import_safetensors(path, layers, $0.baseAddress, $0.count, &pointer, &error)
+        }
       }
     }
     self.init(owning: pointer!)
   }
+}
+
+/// The strings as C strings; nil: NULL.
+private func withCStrings<Result>(
+  _ strings: [String]?, _ body: (UnsafePointer<UnsafePointer<CChar>?>?) -> Result
+) -> Result {
+  guard let strings else { return body(nil) }
+  let copies = strings.map { strdup($0) }
+  defer { copies.forEach { free($0) } }
+  return copies.map { UnsafePointer($0) }.withUnsafeBufferPointer { body($0.baseAddress) }
+}
+
+extension FeatureEncoding {
+  /// The encoding of a table that another program's model takes. Columns are found by their names, or by their order.
+  package init(
+    importing columns: [Column], named names: [String]?, unknown: OneHotEncoding.UnknownCategory
+  ) {
+    self.init(
+      columnNames: names, columns: columns, missingTexts: CSVOptions.usualMissingTexts, unknown: unknown,
+      decimal: ".", thousands: nil, layout: nil)
+  }
+}
+
+extension TargetEncoding {
+  /// Columns of 0 and 1, each a label that the row has or not.
+  package static var labels: TargetEncoding { TargetEncoding(kind: .labels, classes: nil, columnNames: nil) }
 }

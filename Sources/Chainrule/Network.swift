@@ -104,8 +104,8 @@ public final class Network<Scalar: NetworkScalar> {
   ///   - targetScaling: μ and σ of each output, such as `Standardization(fitting: train.targets, columns: 1)`. nil: none.
   ///   - kernelSet: One of ``kernelSets``; nil for the one that the environment variable CHAINRULE_ISA names,
   ///     or else the best of this CPU.
-  /// - Throws: `ChainruleError.invalidNetwork` for no layers, a layer without units, a hidden softmax layer, a target
-  ///   scaling of another number of outputs; `.notFinite` for one that overflows `Scalar`; `.invalidArgument` for a
+  /// - Throws: `ChainruleError.invalidNetwork` for no layers, a layer without units, a hidden softmax layer, an
+  ///   initializer whose values are infinite in `Scalar`, a target scaling of another number of outputs; `.notFinite` for one that overflows `Scalar`; `.invalidArgument` for a
   ///   kernel set that is not available; `.outOfMemory`. A trainer refuses a target scaling of a sigmoid output.
   public init(
     inputs: Int, layers: [Layer], targetScaling: Standardization? = nil, seed: UInt64 = 0,
@@ -114,6 +114,7 @@ public final class Network<Scalar: NetworkScalar> {
     let last = targetScaling.map { [Layer.scaling(Scaling(targets: $0))] } ?? []
     core = try CoreNetwork(inputs: inputs, layers: layers + last, kernelSet: kernelSet)
     try core.initialize(seed: seed)
+    try core.checkInitialValues(of: layers)
   }
 
   /// A network of the layers in braces; see ``init(inputs:layers:targetScaling:seed:kernelSet:)``.

@@ -4,6 +4,8 @@ import Chainrule
 indirect enum Formula: Hashable {
   case z
   case number(Double)
+  /// Any constant, by a name of the formula's own
+  case parameter(String)
   case apply(String, [Formula])
 
   static func + (a: Formula, b: Formula) -> Formula { .apply("Add", [a, b]) }
@@ -118,6 +120,16 @@ extension Activation {
     formulas += halves(.tanh(.number(rootOf2OverPi) * (z * (1.0 + .number(c) * (z * z))))).map {
       ($0, .geluTanh)
     }
+    for negative in [.apply("Neg", [z]), z * .number(-1)] {
+      formulas.append((1.0 / (1.0 + .exp(negative)), .sigmoid))
+      formulas.append((.apply("Reciprocal", [1.0 + .exp(negative)]), .sigmoid))
+    }
+    for greater in ["Greater", "GreaterOrEqual"] {
+      formulas.append((.apply("Where", [.apply(greater, [z, 0.0]), z, 0.0]), .relu))
+    }
+    for less in ["Less", "LessOrEqual"] {
+      formulas.append((.apply("Where", [.apply(less, [z, 0.0]), 0.0, z]), .relu))
+    }
     formulas.append((.log(1.0 + .exp(z)), .softplus))
     formulas.append((.apply("Where", [.apply("Greater", [z, 20.0]), z, .softplus(z)]), .softplus))
     formulas.append((z * .tanh(.log(1.0 + .exp(z))), .mish))
@@ -125,5 +137,52 @@ extension Activation {
     formulas.append((.clip(z + 3.0, 0.0, 6.0) / 6.0, .hardSigmoid))
     formulas.append((.clip(z + 3.0, 0.0, 6.0) * .number(1 / 6), .hardSigmoid))
     return formulas
+  }()
+}
+
+extension Formula {
+  /// What formulas with parameters do.
+  enum Idiom {
+    /// z where it is above 0, else `slope` · z
+    case slope
+    /// γ (z − μ) / √(σ² + ε) + β over the features of a row
+    case layerNorm
+    /// log(1 + e^(`factor` · z)) / `factor`
+    case softplus
+  }
+
+  /// The formulas with parameters that exporters write.
+  static let idioms: [(formula: Formula, idiom: Idiom)] = {
+    let slope = Formula.parameter("slope") * z
+    var idioms: [(Formula, Idiom)] = [(.apply("Max", [slope, z]), .slope)]
+    for greater in ["Greater", "GreaterOrEqual"] {
+      idioms.append((.apply("Where", [.apply(greater, [z, 0.0]), z, slope]), .slope))
+    }
+    for less in ["Less", "LessOrEqual"] {
+      idioms.append((.apply("Where", [.apply(less, [z, 0.0]), slope, z]), .slope))
+    }
+    let scaled = z * .parameter("factor")
+    idioms.append(
+      (
+        .apply(
+          "Where", [.apply("Greater", [scaled, 20.0]), z, .softplus(scaled) / .parameter("factor")]),
+        .softplus
+      ))
+
+    func mean(_ x: Formula) -> Formula { .apply("ReduceMean", [x]) }
+    let (γ, β) = (Formula.parameter("gamma"), Formula.parameter("beta"))
+    let centred = z - mean(z)
+    for square in [.apply("Pow", [centred, 2.0]), centred * centred] {
+      let deviation = Formula.apply("Sqrt", [mean(square) + .parameter("epsilon")])
+      let inverse = Formula.apply("Reciprocal", [deviation])
+      for normal in [centred / deviation, centred * inverse] {
+        idioms += [normal * γ + β, normal * γ, normal].map { ($0, .layerNorm) }
+      }
+      // z s + (β − μ s), s = γ / √(σ² + ε)
+      for factor in [inverse * γ, inverse] {
+        idioms.append((z * factor + (β - mean(z) * factor), .layerNorm))
+      }
+    }
+    return idioms
   }()
 }

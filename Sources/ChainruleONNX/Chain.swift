@@ -1,36 +1,5 @@
 import Chainrule
-
-/// What a node, or a few, do to the rows they are given.
-struct Step {
-  enum Action {
-    /// z = W x + b, W as [units, inputs] where `isTransposed`, else as [inputs, units]
-    case dense(weights: Constant, isTransposed: Bool, bias: Constant?, alpha: Double, beta: Double)
-    case activation(Activation)
-    /// x + values, or x − values
-    case shift(Constant, sign: Double)
-    /// x · values, or x / values
-    case factor(Constant, isInverse: Bool)
-    /// (x − mean) · factor
-    case scaler(mean: [Double], factor: [Double])
-    case batchNorm(BatchNorm, [Constant])
-    case layerNorm(LayerNorm, [Constant])
-    /// x + what was called `skip`
-    case residual(skip: String)
-    /// From σ(z), one number a row, 1 − σ(z) and σ(z): the softmax of 0 and z
-    case complement
-    /// One feature dimension in place of several
-    case flatten
-    /// The shape of the rows as they are now is to be `dims`, with 0 and −1 as Reshape has them.
-    case reshape(dims: [Int64])
-    case nothing
-  }
-
-  var action: Action
-  /// For messages
-  var node: Node
-  /// What it takes and gives.
-  var input, output: String
-}
+import Foundation
 
 /// Makes layers of steps, from the input on, and compares the sizes on the way.
 struct Chain {
@@ -47,31 +16,45 @@ struct Chain {
   private let skips: Set<String>
   /// Whether one of them is what comes out of the last layer.
   private var isSkipped = false
-  /// What wrote the last layer, and whether that is a lone shift, which a factor may follow.
-  private var last: (node: Node, isShift: Bool)?
+  /// What wrote the last layer, and what may still become part of it.
+  private var last: (node: Node, part: Part)?
   private var allowance: Int
+  /// The number of rows where it is stated.
+  private let batch: Int?
 
-  /// The chain of `steps` on rows of sizes `dims`, nil where the graph does not state one. As many values as `allowance` may
-  /// become parameters: a small file must not ask for much memory by naming a tensor often.
-  init(_ steps: [Step], input: String, dims: [Int?]?, allowance: Int) throws {
+  /// The last layer by what may follow in it.
+  private enum Part {
+    /// x − mean, which a factor may follow
+    case shift
+    /// x / deviation, which a shift may follow
+    case factor
+    /// A dense layer that has taken up factors, and so takes up a shift
+    case scaledDense
+    case whole
+  }
+
+  /// The chain of a path's steps. As many values as `allowance` may become parameters: a small file must not ask for much
+  /// memory by naming a tensor often.
+  init(_ path: Path, allowance: Int) throws {
     self.allowance = allowance
-    let dims = dims ?? [nil]
+    batch = path.batch
+    let dims = path.dims ?? [nil]
     let stated = dims.compactMap { $0 }
     if stated.count == dims.count {
       self.dims = stated
-    } else if dims.count == 1, let width = steps.lazy.compactMap(\.width).first {
+    } else if dims.count == 1, let width = path.steps.lazy.flatMap(\.actions).compactMap(\.width).first {
       self.dims = [width]
     } else {
-      throw Unreadable("input \(quoted(input)): how many features it has is not stated")
+      throw Unreadable("input \(quoted(path.input)): how many features it has is not stated")
     }
-    inputs = try Self.product(self.dims, input)
+    inputs = try Self.product(self.dims, path.input)
     skips = Set(
-      steps.compactMap { step in
-        if case .residual(let skip) = step.action { skip } else { nil }
+      path.steps.flatMap(\.actions).compactMap { action in
+        if case .residual(let skip) = action { skip } else { nil }
       })
-    note(input)
-    for step in steps {
-      try add(step)
+    note(path.input)
+    for step in path.steps {
+      for action in step.actions { try add(action, step.node) }
       note(step.output)
     }
   }
@@ -97,14 +80,27 @@ struct Chain {
   }
 
   /// The model, with the names that there are.
-  func model(features: [String]?, targets: [String]?, classes: [String]?) throws -> Model<Double> {
+  func model(
+    features: [String]?, targets: [String]?, classes: [String]?, columns: TableRows?
+  ) throws -> Model<Double> {
     guard !layers.isEmpty else { throw Unreadable("the graph has no layer") }
     for (what, names, count) in [
       ("features", features, inputs), ("targets", targets, outputs), ("classes", classes, outputs),
     ] {
-      guard let names, names.count != count else { continue }
-      throw Unreadable("there are \(names.count) names of \(what); expected \(count)")
+      guard let names else { continue }
+      guard names.count == count else {
+        throw Unreadable("there are \(names.count) names of \(what); expected \(count)")
+      }
+      var places: [Data: Int] = [:]
+      for (place, name) in names.enumerated() {
+        if let first = places.updateValue(place, forKey: Data(name.utf8)) {
+          throw Unreadable(
+            "the names of \(what) have \(quoted(name)) as number \(first + 1) and \(place + 1); expected each once"
+          )
+        }
+      }
     }
+    if isDouble != true { try checkFloats() }
     let network = try Network<Double>(inputs: inputs, layers: layers)
     for (index, values) in parameters.enumerated() { try network.setParameters(values, ofLayer: index) }
     if features != nil || targets != nil || classes != nil {
@@ -115,43 +111,64 @@ struct Chain {
           features: [Double](repeating: 0, count: inputs), targets: target, rows: 1, inputs: inputs,
           outputs: outputs, featureNames: features, targetNames: targets, classLabels: classes))
     }
+    if let columns { try columns.encode(network, classes: classes, areLabels: endsInSigmoids) }
     return try network.freeze()
+  }
+
+  /// Refuses numbers that are finite in float64 alone, where the model is in float32.
+  private func checkFloats() throws {
+    for (layer, values) in parameters.enumerated() {
+      let all: [(String, [Double]?)] = [
+        ("weights", values.weights), ("bias", values.bias), ("gamma", values.gamma), ("beta", values.beta),
+        ("mean", values.mean), ("variance", values.variance), ("deviation", values.deviation),
+      ]
+      for case (let name, let numbers?) in all {
+        guard let index = numbers.firstIndex(where: { !Float($0).isFinite }) else { continue }
+        throw Unreadable(
+          "layer \(layer + 1), \(name): value \(index + 1) is \(numbers[index]), which float32 does not have; export the "
+            + "model in float64")
+      }
+    }
   }
 
   // MARK: Steps
 
-  private mutating func add(_ step: Step) throws {
-    let node = step.node
-    switch step.action {
+  private mutating func add(_ action: Step.Action, _ node: Node) throws {
+    switch action {
     case .dense(let weights, let isTransposed, let bias, let alpha, let beta):
-      try addDense(
-        isTransposed ? weights : weights.dims.count == 2 ? weights.transposed() : weights, bias, alpha, beta,
-        node)
+      try addDense(weights, isTransposed, bias, alpha, beta, node)
     case .activation(let activation): try addActivation(activation, node)
     case .shift(let constant, let sign):
-      let values = try vector(constant, node)
-      try append(
-        .scaling(Scaling(mean: values.map { -sign * $0 }, deviation: values.map { _ in 1 })), node,
-        isShift: true)
+      try addShift(try vector(constant, node).map { sign * $0 }, node)
     case .factor(let constant, let isInverse):
-      let factors = try vector(constant, node)
-      try addFactors(isInverse ? factors : factors.map { 1 / $0 }, node)
+      let values = try vector(constant, node)
+      if isInverse, let index = values.firstIndex(of: 0) {
+        throw Unreadable(
+          node,
+          "it divides by \(quoted(constant.name)), of which value \(index + 1) is 0; expected another number")
+      }
+      try addFactors(isInverse ? nil : values, isInverse ? values : nil, constant.name, node)
     case .scaler(let mean, let factor):
-      let (mean, factor) = (try stretched(mean, "offset", node), try stretched(factor, "scale", node))
-      try append(.scaling(Scaling(mean: mean, deviation: factor.map { _ in 1 })), node, isShift: true)
-      try addFactors(factor.map { 1 / $0 }, node)
+      let (means, factors) = (try stretched(mean, "offset", node), try stretched(factor, "scale", node))
+      if means.contains(where: { $0 != 0 }) { try addShift(means.map { -$0 }, node) }
+      if factors.contains(where: { $0 != 1 }) { try addFactors(factors, nil, "scale", node) }
     case .batchNorm(let norm, let constants):
       var values = LayerParameters<Double>(inputs: try features(node), units: try features(node))
       values.gamma = try feature(constants[0], node)
       values.beta = try feature(constants[1], node)
       values.mean = try feature(constants[2], node)
       values.variance = try feature(constants[3], node)
+      if let index = values.variance!.firstIndex(where: { $0 < 0 }) {
+        throw Unreadable(
+          node,
+          "the variance \(quoted(constants[3].name)), value \(index + 1), is \(values.variance![index]); expected 0 or more"
+        )
+      }
       try append(.batchNorm(norm), node, values)
-    case .layerNorm(let norm, let constants):
+    case .layerNorm(let norm, let gamma, let beta):
       var values = LayerParameters<Double>(inputs: try features(node), units: try features(node))
-      values.gamma = try feature(constants[0], node)
-      values.beta =
-        constants.count > 1 ? try feature(constants[1], node) : [Double](repeating: 0, count: values.units)
+      values.gamma = try gamma.map { try vector($0, node) } ?? [Double](repeating: 1, count: values.units)
+      values.beta = try beta.map { try vector($0, node) } ?? [Double](repeating: 0, count: values.units)
       try append(.layerNorm(norm), node, values)
     case .residual(let skip):
       guard let place = places[skip], place.dims == dims else {
@@ -160,14 +177,31 @@ struct Chain {
       if place.layers == layers.count { try append(.activation(.identity), node) }  // x + x
       try append(.residual(span: layers.count - place.layers), node)
     case .complement: try addComplement(node)
+    case .sumOfOne:
+      guard layers.last?.activation == .softmax else {
+        throw Unreadable(
+          node, "it divides a row by its sum, which no layer does; expected it to follow a softmax")
+      }
     case .flatten: dims = [outputs]
     case .reshape(let shape): try reshape(shape, node)
-    case .nothing: break
+    case .squeeze(let axes): try squeeze(axes, node)
+    case .unsqueeze(let axes): try unsqueeze(axes, node)
+    case .select(let axis, let indices, let isScalar): try select(axis, indices, isScalar, node)
+    case .slice(let slices):
+      for part in slices.parts {
+        if part.axis == 1 {
+          if part.takesAll(of: try features(node)) { continue }
+          try spend(outputs)
+          try select(1, part.indices(of: try features(node)).map { Int64($0) }, false, node)
+        } else if !part.takesAll(of: batch ?? Int(Int32.max)) {
+          throw Unreadable(node, "it takes some of the rows; expected it to take features of each")
+        }
+      }
     }
   }
 
   private mutating func append(
-    _ layer: Layer, _ node: Node, _ values: LayerParameters<Double>? = nil, isShift: Bool = false
+    _ layer: Layer, _ node: Node, _ values: LayerParameters<Double>? = nil, part: Part = .whole
   ) throws {
     guard layers.last?.activation != .softmax else {
       throw Unreadable(node, "it follows a softmax; expected none to")
@@ -178,7 +212,7 @@ struct Chain {
       (standard.mean, standard.deviation) = (scaling.mean, scaling.deviation)
     }
     parameters.append(values ?? standard)
-    last = (node, isShift)
+    last = (node, part)
     isSkipped = false
   }
 
@@ -190,21 +224,28 @@ struct Chain {
   }
 
   private mutating func addDense(
-    _ weights: Constant, _ bias: Constant?, _ alpha: Double, _ beta: Double, _ node: Node
+    _ weights: Constant, _ isTransposed: Bool, _ bias: Constant?, _ alpha: Double, _ beta: Double,
+    _ node: Node
   ) throws {
     let inputs = try features(node)
-    guard weights.dims.count == 2, weights.count > 0, weights.dims[0] <= Int32.max else {
+    guard weights.dims.count == 2, weights.count > 0, weights.dims.allSatisfy({ $0 <= Int32.max }) else {
       throw Unreadable(
         node,
-        "the weights \(quoted(weights.name)) have the shape \(weights.proto.dims); expected that of a matrix")
+        "the weights \(quoted(weights.name)) have the shape \(weights.dims); expected that of a matrix")
     }
-    guard weights.dims[1] == inputs else {
+    let (units, columns) = (weights.dims[isTransposed ? 0 : 1], weights.dims[isTransposed ? 1 : 0])
+    guard columns == inputs else {
       throw Unreadable(
-        node, "the weights \(quoted(weights.name)) are for \(weights.dims[1]) features; a row has \(inputs)")
+        node, "the weights \(quoted(weights.name)) are for \(columns) features; a row has \(inputs)")
     }
-    let units = weights.dims[0]
     var values = LayerParameters<Double>(inputs: inputs, units: units)
     values.weights = try numbers(weights)
+    if !isTransposed {
+      let stored = values.weights
+      for unit in 0..<units {
+        for input in 0..<inputs { values.weights[unit * inputs + input] = stored[input * units + unit] }
+      }
+    }
     if alpha != 1 { values.weights = values.weights.map { alpha * $0 } }
     dims = [units]
     if let bias { values.bias = try vector(bias, node).map { beta == 1 ? $0 : beta * $0 } }
@@ -221,19 +262,129 @@ struct Chain {
     }
   }
 
-  /// A division by `deviation`; with the shift before it it is one layer.
-  private mutating func addFactors(_ deviation: [Double], _ node: Node) throws {
-    if let value = deviation.first(where: { !($0 > 0 && $0.isFinite) }) {
-      throw Unreadable(node, "it divides by \(value); expected a number above 0")
+  /// x + values: a scaling, or part of the layer before.
+  private mutating func addShift(_ values: [Double], _ node: Node) throws {
+    if joinsLast(node), let part = last?.part {
+      let index = layers.count - 1
+      if part == .factor, case .scaling(var scaling) = layers[index] {
+        // x / d + v = (x + v d) / d
+        scaling.mean = zip(values, scaling.deviation).map { $0 == 0 ? 0 : -$0 * $1 }
+        return replaceScaling(scaling)
+      }
+      if part == .scaledDense, case .dense(var dense) = layers[index], dense.activation == .identity {
+        dense.bias = true
+        parameters[index].bias = zip(parameters[index].bias ?? values.map { _ in 0 }, values).map { $0 + $1 }
+        layers[index] = .dense(dense)
+        return
+      }
     }
-    if joinsLast(node), last?.isShift == true, case .scaling(var scaling) = layers[layers.count - 1] {
-      scaling.deviation = deviation
-      layers[layers.count - 1] = .scaling(scaling)
-      parameters[layers.count - 1].deviation = deviation
-      last?.isShift = false
-    } else {
-      try append(.scaling(Scaling(mean: deviation.map { _ in 0 }, deviation: deviation)), node)
+    try append(
+      .scaling(Scaling(mean: values.map { 0 - $0 }, deviation: values.map { _ in 1 })), node, part: .shift)
+  }
+
+  /// x · factors, or x / deviation, the other of which is nil: where all are above 0 a scaling, with the shift before it one;
+  /// otherwise part of the dense layer before, or a dense layer with a diagonal.
+  private mutating func addFactors(
+    _ factors: [Double]?, _ deviation: [Double]?, _ name: String, _ node: Node
+  ) throws {
+    let deviation = deviation ?? factors!.map { 1 / $0 }
+    let index = layers.count - 1
+    if deviation.allSatisfy({ $0 > 0 && $0.isFinite }) {
+      if joinsLast(node), last?.part == .shift, case .scaling(var scaling) = layers[index] {
+        scaling.deviation = deviation
+        return replaceScaling(scaling)
+      }
+      let scaling = Scaling(mean: deviation.map { _ in 0 }, deviation: deviation)
+      return try append(.scaling(scaling), node, part: .factor)
     }
+    let factors = factors ?? deviation.map { 1 / $0 }
+    if joinsLast(node), case .dense(let dense) = layers[index], dense.activation == .identity {
+      let inputs = parameters[index].inputs
+      for unit in factors.indices {
+        for place in unit * inputs..<(unit + 1) * inputs { parameters[index].weights[place] *= factors[unit] }
+        parameters[index].bias?[unit] *= factors[unit]
+      }
+      last?.part = .scaledDense
+      return
+    }
+    let count = try features(node)
+    guard count * count <= allowance else {
+      let place = factors.firstIndex { !($0 > 0) } ?? 0
+      throw Unreadable(
+        node,
+        "it multiplies by \(quoted(name)), of which value \(place + 1) is \(factors[place]); expected numbers above 0, "
+          + "or a dense layer before it")
+    }
+    try addDiagonal(factors, node)
+  }
+
+  private mutating func replaceScaling(_ scaling: Scaling) {
+    let index = layers.count - 1
+    layers[index] = .scaling(scaling)
+    (parameters[index].mean, parameters[index].deviation) = (scaling.mean, scaling.deviation)
+    last?.part = .whole
+  }
+
+  private mutating func addDiagonal(_ factors: [Double], _ node: Node) throws {
+    let count = factors.count
+    var values = LayerParameters<Double>(inputs: count, units: count)
+    try spend(count * count)
+    values.weights = [Double](repeating: 0, count: count * count)
+    for unit in 0..<count { values.weights[unit * count + unit] = factors[unit] }
+    try append(.dense(Dense(count, bias: false)), node, values, part: .scaledDense)
+  }
+
+  /// Some features of each row, in this order.
+  private mutating func select(_ axis: Int64, _ indices: [Int64], _ isScalar: Bool, _ node: Node) throws {
+    let count = try features(node)
+    guard axis == 1 || axis == -1 else {
+      throw Unreadable(node, "axis is \(axis), that of the rows; expected 1, that of the features")
+    }
+    let places = indices.map { Int($0 < 0 ? $0 &+ Int64(count) : $0) }
+    guard !places.isEmpty, let wrong = zip(indices, places).first(where: { !(0..<count).contains($1) })?.0
+    else {
+      guard !places.isEmpty else { throw Unreadable(node, "it takes no feature; expected at least one") }
+      try take(places, of: count, node)
+      if isScalar { dims = [] }
+      return
+    }
+    let place = wrong < 0 ? "\(wrong.magnitude) from the end" : "\(wrong.magnitude + 1)"
+    throw Unreadable(node, "it takes feature \(place); a row has \(count)")
+  }
+
+  private mutating func take(_ places: [Int], of count: Int, _ node: Node) throws {
+    guard places != Array(0..<count) else { return }
+    let index = layers.count - 1
+    if joinsLast(node), case .dense(var dense) = layers[index] {
+      let old = parameters[index]
+      var rows = places.map { Array(old.weights[$0 * old.inputs..<($0 + 1) * old.inputs]) }
+      var bias = old.bias.map { bias in places.map { bias[$0] } }
+      if dense.activation == .softmax {
+        // Of two, softmax(z)ₖ = σ(zₖ − zⱼ).
+        guard count == 2, places.count == 1 else {
+          throw Unreadable(
+            node, "it takes some outputs of a softmax, which no layer does; expected all of them")
+        }
+        let other = 1 - places[0]
+        rows[0] = zip(rows[0], old.weights[other * old.inputs..<(other + 1) * old.inputs]).map { $0 - $1 }
+        if let all = old.bias { bias = [all[places[0]] - all[other]] }
+        dense.activation = .sigmoid
+      }
+      try spend(places.count * old.inputs)
+      dense.units = places.count
+      dims = [places.count]
+      layers[index] = .dense(dense)
+      parameters[index] = LayerParameters(
+        inputs: old.inputs, units: places.count, weights: rows.flatMap(\.self), bias: bias)
+      return
+    }
+    let size = places.count.multipliedReportingOverflow(by: count)
+    try spend(size.overflow ? .max : size.partialValue)
+    var values = LayerParameters<Double>(inputs: count, units: places.count)
+    values.weights = [Double](repeating: 0, count: places.count * count)
+    for (unit, place) in places.enumerated() { values.weights[unit * count + place] = 1 }
+    dims = [places.count]
+    try append(.dense(Dense(places.count, bias: false)), node, values)
   }
 
   /// softmax([0, z]) = [1 − σ(z), σ(z)]
@@ -256,14 +407,42 @@ struct Chain {
   /// A change of shape that leaves the rows as they are, or makes one dimension of several.
   private mutating func reshape(_ shape: [Int64], _ node: Node) throws {
     let width = Int64(outputs)
+    let isOfRows =
+      shape.first == -1 || shape.first == 0 || (batch != nil && shape.first == batch.map { Int64($0) })
     switch shape.count {
-    case 1 where shape[0] == -1 && width == 1: return
-    case 2 where shape[1] == width || (shape[1] == -1 && shape[0] != -1): dims = [outputs]
-    case dims.count + 1 where shape.dropFirst().elementsEqual(dims.map { Int64($0) }): return
+    case 1 where isOfRows && width == 1: dims = []
+    case 2 where isOfRows && (shape[1] == width || (shape[1] == -1 && shape[0] != -1)): dims = [outputs]
+    case dims.count + 1 where isOfRows && shape.dropFirst().elementsEqual(dims.map { Int64($0) }): return
     default:
       throw Unreadable(
         node, "its shape is \(shape); expected [-1, \(width)], the features of a row in one dimension")
     }
+  }
+
+  /// The places, among the sizes of a row, of axes that count the rows, too.
+  private func places(_ axes: [Int64], of rank: Int, _ node: Node) throws -> Set<Int> {
+    let places = Set(axes.map { $0 < 0 ? $0 &+ Int64(rank + 1) : $0 })
+    guard places.count == axes.count, places.allSatisfy({ $0 >= 1 && $0 <= rank }) else {
+      throw Unreadable(node, "its axes are \(axes); expected those of a row, 1 to \(rank)")
+    }
+    return Set(places.map { Int($0) - 1 })
+  }
+
+  private mutating func squeeze(_ axes: [Int64]?, _ node: Node) throws {
+    guard let axes else {
+      dims.removeAll { $0 == 1 }
+      return
+    }
+    let gone = try places(axes, of: dims.count, node)
+    guard gone.allSatisfy({ dims[$0] == 1 }) else {
+      throw Unreadable(node, "its axes are \(axes) of rows of the shape \(dims); expected those of size 1")
+    }
+    dims = dims.indices.filter { !gone.contains($0) }.map { dims[$0] }
+  }
+
+  private mutating func unsqueeze(_ axes: [Int64], _ node: Node) throws {
+    guard axes.count < 10 else { throw Unreadable(node, "it has \(axes.count) axes; expected fewer than 10") }
+    for place in try places(axes, of: dims.count + axes.count, node).sorted() { dims.insert(1, at: place) }
   }
 
   // MARK: Values
@@ -306,6 +485,9 @@ struct Chain {
     return try stretched(numbers(constant), constant.name, node)
   }
 
+  /// Whether the outputs are sigmoids of their own, not one after the other's complement.
+  var endsInSigmoids: Bool { outputs > 1 && layers.last?.activation == .sigmoid }
+
   private mutating func stretched(_ values: [Double], _ name: String, _ node: Node) throws -> [Double] {
     guard values.count == outputs || values.count == 1 else {
       throw Unreadable(node, "\(quoted(name)) has \(values.count) values; expected \(outputs) or 1")
@@ -316,17 +498,18 @@ struct Chain {
   }
 }
 
-extension Step {
-  /// The size of the rows it takes, where the step says it.
+extension Step.Action {
+  /// The size of the rows it takes, where it says it.
   fileprivate var width: Int? {
-    switch action {
+    switch self {
     case .dense(let weights, let isTransposed, _, _, _):
       weights.dims.count == 2 ? weights.dims[isTransposed ? 1 : 0] : nil
     case .shift(let constant, _), .factor(let constant, _): constant.count > 1 ? constant.count : nil
     case .scaler(let mean, let factor):
       max(mean.count, factor.count) > 1 ? max(mean.count, factor.count) : nil
-    case .batchNorm(_, let constants), .layerNorm(_, let constants): constants[0].count
-    case .activation, .residual, .complement, .flatten, .reshape, .nothing: nil
+    case .batchNorm(_, let constants): constants[0].count
+    case .layerNorm(_, let gamma, _): gamma?.count
+    default: nil
     }
   }
 }

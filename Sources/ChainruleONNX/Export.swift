@@ -268,7 +268,7 @@ private struct GraphWriter<Scalar: NetworkScalar> {
   private mutating func write(_ formula: Formula, _ names: inout [Formula: String]) -> String {
     if let name = names[formula] { return name }
     switch formula {
-    case .z: return ""  // It is among the names.
+    case .z, .parameter: return ""  // It is among the names.
     case .number(let value):
       names[formula] = number(value)
     case .apply("Erf", let arguments) where Scalar.self == Double.self:

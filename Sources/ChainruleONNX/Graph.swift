@@ -2,6 +2,8 @@ import Foundation
 internal import SwiftProtobuf
 
 /// Why a file cannot be read: what is wrong, where, and what was expected.
+///
+/// Messages count nodes, inputs and values from 1.
 struct Unreadable: Error {
   let reason: String
 
@@ -20,6 +22,8 @@ struct Node {
   let proto: Onnx_NodeProto
   /// Counted from 0.
   let index: Int
+  /// The version of ONNX's own operators.
+  let opset: Int64
 
   /// The operator, behind its domain where it is not ONNX's own: `Gemm`, `ai.onnx.ml.Scaler`.
   var type: String {
@@ -51,12 +55,24 @@ extension Node: CustomStringConvertible {
 
 /// The attributes of a node, all of them of those it may have.
 struct Attributes {
+  /// What operators had before opset 7. They said how their second input is stretched: as NumPy does it, along the last axis.
+  static let old = ["consumed_inputs", "broadcast", "axis", "is_test"]
+
   private let node: Node
   private var values: [String: Onnx_AttributeProto] = [:]
 
   init(of node: Node, _ known: String...) throws(Unreadable) {
     self.node = node
+    let old = node.opset < 7 ? Self.old : []
     for attribute in node.proto.attribute {
+      if old.contains(attribute.name), !known.contains(attribute.name) {
+        let expected: [Int64] =
+          attribute.name == "broadcast" ? [0, 1] : attribute.name == "axis" ? [1, -1] : [1]
+        guard attribute.name == "consumed_inputs" || expected.contains(attribute.i) else {
+          throw Unreadable(node, "\(attribute.name) is \(attribute.i); expected \(expected[0])")
+        }
+        continue
+      }
       guard known.contains(attribute.name) else {
         throw Unreadable(node, "the attribute \(quoted(attribute.name)) is not supported")
       }
@@ -105,122 +121,168 @@ struct Attributes {
 /// Whether two numbers agree to what float32 keeps of them.
 func isClose(_ value: Double, _ expected: Double) -> Bool { abs(value - expected) <= 1e-6 * abs(expected) }
 
-// MARK: - Constants
+// MARK: - The graph
 
-/// A tensor that a file holds, still as its bytes.
-struct Constant {
-  let name: String
-  let proto: Onnx_TensorProto
-  private(set) var dims: [Int]
-  /// The bytes are those of the transpose of these dims, which are two.
-  private(set) var isTransposed = false
-  /// The number of values.
-  let count: Int
+/// What a file computes: constants, and nodes in an order in which each uses what is there.
+struct Graph {
+  /// What a file asks for.
+  struct Input {
+    let name: String
+    let typeNumber: Int32
+    /// The number of rows, where it is stated.
+    let batch: Int?
+    /// The sizes of a row, each where it is stated; nil where not even their number is.
+    let dims: [Int?]?
 
-  init(_ name: String, _ proto: Onnx_TensorProto) throws(Unreadable) {
-    self.name = name
-    self.proto = proto
-    dims = []
-    var count = 1
-    for dim in proto.dims {
-      let product = count.multipliedReportingOverflow(by: Int(dim))
-      guard dim >= 0, !product.overflow else {
-        throw Unreadable("tensor \(quoted(name)): no tensor has the shape \(proto.dims)")
+    var type: ElementType { ElementType(rawValue: Int(typeNumber)) ?? .undefined }
+  }
+
+  let inputs: [Input]
+  /// The names of the outputs.
+  let outputs: [String]
+  /// The nodes that are not constant.
+  var nodes: [Node] = []
+  var constants: [String: Constant] = [:]
+  /// The node that makes a tensor.
+  var producers: [String: Node] = [:]
+  /// Tensors made of labels, not of numbers.
+  private(set) var labels: Set<String> = []
+  /// How many values may be made of the file's: a small file must not ask for much memory.
+  var allowance: Int
+
+  /// Reads the parts of a file that hold a graph.
+  ///
+  /// - Parameter size: The bytes of the file.
+  init(_ file: Onnx_ModelProto, _ files: ExternalFiles, size: Int) throws {
+    let graph = file.graph
+    guard file.hasGraph, !graph.node.isEmpty else { throw Unreadable("there is no graph in this file") }
+    let opset = file.opsetImport.filter { ["", "ai.onnx"].contains($0.domain) }.map(\.version).max()
+    guard opset ?? 7 >= 6 else {
+      throw Unreadable("the operators are those of opset \(opset!); expected 6 or later")
+    }
+    let room = (size + 65_536).addingReportingOverflow(files.size(of: graph.initializer))
+    allowance = room.overflow ? .max : room.partialValue
+    outputs = graph.output.map(\.name)
+    for tensor in graph.initializer {
+      let constant = try Constant(tensor.name, tensor, files)
+      guard constants.updateValue(constant, forKey: tensor.name) == nil else {
+        throw Unreadable("tensor \(quoted(tensor.name)) is there twice")
       }
-      dims.append(Int(dim))
-      count = product.partialValue
     }
-    self.count = count
+    // Before version 4 of the format, initializers are inputs too.
+    let initializers = constants
+    inputs = try graph.input.filter { initializers[$0.name] == nil }.map(Self.input)
+    try readNodes(graph.node, opset ?? exportedOpset, files)
   }
 
-  func transposed() -> Constant {
-    var other = self
-    other.dims.reverse()
-    other.isTransposed.toggle()
-    return other
-  }
-
-  /// The same values in another shape; `isTransposed` must be false.
-  func reshaped(to dims: [Int]) -> Constant {
-    var other = self
-    other.dims = dims
-    return other
-  }
-
-  /// The dims without the ones before them, which change nothing where a tensor is stretched to another's shape.
-  var trimmedDims: [Int] { Array(dims.drop { $0 == 1 }) }
-
-  var isDouble: Bool { proto.dataType == Onnx_TensorProto.DataType.double.rawValue }
-
-  private func unreadable(_ reason: String) -> Unreadable { Unreadable("tensor \(quoted(name)): \(reason)") }
-
-  /// The values as numbers, row-major.
-  func numbers() throws(Unreadable) -> [Double] {
-    let stored: [Double]
-    switch Onnx_TensorProto.DataType(rawValue: Int(proto.dataType)) {
-    case .float: stored = try values(proto.floatData, Float.init(bitPattern:)).map { Double($0) }
-    case .double: stored = try values(proto.doubleData, Double.init(bitPattern:))
-    case .int32, .int64: stored = try integers().map { Double($0) }
-    case let other:
-      throw unreadable("it is of type \(Self.name(other, proto.dataType)); expected FLOAT or DOUBLE")
-    }
-    if let index = stored.firstIndex(where: { !$0.isFinite }) {
-      throw unreadable("value \(index + 1) is \(stored[index])")
-    }
-    guard isTransposed else { return stored }
-    let (rows, columns) = (dims[0], dims[1])
-    return Array(unsafeUninitializedCapacity: count) { values, initialized in
-      for row in 0..<rows {
-        for column in 0..<columns { values[row * columns + column] = stored[column * rows + row] }
+  private static func input(_ value: Onnx_ValueInfoProto) throws -> Input {
+    let type = value.type.tensorType
+    func size(_ dim: Onnx_TensorShapeProto.Dimension) throws -> Int? {
+      guard case .dimValue(let size) = dim.value, size != 0 else { return nil }
+      guard size >= 1, size <= Int32.max else {
+        throw Unreadable("input \(quoted(value.name)): a dimension is \(size); expected 1 to \(Int32.max)")
       }
-      initialized = count
+      return Int(size)
     }
+    let dims = type.hasShape ? try type.shape.dim.map(size) : nil
+    return Input(
+      name: value.name, typeNumber: type.elemType, batch: dims?.first ?? nil,
+      dims: dims.map { Array($0.dropFirst()) })
   }
 
-  func integers() throws(Unreadable) -> [Int64] {
-    switch Onnx_TensorProto.DataType(rawValue: Int(proto.dataType)) {
-    case .int64: return try values(proto.int64Data, Int64.init(bitPattern:))
-    case .int32: return try values(proto.int32Data, Int32.init(bitPattern:)).map { Int64($0) }
-    case let other:
-      throw unreadable("it is of type \(Self.name(other, proto.dataType)); expected INT32 or INT64")
-    }
-  }
-
-  /// The values as names of classes: strings, or integers in decimal.
-  func names() throws(Unreadable) -> [String] {
-    if proto.dataType == Onnx_TensorProto.DataType.string.rawValue {
-      guard proto.stringData.count == count else {
-        throw unreadable("it has \(proto.stringData.count) strings; its shape \(dims) says \(count)")
+  /// Takes the nodes, and refuses what is used before it is made.
+  private mutating func readNodes(_ protos: [Onnx_NodeProto], _ opset: Int64, _ files: ExternalFiles) throws {
+    let inputNames = Set(inputs.map(\.name))
+    let labelling = [
+      "ArgMax", "TopK", "ai.onnx.ml.ArrayFeatureExtractor", "ai.onnx.ml.Binarizer",
+      "ai.onnx.ml.LabelEncoder",
+    ]
+    for (index, proto) in protos.enumerated() {
+      let node = Node(proto: proto, index: index, opset: opset)
+      for name in proto.input where !name.isEmpty {
+        guard inputNames.contains(name) || constants[name] != nil || producers[name] != nil else {
+          throw Unreadable(node, "\(quoted(name)) is not there before it is used")
+        }
       }
-      return proto.stringData.map { String(decoding: $0, as: UTF8.self) }
-    }
-    return try integers().map { "\($0)" }
-  }
-
-  private func values<Value, Bits: FixedWidthInteger>(
-    _ listed: [Value], _ value: (Bits) -> Value
-  ) throws(Unreadable) -> [Value] {
-    guard proto.dataLocation == .default, proto.externalData.isEmpty else {
-      throw unreadable("its values are in another file; expected them in this one")
-    }
-    let size = MemoryLayout<Bits>.size
-    let raw = proto.rawData
-    let (there, rest) = raw.isEmpty ? (listed.count, 0) : raw.count.quotientAndRemainder(dividingBy: size)
-    guard there == count, rest == 0 else {
-      let found = rest == 0 ? "\(there) values" : "\(raw.count) bytes"
-      throw unreadable("it has \(found); its shape \(proto.dims) says \(count) values")
-    }
-    guard !raw.isEmpty else { return listed }
-    return raw.withUnsafeBytes { bytes in
-      (0..<count).map {
-        value(Bits(littleEndian: bytes.loadUnaligned(fromByteOffset: $0 * size, as: Bits.self)))
+      for name in proto.output where !name.isEmpty {
+        guard !inputNames.contains(name), constants[name] == nil, producers[name] == nil else {
+          throw Unreadable(node, "\(quoted(name)) is made twice")
+        }
+      }
+      if node.type == "Constant" {
+        constants[node.output] = try Self.constant(madeBy: node, files)
+        continue
+      }
+      nodes.append(node)
+      // A label is taken out of a constant; out of rows it is a feature.
+      let isFeature = node.type == "ai.onnx.ml.ArrayFeatureExtractor" && constants[node.input(0) ?? ""] == nil
+      let makesLabels =
+        labelling.contains(node.type) && !isFeature || proto.input.contains { labels.contains($0) }
+      for (position, name) in proto.output.enumerated() where !name.isEmpty {
+        producers[name] = node
+        if makesLabels || (node.isClassifier && position == 0) { labels.insert(name) }
       }
     }
   }
 
-  /// A type as ONNX calls it.
-  static func name(_ type: Onnx_TensorProto.DataType?, _ number: Int32) -> String {
-    guard let type, type != .undefined else { return "\(number)" }
-    return "\(type)".uppercased()
+  private static func constant(madeBy node: Node, _ files: ExternalFiles) throws -> Constant {
+    let attributes = try Attributes(
+      of: node, "value", "value_float", "value_floats", "value_int", "value_ints", "value_string",
+      "value_strings")
+    if let value = attributes.tensor("value") { return try Constant(node.output, value, files) }
+    var tensor = Onnx_TensorProto()
+    if let value = try attributes.float("value_float") {
+      tensor.dataType = 1
+      tensor.floatData = [value]
+    } else if let value = try attributes.integer("value_int") {
+      tensor.dataType = 7
+      tensor.int64Data = [value]
+    } else if let values = attributes.integers("value_ints"), !values.isEmpty {
+      tensor.dataType = 7
+      tensor.int64Data = values
+      tensor.dims = [Int64(values.count)]
+    } else {
+      tensor.dataType = 1
+      tensor.floatData = attributes.floats("value_floats")
+      tensor.dims = [Int64(tensor.floatData.count)]
+    }
+    return try Constant(node.output, tensor, files)
+  }
+
+  /// The input of that name.
+  func input(named name: String) -> Input? { inputs.first { $0.name == name } }
+
+  /// The number that a tensor is; nil where it is none.
+  func number(_ name: String?) -> Double? {
+    guard let constant = name.flatMap({ constants[$0] }), constant.count == 1, constant.dims.count <= 2 else {
+      return nil
+    }
+    return try? constant.numbers()[0]
+  }
+
+  /// The tensor behind nodes that hand it on as it is, and are no layers of Chainrule's.
+  func passed(_ name: String) -> String {
+    var name = name
+    while let node = producers[name], node.isTransparent, node.output == name, let source = node.input(0) {
+      name = source
+    }
+    return name
+  }
+}
+
+extension Node {
+  /// Whether its first output is labels, and its second the scores.
+  var isClassifier: Bool { type == "ai.onnx.ml.LinearClassifier" }
+
+  /// Whether it hands real numbers on as they are, and is no layer of Chainrule's.
+  var isTransparent: Bool {
+    switch type {
+    case "Identity": layer == nil
+    case "Cast":
+      proto.attribute.contains {
+        $0.name == "to" && ElementType(rawValue: Int(clamping: $0.i))?.isReal == true
+      }
+    default: false
+    }
   }
 }

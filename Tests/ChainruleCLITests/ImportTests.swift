@@ -53,6 +53,33 @@ struct ImportTests {
     for (output, argument) in zip(outputs, [7.0, 1]) { #expect(abs(output - tanh(argument)) < 1e-5) }
   }
 
+  @Test func `a list gives the order of layers that have names`() throws {
+    try place.write(
+      safetensors(
+        of: Float.self,
+        [
+          "fc1.weight": ([2, 2], [1, 2, 3, 4]), "bn1.weight": ([2], [1, 2]), "bn1.bias": ([2], [0, 1]),
+          "head.weight": ([1, 2], [2, -1]),
+        ]), to: "named.safetensors")
+    let options = "named.safetensors --activations identity,relu,tanh --save model.safetensors"
+    #expect(try refused(options, 65).contains("nothing says which comes first"))
+    #expect(
+      try refused(options + " --layers fc1,bn1", 64)
+        == "Error: --layers, --activations: 3 activations; expected 2, one for each layer listed")
+    #expect(
+      try refused(options + " --layers fc1,bn,head", 64).hasPrefix(
+        "Error: --layers, --activations: layer \"bn\" has no tensor in the file, such as bn.weight; the first"
+      ))
+    let run = try place.chainrule(
+      "import", "named.safetensors", "--layers", "fc1,bn1,head", "--activations", "identity,relu,tanh",
+      "--save",
+      "model.safetensors")
+    #expect(run.status == 0)
+    #expect(
+      run.output.hasPrefix("network  2 → 2 identity (no bias) → layerNorm → relu → 1 tanh (no bias), float32")
+    )
+  }
+
   @Test func `wrong usage exits 64`() throws {
     let save = "--save model.safetensors"
     #expect(

@@ -47,5 +47,12 @@ struct ONNXCommandTests {
       "import", "x.onnx", "--activations", "relu", "--save", "m.safetensors")
     #expect(activated.status == 64)
     #expect(activated.errors.hasPrefix("Error: --activations is there; a .onnx file has its own\n"))
+    let listed = try place.chainrule("import", "x.onnx", "--layers", "fc1", "--save", "m.safetensors")
+    #expect(listed.status == 64)
+    #expect(listed.errors.hasPrefix("Error: --layers is there; a .onnx file has its own order\n"))
+    let chosen = try place.chainrule(
+      "import", "iris.safetensors", "--activations", "relu", "--output-name", "y", "--save", "m.safetensors")
+    #expect(chosen.status == 64)
+    #expect(chosen.errors.hasPrefix("Error: --output-name is there; it names an output of an .onnx file\n"))
   }
 }

@@ -106,23 +106,30 @@ private let dense = Graph([node("MatMul", ["x", "w"])], [weights])
   @Test(arguments: [
     (dense.with { $0.clearGraph() }, "there is no graph in this file"),
     (
-      dense.with { $0.opsetImport[0].version = 6 },
-      "the operators are those of opset 6; expected 7 or later"
+      dense.with { $0.opsetImport[0].version = 5 },
+      "the operators are those of opset 5; expected 6 or later"
     ),
     (
-      dense.with { $0.graph.input.append(.with { $0.name = "u" }) },
-      "the graph has 2 inputs, \"x\", \"u\"; expected one"
+      Graph([node("MatMul", ["x", "w"], "z"), node("Add", ["z", "u"])], [weights]).with {
+        $0.graph.input.append(.with { ($0.name, $0.type.tensorType.elemType) = ("u", 1) })
+      }, "node \"n\" (Add): it takes input \"u\" and input \"x\"; expected one"
     ),
     (
-      dense.with { $0.graph.output.append(.with { $0.name = "w" }) },
-      "the graph has 2 outputs, \"y\", \"w\"; expected one"
+      Graph([node("MatMul", ["x", "w"], "z"), node("Relu", ["z"])], [weights]).with {
+        $0.graph.output.append(.with { $0.name = "z" })
+      }, "the graph has 2 outputs, \"y\", \"z\"; choose one by its name (--output-name)"
+    ),
+    (
+      Graph([node("Conv", ["x"], "z"), node("Relu", ["z"])]).with {
+        $0.graph.output.append(.with { $0.name = "z" })
+      }, "node \"n\" (Conv): the operator is not supported"
     ),
     (dense.with { $0.graph.output[0].name = "v" }, "output \"v\": \"v\" is not there"),
     (dense.with { $0.graph.output[0].name = "w" }, "output \"w\": \"w\" is constant"),
     (dense.with { $0.graph.output[0].name = "x" }, "the graph has no layer"),
     (
-      dense.with { $0.graph.input[0].type.tensorType.elemType = 7 },
-      "input \"x\": it is of type INT64; expected FLOAT or DOUBLE"
+      dense.with { $0.graph.input[0].type.tensorType.elemType = 8 },
+      "input \"x\": it is of type STRING; expected numbers, such as FLOAT or DOUBLE"
     ),
     (
       dense.with { $0.graph.input[0].type.tensorType.shape.dim.removeLast() },
@@ -186,20 +193,89 @@ private let dense = Graph([node("MatMul", ["x", "w"])], [weights])
     ),
     (Graph([node("Relu", [])]), "node \"n\" (Relu): it has no input 1"),
     (
-      Graph([node("Relu", ["w"])], [weights]),
-      "node \"n\" (Relu): input 1, \"w\", is constant; expected the rows"
+      Graph([node("Relu", ["w"])], [weights]), "output \"y\": \"y\" is constant"
+    ),
+    (
+      Graph([node("Gelu", ["w"])], [weights]),
+      "node \"n\" (Gelu): input 1, \"w\", is constant; expected the rows"
     ),
     (
       Graph([node("Relu", ["x"], "z"), node("MatMul", ["x", "z"])]),
       "node \"n\" (MatMul): input 2, \"z\", is computed; expected a constant"
     ),
     (
-      Graph([node("LeakyRelu", ["x"], "y", [float("alpha", 0.3)])]),
-      "node \"n\" (LeakyRelu): alpha is 0.3; expected 0.01"
+      Graph([node("Elu", ["x"], "y", [float("alpha", 0.3)])]),
+      "node \"n\" (Elu): alpha is 0.3; expected 1.0"
     ),
     (
-      Graph([node("HardSigmoid", ["x"])]),
-      "node \"n\" (HardSigmoid): alpha is 0.2; expected 0.16666667"
+      Graph([node("HardSigmoid", ["x"], "y", [float("alpha", 0)])]),
+      "node \"n\" (HardSigmoid): alpha is 0.0; expected a number above 0"
+    ),
+    (
+      Graph([node("PRelu", ["x", "s"])], [tensor("s", [2], [0.5, 0])]),
+      "node \"n\" (PRelu): slope 2 is 0 and others are not, which no layers do; expected all or none to be 0"
+    ),
+    (Graph([node("HardSwish", ["x"])]), "node \"n\" (HardSwish): the operator is not supported"),
+    (
+      Graph([node("Gather", ["x", "i"], "y", [integer("axis", 1)])], [shape("i", [2])]),
+      "node \"n\" (Gather): it takes feature 3; a row has 2"
+    ),
+    (
+      Graph([node("Gather", ["x", "i"])], [shape("i", [0])]),
+      "node \"n\" (Gather): axis is 0, that of the rows; expected 1, that of the features"
+    ),
+    (
+      Graph([node("Gather", ["x", "i"], "y", [integer("axis", 1)])], [shape("i", [.min])]),
+      "node \"n\" (Gather): it takes feature 9223372036854775808 from the end; a row has 2"
+    ),
+    (
+      Graph([node("Flatten", ["e"], "f"), node("Add", ["x", "f"])], [tensor("e", [0, 1 << 62, 4], [])]),
+      "node \"n\" (Flatten): input 1, \"e\", is constant; expected the rows"
+    ),
+    (
+      Graph([node("Slice", ["x", "a", "b"])], [shape("a", [1]), shape("b", [3])]),
+      "node \"n\" (Slice): it takes some of the rows; expected it to take features of each"
+    ),
+    (
+      Graph([node("Squeeze", ["x", "a"])], [shape("a", [1])]),
+      "node \"n\" (Squeeze): its axes are [1] of rows of the shape [2]; expected those of size 1"
+    ),
+    (
+      Graph([node("Squeeze", ["x", "a"])], [shape("a", [0])]),
+      "node \"n\" (Squeeze): its axes are [0]; expected those of a row, 1 to 1"
+    ),
+    (
+      Graph([node("Unsqueeze", ["x", "a"])], [shape("a", [9])]),
+      "node \"n\" (Unsqueeze): its axes are [9]; expected those of a row, 1 to 2"
+    ),
+    (
+      Graph([node("Div", ["x", "c"])], [tensor("c", [2], [1, 0])]),
+      "node \"n\" (Div): it divides by \"c\", of which value 2 is 0; expected another number"
+    ),
+    (
+      Graph([
+        node("Shape", ["x"], "s"), node("Cast", ["s"], "f", [integer("to", 1)]), node("Mul", ["x", "f"]),
+      ]),
+      "node \"n\" (Cast): input 1, \"s\", is constant; expected the rows"
+    ),
+    (
+      Graph([node("Shape", ["x"], "s"), node("Mul", ["s", "s"], "t"), node("Reshape", ["x", "t"])]),
+      "node \"n\" (Mul): its inputs are constant; expected the rows"
+    ),
+    (
+      Graph([node("Reshape", ["x", "s"])], [shape("s", [1, -1])]),
+      "node \"n\" (Reshape): its shape is [1, -1]; expected [-1, 2], the features of a row in one dimension"
+    ),
+    (
+      Graph([node("ReduceMean", ["x"], "m"), node("Sub", ["x", "m"])]),
+      "node \"n\" (ReduceMean): the operator is not supported"
+    ),
+    (
+      Graph([
+        node("Normalizer", ["x"], "y", [.with { ($0.name, $0.s) = ("norm", Data("L1".utf8)) }])
+      ]).with { $0.graph.node[0].domain = "ai.onnx.ml" },
+      "node \"n\" (ai.onnx.ml.Normalizer): it divides a row by its sum, which no layer does; expected it to follow a "
+        + "softmax"
     ),
     (
       Graph([node("Gemm", ["x", "w"], "y", [integer("transA", 1)])], [weights]),
@@ -219,8 +295,8 @@ private let dense = Graph([node("MatMul", ["x", "w"])], [weights])
     ),
     (
       Graph(
-        [node("Clip", ["x", "a", "b"])], [tensor("a", [], [0]), tensor("b", [], [6])]),
-      "node \"n\" (Clip): its limits are 0.0 and 6.0; expected -1.0 and 1.0"
+        [node("Clip", ["x", "a", "b"])], [tensor("a", [], [6]), tensor("b", [], [0])]),
+      "node \"n\" (Clip): its limits are 6.0 and 0.0; expected the second to be larger"
     ),
     (
       Graph([
@@ -237,20 +313,16 @@ private let dense = Graph([node("MatMul", ["x", "w"])], [weights])
       "node \"n\" (Relu): it follows a softmax; expected none to"
     ),
     (
-      Graph([node("Cast", ["x"], "y", [integer("to", 10)])]),
-      "node \"n\" (Cast): it casts to FLOAT16; expected FLOAT or DOUBLE"
+      Graph([node("Cast", ["x"], "y", [integer("to", 7)])]),
+      "node \"n\" (Cast): it casts to INT64; expected FLOAT or DOUBLE"
     ),
     (
       Graph([node("Mul", ["x", "x"])]),
       "node \"n\" (Mul): of two computed tensors; this is no activation of Chainrule's"
     ),
     (
-      Graph([node("Sub", ["w", "x"])], [weights]),
-      "node \"n\" (Sub): its first input is constant; expected the second to be"
-    ),
-    (
-      Graph([node("Mul", ["x", "c"])], [tensor("c", [2], [1, -2])]),
-      "node \"n\" (Mul): it divides by -0.5; expected a number above 0"
+      Graph([node("Div", ["w", "x"])], [weights]),
+      "node \"n\" (Div): its first input is constant; expected the second to be"
     ),
     (
       Graph([node("Mul", ["x", "c"])], [tensor("c", [2, 1], [1, 2])]),
@@ -264,7 +336,7 @@ private let dense = Graph([node("MatMul", ["x", "w"])], [weights])
     ),
     (
       Graph([
-        node("Cast", ["x"], "i", [integer("to", 7)]), node("Relu", ["x"], "r"), node("Add", ["r", "i"]),
+        node("Cast", ["x"], "i", [integer("to", 7)]), node("Relu", ["x"], "r"), node("Add", ["i", "r"]),
       ]),
       "node \"n\" (Add): neither of the two it adds is the input of layers that end in the other"
     ),
@@ -294,6 +366,12 @@ private let dense = Graph([node("MatMul", ["x", "w"])], [weights])
     ),
     (
       Graph(
+        [node("BatchNormalization", ["x", "g", "g", "g", "h"])],
+        [tensor("g", [2], [1, 1]), tensor("h", [2], [1, -1])]),
+      "node \"n\" (BatchNormalization): the variance \"h\", value 2, is -1.0; expected 0 or more"
+    ),
+    (
+      Graph(
         [node("Dropout", ["x", "", "t"])],
         [.with { ($0.name, $0.dataType, $0.rawData) = ("t", 9, Data([1])) }]),
       "node \"n\" (Dropout): it drops in prediction too; expected training_mode false"
@@ -305,6 +383,15 @@ private let dense = Graph([node("MatMul", ["x", "w"])], [weights])
     (
       dense.with { $0.metadataProps = [.with { ($0.key, $0.value) = ("chainrule.classes", "[\"a\"]") }] },
       "there are 1 names of classes; expected 3"
+    ),
+    (
+      dense.with {
+        $0.metadataProps = [.with { ($0.key, $0.value) = ("chainrule.features", "[\"a\", \"a\"]") }]
+      }, "the names of features have \"a\" as number 1 and 2; expected each once"
+    ),
+    (
+      Graph([node("Gemm", ["x", "w"], "y", [float("alpha", 0x1p127)])], [weights]),
+      "layer 1, weights: value 2 is 6.80564733841877e+38, which float32 does not have; export the model in float64"
     ),
   ])
   private func `is refused by what is wrong and what was expected`(_ graph: Graph, reason: String) throws {
@@ -330,16 +417,23 @@ private let dense = Graph([node("MatMul", ["x", "w"])], [weights])
       "it has 3 values; its shape [2, 3] says 6 values"
     ),
     (
-      .with { ($0.name, $0.dims, $0.dataType, $0.rawData) = ("w", [2, 3], 10, Data(count: 12)) },
-      "it is of type FLOAT16; expected FLOAT or DOUBLE"
+      .with { ($0.name, $0.dims, $0.dataType, $0.rawData) = ("w", [2, 3], 14, Data(count: 48)) },
+      "it is of type COMPLEX64; expected numbers, such as FLOAT or DOUBLE"
     ),
     (
       .with { ($0.name, $0.dims, $0.dataType) = ("w", [2, 3], 99) },
-      "it is of type 99; expected FLOAT or DOUBLE"
+      "it is of type 99; expected numbers, such as FLOAT or DOUBLE"
     ),
     (
       .with { ($0.name, $0.dims, $0.dataType, $0.dataLocation) = ("w", [2, 3], 1, .external) },
-      "its values are in another file; expected them in this one"
+      "its values are in another file, which it does not name; export the model again"
+    ),
+    (
+      .with {
+        ($0.name, $0.dims, $0.dataType, $0.dataLocation) = ("w", [2, 3], 1, .external)
+        $0.externalData = [.with { ($0.key, $0.value) = ("location", "w.data") }]
+      },
+      "its values are in the file \"w.data\"; import the model from its path, with that file in the same folder"
     ),
   ])
   private func `is refused for its tensor`(_ weights: Onnx_TensorProto, reason: String?) throws {

@@ -34,7 +34,7 @@ private let activations =
     ("sklearn-labels", "5 tanh, 3 softmax"),
     ("sklearn-binary", "5 sigmoid, 2 softmax"),
     ("sklearn-regressor", "scaling, 5 relu, 1 identity"),
-    ("sklearn-minmax", "scaling, scaling, 5 identity, 1 identity"),
+    ("sklearn-minmax", "scaling, 5 identity, 1 identity"),
     ("keras", "3 gelu, 3 silu, 3 hardSigmoid, 3 softmax"),
   ])
   func `gives the outputs that it gives there`(name: String, layers: String) throws {

@@ -8,10 +8,12 @@ struct ImportTests {
   private let file = FileManager.default.temporaryDirectory.appendingPathComponent(UUID().uuidString)
 
   /// Imports a file of these bytes; nil: there is none.
-  private func model(_ bytes: [UInt8]?, _ activations: [Activation]) throws -> SavedModel {
+  private func model(
+    _ bytes: [UInt8]?, _ activations: [Activation], layers: [String]? = nil
+  ) throws -> SavedModel {
     if let bytes { try Data(bytes).write(to: file) }
     defer { try? FileManager.default.removeItem(at: file) }
-    return try SavedModel(safetensors: file.path, activations: activations)
+    return try SavedModel(safetensors: file.path, layers: layers, activations: activations)
   }
 
   @Test func `layers come with their parameters, and predict`() throws {
@@ -35,6 +37,24 @@ struct ImportTests {
     #expect(outputs.count == 2 && zip(outputs, [-3.25, -4.75]).allSatisfy { abs($0 - $1) < 1e-12 })
   }
 
+  @Test func `layers come in the order of a list`() throws {
+    let bytes = safetensors(
+      of: Double.self,
+      [
+        "fc1.weight": ([2, 1], [1, 2]), "a.head.weight": ([1, 2], [3, 4]), "bn.weight": ([2], [1, 1]),
+        "bn.bias": ([2], [0, 5]),
+      ])
+    guard
+      case .float64(let model) = try model(
+        bytes, [.identity, .relu, .tanh], layers: ["fc1", "bn", "a.head"])
+    else {
+      Issue.record("F64 makes no float64 model")
+      return
+    }
+    #expect(
+      model.layers.map(\.description) == ["2 identity (no bias)", "layerNorm", "relu", "1 tanh (no bias)"])
+  }
+
   @Test func `F32 makes a float32 model`() throws {
     let bytes = safetensors(of: Float.self, ["weight": ([1, 2], [1, 2])])
     guard case .float32(let model) = try model(bytes, [.tanh]) else {
@@ -56,7 +76,7 @@ struct ImportTests {
       throws: ChainruleError.invalidModel(
         path: path,
         reason: "layers \"a\" and \"b\": nothing says which comes first; expected names that differ in a "
-          + "number alone, as 0.weight and 2.weight")
+          + "number alone, as 0.weight and 2.weight, or the layers listed in their order (--layers)")
     ) {
       try model(safetensors(of: Float.self, ["a.weight": square, "b.weight": square]), [.relu, .relu])
     }
@@ -65,6 +85,11 @@ struct ImportTests {
         message: "1 activations; expected 2, one for each layer that the file has weights of")
     ) {
       try model(good, [.relu])
+    }
+    #expect(
+      throws: ChainruleError.invalidArgument(message: "1 activations; expected 2, one for each layer listed")
+    ) {
+      try model(good, [.relu], layers: ["0", "1"])
     }
     #expect(
       throws: ChainruleError.invalidNetwork(

@@ -167,6 +167,21 @@ extension Network {
       [Dense(3, weightsInitializer: .constant(.nan))])
   }
 
+  @Test(arguments: [
+    Initializer.constant(1e300), .constant(-1e39), .normal(standardDeviation: 3e38), .uniform(scale: 1e300),
+  ])
+  func `with initial values that its scalar type does not have`(initializer: Initializer) throws {
+    for layer in [Dense(8, weightsInitializer: initializer), Dense(8, biasInitializer: initializer)] {
+      let error = #expect(throws: ChainruleError.self) {
+        try Network<Float>(inputs: 2, layers: [.dense(Dense(2)), .dense(layer)])
+      }
+      let name = layer.biasInitializer == initializer ? "bias" : "weights"
+      #expect("\(try #require(error))".hasPrefix("layer 2, \(name): the initial value "))
+      #expect("\(try #require(error))".contains(" is infinite in float32; expected an initializer"))
+      _ = try Network<Double>(inputs: 2, layers: [.dense(Dense(2)), .dense(layer)])
+    }
+  }
+
   @Test func `with a kernel set that nobody knows`() {
     #expect(
       throws: ChainruleError.invalidArgument(

@@ -349,7 +349,7 @@ static void write_tensors(void)
 static chainrule_status import(subject *s, chainrule_error *error)
 {
   const chainrule_activation activation = CHAINRULE_ACTIVATION_RELU;
-  return chainrule_network_import_safetensors(tensors, &activation, 1, &s->made, error);
+  return chainrule_network_import_safetensors(tensors, NULL, &activation, 1, &s->made, error);
 }
 
 static char scratch[1 << 17];

@@ -73,7 +73,8 @@ static const chainrule_activation relu = CHAINRULE_ACTIVATION_RELU, tanh_ = CHAI
 static chainrule_network *import(const chainrule_activation *activations, size_t count)
 {
   chainrule_network *network = NULL;
-  const chainrule_status status = chainrule_network_import_safetensors(path, activations, count, &network, e);
+  const chainrule_status status =
+      chainrule_network_import_safetensors(path, NULL, activations, count, &network, e);
   check(status == CHAINRULE_OK, __LINE__, "the import succeeds", status ? e->message : "");
   if (!network) exit(1);
   return network;
@@ -129,12 +130,12 @@ static void a_single_layer_comes_in(void)
 
 static void normalisations_come_in(void)
 {
-  count_floats(4 + 8 + 2 + 4 + 2);
+  count_floats(4 + 8 + 2 + 4 + 4);
   TENSORS(T("0.weight", "F32", "[2,2]", 0, 16), T("1.weight", "F32", "[2]", 16, 24),
           T("1.bias", "F32", "[2]", 24, 32), T("1.running_mean", "F32", "[2]", 32, 40),
           T("1.running_var", "F32", "[2]", 40, 48), T("1.num_batches_tracked", "I64", "[]", 48, 56),
           T("3.weight", "F32", "[2]", 56, 64), T("3.bias", "F32", "[2]", 64, 72),
-          T("4.weight", "F32", "[2]", 72, 80));
+          T("4.weight", "F32", "[2]", 72, 80), T("4.bias", "F32", "[2]", 80, 88));
   chainrule_network *network = import((chainrule_activation[]){identity, relu, identity, identity}, 4);
   HOLDS(chainrule_network_layer_count(network) == 5);
   HOLDS(layer(network, 0).kind == CHAINRULE_LAYER_DENSE && layer(network, 0).activation == identity);
@@ -148,7 +149,29 @@ static void normalisations_come_in(void)
   HOLDS(has(network, 3, CHAINRULE_GAMMA, 2, (float[]){15, 16}));
   HOLDS(has(network, 3, CHAINRULE_BETA, 2, (float[]){17, 18}));
   HOLDS(has(network, 4, CHAINRULE_GAMMA, 2, (float[]){19, 20}));
-  HOLDS(has(network, 4, CHAINRULE_BETA, 2, (float[]){0, 0})); /* it had none */
+  HOLDS(has(network, 4, CHAINRULE_BETA, 2, (float[]){21, 22}));
+  chainrule_network_free(network);
+}
+
+/* A module of a class, whose names give no order. */
+#define FC T("fc1.weight", "F32", "[2,3]", 0, 24) "," T("fc1.bias", "F32", "[2]", 24, 32)
+#define BN                                                                                                   \
+  T("bn.weight", "F32", "[2]", 32, 40) "," T("bn.bias", "F32", "[2]", 40, 48) ","                            \
+  T("bn.running_mean", "F32", "[2]", 48, 56) "," T("bn.running_var", "F32", "[2]", 56, 64)
+#define HEAD T("a.head.weight", "F32", "[1,2]", 64, 72)
+
+static void listed_layers_come_in_the_order_of_the_list(void)
+{
+  count_floats(6 + 2 + 8 + 2);
+  write_file("{" FC "," BN "," HEAD "}");
+  const chainrule_activation activations[] = {identity, relu, tanh_};
+  chainrule_network *network = NULL;
+  HOLDS(chainrule_network_import_safetensors(path, (const char *[]){"fc1", "bn", "a.head"}, activations, 3,
+                                             &network, e) == CHAINRULE_OK);
+  if (!network) return;
+  HOLDS(chainrule_network_inputs(network) == 3 && chainrule_network_layer_count(network) == 4);
+  HOLDS(layer(network, 1).kind == CHAINRULE_LAYER_BATCH_NORM);
+  HOLDS(has(network, 3, CHAINRULE_WEIGHTS, 2, (float[]){17, 18}) && layer(network, 3).activation == tanh_);
   chainrule_network_free(network);
 }
 
@@ -191,6 +214,9 @@ static void names_what_is_wrong(void)
     size_t floats;
     const char *message;
   } cases[] = {
+      {"{" T("0.weight", "F32", "[2]", 0, 8) "}", 2,
+       "tensor 0.weight: it has one dimension and no bias beside it, as an RMSNorm, a PReLU and a LayerNorm "
+       "without bias have; expected a bias"},
       {"{}", 0, "header: no tensors"},
       {"{\"__metadata__\":{}}", 0, "header: no tensors"},
       {"[]", 0, "header: not a JSON object"},
@@ -251,11 +277,11 @@ static void names_what_is_wrong(void)
     write_file(cases[c].header);
     chainrule_network *network = NULL;
     const chainrule_status status =
-        chainrule_network_import_safetensors(path, (chainrule_activation[]){relu, relu}, 2, &network, e);
+        chainrule_network_import_safetensors(path, NULL, (chainrule_activation[]){relu, relu}, 2, &network, e);
     check(status == CHAINRULE_INVALID_FILE && e->status == status && !network &&
               strncmp(e->message, cases[c].message, strlen(cases[c].message)) == 0,
           __LINE__, cases[c].message, status ? e->message : "(no error)");
-    check(chainrule_network_import_safetensors(path, (chainrule_activation[]){relu, relu}, 2, &network,
+    check(chainrule_network_import_safetensors(path, NULL, (chainrule_activation[]){relu, relu}, 2, &network,
                                                NULL) == CHAINRULE_INVALID_FILE,
           __LINE__, "the same without an error to fill", "");
   }
@@ -285,14 +311,14 @@ static void values_are_checked(void)
   TENSORS(T("0.weight", "F16", "[2]", 0, 4), T("0.running_mean", "F16", "[2]", 4, 8),
           T("0.running_var", "F16", "[2]", 8, 12));
   REFUSED(CHAINRULE_INVALID_FILE,
-          "tensor 0.running_var: value 1 is -5.96046e-08; expected a finite number of at least 0",
-          chainrule_network_import_safetensors(path, &relu, 1, &network, e));
+          "tensor 0.running_var: value 2 is -5.96046e-08; expected a finite number of at least 0",
+          chainrule_network_import_safetensors(path, NULL, &relu, 1, &network, e));
   static const uint16_t not_finite[] = {0x7c00, 0xfc00, 0x7c01};
   for (size_t k = 0; k < 3; k++) {
     memcpy(data, (uint16_t[]){0x7bff, not_finite[k]}, data_size = 4);
     TENSORS(T("0.weight", "F16", "[1,2]", 0, 4));
-    REFUSED(CHAINRULE_INVALID_FILE, "tensor 0.weight: value 1 is ",
-            chainrule_network_import_safetensors(path, &relu, 1, &network, e));
+    REFUSED(CHAINRULE_INVALID_FILE, "tensor 0.weight: value 2 is ",
+            chainrule_network_import_safetensors(path, NULL, &relu, 1, &network, e));
   }
 }
 
@@ -303,26 +329,53 @@ static void arguments_are_checked(void)
   chainrule_network *network = NULL;
   const chainrule_activation two[] = {softmax, relu}, unknown = (chainrule_activation)99;
   REFUSED(CHAINRULE_INVALID_ARGUMENT, "network is NULL",
-          chainrule_network_import_safetensors(path, two, 1, NULL, e));
+          chainrule_network_import_safetensors(path, NULL, two, 1, NULL, e));
   REFUSED(CHAINRULE_INVALID_ARGUMENT, "path is NULL",
-          chainrule_network_import_safetensors(NULL, two, 1, &network, e));
+          chainrule_network_import_safetensors(NULL, NULL, two, 1, &network, e));
   REFUSED(CHAINRULE_INVALID_ARGUMENT, "path is empty",
-          chainrule_network_import_safetensors("", two, 1, &network, e));
+          chainrule_network_import_safetensors("", NULL, two, 1, &network, e));
   REFUSED(CHAINRULE_INVALID_ARGUMENT, "activations is NULL",
-          chainrule_network_import_safetensors(path, NULL, 1, &network, e));
+          chainrule_network_import_safetensors(path, NULL, NULL, 1, &network, e));
   REFUSED(CHAINRULE_INVALID_ARGUMENT,
           "2 activations; expected 1, one for each layer that the file has weights of",
-          chainrule_network_import_safetensors(path, two, 2, &network, e));
+          chainrule_network_import_safetensors(path, NULL, two, 2, &network, e));
   REFUSED(CHAINRULE_INVALID_ARGUMENT, "0 activations; expected 1",
-          chainrule_network_import_safetensors(path, NULL, 0, &network, e));
+          chainrule_network_import_safetensors(path, NULL, NULL, 0, &network, e));
   REFUSED(CHAINRULE_INVALID_NETWORK, "layer 1: activation 99 is not in the catalogue",
-          chainrule_network_import_safetensors(path, &unknown, 1, &network, e));
+          chainrule_network_import_safetensors(path, NULL, &unknown, 1, &network, e));
   REFUSED(CHAINRULE_FILE_FAILED, "cannot read: No such file",
-          chainrule_network_import_safetensors("none.safetensors", two, 1, &network, e));
+          chainrule_network_import_safetensors("none.safetensors", NULL, two, 1, &network, e));
   count_floats(4 + 4);
   TENSORS(T("0.weight", "F32", "[2,2]", 0, 16), T("1.weight", "F32", "[2,2]", 16, 32));
   REFUSED(CHAINRULE_INVALID_NETWORK, "layer 1",
-          chainrule_network_import_safetensors(path, two, 2, &network, e));
+          chainrule_network_import_safetensors(path, NULL, two, 2, &network, e));
+}
+
+static void lists_are_checked(void)
+{
+  static const struct {
+    const char *layers[3], *message;
+  } cases[] = {
+      {{"fc1", "head", "bn"},
+       "layer \"head\" has no tensor in the file, such as head.weight; the first that it has is "},
+      {{"fc1", "bn", "fc1"}, "layer \"fc1\" is listed twice; expected it once"},
+      {{"fc1", "bn"},
+       "tensor a.head.weight is of layer \"a.head\", which is not among those listed; expected every layer of "
+       "the file"},
+      {{"a.head", "bn", "fc1"}, "tensor bn.weight: takes 2 inputs, but a.head.weight gives 1"},
+      {{"fc1", "", "bn"}, "layer \"\" has no tensor in the file"},
+  };
+  count_floats(6 + 2 + 8 + 2);
+  write_file("{" FC "," BN "," HEAD "}");
+  for (size_t c = 0; c < sizeof cases / sizeof *cases; c++) {
+    chainrule_network *network = NULL;
+    const chainrule_status status = chainrule_network_import_safetensors(
+        path, cases[c].layers, (chainrule_activation[]){identity, relu, relu}, cases[c].layers[2] ? 3 : 2,
+        &network, e);
+    check((status == CHAINRULE_INVALID_ARGUMENT || status == CHAINRULE_INVALID_FILE) && !network &&
+              strncmp(e->message, cases[c].message, strlen(cases[c].message)) == 0,
+          __LINE__, cases[c].message, e->message);
+  }
 }
 
 /* Every file that is cut short, and every flipped bit of a header: an error or a network, never a crash. */
@@ -335,7 +388,7 @@ static void damaged_files_are_survived(void)
     header[bit / 8] ^= (char)(1 << bit % 8);
     write_file(header);
     chainrule_network *network = NULL;
-    const chainrule_status status = chainrule_network_import_safetensors(path, &relu, 1, &network, e);
+    const chainrule_status status = chainrule_network_import_safetensors(path, NULL, &relu, 1, &network, e);
     check((status == CHAINRULE_OK) == (network != NULL), __LINE__, "a network, or an error", e->message);
     chainrule_network_free(network);
     header[bit / 8] ^= (char)(1 << bit % 8);
@@ -344,7 +397,7 @@ static void damaged_files_are_survived(void)
   for (size_t size = 8 + length + 28; size-- > 0;) {
     chainrule_network *network = NULL;
     HOLDS(truncate(path, (off_t)size) == 0);
-    HOLDS(chainrule_network_import_safetensors(path, &relu, 1, &network, e) == CHAINRULE_INVALID_FILE &&
+    HOLDS(chainrule_network_import_safetensors(path, NULL, &relu, 1, &network, e) == CHAINRULE_INVALID_FILE &&
           !network);
   }
 }
@@ -357,11 +410,13 @@ int main(void)
   layers_come_in_the_order_of_their_numbers();
   a_single_layer_comes_in();
   normalisations_come_in();
+  listed_layers_come_in_the_order_of_the_list();
   short_floats_are_widened_exactly();
   one_double_makes_all_of_them();
   names_what_is_wrong();
   values_are_checked();
   arguments_are_checked();
+  lists_are_checked();
   damaged_files_are_survived();
   unlink(path);
   printf("%zu checks passed, %zu failed\n", passed, failed);

@@ -18,12 +18,13 @@ CHAINRULE_API chainrule_status chainrule_network_save(const chainrule_network *n
 CHAINRULE_API chainrule_status chainrule_network_load(const char *path, chainrule_network **network,
                                                       chainrule_error *error);
 
-/* Makes a network of the tensors of a multilayer perceptron, as PyTorch names them: `weight` [units, inputs] and
- * perhaps `bias` [units] of a dense layer, `weight` [units] and `bias` of a layerNorm, these with `running_mean` and
- * `running_var` of a batchNorm, behind a prefix such as "net.0."; prefixes differ in their numbers alone, which give the
- * order.  What such a file does not have: `activations` [count], what follows each of these layers.  F64 makes a
- * FLOAT64 network, F32, F16 and BF16 a FLOAT32 one, without rounding.  docs/files.md has more. */
-CHAINRULE_API chainrule_status chainrule_network_import_safetensors(const char *path,
+/* Makes a network of the tensors of a multilayer perceptron, as PyTorch names them: `weight` [units, inputs]
+ * and perhaps `bias` [units] of a dense layer, `weight` [units] and `bias` of a layerNorm, these with
+ * `running_mean` and `running_var` of a batchNorm, after a prefix such as "net.0.".  `layers` [count] lists the
+ * prefixes, "fc1" or "net.0", in the order of the layers; NULL: they differ in their numbers alone, which give
+ * the order.  `activations` [count] is what follows each of these layers, which such a file does not have.  F64
+ * makes a FLOAT64 network, F32, F16 and BF16 a FLOAT32 one, without rounding.  docs/files.md has more. */
+CHAINRULE_API chainrule_status chainrule_network_import_safetensors(const char *path, const char *const *layers,
                                                                     const chainrule_activation *activations,
                                                                     size_t count, chainrule_network **network,
                                                                     chainrule_error *error);

@@ -90,6 +90,24 @@ final class CoreNetwork<Scalar: NetworkScalar>: @unchecked Sendable {
     try check { chainrule_network_initialize(pointer, seed, &$0) }
   }
 
+  /// Refuses parameters that their initializer made infinite: its numbers are in double precision.
+  func checkInitialValues(of layers: [Layer]) throws(ChainruleError) {
+    for case (let index, .dense(let dense)) in layers.enumerated() {
+      let values = [dense.weightsInitializer, dense.biasInitializer].map { abs($0.core.value) }
+      // Smaller ones draw numbers that any scalar type has.
+      guard values.contains(where: { $0 > 1e30 }) else { continue }
+      let parameters = try parameters(ofLayer: index)
+      for (name, values) in [("weights", parameters.weights), ("bias", parameters.bias ?? [])] {
+        guard let place = values.firstIndex(where: { !$0.isFinite }) else { continue }
+        throw .invalidNetwork(
+          layer: index + 1,
+          reason:
+            "layer \(index + 1), \(name): the initial value \(place + 1) is infinite in \(Scalar.scalarType.rawValue); "
+            + "expected an initializer with smaller numbers")
+      }
+    }
+  }
+
   var inputs: Int { chainrule_network_inputs(pointer) }
   var outputs: Int { chainrule_network_outputs(pointer) }
   var parameterCount: Int { chainrule_network_parameter_count(pointer) }

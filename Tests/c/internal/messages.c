@@ -131,7 +131,7 @@ static void quotes_files(const char *path, const char *name)
     write_header(path, header);
     chainrule_network *network = NULL;
     const chainrule_status status = headers[i].imports
-                                        ? chainrule_network_import_safetensors(path, NULL, 0, &network, e)
+                                        ? chainrule_network_import_safetensors(path, NULL, NULL, 0, &network, e)
                                         : chainrule_network_load(path, &network, e);
     const bool right = status == CHAINRULE_INVALID_FILE && !network && is_showable(e->message) &&
                        strncmp(e->message, headers[i].quoted, strlen(headers[i].quoted)) == 0;
