@@ -11,6 +11,15 @@ let package = Package(
     .library(name: "ChainruleONNX", targets: ["ChainruleONNX"]),
     .executable(name: "chainrule", targets: ["ChainruleCLI"]),
   ],
+  // A package that needs the product Chainrule alone says `traits: []`, and resolves none of the dependencies.
+  traits: [
+    .trait(name: "ONNX", description: "The product ChainruleONNX; depends on swift-protobuf."),
+    .trait(name: "Reference", description: "The product ChainruleReference; depends on swift-numerics."),
+    .trait(
+      name: "CommandLine", description: "The command chainrule; depends on swift-argument-parser.",
+      enabledTraits: ["ONNX", "Reference"]),
+    .default(enabledTraits: ["CommandLine"]),
+  ],
   dependencies: [
     .package(url: "https://github.com/apple/swift-argument-parser", from: "1.8.2"),
     .package(url: "https://github.com/apple/swift-numerics", from: "1.1.1"),
@@ -35,17 +44,23 @@ let package = Package(
     .target(name: "Chainrule", dependencies: ["CChainrule", "CZlib"]),
     .target(
       name: "ChainruleReference",
-      dependencies: [.product(name: "RealModule", package: "swift-numerics")]),
+      dependencies: [
+        .product(name: "RealModule", package: "swift-numerics", condition: .when(traits: ["Reference"]))
+      ]),
     .target(name: "ChainruleExplain", dependencies: ["Chainrule", "CJansson"]),
     .target(
       name: "ChainruleONNX",
-      dependencies: ["Chainrule", .product(name: "SwiftProtobuf", package: "swift-protobuf")],
+      dependencies: [
+        "Chainrule",
+        .product(name: "SwiftProtobuf", package: "swift-protobuf", condition: .when(traits: ["ONNX"])),
+      ],
       exclude: ["Generated/onnx.proto"]),
     .executableTarget(
       name: "ChainruleCLI",
       dependencies: [
         "Chainrule", "ChainruleExplain", "ChainruleONNX", "ChainruleReference",
-        .product(name: "ArgumentParser", package: "swift-argument-parser"),
+        .product(
+          name: "ArgumentParser", package: "swift-argument-parser", condition: .when(traits: ["CommandLine"])),
       ]),
 
     // Goldens and tolerances, shared by the tests.
@@ -61,7 +76,7 @@ let package = Package(
       name: "ChainruleONNXTests",
       dependencies: [
         "ChainruleONNX", "Chainrule", "TestSupport",
-        .product(name: "SwiftProtobuf", package: "swift-protobuf"),
+        .product(name: "SwiftProtobuf", package: "swift-protobuf", condition: .when(traits: ["ONNX"])),
       ]),
     .testTarget(
       name: "ChainruleCLITests",

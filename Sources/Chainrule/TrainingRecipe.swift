@@ -253,6 +253,7 @@ public struct NetworkDesign: Sendable, Equatable {
       try network.setParameters(parameters, ofLayer: index)
     }
     try network.adoptNames(of: data)
+    try network.setTrainingLoss(loss)
     return network
   }
 }

@@ -8,7 +8,8 @@ struct EvaluateCommand: ParsableCommand {
     abstract: "Compare a model's predictions with known targets.",
     usage: "chainrule evaluate <model> <data> [options]",
     discussion: """
-      Prints the loss usual with the model's output layer, and:
+      Prints the loss that the model was trained with (of a model that does not name it, the loss usual with its output \
+      layer), and:
         classes     accuracy, balanced accuracy (the mean recall of the classes), macro F1 (the mean F1 of the \
       classes), the area under the ROC curve (ROC AUC; with more than two classes the mean of each against the \
       rest), log loss, the expected calibration error (ECE, 15 bins); with two classes also average precision, the \
@@ -107,7 +108,7 @@ struct EvaluateCommand: ParsableCommand {
     let encoding = try model.encoding(savedAt: self.model)
     var options = data.applied(to: CSVOptions(target: target.targets, weights: weights))
     options.skipsBadRows = skipBadRows
-    let loss = Loss(usualWith: model.outputActivation)
+    let loss = model.trainingLoss ?? Loss(usualWith: model.outputActivation)
     var met = EncodingReport()
     let report: EvaluationReport
     let skipped: SkippedRows

@@ -28,6 +28,37 @@ struct EvaluationTests {
     table(60) { "\($0 * 7 % 20),\($0 % 3),\($0 * 7 % 20 + $0 % 5 > 11 ? "yes" : "no")" }
   }
 
+  // MARK: The loss
+
+  /// The square of the root of the mean squared error, where that is the loss.
+  @Test(arguments: [
+    ["--loss", "meanSquaredError", "--output-activation", "sigmoid"],
+    ["--loss", "meanAbsoluteError", "--output-activation", "sigmoid"],
+    ["--loss", "huber"], ["--loss", "halfSquaredError", "--no-scale-targets"],
+    ["--loss", "poisson", "--output-activation", "softplus"],
+    ["--loss", "binaryCrossEntropy", "--output-activation", "sigmoid"], ["--no-scale-targets"],
+  ])
+  func `the loss is that of the training`(options: [String]) throws {
+    let rows = (0..<40).map { "\($0 % 7),\($0 % 4),0.\($0 * 37 % 90 + 5)\n" }
+    try place.write("a,b,y\n" + rows.joined(), to: "data.csv")
+    let arguments = [
+      "train", "data.csv", "--epochs", "1", "--hidden", "4", "--validation", "0", "--save", "m", "--quiet",
+    ]
+    try #require(place.chainrule(arguments + options).status == 0)
+    let found = try evaluate(), text = try place.chainrule("evaluate", "m", "data.csv").output
+    let loss = options.count == 1 ? "meanSquaredError" : options[1]
+    #expect(text.contains(", \(loss) "), "\(text)")
+    let value = try #require(found["loss"] as? Double)
+    let squared = pow(try #require(found["rootMeanSquaredError"] as? Double), 2)
+    switch loss {
+    case "meanSquaredError": #expect(abs(value / squared - 1) < 1e-5)
+    case "halfSquaredError": #expect(abs(value / squared - 0.5) < 1e-5)
+    case "meanAbsoluteError":
+      #expect(abs(value / (try #require(found["meanAbsoluteError"] as? Double)) - 1) < 1e-5)
+    default: #expect(abs(value / squared - 1) > 1e-3)
+    }
+  }
+
   // MARK: Two classes
 
   @Test func `two classes have curves, calibration and a threshold`() throws {
