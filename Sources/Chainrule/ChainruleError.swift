@@ -74,7 +74,8 @@ extension ChainruleError: CustomStringConvertible {
 func checkIndex(_ index: Int, within count: Int, name: String) throws(ChainruleError) {
   guard 0..<count ~= index else {
     throw .invalidValue(
-      name: name, value: "\(index)", expected: count > 0 ? "0 … \(count - 1)" : "no index, since there are none")
+      name: name, value: "\(index)",
+      expected: count > 0 ? "0 … \(count - 1)" : "no index, since there are none")
   }
 }
 
