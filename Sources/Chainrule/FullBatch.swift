@@ -140,6 +140,7 @@ extension Network {
     let minimizer = try CoreMinimizer(
       core, loss: loss, method: method, iterations: iterations, tolerances: tolerances,
       observer: onIteration.map(Observer.init))
+    try checkMemoryForThreads()
     let result = await withTaskCancellationHandler {
       await withCheckedContinuation(isolation: isolation) { continuation in
         DispatchQueue(label: "chainrule.fit", qos: .userInitiated).async {

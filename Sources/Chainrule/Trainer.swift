@@ -119,6 +119,7 @@ public final class Trainer<Scalar: NetworkScalar> {
     self.core = try CoreTrainer(
       network, training: training, lossFunction: function,
       rates: layerRates.isEmpty ? nil : layers.map { layerRates[$0] ?? 1 })
+    try checkMemoryForThreads()
 
     /// nil is the core's 0.
     func core(_ bound: Double?, _ name: String) throws(ChainruleError) -> Double {

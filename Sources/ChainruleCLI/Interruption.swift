@@ -15,9 +15,11 @@ private let endingSignals = [SIGINT, SIGTERM, SIGHUP]
 /// quarter second of the first count as the first.
 ///
 /// - Returns: The result of `body`, and the signal that cancelled it; nil where there was none.
+/// - Throws: What `body` throws; `ChainruleError.outOfMemory` where there is no memory for threads.
 func cancellingOnSignals<Result: Sendable>(
   _ body: @escaping @Sendable () async throws -> Result
 ) async throws -> (result: Result, signal: Int32?) {
+  try checkMemoryForThreads()
   let observed = endingSignals.filter { $0 != SIGHUP || !isIgnored($0) }
   let (registrations, registering) = AsyncStream<Void>.makeStream()
   let task = Task {

@@ -23,7 +23,8 @@ struct ChainruleCommand: AsyncParsableCommand {
       VerifyCommand.self, BenchCommand.self, ExportCommand.self, ImportCommand.self,
     ])
 
-  static func main() async {
+  // On the main actor: what goes wrong before a command runs is said without a further thread.
+  @MainActor static func main() async {
     // As a filter ends whose reader has gone, whatever the parent process made of the signal.
     signal(SIGPIPE, SIG_DFL)
     // A write beyond the limit on file sizes is an error with a reason, and does not end the process.
@@ -44,6 +45,7 @@ struct ChainruleCommand: AsyncParsableCommand {
       var command = try parseAsRoot(joiningNegativeNumbers(in: CommandLine.arguments.dropFirst()))
       do {
         if var asynchronous = command as? any AsyncParsableCommand {
+          try checkMemoryForThreads()
           try await asynchronous.run()
         } else {
           try command.run()

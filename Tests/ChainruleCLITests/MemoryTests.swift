@@ -57,10 +57,34 @@
       setUp: String, arguments: String, message: String
     ) throws {
       #expect(try bash(setUp).status == 0)
-      let run = try bash("ulimit -v 300000; exec \"$CHAINRULE\" train \(arguments)")
+      let run = try bash("ulimit -v 367000; exec \"$CHAINRULE\" train \(arguments)")
       #expect(run.status == 1)
       #expect(run.errors.contains(message), "\(run.errors)")
       #expect(run.errors.contains("Free memory, raise the process's limit (ulimit -v)"), "\(run.errors)")
+    }
+
+    /// Not least a wait without end: Dispatch waits for memory where it has none for the stack of a thread.
+    @Test(arguments: [
+      "train d --target y --preset plain --categorical c --epochs 1 --threads 2",
+      "train d --target y --stream --preset plain --categorical c --epochs 1", "evaluate m d --target y",
+      "predict m d", "inspect m", "export m --to onnx", "export m --to c",
+    ])
+    func `under any limit of memory a command ends, well or with an error`(arguments: String) throws {
+      let rows = (0..<5000).map { "\($0 % 7),\($0 % 5),uvw\($0 % 3),\($0 % 11)" }
+      try place.write((["a,b,c,y"] + rows).joined(separator: "\n"), to: "d")
+      let options = "--target y --preset plain --categorical c --epochs 1 --quiet"
+      #expect(try bash("\"$CHAINRULE\" train d \(options) --save m").status == 0)
+      var statuses: [Int32] = []
+      for limit in stride(from: 140_000, through: 300_000, by: 40_000) {
+        let run = try bash(
+          "ulimit -v \(limit); MALLOC_ARENA_MAX=1 exec timeout --kill-after 1 60 \"$CHAINRULE\" \(arguments)")
+        statuses.append(run.status)
+        if run.status != 0 {
+          #expect(run.status == 1, "\(limit): \(run.errors)")
+          #expect(run.errors.contains("there is no memory for "), "\(limit): \(run.errors)")
+        }
+      }
+      #expect(statuses.last == 0, "\(statuses)")
     }
 
     @Test func `a file that unpacks beyond the bound is refused without holding it`() throws {
@@ -79,7 +103,7 @@
       let options = "--epochs 1 --hidden 1500,1500 --preset plain --validation 0 --quiet"
       #expect(try bash("\"$CHAINRULE\" train iris \(options) --save m").status == 0)
       for output in ["--output out", "> shown"] {
-        let run = try bash("ulimit -v 140000; exec \"$CHAINRULE\" export m --to \(format) \(output)")
+        let run = try bash("ulimit -v 210000; exec \"$CHAINRULE\" export m --to \(format) \(output)")
         #expect(run.status == 0, "\(run.errors)")
       }
       #expect(try bash("cmp out shown").status == 0)

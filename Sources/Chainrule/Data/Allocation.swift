@@ -18,23 +18,40 @@ func checkMemory<Element>(
   _ count: Int, of element: Element.Type, for purpose: @autoclosure () -> String
 ) throws(ChainruleError) {
   let (bytes, isTooLarge) = count.multipliedReportingOverflow(by: MemoryLayout<Element>.stride)
-  guard isTooLarge || !isAvailable(bytes) else { return }
+  // Small allocations are not in proportion to the input.
+  guard isTooLarge || bytes > 1 << 16 && !isAvailable(bytes) else { return }
   throw .outOfMemory(
     message:
       "\(purpose()): there is no memory for \(isTooLarge ? "\(count) × \(MemoryLayout<Element>.stride)" : "\(bytes)")"
-      + " bytes. Free memory, raise the process's limit (ulimit -v), or use fewer rows at a time")
+      + " bytes. \(remedy)")
 }
 
-/// Whether `malloc` has `bytes` bytes, and 1 MiB more for the small allocations around them.
+private let remedy = "Free memory, raise the process's limit (ulimit -v), or use fewer rows at a time"
+
+/// Throws unless there is memory for the threads that tasks and queues need. To be called before the first of them is
+/// waited for: where Dispatch finds no memory for a thread's stack, it waits for some without end.
+///
+/// - Throws: `ChainruleError.outOfMemory`.
+package func checkMemoryForThreads() throws(ChainruleError) {
+  guard !isAvailable(0) else { return }
+  throw .outOfMemory(
+    message: "starting threads: there is no memory for \(spare) bytes of stacks. \(remedy)")
+}
+
+/// What an array leaves of the memory: room for small allocations, and for the stacks of the threads that Dispatch
+/// starts for tasks and queues, of 8 MiB each with Linux's usual settings. It is asked for and given back, never touched.
+private let spare = 64 << 20
+
+/// Whether `malloc` has `bytes` bytes, and the system ``spare`` beside them.
 private func isAvailable(_ bytes: Int) -> Bool {
-  // Small allocations are not in proportion to the input.
-  if bytes <= 1 << 16 { return true }
-  let (size, isTooLarge) = bytes.addingReportingOverflow(1 << 20)
-  guard !isTooLarge else { return false }
   // A compiler may drop a pair of `malloc` and `free` and take the allocation for granted; it may not drop this one.
   var block: UnsafeMutableRawPointer?
-  guard posix_memalign(&block, 64, size) == 0 else { return false }
-  free(block)
+  guard posix_memalign(&block, 64, bytes) == 0 else { return false }
+  defer { free(block) }
+  // Stacks come from the system, which has not got what `malloc` keeps for itself.
+  let stacks = mmap(nil, spare, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0)
+  guard stacks != UnsafeMutableRawPointer(bitPattern: -1) else { return false }  // MAP_FAILED
+  munmap(stacks, spare)
   return true
 }
 
