@@ -1158,8 +1158,9 @@ static chainrule_status predict(const chainrule_network *network, chainrule_scal
   const void *a = cr_at(scalar, work.buffers, work.places[network->layer_count].a * work.capacity);
   for (size_t start = 0, n; start < rows; start += n) {
     n = rows - start < work.capacity ? rows - start : work.capacity;
-    cr_forward(network, &work, &(cr_batch){.rows = n, .x = cr_at(scalar, x, start * network->inputs)}, 0,
-               network->layer_count);
+    const cr_batch batch = {.rows = n, .x = cr_at(scalar, x, start * network->inputs)};
+    status = cr_forward(network, &work, &batch, 0, network->layer_count, error);
+    if (status) return status;
     for (size_t r = 0; r < n; r++)
       memcpy(cr_at(scalar, outputs, (start + r) * last->out), cr_at(scalar, a, r * last->stride),
              last->out * cr_scalar_size(scalar));
@@ -1215,7 +1216,8 @@ static chainrule_status mean_loss(const chainrule_network *network, chainrule_sc
       cr_standardize(network, batch.y, n, standardized);
       batch.y = standardized;
     }
-    cr_forward(trained, &work, &batch, 0, trained->layer_count);
+    status = cr_forward(trained, &work, &batch, 0, trained->layer_count, error);
+    if (status) return status;
     double losses[CR_STRIP];
     cr_loss(trained, &work, &batch, loss, 0, false, losses);
     for (size_t r = 0; r < n; r++) sum += losses[r];

@@ -476,12 +476,13 @@ final class CustomActivationBox: Sendable {
     _: Scalar.Type, _ function: KeyPath<CustomActivation, @Sendable ([Double]) -> [Double]>,
     _ context: UnsafeMutableRawPointer?, _ count: Int, _ z: UnsafeRawPointer?,
     _ result: UnsafeMutableRawPointer?
-  ) {
+  ) -> Int32 {
     let box = Unmanaged<CustomActivationBox>.fromOpaque(context!).takeUnretainedValue()
     let z = UnsafeBufferPointer(start: z!.assumingMemoryBound(to: Scalar.self), count: count)
     let result = UnsafeMutableBufferPointer(start: result!.assumingMemoryBound(to: Scalar.self), count: count)
     let values = box.activation[keyPath: function](z.map { Double($0) })
     for index in 0..<count { result[index] = values.count == count ? Scalar(values[index]) : .nan }
+    return 0
   }
 }
 
@@ -489,7 +490,7 @@ final class CustomActivationBox: Sendable {
 typealias ElementwiseFunction =
   @convention(c) (
     UnsafeMutableRawPointer?, Int, UnsafeRawPointer?, UnsafeMutableRawPointer?
-  ) -> Void
+  ) -> Int32
 
 extension NetworkScalar {
   static var customFunction: ElementwiseFunction {
