@@ -23,50 +23,60 @@ static cr_batch slice(const chainrule_network *network, const cr_batch *all, siz
 }
 
 /* ∂aᴸₖ/∂x of the rows of a strip, after backward; [inputs], `stride` apart. */
-static void read_input_gradients(const chainrule_network *network, const cr_workspace *work,
-                                 const cr_batch *batch, void *gradients, size_t stride)
+static chainrule_status read_input_gradients(const chainrule_network *network, const cr_workspace *work,
+                                             const cr_batch *batch, void *gradients, size_t stride,
+                                             chainrule_error *error)
 {
   const chainrule_scalar scalar = network->scalar;
-  cr_backward_input(network, work, batch);
+  chainrule_status status = cr_backward_input(network, work, batch, error);
   const void *delta = cr_at(scalar, work->buffers, work->places[0].delta * work->capacity);
   for (size_t r = 0; r < batch->rows; r++)
     memcpy(cr_at(scalar, gradients, r * stride), cr_at(scalar, delta, r * network->input_stride),
            network->inputs * cr_scalar_size(scalar));
+  return status;
 }
 
-void cr_parameter_jacobian(const chainrule_network *network, const cr_workspace *work, const cr_batch *batch,
-                           void *jacobian)
+chainrule_status cr_parameter_jacobian(const chainrule_network *network, const cr_workspace *work,
+                                       const cr_batch *batch, void *jacobian, chainrule_error *error)
 {
   const size_t outputs = chainrule_network_outputs(network), width = network->parameter_count;
-  cr_forward(network, work, batch, 0, network->layer_count);
-  for (size_t k = 0; k < outputs; k++) {
+  chainrule_status status = cr_forward(network, work, batch, 0, network->layer_count, error);
+  for (size_t k = 0; k < outputs && !status; k++) {
     cr_seed(network, work, batch, k);
-    cr_backward(network, work, batch, network->layer_count - 1, 0);
+    status = cr_backward(network, work, batch, network->layer_count - 1, 0, error);
+    if (status) break;
     cr_row_gradients(network, work, batch, cr_at(network->scalar, jacobian, k * width), outputs * width);
   }
+  return status;
 }
 
-static void input_jacobian(const chainrule_network *network, const cr_workspace *work, const cr_batch *batch,
-                           void *jacobian)
+static chainrule_status input_jacobian(const chainrule_network *network, const cr_workspace *work,
+                                       const cr_batch *batch, void *jacobian, chainrule_error *error)
 {
   const size_t outputs = chainrule_network_outputs(network), width = network->inputs;
-  cr_forward(network, work, batch, 0, network->layer_count);
-  for (size_t k = 0; k < outputs; k++) {
+  chainrule_status status = cr_forward(network, work, batch, 0, network->layer_count, error);
+  for (size_t k = 0; k < outputs && !status; k++) {
     cr_seed(network, work, batch, k);
-    cr_backward(network, work, batch, network->layer_count - 1, 0);
-    read_input_gradients(network, work, batch, cr_at(network->scalar, jacobian, k * width), outputs * width);
+    status = cr_backward(network, work, batch, network->layer_count - 1, 0, error);
+    if (status) break;
+    status = read_input_gradients(network, work, batch, cr_at(network->scalar, jacobian, k * width), outputs * width,
+                                  error);
   }
+  return status;
 }
 
 /* `network` without a target scaling, and targets in its unit. */
-static void sample_gradients(const chainrule_network *network, const cr_workspace *work,
-                             const cr_batch *batch, chainrule_loss loss, void *gradients)
+static chainrule_status sample_gradients(const chainrule_network *network, const cr_workspace *work,
+                                         const cr_batch *batch, chainrule_loss loss, void *gradients,
+                                         chainrule_error *error)
 {
   double losses[CR_STRIP];
-  cr_forward(network, work, batch, 0, network->layer_count);
+  chainrule_status status = cr_forward(network, work, batch, 0, network->layer_count, error);
+  if (status) return status;
   cr_loss(network, work, batch, loss, 1, true, losses);
-  cr_backward(network, work, batch, network->layer_count - 1, 0);
-  cr_row_gradients(network, work, batch, gradients, network->parameter_count);
+  status = cr_backward(network, work, batch, network->layer_count - 1, 0, error);
+  if (!status) cr_row_gradients(network, work, batch, gradients, network->parameter_count);
+  return status;
 }
 
 /* ---- Calls --------------------------------------------------------------------------------------- */
@@ -126,7 +136,7 @@ static chainrule_status derive(const chainrule_network *network, chainrule_scala
   }
   status = cr_workspace_create(network, strip_of(all.rows), &work, error);
   if (status) return free(standardized), status;
-  for (size_t start = 0, n; start < all.rows; start += n) {
+  for (size_t start = 0, n; start < all.rows && !status; start += n) {
     n = strip_of(all.rows - start);
     cr_batch batch = slice(network, &all, start, n);
     if (standardized) {
@@ -135,14 +145,14 @@ static chainrule_status derive(const chainrule_network *network, chainrule_scala
     }
     void *to = cr_at(scalar, values, start * row_size(network, which));
     switch (which) {
-    case INPUT_JACOBIAN: input_jacobian(network, &work, &batch, to); break;
-    case PARAMETER_JACOBIAN: cr_parameter_jacobian(network, &work, &batch, to); break;
-    case SAMPLE_GRADIENTS: sample_gradients(network, &work, &batch, loss, to); break;
+    case INPUT_JACOBIAN: status = input_jacobian(network, &work, &batch, to, error); break;
+    case PARAMETER_JACOBIAN: status = cr_parameter_jacobian(network, &work, &batch, to, error); break;
+    case SAMPLE_GRADIENTS: status = sample_gradients(network, &work, &batch, loss, to, error); break;
     }
   }
   cr_workspace_free(&work);
   free(standardized);
-  return CHAINRULE_OK;
+  return status;
 }
 
 chainrule_status chainrule_network_input_jacobian_f32(const chainrule_network *network, const float *x,
@@ -322,52 +332,65 @@ static void descend(const cr_objective *o, const cr_batch *batch)
   }
 }
 
-double cr_objective_value(const cr_objective *o, double *gradient)
+chainrule_status cr_objective_value(const cr_objective *o, double *gradient, double *value, chainrule_error *error)
 {
   const chainrule_network *network = o->network;
+  chainrule_status status = CHAINRULE_OK;
   double losses[CR_STRIP], sum = 0;
   size_t start = 0;
   cr_batch batch = {0};
   if (gradient) memset(o->sum, 0, network->arena_size * sizeof(double));
   while (cr_objective_next(o, &start, &batch)) {
-    cr_forward(network, &o->work, &batch, 0, network->layer_count);
+    status = cr_forward(network, &o->work, &batch, 0, network->layer_count, error);
+    if (status) return status;
     cr_loss(network, &o->work, &batch, o->loss, o->total, gradient != NULL, losses);
     for (size_t r = 0; r < batch.rows; r++) sum += losses[r];
     if (!gradient) continue;
-    cr_backward(network, &o->work, &batch, network->layer_count - 1, 0);
+    status = cr_backward(network, &o->work, &batch, network->layer_count - 1, 0, error);
+    if (status) return status;
     descend(o, &batch);
     for (size_t i = 0; i < network->arena_size; i++) o->sum[i] += o->strip[i];
   }
   if (gradient) cr_read_all(network, o->sum, gradient);
-  return o->total > 0 ? sum / o->total : 0;
+  *value = o->total > 0 ? sum / o->total : 0;
+  return CHAINRULE_OK;
 }
 
 /* ---- The check of backpropagation ---------------------------------------------------------------- */
+
+/* L with the value `p` in place of the k-th of all parameters */
+static chainrule_status value_with(const cr_objective *o, double *parameters, size_t k, double p, double *value,
+                                   chainrule_error *error)
+{
+  const double before = parameters[k];
+  parameters[k] = p;
+  chainrule_status status =
+      chainrule_network_set_parameters_f64(o->network, parameters, o->network->parameter_count, error);
+  parameters[k] = before;
+  return status ? status : cr_objective_value(o, NULL, value, error);
+}
 
 /* (L(p + h) − L(p − h)) / 2h by the k-th value of all parameters */
 static chainrule_status slope(const cr_objective *o, double *parameters, size_t k, double *value,
                               chainrule_error *error)
 {
-  const size_t count = o->network->parameter_count;
   const double p = parameters[k], h = cbrt(DBL_EPSILON) * fmax(1, fabs(p));
   const double above = p + h, below = p - h;
-  parameters[k] = above;
-  chainrule_status status = chainrule_network_set_parameters_f64(o->network, parameters, count, error);
-  const double L = cr_objective_value(o, NULL);
-  parameters[k] = below;
-  if (!status) status = chainrule_network_set_parameters_f64(o->network, parameters, count, error);
-  *value = (L - cr_objective_value(o, NULL)) / (above - below);
-  parameters[k] = p;
+  double L = 0, L_below = 0;
+  chainrule_status status = value_with(o, parameters, k, above, &L, error);
+  if (!status) status = value_with(o, parameters, k, below, &L_below, error);
+  *value = (L - L_below) / (above - below);
   return status;
 }
 
 static chainrule_status compare(const cr_objective *o, double *parameters, double *gradient,
-                                chainrule_gradient_check *check, chainrule_error *error)
+                                chainrule_gradient_check *result, chainrule_error *error)
 {
   const size_t count = o->network->parameter_count;
+  chainrule_gradient_check found = {.error = -1}, *const check = &found;
   chainrule_status status = chainrule_network_get_parameters_f64(o->network, parameters, count, error);
+  if (!status) status = cr_objective_value(o, gradient, &check->loss, error);
   if (status) return status;
-  *check = (chainrule_gradient_check){.loss = cr_objective_value(o, gradient), .error = -1};
   double scale = fabs(check->loss);
   for (size_t k = 0; k < count; k++) scale = fmax(scale, fabs(gradient[k]));
   for (size_t k = 0; k < count; k++) {
@@ -385,6 +408,7 @@ static chainrule_status compare(const cr_objective *o, double *parameters, doubl
     check->slope = s;
     cr_name_parameter(o->network, k, &check->layer, &check->parameter, &check->index);
   }
+  *result = found;
   return CHAINRULE_OK;
 }
 

@@ -6,6 +6,13 @@
 
 static size_t smaller(size_t a, size_t b) { return a < b ? a : b; }
 
+/* A custom layer's function or derivative returned something else than 0. */
+static chainrule_status refuse(size_t l, const char *which, int refused, chainrule_error *error)
+{
+  return cr_fail(error, CHAINRULE_CALLBACK_FAILED, l + 1, "layer %zu, custom: the %s failed: it returned %d", l + 1,
+                 which, refused);
+}
+
 #include "kernels/real_f32.h"
 #include "backprop_tmpl.h"
 #include "kernels/real_f64.h"
@@ -17,15 +24,12 @@ bool cr_wants_moments(const chainrule_network *network, const cr_pass *pass, siz
 }
 
 #define EITHER(function, ...)                                                                              \
-  if (network->scalar == CHAINRULE_FLOAT32)                                                                \
-    cr_##function##_f32(__VA_ARGS__);                                                                      \
-  else                                                                                                     \
-    cr_##function##_f64(__VA_ARGS__)
+  (network->scalar == CHAINRULE_FLOAT32 ? cr_##function##_f32(__VA_ARGS__) : cr_##function##_f64(__VA_ARGS__))
 
-void cr_forward(const chainrule_network *network, const cr_workspace *work, const cr_batch *batch, size_t from,
-                size_t end)
+chainrule_status cr_forward(const chainrule_network *network, const cr_workspace *work, const cr_batch *batch,
+                            size_t from, size_t end, chainrule_error *error)
 {
-  EITHER(forward, network, work, batch, from, end);
+  return EITHER(forward, network, work, batch, from, end, error);
 }
 
 void cr_loss(const chainrule_network *network, const cr_workspace *work, const cr_batch *batch,
@@ -34,15 +38,16 @@ void cr_loss(const chainrule_network *network, const cr_workspace *work, const c
   EITHER(loss, network, work, batch, loss, total, delta, losses);
 }
 
-void cr_backward(const chainrule_network *network, const cr_workspace *work, const cr_batch *batch, size_t from,
-                 size_t end)
+chainrule_status cr_backward(const chainrule_network *network, const cr_workspace *work, const cr_batch *batch,
+                             size_t from, size_t end, chainrule_error *error)
 {
-  EITHER(backward, network, work, batch, from, end);
+  return EITHER(backward, network, work, batch, from, end, error);
 }
 
-void cr_backward_input(const chainrule_network *network, const cr_workspace *work, const cr_batch *batch)
+chainrule_status cr_backward_input(const chainrule_network *network, const cr_workspace *work, const cr_batch *batch,
+                                   chainrule_error *error)
 {
-  EITHER(backward_input, network, work, batch);
+  return EITHER(backward_input, network, work, batch, error);
 }
 
 void cr_seed(const chainrule_network *network, const cr_workspace *work, const cr_batch *batch, size_t output)
@@ -70,8 +75,7 @@ void cr_descend(const chainrule_network *network, cr_workspace *work, const cr_b
 
 double cr_square_norm(const chainrule_network *network, const double *rates, const void *gradients, void *scratch)
 {
-  return network->scalar == CHAINRULE_FLOAT32 ? cr_square_norm_f32(network, rates, gradients, scratch)
-                                              : cr_square_norm_f64(network, rates, gradients, scratch);
+  return EITHER(square_norm, network, rates, gradients, scratch);
 }
 
 void cr_limit(const chainrule_network *network, cr_block block, double most)
@@ -132,7 +136,5 @@ void cr_narrow_descend(const chainrule_network *network, const cr_batch *batch, 
 size_t cr_narrow_steps(const chainrule_network *network, const cr_batch *batch, const size_t *order, chainrule_loss loss,
                        const cr_descent *descent, cr_next *next, void *context, double *sum, void *buffers)
 {
-  return network->scalar == CHAINRULE_FLOAT32
-             ? cr_narrow_steps_f32(network, batch, order, loss, descent, next, context, sum, buffers)
-             : cr_narrow_steps_f64(network, batch, order, loss, descent, next, context, sum, buffers);
+  return EITHER(narrow_steps, network, batch, order, loss, descent, next, context, sum, buffers);
 }

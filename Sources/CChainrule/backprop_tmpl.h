@@ -75,8 +75,8 @@ static const R *CR(rest)(const chainrule_network *network, const cr_layer *layer
 }
 
 /* aˡ = f(zˡ),  l = from + 1 … end */
-static void CR(forward)(const chainrule_network *network, const cr_workspace *work, const cr_batch *batch,
-                        size_t from, size_t end)
+static chainrule_status CR(forward)(const chainrule_network *network, const cr_workspace *work, const cr_batch *batch,
+                                    size_t from, size_t end, chainrule_error *error)
 {
   const CR(kernels) *kernels = network->kernels->SCALAR;
   const void *parameters = network->parameters;
@@ -117,12 +117,17 @@ static void CR(forward)(const chainrule_network *network, const cr_workspace *wo
       kernels->normalize_rows(rows, layer->out, x, stride, layer->epsilon, gamma, beta, z, a,
                               CR(buffer)(work, place->inverse, CR_ALIGNMENT / sizeof(R)));
       break;
-    case CHAINRULE_LAYER_CUSTOM: layer->function(layer->context, rows * stride, x, a); break;
+    case CHAINRULE_LAYER_CUSTOM: {
+      const int refused = layer->function(layer->context, rows * stride, x, a);
+      if (refused) return refuse(l, "function", refused, error);
+      break;
+    }
     case CHAINRULE_LAYER_RESIDUAL:
       kernels->add(rows * stride, x, CR(buffer)(work, work->places[cr_joined(layer, l) + 1].a, stride), a);
       break;
     }
   }
+  return CHAINRULE_OK;
 }
 
 /* losses[r] = wᵣ l(aᵣ, yᵣ);  with `delta`, δᴸ = ∂L/∂aᴸ ⊙ f′(zᴸ) for L = Σᵣ wᵣ lᵣ / total */
@@ -142,7 +147,8 @@ static void CR(loss)(const chainrule_network *network, const cr_workspace *work,
 }
 
 /* ∂L/∂aˡ⁻¹ from δ of layer l */
-static void CR(pass)(const chainrule_network *network, const cr_workspace *work, const cr_batch *batch, size_t l)
+static chainrule_status CR(pass)(const chainrule_network *network, const cr_workspace *work, const cr_batch *batch,
+                                 size_t l, chainrule_error *error)
 {
   const CR(kernels) *kernels = network->kernels->SCALAR;
   const cr_layer *layer = &network->layers[l];
@@ -181,7 +187,9 @@ static void CR(pass)(const chainrule_network *network, const cr_workspace *work,
     break;
   case CHAINRULE_LAYER_CUSTOM: {
     R *slope = work->scratch;
-    layer->derivative(layer->context, rows * stride, CR(buffer)(work, work->places[l].a, stride), slope);
+    const int refused =
+        layer->derivative(layer->context, rows * stride, CR(buffer)(work, work->places[l].a, stride), slope);
+    if (refused) return refuse(l, "derivative", refused, error);
     for (size_t r = 0; r < rows; r++)
       for (size_t j = 0; j < stride; j++)
         dx[r * stride + j] = j < layer->out ? delta[r * stride + j] * slope[r * stride + j] : 0;
@@ -190,12 +198,13 @@ static void CR(pass)(const chainrule_network *network, const cr_workspace *work,
   case CHAINRULE_LAYER_ACTIVATION:
   case CHAINRULE_LAYER_RESIDUAL: memcpy(dx, delta, rows * stride * sizeof(R)); break;
   }
+  return CHAINRULE_OK;
 }
 
 /* δˡ⁻¹ = (∂L/∂aˡ⁻¹) ⊙ f′(zˡ⁻¹), where ∂L/∂aˡ⁻¹ is what layer l passes on and, where a residual layer adds aˡ⁻¹, that
  * layer's δ;  l = from … end + 1 */
-static void CR(backward)(const chainrule_network *network, const cr_workspace *work, const cr_batch *batch,
-                         size_t from, size_t end)
+static chainrule_status CR(backward)(const chainrule_network *network, const cr_workspace *work,
+                                     const cr_batch *batch, size_t from, size_t end, chainrule_error *error)
 {
   const CR(kernels) *kernels = network->kernels->SCALAR;
   for (size_t l = from; l > end; l--) {
@@ -203,7 +212,8 @@ static void CR(backward)(const chainrule_network *network, const cr_workspace *w
     const cr_place *place = &work->places[l];
     const size_t stride = before->stride;
     R *delta = CR(buffer)(work, place->delta, stride);
-    CR(pass)(network, work, batch, l);
+    chainrule_status status = CR(pass)(network, work, batch, l, error);
+    if (status) return status;
     for (size_t r = l + 1; r < network->layer_count; r++)
       if (network->layers[r].kind == CHAINRULE_LAYER_RESIDUAL && cr_joined(&network->layers[r], r) == l - 1)
         kernels->add(batch->rows * stride, delta, CR(buffer)(work, work->places[r + 1].delta, stride), delta);
@@ -211,18 +221,21 @@ static void CR(backward)(const chainrule_network *network, const cr_workspace *w
       kernels->derive[before->activation](batch->rows, before->out, CR(buffer)(work, place->z, stride),
                                           CR(buffer)(work, place->a, stride), delta, stride);
   }
+  return CHAINRULE_OK;
 }
 
 /* ∂L/∂x = what layer 1 passes on, and δ of every residual layer that adds x */
-static void CR(backward_input)(const chainrule_network *network, const cr_workspace *work, const cr_batch *batch)
+static chainrule_status CR(backward_input)(const chainrule_network *network, const cr_workspace *work,
+                                           const cr_batch *batch, chainrule_error *error)
 {
   const size_t stride = network->input_stride;
   R *delta = CR(buffer)(work, work->places[0].delta, stride);
-  CR(pass)(network, work, batch, 0);
+  chainrule_status status = CR(pass)(network, work, batch, 0, error);
   for (size_t r = 0; r < network->layer_count; r++)
     if (network->layers[r].kind == CHAINRULE_LAYER_RESIDUAL && cr_joined(&network->layers[r], r) == SIZE_MAX)
       network->kernels->SCALAR->add(batch->rows * stride, delta, CR(buffer)(work, work->places[r + 1].delta, stride),
                                     delta);
+  return status;
 }
 
 /* δᴸ = ∂aₖ/∂zᴸ of output k of each row: the unit vector eₖ ⊙ f′(zᴸ), of softmax the row of its Jacobian */

@@ -359,7 +359,7 @@ static chainrule_status hash_tensor(const chainrule_network *network, const cr_m
   for (size_t i = 0; learned && i < tensor->count; i++) {
     double value = cr_value(model->description.scalar, model->values, i);
     if (!isfinite(value))
-      return cr_fail(error, CHAINRULE_NOT_FINITE, tensor->layer + 1, "%s: value %zu is %s", tensor->place, i,
+      return cr_fail(error, CHAINRULE_NOT_FINITE, tensor->layer + 1, "%s: value %zu is %s", tensor->place, i + 1,
                      isnan(value) ? "NaN" : "infinite");
   }
   *hash = fnv1a64(*hash, model->values, tensor->bytes);

@@ -127,11 +127,18 @@ static bool judge(cr_problem *p, const double *parameters, double loss)
   return true;
 }
 
+/* Whether a pass came to its end; a custom layer's function that failed stops the run. */
+static bool is_done(cr_problem *p, chainrule_status status)
+{
+  if (status) p->status = status, p->stopped = true;
+  return !status;
+}
+
 bool cr_problem_value(cr_problem *p, const double *parameters, double *loss, double *gradient)
 {
   if (cr_problem_stopped(p) || !move_to(p, parameters)) return false;
   p->so_far.evaluations++;
-  *loss = cr_objective_value(&p->objective, gradient);
+  if (!is_done(p, cr_objective_value(&p->objective, gradient, loss, p->error))) return false;
   if (gradient && !cr_all_finite(p->objective.network, gradient, p->parameters)) return false;
   return judge(p, parameters, *loss);
 }
@@ -157,7 +164,7 @@ bool cr_problem_residuals(cr_problem *p, const double *parameters, double *f, do
   size_t start = 0;
   cr_batch batch = {0};
   while (cr_objective_next(o, &start, &batch)) {
-    cr_forward(o->network, &o->work, &batch, 0, o->network->layer_count);
+    if (!is_done(p, cr_forward(o->network, &o->work, &batch, 0, o->network->layer_count, p->error))) return false;
     for (size_t r = 0; r < batch.rows; r++)
       for (size_t k = 0; k < last->out; k++) {
         const double d = a[r * last->stride + k] - ((const double *)batch.y)[r * last->out + k];
@@ -170,15 +177,16 @@ bool cr_problem_residuals(cr_problem *p, const double *parameters, double *f, do
   return judge(p, parameters, *loss);
 }
 
-void cr_problem_jacobian(const cr_problem *p, const cr_batch *batch, double *jacobian)
+bool cr_problem_jacobian(cr_problem *p, const cr_batch *batch, double *jacobian)
 {
   const cr_objective *o = &p->objective;
   const size_t width = chainrule_network_outputs(o->network) * p->parameters;
-  cr_parameter_jacobian(o->network, &o->work, batch, jacobian);
+  if (!is_done(p, cr_parameter_jacobian(o->network, &o->work, batch, jacobian, p->error))) return false;
   for (size_t r = 0; r < batch->rows; r++) {
     const double s = factor(p, batch, r);
     for (size_t i = 0; i < width; i++) jacobian[r * width + i] *= s;
   }
+  return true;
 }
 
 bool cr_problem_move(cr_problem *p, const double *parameters) { return move_to(p, parameters); }
@@ -241,8 +249,8 @@ static chainrule_status begin(cr_problem *p, chainrule_error *error)
 {
   chainrule_status status =
       chainrule_network_get_parameters_f64(p->objective.network, p->best, p->parameters, error);
+  if (!status) status = cr_objective_value(&p->objective, NULL, &p->so_far.loss, error);
   if (status) return status;
-  p->so_far.loss = cr_objective_value(&p->objective, NULL);
   if (isfinite(p->so_far.loss)) return CHAINRULE_OK;
   return cr_fail(error, CHAINRULE_NOT_FINITE, 0, "the loss: %s at the start",
                  isnan(p->so_far.loss) ? "NaN" : "infinity");
@@ -263,7 +271,8 @@ static chainrule_status run(chainrule_minimizer *m, chainrule_scalar scalar, cr_
     return cr_fail(error, CHAINRULE_INVALID_ARGUMENT, 0,
                    "every sample weight is 0; at least one must be above");
 
-  cr_problem p = {.settings = &m->settings, .stop = &m->stop, .parameters = network->parameter_count};
+  cr_problem p = {
+      .settings = &m->settings, .stop = &m->stop, .parameters = network->parameter_count, .error = error};
   status = cr_objective_create(network, m->settings.loss, all, &p.objective, error);
   if (status) return status;
   p.best = cr_allocate(p.parameters, sizeof *p.best);
@@ -272,6 +281,7 @@ static chainrule_status run(chainrule_minimizer *m, chainrule_scalar scalar, cr_
   if (!status)
     status = m->settings.method == CHAINRULE_METHOD_LEVENBERG_MARQUARDT ? cr_minimize_squares(&p, error)
                                                                         : cr_descend_lines(&p, error);
+  if (!status) status = p.status;
   if (!status) status = bring_back(m->network, &p, error);
   if (!status && minimum) *minimum = p.so_far;
   free(p.best);

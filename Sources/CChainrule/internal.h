@@ -230,17 +230,19 @@ typedef struct cr_descent {
 
 enum { CR_STRIP = 96 }; /* the most rows at once of what is done strip by strip */
 
-/* Fills z and a of layers `from` to `end` − 1. */
-void cr_forward(const chainrule_network *network, const cr_workspace *work, const cr_batch *batch, size_t from,
-                size_t end);
+/* Fills z and a of layers `from` to `end` − 1.  A custom layer whose function fails ends it, as its derivative ends a way
+ * back, with CHAINRULE_CALLBACK_FAILED; nothing else does. */
+chainrule_status cr_forward(const chainrule_network *network, const cr_workspace *work, const cr_batch *batch,
+                            size_t from, size_t end, chainrule_error *error);
 /* After forward, losses[r] = wᵣ lᵣ.  With `delta`, also the last layer's δ = ∂L/∂z for L = Σ wᵣ lᵣ / total. */
 void cr_loss(const chainrule_network *network, const cr_workspace *work, const cr_batch *batch,
              chainrule_loss loss, double total, bool delta, double *losses);
 /* From δ of layer `from` that of every layer down to `end`. */
-void cr_backward(const chainrule_network *network, const cr_workspace *work, const cr_batch *batch, size_t from,
-                 size_t end);
+chainrule_status cr_backward(const chainrule_network *network, const cr_workspace *work, const cr_batch *batch,
+                             size_t from, size_t end, chainrule_error *error);
 /* From δ of layer 0, and of the layers that add x, ∂L/∂x: the δ of the input. */
-void cr_backward_input(const chainrule_network *network, const cr_workspace *work, const cr_batch *batch);
+chainrule_status cr_backward_input(const chainrule_network *network, const cr_workspace *work, const cr_batch *batch,
+                                   chainrule_error *error);
 /* After forward, the last layer's δ for L = the output `output` of each row. */
 void cr_seed(const chainrule_network *network, const cr_workspace *work, const cr_batch *batch, size_t output);
 /* From δ and a of every layer, each row's own gradient of all parameters, in their one order, `stride` apart. */
@@ -309,8 +311,8 @@ void cr_workspace_free(cr_workspace *work);
 /* ---- analysis.c ------------------------------------------------------------------------------- */
 
 /* [rows][outputs][parameters] of a strip. */
-void cr_parameter_jacobian(const chainrule_network *network, const cr_workspace *work, const cr_batch *batch,
-                           void *jacobian);
+chainrule_status cr_parameter_jacobian(const chainrule_network *network, const cr_workspace *work,
+                                       const cr_batch *batch, void *jacobian, chainrule_error *error);
 
 /* L of all rows as a function of the parameters, in prediction mode: all in float64, on copies, the network without a
  * target scaling and the targets in its unit. */
@@ -330,7 +332,8 @@ void cr_objective_free(cr_objective *objective);
 /* The strip behind `batch`, which starts at row *start; false behind the last.  Begin with 0 and no rows. */
 bool cr_objective_next(const cr_objective *objective, size_t *start, cr_batch *batch);
 /* L and, unless `gradient` is NULL, ∂L/∂p, in the one order of all parameters. */
-double cr_objective_value(const cr_objective *objective, double *gradient);
+chainrule_status cr_objective_value(const cr_objective *objective, double *gradient, double *value,
+                                    chainrule_error *error);
 
 /* ---- fullbatch.c: the objective as least_squares.c and descent.c see it ------------------------ */
 
@@ -341,16 +344,19 @@ typedef struct cr_problem {
   double *best; /* the parameters of the smallest finite L so far; at first, of the start */
   chainrule_minimum so_far;
   atomic_bool *stop;
-  bool stopped, refused; /* by a stop; by the progress function */
+  bool stopped, refused;   /* by a stop, or since `status` is not 0; by the progress function */
+  chainrule_status status; /* of a custom layer's function that failed, which stops the run */
+  chainrule_error *error;
 } cr_problem;
 
 /* L, and its gradient unless that is NULL; false where one is not finite, or where the run has been stopped. */
 bool cr_problem_value(cr_problem *problem, const double *parameters, double *loss, double *gradient);
 /* f [rows][outputs] with L = ½ Σ f²; false as above. */
 bool cr_problem_residuals(cr_problem *problem, const double *parameters, double *f, double *loss);
-/* Takes the parameters; false where one is not finite.  Then ∂f/∂p of a strip, [rows][outputs][parameters]. */
+/* Takes the parameters; false where one is not finite.  Then ∂f/∂p of a strip, [rows][outputs][parameters]; false where the
+ * run has been stopped by it. */
 bool cr_problem_move(cr_problem *problem, const double *parameters);
-void cr_problem_jacobian(const cr_problem *problem, const cr_batch *batch, double *jacobian);
+bool cr_problem_jacobian(cr_problem *problem, const cr_batch *batch, double *jacobian);
 bool cr_problem_stopped(cr_problem *problem);
 /* How far from a minimum, in numbers that the scale of L and of the targets does not change; each has a tolerance.
  * INFINITY: not known. */

@@ -111,8 +111,7 @@ static bool linearize(model *m)
   cr_problem_move(m->problem, m->x);
   while (cr_objective_next(o, &start, &batch)) {
     const size_t rows = batch.rows * outputs;
-    cr_problem_jacobian(m->problem, &batch, m->strip);
-    if (isinf(cr_largest(rows * p, m->strip))) return false;
+    if (!cr_problem_jacobian(m->problem, &batch, m->strip) || isinf(cr_largest(rows * p, m->strip))) return false;
     memcpy(m->rest, m->f + start * outputs, rows * sizeof *m->rest);
     fold(m, m->T, m->Qf, rows, m->strip, m->rest, false);
   }
@@ -170,7 +169,7 @@ static bool accelerate(model *m)
   cr_batch batch = {0};
   cr_problem_move(problem, m->x);
   while (cr_objective_next(o, &start, &batch)) {
-    cr_problem_jacobian(problem, &batch, m->strip);
+    if (!cr_problem_jacobian(problem, &batch, m->strip)) return false;
     for (size_t i = 0; i < batch.rows * outputs; i++) {
       const double *row = m->strip + i * p;
       const size_t at = start * outputs + i;

@@ -723,14 +723,14 @@ static chainrule_status set(chainrule_network *network, chainrule_scalar scalar,
   if (!cr_all_finite(network, values, count)) {
     size_t k = first_not_finite(scalar, values, count);
     return cr_fail(error, CHAINRULE_NOT_FINITE, l + 1, "layer %zu, %s: value %zu is %s", l + 1,
-                   parameter_names[parameter], k, word(cr_value(scalar, values, k)));
+                   parameter_names[parameter], k + 1, word(cr_value(scalar, values, k)));
   }
   for (size_t k = 0; k < count && parameter >= CHAINRULE_VARIANCE; k++) {
     const double value = cr_value(scalar, values, k);
     const bool variance = parameter == CHAINRULE_VARIANCE;
     if (!(variance ? value >= 0 : value > 0))
       return cr_fail(error, CHAINRULE_INVALID_ARGUMENT, l + 1, "layer %zu, %s: value %zu is %g; expected %s", l + 1,
-                     parameter_names[parameter], k, value, variance ? "0 or more" : "above 0");
+                     parameter_names[parameter], k + 1, value, variance ? "0 or more" : "above 0");
   }
   write_parameter(network, l, parameter, values);
   return CHAINRULE_OK;
@@ -811,7 +811,7 @@ static chainrule_status set_all(chainrule_network *network, chainrule_scalar sca
     chainrule_parameter parameter;
     cr_name_parameter(network, bad, &l, &parameter, &index);
     return cr_fail(error, CHAINRULE_NOT_FINITE, l + 1, "layer %zu, %s: value %zu is %s", l + 1,
-                   parameter_names[parameter], index, word(cr_value(scalar, values, bad)));
+                   parameter_names[parameter], index + 1, word(cr_value(scalar, values, bad)));
   }
   for (size_t l = 0, done = 0; l < network->layer_count; l++)
     for (int parameter = CHAINRULE_WEIGHTS; parameter <= CHAINRULE_BETA; parameter++) {
@@ -933,11 +933,11 @@ chainrule_status chainrule_network_set_metadata(chainrule_network *network, cons
   for (size_t i = 0, bytes; i < length; i += bytes) {
     bytes = cr_utf8_length(text + i, length - i);
     if (bytes == 0)
-      return cr_fail(error, CHAINRULE_INVALID_ARGUMENT, 0, "metadata: byte %zu, 0x%02x, is not UTF-8", i,
-                     (unsigned char)text[i]);
+      return cr_fail(error, CHAINRULE_INVALID_ARGUMENT, 0, "metadata: byte %zu, 0x%02x, is not UTF-8",
+                     i + 1, (unsigned char)text[i]);
     if (text[i] == 0)
       return cr_fail(error, CHAINRULE_INVALID_ARGUMENT, 0,
-                     "metadata: byte %zu is a null character, which a text may not contain", i);
+                     "metadata: byte %zu is a null character, which a text may not contain", i + 1);
   }
   char *copy = NULL;
   if (length > 0) {
@@ -1158,8 +1158,9 @@ static chainrule_status predict(const chainrule_network *network, chainrule_scal
   const void *a = cr_at(scalar, work.buffers, work.places[network->layer_count].a * work.capacity);
   for (size_t start = 0, n; start < rows; start += n) {
     n = rows - start < work.capacity ? rows - start : work.capacity;
-    cr_forward(network, &work, &(cr_batch){.rows = n, .x = cr_at(scalar, x, start * network->inputs)}, 0,
-               network->layer_count);
+    const cr_batch batch = {.rows = n, .x = cr_at(scalar, x, start * network->inputs)};
+    status = cr_forward(network, &work, &batch, 0, network->layer_count, error);
+    if (status) return status;
     for (size_t r = 0; r < n; r++)
       memcpy(cr_at(scalar, outputs, (start + r) * last->out), cr_at(scalar, a, r * last->stride),
              last->out * cr_scalar_size(scalar));
@@ -1215,7 +1216,8 @@ static chainrule_status mean_loss(const chainrule_network *network, chainrule_sc
       cr_standardize(network, batch.y, n, standardized);
       batch.y = standardized;
     }
-    cr_forward(trained, &work, &batch, 0, trained->layer_count);
+    status = cr_forward(trained, &work, &batch, 0, trained->layer_count, error);
+    if (status) return status;
     double losses[CR_STRIP];
     cr_loss(trained, &work, &batch, loss, 0, false, losses);
     for (size_t r = 0; r < n; r++) sum += losses[r];

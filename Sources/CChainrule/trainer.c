@@ -622,6 +622,8 @@ typedef struct task {
   bool backward;
   size_t from, end; /* layers: forward of from to end − 1, backward from `from` down to end */
   size_t until;     /* behind the last layer's forward: backward down to this */
+  chainrule_status status; /* of a custom layer's function that failed; such a network has one member pass its rows */
+  chainrule_error *error;
 } task;
 
 static void *member_scratch(const task *task, size_t member)
@@ -653,7 +655,7 @@ static void add_noise(const chainrule_trainer *t, size_t row, void *x)
 /* Some layers, forward or backward, of a slice of the rows: they have nothing to do with one another. */
 static void rows_job(void *context, size_t member)
 {
-  const task *task = context;
+  task *task = context;
   chainrule_trainer *t = task->trainer;
   const chainrule_network *network = t->network;
   const chainrule_scalar scalar = network->scalar;
@@ -673,8 +675,9 @@ static void rows_job(void *context, size_t member)
       .y = cr_at(scalar, all->y, first * out),
       .sample_weights = all->sample_weights ? cr_at(scalar, all->sample_weights, first) : NULL,
   };
+  chainrule_status status;
   if (task->backward) {
-    cr_backward(network, &work, &slice, task->from, task->end);
+    status = cr_backward(network, &work, &slice, task->from, task->end, task->error);
   } else {
     if (task->gathering && task->from == 0) {
       const size_t *order = task->gathering->order;
@@ -683,12 +686,13 @@ static void rows_job(void *context, size_t member)
       for (size_t r = 0; t->training.input_noise > 0 && r < slice.rows; r++)
         add_noise(t, first + r, cr_at(scalar, slice.x, r * in));
     }
-    cr_forward(network, &work, &slice, task->from, task->end);
-    if (task->end == network->layer_count && !t->training.loss_function) {
+    status = cr_forward(network, &work, &slice, task->from, task->end, task->error);
+    if (!status && task->end == network->layer_count && !t->training.loss_function) {
       cr_loss(network, &work, &slice, t->training.loss, task->total, true, &t->losses[first]);
-      cr_backward(network, &work, &slice, task->end - 1, task->until);
+      status = cr_backward(network, &work, &slice, task->end - 1, task->until, task->error);
     }
   }
+  if (status) task->status = status;
   cr_float_mode_leave(mode);
 }
 
@@ -738,37 +742,44 @@ static chainrule_status call_loss(chainrule_trainer *t, const cr_batch *batch, c
   return CHAINRULE_OK;
 }
 
+/* The team's pass over the rows, as far as the task says. */
+static chainrule_status run_rows_job(task *task)
+{
+  cr_team_run(task->trainer->team, task->members, rows_job, task);
+  return task->status;
+}
+
 /* z, a, δ and losses of all rows: in one go, but for a batchNorm, before which all have to be there, either way. */
-static chainrule_status pass_rows(task *task, chainrule_error *error)
+static chainrule_status pass_rows(task *task)
 {
   chainrule_trainer *t = task->trainer;
   const size_t count = t->network->layer_count;
+  chainrule_status status;
   task->from = 0;
   for (task->end = 0; task->end < count; task->end++) {
     if (!cr_wants_moments(t->network, &t->pass, task->end)) continue;
-    cr_team_run(t->team, task->members, rows_job, task);
+    if ((status = run_rows_job(task))) return status;
     task->from = task->end;
     cr_team_run(t->team, task->members, moments_job, task);
   }
   task->until = stop_before(t, count);
-  cr_team_run(t->team, task->members, rows_job, task);
+  if ((status = run_rows_job(task))) return status;
   task->backward = true;
   if (t->training.loss_function) {
     const cr_batch *batch = task->batch;
     cr_outputs(t->network, &t->work, batch->rows, t->outputs);
-    chainrule_status status = call_loss(t, batch, error);
-    if (status) return status;
+    if ((status = call_loss(t, batch, task->error))) return status;
     for (size_t r = 0; batch->sample_weights && r < batch->rows; r++)
       t->losses[r] *= cr_value(t->network->scalar, batch->sample_weights, r);
     cr_set_gradient(t->network, &t->work, batch, task->total, t->output_gradient);
     task->from = count - 1;
     task->end = task->until;
-    cr_team_run(t->team, task->members, rows_job, task);
+    if ((status = run_rows_job(task))) return status;
   }
   for (task->from = task->until; task->from > 0; task->from = task->end) {
     cr_team_run(t->team, task->members, moments_job, task);
     task->end = stop_before(t, task->from);
-    cr_team_run(t->team, task->members, rows_job, task);
+    if ((status = run_rows_job(task))) return status;
   }
   return CHAINRULE_OK;
 }
@@ -945,7 +956,7 @@ static chainrule_status run_narrow(chainrule_trainer *t, const cr_batch *batch, 
     t->rows_in_view = batch->rows;
     return CHAINRULE_OK;
   }
-  cr_forward(network, &t->work, batch, 0, network->layer_count); /* for diagnose to look at */
+  cr_forward(network, &t->work, batch, 0, network->layer_count, NULL); /* for diagnose; dense layers cannot fail */
   return diagnose(t, batch, *loss, error);
 }
 
@@ -963,11 +974,12 @@ static chainrule_status run_rows(chainrule_trainer *trainer, const cr_batch *bat
                .batch = batch,
                .gathering = gathering,
                .total = total,
-               .members = network->calls_out ? 1 : members}; /* a function of the program's is called once */
+               .members = network->calls_out ? 1 : members, /* a function of the program's is called once */
+               .error = error};
   trainer->pass.rows = batch->rows;
   trainer->pass.key = cr_mix(cr_mix(trainer->training.seed) + trainer->steps) + ((uint64_t)trainer->sum_batches << 48);
-  chainrule_status status = pass_rows(&task, error);
-  if (status) return status;
+  chainrule_status status = pass_rows(&task);
+  if (status) return trainer->rows_in_view = 0, status; /* z, a and δ are no longer those of one step */
   task.members = members;
   *loss = mean_loss(trainer, batch->rows, total);
   if (!isfinite(*loss)) return diagnose(trainer, batch, *loss, error);
@@ -1320,7 +1332,8 @@ static chainrule_status view(const chainrule_trainer *trainer, chainrule_scalar 
     return cr_fail(error, CHAINRULE_INVALID_ARGUMENT, 0,
                    "the trainer was made without keep, so that no view is left");
   if (trainer->rows_in_view == 0)
-    return cr_fail(error, CHAINRULE_INVALID_ARGUMENT, 0, "there is nothing to view before the first step");
+    return cr_fail(error, CHAINRULE_INVALID_ARGUMENT, 0,
+                   "there is nothing to view: no step has been done, or a function that the last one called failed");
   switch (which) {
   case CHAINRULE_VIEW_Z: return view_rows(trainer, l, trainer->places[l + 1].z, values, count, error);
   case CHAINRULE_VIEW_A: return view_rows(trainer, l, trainer->places[l + 1].a, values, count, error);

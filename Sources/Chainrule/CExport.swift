@@ -218,7 +218,8 @@ struct CExport<Scalar: NetworkScalar> {
     throw .notFinite(
       quantity: what, layer: layer, step: nil,
       message:
-        "\(what): value \(index) is \(value(index).isNaN ? "NaN" : "infinite"), which C has no number for")
+        "\(what): value \(index + 1) is \(value(index).isNaN ? "NaN" : "infinite"), which C has no number for"
+    )
   }
 
   /// Four rows in ±2, by a first layer's own scale where there is one.

@@ -25,8 +25,8 @@ public enum ChainruleError: Error, Equatable, Sendable {
   case differentRun(checkpoint: String, differences: [RunDifference])
   /// Memory for a plan could not be had.
   case outOfMemory(message: String)
-  /// A function of the caller's, such as a loss or what is called after each batch, threw an error; `reason` is its
-  /// description.
+  /// A function of the caller's, such as a loss, an activation or what is called after each batch, threw an error; `reason`
+  /// is its description.
   case callbackFailed(function: String, reason: String)
   /// The network is being trained by another call at this moment.
   case busy

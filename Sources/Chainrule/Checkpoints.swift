@@ -152,7 +152,7 @@ public struct Checkpoints: Hashable, Sendable {
     let steps = core.steps
     let digits = String(steps)
     let name = Self.prefix + String(repeating: "0", count: max(0, 12 - digits.count)) + digits + Self.suffix
-    try core.save(best: state.best?.network, note: state.note, to: path(name))
+    try core.save(best: state.best.value?.network, note: state.note, to: path(name))
     for name in try names().filter({ Self.steps($0)! <= steps }).dropLast(kept) {
       try? FileManager.default.removeItem(atPath: path(name))
     }
@@ -173,13 +173,12 @@ struct RunState<Scalar: NetworkScalar>: Sendable {
   var done = 0
   /// The training loss of the last of them.
   var lastLoss: Double?
-  /// The lowest loss, where there is patience, and the network that had it.
-  var best: (loss: Double, network: CoreNetwork<Scalar>)?
+  let best: BestOfRun<Scalar>
   var epochsSinceBest = 0
   /// What the run is made from; empty where it neither saves checkpoints nor resumes from one.
-  var description: RunDescription
+  var description: RunDescription = [:]
 
-  init(_ description: RunDescription = [:]) { self.description = description }
+  init(best: BestOfRun<Scalar>) { self.best = best }
 
   private struct Note: Codable {
     var done: Int
@@ -191,7 +190,7 @@ struct RunState<Scalar: NetworkScalar>: Sendable {
   /// As JSON, without the network.
   fileprivate var note: String {
     let note = Note(
-      done: done, lastLoss: lastLoss, bestLoss: best?.loss, epochsSinceBest: epochsSinceBest,
+      done: done, lastLoss: lastLoss, bestLoss: best.value?.loss, epochsSinceBest: epochsSinceBest,
       run: description.entries)
     let encoder = JSONEncoder()
     encoder.outputFormatting = .sortedKeys
@@ -199,14 +198,14 @@ struct RunState<Scalar: NetworkScalar>: Sendable {
     return (try? encoder.encode(note)).map { String(decoding: $0, as: UTF8.self) } ?? "{}"
   }
 
-  /// Restores the trainer from the checkpoint at `path`, and gives what its run knew; nothing where the checkpoint is not
-  /// one of a run.
+  /// Restores the trainer from the checkpoint at `path`, and gives what its run knew; of `begun` what it is where the
+  /// checkpoint is not one of a run.
   ///
-  /// - Throws: `ChainruleError.differentRun` where the checkpoint's run is not the described one.
+  /// - Throws: `ChainruleError.differentRun` where the checkpoint's run is not the one that `begun` describes.
   init(
-    restoring core: CoreTrainer<Scalar>, from path: String, as description: RunDescription
+    restoring core: CoreTrainer<Scalar>, from path: String, as begun: RunState
   ) throws(ChainruleError) {
-    self.init(description)
+    self = begun
     guard let text = try checkpointNote(path) else {
       _ = try core.restore(from: path)
       return
@@ -222,7 +221,7 @@ struct RunState<Scalar: NetworkScalar>: Sendable {
     done = note.done
     lastLoss = note.lastLoss
     epochsSinceBest = note.epochsSinceBest
-    if let loss = note.bestLoss, let best { self.best = (loss, best) }
+    if let loss = note.bestLoss, let best { self.best.value = (loss, best) }
   }
 }
 

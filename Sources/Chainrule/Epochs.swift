@@ -68,12 +68,14 @@ public struct Epochs<Scalar: NetworkScalar>: AsyncSequence {
   let resumed: String?
   let description: RunDescription
   let onStep: (@Sendable (TrainingStep) throws -> TrainingDecision)?
-  private let found = BestOfRun<Scalar>()
+  fileprivate let found = BestOfRun<Scalar>()
 
   /// The network as it was after the epoch of the lowest loss so far, by which the patience of
   /// ``Trainer/epochs(_:on:batchSize:validating:until:patience:checkpoints:resuming:run:onStep:)-(_,Dataset<Scalar>,_,_,_,_,_)`` judges; nil before the first
   /// epoch, and without patience. It can be had at any time: within the loop, and after it, however it ends.
-  public var best: Model<Scalar>? { found.model }
+  public var best: Model<Scalar>? {
+    patience == nil ? nil : found.value.map { Model(core: $0.network) }
+  }
 
   /// Starts the run; several iterators train one after the other, the same network.
   public func makeAsyncIterator() -> Iterator { Iterator(run: self) }
@@ -81,15 +83,16 @@ public struct Epochs<Scalar: NetworkScalar>: AsyncSequence {
   /// Trains an epoch each time it is asked for the next.
   public struct Iterator: AsyncIteratorProtocol {
     private let run: Epochs
-    private var state = RunState<Scalar>()
-    private let best: BestParameters<Scalar>
+    private var state: RunState<Scalar>
+    private let restoration: Restoration<Scalar>
     private var lock: FolderLock?
     private var hasBegun = false
     private var ended = false
 
     init(run: Epochs) {
       self.run = run
-      best = BestParameters(of: run.trainer.core)
+      state = RunState(best: run.found)
+      restoration = Restoration(of: run.trainer.core)
     }
 
     /// Trains the next epoch; nil after the last.
@@ -116,11 +119,12 @@ public struct Epochs<Scalar: NetworkScalar>: AsyncSequence {
     private mutating func finish(isolation: isolated (any Actor)?) async throws(ChainruleError) {
       ended = true
       lock = nil
-      guard let network = best.network else { return }
-      try await run.trainer.onQueue(isolation: isolation) { core throws(ChainruleError) in
-        try core.network.setParameters(of: network)
+      if let network = restoration.best?.value?.network {
+        try await run.trainer.onQueue(isolation: isolation) { core throws(ChainruleError) in
+          try core.network.setParameters(of: network)
+        }
       }
-      best.network = nil
+      restoration.best = nil
     }
 
     /// Trains an epoch; nil where `onStep` stopped it before its end.
@@ -155,14 +159,15 @@ public struct Epochs<Scalar: NetworkScalar>: AsyncSequence {
       try run.checkpoints?.check()
       let lock = try run.checkpoints?.prepare(resuming: run.resumed)
       if run.checkpoints != nil || run.resumed != nil { state.description = try describe() }
+      run.found.value = nil  // of an earlier iterator
       if let path = run.resumed {
-        let description = state.description
+        let begun = state
         state = try await run.trainer.onQueue(isolation: isolation) { core throws(ChainruleError) in
-          try RunState(restoring: core, from: path, as: description)
+          try RunState(restoring: core, from: path, as: begun)
         }
-        if run.patience != nil { remember(state.best?.network) }
         ended = isAtEnd
       }
+      if run.patience != nil { restoration.best = run.found }
       if let data = run.data as? Dataset<Scalar> {
         try await run.trainer.onQueue(isolation: isolation) { core throws(ChainruleError) in
           try core.network.adoptMissingNames(of: data)
@@ -281,22 +286,16 @@ public struct Epochs<Scalar: NetworkScalar>: AsyncSequence {
       }
     }
 
-    private func remember(_ network: CoreNetwork<Scalar>?) {
-      best.network = network
-      run.found.model = network.map { Model(core: $0) }
-    }
-
     /// Remembers the best parameters and counts the epochs since.
     private mutating func judge(
       _ loss: Double, isolation: isolated (any Actor)?
     ) async throws(ChainruleError) {
       guard run.patience != nil else { return }
-      if state.best.map({ loss < $0.loss }) ?? true {
+      if state.best.value.map({ loss < $0.loss }) ?? true {
         let network = try await run.trainer.onQueue(isolation: isolation) { core throws(ChainruleError) in
           try core.network.copy()
         }
-        state.best = (loss, network)
-        remember(network)
+        state.best.value = (loss, network)
         state.epochsSinceBest = 0
       } else {
         state.epochsSinceBest += 1
@@ -305,27 +304,28 @@ public struct Epochs<Scalar: NetworkScalar>: AsyncSequence {
   }
 }
 
-/// The best model of a run, which its caller may ask for while it trains.
-private final class BestOfRun<Scalar: NetworkScalar>: Sendable {
-  private let held = Mutex<Model<Scalar>?>(nil)
+/// The lowest loss of a run, where there is patience, and the network that had it: what checkpoints save, what the caller may ask
+/// for while the run trains, and what it goes back to at its end. It is in one place for all of them.
+final class BestOfRun<Scalar: NetworkScalar>: Sendable {
+  private let held = Mutex<(loss: Double, network: CoreNetwork<Scalar>)?>(nil)
 
-  var model: Model<Scalar>? {
-    get { held.withLock(\.self) }
+  var value: (loss: Double, network: CoreNetwork<Scalar>)? {
+    get { held.withLock { $0 } }
     set { held.withLock { $0 = newValue } }
   }
 }
 
-/// The parameters to which a run with patience goes back at its end. They are restored, too, when the iterator of the run
-/// is released before that, as a loop does that is left with `break`.
-private final class BestParameters<Scalar: NetworkScalar> {
+/// Restores the best parameters when the iterator of a run with patience is released before its end, as by a loop that is left
+/// with `break`.
+private final class Restoration<Scalar: NetworkScalar> {
   private let trainer: CoreTrainer<Scalar>
   /// nil where there is no patience, and once they are restored.
-  var network: CoreNetwork<Scalar>?
+  var best: BestOfRun<Scalar>?
 
   init(of trainer: CoreTrainer<Scalar>) { self.trainer = trainer }
 
   deinit {
-    guard let network else { return }
+    guard let network = best?.value?.network else { return }
     // A network that another call trains at this moment belongs to that call.
     try? trainer.exclusivity { () throws(ChainruleError) in try trainer.network.setParameters(of: network) }
   }

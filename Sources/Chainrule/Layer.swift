@@ -268,17 +268,23 @@ public struct Residual: Sendable {
 ///     }
 ///
 /// A step calls each function once, for the whole batch; a prediction once for every few dozen rows, from whatever task
-/// predicts. They get zeros of padding among the others, and must return as many numbers as they get: NaN stands for all of
-/// them otherwise. A network with such a layer cannot be saved.
+/// predicts. They get zeros of padding among the others, and must return as many numbers as they get. A network with such a
+/// layer cannot be saved.
+///
+/// Either may throw. What computes the network then throws, be it a step, an epoch, a prediction, an evaluation, a Jacobian or
+/// a fit: the error itself if it is a ``ChainruleError``, else `ChainruleError.callbackFailed` with its description; and
+/// `.shapeMismatch` for another number of values. Nothing changes by the step that fails, the network goes on as before, and
+/// ``Network/fit(_:loss:method:iterations:tolerances:isolation:onIteration:)`` leaves it as it was. What a ``Predictor`` was
+/// to fill then has some rows of its outputs.
 public final class CustomActivation: Hashable, Sendable {
   /// What it is called.
   public let name: String
-  let function, derivative: @Sendable ([Double]) -> [Double]
+  let function, derivative: @Sendable ([Double]) throws -> [Double]
 
   /// f and f′.
   public init(
-    _ name: String, function: @escaping @Sendable ([Double]) -> [Double],
-    derivative: @escaping @Sendable ([Double]) -> [Double]
+    _ name: String, function: @escaping @Sendable ([Double]) throws -> [Double],
+    derivative: @escaping @Sendable ([Double]) throws -> [Double]
   ) {
     self.name = name
     self.function = function

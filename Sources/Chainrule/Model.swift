@@ -40,7 +40,7 @@ public struct Model<Scalar: NetworkScalar>: Sendable {
   /// do not depend on the rows around it.
   ///
   /// - Throws: `ChainruleError.shapeMismatch` where `features` are not whole rows, `.invalidValue` where there is none,
-  ///   `.notFinite` for NaN or infinity in them.
+  ///   `.notFinite` for NaN or infinity in them, and what a ``CustomActivation`` throws.
   public func predict(_ features: [Scalar]) throws(ChainruleError) -> [Scalar] {
     try core.predict(features)
   }
@@ -181,7 +181,8 @@ public struct Predictor<Scalar: NetworkScalar>: ~Copyable {
   ///     try predictor.predict(row.span, into: &span)
   ///
   /// - Throws: `ChainruleError.shapeMismatch` where `features` are not whole rows or `outputs` has another
-  ///   size, `.invalidValue` where there is no row, `.notFinite` for NaN or infinity in `features`.
+  ///   size, `.invalidValue` where there is no row, `.notFinite` for NaN or infinity in `features`, and what a
+  ///   ``CustomActivation`` throws.
   public mutating func predict(
     _ features: Span<Scalar>, into outputs: inout MutableSpan<Scalar>
   ) throws(ChainruleError) {

@@ -189,7 +189,7 @@ public final class Network<Scalar: NetworkScalar> {
   /// The outputs, row-major rows × ``outputs``, for `features`, row-major rows × ``inputs``.
   ///
   /// - Throws: `ChainruleError.shapeMismatch` where `features` are not whole rows, `.invalidValue` where there is none,
-  ///   `.notFinite` for NaN or infinity in them, `.busy` during training.
+  ///   `.notFinite` for NaN or infinity in them, `.busy` during training, and what a ``CustomActivation`` throws.
   public func predict(_ features: [Scalar]) throws(ChainruleError) -> [Scalar] {
     try exclusivity { () throws(ChainruleError) in try core.predict(features) }
   }

@@ -378,14 +378,9 @@ extension LayerParameters {
     #expect(throws: ChainruleError.self) { try model.save(to: "/tmp/never.safetensors") }
   }
 
-  @Test func `has the slope of the loss for a gradient, and NaN where it returns too little`() throws {
+  @Test func `has the slope of the loss for a gradient`() throws {
     let network = try Network<Double>(
       inputs: 3, layers: [.dense(Dense(4)), .custom(Self.softsquare), .dense(Dense(3))])
     #expect(try network.gradientCheck(on: Zoo.data(rows: 9), loss: .meanSquaredError).largestError < 1e-5)
-    let short = CustomActivation("short", function: { _ in [] }, derivative: { _ in [] })
-    let broken = try Network<Double>(inputs: 3, layers: [.custom(short)])
-    #expect(throws: ChainruleError.self) {
-      try Trainer(broken, loss: .meanSquaredError).step(Zoo.data(rows: 9))
-    }
   }
 }

@@ -68,6 +68,17 @@ import Testing
     #expect(try read("a,y\nNA,1.5\n1,2.5\n2,3.5\n2,1.25\n").names == ["a", "a is missing"])
   }
 
+  @Test func `have a feature with a name of its own, whatever the columns are called`() throws {
+    let reading = try read("a,a is missing,y\nNA,0.5,1.5\n1,0.25,2.5\n2,1,3.5\n2,3,1.25\n")
+    #expect(reading.names == ["a", "a is missing", "a is missing.1"])
+    #expect(reading.rows[0] == [2, 1, 0.5])
+    // Features of the same name are refused.
+    #expect(try reading.data.withSampleWeights([1, 2, 3, 4]).featureNames == reading.names)
+    let network = try Network<Double>(inputs: 3) { Dense(1) }
+    try network.adoptNames(of: reading.data)
+    #expect(try network.freeze().featureNames == reading.names)
+  }
+
   @Test func `without a strategy are errors that name it, among numbers and categories`() {
     for text in ["a,y\n1,2\n,3.5\n", "a,y\n1,2\nNA,3.5\n"] {
       #expect(

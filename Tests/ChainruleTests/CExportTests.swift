@@ -468,7 +468,7 @@ struct CExportTests {
     #expect {
       try diverged.exportC()
     } throws: { error in
-      "\(error)" == "layer 1, weights: value 0 is infinite, which C has no number for"
+      "\(error)" == "layer 1, weights: value 1 is infinite, which C has no number for"
     }
   }
 

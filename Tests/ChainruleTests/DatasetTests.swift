@@ -104,6 +104,22 @@ struct DatasetTests {
     #expect(throws: ChainruleError.shapeMismatch(what: "names of features", expected: 1, actual: 2)) {
       try Dataset<Float>(features: [[1]], targets: [[1]], featureNames: ["a", "b"])
     }
+    for what in ["features", "targets"] {
+      let twice = ["é", "y", "é"]
+      #expect(
+        throws: ChainruleError.invalidValue(
+          name: "the names of the \(what)", value: "\"é\" twice", expected: "each once")
+      ) {
+        try Dataset<Float>(
+          features: [[1, 2, 3]], targets: [[1, 2, 3]], featureNames: what == "features" ? twice : nil,
+          targetNames: what == "targets" ? twice : nil)
+      }
+    }
+    #expect(throws: ChainruleError.invalidValue(name: "a class", value: "\"y\"", expected: "each class once"))
+    {
+      try Dataset<Float>(
+        features: [1, 2], targets: [1, 0, 0, 1], rows: 2, inputs: 1, outputs: 2, classLabels: ["y", "y"])
+    }
     #expect(throws: ChainruleError.self) {
       try Dataset<Float>(features: [[1], [2]], labels: ["a"])
     }

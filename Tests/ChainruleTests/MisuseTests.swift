@@ -207,6 +207,13 @@ private actor Worker {
     }
     #expect(try run.best?.bits == bits)
     #expect(try network.freeze().bits == bits)
+    // A second run, of the same network, has a best model of its own, however bad it is.
+    try trainer.setLearningRate(20)
+    for try await epoch in run {
+      #expect(epoch.loss > lowest)
+      #expect(try run.best?.bits == network.freeze().bits)
+      break
+    }
     let impatient = trainer.epochs(2, on: data)
     for try await _ in impatient {}
     #expect(impatient.best == nil)

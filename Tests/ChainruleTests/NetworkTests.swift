@@ -253,10 +253,10 @@ extension Network {
   func `that are not finite`(value: Double, word: String) throws {
     try expect(
       .notFinite(
-        quantity: "weights", layer: 2, step: nil, message: "layer 2, weights: value 4 is \(word)"),
+        quantity: "weights", layer: 2, step: nil, message: "layer 2, weights: value 5 is \(word)"),
       ofLayer: 1, inputs: 3, units: 2, weights: [1, 2, 3, 4, value, 6], bias: nil)
     try expect(
-      .notFinite(quantity: "bias", layer: 1, step: nil, message: "layer 1, bias: value 2 is \(word)"),
+      .notFinite(quantity: "bias", layer: 1, step: nil, message: "layer 1, bias: value 3 is \(word)"),
       ofLayer: 0, inputs: 2, units: 3, weights: six, bias: [0, 0, value])
   }
 }

@@ -413,7 +413,7 @@ static void bad_calls_are_refused(void)
   REFUSED(CHAINRULE_INVALID_ARGUMENT, "float64", chainrule_network_set_parameters_f32(network, j32, 26, e));
   const double before = p[0];
   p[0] = 9, p[17] = INFINITY; /* 12 weights, 4 biases, then W[0][1] */
-  REFUSED(CHAINRULE_NOT_FINITE, "layer 2, weights: value 1 is infinity",
+  REFUSED(CHAINRULE_NOT_FINITE, "layer 2, weights: value 2 is infinity",
           chainrule_network_set_parameters_f64(network, p, 26, e));
   ACCEPTED(chainrule_network_get_parameters_f64(network, p, 26, NULL));
   expect(p[0] == before, "a refused vector changes nothing");

@@ -798,7 +798,7 @@ static void rejects_values_that_are_not_finite(void)
   memcpy(file.bytes + file.size - 8, "\0\0\xc0\x7f", 4); /* NaN */
   write_file(in_folder("model"), file.bytes, file.size);
   chainrule_status status = load(in_folder("model"), &loaded, e);
-  refused(CHAINRULE_INVALID_FILE, 2, "layer 2, weights: value 1 is NaN", status, e, __LINE__,
+  refused(CHAINRULE_INVALID_FILE, 2, "layer 2, weights: value 2 is NaN", status, e, __LINE__,
           "a NaN in the data");
   chainrule_network_free(network);
 
@@ -808,12 +808,12 @@ static void rejects_values_that_are_not_finite(void)
     size_t layer;
     const char *message;
   } values[] = {
-      {8, 0, 1, "layer 1, deviation: value 0 is 0; expected above 0"},
-      {12, -2, 1, "layer 1, deviation: value 1 is -2; expected above 0"},
-      {88, -1, 3, "layer 3, variance: value 0 is -1; expected 0 or more"},
-      {96, (float)INFINITY, 3, "layer 3, variance: value 2 is infinity"},
-      {64, (float)-INFINITY, 3, "layer 3, beta: value 0 is -infinity"},
-      {188, (float)NAN, 9, "layer 9, bias: value 1 is NaN"},
+      {8, 0, 1, "layer 1, deviation: value 1 is 0; expected above 0"},
+      {12, -2, 1, "layer 1, deviation: value 2 is -2; expected above 0"},
+      {88, -1, 3, "layer 3, variance: value 1 is -1; expected 0 or more"},
+      {96, (float)INFINITY, 3, "layer 3, variance: value 3 is infinity"},
+      {64, (float)-INFINITY, 3, "layer 3, beta: value 1 is -infinity"},
+      {188, (float)NAN, 9, "layer 9, bias: value 2 is NaN"},
   };
   network = varied(CHAINRULE_FLOAT32);
   ACCEPTED(chainrule_network_save(network, in_folder("model"), e));
@@ -835,7 +835,7 @@ static void rejects_values_that_are_not_finite(void)
   if (chainrule_network_initialize(network, 0, e) == CHAINRULE_OK) {
     size_t before = entries();
     status = chainrule_network_save(network, in_folder("infinite"), e);
-    refused(CHAINRULE_NOT_FINITE, 2, "layer 2, bias: value 0 is infinite", status, e, __LINE__,
+    refused(CHAINRULE_NOT_FINITE, 2, "layer 2, bias: value 1 is infinite", status, e, __LINE__,
             "saving infinity");
     HOLDS(entries() == before);
   }
@@ -1049,16 +1049,16 @@ static void metadata_is_text(void)
     size_t length;
     const char *message;
   } wrong[] = {
-      {"a\xff", 2, "metadata: byte 1, 0xff, is not UTF-8"},
-      {"ab\x80", 3, "metadata: byte 2, 0x80, is not UTF-8"},
-      {"\xc0\xaf", 2, "metadata: byte 0, 0xc0, is not UTF-8"},         /* overlong */
-      {"\xe0\x9f\xbf", 3, "metadata: byte 0, 0xe0, is not UTF-8"},     /* overlong */
-      {"\xf0\x8f\xbf\xbf", 4, "metadata: byte 0, 0xf0, is not UTF-8"}, /* overlong */
-      {"x\xed\xa0\x80", 4, "metadata: byte 1, 0xed, is not UTF-8"},    /* a surrogate */
-      {"\xf4\x90\x80\x80", 4, "metadata: byte 0, 0xf4, is not UTF-8"}, /* above U+10FFFF */
-      {"\xe2\x82\xac", 2, "metadata: byte 0, 0xe2, is not UTF-8"},     /* cut */
-      {"\xe2\x82 ", 3, "metadata: byte 0, 0xe2, is not UTF-8"},
-      {"a\0b", 3, "metadata: byte 1 is a null character"},
+      {"a\xff", 2, "metadata: byte 2, 0xff, is not UTF-8"},
+      {"ab\x80", 3, "metadata: byte 3, 0x80, is not UTF-8"},
+      {"\xc0\xaf", 2, "metadata: byte 1, 0xc0, is not UTF-8"},         /* overlong */
+      {"\xe0\x9f\xbf", 3, "metadata: byte 1, 0xe0, is not UTF-8"},     /* overlong */
+      {"\xf0\x8f\xbf\xbf", 4, "metadata: byte 1, 0xf0, is not UTF-8"}, /* overlong */
+      {"x\xed\xa0\x80", 4, "metadata: byte 2, 0xed, is not UTF-8"},    /* a surrogate */
+      {"\xf4\x90\x80\x80", 4, "metadata: byte 1, 0xf4, is not UTF-8"}, /* above U+10FFFF */
+      {"\xe2\x82\xac", 2, "metadata: byte 1, 0xe2, is not UTF-8"},     /* cut */
+      {"\xe2\x82 ", 3, "metadata: byte 1, 0xe2, is not UTF-8"},
+      {"a\0b", 3, "metadata: byte 2 is a null character"},
       {"", 100000001, "metadata: 100000001 bytes; expected at most 100000000"},
   };
   chainrule_network *network = small(CHAINRULE_FLOAT32), *copy = NULL;

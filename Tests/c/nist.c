@@ -14,21 +14,23 @@ enum { MOST = 8, ROWS = 200 };
 /* ---- Functions --------------------------------------------------------------------------------- */
 
 #define FUNCTION(name, f, derivative)                                                              \
-  static void name(void *c, size_t count, const void *z_, void *to)                                \
+  static int name(void *c, size_t count, const void *z_, void *to)                                 \
   {                                                                                                \
     (void)c;                                                                                       \
     for (size_t i = 0; i < count; i++) {                                                           \
       const double z = ((const double *)z_)[i];                                                    \
       ((double *)to)[i] = f;                                                                       \
     }                                                                                              \
+    return 0;                                                                                      \
   }                                                                                                \
-  static void name##_slope(void *c, size_t count, const void *z_, void *to)                        \
+  static int name##_slope(void *c, size_t count, const void *z_, void *to)                         \
   {                                                                                                \
     (void)c;                                                                                       \
     for (size_t i = 0; i < count; i++) {                                                           \
       const double z = ((const double *)z_)[i];                                                    \
       ((double *)to)[i] = derivative;                                                              \
     }                                                                                              \
+    return 0;                                                                                      \
   }
 FUNCTION(saturation, -expm1(-z), exp(-z))
 FUNCTION(saturation_b, 1 - 1 / ((1 + z / 2) * (1 + z / 2)), 1 / ((1 + z / 2) * (1 + z / 2) * (1 + z / 2)))

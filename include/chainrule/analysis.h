@@ -2,7 +2,8 @@
  *
  * All of it is of prediction: batchNorm takes its running statistics, dropout does nothing, and so a row's values
  * do not depend on the rows around it.  The network is only read, so that any number of threads may call at once; a
- * call allocates what it needs and frees it.  `count` is the number of values asked for and must be exact.
+ * call allocates what it needs and frees it.  `count` is the number of values asked for and must be exact.  Where a custom
+ * layer's function or derivative fails, some of the values may have been written.
  *
  * Parameters stand in the order of chainrule_network_get_parameters_f32: layer by layer, weights row by row, then
  * bias, or gamma, then beta.
@@ -64,7 +65,7 @@ typedef struct chainrule_gradient_check {
 /* Compares the two for every parameter, all in float64, whatever the network's own type: the parameters and the data are
  * widened.  Two losses of all rows for each parameter: meant for a small network or few rows.  What is right has errors
  * of some 1e-7 or less; a kink (of relu, or of a loss) between p − h and p + h looks like a mistake and is none.
- * sample_weights [rows] may be NULL.  A network without parameters is an invalid argument. */
+ * sample_weights [rows] may be NULL.  A network without parameters is an invalid argument.  On an error *check is as it was. */
 CHAINRULE_API chainrule_status chainrule_network_check_gradient_f32(
     const chainrule_network *network, chainrule_loss loss, const float *x, const float *y,
     const float *sample_weights, size_t rows, chainrule_gradient_check *check, chainrule_error *error);

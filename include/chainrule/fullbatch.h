@@ -94,7 +94,8 @@ CHAINRULE_API void chainrule_minimizer_free(chainrule_minimizer *minimizer);
 
 /* Runs from the network's parameters as they are, on rows x [rows][inputs], y [rows][outputs]; sample_weights [rows] may be
  * NULL.  The network is left with the parameters of the smallest finite L that was met, also where the call returns
- * CHAINRULE_STOPPED or, for the progress function, CHAINRULE_CALLBACK_FAILED; on any other error it is as it was.  *minimum may be NULL.  Memory is allocated for the call. */
+ * CHAINRULE_STOPPED or, for the progress function, CHAINRULE_CALLBACK_FAILED; on any other error, that of a custom layer's
+ * function among them, it is as it was, and so is *minimum.  That may be NULL.  Memory is allocated for the call. */
 CHAINRULE_API chainrule_status chainrule_minimizer_run_f32(chainrule_minimizer *minimizer, const float *x,
                                                            const float *y, const float *sample_weights, size_t rows,
                                                            chainrule_minimum *minimum, chainrule_error *error);

@@ -23,9 +23,17 @@ typedef struct chainrule_initializer {
 } chainrule_initializer;
 
 /* A function of the program's own, element by element: result[i] = f(z[i]) for i = 0 … count − 1, in the network's scalar
- * type.  A step calls it once, for the whole batch (elements of padding among the others), from the thread that called
- * step; a prediction calls it from any thread. */
-typedef void chainrule_elementwise_function(void *context, size_t count, const void *z, void *result);
+ * type; elements of padding are among the others.  Returns 0; anything else ends the call of the library with
+ * CHAINRULE_CALLBACK_FAILED and a message such as "layer 2, custom: the function failed: it returned 3".
+ *
+ * It is called by the thread that called the library, never by a trainer's own: in a step once for the whole batch, elsewhere once
+ * for each strip of rows, in their order.  Calls that read one network at the same time, such as predictions, call it from as many
+ * threads at the same time, with the same context.
+ *
+ * These return its failure: chainrule_network_predict_* and _loss_*, all of analysis.h, chainrule_trainer_step_*, _gradients_* and
+ * _epoch_*, chainrule_minimizer_run_*.  No parameter, statistic or state of an optimizer changes by the step that fails; the
+ * network, the trainer and the minimizer can be used as before. */
+typedef int chainrule_elementwise_function(void *context, size_t count, const void *z, void *result);
 
 /* A layer; which of the numbers count depends on its kind, and 0 is every number's default. */
 typedef struct chainrule_layer {
@@ -174,7 +182,8 @@ CHAINRULE_API size_t chainrule_network_scratch_size(const chainrule_network *net
 
 /* outputs [rows][outputs] = the last layer's a for x [rows][inputs].  Reads the network only and writes
  * the caller's scratch only, so that any number of threads may predict at once; allocates nothing.  A
- * row's outputs do not depend on the rows around it. */
+ * row's outputs do not depend on the rows around it.  Where a custom layer's function fails, the rows before the strip
+ * in which it did have their outputs, and the others are as they were. */
 CHAINRULE_API chainrule_status chainrule_network_predict_f32(const chainrule_network *network, const float *x,
                                                              size_t rows, float *outputs, void *scratch,
                                                              size_t scratch_size, chainrule_error *error);
@@ -183,8 +192,8 @@ CHAINRULE_API chainrule_status chainrule_network_predict_f64(const chainrule_net
                                                              size_t scratch_size, chainrule_error *error);
 
 /* L, the mean of `loss` over rows x [rows][inputs] with targets y [rows][outputs]; sample_weights [rows]
- * may be NULL, else L = Σ wᵢ lᵢ / Σ wᵢ.  With target scaling L is that of the standardised targets.  Otherwise as
- * predict. */
+ * may be NULL, else L = Σ wᵢ lᵢ / Σ wᵢ.  With target scaling L is that of the standardised targets.  On an error *value is
+ * as it was.  Otherwise as predict. */
 CHAINRULE_API chainrule_status chainrule_network_loss_f32(const chainrule_network *network, chainrule_loss loss,
                                                           const float *x, const float *y,
                                                           const float *sample_weights, size_t rows,

@@ -81,7 +81,8 @@ CHAINRULE_API chainrule_status chainrule_trainer_set_batch_size(chainrule_traine
 
 /* One update on the batch x [rows][inputs], y [rows][outputs], 1 ≤ rows ≤ batch_size; sample_weights
  * [rows] may be NULL.  *loss (may be NULL) is L before the update.  Allocates nothing.  Data that are not
- * finite, or targets that the loss cannot have, are refused before anything changes. */
+ * finite, or targets that the loss cannot have, are refused before anything changes.  Where the loss function, or a function of
+ * a custom layer, fails, nothing has changed either. */
 CHAINRULE_API chainrule_status chainrule_trainer_step_f32(chainrule_trainer *trainer, const float *x,
                                                           const float *y, const float *sample_weights,
                                                           size_t rows, double *loss, chainrule_error *error);
@@ -110,6 +111,8 @@ CHAINRULE_API chainrule_status chainrule_trainer_flush(chainrule_trainer *traine
  * Where the loss, a layer or a parameter becomes NaN or infinite, the call ends with CHAINRULE_NOT_FINITE, which names the
  * step, the layer, the quantity and the likely cause; the network has its parameters of the beginning of the epoch again,
  * and the optimizer begins anew.
+ *
+ * Where the loss function, or a function of a custom layer, fails, the next call goes on with the same batch.
  *
  * chainrule_trainer_stop makes the call return CHAINRULE_STOPPED after the batch in hand, or, where a batch is a single row,
  * within 64 of them; the next call goes on behind it, and ends in the same bits as an epoch that was never stopped.

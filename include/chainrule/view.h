@@ -1,5 +1,6 @@
 /* What a training step computed, number by number: of the last step or gradients call of a trainer
- * made with `keep`.  Keeping costs memory, never a bit of the result. */
+ * made with `keep`.  Keeping costs memory, never a bit of the result.  There is nothing to view after one in which a function of
+ * the program's failed. */
 #ifndef CHAINRULE_VIEW_H
 #define CHAINRULE_VIEW_H
 

@@ -3,7 +3,8 @@
 import Foundation
 internal import CChainrule
 
-/// Runs a call of the core; throws what its status says. CHAINRULE_STOPPED throws `cancelled`.
+/// Runs a call of the core; throws what its status says. CHAINRULE_STOPPED throws `cancelled`, and a callback that failed
+/// the error that it kept.
 ///
 /// `path` is the file's, for a call that reads or writes one; `training` says that it was at a step when a
 /// number became NaN or infinite.
@@ -14,6 +15,30 @@ func check(
   var error = chainrule_error()
   let status = call(&error)
   if status != .ok { throw ChainruleError(status, error, path: path, training: training) }
+}
+
+/// The error of a callback, kept until the call of the core that made it returns. The core calls back in the thread that called
+/// it, so that each thread has its own: others may use the same network, and the same functions, at the same time.
+enum CallbackFailure {
+  private static let key = "chainrule.callback-failure"
+
+  /// `body` as the core's callbacks end: 0, or 1 where it threw.
+  static func keeping(_ body: () throws(ChainruleError) -> Void) -> Int32 {
+    do throws(ChainruleError) {
+      try body()
+      return 0
+    } catch {
+      Thread.current.threadDictionary[key] = error
+      return 1
+    }
+  }
+
+  /// The error that a callback in this thread kept.
+  fileprivate static func take() -> ChainruleError? {
+    let kept = Thread.current.threadDictionary
+    defer { kept.removeObject(forKey: key) }
+    return kept[key] as? ChainruleError
+  }
 }
 
 /// Throws for a path that C would cut short.
@@ -53,7 +78,8 @@ extension ChainruleError {
     case .stopped: self = .cancelled
     case .fileFailed: self = .file(path: path, reason: message)
     case .invalidFile: self = .invalidModel(path: path, reason: message)
-    case .ok, .invalidArgument, .shapeMismatch, .callbackFailed: self = .invalidArgument(message: message)
+    case .callbackFailed: self = CallbackFailure.take() ?? .invalidArgument(message: message)
+    case .ok, .invalidArgument, .shapeMismatch: self = .invalidArgument(message: message)
     }
   }
 }

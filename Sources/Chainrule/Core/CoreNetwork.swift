@@ -473,15 +473,22 @@ final class CustomActivationBox: Sendable {
 
   /// Applies f or f′ to `count` scalars.
   static func call<Scalar: NetworkScalar>(
-    _: Scalar.Type, _ function: KeyPath<CustomActivation, @Sendable ([Double]) -> [Double]>,
-    _ context: UnsafeMutableRawPointer?, _ count: Int, _ z: UnsafeRawPointer?,
-    _ result: UnsafeMutableRawPointer?
-  ) {
-    let box = Unmanaged<CustomActivationBox>.fromOpaque(context!).takeUnretainedValue()
+    _: Scalar.Type, derivative: Bool, _ context: UnsafeMutableRawPointer?, _ count: Int,
+    _ z: UnsafeRawPointer?, _ result: UnsafeMutableRawPointer?
+  ) -> Int32 {
+    let activation = Unmanaged<CustomActivationBox>.fromOpaque(context!).takeUnretainedValue().activation
     let z = UnsafeBufferPointer(start: z!.assumingMemoryBound(to: Scalar.self), count: count)
     let result = UnsafeMutableBufferPointer(start: result!.assumingMemoryBound(to: Scalar.self), count: count)
-    let values = box.activation[keyPath: function](z.map { Double($0) })
-    for index in 0..<count { result[index] = values.count == count ? Scalar(values[index]) : .nan }
+    let name = "the \(derivative ? "derivative" : "function") of the activation \"\(activation.name)\""
+    return CallbackFailure.keeping { () throws(ChainruleError) in
+      let values = try calling(name) {
+        try (derivative ? activation.derivative : activation.function)(z.map { Double($0) })
+      }
+      guard values.count == count else {
+        throw .shapeMismatch(what: "values of \(name)", expected: count, actual: values.count)
+      }
+      for index in 0..<count { result[index] = Scalar(values[index]) }
+    }
   }
 }
 
@@ -489,19 +496,19 @@ final class CustomActivationBox: Sendable {
 typealias ElementwiseFunction =
   @convention(c) (
     UnsafeMutableRawPointer?, Int, UnsafeRawPointer?, UnsafeMutableRawPointer?
-  ) -> Void
+  ) -> Int32
 
 extension NetworkScalar {
   static var customFunction: ElementwiseFunction {
     Self.scalarType == .float32
-      ? { CustomActivationBox.call(Float.self, \.function, $0, $1, $2, $3) }
-      : { CustomActivationBox.call(Double.self, \.function, $0, $1, $2, $3) }
+      ? { CustomActivationBox.call(Float.self, derivative: false, $0, $1, $2, $3) }
+      : { CustomActivationBox.call(Double.self, derivative: false, $0, $1, $2, $3) }
   }
 
   static var customDerivative: ElementwiseFunction {
     Self.scalarType == .float32
-      ? { CustomActivationBox.call(Float.self, \.derivative, $0, $1, $2, $3) }
-      : { CustomActivationBox.call(Double.self, \.derivative, $0, $1, $2, $3) }
+      ? { CustomActivationBox.call(Float.self, derivative: true, $0, $1, $2, $3) }
+      : { CustomActivationBox.call(Double.self, derivative: true, $0, $1, $2, $3) }
   }
 }
 

@@ -87,19 +87,15 @@ final class CoreTrainer<Scalar: NetworkScalar>: @unchecked Sendable {
       case .epoch: functions.epoch
       }
     var loss = 0.0
-    do throws(ChainruleError) {
-      try check(training: true) { error in
-        data.withUnsafePointers { x, y, weights in
-          // An epoch of a small network would feel the closures below.
-          guard let rows else { return function(pointer, x, y, weights, data.rows, &loss, &error) }
-          return function(
-            pointer, x.map { $0 + rows.lowerBound * data.inputs },
-            y.map { $0 + rows.lowerBound * data.outputs },
-            weights.map { $0 + rows.lowerBound }, rows.count, &loss, &error)
-        }
+    try check(training: true) { error in
+      data.withUnsafePointers { x, y, weights in
+        // An epoch of a small network would feel the closures below.
+        guard let rows else { return function(pointer, x, y, weights, data.rows, &loss, &error) }
+        return function(
+          pointer, x.map { $0 + rows.lowerBound * data.inputs },
+          y.map { $0 + rows.lowerBound * data.outputs },
+          weights.map { $0 + rows.lowerBound }, rows.count, &loss, &error)
       }
-    } catch {
-      throw box?.takeFailure() ?? error
     }
     return loss
   }
@@ -211,45 +207,34 @@ final class StepObserver: @unchecked Sendable {
   }
 }
 
-/// A loss function where the core's callback finds it, and what it threw or was wrong with what it returned.
-final class LossFunctionBox<Scalar: NetworkScalar>: @unchecked Sendable {
+/// A loss function where the core's callback finds it.
+final class LossFunctionBox<Scalar: NetworkScalar>: Sendable {
   private let function: LossFunction<Scalar>
-  private var failure: ChainruleError?
 
   init(_ function: LossFunction<Scalar>) { self.function = function }
 
-  func takeFailure() -> ChainruleError? {
-    defer { failure = nil }
-    return failure
-  }
-
-  /// Fills the losses and the gradient; false, at which the step ends, where the function threw, or returned too few.
+  /// Fills the losses and the gradient.
   func call(
     rows: Int, columns: Int, outputs: UnsafeRawPointer, targets: UnsafeRawPointer,
     losses: UnsafeMutablePointer<Double>, gradient: UnsafeMutableRawPointer
-  ) -> Bool {
+  ) throws(ChainruleError) {
     let count = rows * columns
     func array(_ pointer: UnsafeRawPointer) -> [Scalar] {
       Array(UnsafeBufferPointer(start: pointer.assumingMemoryBound(to: Scalar.self), count: count))
     }
-    let result: (losses: [Double], gradient: [Scalar])
-    do throws(ChainruleError) {
-      result = try calling("the loss function") { try function.body(array(outputs), array(targets), columns) }
-    } catch {
-      failure = error
-      return false
+    let result = try calling("the loss function") {
+      try function.body(array(outputs), array(targets), columns)
     }
     let to = UnsafeMutableBufferPointer(start: gradient.assumingMemoryBound(to: Scalar.self), count: count)
-    guard result.losses.count == rows && result.gradient.count == count else {
-      failure =
-        result.losses.count == rows
-        ? .shapeMismatch(what: "gradient of a loss function", expected: count, actual: result.gradient.count)
-        : .shapeMismatch(what: "losses of a loss function", expected: rows, actual: result.losses.count)
-      return false
+    guard result.losses.count == rows else {
+      throw .shapeMismatch(what: "losses of a loss function", expected: rows, actual: result.losses.count)
+    }
+    guard result.gradient.count == count else {
+      throw .shapeMismatch(
+        what: "gradient of a loss function", expected: count, actual: result.gradient.count)
     }
     for row in 0..<rows { losses[row] = result.losses[row] }
     for index in 0..<count { to[index] = result.gradient[index] }
-    return true
   }
 }
 
@@ -276,9 +261,10 @@ extension LossFunctionBox {
     _ targets: UnsafeRawPointer?, _ losses: UnsafeMutablePointer<Double>?,
     _ gradient: UnsafeMutableRawPointer?
   ) -> Int32 {
-    let done = Unmanaged<LossFunctionBox>.fromOpaque(context!).takeUnretainedValue().call(
-      rows: rows, columns: columns, outputs: outputs!, targets: targets!, losses: losses!, gradient: gradient!
-    )
-    return done ? 0 : 1
+    CallbackFailure.keeping { () throws(ChainruleError) in
+      try Unmanaged<LossFunctionBox>.fromOpaque(context!).takeUnretainedValue().call(
+        rows: rows, columns: columns, outputs: outputs!, targets: targets!, losses: losses!,
+        gradient: gradient!)
+    }
   }
 }

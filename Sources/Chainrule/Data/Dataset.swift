@@ -52,8 +52,8 @@ extension Dataset {
   ///
   /// With `classLabels`, each row of `targets` must be one-hot: a single 1, the rest 0.
   ///
-  /// - Throws: `ChainruleError.invalidValue` for a size below 1 or a weight below 0, `.shapeMismatch` where
-  ///   two sizes disagree, `.badData` for a number that is not finite (with its row and column, counted
+  /// - Throws: `ChainruleError.invalidValue` for a size below 1, a name that stands twice or a weight below 0, `.shapeMismatch`
+  ///   where two sizes disagree, `.badData` for a number that is not finite (with its row and column, counted
   ///   from 1) or a row that is not one-hot.
   public init(
     features: [Scalar], targets: [Scalar], rows: Int, inputs: Int, outputs: Int,
@@ -167,7 +167,10 @@ extension Dataset {
         name: "\(what)", value: "\(rows) × \(columns)", expected: "a size that fits in memory")
     }
     try checkSize(what, values.count, expected: count)
-    if let names { try checkSize("names of \(what)", names.count, expected: columns) }
+    if let names {
+      try checkSize("names of \(what)", names.count, expected: columns)
+      try checkDistinct(names, "the names of the \(what)")
+    }
     if let index = firstNotFinite(values) {
       throw bad(
         "\(what), row \(index / columns + 1), column \(index % columns + 1): \(values[index]) is not finite")

@@ -32,6 +32,12 @@ func places(of texts: [String]) -> [ExactText: Int] {
   Dictionary(zip(texts.lazy.map(ExactText.init), texts.indices)) { first, _ in first }
 }
 
+/// Throws for a name that stands twice; `what` names them all.
+func checkDistinct(_ names: [String], _ what: String) throws(ChainruleError) {
+  guard let twice = firstRepeated(in: names) else { return }
+  throw .invalidValue(name: what, value: "\"\(twice)\" twice", expected: "each once")
+}
+
 /// The first of `texts` that has stood before; nil where each stands once.
 func firstRepeated(in texts: [String]) -> String? {
   var seen: Set<ExactText> = []

@@ -100,15 +100,16 @@ public struct FeatureEncoding: Sendable, Equatable {
 
   /// The names of the features; nil where the columns have none.
   public var featureNames: [String]? {
-    columnNames.map { names in
-      zip(names, columns).flatMap { name, column in
-        let gap = column.indicatesMissing ? ["\(name) is missing"] : []
-        return switch column {
-        case .number: [name] + gap
-        case .category(let column): column.categories.map { "\(name)=\($0)" } + gap
-        }
+    guard let columnNames else { return nil }
+    let names = zip(columnNames, columns).flatMap { name, column in
+      let gap = column.indicatesMissing ? ["\(name) is missing"] : []
+      return switch column {
+      case .number: [name] + gap
+      case .category(let column): column.categories.map { "\(name)=\($0)" } + gap
       }
     }
+    // A column may be called as a feature of another one is.
+    return firstRepeated(in: names) == nil ? names : uniqueNames(names).names
   }
 
   /// The features of each column: their range among all, in the order of the columns, which are named or numbered from 1.
@@ -444,10 +445,7 @@ extension FeatureEncoding: Codable {
     if let columnNames, columnNames.count != columns.count {
       throw .shapeMismatch(what: "names of columns", expected: columns.count, actual: columnNames.count)
     }
-    if let twice = firstRepeated(in: columnNames ?? []) {
-      throw .invalidValue(
-        name: "the names of the columns", value: "\"\(twice)\" twice", expected: "each once")
-    }
+    try checkDistinct(columnNames ?? [], "the names of the columns")
     guard !columns.isEmpty else {
       throw .invalidValue(name: "columns", value: "0", expected: "at least 1")
     }

@@ -54,10 +54,7 @@ public struct TargetEncoding: Sendable, Equatable, Codable {
         name: "classes", value: classes == nil ? "none" : "\(classes!.count)",
         expected: "some where the targets are classes, and otherwise none")
     }
-    if let twice = firstRepeated(in: columnNames ?? []) {
-      throw ChainruleError.invalidValue(
-        name: "the names of the targets", value: "\"\(twice)\" twice", expected: "each once")
-    }
+    try checkDistinct(columnNames ?? [], "the names of the targets")
   }
 
   init(kind: Kind, classes: [String]?, columnNames: [String]?) {
