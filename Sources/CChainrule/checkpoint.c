@@ -14,7 +14,7 @@
 
 #include "file.h"
 #include "note.h"
-#include "trainer.h"
+#include "training/trainer.h"
 
 enum { FORMAT_VERSION = 1 };
 /* Of steps and epochs: more than any training reaches, and far from overflow. */
@@ -73,7 +73,7 @@ static void add_array(cr_state *state, const char *name, const chainrule_network
 static void add_arrays(const chainrule_trainer *t, const chainrule_network *best, cr_state *state)
 {
   const char *letters[CR_STATES];
-  const size_t states = cr_state_names(&t->training.optimizer, letters);
+  const size_t states = cr_optimizer_states(&t->training.optimizer, letters);
   for (size_t k = 0; k < states; k++) {
     char name[24];
     snprintf(name, sizeof name, "optimizer.%s", letters[k]);
@@ -95,8 +95,8 @@ static json_t *training_json(const chainrule_trainer *t, const cr_state *state)
       " s:{s:s, s:b, s:b, s:I, s:I, s:f, s:f}}",
       "formatVersion", FORMAT_VERSION, "arrays", "optimizer", chainrule_optimizer_name(t->training.optimizer.kind),
       "learningRate", t->training.optimizer.learning_rate, "steps", (json_int_t)t->steps, "epochs",
-      (json_int_t)t->epochs, "fresh", (int)t->fresh,
-      "powers", "beta1", t->beta1_power, "beta2", t->beta2_power, "mu", t->mu_product, "decay", t->decay_power,
+      (json_int_t)t->epochs, "fresh", (int)t->optimizer.fresh,
+      "powers", "beta1", t->optimizer.beta1_power, "beta2", t->optimizer.beta2_power, "mu", t->optimizer.mu_product, "decay", t->optimizer.decay_power,
       "plateau", "observed", (int)p->observed, "best", p->best, "stale", (json_int_t)p->stale, "cooling",
       (json_int_t)p->cooling, "reductions", (json_int_t)p->reductions,
       "accumulated", "batches", (json_int_t)t->sum_batches, "weight", t->sum_weight,
@@ -221,7 +221,7 @@ static chainrule_status check_arrays(const chainrule_trainer *t, const cr_state 
                                      chainrule_error *error)
 {
   const char *letters[CR_STATES], *optimizer = chainrule_optimizer_name(t->training.optimizer.kind);
-  const size_t states = cr_state_names(&t->training.optimizer, letters);
+  const size_t states = cr_optimizer_states(&t->training.optimizer, letters);
   if (strcmp(n->optimizer, optimizer) != 0)
     return cr_fail(error, CHAINRULE_INVALID_ARGUMENT, 0, "the checkpoint is of the optimizer %.20s, the trainer's is %s",
                    n->optimizer, optimizer);
@@ -312,7 +312,7 @@ static void take(chainrule_trainer *t, const cr_state *state, const numbers *n, 
   memcpy(t->whole->parameters, saved->parameters, all);
   if (good) memcpy(t->good, good->parameters, all);
   const char *letters[CR_STATES];
-  const size_t states = cr_state_names(&t->training.optimizer, letters);
+  const size_t states = cr_optimizer_states(&t->training.optimizer, letters);
   for (size_t k = 0; k < states; k++) {
     char name[24];
     snprintf(name, sizeof name, "optimizer.%s", letters[k]);
@@ -322,11 +322,11 @@ static void take(chainrule_trainer *t, const cr_state *state, const numbers *n, 
   if (n->batches > 0) take_array(t, find(state, "sum"), t->sum);
   t->sum_batches = (size_t)n->batches;
   t->sum_weight = n->sum_weight;
-  t->fresh = n->fresh;
-  t->beta1_power = n->beta1;
-  t->beta2_power = n->beta2;
-  t->mu_product = n->mu;
-  t->decay_power = n->decay;
+  t->optimizer.fresh = n->fresh;
+  t->optimizer.beta1_power = n->beta1;
+  t->optimizer.beta2_power = n->beta2;
+  t->optimizer.mu_product = n->mu;
+  t->optimizer.decay_power = n->decay;
   t->plateau = (chainrule_plateau){n->observed, n->best, n->stale, n->cooling, n->reductions};
   t->steps = (uint64_t)n->steps;
   t->epochs = (uint64_t)n->epochs;

@@ -110,7 +110,7 @@ typedef struct CR(kernels) {
   void (*axpy)(size_t n, const R *g, double weight, R *sum);
 
   /* One update of n parameters p by gradients g; n is a multiple of the panel.  state: the optimizer's arrays,
-   * `stride` scalars apart, as many as state_count in trainer.c says. */
+   * `stride` scalars apart, as many as cr_optimizer_states says. */
   void (*update[CHAINRULE_OPTIMIZER_COUNT])(const cr_update *u, size_t n, R *p, const R *g, R *state,
                                             size_t stride);
 

@@ -10,7 +10,8 @@
 
 #define cr_cpu_count() ((size_t)CR_THREADS)
 #define CR_WORTH_A_THREAD 1
-#include "../../../Sources/CChainrule/trainer.c"
+#include "../../../Sources/CChainrule/training/trainer.c"
+#include "../../../Sources/CChainrule/training/step.c"
 
 #ifdef __linux__
 

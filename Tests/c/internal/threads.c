@@ -8,7 +8,8 @@
 #define cr_cpu_count() ((size_t)CR_THREADS)
 #define cr_team_ready(team) (t->members) /* never rests */
 #define CR_WORTH_A_THREAD 1
-#include "../../../Sources/CChainrule/trainer.c"
+#include "../../../Sources/CChainrule/training/trainer.c"
+#include "../../../Sources/CChainrule/training/step.c"
 
 #include <math.h>
 #include <stdio.h>

@@ -1,16 +1,16 @@
-/* A trainer, as trainer.c plans it and checkpoint.c saves it. */
+/* A trainer, as trainer.c plans it, step.c and epoch.c use it, and checkpoint.c saves it. */
 #ifndef CR_TRAINER_H
 #define CR_TRAINER_H
 
 #include <stdatomic.h>
 
-#include "internal.h"
+#include "optimizer.h"
 
 /* The blocks that a member takes first; when it is done it helps the others. */
-typedef struct share {
+typedef struct cr_share {
   _Alignas(CR_ALIGNMENT) atomic_size_t next;
   size_t end;
-} share;
+} cr_share;
 
 struct chainrule_trainer {
   chainrule_network *whole;   /* as the caller has it */
@@ -42,17 +42,13 @@ struct chainrule_trainer {
   double threads_per_row; /* that a step is worth */
   cr_block *blocks; /* of all layers' weights, in their order */
   size_t block_count;
-  share *shares; /* of the blocks, by member */
+  cr_share *shares; /* of the blocks, by member */
   size_t scratch_scalars;
-  cr_update update;
+  cr_optimizer optimizer;
   cr_descent descent; /* by it */
-  double beta1_power, beta2_power; /* β₁ᵗ, β₂ᵗ */
   chainrule_plateau plateau;
   bool rate_is_due;             /* the next update has another than the last */
-  _Atomic double learning_rate; /* update.rate, for other threads */
-  bool fresh;                      /* no update yet */
-  double mu_product;               /* nadam: μ₁…μₜ */
-  double decay_power, decay_factor; /* nadam: 0.96^(t ψ), 0.96^ψ */
+  _Atomic double learning_rate; /* that of the optimizer, for other threads */
 
   size_t *order; /* in which the epoch visits its rows */
   size_t order_size;
@@ -68,11 +64,36 @@ struct chainrule_trainer {
   void *step_context;
 };
 
-enum { CR_STATES = 3 }; /* the most of an optimizer */
-
-/* The parameter-shaped arrays that the update rule keeps, by the letters of update_tmpl.h; returns how many. */
-size_t cr_state_names(const chainrule_optimizer *optimizer, const char *names[CR_STATES]);
 /* The rate of the step to come, which stays that of all steps of an epoch where the schedule is per epoch. */
 void cr_update_rate(chainrule_trainer *trainer);
+
+/* Gradients cannot go into the parameters one by one: something is made of all of them first. */
+static inline bool cr_needs_all_gradients(const chainrule_training *training)
+{
+  return training->clip_norm > 0 || training->accumulate > 1;
+}
+
+/* ---- step.c -------------------------------------------------------------------------------------- */
+
+/* Where the rows of a batch are, before they are brought together in batch.x. */
+typedef struct cr_gathering {
+  const void *x;
+  const size_t *order; /* NULL: as they stand */
+} cr_gathering;
+
+/* to[k] = from[order[k]], or from[k] where order is NULL, rows of `width` scalars */
+void cr_gather(chainrule_scalar scalar, const void *to, const void *from, const size_t *order, size_t count,
+               size_t width);
+/* L, δ of every layer, and, where they are kept, the gradients; with `descends`, the update too.  The data have
+ * been checked.  *total is Σ wᵣ. */
+chainrule_status cr_step(chainrule_trainer *trainer, const cr_batch *batch, const cr_gathering *gathering, bool descends,
+                         double *loss, double *total, chainrule_error *error);
+/* The next few steps of an epoch, of single rows of a narrow network, if there is nothing to do between them: the same as
+ * by cr_step.  Returns how many were done; that whose loss is not finite is not. */
+size_t cr_step_singly(chainrule_trainer *trainer, const cr_batch *all);
+/* The update by the gradients that have been summed up, of batches of up to so many rows. */
+void cr_step_flush(chainrule_trainer *trainer, size_t rows);
+/* After updates by these rows, which may be NULL: every parameter is finite. */
+chainrule_status cr_step_check(const chainrule_trainer *trainer, const cr_batch *batch, chainrule_error *error);
 
 #endif
