@@ -1,10 +1,11 @@
 /* Failing, the version, and the names in the catalogue. */
 #include <math.h>
+#include <stdarg.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 
-#include "internal.h"
+#include "base.h"
 
 #define TEXT_(x) #x
 #define TEXT(x) TEXT_(x)
@@ -164,3 +165,26 @@ LIST(optimizers, chainrule_optimizer_kind, optimizer)
 LIST(schedules, chainrule_schedule_kind, schedule)
 LIST(initializers, chainrule_initializer_kind, initializer)
 LIST(methods, chainrule_method, method)
+
+/* ---- Memory ------------------------------------------------------------------------------------- */
+
+bool cr_multiply(size_t a, size_t b, size_t *product)
+{
+  *product = a * b;
+  return a == 0 || b <= SIZE_MAX / a;
+}
+
+bool cr_add(size_t a, size_t b, size_t *sum)
+{
+  *sum = a + b;
+  return a <= SIZE_MAX - b;
+}
+
+void *cr_allocate(size_t count, size_t size)
+{
+  size_t bytes;
+  if (!cr_multiply(count ? count : 1, size, &bytes) || bytes > PTRDIFF_MAX - CR_ALIGNMENT) return NULL;
+  bytes = (bytes + CR_ALIGNMENT - 1) / CR_ALIGNMENT * CR_ALIGNMENT;
+  void *memory = aligned_alloc(CR_ALIGNMENT, bytes);
+  return memory ? memset(memory, 0, bytes) : NULL;
+}

@@ -14,7 +14,7 @@
 #elif !defined _GNU_SOURCE
 #define _GNU_SOURCE /* sched_getaffinity, syscall, sigset_t */
 #endif
-#include "internal.h"
+#include "team.h"
 
 #include <errno.h>
 #include <pthread.h>

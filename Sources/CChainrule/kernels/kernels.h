@@ -15,11 +15,9 @@
 #include <stddef.h>
 #include <stdint.h>
 
-#include "chainrule/catalog.h"
+#include "../base.h"
 #include "shuffles.h"
 
-/* Arenas start at multiples of 64 bytes: one cache line, one AVX-512 vector. */
-enum { CR_ALIGNMENT = 64 };
 /* Inputs of one call of affine_gradient, at most: a multiple of every TILE_ROWS.  Its rows lie as far apart. */
 enum { CR_CHUNK = 48 };
 
@@ -93,6 +91,9 @@ typedef struct cr_kernel_set {
   const cr_kernels_f32 *f32;
   const cr_kernels_f64 *f64;
 } cr_kernel_set;
+
+/* The kernel set of that name; NULL: of CHAINRULE_ISA, or the best of this CPU. */
+chainrule_status cr_select_kernels(const char *name, const cr_kernel_set **kernels, chainrule_error *error);
 
 extern const cr_kernel_set cr_isa_baseline, cr_isa_gsl;
 #if defined __x86_64__

@@ -5,6 +5,8 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "../random.h"
+
 static chainrule_status check_call(const chainrule_trainer *trainer, chainrule_scalar scalar,
                                    chainrule_error *error)
 {

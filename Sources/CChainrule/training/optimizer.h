@@ -2,7 +2,8 @@
 #ifndef CR_OPTIMIZER_H
 #define CR_OPTIMIZER_H
 
-#include "../internal.h"
+#include "../base.h"
+#include "../kernels/kernels.h"
 
 typedef struct cr_optimizer {
   chainrule_optimizer_kind kind;

@@ -1,6 +1,6 @@
 /* Learning-rate schedules.  Sums, products and quotients alone, so that a rate has the same bits on every CPU: cosines
  * and powers of the C library's would not. */
-#include "../internal.h"
+#include "../base.h"
 
 #include <math.h>
 

@@ -4,6 +4,8 @@
 #include <math.h>
 #include <string.h>
 
+#include "../random.h"
+
 /* The largest |x|, and |y| in the unit of the loss, of rows as a call brings them.  A first layer that scales has scaled x. */
 static void largest_values(const chainrule_network *network, const cr_batch *batch, double *x, double *y)
 {

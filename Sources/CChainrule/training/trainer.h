@@ -4,6 +4,7 @@
 
 #include <stdatomic.h>
 
+#include "../backprop/backprop.h"
 #include "optimizer.h"
 
 /* The blocks that a member takes first; when it is done it helps the others. */

@@ -6,7 +6,7 @@
 #if defined __linux__ && !defined _GNU_SOURCE
 #define _GNU_SOURCE /* sched_setaffinity */
 #endif
-#include "internal.h"
+#include "backprop/backprop.h"
 
 #define cr_cpu_count() ((size_t)CR_THREADS)
 #define CR_WORTH_A_THREAD 1

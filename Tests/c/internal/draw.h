@@ -1,5 +1,5 @@
 /* Random numbers of a test: the same ones for the same `state`. */
-#include "internal.h"
+#include "kernels/kernels.h"
 
 static uint64_t state;
 

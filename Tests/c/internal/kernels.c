@@ -10,7 +10,7 @@
 #include <stdlib.h>
 #include <string.h>
 
-#include "internal.h"
+#include "backprop/backprop.h"
 
 /* The templates once more, in vectors of 64 bytes and AVX-512's tiles, for whatever CPU runs this. */
 #define VECTOR_BYTES 64

@@ -10,7 +10,7 @@
 #include <stdlib.h>
 #include <string.h>
 
-#include "internal.h"
+#include "backprop/backprop.h"
 
 enum { PROBLEMS = 1500, STEPS = 4, EPOCHS = 3, MOST_LAYERS = 3, MOST_ROWS = 40, SPARE_ROWS = 3 };
 

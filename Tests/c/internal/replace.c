@@ -16,8 +16,8 @@
 #include <sys/wait.h>
 #include <unistd.h>
 
-#include "internal.h"
-#include "replace.h"
+#include "files/replace.h"
+#include "files/writing.h"
 
 static int failures;
 static chainrule_error error;

@@ -3,7 +3,7 @@
  *
  * The trainer is compiled into this program, so that every step is worth every thread, and so that there are as many
  * CPUs as anyone asks for: on a small machine the threads then sleep and wake a hundred thousand times. */
-#include "internal.h"
+#include "backprop/backprop.h"
 
 #define cr_cpu_count() ((size_t)CR_THREADS)
 #define cr_team_ready(team) (t->members) /* never rests */

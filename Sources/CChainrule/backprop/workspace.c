@@ -1,5 +1,5 @@
 /* Memory for the passes of a batch: where z, a and δ lie, and the room that the kernels want beside them. */
-#include "internal.h"
+#include "backprop.h"
 
 #include <stdlib.h>
 

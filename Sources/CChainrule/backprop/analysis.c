@@ -1,5 +1,5 @@
 /* Derivatives in prediction mode: a strip of rows goes forward once, and back once for each row of a Jacobian. */
-#include "internal.h"
+#include "analysis.h"
 
 #include <float.h>
 #include <math.h>

@@ -1,17 +1,13 @@
-/* Random draws, from a generator that is GSL's too, and the kernel set `gsl`.
+/* Random draws, from a generator that is GSL's too.
  *
- * GSL's error handler belongs to the host and by default aborts.  Nothing here lets GSL fail: sizes are
- * at least 1, views fit their arrays, and nothing is allocated.
+ * GSL's error handler belongs to the host and by default aborts.  Nothing here lets GSL fail: nothing is allocated.
  */
-#include "internal.h"
+#include "random.h"
 
 #include <math.h>
 
-#include <gsl/gsl_blas.h>
-#include <gsl/gsl_matrix.h>
 #include <gsl/gsl_randist.h> /* gsl_ran_shuffle, all integers */
 #include <gsl/gsl_rng.h>
-#include <gsl/gsl_vector.h>
 
 /* ---- Random numbers ----------------------------------------------------------------------------
  * GSL shuffles by a generator of ours, because its own take 32 bits of seed: xoshiro256++ (Blackman & Vigna 2021), its
@@ -117,20 +113,3 @@ void cr_shuffle(cr_random *random, size_t *order, size_t count)
   for (size_t i = 0; i < count; i++) order[i] = i;
   gsl_ran_shuffle(&rng, order, count, sizeof *order);
 }
-
-/* ---- The kernel set gsl ------------------------------------------------------------------------ */
-
-#define GSL_VECTOR(name) gsl_vector_float_##name
-#define GSL_MATRIX(name) gsl_matrix_float_##name
-#define BLAS(name) gsl_blas_s##name
-#include "kernels/real_f32.h"
-#include "gsl_tmpl.h"
-
-#undef GSL_VECTOR
-#undef GSL_MATRIX
-#undef BLAS
-#define GSL_VECTOR(name) gsl_vector_##name
-#define GSL_MATRIX(name) gsl_matrix_##name
-#define BLAS(name) gsl_blas_d##name
-#include "kernels/real_f64.h"
-#include "gsl_tmpl.h"

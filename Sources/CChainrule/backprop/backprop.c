@@ -1,5 +1,5 @@
 /* Forward and backward for float and for double, and the choice between the two. */
-#include "internal.h"
+#include "backprop.h"
 
 #include <math.h>
 #include <string.h>
@@ -13,9 +13,9 @@ static chainrule_status refuse(size_t l, const char *which, int refused, chainru
                  which, refused);
 }
 
-#include "kernels/real_f32.h"
+#include "../kernels/real_f32.h"
 #include "backprop_tmpl.h"
-#include "kernels/real_f64.h"
+#include "../kernels/real_f64.h"
 #include "backprop_tmpl.h"
 
 bool cr_wants_moments(const chainrule_network *network, const cr_pass *pass, size_t l)

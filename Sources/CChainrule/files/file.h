@@ -5,7 +5,7 @@
 
 #include <jansson.h>
 
-#include "internal.h"
+#include "../network/network.h"
 
 /* An array of a file. */
 typedef struct cr_array {

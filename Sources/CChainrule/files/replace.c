@@ -20,7 +20,7 @@
 #include <sys/stat.h>
 #include <unistd.h>
 
-#include "internal.h"
+#include "writing.h"
 #include "replace.h"
 
 chainrule_status cr_refused(chainrule_error *error, const char *what, int code)

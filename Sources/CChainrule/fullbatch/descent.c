@@ -1,6 +1,6 @@
 /* Methods that search along one line after the other for a smaller L: conjugate gradients, BFGS and L-BFGS, with one line
  * search for the strong Wolfe conditions. */
-#include "internal.h"
+#include "fullbatch.h"
 #include "vectors.h"
 
 #include <float.h>

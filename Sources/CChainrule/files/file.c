@@ -30,6 +30,7 @@
 #include <unistd.h>
 
 #include "file.h"
+#include "writing.h"
 
 #if defined __BYTE_ORDER__ && __BYTE_ORDER__ != __ORDER_LITTLE_ENDIAN__
 #error "tensors are little-endian: swap their bytes in hash_tensor, write_model and read_tensor"

@@ -4,7 +4,7 @@
  * J [residuals][p] is never whole in memory: its rows are folded, a strip at a time, into the triangle T of J = Q T, from
  * which all else follows: Jᵀf = Tᵀ (Qᵀf), |J v| = |T v|, and the step by a second triangle, that of [T; √μ D].
  */
-#include "internal.h"
+#include "fullbatch.h"
 #include "vectors.h"
 
 #include <float.h>

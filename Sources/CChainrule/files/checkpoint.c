@@ -14,7 +14,7 @@
 
 #include "file.h"
 #include "note.h"
-#include "training/trainer.h"
+#include "../training/trainer.h"
 
 enum { FORMAT_VERSION = 1 };
 /* Of steps and epochs: more than any training reaches, and far from overflow. */

@@ -5,7 +5,7 @@
  *
  *     s (W x + b) + t = (s W) x + (s b + t)        W (s x + t) + b = (W s) x + (b + W t)
  */
-#include "internal.h"
+#include "network.h"
 
 #include <math.h>
 #include <stdlib.h>

@@ -2,7 +2,8 @@
 #include <stdlib.h>
 #include <string.h>
 
-#include "internal.h"
+#include "../base.h"
+#include "kernels.h"
 
 /* Best first.  gsl, the baseline to beat, is never chosen unasked: it stands behind one that always runs. */
 static const cr_kernel_set *const sets[] = {

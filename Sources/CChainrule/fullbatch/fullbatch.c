@@ -1,5 +1,5 @@
 /* Full-batch training: L of all rows as the methods of least_squares.c and descent.c see it, and what ends a run. */
-#include "internal.h"
+#include "fullbatch.h"
 #include "vectors.h"
 
 #include <math.h>
