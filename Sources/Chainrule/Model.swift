@@ -1,4 +1,8 @@
-import Foundation
+#if canImport(FoundationEssentials)
+  import FoundationEssentials
+#else
+  import Foundation
+#endif
 internal import CChainrule
 
 /// A trained network that never changes: it predicts, in any number of tasks at once, and is what a file holds.

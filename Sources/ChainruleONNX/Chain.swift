@@ -1,5 +1,9 @@
 import Chainrule
-import Foundation
+#if canImport(FoundationEssentials)
+  internal import FoundationEssentials
+#else
+  internal import Foundation
+#endif
 
 /// Makes layers of steps, from the input on, and compares the sizes on the way.
 struct Chain {

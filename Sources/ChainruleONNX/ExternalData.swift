@@ -1,4 +1,15 @@
-import Foundation
+#if canImport(FoundationEssentials)
+  internal import FoundationEssentials
+#else
+  internal import Foundation
+#endif
+#if canImport(Darwin)
+  import Darwin
+#elseif canImport(Glibc)
+  import Glibc
+#elseif canImport(Musl)
+  import Musl
+#endif
 internal import SwiftProtobuf
 
 /// Reads values that a model keeps in files next to its own, as `torch.onnx.export` writes them from some size on.
@@ -47,7 +58,7 @@ final class ExternalFiles {
       }
       return value
     }
-    let file = try open(location, in: folder, refused)
+    let file = try opened(location, in: folder, refused)
     let offset = try count("offset", or: 0)
     let length = try count("length", or: max(file.size - offset, 0))
     let end = offset.addingReportingOverflow(length)
@@ -78,13 +89,13 @@ final class ExternalFiles {
     for proto in tensors where proto.dataLocation == .external {
       let first = proto.externalData.first { $0.key == "location" }
       if let first, let folder, !first.value.contains("/"), !first.value.contains("\0") {
-        _ = try? open(first.value, in: folder) { Unreadable($0) }
+        _ = try? opened(first.value, in: folder) { Unreadable($0) }
       }
     }
     return files.values.reduce(0) { $0.addingReportingOverflow($1.size).partialValue }
   }
 
-  private func open(
+  private func opened(
     _ name: String, in folder: String, _ refused: (String) -> Unreadable
   ) throws(Unreadable) -> (descriptor: Int32, size: Int) {
     if let file = files[name] { return file }
@@ -95,7 +106,7 @@ final class ExternalFiles {
     }
     let path = folder + "/" + name
     // A pipe must not block, nor a link lead out of the folder.
-    let descriptor = Foundation.open(path, O_RDONLY | O_CLOEXEC | O_NOFOLLOW | O_NONBLOCK)
+    let descriptor = open(path, O_RDONLY | O_CLOEXEC | O_NOFOLLOW | O_NONBLOCK)
     guard descriptor >= 0 else {
       guard errno == ELOOP else { throw cannot(errno) }
       throw refused(

@@ -1,4 +1,8 @@
-import Foundation
+#if canImport(FoundationEssentials)
+  internal import FoundationEssentials
+#else
+  internal import Foundation
+#endif
 internal import SwiftProtobuf
 
 /// Why a file cannot be read: what is wrong, where, and what was expected.

@@ -1,5 +1,9 @@
 import Chainrule
-import Foundation
+#if canImport(FoundationEssentials)
+  public import FoundationEssentials
+#else
+  public import Foundation
+#endif
 internal import SwiftProtobuf
 
 // A file becomes a model in four passes, each a function on the graph:
