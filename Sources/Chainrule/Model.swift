@@ -15,6 +15,9 @@ public struct Model<Scalar: NetworkScalar>: Sendable {
 
   init(core: CoreNetwork<Scalar>) { self.core = core }
 
+  /// Takes over a network that nothing else will change, without the copy of ``Network/freeze()``.
+  package init(takingOver network: consuming Network<Scalar>) { core = network.core }
+
   /// The number of features of a row.
   public var inputs: Int { core.inputs }
   /// The number of values of a prediction.

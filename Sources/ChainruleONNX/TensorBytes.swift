@@ -12,24 +12,39 @@
 #endif
 internal import SwiftProtobuf
 
-/// Reads values that a model keeps in files next to its own, as `torch.onnx.export` writes them from some size on.
+/// Reads the bytes of a model's tensors: they are in its own file, or in files next to it, as `torch.onnx.export` writes them
+/// from some size on.
 ///
 /// A name comes from the model, which anybody may have written. So it is one plain file of the model's own folder: no path,
 /// no symbolic link, and no bytes beyond the file's end.
-final class ExternalFiles {
+final class TensorBytes {
+  /// The model's file.
+  private let model: any ContiguousBytes
   /// The model's folder; nil for a model from memory.
   private let folder: String?
   /// The open files by their names.
   private var files: [String: (descriptor: Int32, size: Int)] = [:]
 
-  init(folder: String?) { self.folder = folder }
+  init(of model: any ContiguousBytes, folder: String?) { (self.model, self.folder) = (model, folder) }
 
   deinit { for file in files.values { close(file.descriptor) } }
 
-  /// The bytes of the tensor's values.
+  /// Calls `body` with the bytes of a tensor's values; with none where it lists its values.
   ///
   /// - Throws: `Unreadable`, which names the tensor and the file.
-  func bytes(of proto: Onnx_TensorProto, named name: String) throws(Unreadable) -> Data {
+  func withBytes<Result>(
+    of proto: Onnx_TensorProto, named name: String, _ body: (UnsafeRawBufferPointer) -> Result
+  ) throws(Unreadable) -> Result {
+    if proto.isExternal { return try externalBytes(of: proto, named: name).withUnsafeBytes(body) }
+    guard let place = RawPlace(inOutline: proto.rawData) else {
+      return body(UnsafeRawBufferPointer(start: nil, count: 0))
+    }
+    return model.withUnsafeBytes {
+      body(UnsafeRawBufferPointer(rebasing: $0[place.offset..<place.offset + place.count]))
+    }
+  }
+
+  private func externalBytes(of proto: Onnx_TensorProto, named name: String) throws(Unreadable) -> Data {
     func refused(_ reason: String) -> Unreadable { Unreadable("tensor \(quoted(name)): \(reason)") }
     var entries: [String: String] = [:]
     for entry in proto.externalData where entries.updateValue(entry.value, forKey: entry.key) != nil {
@@ -121,4 +136,9 @@ final class ExternalFiles {
     files[name] = (descriptor, Int(status.st_size))
     return files[name]!
   }
+}
+
+extension Onnx_TensorProto {
+  /// Whether its values are in another file.
+  var isExternal: Bool { dataLocation == .external || !externalData.isEmpty }
 }
