@@ -1,4 +1,15 @@
-import Foundation
+#if canImport(FoundationEssentials)
+  import FoundationEssentials
+#else
+  import Foundation
+#endif
+#if canImport(Darwin)
+  import Darwin
+#elseif canImport(Glibc)
+  import Glibc
+#elseif canImport(Musl)
+  import Musl
+#endif
 import Synchronization
 internal import CChainrule
 
@@ -87,8 +98,14 @@ public struct Checkpoints: Hashable, Sendable {
         .compactMap { name in isFile(name) ? Self.steps(name).map { (name, $0) } : nil }
         .sorted { $0.1 < $1.1 }.map(\.0)
     } catch {
-      throw .file(path: folder, reason: error.localizedDescription)
+      throw .file(path: folder, reason: Self.reason(of: error))
     }
+  }
+
+  /// Why the system refused a call of FileManager, in the words of strerror.
+  private static func reason(of error: any Error) -> String {
+    let code = ((error as? CocoaError)?.underlying as? POSIXError)?.code.rawValue
+    return code.map { String(cString: strerror($0)) } ?? "\(error)"
   }
 
   private func isFile(_ name: String) -> Bool {
@@ -126,7 +143,7 @@ public struct Checkpoints: Hashable, Sendable {
     do {
       try FileManager.default.createDirectory(atPath: folder, withIntermediateDirectories: true)
     } catch {
-      throw .file(path: folder, reason: error.localizedDescription)
+      throw .file(path: folder, reason: Self.reason(of: error))
     }
     let lock = try FolderLock(folder)
     if let newest = try names().last, !(resumed.map(contains) ?? false) {

@@ -1,4 +1,8 @@
-import Foundation
+#if canImport(FoundationEssentials)
+  import FoundationEssentials
+#else
+  import Foundation
+#endif
 internal import CChainrule
 
 /// A file that is being written to take the place of another: a crash leaves the old file or the new one.

@@ -1,4 +1,10 @@
-import Foundation
+#if canImport(Darwin)
+  import Darwin
+#elseif canImport(Glibc)
+  import Glibc
+#elseif canImport(Musl)
+  import Musl
+#endif
 
 /// XXH64 (Y. Collet, https://github.com/Cyan4973/xxHash, doc/xxhash_spec.md) with seed 0, over bytes that come in parts:
 /// a fast hash that finds accidental differences, not a signature.

@@ -1,4 +1,10 @@
-import Foundation
+#if canImport(Darwin)
+  import Darwin
+#elseif canImport(Glibc)
+  import Glibc
+#elseif canImport(Musl)
+  import Musl
+#endif
 
 /// Keeps a second run out of a folder of checkpoints: a lock (flock) on the file `.lock` in it, which the system releases
 /// when the process ends, however it ends. File systems without locks are not guarded.
@@ -31,8 +37,15 @@ final class FolderLock: Sendable {
       }
       close(file)
     }
-    let owner = Array("process \(getpid()) on \(ProcessInfo.processInfo.hostName)\n".utf8)
+    let owner = Array("process \(getpid()) on \(Self.host)\n".utf8)
     if ftruncate(descriptor, 0) == 0 { _ = write(descriptor, owner, owner.count) }
+  }
+
+  /// The name of this machine.
+  private static var host: String {
+    var name = [CChar](repeating: 0, count: 256)
+    guard gethostname(&name, name.count - 1) == 0 else { return "localhost" }
+    return String(decoding: name.prefix { $0 != 0 }.map(UInt8.init(truncatingIfNeeded:)), as: UTF8.self)
   }
 
   deinit {

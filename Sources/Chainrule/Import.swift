@@ -1,5 +1,11 @@
 internal import CChainrule
-import Foundation
+#if canImport(Darwin)
+  import Darwin
+#elseif canImport(Glibc)
+  import Glibc
+#elseif canImport(Musl)
+  import Musl
+#endif
 
 extension SavedModel {
   /// Makes a model of the tensors of a multilayer perceptron, as PyTorch names them in a safetensors file:

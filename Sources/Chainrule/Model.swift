@@ -1,4 +1,8 @@
-import Foundation
+#if canImport(FoundationEssentials)
+  import FoundationEssentials
+#else
+  import Foundation
+#endif
 internal import CChainrule
 
 /// A trained network that never changes: it predicts, in any number of tasks at once, and is what a file holds.
@@ -10,6 +14,9 @@ public struct Model<Scalar: NetworkScalar>: Sendable {
   let core: CoreNetwork<Scalar>
 
   init(core: CoreNetwork<Scalar>) { self.core = core }
+
+  /// Takes over a network that nothing else will change, without the copy of ``Network/freeze()``.
+  package init(takingOver network: consuming Network<Scalar>) { core = network.core }
 
   /// The number of features of a row.
   public var inputs: Int { core.inputs }

@@ -63,7 +63,7 @@ public struct LayerParameters<Scalar: NetworkScalar>: Equatable, Sendable {
   }
 
   /// The same numbers rounded, or widened, to another type.
-  func converted<Other: NetworkScalar>(to: Other.Type) -> LayerParameters<Other> {
+  package func converted<Other: NetworkScalar>(to: Other.Type) -> LayerParameters<Other> {
     var other = LayerParameters<Other>(inputs: inputs, units: units)
     for parameter in chainrule_parameter.all { other[parameter] = self[parameter]?.map { Other($0) } }
     return other

@@ -1,4 +1,8 @@
-import Foundation
+#if canImport(FoundationEssentials)
+  import FoundationEssentials
+#else
+  import Foundation
+#endif
 
 /// What decides the result of a training run, as names and values in order. A checkpoint stores it, and a run resumes only
 /// from a checkpoint whose description is the same.

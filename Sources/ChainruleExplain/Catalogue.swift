@@ -1,5 +1,9 @@
 import Chainrule
-import Foundation
+#if canImport(FoundationEssentials)
+  import FoundationEssentials
+#else
+  import Foundation
+#endif
 
 // From the names of a step file to the catalogue's values. What this version does not have is refused by
 // name, with what there is: a step that leaves it out would be another step.

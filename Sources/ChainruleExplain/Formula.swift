@@ -1,4 +1,10 @@
-import Foundation
+#if canImport(Darwin)
+  import Darwin
+#elseif canImport(Glibc)
+  import Glibc
+#elseif canImport(Musl)
+  import Musl
+#endif
 
 prefix operator √
 
@@ -158,13 +164,19 @@ extension Formula {
   }
 }
 
+// The C library's functions, which cases of the same names hide below.
+private func mathTanh(_ x: Double) -> Double { tanh(x) }
+private func mathCosh(_ x: Double) -> Double { cosh(x) }
+private func mathLog(_ x: Double) -> Double { log(x) }
+private func mathErf(_ x: Double) -> Double { erf(x) }
+
 extension Formula.Function {
   func callAsFunction(_ x: [Double]) -> Double {
     switch self {
-    case .tanh: Foundation.tanh(x[0])
-    case .cosh: Foundation.cosh(x[0])
-    case .log: Foundation.log(x[0])
-    case .erf: Foundation.erf(x[0])
+    case .tanh: mathTanh(x[0])
+    case .cosh: mathCosh(x[0])
+    case .log: mathLog(x[0])
+    case .erf: mathErf(x[0])
     case .sign: x[0] > 0 ? 1 : x[0] < 0 ? -1 : 0
     case .squareRoot: x[0].squareRoot()
     case .magnitude: Swift.abs(x[0])

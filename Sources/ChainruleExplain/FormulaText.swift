@@ -1,4 +1,10 @@
-import Foundation
+#if canImport(Darwin)
+  import Darwin
+#elseif canImport(Glibc)
+  import Glibc
+#elseif canImport(Musl)
+  import Musl
+#endif
 
 /// Writes formulas and numbers in a line of Unicode, as far as a terminal can: 0.12·2 + 0.33·3, (a − y)², e⁻ᶻ.
 struct FormulaText {
@@ -11,9 +17,19 @@ struct FormulaText {
 
   /// −0.0123457, 1.5e-7; the shortest that has the digits.
   func number(_ value: Double) -> String {
-    let text = String(format: "%.\(digits)g", value == 0 ? 0 : value)
+    let text = rounded(value == 0 ? 0 : value)
     guard let e = text.firstIndex(of: "e") else { return text.replacing("-", with: "−") }
     return text[..<e].replacing("-", with: "−") + "e\(Int(text[text.index(after: e)...])!)"
+  }
+
+  /// C's %.6g for 6 digits, with a point in every locale.
+  private func rounded(_ value: Double) -> String {
+    // A sign, the digits, a point of up to 4 bytes, e and 4 of the exponent, the end.
+    var text = [CChar](repeating: 0, count: digits + 16)
+    _ = withVaList([Int32(digits), value]) { vsnprintf(&text, text.count, "%.*g", $0) }
+    let bytes = text.prefix { $0 != 0 }.map(UInt8.init(truncatingIfNeeded:))
+    let parts = bytes.split { !"0123456789+-einfa".utf8.contains($0) }
+    return parts.map { String(decoding: $0, as: UTF8.self) }.joined(separator: ".")
   }
 
   /// (2, 3), or a single number without parentheses

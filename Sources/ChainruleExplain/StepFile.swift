@@ -1,5 +1,9 @@
 import Chainrule
-import Foundation
+#if canImport(FoundationEssentials)
+  import FoundationEssentials
+#else
+  import Foundation
+#endif
 
 /// A step file: a network, an optimizer and the batches it is trained on, one step each, as JSON.
 ///
@@ -239,9 +243,7 @@ extension StepFileError {
     case .typeMismatch(let type, let context):
       self.init(place: Self.path(context.codingPath), reason: "expected \(Self.name(type))")
     case .dataCorrupted(let context):
-      let cause = context.underlyingError as NSError?
-      let reason = cause?.userInfo[NSDebugDescriptionErrorKey] as? String ?? context.debugDescription
-      self.init(place: Self.path(context.codingPath), reason: reason)
+      self.init(place: Self.path(context.codingPath), reason: context.debugDescription)
     @unknown default:
       self.init(place: "step file", reason: "\(error)")
     }

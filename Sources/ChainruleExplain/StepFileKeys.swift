@@ -1,5 +1,9 @@
 import Chainrule
-import Foundation
+#if canImport(FoundationEssentials)
+  import FoundationEssentials
+#else
+  import Foundation
+#endif
 internal import CJansson
 
 /// What a step file may say. JSONDecoder passes over keys that it does not know, and takes the last of two that are the
@@ -8,60 +12,43 @@ extension StepFile {
   /// Refuses what is no JSON, a key that stands twice, and one that means nothing where it stands, in a step file or in one
   /// with several steps, its "examples".
   static func checkKeys(_ json: Data) throws {
-    try checkSyntax(json)
-    guard let file = try? JSONSerialization.jsonObject(with: json) as? [String: Any] else { return }
-    guard file["examples"] != nil else { return try checkKeys(of: file, "") }
+    let file = try JSONValue(parsing: json)
+    defer { json_decref(file.pointer) }
+    guard file["examples"].isThere else { return try checkKeys(of: file, "") }
     try check(file, "", keys: ["examples"])
-    for (index, step) in objects(file["examples"]) { try checkKeys(of: step, "examples[\(index)].") }
+    for (index, step) in file["examples"].elements { try checkKeys(of: step, "examples[\(index)].") }
   }
 
   /// What a golden file says of the page that printed its numbers; nothing reads it.
   private static let remarks = ["note", "printed", "exact", "errata"]
 
   /// `path` leads to the step, a dot at its end.
-  private static func checkKeys(of file: [String: Any], _ path: String) throws {
+  private static func checkKeys(of file: JSONValue, _ path: String) throws {
     try check(file, path, keys: CodingKeys.allCases.map(\.rawValue) + remarks)
-    for (index, layer) in objects(file["layers"]) {
-      let keys = (layer["type"] as? String).flatMap { Layer.keys[$0] }
+    for (index, layer) in file["layers"].elements {
+      let type = layer["type"].text
+      let keys = type.flatMap { Layer.keys[$0] }
       try check(
         layer, "\(path)layers[\(index)].", keys: keys ?? Layer.CodingKeys.allCases.map(\.rawValue),
-        of: keys == nil ? nil : layer["type"] as? String)
+        of: keys == nil ? nil : type)
     }
-    if let optimizer = file["optimizer"] as? [String: Any] {
-      try check(optimizer, "\(path)optimizer.", keys: Optimizer.CodingKeys.allCases.map(\.rawValue))
-    }
-    for (index, batch) in objects(file["batches"]) {
+    try check(file["optimizer"], "\(path)optimizer.", keys: Optimizer.CodingKeys.allCases.map(\.rawValue))
+    for (index, batch) in file["batches"].elements {
       try check(batch, "\(path)batches[\(index)].", keys: Batch.CodingKeys.allCases.map(\.rawValue))
     }
-    guard let expect = file["expect"] as? [String: Any] else { return }
+    let expect = file["expect"]
     try check(expect, "\(path)expect.", keys: Expect.CodingKeys.allCases.map(\.rawValue))
     for name in ["gradients", "parametersAfter"] {
-      for (index, layer) in objects(expect[name]) {
+      for (index, layer) in expect[name].elements {
         try check(
           layer, "\(path)expect.\(name)[\(index)].", keys: Parameters.CodingKeys.allCases.map(\.rawValue))
       }
     }
   }
 
-  /// Throws the line and column of what RFC 8259 does not allow.
-  private static func checkSyntax(_ json: Data) throws {
-    var error = json_error_t()
-    let value = json.withUnsafeBytes { bytes in
-      json_loadb(bytes.baseAddress, bytes.count, Int(JSON_REJECT_DUPLICATES), &error)
-    }
-    if let value { return json_decref(value) }
-    let text = withUnsafeBytes(of: error.text) { String(decoding: $0.prefix { $0 != 0 }, as: UTF8.self) }
-    throw StepFileError(place: "line \(error.line), column \(error.column)", reason: text)
-  }
-
-  private static func objects(_ value: Any?) -> [(Int, [String: Any])] {
-    (value as? [Any] ?? []).enumerated().compactMap { index, value in
-      (value as? [String: Any]).map { (index, $0) }
-    }
-  }
-
+  /// Refuses a key of an object that is not among `keys`.
   private static func check(
-    _ object: [String: Any], _ path: String, keys: [String], of kind: String? = nil
+    _ object: JSONValue, _ path: String, keys: [String], of kind: String? = nil
   ) throws {
     guard let unknown = object.keys.filter({ !keys.contains($0) }).min() else { return }
     let hint =
@@ -70,6 +57,51 @@ extension StepFile {
       place: path + unknown,
       reason: (kind.map { "there is no such key of \($0); " } ?? "there is no such key; ") + hint)
   }
+}
+
+/// A value in a JSON text, or none. What is asked of a value of another type is empty, too.
+private struct JSONValue {
+  let pointer: UnsafeMutablePointer<json_t>?
+
+  private init(pointer: UnsafeMutablePointer<json_t>?) { self.pointer = pointer }
+
+  /// The whole of a text, which the caller releases and which holds all its values: unlike JSONDecoder, jansson refuses a
+  /// key that stands twice.
+  ///
+  /// - Throws: The line and column of what RFC 8259 does not allow.
+  init(parsing json: Data) throws {
+    var error = json_error_t()
+    pointer = json.withUnsafeBytes { bytes in
+      json_loadb(bytes.baseAddress, bytes.count, Int(JSON_REJECT_DUPLICATES), &error)
+    }
+    guard pointer == nil else { return }
+    let text = withUnsafeBytes(of: error.text) { String(decoding: $0.prefix { $0 != 0 }, as: UTF8.self) }
+    throw StepFileError(place: "line \(error.line), column \(error.column)", reason: text)
+  }
+
+  var isThere: Bool { pointer != nil }
+
+  /// The value of a key of an object.
+  subscript(key: String) -> JSONValue { JSONValue(pointer: json_object_get(pointer, key)) }
+
+  /// The keys of an object.
+  var keys: [String] {
+    var keys: [String] = []
+    var place = json_object_iter(pointer)
+    while let current = place {
+      keys.append(String(cString: json_object_iter_key(current)))
+      place = json_object_iter_next(pointer, current)
+    }
+    return keys
+  }
+
+  /// The elements of an array, each with its place.
+  var elements: [(Int, JSONValue)] {
+    (0..<json_array_size(pointer)).map { ($0, JSONValue(pointer: json_array_get(pointer, $0))) }
+  }
+
+  /// The characters of a string.
+  var text: String? { json_string_value(pointer).map { String(cString: $0) } }
 }
 
 extension StepFile.Layer {

@@ -130,6 +130,10 @@ extension Activation {
     for less in ["Less", "LessOrEqual"] {
       formulas.append((.apply("Where", [.apply(less, [z, 0.0]), 0.0, z]), .relu))
     }
+    // Keras writes these two with operators that are not ONNX's.
+    let complement = Formula.apply("Erfc", [.apply("Neg", [z]) * .number(1 / root2)])
+    formulas.append(((0.5 * z) * complement, .gelu))
+    formulas.append((.apply("Max", [z, 0.0]) + .apply("Expm1", [.apply("Min", [z, 0.0])]), .elu))
     formulas.append((.log(1.0 + .exp(z)), .softplus))
     formulas.append((.apply("Where", [.apply("Greater", [z, 20.0]), z, .softplus(z)]), .softplus))
     formulas.append((z * .tanh(.log(1.0 + .exp(z))), .mish))
@@ -145,6 +149,8 @@ extension Formula {
   enum Idiom {
     /// z where it is above 0, else `slope` · z
     case slope
+    /// z where it is above 0, else −`negative` · z, `negative` of one number or one a feature
+    case negativeSlope
     /// γ (z − μ) / √(σ² + ε) + β over the features of a row
     case layerNorm
     /// log(1 + e^(`factor` · z)) / `factor`
@@ -161,6 +167,7 @@ extension Formula {
     for less in ["Less", "LessOrEqual"] {
       idioms.append((.apply("Where", [.apply(less, [z, 0.0]), slope, z]), .slope))
     }
+    idioms.append((.relu(z) + .relu(.apply("Neg", [z])) * .parameter("negative"), .negativeSlope))
     let scaled = z * .parameter("factor")
     idioms.append(
       (
@@ -180,7 +187,8 @@ extension Formula {
       }
       // z s + (β − μ s), s = γ / √(σ² + ε)
       for factor in [inverse * γ, inverse] {
-        idioms.append((z * factor + (β - mean(z) * factor), .layerNorm))
+        let shift = Formula.apply("Neg", [mean(z)]) * factor
+        idioms += [β - mean(z) * factor, shift + β, shift].map { (z * factor + $0, .layerNorm) }
       }
     }
     return idioms

@@ -1,11 +1,17 @@
 import Chainrule
-import Foundation
+#if canImport(FoundationEssentials)
+  internal import FoundationEssentials
+#else
+  internal import Foundation
+#endif
 
 /// Makes layers of steps, from the input on, and compares the sizes on the way.
 struct Chain {
   private let inputs: Int
   private var layers: [Layer] = []
   private var parameters: [LayerParameters<Double>] = []
+  /// The weights of the layers where nothing has changed them; else they are among `parameters`.
+  private var stored: [StoredWeights?] = []
   /// Whether parameters are stored in float64; nil where there are none.
   private(set) var isDouble: Bool?
   /// The sizes of a row as it is now.
@@ -80,9 +86,9 @@ struct Chain {
   }
 
   /// The model, with the names that there are.
-  func model(
+  func model<Scalar: NetworkScalar>(
     features: [String]?, targets: [String]?, classes: [String]?, columns: TableRows?
-  ) throws -> Model<Double> {
+  ) throws -> Model<Scalar> {
     guard !layers.isEmpty else { throw Unreadable("the graph has no layer") }
     for (what, names, count) in [
       ("features", features, inputs), ("targets", targets, outputs), ("classes", classes, outputs),
@@ -100,35 +106,47 @@ struct Chain {
         }
       }
     }
-    if isDouble != true { try checkFloats() }
-    let network = try Network<Double>(inputs: inputs, layers: layers)
-    for (index, values) in parameters.enumerated() { try network.setParameters(values, ofLayer: index) }
+    let network = try Network<Scalar>(inputs: inputs, layers: layers)
+    for layer in layers.indices { try network.setParameters(parameters(ofLayer: layer), ofLayer: layer) }
     if features != nil || targets != nil || classes != nil {
       // Names come by a data set; one row of it will do.
-      let target = [1] + [Double](repeating: 0, count: outputs - 1)
+      let target = [1] + [Scalar](repeating: 0, count: outputs - 1)
       try network.adoptNames(
         of: Dataset(
-          features: [Double](repeating: 0, count: inputs), targets: target, rows: 1, inputs: inputs,
+          features: [Scalar](repeating: 0, count: inputs), targets: target, rows: 1, inputs: inputs,
           outputs: outputs, featureNames: features, targetNames: targets, classLabels: classes))
     }
     if let columns { try columns.encode(network, classes: classes, areLabels: endsInSigmoids) }
-    return try network.freeze()
+    return Model(takingOver: network)
   }
 
-  /// Refuses numbers that are finite in float64 alone, where the model is in float32.
-  private func checkFloats() throws {
-    for (layer, values) in parameters.enumerated() {
-      let all: [(String, [Double]?)] = [
-        ("weights", values.weights), ("bias", values.bias), ("gamma", values.gamma), ("beta", values.beta),
-        ("mean", values.mean), ("variance", values.variance), ("deviation", values.deviation),
-      ]
-      for case (let name, let numbers?) in all {
-        guard let index = numbers.firstIndex(where: { !Float($0).isFinite }) else { continue }
-        throw Unreadable(
-          "layer \(layer + 1), \(name): value \(index + 1) is \(numbers[index]), which float32 does not have; export the "
-            + "model in float64")
-      }
+  /// The parameters of a layer in the model's type; refuses numbers that are finite in float64 alone.
+  private func parameters<Scalar: NetworkScalar>(ofLayer layer: Int) throws -> LayerParameters<Scalar> {
+    let exact = parameters[layer]
+    var values = exact.converted(to: Scalar.self)
+    if let stored = stored[layer] { values.weights = try stored.values() }
+    guard Scalar.scalarType == .float32 else { return values }
+    let all: [(String, [Scalar]?, [Double]?)] = [
+      ("weights", values.weights, exact.weights), ("bias", values.bias, exact.bias),
+      ("gamma", values.gamma, exact.gamma), ("beta", values.beta, exact.beta),
+      ("mean", values.mean, exact.mean),
+      ("variance", values.variance, exact.variance), ("deviation", values.deviation, exact.deviation),
+    ]
+    for case (let name, let numbers?, let exact?) in all {
+      guard let index = numbers.firstIndex(where: { !$0.isFinite }) else { continue }
+      let number = try exact.isEmpty ? stored[layer]!.values()[index] : exact[index]
+      throw Unreadable(
+        "layer \(layer + 1), \(name): value \(index + 1) is \(number), which float32 does not have; export the "
+          + "model in float64")
     }
+    return values
+  }
+
+  /// Takes the weights of a layer out of the file, for what changes them.
+  private mutating func takeWeights(ofLayer layer: Int) throws {
+    guard let weights = stored[layer] else { return }
+    parameters[layer].weights = try weights.values()
+    stored[layer] = nil
   }
 
   // MARK: Steps
@@ -201,7 +219,8 @@ struct Chain {
   }
 
   private mutating func append(
-    _ layer: Layer, _ node: Node, _ values: LayerParameters<Double>? = nil, part: Part = .whole
+    _ layer: Layer, _ node: Node, _ values: LayerParameters<Double>? = nil, weights: StoredWeights? = nil,
+    part: Part = .whole
   ) throws {
     guard layers.last?.activation != .softmax else {
       throw Unreadable(node, "it follows a softmax; expected none to")
@@ -212,6 +231,7 @@ struct Chain {
       (standard.mean, standard.deviation) = (scaling.mean, scaling.deviation)
     }
     parameters.append(values ?? standard)
+    stored.append(weights)
     last = (node, part)
     isSkipped = false
   }
@@ -239,17 +259,13 @@ struct Chain {
         node, "the weights \(quoted(weights.name)) are for \(columns) features; a row has \(inputs)")
     }
     var values = LayerParameters<Double>(inputs: inputs, units: units)
-    values.weights = try numbers(weights)
-    if !isTransposed {
-      let stored = values.weights
-      for unit in 0..<units {
-        for input in 0..<inputs { values.weights[unit * inputs + input] = stored[input * units + unit] }
-      }
-    }
-    if alpha != 1 { values.weights = values.weights.map { alpha * $0 } }
+    try use(weights)
+    try weights.checkNumbers()
     dims = [units]
     if let bias { values.bias = try vector(bias, node).map { beta == 1 ? $0 : beta * $0 } }
-    try append(.dense(Dense(units, bias: bias != nil)), node, values)
+    try append(
+      .dense(Dense(units, bias: bias != nil)), node, values,
+      weights: StoredWeights(constant: weights, isTransposed: isTransposed, factor: alpha))
   }
 
   private mutating func addActivation(_ activation: Activation, _ node: Node) throws {
@@ -300,6 +316,7 @@ struct Chain {
     let factors = factors ?? deviation.map { 1 / $0 }
     if joinsLast(node), case .dense(let dense) = layers[index], dense.activation == .identity {
       let inputs = parameters[index].inputs
+      try takeWeights(ofLayer: index)
       for unit in factors.indices {
         for place in unit * inputs..<(unit + 1) * inputs { parameters[index].weights[place] *= factors[unit] }
         parameters[index].bias?[unit] *= factors[unit]
@@ -356,6 +373,7 @@ struct Chain {
     guard places != Array(0..<count) else { return }
     let index = layers.count - 1
     if joinsLast(node), case .dense(var dense) = layers[index] {
+      try takeWeights(ofLayer: index)
       let old = parameters[index]
       var rows = places.map { Array(old.weights[$0 * old.inputs..<($0 + 1) * old.inputs]) }
       var bias = old.bias.map { bias in places.map { bias[$0] } }
@@ -392,6 +410,7 @@ struct Chain {
     guard joinsLast(node), case .dense(var dense) = layers[layers.count - 1], dense.units == 1,
       dense.activation == .sigmoid
     else { throw Unreadable(node, "expected it to follow a dense layer of one sigmoid") }
+    try takeWeights(ofLayer: layers.count - 1)
     let single = parameters[layers.count - 1]
     try spend(single.inputs)
     var values = LayerParameters<Double>(inputs: single.inputs, units: 2)
@@ -462,9 +481,14 @@ struct Chain {
     }
   }
 
-  private mutating func numbers(_ constant: Constant) throws -> [Double] {
+  /// Notes that a constant becomes parameters.
+  private mutating func use(_ constant: Constant) throws {
     try spend(constant.count)
     isDouble = isDouble == true || constant.isDouble
+  }
+
+  private mutating func numbers(_ constant: Constant) throws -> [Double] {
+    try use(constant)
     return try constant.numbers()
   }
 
@@ -495,6 +519,33 @@ struct Chain {
     guard values.count < outputs else { return values }
     try spend(outputs)
     return [Double](repeating: values[0], count: outputs)
+  }
+}
+
+/// The weights of a dense layer as the file holds them.
+private struct StoredWeights {
+  let constant: Constant
+  /// Whether the matrix is [units, inputs]; else it is [inputs, units].
+  let isTransposed: Bool
+  /// What they are multiplied by.
+  let factor: Double
+
+  /// W, [units][inputs].
+  func values<Scalar: NetworkScalar>() throws -> [Scalar] {
+    let (count, columns) = (constant.count, constant.dims[1])
+    return try constant.withValues { value in
+      [Scalar](unsafeUninitializedCapacity: count) { w, initialized in
+        var k = 0
+        for row in 0..<constant.dims[0] {
+          for column in 0..<columns {
+            let place = isTransposed ? k : column * constant.dims[0] + row
+            w.initializeElement(at: place, to: Scalar(factor * value(k)))
+            k += 1
+          }
+        }
+        initialized = count
+      }
+    }
   }
 }
 

@@ -1,5 +1,9 @@
 import Chainrule
-import Foundation
+#if canImport(FoundationEssentials)
+  public import FoundationEssentials
+#else
+  public import Foundation
+#endif
 internal import SwiftProtobuf
 
 /// The version of the standard operators that an exported graph asks for: the first with LayerNormalization.

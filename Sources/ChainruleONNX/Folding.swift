@@ -1,4 +1,10 @@
-import Foundation
+#if canImport(Darwin)
+  import Darwin
+#elseif canImport(Glibc)
+  import Glibc
+#elseif canImport(Musl)
+  import Musl
+#endif
 internal import SwiftProtobuf
 
 // The constant folder: nodes whose inputs are all known become constants, so that the passes behind it see the weights
@@ -48,7 +54,7 @@ extension Graph {
       guard let constant = constants[name], constant.type.isNumber, constant.count > 0 else { return nil }
       operands.append(constant)
     }
-    return try Folding(node: node, operands: operands).value(limit: allowance)
+    return try Folding(node: node, operands: operands, bytes: bytes).value(limit: allowance)
   }
 
   /// The sizes of a Reshape of `dims` to `shape`; nil where there are none.
@@ -117,6 +123,7 @@ private struct Folding {
   let node: Node
   /// nil for one that is left out.
   let operands: [Constant?]
+  let bytes: TensorBytes
 
   /// The value of the node's output; nil where this is no operator that is folded, or its operands do not fit.
   func value(limit: Int) throws -> Constant? {
@@ -297,7 +304,7 @@ private struct Folding {
         let count = product(shape.map { Int($0) }), count <= limit
       else { return nil }
       let tensor = node.proto.attribute.first { $0.name == "value" }?.t
-      let value = try tensor.map { try Constant(node.output, $0, ExternalFiles(folder: nil)) }
+      let value = try tensor.map { try Constant(node.output, $0, bytes) }
       guard value?.count ?? 1 == 1 else { return nil }
       return (
         value?.type ?? .float, shape.map { Int($0) },

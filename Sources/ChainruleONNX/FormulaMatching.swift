@@ -20,6 +20,10 @@ extension Graph {
         guard let slope = number(found.parameters["slope"]?.name) else { continue }
         if node.type == "Max", slope >= 1 { continue }
         return try step(node, Self.sloped([slope], z, node), of: z)
+      case .negativeSlope:
+        guard let constant = found.parameters["negative"], constant.trimmedDims.count <= 1 else { continue }
+        let slopes = try constant.numbers().map { decimal(Float(-$0)) }
+        return try step(node, Self.sloped(slopes, z, node), of: z)
       case .layerNorm:
         guard let epsilon = number(found.parameters["epsilon"]?.name) else { continue }
         let norm = LayerNorm(epsilon: decimal(Float(epsilon)))

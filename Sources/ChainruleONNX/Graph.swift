@@ -1,4 +1,8 @@
-import Foundation
+#if canImport(FoundationEssentials)
+  internal import FoundationEssentials
+#else
+  internal import Foundation
+#endif
 internal import SwiftProtobuf
 
 /// Why a file cannot be read: what is wrong, where, and what was expected.
@@ -147,24 +151,27 @@ struct Graph {
   var producers: [String: Node] = [:]
   /// Tensors made of labels, not of numbers.
   private(set) var labels: Set<String> = []
+  /// Where the values of tensors are.
+  let bytes: TensorBytes
   /// How many values may be made of the file's: a small file must not ask for much memory.
   var allowance: Int
 
   /// Reads the parts of a file that hold a graph.
   ///
   /// - Parameter size: The bytes of the file.
-  init(_ file: Onnx_ModelProto, _ files: ExternalFiles, size: Int) throws {
+  init(_ file: Onnx_ModelProto, _ bytes: TensorBytes, size: Int) throws {
     let graph = file.graph
     guard file.hasGraph, !graph.node.isEmpty else { throw Unreadable("there is no graph in this file") }
     let opset = file.opsetImport.filter { ["", "ai.onnx"].contains($0.domain) }.map(\.version).max()
     guard opset ?? 7 >= 6 else {
       throw Unreadable("the operators are those of opset \(opset!); expected 6 or later")
     }
-    let room = (size + 65_536).addingReportingOverflow(files.size(of: graph.initializer))
+    self.bytes = bytes
+    let room = (size + 65_536).addingReportingOverflow(bytes.size(of: graph.initializer))
     allowance = room.overflow ? .max : room.partialValue
     outputs = graph.output.map(\.name)
     for tensor in graph.initializer {
-      let constant = try Constant(tensor.name, tensor, files)
+      let constant = try Constant(tensor.name, tensor, bytes)
       guard constants.updateValue(constant, forKey: tensor.name) == nil else {
         throw Unreadable("tensor \(quoted(tensor.name)) is there twice")
       }
@@ -172,7 +179,7 @@ struct Graph {
     // Before version 4 of the format, initializers are inputs too.
     let initializers = constants
     inputs = try graph.input.filter { initializers[$0.name] == nil }.map(Self.input)
-    try readNodes(graph.node, opset ?? exportedOpset, files)
+    try readNodes(graph.node, opset ?? exportedOpset)
   }
 
   private static func input(_ value: Onnx_ValueInfoProto) throws -> Input {
@@ -191,7 +198,7 @@ struct Graph {
   }
 
   /// Takes the nodes, and refuses what is used before it is made.
-  private mutating func readNodes(_ protos: [Onnx_NodeProto], _ opset: Int64, _ files: ExternalFiles) throws {
+  private mutating func readNodes(_ protos: [Onnx_NodeProto], _ opset: Int64) throws {
     let inputNames = Set(inputs.map(\.name))
     let labelling = [
       "ArgMax", "TopK", "ai.onnx.ml.ArrayFeatureExtractor", "ai.onnx.ml.Binarizer",
@@ -210,7 +217,7 @@ struct Graph {
         }
       }
       if node.type == "Constant" {
-        constants[node.output] = try Self.constant(madeBy: node, files)
+        constants[node.output] = try constant(madeBy: node)
         continue
       }
       nodes.append(node)
@@ -225,11 +232,11 @@ struct Graph {
     }
   }
 
-  private static func constant(madeBy node: Node, _ files: ExternalFiles) throws -> Constant {
+  private func constant(madeBy node: Node) throws -> Constant {
     let attributes = try Attributes(
       of: node, "value", "value_float", "value_floats", "value_int", "value_ints", "value_string",
       "value_strings")
-    if let value = attributes.tensor("value") { return try Constant(node.output, value, files) }
+    if let value = attributes.tensor("value") { return try Constant(node.output, value, bytes) }
     var tensor = Onnx_TensorProto()
     if let value = try attributes.float("value_float") {
       tensor.dataType = 1
@@ -246,7 +253,7 @@ struct Graph {
       tensor.floatData = attributes.floats("value_floats")
       tensor.dims = [Int64(tensor.floatData.count)]
     }
-    return try Constant(node.output, tensor, files)
+    return try Constant(node.output, tensor, bytes)
   }
 
   /// The input of that name.

@@ -186,6 +186,9 @@ extension Graph {
       let isLeftLater = (producers[a]?.index ?? -1) >= (producers[b]?.index ?? -1)
       return try step(node, [.residual(skip: isLeftLater ? b : a)], of: isLeftLater ? left : right)
     case (nil, nil, _):
+      if left != right, input(named: left) != nil, input(named: right) != nil {
+        throw Unreadable(node, "it takes input \(quoted(left)) and input \(quoted(right)); expected one")
+      }
       throw Unreadable(node, "of two computed tensors; this is no activation of Chainrule's")
     case (_?, nil, _): throw Unreadable(node, "its first input is constant; expected the second to be")
     default: throw Unreadable(node, "its inputs are constant; expected the rows")

@@ -1,13 +1,18 @@
 import Chainrule
-import Foundation
+#if canImport(FoundationEssentials)
+  public import FoundationEssentials
+#else
+  public import Foundation
+#endif
 internal import SwiftProtobuf
 
 // A file becomes a model in four passes, each a function on the graph:
 //
-//     read        Graph.swift      what the file holds, checked
+//     read        Graph.swift      what the file holds, checked: of tensors where their values are (Outline.swift)
 //     fold        Folding.swift    nodes whose inputs are known become constants
 //     normalise   Idioms.swift     nodes become steps, each idiom by one rule, from the output back to the input
-//     match       Chain.swift      steps become layers, from the input on, and sizes are compared
+//     match       Chain.swift      steps become layers, from the input on, and sizes are compared; the network takes the
+//                                  weights out of the file, one layer after the other
 //
 // TableRows.swift reads what stands before the first layer in a pipeline of scikit-learn: columns, categories, gaps.
 
@@ -30,14 +35,14 @@ extension SavedModel {
   public init(onnx path: String, output: String? = nil) throws(ChainruleError) {
     let folder = path.lastIndex(of: "/").map { String(path[..<$0]) } ?? "."
     self = try Self.read(
-      Data(contents(ofFile: path)), path: path, folder: folder.isEmpty ? "/" : folder, output)
+      contents(ofFile: path), path: path, folder: folder.isEmpty ? "/" : folder, output)
   }
 
   private static func read(
-    _ bytes: Data, path: String, folder: String?, _ output: String?
+    _ bytes: some ContiguousBytes, path: String, folder: String?, _ output: String?
   ) throws(ChainruleError) -> SavedModel {
     do {
-      return try model(of: bytes, ExternalFiles(folder: folder), output)
+      return try model(of: bytes, TensorBytes(of: bytes, folder: folder), output)
     } catch let error as Unreadable {
       throw .invalidModel(path: path, reason: error.reason)
     } catch ChainruleError.outOfMemory(let message) {
@@ -48,14 +53,12 @@ extension SavedModel {
     }
   }
 
-  private static func model(of bytes: Data, _ files: ExternalFiles, _ output: String?) throws -> SavedModel {
-    let file: Onnx_ModelProto
-    do {
-      file = try Onnx_ModelProto(serializedBytes: bytes)
-    } catch {
-      throw Unreadable("this is no ONNX model, or not all of one")
-    }
-    var graph = try Graph(file, files, size: bytes.count)
+  private static func model(
+    of bytes: some ContiguousBytes, _ tensors: TensorBytes, _ output: String?
+  ) throws -> SavedModel {
+    let (outline, size) = try bytes.withUnsafeBytes { (try Outline(of: $0).bytes, $0.count) }
+    guard let file = try? Onnx_ModelProto(serializedBytes: outline) else { throw Outline.noModel }
+    var graph = try Graph(file, tensors, size: size)
     try graph.fold()
     let path = try graph.path(to: output)
     let chain = try Chain(path, allowance: graph.allowance)
@@ -67,11 +70,14 @@ extension SavedModel {
       return names
     }
     let found = try graph.labels(of: path, chain)
-    let model = try chain.model(
-      features: names(NamesKey.features) ?? path.columns?.featureNames,
-      targets: names(NamesKey.targets) ?? found.targets, classes: names(NamesKey.classes) ?? found.classes,
-      columns: path.columns)
-    return chain.isDouble ?? path.isDouble ? .float64(model) : .float32(try Model<Float>(model))
+    func model<Scalar: NetworkScalar>(in _: Scalar.Type) throws -> Model<Scalar> {
+      try chain.model(
+        features: names(NamesKey.features) ?? path.columns?.featureNames,
+        targets: names(NamesKey.targets) ?? found.targets, classes: names(NamesKey.classes) ?? found.classes,
+        columns: path.columns)
+    }
+    return try chain.isDouble ?? path.isDouble
+      ? .float64(model(in: Double.self)) : .float32(model(in: Float.self))
   }
 }
 

@@ -1,5 +1,9 @@
 import Chainrule
-import Foundation
+#if canImport(FoundationEssentials)
+  internal import FoundationEssentials
+#else
+  internal import Foundation
+#endif
 internal import SwiftProtobuf
 
 /// The rows that nodes make of the columns of a table, before the first layer: numbers, perhaps with a value for missing
@@ -309,7 +313,7 @@ struct TableRows {
   var featureNames: [String]? { encoding.featureNames }
 
   /// Puts the encoding with the network.
-  func encode(_ network: Network<Double>, classes: [String]?, areLabels: Bool) throws {
+  func encode<Scalar: NetworkScalar>(_ network: Network<Scalar>, classes: [String]?, areLabels: Bool) throws {
     let targets =
       try classes.map { try TargetEncoding(classes: $0) }
       ?? (areLabels ? TargetEncoding.labels : TargetEncoding.numbers)

@@ -1,4 +1,8 @@
-import Foundation
+#if canImport(FoundationEssentials)
+  internal import FoundationEssentials
+#else
+  internal import Foundation
+#endif
 internal import SwiftProtobuf
 
 typealias ElementType = Onnx_TensorProto.DataType
@@ -33,7 +37,7 @@ struct Constant {
   private let storage: Storage
 
   private enum Storage {
-    case stored(Onnx_TensorProto, ExternalFiles)
+    case stored(Onnx_TensorProto, TensorBytes)
     case computed([Double])
   }
 
@@ -43,7 +47,7 @@ struct Constant {
   static let unknownSize = -0x1p60
 
   /// A tensor of a file.
-  init(_ name: String, _ proto: Onnx_TensorProto, _ files: ExternalFiles) throws(Unreadable) {
+  init(_ name: String, _ proto: Onnx_TensorProto, _ bytes: TensorBytes) throws(Unreadable) {
     var (count, dims): (Int, [Int]) = (1, [])
     for dim in proto.dims {
       let product = count.multipliedReportingOverflow(by: Int(dim))
@@ -57,7 +61,7 @@ struct Constant {
     typeNumber = proto.dataType
     self.dims = dims
     self.count = count
-    storage = .stored(proto, files)
+    storage = .stored(proto, bytes)
   }
 
   /// Computed values, row-major.
@@ -86,44 +90,74 @@ struct Constant {
 
   /// The values as parameters, row-major.
   func numbers() throws(Unreadable) -> [Double] {
+    try checkNumbers()
+    return try values()
+  }
+
+  /// Refuses values that are no parameters.
+  func checkNumbers() throws(Unreadable) {
     guard !areSizes else { throw unreadable("it has sizes of the input; expected numbers") }
-    let values = try values()
-    if let index = values.firstIndex(where: { !$0.isFinite }) {
-      throw unreadable("value \(index + 1) is \(values[index])")
+    let wrong = try withValues { value in
+      (0..<count).first { !value($0).isFinite }.map { ($0, value($0)) }
     }
-    return values
+    if let (index, value) = wrong { throw unreadable("value \(index + 1) is \(value)") }
   }
 
   /// The values as they stand, which may be infinite and not exact for large integers.
   func values() throws(Unreadable) -> [Double] {
-    guard case .stored(let proto, let files) = storage else {
-      guard case .computed(let values) = storage else { return [] }
-      return values
-    }
-    func stored<Bits: FixedWidthInteger>(
-      _ listed: @autoclosure () -> [Bits], _ value: (Bits) -> Double
-    ) throws(Unreadable) -> [Double] {
-      try read(proto, files, listed(), value)
-    }
-    return switch type {
-    case .float: try stored(proto.floatData.map(\.bitPattern)) { Double(Float(bitPattern: $0)) }
-    case .double: try stored(proto.doubleData.map(\.bitPattern)) { Double(bitPattern: $0) }
-    case .float16: try stored(proto.int32Data.map(UInt16.init(truncatingIfNeeded:)), half)
-    case .bfloat16:
-      try stored(proto.int32Data.map(UInt16.init(truncatingIfNeeded:))) {
-        Double(Float(bitPattern: UInt32($0) << 16))
+    if case .computed(let values) = storage { return values }
+    return try withValues { value in (0..<count).map(value) }
+  }
+
+  /// Calls `body` with what gives the value at a place, as it stands: without a copy of them all.
+  func withValues<Result>(_ body: ((Int) -> Double) -> Result) throws(Unreadable) -> Result {
+    switch storage {
+    case .computed(let values): return body { values[$0] }
+    case .stored(let proto, let bytes):
+      // Types of less than 32 bits are listed as integers of 32.
+      let (list, listed) = (proto.int32Data, proto.int32Data.count)
+      func read<Bits: FixedWidthInteger>(
+        _ count: Int, _ listed: @escaping (Int) -> Double, _ stored: @escaping (Bits) -> Double
+      ) throws(Unreadable) -> Result {
+        try withElements(of: proto, bytes, listed: count, listed, stored, body)
       }
-    case .int64: try stored(proto.int64Data) { Double($0) }
-    case .uint64: try stored([]) { (bits: UInt64) in Double(bits) }
-    case .uint32: try stored([]) { (bits: UInt32) in Double(bits) }
-    case .int32: try stored(proto.int32Data) { Double($0) }
-    case .int16: try stored(proto.int32Data.map(Int16.init(truncatingIfNeeded:))) { Double($0) }
-    case .int8: try stored(proto.int32Data.map(Int8.init(truncatingIfNeeded:))) { Double($0) }
-    case .uint16: try stored(proto.int32Data.map(UInt16.init(truncatingIfNeeded:))) { Double($0) }
-    case .uint8, .bool: try stored(proto.int32Data.map(UInt8.init(truncatingIfNeeded:))) { Double($0) }
-    default:
-      throw unreadable(
-        "it is of type \(ElementType.name(typeNumber)); expected numbers, such as FLOAT or DOUBLE")
+      switch type {
+      case .float:
+        let list = proto.floatData
+        return try read(list.count, { Double(list[$0]) }) { Double(Float(bitPattern: $0)) }
+      case .double:
+        let list = proto.doubleData
+        return try read(list.count, { list[$0] }) { Double(bitPattern: $0) }
+      case .float16:
+        return try read(listed, { Self.half(UInt16(truncatingIfNeeded: list[$0])) }, Self.half)
+      case .bfloat16:
+        func brain(_ bits: UInt16) -> Double { Double(Float(bitPattern: UInt32(bits) << 16)) }
+        return try read(listed, { brain(UInt16(truncatingIfNeeded: list[$0])) }, brain)
+      case .int64:
+        let list = proto.int64Data
+        return try read(list.count, { Double(list[$0]) }) { (bits: Int64) in Double(bits) }
+      case .uint64: return try read(0, { _ in 0 }) { (bits: UInt64) in Double(bits) }
+      case .uint32: return try read(0, { _ in 0 }) { (bits: UInt32) in Double(bits) }
+      case .int32: return try read(listed, { Double(list[$0]) }) { (bits: Int32) in Double(bits) }
+      case .int16:
+        return try read(listed, { Double(Int16(truncatingIfNeeded: list[$0])) }) { (bits: Int16) in
+          Double(bits)
+        }
+      case .int8:
+        return try read(listed, { Double(Int8(truncatingIfNeeded: list[$0])) }) { (bits: Int8) in Double(bits)
+        }
+      case .uint16:
+        return try read(listed, { Double(UInt16(truncatingIfNeeded: list[$0])) }) { (bits: UInt16) in
+          Double(bits)
+        }
+      case .uint8, .bool:
+        return try read(listed, { Double(UInt8(truncatingIfNeeded: list[$0])) }) { (bits: UInt8) in
+          Double(bits)
+        }
+      default:
+        throw unreadable(
+          "it is of type \(ElementType.name(typeNumber)); expected numbers, such as FLOAT or DOUBLE")
+      }
     }
   }
 
@@ -132,11 +166,15 @@ struct Constant {
     guard type.isInteger else {
       throw unreadable("it is of type \(ElementType.name(typeNumber)); expected INT32 or INT64")
     }
-    guard type == .int64, case .stored(let proto, let files) = storage else {
+    guard type == .int64, case .stored(let proto, let bytes) = storage else {
       // Those above 2⁶³ are no sizes and no indices.
       return try values().map { $0 >= 0x1p63 ? .max : Int64($0) }
     }
-    return try read(proto, files, proto.int64Data) { $0 }
+    let list = proto.int64Data
+    return try withElements(of: proto, bytes, listed: list.count, { list[$0] }, { (bits: Int64) in bits }) {
+      value in
+      (0..<count).map(value)
+    }
   }
 
   /// The values as names of classes: strings, or integers in decimal.
@@ -148,30 +186,32 @@ struct Constant {
     return proto.stringData.map { String(decoding: $0, as: UTF8.self) }
   }
 
-  /// The values in the list of a proto, or in its bytes, or in those of another file.
-  private func read<Bits: FixedWidthInteger, Value>(
-    _ proto: Onnx_TensorProto, _ files: ExternalFiles, _ listed: @autoclosure () -> [Bits],
-    _ value: (Bits) -> Value
-  ) throws(Unreadable) -> [Value] {
-    let isExternal = proto.dataLocation == .external || !proto.externalData.isEmpty
-    let raw = isExternal ? try files.bytes(of: proto, named: name) : proto.rawData
-    let list = raw.isEmpty && !isExternal ? listed() : []
+  /// Calls `body` with what gives an element by its place, from the list of a proto or from bytes.
+  private func withElements<Bits: FixedWidthInteger, Value, Result>(
+    of proto: Onnx_TensorProto, _ bytes: TensorBytes, listed: Int, _ element: @escaping (Int) -> Value,
+    _ value: @escaping (Bits) -> Value, _ body: ((Int) -> Value) -> Result
+  ) throws(Unreadable) -> Result {
     let size = MemoryLayout<Bits>.size
-    let (there, rest) = raw.isEmpty ? (list.count, 0) : raw.count.quotientAndRemainder(dividingBy: size)
-    guard there == count, rest == 0 else {
-      let found = rest == 0 ? "\(there) values" : "\(raw.count) bytes"
+    var found = ""
+    let result: Result? = try bytes.withBytes(of: proto, named: name) { raw in
+      let isListed = raw.isEmpty && !proto.isExternal
+      let (there, rest) = isListed ? (listed, 0) : raw.count.quotientAndRemainder(dividingBy: size)
+      guard there == count, rest == 0 else {
+        found = rest == 0 ? "\(there) values" : "\(raw.count) bytes"
+        return nil
+      }
+      return isListed
+        ? body(element)
+        : body { value(Bits(littleEndian: raw.loadUnaligned(fromByteOffset: $0 * size, as: Bits.self))) }
+    }
+    guard let result else {
       throw unreadable("it has \(found); its shape \(dims) says \(count) values")
     }
-    guard !raw.isEmpty else { return list.map(value) }
-    return raw.withUnsafeBytes { bytes in
-      (0..<count).map {
-        value(Bits(littleEndian: bytes.loadUnaligned(fromByteOffset: $0 * size, as: Bits.self)))
-      }
-    }
+    return result
   }
 
   /// IEEE 754 binary16: 1 bit of sign, 5 of exponent, 10 of fraction.
-  private func half(_ bits: UInt16) -> Double {
+  private static func half(_ bits: UInt16) -> Double {
     let (exponent, fraction) = (Int(bits >> 10 & 31), Double(bits & 1023))
     let size =
       switch exponent {

@@ -108,5 +108,14 @@
       }
       #expect(try bash("cmp out shown").status == 0)
     }
+
+    /// 2.3 million parameters, 9 MB.
+    @Test func `an import takes memory for the file, the model and a layer`() throws {
+      let options = "--epochs 1 --hidden 1500,1500 --preset plain --validation 0 --quiet"
+      #expect(try bash("\"$CHAINRULE\" train iris \(options) --save m").status == 0)
+      #expect(try bash("\"$CHAINRULE\" export m --to onnx --output m.onnx").status == 0)
+      let run = try bash("ulimit -v 140000; exec \"$CHAINRULE\" import m.onnx --save imported")
+      #expect(run.status == 0, "\(run.errors)")
+    }
   }
 #endif

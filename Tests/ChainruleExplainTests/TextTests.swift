@@ -37,6 +37,18 @@ private func zoo() throws -> StepFile {
       """.utf8))
 }
 
+@Suite struct `A number in text` {
+  @Test(arguments: [
+    (6, 0.012345678, "0.0123457"), (6, -0.5, "−0.5"), (6, 123456.7, "123457"), (6, 1234567, "1.23457e6"),
+    (6, 0.00001, "1e-5"), (6, -0.0, "0"), (6, 100, "100"), (6, 1e-300, "1e-300"), (3, 2.0 / 3, "0.667"),
+    (17, 0.1, "0.10000000000000001"), (17, -1.2345678901234567e-300, "−1.2345678901234568e-300"),
+    (6, .infinity, "inf"), (6, .nan, "nan"),
+  ])
+  func `has the digits of C's %g`(digits: Int, value: Double, text: String) {
+    #expect(FormulaText(digits: digits).number(value) == text)
+  }
+}
+
 @Suite struct `An explanation in text` {
   @Test func `of the first tutorial is the one of the fixture`() throws {
     let text = TextRendering()(try Explanation(tutorial("two-two-one-linear")))

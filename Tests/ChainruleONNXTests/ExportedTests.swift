@@ -13,8 +13,9 @@ private struct Case: Decodable {
   var csv: String?
   var outputs: [[Double]]
 
-  static let all = try! JSONDecoder().decode(
-    [String: Case].self, from: Data(contentsOf: folder.appending(path: "cases.json")))
+  static let all = try! ["cases.json", "keras.json"].map {
+    try JSONDecoder().decode([String: Case].self, from: Data(contentsOf: folder.appending(path: $0)))
+  }.reduce([:]) { $0.merging($1) { $1 } }
 }
 
 /// Models that no layers do, by the node at which they are refused.
@@ -36,9 +37,26 @@ private let refusals = [
   "sklearn-table-drop":
     "node \"OneHotEncoder\" (ai.onnx.ml.OneHotEncoder): only some of its 3 categories are used; expected all, in their "
     + "order",
+  "keras-convolution": "node \"sequential_46_1/conv1d_1/convolution\" (Conv): the operator is not supported",
+  "keras-dense-exponential": "node \"sequential_2_1/dense_2_1/Exp\" (Exp): the operator is not supported",
+  "keras-dense-hard-silu":
+    "node \"sequential_5_1/dense_5_1/mul\" (Mul): of two computed tensors; this is no activation of Chainrule's",
+  "keras-dense-soft-shrink": "node \"sequential_16_1/dense_16_1/Less\" (Less): the operator is not supported",
+  "keras-dense-squareplus":
+    "node \"sequential_20_1/dense_20_1/Square\" (Mul): of two computed tensors; this is no activation of Chainrule's",
+  "keras-dense-tanh-shrink":
+    "node \"sequential_22_1/dense_22_1/sub\" (Sub): of two computed tensors; this is no activation of Chainrule's",
+  "keras-elu-layer": "node \"sequential_41_1/elu_1/Greater\" (Greater): the operator is not supported",
+  // The exporter makes inputs of the layer's mean and variance, and leaves out their numbers.
+  "keras-normalization":
+    "node \"sequential_36_1/normalization_1/Sub\" (Sub): it takes input \"keras_tensor_101\" and input "
+    + "\"sequential_36_1/normalization_1/Sub/y:0\"; expected one",
+  "keras-unit-norm":
+    "node \"sequential_45_1/unit_normalization_1/Square\" (Mul): of two computed tensors; this is no activation of "
+    + "Chainrule's",
 ]
 
-@Suite struct `What PyTorch and scikit-learn export` {
+@Suite struct `What PyTorch, scikit-learn and Keras export` {
   @Test(arguments: Case.all.keys.filter { refusals[$0] == nil }.sorted())
   func `gives the outputs that onnxruntime gives`(name: String) throws {
     let fixture = try #require(Case.all[name])
@@ -89,6 +107,13 @@ private let refusals = [
     ("torch-default", "64 relu, 1 identity"), ("sklearn-logistic", "3 softmax"),
     ("sklearn-logistic-binary", "2 softmax"), ("sklearn-multilabel", "3 relu, 3 sigmoid"),
     ("sklearn-table-mixed", "scaling, 3 relu, 2 softmax"),
+    ("keras-dense-gelu", "3 gelu"), ("keras-dense-celu", "3 elu"), ("keras-dense-silu", "3 silu"),
+    ("keras-dense-hard-sigmoid", "3 hardSigmoid"), ("keras-flatten", "4 relu, 2 identity"),
+    ("keras-image", "scaling, 4 relu, 3 softmax"), ("keras-dropout", "3 relu, 1 sigmoid"),
+    ("keras-batch-norm", "3 identity (no bias), scaling, relu, 2 identity"),
+    ("keras-layer-norm", "3 identity, layerNorm, relu, 2 identity"),
+    ("keras-layer-norm-plain", "3 identity, layerNorm, 2 identity"),
+    ("keras-residual", "3 relu, 3 tanh, residual (1), 2 identity"),
   ])
   func `has these layers`(name: String, layers: String) throws {
     #expect(try float32(name).layers.map(\.description).joined(separator: ", ") == layers)

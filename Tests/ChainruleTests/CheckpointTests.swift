@@ -187,6 +187,28 @@ struct CheckpointTests {
     try FileManager.default.removeItem(atPath: folder)
   }
 
+  @Test(arguments: [
+    ("file", "File exists"), ("file/run", "Not a directory"), ("file/run/", "Not a directory"),
+    (String(repeating: "a", count: 300), "File name too long"),
+  ])
+  func `a folder that cannot be made is an error in the system's words`(name: String, reason: String) throws {
+    try FileManager.default.createDirectory(atPath: folder, withIntermediateDirectories: true)
+    defer { try? FileManager.default.removeItem(atPath: folder) }
+    try Data().write(to: URL(fileURLWithPath: folder + "/file"))
+    let path = folder + "/" + name
+    #expect(throws: ChainruleError.file(path: path, reason: reason)) {
+      try Checkpoints(in: path).prepare(resuming: nil)
+    }
+  }
+
+  @Test func `a folder that cannot be listed is an error in the system's words`() throws {
+    try Data().write(to: URL(fileURLWithPath: folder))
+    defer { try? FileManager.default.removeItem(atPath: folder) }
+    #expect(throws: ChainruleError.file(path: folder, reason: "Not a directory")) {
+      try Checkpoints(in: folder).newest()
+    }
+  }
+
   @Test func `an interval or a number to keep below 1 is refused`() async throws {
     let trainer = try makeTrainer()
     for checkpoints in [

@@ -1,7 +1,7 @@
 // swift-tools-version: 6.2
 import PackageDescription
 
-// A program that needs the product Chainrule alone: scripts/test checks what it resolves, and its size.
+// A program that needs the product Chainrule alone: scripts/test checks what it resolves.
 let package = Package(
   name: "consumer",
   platforms: [.macOS(.v15)],

@@ -1,6 +1,10 @@
 // Calling the C core: statuses become typed errors, names become values.
 
-import Foundation
+#if canImport(FoundationEssentials)
+  import FoundationEssentials
+#else
+  import Foundation
+#endif
 internal import CChainrule
 
 /// Runs a call of the core; throws what its status says. CHAINRULE_STOPPED throws `cancelled`, and a callback that failed

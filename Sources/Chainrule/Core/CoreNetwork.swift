@@ -192,21 +192,25 @@ extension CoreNetwork {
     guard parameters.units == units else {
       throw .shapeMismatch(what: "units of layer \(layer + 1)", expected: units, actual: parameters.units)
     }
-    let before = try self.parameters(ofLayer: layer)
-    for parameter in chainrule_parameter.all
-    where (before[parameter] == nil) != (parameters[parameter] == nil) {
+    for parameter in chainrule_parameter.all {
+      let isThere = chainrule_network_parameter_size(pointer, layer, parameter) > 0
+      guard isThere != (parameters[parameter] != nil) else { continue }
       throw .invalidArgument(
-        message: "layer \(layer + 1) has \(before[parameter] == nil ? "no" : "a") \(parameter.name); "
-          + "the parameters given have \(parameters[parameter] == nil ? "none" : "one")")
+        message: "layer \(layer + 1) has \(isThere ? "a" : "no") \(parameter.name); "
+          + "the parameters given have \(isThere ? "none" : "one")")
     }
+    // What fails changes nothing, so that the last needs no copy to go back to: the weights, which are many.
+    var before: [(chainrule_parameter, [Scalar])] = []
     do throws(ChainruleError) {
-      for parameter in chainrule_parameter.all {
-        if let values = parameters[parameter] { try set(parameter, ofLayer: layer, to: values) }
+      for parameter in chainrule_parameter.all.reversed() {
+        guard let values = parameters[parameter] else { continue }
+        if parameter != .weights {
+          before.append((parameter, try get(parameter, ofLayer: layer, count: values.count)))
+        }
+        try set(parameter, ofLayer: layer, to: values)
       }
     } catch {
-      for parameter in chainrule_parameter.all {
-        if let values = before[parameter] { try set(parameter, ofLayer: layer, to: values) }
-      }
+      for (parameter, values) in before { try set(parameter, ofLayer: layer, to: values) }
       throw error
     }
   }

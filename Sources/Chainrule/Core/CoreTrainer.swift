@@ -1,5 +1,11 @@
 internal import CChainrule
-import Foundation
+#if canImport(Darwin)
+  import Darwin
+#elseif canImport(Glibc)
+  import Glibc
+#elseif canImport(Musl)
+  import Musl
+#endif
 import Synchronization
 
 /// Owns a trainer of the core and the network it trains. Sendable, so that it can be handed to the queue that

@@ -1,4 +1,8 @@
-import Foundation
+#if canImport(FoundationEssentials)
+  import FoundationEssentials
+#else
+  import Foundation
+#endif
 
 /// How a table becomes what a model takes and predicts: part of the model, and saved in its file.
 public struct TableEncoding: Sendable, Equatable, Codable {

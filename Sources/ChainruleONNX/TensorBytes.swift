@@ -1,24 +1,50 @@
-import Foundation
+#if canImport(FoundationEssentials)
+  internal import FoundationEssentials
+#else
+  internal import Foundation
+#endif
+#if canImport(Darwin)
+  import Darwin
+#elseif canImport(Glibc)
+  import Glibc
+#elseif canImport(Musl)
+  import Musl
+#endif
 internal import SwiftProtobuf
 
-/// Reads values that a model keeps in files next to its own, as `torch.onnx.export` writes them from some size on.
+/// Reads the bytes of a model's tensors: they are in its own file, or in files next to it, as `torch.onnx.export` writes them
+/// from some size on.
 ///
 /// A name comes from the model, which anybody may have written. So it is one plain file of the model's own folder: no path,
 /// no symbolic link, and no bytes beyond the file's end.
-final class ExternalFiles {
+final class TensorBytes {
+  /// The model's file.
+  private let model: any ContiguousBytes
   /// The model's folder; nil for a model from memory.
   private let folder: String?
   /// The open files by their names.
   private var files: [String: (descriptor: Int32, size: Int)] = [:]
 
-  init(folder: String?) { self.folder = folder }
+  init(of model: any ContiguousBytes, folder: String?) { (self.model, self.folder) = (model, folder) }
 
   deinit { for file in files.values { close(file.descriptor) } }
 
-  /// The bytes of the tensor's values.
+  /// Calls `body` with the bytes of a tensor's values; with none where it lists its values.
   ///
   /// - Throws: `Unreadable`, which names the tensor and the file.
-  func bytes(of proto: Onnx_TensorProto, named name: String) throws(Unreadable) -> Data {
+  func withBytes<Result>(
+    of proto: Onnx_TensorProto, named name: String, _ body: (UnsafeRawBufferPointer) -> Result
+  ) throws(Unreadable) -> Result {
+    if proto.isExternal { return try externalBytes(of: proto, named: name).withUnsafeBytes(body) }
+    guard let place = RawPlace(inOutline: proto.rawData) else {
+      return body(UnsafeRawBufferPointer(start: nil, count: 0))
+    }
+    return model.withUnsafeBytes {
+      body(UnsafeRawBufferPointer(rebasing: $0[place.offset..<place.offset + place.count]))
+    }
+  }
+
+  private func externalBytes(of proto: Onnx_TensorProto, named name: String) throws(Unreadable) -> Data {
     func refused(_ reason: String) -> Unreadable { Unreadable("tensor \(quoted(name)): \(reason)") }
     var entries: [String: String] = [:]
     for entry in proto.externalData where entries.updateValue(entry.value, forKey: entry.key) != nil {
@@ -47,7 +73,7 @@ final class ExternalFiles {
       }
       return value
     }
-    let file = try open(location, in: folder, refused)
+    let file = try opened(location, in: folder, refused)
     let offset = try count("offset", or: 0)
     let length = try count("length", or: max(file.size - offset, 0))
     let end = offset.addingReportingOverflow(length)
@@ -78,13 +104,13 @@ final class ExternalFiles {
     for proto in tensors where proto.dataLocation == .external {
       let first = proto.externalData.first { $0.key == "location" }
       if let first, let folder, !first.value.contains("/"), !first.value.contains("\0") {
-        _ = try? open(first.value, in: folder) { Unreadable($0) }
+        _ = try? opened(first.value, in: folder) { Unreadable($0) }
       }
     }
     return files.values.reduce(0) { $0.addingReportingOverflow($1.size).partialValue }
   }
 
-  private func open(
+  private func opened(
     _ name: String, in folder: String, _ refused: (String) -> Unreadable
   ) throws(Unreadable) -> (descriptor: Int32, size: Int) {
     if let file = files[name] { return file }
@@ -95,7 +121,7 @@ final class ExternalFiles {
     }
     let path = folder + "/" + name
     // A pipe must not block, nor a link lead out of the folder.
-    let descriptor = Foundation.open(path, O_RDONLY | O_CLOEXEC | O_NOFOLLOW | O_NONBLOCK)
+    let descriptor = open(path, O_RDONLY | O_CLOEXEC | O_NOFOLLOW | O_NONBLOCK)
     guard descriptor >= 0 else {
       guard errno == ELOOP else { throw cannot(errno) }
       throw refused(
@@ -110,4 +136,9 @@ final class ExternalFiles {
     files[name] = (descriptor, Int(status.st_size))
     return files[name]!
   }
+}
+
+extension Onnx_TensorProto {
+  /// Whether its values are in another file.
+  var isExternal: Bool { dataLocation == .external || !externalData.isEmpty }
 }
