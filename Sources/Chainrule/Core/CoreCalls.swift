@@ -5,7 +5,15 @@
 #else
   import Foundation
 #endif
+#if canImport(Darwin)
+  import Darwin
+#elseif canImport(Glibc)
+  import Glibc
+#elseif canImport(Musl)
+  import Musl
+#endif
 internal import CChainrule
+import Synchronization
 
 /// Runs a call of the core; throws what its status says. CHAINRULE_STOPPED throws `cancelled`, and a callback that failed
 /// the error that it kept.
@@ -24,7 +32,16 @@ func check(
 /// The error of a callback, kept until the call of the core that made it returns. The core calls back in the thread that called
 /// it, so that each thread has its own: others may use the same network, and the same functions, at the same time.
 enum CallbackFailure {
-  private static let key = "chainrule.callback-failure"
+  private static let kept = Mutex<[UInt: ChainruleError]>([:])
+
+  /// This thread; the system has a number for it, or a pointer.
+  private static var thread: UInt {
+    #if canImport(Glibc)
+      pthread_self()
+    #else
+      UInt(bitPattern: pthread_self())
+    #endif
+  }
 
   /// `body` as the core's callbacks end: 0, or 1 where it threw.
   static func keeping(_ body: () throws(ChainruleError) -> Void) -> Int32 {
@@ -32,17 +49,13 @@ enum CallbackFailure {
       try body()
       return 0
     } catch {
-      Thread.current.threadDictionary[key] = error
+      kept.withLock { $0[thread] = error }
       return 1
     }
   }
 
   /// The error that a callback in this thread kept.
-  fileprivate static func take() -> ChainruleError? {
-    let kept = Thread.current.threadDictionary
-    defer { kept.removeObject(forKey: key) }
-    return kept[key] as? ChainruleError
-  }
+  fileprivate static func take() -> ChainruleError? { kept.withLock { $0.removeValue(forKey: thread) } }
 }
 
 /// Throws for a path that C would cut short.
