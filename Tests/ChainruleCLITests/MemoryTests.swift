@@ -114,7 +114,7 @@
       let options = "--epochs 1 --hidden 1500,1500 --preset plain --validation 0 --quiet"
       #expect(try bash("\"$CHAINRULE\" train iris \(options) --save m").status == 0)
       #expect(try bash("\"$CHAINRULE\" export m --to onnx --output m.onnx").status == 0)
-      let run = try bash("ulimit -v 140000; exec \"$CHAINRULE\" import m.onnx --save imported")
+      let run = try bash("ulimit -v 170000; exec \"$CHAINRULE\" import m.onnx --save imported")
       #expect(run.status == 0, "\(run.errors)")
     }
   }

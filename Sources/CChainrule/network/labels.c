@@ -94,8 +94,8 @@ const char *chainrule_network_metadata(const chainrule_network *network) { retur
 
 void cr_free_labels(chainrule_network *network)
 {
-  for (int which = 0; which < 3; which++)
-    free_names(network->names[which], name_slots(network, (chainrule_names)which));
+  for (int which = 0; which < 3; which++) /* a network that was never planned has none, and no layers */
+    if (network->names[which]) free_names(network->names[which], name_slots(network, (chainrule_names)which));
   free(network->metadata);
 }
 
