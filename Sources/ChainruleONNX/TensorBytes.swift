@@ -39,9 +39,12 @@ final class TensorBytes {
     guard let place = RawPlace(inOutline: proto.rawData) else {
       return body(UnsafeRawBufferPointer(start: nil, count: 0))
     }
-    return model.withUnsafeBytes {
-      body(UnsafeRawBufferPointer(rebasing: $0[place.offset..<place.offset + place.count]))
+    let result = model.withUnsafeBytes { file -> Result? in
+      guard 0...file.count ~= place.offset, 0...file.count - place.offset ~= place.count else { return nil }
+      return body(UnsafeRawBufferPointer(rebasing: file[place.offset..<place.offset + place.count]))
     }
+    guard let result else { throw Outline.noModel }
+    return result
   }
 
   private func externalBytes(of proto: Onnx_TensorProto, named name: String) throws(Unreadable) -> Data {

@@ -509,4 +509,16 @@ private let dense = Graph([node("MatMul", ["x", "w"])], [weights])
       }
     }
   }
+
+  /// An outline says where the bytes of a tensor are; whatever it says, they are read within the file.
+  @Test(arguments: [(0, 25), (25, 0), (24, 1), (-1, 4), (4, -1), (.max, 1), (1, .max), (.min, .min)])
+  func `a place that is not in the file is refused`(offset: Int, count: Int) throws {
+    let file = TensorBytes(of: [UInt8](repeating: 0, count: 24), folder: nil)
+    func bytes(_ offset: Int, _ count: Int) throws -> Int {
+      try file.withBytes(
+        of: .with { $0.rawData = Data(RawPlace(offset: offset, count: count).bytes) }, named: "w", \.count)
+    }
+    #expect(try bytes(0, 24) == 24)
+    #expect(throws: Unreadable.self) { try bytes(offset, count) }
+  }
 }

@@ -6,7 +6,7 @@
 
 /* ---- The rules ------------------------------------------------------------------------------------ */
 
-/* η and σ of the moments, 1 / (1 − β₁ᵗ) and 1 / √(1 − β₂ᵗ). */
+/* What takes the bias out of both moments: η / (1 − β₁ᵗ) and 1 / √(1 − β₂ᵗ). */
 static void correct_moments(cr_optimizer *o)
 {
   cr_update *u = &o->update;
