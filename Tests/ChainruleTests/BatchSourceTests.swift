@@ -442,28 +442,39 @@ private func smallNetwork(inputs: Int, outputs: Int, _ activation: Activation = 
     let source = try CSVSource<Float>(file: file.path, options: options, chunk: 1024)
     let network = try smallNetwork(inputs: 3, outputs: 1)
     let trainer = try Trainer(network, loss: .meanSquaredError)
+    // Ten batches, and no end: the next one comes when the task has been cancelled.
     struct Endless: BatchSource {
       let batch: Dataset<Float>
+      let cancelled: DispatchSemaphore
       let inputs = 3
       let outputs = 1
       let rowCount: Int? = nil
       func makeBatches(of size: Int, epoch: Int) throws(ChainruleError) -> Batches {
-        Batches(batch: batch)
+        Batches(batch: batch, cancelled: cancelled)
       }
       struct Batches: BatchIterator {
         let batch: Dataset<Float>
-        mutating func next() throws(ChainruleError) -> Dataset<Float>? { batch }
+        let cancelled: DispatchSemaphore
+        var count = 0
+        mutating func next() throws(ChainruleError) -> Dataset<Float>? {
+          count += 1
+          if count == 11 { cancelled.wait() }
+          return batch
+        }
       }
     }
-    let endless = Endless(batch: try Dataset(source)[rows: 0..<8])
+    let cancelled = DispatchSemaphore(value: 0)
+    let endless = Endless(batch: try Dataset(source)[rows: 0..<8], cancelled: cancelled)
     nonisolated(unsafe) let shared = trainer
     let task = Task {
       for try await _ in shared.epochs(1, on: endless, batchSize: 8) {}
     }
     while trainer.steps < 10 { try await Task.sleep(for: .milliseconds(1)) }
     task.cancel()
+    cancelled.signal()
     await #expect(throws: ChainruleError.cancelled) { try await task.value }
     #expect(trainer.epochs == 0)
+    #expect(10...12 ~= trainer.steps)
     await #expect(throws: ChainruleError.self) {  // no batch of this source ends where the other was stopped
       for try await _ in trainer.epochs(1, on: source, batchSize: 7) {}
     }
