@@ -317,19 +317,9 @@ bool cr_objective_next(const cr_objective *o, size_t *start, cr_batch *batch)
 /* Σᵣ of a strip's gradients, into its arena. */
 static void descend(const cr_objective *o, const cr_batch *batch)
 {
-  const chainrule_network *network = o->network;
   cr_workspace work = o->work;
-  for (size_t l = 0; l < network->layer_count; l++) {
-    const cr_layer *layer = &network->layers[l];
-    if (layer->kind != CHAINRULE_LAYER_DENSE) {
-      if (cr_parameter_size(layer, CHAINRULE_GAMMA))
-        cr_descend(network, &work, batch, (cr_block){.layer = l}, o->strip, NULL, false);
-      continue;
-    }
-    for (size_t input = 0; input < layer->in; input += CR_CHUNK)
-      for (size_t neuron = 0; neuron < layer->out; neuron += CR_BLOCK_PANELS * layer->panel)
-        cr_descend(network, &work, batch, (cr_block){l, input, neuron}, o->strip, NULL, false);
-  }
+  cr_block block = CR_BEFORE_FIRST;
+  while (cr_next_block(o->network, &block)) cr_descend(o->network, &work, batch, block, o->strip, NULL, false);
 }
 
 chainrule_status cr_objective_value(const cr_objective *o, double *gradient, double *value, chainrule_error *error)

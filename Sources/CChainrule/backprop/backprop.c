@@ -6,21 +6,22 @@
 
 static size_t smaller(size_t a, size_t b) { return a < b ? a : b; }
 
-/* A custom layer's function or derivative returned something else than 0. */
-static chainrule_status refuse(size_t l, const char *which, int refused, chainrule_error *error)
-{
-  return cr_fail(error, CHAINRULE_CALLBACK_FAILED, l + 1, "layer %zu, custom: the %s failed: it returned %d", l + 1,
-                 which, refused);
-}
-
 #include "../kernels/real_f32.h"
 #include "backprop_tmpl.h"
 #include "../kernels/real_f64.h"
 #include "backprop_tmpl.h"
 
-bool cr_wants_moments(const chainrule_network *network, const cr_pass *pass, size_t l)
+bool cr_next_block(const chainrule_network *network, cr_block *block)
 {
-  return network->layers[l].kind == CHAINRULE_LAYER_BATCH_NORM && pass && !(pass->rates && pass->rates[l] == 0);
+  const cr_layer *layer = block->layer == SIZE_MAX ? NULL : &network->layers[block->layer];
+  if (layer && cr_has_weights(layer)) {
+    if ((block->neuron += CR_BLOCK_PANELS * layer->panel) < layer->out) return true;
+    block->neuron = 0;
+    if ((block->input += CR_CHUNK) < layer->in) return true;
+  }
+  *block = (cr_block){.layer = block->layer + 1};
+  while (block->layer < network->layer_count && !cr_learns(&network->layers[block->layer])) block->layer++;
+  return block->layer < network->layer_count;
 }
 
 #define EITHER(function, ...)                                                                              \
@@ -107,7 +108,7 @@ size_t cr_narrow_size(const chainrule_network *network)
   size_t units = network->inputs + chainrule_network_outputs(network), widest = network->inputs;
   for (size_t l = 0; l < network->layer_count; l++) {
     const size_t out = network->layers[l].out;
-    if (network->layers[l].kind != CHAINRULE_LAYER_DENSE) return 0;
+    if (!cr_is_product(&network->layers[l])) return 0;
     widest = out > widest ? out : widest;
     units += 3 * out;
   }

@@ -9,14 +9,6 @@ typedef struct cr_batch {
   const void *x, *y, *sample_weights; /* [rows][inputs], [rows][outputs], [rows] or NULL; y NULL: no loss */
 } cr_batch;
 
-/* What a pass has in training besides what it has in prediction. */
-typedef struct cr_pass {
-  void *moments;       /* of the batch, in the place of the network's statistics */
-  const double *rates; /* of layers, as in the trainer: 0 stands still; NULL: none does */
-  size_t rows;         /* of the whole batch */
-  uint64_t key;        /* of dropout, another for each step */
-} cr_pass;
-
 /* A workspace planned for `capacity` rows, of which the batch at hand starts at row `first`. */
 typedef struct cr_workspace {
   const cr_place *places; /* of the input, then of the layers */
@@ -26,22 +18,6 @@ typedef struct cr_workspace {
   const cr_pass *pass; /* NULL: prediction */
   const void *packed;  /* whose inputs descend has packed into the scratch last; NULL: no one's */
 } cr_workspace;
-
-/* The weights of a layer from these inputs to these neurons, and on, as far as a block reaches. */
-typedef struct cr_block {
-  size_t layer, input, neuron;
-} cr_block;
-enum { CR_BLOCK_PANELS = 4 };
-
-/* How gradients become parameters: the optimizer's rule, its numbers, its state. */
-typedef struct cr_descent {
-  chainrule_optimizer_kind rule;
-  const cr_update *update;
-  void *state; /* `states` parameter-shaped arrays */
-  size_t states;
-  bool clips; /* gradients are first multiplied by `scale`, then kept within ±bound */
-  double scale, bound;
-} cr_descent;
 
 enum { CR_STRIP = 96 }; /* the most rows at once of what is done strip by strip */
 
@@ -63,15 +39,15 @@ void cr_seed(const chainrule_network *network, const cr_workspace *work, const c
 /* From δ and a of every layer, each row's own gradient of all parameters, in their one order, `stride` apart. */
 void cr_row_gradients(const chainrule_network *network, const cr_workspace *work, const cr_batch *batch,
                       void *gradients, size_t stride);
-/* What a batchNorm of the layers needs of a whole batch, before its forward (its mean and variance) and before its
- * backward (∂L/∂γ and ∂L/∂β): of the columns that are this member's. */
-bool cr_wants_moments(const chainrule_network *network, const cr_pass *pass, size_t l);
+/* What layer l, which wants moments, needs of a whole batch before its forward and before its backward: of the columns that
+ * are this member's. */
 void cr_moments(const chainrule_network *network, const cr_workspace *work, const cr_batch *batch, size_t l,
                 bool backward, size_t member, size_t members);
-/* From δ and a of every layer: the gradients of its parameters.  With `gradients`, into that arena; with `descent`, each into the
- * parameters as soon as it is there.  The work is that of a block of a layer's weights, CR_CHUNK inputs by
- * CR_BLOCK_PANELS panels; the bias goes with the first inputs.  Of a layer without weights it is the whole.
- * batch NULL: the gradients are there already.  Blocks of the same inputs are best taken in a row, and a workspace for one
+/* The next block of the layers that learn, in their order; false: there is none.  Start at CR_BEFORE_FIRST. */
+#define CR_BEFORE_FIRST ((cr_block){.layer = SIZE_MAX})
+bool cr_next_block(const chainrule_network *network, cr_block *block);
+/* From δ and a of every layer: the gradients of a block's parameters.  With `gradients`, into that arena; with `descent`, each into
+ * the parameters as soon as it is there.  batch NULL: the gradients are there already.  Blocks of the same inputs are best taken in a row, and a workspace for one
  * batch only, since they are packed once.  With `follows`, running statistics follow the batch. */
 void cr_descend(const chainrule_network *network, cr_workspace *work, const cr_batch *batch,
                 cr_block block, void *gradients, const cr_descent *descent, bool follows);
@@ -112,11 +88,8 @@ static inline double cr_total_weight(const chainrule_network *network, const cr_
 
 /* ---- workspace.c --------------------------------------------------------------------------------- */
 
-/* z, a and δ share memory as a step lets them; each is kept for the views; prediction, and back to the inputs. */
-typedef enum cr_purpose { CR_SHARE, CR_KEEP, CR_ANALYSIS } cr_purpose;
-enum { CR_SLICE = 8 }; /* rows of a member's slice start at multiples of this */
-
-size_t cr_plan_places(const chainrule_network *network, cr_purpose purpose, cr_place *places);
+/* Scalars of scratch for a batch of `rows`, for all members, however few of them take part; SIZE_MAX where the number
+ * overflows. */
 size_t cr_scratch_size(const chainrule_network *network, size_t rows, size_t members);
 /* A workspace of its own for analysis, of up to `rows` rows. */
 chainrule_status cr_workspace_create(const chainrule_network *network, size_t rows, cr_workspace *work,

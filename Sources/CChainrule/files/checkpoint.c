@@ -52,7 +52,7 @@ static chainrule_status check_same(const char *whose, const chainrule_network *n
     chainrule_network_layer(network, l, &own, NULL);
     chainrule_network_layer(trained, l, &other, NULL);
     if (is_same_layer(&own, &other)) continue;
-    if (own.kind == CHAINRULE_LAYER_DENSE && other.kind == CHAINRULE_LAYER_DENSE && own.units != other.units)
+    if (own.kind == other.kind && own.units != other.units)
       return cr_fail(error, CHAINRULE_INVALID_ARGUMENT, l + 1, "layer %zu: %s has %zu units, the trainer's network %zu",
                      l + 1, whose, own.units, other.units);
     return cr_fail(error, CHAINRULE_INVALID_ARGUMENT, l + 1, "layer %zu: %s has another %s than the trainer's network",

@@ -54,25 +54,39 @@ static chainrule_status read_activation(const char *name, size_t number, const c
   return cr_invalid(error, number, "%s: %s", where, unknown.message);
 }
 
-static chainrule_status read_dense(json_t *json, size_t number, const char *where, chainrule_layer *layer,
-                                   chainrule_error *error)
+/* A number of a layer, a member of its description. */
+static chainrule_status read_field(json_t *json, const cr_field *field, size_t number, const char *where,
+                                   chainrule_layer *layer, chainrule_error *error)
 {
-  const char *activation;
-  json_int_t units;
-  int bias;
-  json_t *draw_weights = NULL, *draw_bias = NULL;
+  void *member = (char *)layer + field->offset;
   json_error_t problem;
-  if (json_unpack_ex(json, &problem, 0, "{s:I, s:s, s:b, s?o, s?o}", "units", &units, "activation",
-                     &activation, "bias", &bias, "weightsInitializer", &draw_weights, "biasInitializer",
-                     &draw_bias) != 0)
-    return cr_unexpected(error, number, where, &problem);
-  layer->no_bias = !bias;
-  chainrule_status status = read_activation(activation, number, where, &layer->activation, error);
-  if (!status) status = read_initializer(draw_weights, number, where, &layer->weights, error);
-  if (!status) status = read_initializer(draw_bias, number, where, &layer->bias, error);
-  char what[40];
-  snprintf(what, sizeof what, "layer %zu, units", number);
-  return status ? status : read_size(units, number, what, &layer->units, error);
+  json_int_t size;
+  const char *name;
+  int bias;
+  int failed = 0;
+  char what[80];
+  snprintf(what, sizeof what, "%s, %s", where, field->name);
+  switch (field->type) {
+  case CR_FIELD_SIZE:
+    failed = json_unpack_ex(json, &problem, 0, "{s:I}", field->name, &size);
+    if (!failed) return read_size(size, number, what, member, error);
+    break;
+  case CR_FIELD_REAL: /* a description takes 0 for the default */
+    failed = json_unpack_ex(json, &problem, 0, "{s:F}", field->name, (double *)member);
+    if (!failed && *(double *)member == 0 && field->usual != 0)
+      return cr_invalid(error, number, "%s: 0 is not above 0", what);
+    break;
+  case CR_FIELD_ACTIVATION:
+    failed = json_unpack_ex(json, &problem, 0, "{s:s}", field->name, &name);
+    if (!failed) return read_activation(name, number, where, member, error);
+    break;
+  case CR_FIELD_BIAS:
+    failed = json_unpack_ex(json, &problem, 0, "{s:b}", field->name, &bias);
+    if (!failed) *(bool *)member = !bias;
+    break;
+  case CR_FIELD_INITIALIZER: return read_initializer(json_object_get(json, field->name), number, where, member, error);
+  }
+  return failed ? cr_unexpected(error, number, where, &problem) : CHAINRULE_OK;
 }
 
 static chainrule_status read_layer(json_t *json, size_t number, chainrule_layer *layer,
@@ -80,44 +94,20 @@ static chainrule_status read_layer(json_t *json, size_t number, chainrule_layer 
 {
   char where[40];
   snprintf(where, sizeof where, "layer %zu", number);
-  const char *type, *activation;
-  json_int_t span;
+  const char *type;
   json_error_t problem;
   chainrule_error unknown;
   if (json_unpack_ex(json, &problem, 0, "{s:s}", "type", &type) != 0)
     return cr_unexpected(error, number, where, &problem);
   if (chainrule_layer_named(type, &layer->kind, &unknown) != CHAINRULE_OK)
     return cr_invalid(error, number, "%s: %s", where, unknown.message);
-  int failed = 0;
-  switch (layer->kind) {
-  case CHAINRULE_LAYER_DENSE: return read_dense(json, number, where, layer, error);
-  case CHAINRULE_LAYER_ACTIVATION:
-    if (json_unpack_ex(json, &problem, 0, "{s:s}", "activation", &activation) != 0)
-      return cr_unexpected(error, number, where, &problem);
-    return read_activation(activation, number, where, &layer->activation, error);
-  case CHAINRULE_LAYER_DROPOUT: failed = json_unpack_ex(json, &problem, 0, "{s:F}", "rate", &layer->rate); break;
-  case CHAINRULE_LAYER_BATCH_NORM:
-    failed = json_unpack_ex(json, &problem, 0, "{s:F, s:F}", "momentum", &layer->momentum, "epsilon",
-                            &layer->epsilon);
-    break;
-  case CHAINRULE_LAYER_LAYER_NORM:
-    failed = json_unpack_ex(json, &problem, 0, "{s:F}", "epsilon", &layer->epsilon);
-    break;
-  case CHAINRULE_LAYER_SCALING: break;
-  case CHAINRULE_LAYER_CUSTOM:
-    return cr_invalid(error, number, "%s: custom, a function of the program's own, which a file cannot hold", where);
-  case CHAINRULE_LAYER_RESIDUAL:
-    if (json_unpack_ex(json, &problem, 0, "{s:I}", "span", &span) != 0)
-      return cr_unexpected(error, number, where, &problem);
-    snprintf(where, sizeof where, "layer %zu, span", number);
-    return read_size(span, number, where, &layer->span, error);
-  }
-  if (failed) return cr_unexpected(error, number, where, &problem);
-  /* A description takes 0 for the default. */
-  const bool batch = layer->kind == CHAINRULE_LAYER_BATCH_NORM, norm = batch || layer->kind == CHAINRULE_LAYER_LAYER_NORM;
-  if (batch && layer->momentum == 0) return cr_invalid(error, number, "%s, momentum: 0 is not above 0", where);
-  if (norm && layer->epsilon == 0) return cr_invalid(error, number, "%s, epsilon: 0 is not above 0", where);
-  return CHAINRULE_OK;
+  const cr_kind *kind = cr_kinds[layer->kind];
+  if (kind->calls_out)
+    return cr_invalid(error, number, "%s: %s, a function of the program's own, which a file cannot hold", where, type);
+  chainrule_status status = CHAINRULE_OK;
+  for (const cr_field *field = kind->fields; field && field->name && !status; field++)
+    status = read_field(json, field, number, where, layer, error);
+  return status;
 }
 
 static chainrule_status read_scalar(const char *name, chainrule_scalar *scalar, chainrule_error *error)

@@ -34,7 +34,7 @@ static size_t count_tensors(const cr_model *model, const cr_array *array)
   for (size_t l = 0; l < description->layer_count; l++) {
     const chainrule_layer *layer = &description->layers[l];
     for (int p = 0; p < parameters_of(array); p++) count += cr_described_size(layer, inputs, (chainrule_parameter)p) > 0;
-    if (layer->kind == CHAINRULE_LAYER_DENSE) inputs = layer->units;
+    inputs = cr_described_units(layer, inputs);
   }
   return count;
 }
@@ -48,7 +48,7 @@ static chainrule_status plan_array(cr_model *model, cr_array *array, size_t *pos
   size_t inputs = description->inputs, offset = 0;
   for (size_t l = 0; l < description->layer_count; l++) {
     const chainrule_layer *layer = &description->layers[l];
-    const size_t units = layer->kind == CHAINRULE_LAYER_DENSE ? layer->units : inputs;
+    const size_t units = cr_described_units(layer, inputs);
     for (int p = 0; p < end; p++) {
       const chainrule_parameter parameter = (chainrule_parameter)p;
       if (cr_described_size(layer, inputs, parameter) == 0) continue;

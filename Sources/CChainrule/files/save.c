@@ -22,7 +22,7 @@ static chainrule_status describe(const chainrule_network *network, cr_model *mod
   for (size_t l = 0; l < count && !status; l++)
     status = chainrule_network_layer(network, l, &model->layers[l], error);
   for (size_t l = 0; l < count && !status; l++)
-    if (model->layers[l].kind == CHAINRULE_LAYER_CUSTOM)
+    if (cr_kinds[model->layers[l].kind]->calls_out)
       status = cr_fail(error, CHAINRULE_INVALID_NETWORK, l + 1,
                        "layer %zu is a function of the program's own, which a file cannot hold", l + 1);
   return status;
@@ -35,34 +35,27 @@ static json_t *initializer_json(chainrule_initializer initializer)
                    initializer.value);
 }
 
-/* What a layer of its kind is made of: the inverse of read_layer. */
+/* A number of a layer: the inverse of read_field. */
+static json_t *field_json(const cr_field *field, const chainrule_layer *layer)
+{
+  const void *member = (const char *)layer + field->offset;
+  switch (field->type) {
+  case CR_FIELD_SIZE: return json_integer((json_int_t)*(const size_t *)member);
+  case CR_FIELD_REAL: return json_real(*(const double *)member);
+  case CR_FIELD_ACTIVATION: return json_string(chainrule_activation_name(*(const chainrule_activation *)member));
+  case CR_FIELD_BIAS: return json_boolean(!*(const bool *)member);
+  case CR_FIELD_INITIALIZER: return initializer_json(*(const chainrule_initializer *)member);
+  }
+  return NULL;
+}
+
+/* The numbers of a layer of its kind. */
 static json_t *layer_json(const chainrule_layer *layer)
 {
   json_t *json = json_pack("{s:s}", "type", chainrule_layer_name(layer->kind));
   int failed = 0;
-  switch (layer->kind) {
-  case CHAINRULE_LAYER_DENSE:
-    failed |= json_object_set_new(json, "units", json_integer((json_int_t)layer->units));
-    failed |= json_object_set_new(json, "activation", json_string(chainrule_activation_name(layer->activation)));
-    failed |= json_object_set_new(json, "bias", json_boolean(!layer->no_bias));
-    failed |= json_object_set_new(json, "weightsInitializer", initializer_json(layer->weights));
-    failed |= json_object_set_new(json, "biasInitializer", initializer_json(layer->bias));
-    break;
-  case CHAINRULE_LAYER_ACTIVATION:
-    failed = json_object_set_new(json, "activation", json_string(chainrule_activation_name(layer->activation)));
-    break;
-  case CHAINRULE_LAYER_DROPOUT: failed = json_object_set_new(json, "rate", json_real(layer->rate)); break;
-  case CHAINRULE_LAYER_BATCH_NORM:
-    failed |= json_object_set_new(json, "momentum", json_real(layer->momentum));
-    failed |= json_object_set_new(json, "epsilon", json_real(layer->epsilon));
-    break;
-  case CHAINRULE_LAYER_LAYER_NORM: failed = json_object_set_new(json, "epsilon", json_real(layer->epsilon)); break;
-  case CHAINRULE_LAYER_SCALING:
-  case CHAINRULE_LAYER_CUSTOM: break;
-  case CHAINRULE_LAYER_RESIDUAL:
-    failed = json_object_set_new(json, "span", json_integer((json_int_t)layer->span));
-    break;
-  }
+  for (const cr_field *field = cr_kinds[layer->kind]->fields; field && field->name; field++)
+    failed |= json_object_set_new(json, field->name, field_json(field, layer));
   if (!failed) return json;
   json_decref(json);
   return NULL;

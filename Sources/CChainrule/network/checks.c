@@ -101,7 +101,7 @@ chainrule_status cr_check_target_scaling(const chainrule_network *network, chain
 {
   if (!cr_scales_targets(network)) return CHAINRULE_OK;
   const size_t number = network->layer_count;
-  const chainrule_activation activation = network->layers[number - 2].activation;
+  const chainrule_activation activation = network->layers[number - 2].spec.activation;
   if (activation != CHAINRULE_ACTIVATION_SIGMOID && activation != CHAINRULE_ACTIVATION_SOFTMAX) return CHAINRULE_OK;
   return cr_fail(error, CHAINRULE_INVALID_NETWORK, number,
                  "layer %zu scales the targets, but the output layer %zu is %s: a probability has no unit; leave the "
@@ -140,7 +140,7 @@ chainrule_status cr_check_loss(const chainrule_network *network, chainrule_loss 
   chainrule_status status = cr_check_target_scaling(network, error);
   if (status) return status;
   const size_t number = network->layer_count - cr_scales_targets(network);
-  const chainrule_activation activation = network->layers[number - 1].activation;
+  const chainrule_activation activation = network->layers[number - 1].spec.activation;
   const int output = loss_facts[loss].output;
   if (output == OUTPUT_POSITIVE && activation_facts[activation].range != RANGE_POSITIVE)
     return cr_fail(error, CHAINRULE_INVALID_NETWORK, number,

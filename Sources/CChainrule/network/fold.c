@@ -1,9 +1,9 @@
-/* A network for prediction alone: batch normalisations go into the dense layers beside them, dropouts go away.
+/* A network for prediction alone: layers that are affine by columns go into the products next to them, identities go away.
  *
- * In prediction a batchNorm is a = s x + t, s = γ / √(σ² + ε), t = β − s μ, by features.  Behind a dense layer
- * without activation, and in front of any, it is one with that layer's product:
+ * In prediction a batchNorm is a = s (x − m) + t, s = γ / √(σ² + ε), m = μ, t = β, by columns (its kind's `column`).  After a
+ * product without activation, and before any, it is one with that product:
  *
- *     s (W x + b) + t = (s W) x + (s b + t)        W (s x + t) + b = (W s) x + (b + W t)
+ *     s (W x + b − m) + t = (s W) x + (s (b − m) + t)        W (s (x − m) + t) + b = (W s) x + (b + W (t − s m))
  */
 #include "network.h"
 
@@ -22,6 +22,11 @@ typedef struct parts {
   part *list;
   size_t count;
 } parts;
+
+static const cr_kind *kind_of(const part *p) { return cr_kinds[p->layer.kind]; }
+
+/* A product of weights: dense. */
+static bool is_product(const part *p) { return kind_of(p)->z == CR_Z_PRODUCT; }
 
 static void free_part(part *p)
 {
@@ -63,15 +68,14 @@ static chainrule_status take_apart(const chainrule_network *network, parts *part
 static bool is_joined(const parts *parts, size_t l)
 {
   for (size_t r = l + 1; r < parts->count; r++)
-    if (parts->list[r].layer.kind == CHAINRULE_LAYER_RESIDUAL && r - parts->list[r].layer.span - 1 == l) return true;
+    if (parts->list[r].layer.span > 0 && r - parts->list[r].layer.span - 1 == l) return true;
   return false;
 }
 
 /* It is all that a residual layer goes round. */
 static bool is_alone(const parts *parts, size_t l)
 {
-  return l + 1 < parts->count && parts->list[l + 1].layer.kind == CHAINRULE_LAYER_RESIDUAL &&
-         parts->list[l + 1].layer.span == 1;
+  return l + 1 < parts->count && parts->list[l + 1].layer.span == 1;
 }
 
 /* What added its a adds that of the layer before; other spans get shorter where they reach across. */
@@ -79,43 +83,41 @@ static void take_out(parts *parts, size_t l)
 {
   for (size_t r = l + 1; r < parts->count; r++) {
     chainrule_layer *layer = &parts->list[r].layer;
-    if (layer->kind == CHAINRULE_LAYER_RESIDUAL && r - layer->span <= l) layer->span--;
+    if (layer->span > 0 && r - layer->span <= l) layer->span--;
   }
   free_part(&parts->list[l]);
   memmove(&parts->list[l], &parts->list[l + 1], (parts->count - l - 1) * sizeof *parts->list);
   parts->count--;
 }
 
-/* A dropout without which a scaling would be the only layer, or the last, and so scale the targets. */
+/* An identity without which a scaling would be the only layer, or the last, and so scale the targets. */
 static bool guards_scaling(const parts *parts, size_t l)
 {
   const size_t count = parts->count;
-  if (l + 1 == count) return l > 0 && parts->list[l - 1].layer.kind == CHAINRULE_LAYER_SCALING;
-  return count == 2 && parts->list[1 - l].layer.kind == CHAINRULE_LAYER_SCALING;
+  if (l + 1 == count) return l > 0 && parts->list[l - 1].values[CHAINRULE_DEVIATION];
+  return count == 2 && parts->list[1 - l].values[CHAINRULE_DEVIATION];
 }
 
-/* A batchNorm into the dense layer before it. */
+/* A layer into the product before it. */
 static void fold_back(const part *norm, part *dense)
 {
   for (size_t j = 0; j < dense->out; j++) {
-    const double s = norm->values[CHAINRULE_GAMMA][j] /
-                     sqrt(norm->values[CHAINRULE_VARIANCE][j] + norm->layer.epsilon);
+    double s, m, t, *b = &dense->values[CHAINRULE_BIAS][j];
+    kind_of(norm)->column(&norm->layer, norm->values, j, &s, &m, &t);
     for (size_t i = 0; i < dense->in; i++) dense->values[CHAINRULE_WEIGHTS][j * dense->in + i] *= s;
-    double *b = &dense->values[CHAINRULE_BIAS][j];
-    *b = s * (*b - norm->values[CHAINRULE_MEAN][j]) + norm->values[CHAINRULE_BETA][j];
+    *b = s * (*b - m) + t;
   }
 }
 
-/* A batchNorm into the dense layer behind it. */
+/* A layer into the product after it. */
 static void fold_forth(const part *norm, part *dense)
 {
   for (size_t i = 0; i < dense->in; i++) {
-    const double s = norm->values[CHAINRULE_GAMMA][i] /
-                     sqrt(norm->values[CHAINRULE_VARIANCE][i] + norm->layer.epsilon);
-    const double t = norm->values[CHAINRULE_BETA][i] - s * norm->values[CHAINRULE_MEAN][i];
+    double s, m, t;
+    kind_of(norm)->column(&norm->layer, norm->values, i, &s, &m, &t);
     for (size_t j = 0; j < dense->out; j++) {
       double *w = &dense->values[CHAINRULE_WEIGHTS][j * dense->in + i];
-      dense->values[CHAINRULE_BIAS][j] += *w * t;
+      dense->values[CHAINRULE_BIAS][j] += *w * (t - s * m);
       *w *= s;
     }
   }
@@ -137,16 +139,16 @@ static chainrule_status fold(parts *parts, chainrule_error *error)
   chainrule_status status = CHAINRULE_OK;
   for (size_t l = 0; l < parts->count && !status;) {
     part *list = parts->list;
-    const chainrule_layer_kind kind = list[l].layer.kind;
-    const bool behind = l > 0 && list[l - 1].layer.kind == CHAINRULE_LAYER_DENSE &&
+    const cr_kind *kind = kind_of(&list[l]);
+    const bool behind = l > 0 && is_product(&list[l - 1]) &&
                         list[l - 1].layer.activation == CHAINRULE_ACTIVATION_IDENTITY && !is_joined(parts, l - 1);
-    const bool before = l + 1 < parts->count && list[l + 1].layer.kind == CHAINRULE_LAYER_DENSE && !is_joined(parts, l);
-    const bool guards = kind == CHAINRULE_LAYER_DROPOUT && guards_scaling(parts, l);
+    const bool before = l + 1 < parts->count && is_product(&list[l + 1]) && !is_joined(parts, l);
+    const bool guards = kind->is_identity && guards_scaling(parts, l);
     if (parts->count == 1 || guards || is_alone(parts, l)) {
       l++;
-    } else if (kind == CHAINRULE_LAYER_DROPOUT) {
+    } else if (kind->is_identity) {
       take_out(parts, l);
-    } else if (kind == CHAINRULE_LAYER_BATCH_NORM && (behind || before)) {
+    } else if (kind->column && (behind || before)) {
       part *dense = &list[behind ? l - 1 : l + 1];
       status = need_bias(dense, error);
       if (status) break;

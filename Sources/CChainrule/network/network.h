@@ -3,29 +3,8 @@
 #define CR_NETWORK_H
 
 #include "../base.h"
-#include "../kernels/kernels.h"
+#include "../layers/layers.h"
 #include "../team.h"
-
-/* One layer as planned.  Offsets count scalars from the start of the parameters, in which those that are learned come
- * first, and so of their gradients and of each array of optimizer state; statistics follow. */
-typedef struct cr_layer {
-  chainrule_layer_kind kind;
-  size_t in, out;
-  size_t panel;  /* neurons of a panel of weights */
-  size_t padded; /* out, rounded up to whole panels */
-  size_t stride; /* of a row of this layer's z, a and δ: at least padded */
-  chainrule_activation activation; /* identity where the kind has none */
-  size_t at[CHAINRULE_PARAMETER_COUNT]; /* offsets; all but weights are of `padded` values */
-  size_t inverse; /* of batchNorm 1 / √(variance + ε), of scaling 1 / deviation */
-  size_t rest;    /* of scaling: second factors, then zeros; where 1 / deviation has full precision, the first is 0 */
-  size_t sums;    /* of batchNorm ∂L/∂γ, then ∂L/∂β, of a step's batch */
-  bool has_bias;
-  double rate, epsilon, momentum;
-  size_t span;
-  chainrule_elementwise_function *function, *derivative;
-  void *context;
-  chainrule_initializer draw_weights, draw_bias;
-} cr_layer;
 
 /* Where a layer's z, a and δ lie in a workspace, in scalars per row of its capacity: the buffer of a
  * workspace planned for n rows starts at n times the number. */
@@ -57,7 +36,7 @@ struct chainrule_network {
 /* Target scaling: the last layer, a scaling, only gives predictions the unit of the targets. */
 static inline bool cr_scales_targets(const chainrule_network *network)
 {
-  return network->layer_count > 1 && network->layers[network->layer_count - 1].kind == CHAINRULE_LAYER_SCALING;
+  return network->layer_count > 1 && cr_scales(&network->layers[network->layer_count - 1]);
 }
 
 /* What a loss is computed of: the network without its target scaling.  It shares all memory of the network, but not the
@@ -77,14 +56,6 @@ static inline size_t cr_arena_end(const chainrule_network *network)
   return network->arena_size + network->statistics_size;
 }
 
-/* It has an f, whose f′ makes δ of ∂L/∂a. */
-static inline bool cr_has_activation(const cr_layer *layer)
-{
-  return layer->kind == CHAINRULE_LAYER_DENSE || layer->kind == CHAINRULE_LAYER_ACTIVATION;
-}
-/* The layer whose a a residual layer adds; SIZE_MAX: the network's inputs. */
-static inline size_t cr_joined(const cr_layer *layer, size_t l) { return l - layer->span - 1; }
-
 /* ---- plan.c ------------------------------------------------------------------------------------- */
 
 enum { CR_MOST_LAYERS = 10000 }; /* planning looks from each layer at those before and behind it */
@@ -93,11 +64,17 @@ chainrule_status cr_check_scalar(const chainrule_network *network, chainrule_sca
 /* There is a layer with that index. */
 chainrule_status cr_check_index(const chainrule_network *network, size_t l, chainrule_error *error);
 
+/* ---- places.c ----------------------------------------------------------------------------------- */
+
+/* What a workspace is for.  Prediction; training, where z, a and δ share memory as a step lets them; training whose z, a and δ
+ * are kept for view.c; analysis, which is prediction with a way back to the inputs. */
+typedef enum cr_purpose { CR_PREDICTION, CR_SHARE, CR_KEEP, CR_ANALYSIS } cr_purpose;
+
+/* Gives z, a and δ of the input and of every layer a place; returns the scalars per row of all places. */
+size_t cr_plan_places(const chainrule_network *network, cr_purpose purpose, cr_place *places);
+
 /* ---- parameters.c ------------------------------------------------------------------------------- */
 
-/* The number of values of a layer's parameter, and of a layer of that description, given so many inputs. */
-size_t cr_parameter_size(const cr_layer *layer, chainrule_parameter parameter);
-size_t cr_described_size(const chainrule_layer *layer, size_t inputs, chainrule_parameter parameter);
 /* Copies a parameter out of a parameter-shaped arena: [out][in] or [out], dense. */
 void cr_read(const chainrule_network *network, const void *arena, size_t layer, chainrule_parameter parameter,
              void *values);

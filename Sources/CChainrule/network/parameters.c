@@ -7,34 +7,6 @@
 
 #include "../random.h"
 
-/* The number of values of a parameter of a layer of that kind. */
-static size_t size_of(chainrule_layer_kind kind, size_t in, size_t out, bool has_bias, chainrule_parameter parameter)
-{
-  const bool batch = kind == CHAINRULE_LAYER_BATCH_NORM, norm = batch || kind == CHAINRULE_LAYER_LAYER_NORM;
-  const bool scaling = kind == CHAINRULE_LAYER_SCALING;
-  switch (parameter) {
-  case CHAINRULE_WEIGHTS: return kind == CHAINRULE_LAYER_DENSE ? in * out : 0;
-  case CHAINRULE_BIAS: return kind == CHAINRULE_LAYER_DENSE && has_bias ? out : 0;
-  case CHAINRULE_GAMMA:
-  case CHAINRULE_BETA: return norm ? out : 0;
-  case CHAINRULE_MEAN: return batch || scaling ? out : 0;
-  case CHAINRULE_VARIANCE: return batch ? out : 0;
-  case CHAINRULE_DEVIATION: return scaling ? out : 0;
-  }
-  return 0;
-}
-
-size_t cr_parameter_size(const cr_layer *layer, chainrule_parameter parameter)
-{
-  return size_of(layer->kind, layer->in, layer->out, layer->has_bias, parameter);
-}
-
-size_t cr_described_size(const chainrule_layer *layer, size_t inputs, chainrule_parameter parameter)
-{
-  const size_t out = layer->kind == CHAINRULE_LAYER_DENSE ? layer->units : inputs;
-  return size_of(layer->kind, inputs, out, !layer->no_bias, parameter);
-}
-
 static const char *const parameter_names[] = {
     [CHAINRULE_WEIGHTS] = "weights", [CHAINRULE_BIAS] = "bias", [CHAINRULE_GAMMA] = "gamma",
     [CHAINRULE_BETA] = "beta",       [CHAINRULE_MEAN] = "mean", [CHAINRULE_VARIANCE] = "variance",
@@ -74,51 +46,13 @@ static void fill(chainrule_network *network, const cr_layer *layer, chainrule_pa
     put_value(network, layer->at[parameter] + k, value);
 }
 
-static bool is_normal(chainrule_scalar scalar, double value)
+/* The arrays that follow from a layer's statistics. */
+static void settle(chainrule_network *network, const cr_layer *layer)
 {
-  return scalar == CHAINRULE_FLOAT32 ? isnormal((float)value) : isnormal(value);
-}
-
-/* Where 1 / deviation overflows, or is too small for full precision, it is two factors: a power of 2, by which x − mean keeps
- * its bits, in `inverse`, and the rest.  All neurons of the layer then have two. */
-static void split_inverse(chainrule_network *network, const cr_layer *layer)
-{
-  const size_t deviation = layer->at[CHAINRULE_DEVIATION];
-  bool splits = false;
-  for (size_t k = 0; k < layer->out; k++)
-    splits |= !is_normal(network->scalar, cr_value(network->scalar, network->parameters, layer->inverse + k));
-  for (size_t k = 0; k < layer->out; k++) {
-    if (splits) {
-      const int half = network->scalar == CHAINRULE_FLOAT32 ? FLT_MAX_EXP / 2 : DBL_MAX_EXP / 2;
-      const double value = cr_value(network->scalar, network->parameters, deviation + k);
-      const double power = ldexp(1, is_normal(network->scalar, 1 / value) ? 0 : value < 1 ? half : -half);
-      put_value(network, layer->inverse + k, power);
-      put_value(network, layer->rest + k, 1 / (value * power));
-    } else {
-      put_value(network, layer->rest + k, 0);
-    }
-  }
-}
-
-/* 1 / √(variance + ε) or 1 / deviation of a layer's statistics, as the kernels have it of a batch's: in the network's
- * own precision, each operation rounded. */
-static void invert(chainrule_network *network, const cr_layer *layer)
-{
-  const bool batch = layer->kind == CHAINRULE_LAYER_BATCH_NORM;
-  if (!batch && layer->kind != CHAINRULE_LAYER_SCALING) return;
-  const size_t from = layer->at[batch ? CHAINRULE_VARIANCE : CHAINRULE_DEVIATION], to = layer->inverse;
-  for (size_t k = 0; k < layer->out; k++) {
-    if (network->scalar == CHAINRULE_FLOAT32) {
-      float *values = network->parameters;
-      const float sum = values[from + k] + (float)layer->epsilon;
-      values[to + k] = 1 / (batch ? sqrtf(sum) : values[from + k]);
-    } else {
-      double *values = network->parameters;
-      const double sum = values[from + k] + layer->epsilon;
-      values[to + k] = 1 / (batch ? sqrt(sum) : values[from + k]);
-    }
-  }
-  if (!batch) split_inverse(network, layer);
+  if (network->scalar == CHAINRULE_FLOAT32 && layer->kind->f32.settle)
+    layer->kind->f32.settle(layer, network->parameters);
+  if (network->scalar == CHAINRULE_FLOAT64 && layer->kind->f64.settle)
+    layer->kind->f64.settle(layer, network->parameters);
 }
 
 /* ---- Out and in --------------------------------------------------------------------------------- */
@@ -152,7 +86,7 @@ void cr_write(const chainrule_network *network, void *arena, size_t l, chainrule
 static void write_parameter(chainrule_network *network, size_t l, chainrule_parameter parameter, const void *values)
 {
   cr_write(network, network->parameters, l, parameter, values);
-  if (parameter >= CHAINRULE_VARIANCE) invert(network, &network->layers[l]);
+  if (parameter >= CHAINRULE_VARIANCE) settle(network, &network->layers[l]);
 }
 
 static chainrule_status check_parameter(const chainrule_network *network, chainrule_scalar scalar, size_t l,
@@ -324,7 +258,7 @@ void cr_clear_statistics(chainrule_network *network)
     const cr_layer *layer = &network->layers[l];
     fill(network, layer, CHAINRULE_VARIANCE, 1);
     fill(network, layer, CHAINRULE_DEVIATION, 1);
-    invert(network, layer);
+    settle(network, layer);
   }
 }
 
@@ -338,15 +272,15 @@ static chainrule_status initialize(chainrule_network *network, uint64_t seed, ch
       const size_t count = cr_parameter_size(layer, (chainrule_parameter)parameter);
       for (size_t k = 0; k < count; k++)
         put_value(network, arena_offset(layer, (chainrule_parameter)parameter, k),
-                  cr_draw(&random, parameter == CHAINRULE_WEIGHTS ? layer->draw_weights : layer->draw_bias,
+                  cr_draw(&random, parameter == CHAINRULE_WEIGHTS ? layer->spec.weights : layer->spec.bias,
                           layer->in, layer->out));
     }
-    if (layer->kind == CHAINRULE_LAYER_SCALING) continue;
+    if (cr_scales(layer)) continue;
     fill(network, layer, CHAINRULE_GAMMA, 1);
     fill(network, layer, CHAINRULE_BETA, 0);
     fill(network, layer, CHAINRULE_MEAN, 0);
     fill(network, layer, CHAINRULE_VARIANCE, 1);
-    invert(network, layer);
+    settle(network, layer);
   }
   return CHAINRULE_OK;
 }

@@ -5,9 +5,7 @@
 #include <stdlib.h>
 #include <string.h>
 
-/* CBLAS, which GSL calls, counts in int. */
-static const size_t most_units = 2147483647;
-static const size_t most_layers = CR_MOST_LAYERS;
+static const size_t most_units = CR_MOST_UNITS, most_layers = CR_MOST_LAYERS;
 
 /* ---- The description --------------------------------------------------------------------------- */
 
@@ -28,51 +26,26 @@ static chainrule_status check_initializer(chainrule_initializer initializer, siz
   return CHAINRULE_OK;
 }
 
-static chainrule_status check_dense(const chainrule_layer *layer, size_t number, chainrule_error *error)
-{
-  if (layer->units == 0 || layer->units > most_units)
-    return cr_fail(error, CHAINRULE_INVALID_NETWORK, number, "layer %zu has %zu units; expected 1 to %zu",
-                   number, layer->units, most_units);
-  chainrule_status status = check_initializer(layer->weights, number, "weights", error);
-  return status ? status : check_initializer(layer->bias, number, "bias", error);
-}
-
-static chainrule_status check_numbers(const chainrule_layer *layer, size_t number, chainrule_error *error)
-{
-  const chainrule_layer_kind kind = layer->kind;
-  const bool batch = kind == CHAINRULE_LAYER_BATCH_NORM, norm = batch || kind == CHAINRULE_LAYER_LAYER_NORM;
-  const struct {
-    const char *name, *expected;
-    double value;
-    bool good;
-  } checks[] = {
-      {"rate", "0 or more, and less than 1",
-       layer->rate, kind != CHAINRULE_LAYER_DROPOUT || (layer->rate >= 0 && layer->rate < 1)},
-      {"epsilon", "a finite number above 0",
-       layer->epsilon, !norm || (layer->epsilon >= 0 && isfinite(layer->epsilon))},
-      {"momentum", "above 0, and at most 1",
-       layer->momentum, !batch || (layer->momentum >= 0 && layer->momentum <= 1)},
-  };
-  for (size_t i = 0; i < CR_COUNT(checks); i++)
-    if (!checks[i].good)
-      return cr_fail(error, CHAINRULE_INVALID_NETWORK, number, "layer %zu, %s: %s must be %s; got %s", number,
-                     chainrule_layer_name(kind), checks[i].name, checks[i].expected,
-                     cr_number(checks[i].value, (char[CR_NUMBER]){0}));
-  return CHAINRULE_OK;
-}
-
-/* units of the layer's inputs; those of the network where l is SIZE_MAX */
-static size_t units_of(const chainrule_description *description, size_t l)
-{
-  while (l != SIZE_MAX && description->layers[l].kind != CHAINRULE_LAYER_DENSE) l--;
-  return l == SIZE_MAX ? description->inputs : description->layers[l].units;
-}
-
-static chainrule_status check_layer(const chainrule_description *description, size_t l,
+/* A number of a layer is in its range. */
+static chainrule_status check_field(const cr_field *field, const chainrule_layer *layer, size_t number,
                                     chainrule_error *error)
 {
+  const void *member = (const char *)layer + field->offset;
+  if (field->type == CR_FIELD_INITIALIZER)
+    return check_initializer(*(const chainrule_initializer *)member, number,
+                             member == &layer->weights ? "weights" : "bias", error);
+  if (field->type != CR_FIELD_REAL) return CHAINRULE_OK;
+  const double value = *(const double *)member;
+  if (value >= field->low && value <= field->high) return CHAINRULE_OK;
+  return cr_fail(error, CHAINRULE_INVALID_NETWORK, number, "layer %zu, %s: %s must be %s; got %s", number,
+                 chainrule_layer_name(layer->kind), field->name, field->expected,
+                 cr_number(value, (char[CR_NUMBER]){0}));
+}
+
+static chainrule_status check_layer(const chainrule_description *description, size_t l, chainrule_error *error)
+{
   const chainrule_layer *layer = &description->layers[l];
-  const size_t number = l + 1, units = units_of(description, l);
+  const size_t number = l + 1;
   if ((size_t)layer->kind >= CHAINRULE_LAYER_COUNT)
     return cr_fail(error, CHAINRULE_INVALID_NETWORK, number, "layer %zu: kind %d is not in the catalogue", number,
                    (int)layer->kind);
@@ -83,26 +56,16 @@ static chainrule_status check_layer(const chainrule_description *description, si
     return cr_fail(error, CHAINRULE_INVALID_NETWORK, number,
                    "layer %zu is softmax, which only the last layer (%zu) may be", number,
                    description->layer_count);
-  if (layer->kind == CHAINRULE_LAYER_DENSE) return check_dense(layer, number, error);
-  if (layer->units != 0 && layer->units != units)
+  const cr_kind *kind = cr_kinds[layer->kind];
+  const size_t units = cr_units_after(description, l);
+  if (!kind->has_units && layer->units != 0 && layer->units != units)
     return cr_fail(error, CHAINRULE_INVALID_NETWORK, number,
                    "layer %zu, %s: %zu units; it has as many as come in, %zu", number,
                    chainrule_layer_name(layer->kind), layer->units, units);
-  if (layer->kind == CHAINRULE_LAYER_CUSTOM && !(layer->function && layer->derivative))
-    return cr_fail(error, CHAINRULE_INVALID_NETWORK, number, "layer %zu, custom: function and derivative must be there",
-                   number);
-  if (layer->kind != CHAINRULE_LAYER_RESIDUAL) return check_numbers(layer, number, error);
-  if (layer->span < 1 || layer->span > l)
-    return cr_fail(error, CHAINRULE_INVALID_NETWORK, number,
-                   "layer %zu, residual: span is %zu; expected 1 to %zu, the layers before it", number,
-                   layer->span, l);
-  const size_t joined = units_of(description, l - layer->span - 1);
-  if (joined != units)
-    return cr_fail(error, CHAINRULE_INVALID_NETWORK, number,
-                   "layer %zu, residual: %zu values come out of its block of %zu layers, %zu go in; they have to be as "
-                   "many",
-                   number, units, layer->span, joined);
-  return CHAINRULE_OK;
+  chainrule_status status = kind->check ? kind->check(description, l, error) : CHAINRULE_OK;
+  for (const cr_field *field = kind->fields; field && field->name && !status; field++)
+    status = check_field(field, layer, number, error);
+  return status;
 }
 
 static chainrule_status check_description(const chainrule_description *description, chainrule_error *error)
@@ -122,7 +85,7 @@ static chainrule_status check_description(const chainrule_description *descripti
     chainrule_status status = check_layer(description, l, error);
     if (status) return status;
   }
-  if (description->layer_count == 1 && description->layers[0].kind == CHAINRULE_LAYER_SCALING)
+  if (description->layer_count == 1 && cr_kinds[description->layers[0].kind]->arrays[CHAINRULE_DEVIATION])
     return cr_fail(error, CHAINRULE_INVALID_NETWORK, 1,
                    "layer 1 is scaling and the only layer; a network needs at least one of another kind");
   return CHAINRULE_OK;
@@ -131,6 +94,39 @@ static chainrule_status check_description(const chainrule_description *descripti
 static void choose_default(chainrule_initializer *initializer, chainrule_initializer_kind kind)
 {
   if (initializer->kind == CHAINRULE_INITIALIZER_DEFAULT) initializer->kind = kind;
+}
+
+/* The bytes of a field's value. */
+static size_t field_size(const cr_field *field)
+{
+  switch (field->type) {
+  case CR_FIELD_SIZE: return sizeof(size_t);
+  case CR_FIELD_REAL: return sizeof(double);
+  case CR_FIELD_ACTIVATION: return sizeof(chainrule_activation);
+  case CR_FIELD_BIAS: return sizeof(bool);
+  case CR_FIELD_INITIALIZER: return sizeof(chainrule_initializer);
+  }
+  return 0;
+}
+
+/* A description that has what its kind reads, each number's default filled in, and nothing else. */
+static chainrule_layer complete(const chainrule_layer *given, size_t out)
+{
+  const cr_kind *kind = cr_kinds[given->kind];
+  chainrule_layer spec = {.kind = given->kind};
+  if (kind->calls_out)
+    spec.function = given->function, spec.derivative = given->derivative, spec.context = given->context;
+  for (const cr_field *field = kind->fields; field && field->name; field++) {
+    void *member = (char *)&spec + field->offset;
+    memcpy(member, (const char *)given + field->offset, field_size(field));
+    if (field->type == CR_FIELD_REAL && *(double *)member == 0) *(double *)member = field->usual;
+  }
+  if (kind->arrays[CHAINRULE_WEIGHTS]) {
+    choose_default(&spec.weights, cr_usual_initializer(spec.activation));
+    choose_default(&spec.bias, CHAINRULE_INITIALIZER_ZEROS);
+  }
+  spec.units = out;
+  return spec;
 }
 
 /* n, rounded up to a multiple of `unit`. */
@@ -166,30 +162,17 @@ static bool plan_layers(chainrule_network *network, const chainrule_description 
   for (size_t l = 0; l < network->layer_count; l++) {
     const chainrule_layer *given = &description->layers[l];
     cr_layer *layer = &network->layers[l];
-    const size_t out = given->kind == CHAINRULE_LAYER_DENSE ? given->units : in;
-    const size_t panel = lanes > 0 ? 2 * lanes : round_up(out, line);
+    const size_t out = cr_described_units(given, in), panel = lanes > 0 ? 2 * lanes : round_up(out, line);
     *layer = (cr_layer){
-        .kind = given->kind,
+        .kind = cr_kinds[given->kind],
+        .spec = complete(given, out),
         .in = in,
         .out = out,
         .panel = panel,
         .padded = round_up(out, panel),
-        .has_bias = given->kind == CHAINRULE_LAYER_DENSE && !given->no_bias,
-        .rate = given->rate,
-        .epsilon = given->epsilon > 0 ? given->epsilon : 1e-5,
-        .momentum = given->momentum > 0 ? given->momentum : 0.1,
-        .span = given->span,
-        .function = given->function,
-        .derivative = given->derivative,
-        .context = given->context,
-        .draw_weights = given->weights,
-        .draw_bias = given->bias,
     };
-    if (cr_has_activation(layer)) layer->activation = given->activation;
-    network->calls_out |= layer->kind == CHAINRULE_LAYER_CUSTOM;
     layer->stride = row_stride(network, layer->padded);
-    choose_default(&layer->draw_weights, cr_usual_initializer(layer->activation));
-    choose_default(&layer->draw_bias, CHAINRULE_INITIALIZER_ZEROS);
+    network->calls_out |= layer->kind->calls_out;
 
     size_t weights;
     if (!cr_multiply(layer->in, layer->padded, &weights)) return false;
@@ -202,64 +185,27 @@ static bool plan_layers(chainrule_network *network, const chainrule_description 
         return false;
     }
     if (layer->stride > network->widest) network->widest = layer->stride;
-    const bool first = l == 0 && layer->kind != CHAINRULE_LAYER_DENSE;
-    const bool joins = layer->kind == CHAINRULE_LAYER_RESIDUAL && cr_joined(layer, l) == SIZE_MAX;
+    const bool first = l == 0 && !layer->kind->any_stride;
+    const bool joins = cr_joins(layer) && cr_joined(layer, l) == SIZE_MAX;
     network->pads_input |= first || joins;
     in = layer->out;
   }
   return cr_multiply(network->arena_size, cr_scalar_size(network->scalar), &bytes);
 }
 
-/* Statistics lie behind the parameters. */
+/* Statistics and other arrays lie behind the parameters. */
 static bool plan_statistics(chainrule_network *network)
 {
   size_t end = network->arena_size, bytes;
   for (size_t l = 0; l < network->layer_count; l++) {
     cr_layer *layer = &network->layers[l];
-    const bool batch = layer->kind == CHAINRULE_LAYER_BATCH_NORM;
-    for (int parameter = CHAINRULE_MEAN; parameter < CHAINRULE_PARAMETER_COUNT; parameter++)
-      if (cr_parameter_size(layer, (chainrule_parameter)parameter) &&
-          !place(&end, layer->padded, &layer->at[parameter]))
+    for (int array = CHAINRULE_MEAN; array < CR_ARRAY_COUNT; array++)
+      if (layer->kind->arrays[array] &&
+          !place(&end, layer->kind->arrays[array] * layer->padded, &layer->at[array]))
         return false;
-    const bool scaling = layer->kind == CHAINRULE_LAYER_SCALING;
-    if ((batch || scaling) && !place(&end, layer->padded, &layer->inverse)) return false;
-    if (scaling && !place(&end, 2 * layer->padded, &layer->rest)) return false;
-    if (batch && !place(&end, 2 * layer->padded, &layer->sums)) return false;
   }
   network->statistics_size = end - network->arena_size;
   return cr_multiply(end, cr_scalar_size(network->scalar), &bytes);
-}
-
-/* Prediction needs two buffers in turn, and one for each a that a residual layer adds later; the last layer keeps z
- * beside a, for the losses fused with it.  A dropout hands on what it is given. */
-static void plan_predicting(chainrule_network *network)
-{
-  const size_t last = network->layer_count - 1;
-  size_t size = 2 * network->widest;
-  network->predicting[0] = (cr_place){.a = size};
-  size += network->pads_input ? network->input_stride : 0;
-  for (size_t l = 0; l <= last; l++) {
-    const cr_layer *layer = &network->layers[l];
-    cr_place *place = &network->predicting[l + 1];
-    size_t end = l; /* the last of the dropouts behind it, which all hand on this a */
-    while (end < last && network->layers[end + 1].kind == CHAINRULE_LAYER_DROPOUT) end++;
-    bool joined = false;
-    for (size_t r = l + 1; r <= last; r++) {
-      if (network->layers[r].kind != CHAINRULE_LAYER_RESIDUAL) continue;
-      const size_t at = cr_joined(&network->layers[r], r); /* SIZE_MAX: the input, which has its own place */
-      joined |= l <= at && at <= end;
-    }
-    *place = (cr_place){.a = joined ? size : place[-1].a == 0 ? network->widest : 0};
-    if (layer->kind == CHAINRULE_LAYER_DROPOUT) place->a = place[-1].a;
-    else if (joined) size += layer->stride;
-    place->z = layer->kind == CHAINRULE_LAYER_ACTIVATION ? place[-1].a : place->a;
-    if (l == last && layer->kind == CHAINRULE_LAYER_DENSE) place->z = size, size += layer->stride;
-    if (layer->kind == CHAINRULE_LAYER_LAYER_NORM)
-      place->inverse = size, size += CR_ALIGNMENT / cr_scalar_size(network->scalar);
-  }
-  network->standardized = size;
-  if (cr_scales_targets(network)) size += network->layers[last].out;
-  network->predicting_size = size;
 }
 
 static chainrule_status create(const chainrule_description *description, const cr_kernel_set *kernels,
@@ -284,7 +230,9 @@ static chainrule_status create(const chainrule_description *description, const c
     return cr_fail(error, CHAINRULE_INVALID_NETWORK, 0,
                    "the network's parameters need more bytes than a size can count");
   }
-  plan_predicting(network);
+  network->predicting_size = cr_plan_places(network, CR_PREDICTION, network->predicting);
+  network->standardized = network->predicting_size;
+  if (cr_scales_targets(network)) network->predicting_size += network->layers[count - 1].out;
   network->parameters = cr_allocate(cr_arena_end(network), cr_scalar_size(network->scalar));
   if (!network->parameters) {
     size_t bytes = cr_arena_end(network) * cr_scalar_size(network->scalar);
@@ -384,20 +332,7 @@ chainrule_status chainrule_network_layer(const chainrule_network *network, size_
   if (!layer) return cr_null(error, "layer");
   chainrule_status status = cr_check_index(network, index, error);
   if (status) return status;
-  const cr_layer *made = &network->layers[index];
-  *layer = (chainrule_layer){.units = made->out,
-                             .activation = made->activation,
-                             .no_bias = made->kind == CHAINRULE_LAYER_DENSE && !made->has_bias,
-                             .weights = made->draw_weights,
-                             .bias = made->draw_bias,
-                             .kind = made->kind,
-                             .rate = made->rate,
-                             .epsilon = made->epsilon,
-                             .momentum = made->momentum,
-                             .span = made->span,
-                             .function = made->function,
-                             .derivative = made->derivative,
-                             .context = made->context};
+  *layer = network->layers[index].spec;
   return CHAINRULE_OK;
 }
 

@@ -13,7 +13,7 @@ static void largest_values(const chainrule_network *network, const cr_batch *bat
   const cr_layer *first = &network->layers[0];
   for (size_t i = 0; i < batch->rows * inputs; i++) {
     double value = cr_value(network->scalar, batch->x, i);
-    if (first->kind == CHAINRULE_LAYER_SCALING) {
+    if (cr_scales(first)) {
       value -= cr_value(network->scalar, network->parameters, first->at[CHAINRULE_MEAN] + i % inputs);
       value /= cr_value(network->scalar, network->parameters, first->at[CHAINRULE_DEVIATION] + i % inputs);
     }
@@ -118,7 +118,7 @@ static void add_noise(const chainrule_trainer *t, size_t row, void *x)
   cr_random random = cr_random_stream(t->training.seed, CR_STREAM_NOISE | cr_mix(t->pass.key + row));
   for (size_t i = 0; i < network->inputs; i++) {
     double sigma = t->training.input_noise;
-    for (size_t l = 0; l < network->layer_count && network->layers[l].kind == CHAINRULE_LAYER_SCALING; l++)
+    for (size_t l = 0; l < network->layer_count && cr_scales(&network->layers[l]); l++)
       sigma *= cr_value(network->scalar, network->parameters, network->layers[l].at[CHAINRULE_DEVIATION] + i);
     const double noise = cr_noise(&random, sigma);
     if (network->scalar == CHAINRULE_FLOAT32)
@@ -185,7 +185,7 @@ static void moments_job(void *context, size_t member)
 /* The last layer before `l` whose forward or backward needs all rows; 0: none. */
 static size_t stop_before(const chainrule_trainer *t, size_t l)
 {
-  while (l > 0 && !cr_wants_moments(t->network, &t->pass, --l)) continue;
+  while (l > 0 && (--l, !cr_wants_moments(&t->network->layers[l], l, &t->pass))) continue;
   return l;
 }
 
@@ -233,7 +233,7 @@ static chainrule_status pass_rows(task *task)
   chainrule_status status;
   task->from = 0;
   for (task->end = 0; task->end < count; task->end++) {
-    if (!cr_wants_moments(t->network, &t->pass, task->end)) continue;
+    if (!cr_wants_moments(&t->network->layers[task->end], task->end, &t->pass)) continue;
     if ((status = run_rows_job(task))) return status;
     task->from = task->end;
     cr_team_run(t->team, task->members, moments_job, task);
@@ -358,9 +358,8 @@ static void limit_job(void *context, size_t member)
   const cr_float_mode mode = cr_float_mode_enter(t->training.flush_denormals);
   for (size_t i = member; i < t->block_count; i += task->members) {
     const cr_block block = t->blocks[i];
-    const bool dense = t->network->layers[block.layer].kind == CHAINRULE_LAYER_DENSE;
     const bool frozen = t->rates && t->rates[block.layer] == 0;
-    if (dense && !frozen && block.input == 0) cr_limit(t->network, block, t->training.max_norm);
+    if (cr_has_weights(&t->network->layers[block.layer]) && !frozen && block.input == 0) cr_limit(t->network, block, t->training.max_norm);
   }
   cr_float_mode_leave(mode);
 }

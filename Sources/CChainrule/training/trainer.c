@@ -71,26 +71,12 @@ static chainrule_status check_training(const chainrule_network *network, const c
 /* Cuts every layer's weights into blocks. */
 static chainrule_status plan_blocks(chainrule_trainer *t, chainrule_error *error)
 {
-  const chainrule_network *network = t->network;
-  for (int filled = 0; filled < 2; filled++) {
-    size_t count = 0;
-    for (size_t l = 0; l < network->layer_count; l++) {
-      const cr_layer *layer = &network->layers[l];
-      if (layer->kind != CHAINRULE_LAYER_DENSE) {
-        if (cr_parameter_size(layer, CHAINRULE_GAMMA) == 0) continue;
-        if (filled) t->blocks[count] = (cr_block){.layer = l};
-        count++;
-        continue;
-      }
-      for (size_t input = 0; input < layer->in; input += CR_CHUNK)
-        for (size_t neuron = 0; neuron < layer->out; neuron += CR_BLOCK_PANELS * layer->panel, count++)
-          if (filled) t->blocks[count] = (cr_block){l, input, neuron};
-    }
-    if (filled) break;
-    t->block_count = count;
-    t->blocks = calloc(count + 1, sizeof *t->blocks);
-    if (!t->blocks) return cr_out_of_memory(error, "the plan", count * sizeof *t->blocks);
-  }
+  cr_block block = CR_BEFORE_FIRST;
+  while (cr_next_block(t->network, &block)) t->block_count++;
+  t->blocks = calloc(t->block_count + 1, sizeof *t->blocks);
+  if (!t->blocks) return cr_out_of_memory(error, "the plan", t->block_count * sizeof *t->blocks);
+  block = CR_BEFORE_FIRST;
+  for (size_t i = 0; cr_next_block(t->network, &block); i++) t->blocks[i] = block;
   return CHAINRULE_OK;
 }
 
@@ -111,7 +97,7 @@ static void *allocate(const chainrule_network *network, size_t count, size_t row
 static bool is_narrow(const chainrule_trainer *t)
 {
   const chainrule_network *network = t->network;
-  const bool softmax = network->layers[network->layer_count - 1].activation == CHAINRULE_ACTIVATION_SOFTMAX;
+  const bool softmax = network->layers[network->layer_count - 1].spec.activation == CHAINRULE_ACTIVATION_SOFTMAX;
   const chainrule_training *g = &t->training;
   return !g->keep && !cr_needs_all_gradients(g) && g->clip_value == 0 && g->max_norm == 0 && g->input_noise == 0 &&
          !g->rates && !g->loss_function && cr_narrow_size(network) > 0 && (!softmax || cr_is_fused(g->loss));
