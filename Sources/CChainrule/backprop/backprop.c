@@ -24,9 +24,6 @@ bool cr_next_block(const chainrule_network *network, cr_block *block)
   return block->layer < network->layer_count;
 }
 
-#define EITHER(function, ...)                                                                              \
-  (network->scalar == CHAINRULE_FLOAT32 ? cr_##function##_f32(__VA_ARGS__) : cr_##function##_f64(__VA_ARGS__))
-
 chainrule_status cr_forward(const chainrule_network *network, const cr_workspace *work, const cr_batch *batch,
                             size_t from, size_t end, chainrule_error *error)
 {
@@ -101,41 +98,4 @@ void cr_set_gradient(const chainrule_network *network, const cr_workspace *work,
                      const void *gradient)
 {
   EITHER(set_gradient, network, work, batch, total, gradient);
-}
-
-size_t cr_narrow_size(const chainrule_network *network)
-{
-  size_t units = network->inputs + chainrule_network_outputs(network), widest = network->inputs;
-  for (size_t l = 0; l < network->layer_count; l++) {
-    const size_t out = network->layers[l].out;
-    if (!cr_is_product(&network->layers[l])) return 0;
-    widest = out > widest ? out : widest;
-    units += 3 * out;
-  }
-  if (widest > CR_NARROW || !network->kernels->f32->lanes_load) return 0;
-  /* room behind the last δ, which is read in whole vectors of neurons */
-  return network->layer_count * sizeof(cr_row_layer_f64) + (units + CR_NARROW) * CR_STRIP_VECTORS * network->kernels->vector;
-}
-
-void cr_plan_narrow(const chainrule_network *network, const void *state, void *buffers)
-{
-  EITHER(plan_narrow, network, state, buffers);
-}
-
-void cr_narrow(const chainrule_network *network, const cr_batch *batch, chainrule_loss loss, double total,
-               double *losses, void *gradients, void *buffers)
-{
-  EITHER(narrow, network, batch, loss, total, losses, gradients, buffers);
-}
-
-void cr_narrow_descend(const chainrule_network *network, const cr_batch *batch, const cr_descent *descent,
-                       const void *gradients, const void *buffers)
-{
-  EITHER(narrow_descend, network, batch, descent, gradients, buffers);
-}
-
-size_t cr_narrow_steps(const chainrule_network *network, const cr_batch *batch, const size_t *order, chainrule_loss loss,
-                       const cr_descent *descent, cr_next *next, void *context, double *sum, void *buffers)
-{
-  return EITHER(narrow_steps, network, batch, order, loss, descent, next, context, sum, buffers);
 }

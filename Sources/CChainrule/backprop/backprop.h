@@ -4,6 +4,10 @@
 
 #include "../network/network.h"
 
+/* Calls function_f32 or function_f64, whichever the network's scalar type is. */
+#define EITHER(function, ...)                                                                              \
+  (network->scalar == CHAINRULE_FLOAT32 ? cr_##function##_f32(__VA_ARGS__) : cr_##function##_f64(__VA_ARGS__))
+
 typedef struct cr_batch {
   size_t rows;
   const void *x, *y, *sample_weights; /* [rows][inputs], [rows][outputs], [rows] or NULL; y NULL: no loss */
@@ -61,6 +65,17 @@ void cr_accumulate(const chainrule_network *network, const void *gradients, doub
 void cr_outputs(const chainrule_network *network, const cr_workspace *work, size_t rows, void *outputs);
 void cr_set_gradient(const chainrule_network *network, const cr_workspace *work, const cr_batch *batch, double total,
                      const void *gradient);
+/* Σ wᵣ, or rows where there are no sample weights. */
+static inline double cr_total_weight(const chainrule_network *network, const cr_batch *batch)
+{
+  if (!batch->sample_weights) return (double)batch->rows;
+  double total = 0;
+  for (size_t r = 0; r < batch->rows; r++) total += cr_value(network->scalar, batch->sample_weights, r);
+  return total;
+}
+
+/* ---- narrow.c ------------------------------------------------------------------------------------ */
+
 /* Bytes of buffers that cr_narrow wants; 0: this network is not narrow. */
 size_t cr_narrow_size(const chainrule_network *network);
 /* Before it is used: where the optimizer's state is, which may be NULL where there is none. */
@@ -77,14 +92,6 @@ void cr_narrow_descend(const chainrule_network *network, const cr_batch *batch, 
 typedef void cr_next(void *context);
 size_t cr_narrow_steps(const chainrule_network *network, const cr_batch *batch, const size_t *order, chainrule_loss loss,
                        const cr_descent *descent, cr_next *next, void *context, double *sum, void *buffers);
-/* Σ wᵣ, or rows where there are no sample weights. */
-static inline double cr_total_weight(const chainrule_network *network, const cr_batch *batch)
-{
-  if (!batch->sample_weights) return (double)batch->rows;
-  double total = 0;
-  for (size_t r = 0; r < batch->rows; r++) total += cr_value(network->scalar, batch->sample_weights, r);
-  return total;
-}
 
 /* ---- workspace.c --------------------------------------------------------------------------------- */
 

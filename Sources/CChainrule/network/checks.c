@@ -59,31 +59,40 @@ bool cr_all_finite(const chainrule_network *network, const void *values, size_t 
   return all_within(network, values, count, -DBL_MAX, DBL_MAX);
 }
 
-/* Many values, which a team shares out: what takes them out of memory is more than one core. */
+/* A scan of many values.  All threads take part, because one core cannot saturate memory bandwidth. */
 typedef struct scan {
   const chainrule_network *network;
   const void *values;
   size_t count, members;
   double low, high;
-  atomic_bool failed;
+  atomic_size_t first; /* index of the first value out of range that is known; `count`: none is */
 } scan;
+
+enum { SCANNED = 8192 }; /* values at once: of these one is looked for that is out of range */
 
 static void scan_job(void *context, size_t member)
 {
   scan *s = context;
-  const size_t first = s->count / s->members * member;
-  const size_t end = member + 1 == s->members ? s->count : s->count / s->members * (member + 1);
-  const void *values = cr_at(s->network->scalar, s->values, first);
-  if (!all_within(s->network, values, end - first, s->low, s->high)) s->failed = true;
+  const chainrule_scalar scalar = s->network->scalar;
+  const size_t share = s->count / s->members, end = member + 1 == s->members ? s->count : share * (member + 1);
+  for (size_t i = share * member, n; i < end && i < s->first; i += n) {
+    n = end - i < SCANNED ? end - i : SCANNED;
+    if (all_within(s->network, cr_at(scalar, s->values, i), n, s->low, s->high)) continue;
+    for (double value; value = cr_value(scalar, s->values, i), value >= s->low && value <= s->high;) i++;
+    for (size_t first = s->first; i < first && !atomic_compare_exchange_weak(&s->first, &first, i);) continue;
+    return;
+  }
 }
 
-static bool scan_values(const chainrule_network *network, cr_team *team, const void *values, size_t count, double low,
-                        double high)
+/* The index of the first value that is not from low to high, or `count`. */
+static size_t first_outside(const chainrule_network *network, cr_team *team, const void *values, size_t count,
+                            double low, double high)
 {
   const size_t members = count * cr_scalar_size(network->scalar) > CR_KEPT ? cr_team_ready(team) : 1;
-  scan s = {.network = network, .values = values, .count = count, .members = members, .low = low, .high = high};
+  scan s = {.network = network, .values = values, .count = count, .members = members, .low = low, .high = high,
+            .first = count};
   cr_team_run(team, members, scan_job, &s);
-  return !s.failed;
+  return s.first;
 }
 
 const char *cr_not_finite_name(double value) { return isnan(value) ? "NaN" : value > 0 ? "infinity" : "-infinity"; }
@@ -161,13 +170,19 @@ chainrule_status cr_check_rows(const chainrule_network *network, size_t rows, ch
   return cr_fail(error, CHAINRULE_INVALID_ARGUMENT, 0, "rows is %zu, more than memory holds", rows);
 }
 
+/* "inputs, row 3, column 2: NaN" */
+static chainrule_status refuse_not_finite(chainrule_scalar scalar, const char *what, const void *values, size_t i,
+                                          size_t columns, chainrule_error *error)
+{
+  return cr_fail(error, CHAINRULE_NOT_FINITE, 0, "%s, row %zu, column %zu: %s", what, i / columns + 1, i % columns + 1,
+                 cr_not_finite_name(cr_value(scalar, values, i)));
+}
+
 chainrule_status cr_check_finite(const chainrule_network *network, cr_team *team, const char *what,
                                  const void *values, size_t rows, size_t columns, chainrule_error *error)
 {
-  if (scan_values(network, team, values, rows * columns, -DBL_MAX, DBL_MAX)) return CHAINRULE_OK;
-  size_t i = cr_first_not_finite(network->scalar, values, rows * columns);
-  return cr_fail(error, CHAINRULE_NOT_FINITE, 0, "%s, row %zu, column %zu: %s", what, i / columns + 1,
-                 i % columns + 1, cr_not_finite_name(cr_value(network->scalar, values, i)));
+  const size_t i = first_outside(network, team, values, rows * columns, -DBL_MAX, DBL_MAX);
+  return i == rows * columns ? CHAINRULE_OK : refuse_not_finite(network->scalar, what, values, i, columns, error);
 }
 
 /* Targets are finite, and, in the unit of the loss, in its domain. */
@@ -182,27 +197,38 @@ static chainrule_status check_targets(const chainrule_network *network, cr_team 
                  [TARGET_NOT_NEGATIVE] = {0, DBL_MAX, "0 or more"},
                  [TARGET_SIGN] = {-1, 1, "-1, 0 or 1 (0 counts as -1)"}};
   const int domain = loss_facts[loss].target;
-  const size_t outputs = chainrule_network_outputs(network);
-  const bool scaled = cr_scales_targets(network);
+  const size_t outputs = chainrule_network_outputs(network), count = rows * outputs;
+  const bool scaled = cr_scales_targets(network), signs = domain == TARGET_SIGN;
   const double low = domains[domain].low, high = domains[domain].high;
-  const bool within = !scaled && scan_values(network, team, y, rows * outputs, low, high);
-  if (within && domain != TARGET_SIGN) return CHAINRULE_OK;
-  chainrule_status status = within ? CHAINRULE_OK : cr_check_finite(network, team, "targets", y, rows, outputs, error);
-  for (size_t i = 0; i < rows * outputs && !status; i++) {
-    const double value = cr_target(network, y, i);
-    const bool good = value >= low && value <= high;
-    if (good && (domain != TARGET_SIGN || value == 0 || fabs(value) == 1)) continue;
-    if (scaled)
-      status = cr_fail(error, CHAINRULE_INVALID_ARGUMENT, 0,
-                       "targets, row %zu, column %zu: %g is %g in standardised units; %s needs targets %s",
-                       i / outputs + 1, i % outputs + 1, cr_value(network->scalar, y, i), value,
-                       chainrule_loss_name(loss), domains[domain].expected);
-    else
-      status = cr_fail(error, CHAINRULE_INVALID_ARGUMENT, 0, "targets, row %zu, column %zu: %s needs targets %s; got %s",
-                       i / outputs + 1, i % outputs + 1, chainrule_loss_name(loss), domains[domain].expected,
-                       cr_number(value, (char[CR_NUMBER]){0}));
-  }
-  return status;
+  size_t i = 0;
+  if (scaled || signs) /* these are looked at one by one */
+    for (double value; i < count; i++) {
+      value = cr_target(network, y, i);
+      if (!(value >= low && value <= high) || (signs && value != 0 && fabs(value) != 1)) break;
+    }
+  else
+    i = first_outside(network, team, y, count, low, high);
+  if (i == count) return CHAINRULE_OK;
+
+  const double given = cr_value(network->scalar, y, i), value = cr_target(network, y, i);
+  if (!isfinite(given)) return refuse_not_finite(network->scalar, "targets", y, i, outputs, error);
+  if (scaled)
+    return cr_fail(error, CHAINRULE_INVALID_ARGUMENT, 0,
+                   "targets, row %zu, column %zu: %g is %g in standardised units; %s needs targets %s",
+                   i / outputs + 1, i % outputs + 1, given, value, chainrule_loss_name(loss), domains[domain].expected);
+  return cr_fail(error, CHAINRULE_INVALID_ARGUMENT, 0, "targets, row %zu, column %zu: %s needs targets %s; got %s",
+                 i / outputs + 1, i % outputs + 1, chainrule_loss_name(loss), domains[domain].expected,
+                 cr_number(value, (char[CR_NUMBER]){0}));
+}
+
+static chainrule_status check_weights(const chainrule_network *network, cr_team *team, const void *weights, size_t rows,
+                                      chainrule_error *error)
+{
+  const size_t r = first_outside(network, team, weights, rows, 0, DBL_MAX);
+  if (r == rows) return CHAINRULE_OK;
+  if (!isfinite(cr_value(network->scalar, weights, r)))
+    return refuse_not_finite(network->scalar, "sample weights", weights, r, 1, error);
+  return cr_fail(error, CHAINRULE_INVALID_ARGUMENT, 0, "sample weights, row %zu: negative", r + 1);
 }
 
 chainrule_status cr_check_data(const chainrule_network *network, cr_team *team, chainrule_loss loss, const void *x,
@@ -213,10 +239,6 @@ chainrule_status cr_check_data(const chainrule_network *network, cr_team *team, 
   chainrule_status status = cr_check_rows(network, rows, error);
   if (!status) status = cr_check_finite(network, team, "inputs", x, rows, network->inputs, error);
   if (!status) status = check_targets(network, team, loss, y, rows, error);
-  if (status || !sample_weights) return status;
-  status = cr_check_finite(network, team, "sample weights", sample_weights, rows, 1, error);
-  for (size_t r = 0; r < rows && !status; r++)
-    if (cr_value(network->scalar, sample_weights, r) < 0)
-      status = cr_fail(error, CHAINRULE_INVALID_ARGUMENT, 0, "sample weights, row %zu: negative", r + 1);
+  if (!status && sample_weights) status = check_weights(network, team, sample_weights, rows, error);
   return status;
 }

@@ -6,75 +6,6 @@
 
 #include "../random.h"
 
-/* The largest |x|, and |y| in the unit of the loss, of rows as a call brings them.  A first layer that scales has scaled x. */
-static void largest_values(const chainrule_network *network, const cr_batch *batch, double *x, double *y)
-{
-  const size_t inputs = network->inputs, outputs = chainrule_network_outputs(network);
-  const cr_layer *first = &network->layers[0];
-  for (size_t i = 0; i < batch->rows * inputs; i++) {
-    double value = cr_value(network->scalar, batch->x, i);
-    if (cr_scales(first)) {
-      value -= cr_value(network->scalar, network->parameters, first->at[CHAINRULE_MEAN] + i % inputs);
-      value /= cr_value(network->scalar, network->parameters, first->at[CHAINRULE_DEVIATION] + i % inputs);
-    }
-    *x = fmax(*x, fabs(value));
-  }
-  for (size_t i = 0; i < batch->rows * outputs; i++) *y = fmax(*y, fabs(cr_target(network, batch->y, i)));
-}
-
-/* Adds what mostly is the cause of a number that is not finite.  The rows may be NULL; `network` has the target scaling where
- * their targets are not yet standardised. */
-static void add_cause(const chainrule_trainer *trainer, const chainrule_network *network, const cr_batch *batch,
-                      chainrule_error *error)
-{
-  static const double large = 1e5;
-  if (!error) return;
-  double x = 0, y = 0;
-  if (batch) largest_values(network, batch, &x, &y);
-  if (x > large) cr_add_to_message(error, "; inputs as large as %g need scaling", x);
-  if (y > large) cr_add_to_message(error, "; targets as large as %g need scaling", y);
-  if (x > large || y > large) return;
-  if (trainer->steps > 0)
-    cr_add_to_message(error, "; the learning rate, %g, is probably too large, or gradients need clipping",
-                      chainrule_trainer_learning_rate(trainer));
-  else
-    cr_add_to_message(error, "; this is before the first update, so that the initial parameters are too large");
-}
-
-chainrule_status cr_step_check(const chainrule_trainer *trainer, const cr_batch *batch, chainrule_error *error)
-{
-  chainrule_status status = cr_check_parameters(trainer->network, trainer->steps, error);
-  if (status) add_cause(trainer, trainer->whole, batch, error);
-  return status;
-}
-
-/* L was not finite: a parameter became so at the step before, or a layer's sum overflowed in this one. */
-static chainrule_status diagnose(const chainrule_trainer *trainer, const cr_batch *batch, double loss,
-                                 chainrule_error *error)
-{
-  const chainrule_network *network = trainer->network;
-  chainrule_status status = cr_check_parameters(network, trainer->steps, error);
-  if (status) return add_cause(trainer, network, batch, error), status;
-  size_t layer = 0;
-  for (size_t l = 0; l < network->layer_count && !layer; l++) {
-    const cr_layer *dense = &network->layers[l];
-    const void *z =
-        cr_at(network->scalar, trainer->work.buffers, trainer->places[l + 1].z * trainer->work.capacity);
-    for (size_t r = 0; r < batch->rows && !layer; r++)
-      if (!cr_all_finite(network, cr_at(network->scalar, z, r * dense->stride), dense->out)) layer = l + 1;
-  }
-  if (layer)
-    cr_fail(error, CHAINRULE_NOT_FINITE, layer,
-            "layer %zu, z: not finite at step %llu", layer,
-            (unsigned long long)trainer->steps + 1);
-  else
-    cr_fail(error, CHAINRULE_NOT_FINITE, 0, "the loss: %s at step %llu", isnan(loss) ? "NaN" : "infinity",
-            (unsigned long long)trainer->steps + 1);
-  add_cause(trainer, network, batch, error);
-  if (error) error->step = trainer->steps;
-  return CHAINRULE_NOT_FINITE;
-}
-
 void cr_gather(chainrule_scalar scalar, const void *to, const void *from, const size_t *order, size_t count,
                size_t width)
 {
@@ -84,31 +15,18 @@ void cr_gather(chainrule_scalar scalar, const void *to, const void *from, const 
     memcpy((char *)to + k * bytes, (const char *)from + order[k] * bytes, bytes);
 }
 
-/* What a team does in a step: a pass over rows, forward and backward, then, once all δ are there, blocks. */
-typedef struct task {
+/* A step under way. */
+typedef struct step {
   chainrule_trainer *trainer;
-  const cr_batch *batch;
-  const cr_gathering *gathering;
-  double total;
-  const cr_descent *descent;
-  size_t members;
-  void *gradients; /* NULL: no one looks at them */
-  bool descends;   /* now, or once all gradients are there */
-  bool applies;    /* the gradients, which are there */
-  bool backward;
-  size_t from, end; /* layers: forward of from to end − 1, backward from `from` down to end */
-  size_t until;     /* behind the last layer's forward: backward down to this */
-  chainrule_status status; /* of a custom layer's function that failed; such a network has one member pass its rows */
+  cr_batch batch;         /* as the network takes it */
+  cr_gathering gathering; /* where the rows of batch.x come from; x NULL: they are there */
+  double total;           /* Σ wᵣ */
+  size_t members;         /* threads that it is worth */
+  bool narrow;            /* one pass of narrow.c does it all */
+  bool updates;           /* or the gradients alone */
+  void *gradients;        /* parameter-shaped; NULL: nobody looks at them */
   chainrule_error *error;
-} task;
-
-static void *member_scratch(const task *task, size_t member)
-{
-  const chainrule_trainer *t = task->trainer;
-  const size_t line = CR_ALIGNMENT / cr_scalar_size(t->network->scalar);
-  return cr_at(t->network->scalar, t->work.scratch,
-               t->scratch_scalars / task->members / line * line * member);
-}
+} step;
 
 /* xᵢ + σ dᵢ n, row `row` of the batch, dᵢ the product of the deviations of the scaling layers that come first, behind which
  * it is σ n. */
@@ -128,64 +46,122 @@ static void add_noise(const chainrule_trainer *t, size_t row, void *x)
   }
 }
 
-/* Some layers, forward or backward, of a slice of the rows: they have nothing to do with one another. */
-static void rows_job(void *context, size_t member)
-{
-  task *task = context;
-  chainrule_trainer *t = task->trainer;
-  const chainrule_network *network = t->network;
-  const chainrule_scalar scalar = network->scalar;
-  const size_t rows = task->batch->rows, in = network->inputs, out = chainrule_network_outputs(network);
-  const size_t first = rows * member / task->members / CR_SLICE * CR_SLICE;
-  const size_t end = member + 1 == task->members ? rows : rows * (member + 1) / task->members / CR_SLICE * CR_SLICE;
-  if (first == end) return;
+/* ---- The passes over the rows -------------------------------------------------------------------- */
 
-  const cr_float_mode mode = cr_float_mode_enter(t->training.flush_denormals);
+/* What the team does with the rows of a batch, slice by slice, since rows have nothing to do with one another. */
+typedef chainrule_status slice_function(const step *s, const cr_workspace *work, const cr_batch *slice, size_t from,
+                                        size_t end);
+typedef struct pass {
+  const step *step;
+  slice_function *function;
+  size_t from, end; /* its layers */
+  size_t members;
+  bool backward;
+  chainrule_status status; /* of a function of the caller's; such a network has one member, which calls it */
+} pass;
+
+static void gather(const step *s, const cr_batch *slice, size_t first)
+{
+  const chainrule_trainer *t = s->trainer;
+  const chainrule_scalar scalar = t->network->scalar;
+  const size_t in = t->network->inputs, *order = s->gathering.order;
+  if (!s->gathering.x) return;
+  const void *x = order ? s->gathering.x : cr_at(scalar, s->gathering.x, first * in);
+  cr_gather(scalar, slice->x, x, order ? order + first : NULL, slice->rows, in);
+  for (size_t r = 0; t->training.input_noise > 0 && r < slice->rows; r++)
+    add_noise(t, first + r, cr_at(scalar, slice->x, r * in));
+}
+
+/* z and a of layers `from` to `end` − 1. */
+static chainrule_status forward(const step *s, const cr_workspace *work, const cr_batch *slice, size_t from, size_t end)
+{
+  if (from == 0) gather(s, slice, work->first);
+  return cr_forward(s->trainer->network, work, slice, from, end, s->error);
+}
+
+/* δ of layers `from` − 1 to `end`, from that of layer `from`. */
+static chainrule_status backward(const step *s, const cr_workspace *work, const cr_batch *slice, size_t from, size_t end)
+{
+  return cr_backward(s->trainer->network, work, slice, from, end, s->error);
+}
+
+/* Forward from layer `from` to the last, the loss, and backward to layer `end`. */
+static chainrule_status turn(const step *s, const cr_workspace *work, const cr_batch *slice, size_t from, size_t end)
+{
+  chainrule_trainer *t = s->trainer;
+  const size_t count = t->network->layer_count;
+  chainrule_status status = forward(s, work, slice, from, count);
+  if (status) return status;
+  cr_loss(t->network, work, slice, t->training.loss, s->total, true, &t->losses[work->first]);
+  return backward(s, work, slice, count - 1, end);
+}
+
+/* Scratch of a member's own. */
+static void *member_scratch(const chainrule_trainer *t, size_t member, size_t members)
+{
+  const size_t line = CR_ALIGNMENT / cr_scalar_size(t->network->scalar);
+  return cr_at(t->network->scalar, t->work.scratch, t->scratch_scalars / members / line * line * member);
+}
+
+static void slice_job(void *context, size_t member)
+{
+  pass *pass = context;
+  const step *s = pass->step;
+  const chainrule_trainer *t = s->trainer;
+  const chainrule_scalar scalar = t->network->scalar;
+  const size_t rows = s->batch.rows, members = pass->members;
+  const size_t first = rows * member / members / CR_SLICE * CR_SLICE;
+  const size_t end = member + 1 == members ? rows : rows * (member + 1) / members / CR_SLICE * CR_SLICE;
+  if (first == end) return;
   cr_workspace work = t->work;
   work.first = first;
-  work.scratch = member_scratch(task, member);
-  const cr_batch *all = task->batch;
+  work.scratch = member_scratch(t, member, members);
   const cr_batch slice = {
       .rows = end - first,
-      .x = cr_at(scalar, all->x, first * in),
-      .y = cr_at(scalar, all->y, first * out),
-      .sample_weights = all->sample_weights ? cr_at(scalar, all->sample_weights, first) : NULL,
+      .x = cr_at(scalar, s->batch.x, first * t->network->inputs),
+      .y = cr_at(scalar, s->batch.y, first * chainrule_network_outputs(t->network)),
+      .sample_weights = s->batch.sample_weights ? cr_at(scalar, s->batch.sample_weights, first) : NULL,
   };
-  chainrule_status status;
-  if (task->backward) {
-    status = cr_backward(network, &work, &slice, task->from, task->end, task->error);
-  } else {
-    if (task->gathering && task->from == 0) {
-      const size_t *order = task->gathering->order;
-      const void *x = order ? task->gathering->x : cr_at(scalar, task->gathering->x, first * in);
-      cr_gather(scalar, slice.x, x, order ? order + first : NULL, slice.rows, in);
-      for (size_t r = 0; t->training.input_noise > 0 && r < slice.rows; r++)
-        add_noise(t, first + r, cr_at(scalar, slice.x, r * in));
-    }
-    status = cr_forward(network, &work, &slice, task->from, task->end, task->error);
-    if (!status && task->end == network->layer_count && !t->training.loss_function) {
-      cr_loss(network, &work, &slice, t->training.loss, task->total, true, &t->losses[first]);
-      status = cr_backward(network, &work, &slice, task->end - 1, task->until, task->error);
-    }
-  }
-  if (status) task->status = status;
-  cr_float_mode_leave(mode);
-}
-
-/* What batchNorm `from` needs of all rows, in columns. */
-static void moments_job(void *context, size_t member)
-{
-  const task *task = context;
-  chainrule_trainer *t = task->trainer;
   const cr_float_mode mode = cr_float_mode_enter(t->training.flush_denormals);
-  cr_moments(t->network, &t->work, task->batch, task->from, task->backward, member, task->members);
+  const chainrule_status status = pass->function(s, &work, &slice, pass->from, pass->end);
+  cr_float_mode_leave(mode);
+  if (status) pass->status = status;
+}
+
+static chainrule_status pass_slices(const step *s, slice_function *function, size_t from, size_t end)
+{
+  const size_t members = s->trainer->network->calls_out ? 1 : s->members; /* a function of the caller's is called once */
+  pass pass = {.step = s, .function = function, .from = from, .end = end, .members = members};
+  cr_team_run(s->trainer->team, members, slice_job, &pass);
+  return pass.status;
+}
+
+/* What layer `from` needs of all rows, in columns. */
+static void columns_job(void *context, size_t member)
+{
+  const pass *pass = context;
+  const chainrule_trainer *t = pass->step->trainer;
+  const cr_float_mode mode = cr_float_mode_enter(t->training.flush_denormals);
+  cr_moments(t->network, &t->work, &pass->step->batch, pass->from, pass->backward, member, pass->members);
   cr_float_mode_leave(mode);
 }
 
-/* The last layer before `l` whose forward or backward needs all rows; 0: none. */
+static void pass_columns(const step *s, size_t l, bool backward)
+{
+  pass pass = {.step = s, .from = l, .members = s->members, .backward = backward};
+  cr_team_run(s->trainer->team, s->members, columns_job, &pass);
+}
+
+/* Layer l's forward and backward need something of all rows first. */
+static bool is_stop(const chainrule_trainer *t, size_t l)
+{
+  return cr_wants_moments(&t->network->layers[l], l, &t->pass);
+}
+
+/* The last stop before `l`, or 0. */
 static size_t stop_before(const chainrule_trainer *t, size_t l)
 {
-  while (l > 0 && (--l, !cr_wants_moments(&t->network->layers[l], l, &t->pass))) continue;
+  while (l > 0 && !is_stop(t, --l)) continue;
   return l;
 }
 
@@ -218,67 +194,49 @@ static chainrule_status call_loss(chainrule_trainer *t, const cr_batch *batch, c
   return CHAINRULE_OK;
 }
 
-/* The team's pass over the rows, as far as the task says. */
-static chainrule_status run_rows_job(task *task)
+/* The loss, and δ of the last layer, by the function of the program's. */
+static chainrule_status turn_by_function(const step *s)
 {
-  cr_team_run(task->trainer->team, task->members, rows_job, task);
-  return task->status;
-}
-
-/* z, a, δ and losses of all rows: in one go, but for a batchNorm, before which all have to be there, either way. */
-static chainrule_status pass_rows(task *task)
-{
-  chainrule_trainer *t = task->trainer;
-  const size_t count = t->network->layer_count;
-  chainrule_status status;
-  task->from = 0;
-  for (task->end = 0; task->end < count; task->end++) {
-    if (!cr_wants_moments(&t->network->layers[task->end], task->end, &t->pass)) continue;
-    if ((status = run_rows_job(task))) return status;
-    task->from = task->end;
-    cr_team_run(t->team, task->members, moments_job, task);
-  }
-  task->until = stop_before(t, count);
-  if ((status = run_rows_job(task))) return status;
-  task->backward = true;
-  if (t->training.loss_function) {
-    const cr_batch *batch = task->batch;
-    cr_outputs(t->network, &t->work, batch->rows, t->outputs);
-    if ((status = call_loss(t, batch, task->error))) return status;
-    for (size_t r = 0; batch->sample_weights && r < batch->rows; r++)
-      t->losses[r] *= cr_value(t->network->scalar, batch->sample_weights, r);
-    cr_set_gradient(t->network, &t->work, batch, task->total, t->output_gradient);
-    task->from = count - 1;
-    task->end = task->until;
-    if ((status = run_rows_job(task))) return status;
-  }
-  for (task->from = task->until; task->from > 0; task->from = task->end) {
-    cr_team_run(t->team, task->members, moments_job, task);
-    task->end = stop_before(t, task->from);
-    if ((status = run_rows_job(task))) return status;
-  }
+  chainrule_trainer *t = s->trainer;
+  const cr_batch *batch = &s->batch;
+  cr_outputs(t->network, &t->work, batch->rows, t->outputs);
+  chainrule_status status = call_loss(t, batch, s->error);
+  if (status) return status;
+  for (size_t r = 0; batch->sample_weights && r < batch->rows; r++)
+    t->losses[r] *= cr_value(t->network->scalar, batch->sample_weights, r);
+  cr_set_gradient(t->network, &t->work, batch, s->total, t->output_gradient);
   return CHAINRULE_OK;
 }
 
-/* A block, at the rate of its layer. */
-static void descend(const task *task, cr_workspace *work, cr_block block)
+/* z, a, δ and l of all rows, from stop to stop. */
+static chainrule_status pass_rows(const step *s)
 {
-  chainrule_trainer *t = task->trainer;
-  const double rate = t->rates ? t->rates[block.layer] : 1;
-  const bool learns = task->descent && rate > 0;
-  if (!learns && !task->gradients) return; /* frozen, and no one looks */
-  cr_update update;
-  cr_descent descent;
-  if (learns && t->rates) {
-    update = *task->descent->update;
-    descent = *task->descent;
-    update.rate *= rate;
-    update.step *= rate;
-    descent.update = &update;
+  chainrule_trainer *t = s->trainer;
+  const size_t count = t->network->layer_count;
+  chainrule_status status = CHAINRULE_OK;
+  size_t from = 0, end;
+  t->pass.rows = s->batch.rows;
+  t->pass.key = cr_mix(cr_mix(t->training.seed) + t->steps) + ((uint64_t)t->sum_batches << 48);
+  for (size_t l = 0; l < count && !status; l++)
+    if (is_stop(t, l)) {
+      status = pass_slices(s, forward, from, l);
+      if (!status) pass_columns(s, from = l, false);
+    }
+  end = stop_before(t, count);
+  if (!status && !t->training.loss_function) status = pass_slices(s, turn, from, end);
+  if (!status && t->training.loss_function) {
+    status = pass_slices(s, forward, from, count);
+    if (!status) status = turn_by_function(s);
+    if (!status) status = pass_slices(s, backward, count - 1, end);
   }
-  cr_descend(t->network, work, task->applies ? NULL : task->batch, block, task->gradients,
-             !learns ? NULL : t->rates ? &descent : task->descent, task->descends && rate > 0);
+  while (end > 0 && !status) {
+    pass_columns(s, from = end, true);
+    status = pass_slices(s, backward, from, end = stop_before(t, from));
+  }
+  return status;
 }
+
+/* ---- Gradients and update ------------------------------------------------------------------------ */
 
 /* Weights of a block: what its work is in proportion to. */
 static size_t block_size(const chainrule_network *network, cr_block block)
@@ -308,20 +266,191 @@ static void share_blocks(chainrule_trainer *t, size_t members)
   }
 }
 
-/* Gradients and update of blocks: of one's own, then of those that others have not come to. */
+/* What is done with each block. */
+typedef void block_function(const step *s, cr_workspace *work, cr_block block);
+typedef struct walk {
+  const step *step;
+  block_function *function;
+} walk;
+
+/* Of one's own blocks, then of those that others have not come to. */
 static void blocks_job(void *context, size_t member)
 {
-  const task *task = context;
-  chainrule_trainer *t = task->trainer;
+  const walk *walk = context;
+  const step *s = walk->step;
+  chainrule_trainer *t = s->trainer;
   const cr_float_mode mode = cr_float_mode_enter(t->training.flush_denormals);
   cr_workspace work = t->work;
-  work.scratch = member_scratch(task, member);
-  for (size_t i = 0; i < task->members; i++) {
-    cr_share *share = &t->shares[(member + i) % task->members];
+  work.scratch = member_scratch(t, member, s->members);
+  for (size_t i = 0; i < s->members; i++) {
+    cr_share *share = &t->shares[(member + i) % s->members];
     for (size_t block; (block = atomic_fetch_add(&share->next, 1)) < share->end;)
-      descend(task, &work, t->blocks[block]);
+      walk->function(s, &work, t->blocks[block]);
   }
   cr_float_mode_leave(mode);
+}
+
+static void walk_blocks(const step *s, block_function *function)
+{
+  walk walk = {.step = s, .function = function};
+  share_blocks(s->trainer, s->members);
+  cr_team_run(s->trainer->team, s->members, blocks_job, &walk);
+}
+
+static double rate_of(const chainrule_trainer *t, size_t layer) { return t->rates ? t->rates[layer] : 1; }
+
+/* The gradients of a block into the arena. */
+static void find_gradients(const step *s, cr_workspace *work, cr_block block)
+{
+  const bool follows = s->updates && rate_of(s->trainer, block.layer) > 0;
+  cr_descend(s->trainer->network, work, &s->batch, block, s->gradients, NULL, follows);
+}
+
+/* A block's update, at the rate of its layer, by its gradients of the batch or, where that is NULL, of the arena. */
+static void descend(const step *s, cr_workspace *work, const cr_batch *batch, cr_block block)
+{
+  const chainrule_trainer *t = s->trainer;
+  const double rate = rate_of(t, block.layer);
+  if (rate == 1) {
+    cr_descend(t->network, work, batch, block, s->gradients, &t->descent, true);
+  } else if (rate > 0) {
+    cr_update update = t->optimizer.update;
+    cr_descent descent = t->descent;
+    update.rate *= rate;
+    update.step *= rate;
+    descent.update = &update;
+    cr_descend(t->network, work, batch, block, s->gradients, &descent, true);
+  } else if (batch && s->gradients) { /* frozen, but someone looks */
+    cr_descend(t->network, work, batch, block, s->gradients, NULL, false);
+  }
+}
+static void descend_at_once(const step *s, cr_workspace *work, cr_block block) { descend(s, work, &s->batch, block); }
+static void descend_by_arena(const step *s, cr_workspace *work, cr_block block) { descend(s, work, NULL, block); }
+
+/* Neurons' weights of blocks with a norm above the limit. */
+static void limit_job(void *context, size_t member)
+{
+  const step *s = context;
+  const chainrule_trainer *t = s->trainer;
+  const cr_float_mode mode = cr_float_mode_enter(t->training.flush_denormals);
+  for (size_t i = member; i < t->block_count; i += s->members) {
+    const cr_block block = t->blocks[i];
+    if (cr_has_weights(&t->network->layers[block.layer]) && rate_of(t, block.layer) > 0 && block.input == 0)
+      cr_limit(t->network, block, t->training.max_norm);
+  }
+  cr_float_mode_leave(mode);
+}
+
+/* Step t of the optimizer. */
+static void next_update(chainrule_trainer *t)
+{
+  if (t->rate_is_due) cr_update_rate(t);
+  cr_optimizer_advance(&t->optimizer);
+}
+
+static void count_update(chainrule_trainer *t) /* no other thread writes it */
+{
+  atomic_store_explicit(&t->steps, atomic_load_explicit(&t->steps, memory_order_relaxed) + 1, memory_order_relaxed);
+}
+
+/* The update by gradients times `scale`. */
+static void update(step *s, block_function *function, double scale)
+{
+  chainrule_trainer *t = s->trainer;
+  next_update(t);
+  t->descent.scale = scale;
+  t->descent.clips = scale != 1 || t->training.clip_value > 0;
+  walk_blocks(s, function);
+  if (t->training.max_norm > 0) cr_team_run(t->team, s->members, limit_job, s);
+  count_update(t);
+}
+
+/* The update by all gradients, of one batch or the weighted sum of several, at once. */
+static void update_by(step *s, void *gradients, double weight)
+{
+  const chainrule_trainer *t = s->trainer;
+  double scale = weight > 0 ? 1 / weight : 0;
+  if (t->training.clip_norm > 0) {
+    const double norm = scale * sqrt(cr_square_norm(t->network, t->rates, gradients, t->work.scratch));
+    const double most = t->training.clip_norm / (norm + 1e-6);
+    if (most < 1) scale *= most;
+  }
+  s->gradients = gradients;
+  update(s, descend_by_arena, scale);
+}
+
+/* The update by the gradients that have been summed up. */
+static void flush_sum(step *s)
+{
+  chainrule_trainer *t = s->trainer;
+  if (t->sum_batches == 0) return;
+  update_by(s, t->sum, t->sum_weight);
+  memset(t->sum, 0, t->network->arena_size * cr_scalar_size(t->network->scalar));
+  t->sum_weight = 0;
+  t->sum_batches = 0;
+}
+
+/* The gradients of a batch join the sum, which has its update when it is complete. */
+static void accumulate(step *s)
+{
+  chainrule_trainer *t = s->trainer;
+  cr_accumulate(t->network, t->gradients, s->total, t->sum);
+  t->sum_weight += s->total;
+  if (++t->sum_batches >= t->training.accumulate) flush_sum(s);
+}
+
+/* Gradients of all blocks, and the update, if the step has one. */
+static void descend_all(step *s)
+{
+  chainrule_trainer *t = s->trainer;
+  if (cr_needs_all_gradients(&t->training)) {
+    walk_blocks(s, find_gradients);
+    if (s->updates && t->sum) accumulate(s);
+    else if (s->updates) update_by(s, t->gradients, 1);
+  } else if (s->updates) {
+    update(s, descend_at_once, 1);
+  } else if (s->gradients) {
+    walk_blocks(s, find_gradients);
+  }
+}
+
+/* ---- A narrow network, which is worth no second thread ------------------------------------------- */
+
+/* Losses and gradients of all rows, from forward to gradients in one go. */
+static chainrule_status pass_narrow(const step *s)
+{
+  chainrule_trainer *t = s->trainer;
+  const cr_batch *batch = &s->batch;
+  if (s->gathering.x)
+    cr_gather(t->network->scalar, batch->x, s->gathering.x, s->gathering.order, batch->rows, t->network->inputs);
+  const cr_float_mode mode = cr_float_mode_enter(t->training.flush_denormals);
+  cr_narrow(t->network, batch, t->training.loss, s->total, t->losses, t->narrow_gradients, t->narrow);
+  cr_float_mode_leave(mode);
+  return CHAINRULE_OK;
+}
+
+static void descend_narrow(const step *s)
+{
+  chainrule_trainer *t = s->trainer;
+  if (!s->updates) return;
+  const cr_float_mode mode = cr_float_mode_enter(t->training.flush_denormals);
+  next_update(t);
+  cr_narrow_descend(t->network, &s->batch, &t->descent, t->narrow_gradients, t->narrow);
+  count_update(t);
+  cr_float_mode_leave(mode);
+}
+
+/* ---- A step -------------------------------------------------------------------------------------- */
+
+/* Σᵣ wᵣ lᵣ / Σᵣ wᵣ of the batch that has been through forward. */
+static double mean_loss(const chainrule_trainer *t, size_t rows, double total)
+{
+  double sum = 0;
+  size_t r = 0;
+  for (; r + 4 <= rows; r += 4) /* four a round, in their order */
+    CR_UNROLL for (size_t k = 0; k < 4; k++) sum += t->losses[r + k];
+  for (; r < rows; r++) sum += t->losses[r];
+  return total > 0 ? sum / total : 0;
 }
 
 static size_t members_for(const chainrule_trainer *t, size_t rows)
@@ -350,181 +479,44 @@ static void *prepare_targets(chainrule_trainer *trainer, const cr_batch *batch)
   return y;
 }
 
-/* Neurons' weights of blocks with a norm above the limit. */
-static void limit_job(void *context, size_t member)
+/* The batch as the network takes it: its targets prepared, and noise added where it is gathered. */
+static void prepare(step *s, const cr_gathering *gathering)
 {
-  const task *task = context;
-  const chainrule_trainer *t = task->trainer;
-  const cr_float_mode mode = cr_float_mode_enter(t->training.flush_denormals);
-  for (size_t i = member; i < t->block_count; i += task->members) {
-    const cr_block block = t->blocks[i];
-    const bool frozen = t->rates && t->rates[block.layer] == 0;
-    if (cr_has_weights(&t->network->layers[block.layer]) && !frozen && block.input == 0) cr_limit(t->network, block, t->training.max_norm);
-  }
-  cr_float_mode_leave(mode);
+  chainrule_trainer *t = s->trainer;
+  const cr_batch given = s->batch;
+  s->gathering = gathering ? *gathering : (cr_gathering){0};
+  if (t->training.label_smoothing > 0 || t->network != t->whole) s->batch.y = prepare_targets(t, &given);
+  if (t->training.input_noise > 0 && !gathering) s->gathering.x = given.x, s->batch.x = t->gathered.x;
+  s->total = cr_total_weight(t->network, &given);
+  s->members = members_for(t, given.rows);
+  s->narrow = t->narrow && s->members == 1;
 }
 
-/* Step t of the optimizer. */
-static void next_update(chainrule_trainer *t)
+/* L was not finite: a parameter became so at the step before, or a layer's sum overflowed in this one. */
+static chainrule_status diagnose(const step *s, double loss)
 {
-  if (t->rate_is_due) cr_update_rate(t);
-  cr_optimizer_advance(&t->optimizer);
+  const chainrule_trainer *t = s->trainer;
+  if (s->narrow) cr_forward(t->network, &t->work, &s->batch, 0, t->network->layer_count, NULL); /* for z */
+  return cr_step_diagnose(t, &s->batch, loss, s->error);
 }
 
-/* An update by gradients times `scale`. */
-static void begin_update(task *task, double scale)
-{
-  chainrule_trainer *t = task->trainer;
-  next_update(t);
-  t->descent.scale = scale;
-  t->descent.clips = scale != 1 || t->training.clip_value > 0;
-  task->descent = &t->descent;
-}
-
-static void count_update(chainrule_trainer *t) /* no other thread writes it */
-{
-  atomic_store_explicit(&t->steps, atomic_load_explicit(&t->steps, memory_order_relaxed) + 1, memory_order_relaxed);
-}
-
-static void end_update(task *task)
-{
-  chainrule_trainer *t = task->trainer;
-  if (t->training.max_norm > 0) cr_team_run(t->team, task->members, limit_job, task);
-  count_update(t);
-}
-
-/* The update by all gradients, of one batch or the weighted sum of several, at once. */
-static void apply(task *task, void *gradients, double weight)
-{
-  chainrule_trainer *t = task->trainer;
-  double scale = weight > 0 ? 1 / weight : 0;
-  if (t->training.clip_norm > 0) {
-    const double norm = scale * sqrt(cr_square_norm(t->network, t->rates, gradients, t->work.scratch));
-    const double most = t->training.clip_norm / (norm + 1e-6);
-    if (most < 1) scale *= most;
-  }
-  task->applies = true;
-  task->gradients = gradients;
-  begin_update(task, scale);
-  share_blocks(t, task->members);
-  cr_team_run(t->team, task->members, blocks_job, task);
-  end_update(task);
-}
-
-/* The update by the gradients that have been summed up. */
-static void flush_sum(task *task)
-{
-  chainrule_trainer *t = task->trainer;
-  if (t->sum_batches == 0) return;
-  apply(task, t->sum, t->sum_weight);
-  memset(t->sum, 0, t->network->arena_size * cr_scalar_size(t->network->scalar));
-  t->sum_weight = 0;
-  t->sum_batches = 0;
-}
-
-/* What follows once all gradients of a batch are there. */
-static void collect(task *task)
-{
-  chainrule_trainer *t = task->trainer;
-  if (!t->sum) {
-    apply(task, t->gradients, 1);
-    return;
-  }
-  cr_accumulate(t->network, t->gradients, task->total, t->sum);
-  t->sum_weight += task->total;
-  if (++t->sum_batches >= t->training.accumulate) flush_sum(task);
-}
-
-/* Σᵣ wᵣ lᵣ / Σᵣ wᵣ of the batch that has been through forward. */
-static double mean_loss(const chainrule_trainer *t, size_t rows, double total)
-{
-  double sum = 0;
-  size_t r = 0;
-  for (; r + 4 <= rows; r += 4) /* four a round, in their order */
-    CR_UNROLL for (size_t k = 0; k < 4; k++) sum += t->losses[r + k];
-  for (; r < rows; r++) sum += t->losses[r];
-  return total > 0 ? sum / total : 0;
-}
-
-/* A step of a narrow network, which is worth no second thread. */
-static chainrule_status run_narrow(chainrule_trainer *t, const cr_batch *batch, const cr_gathering *gathering,
-                                   bool descends, double *loss, double total, chainrule_error *error)
-{
-  const chainrule_network *network = t->network;
-  if (gathering) cr_gather(network->scalar, batch->x, gathering->x, gathering->order, batch->rows, network->inputs);
-  const cr_float_mode mode = cr_float_mode_enter(t->training.flush_denormals);
-  cr_narrow(network, batch, t->training.loss, total, t->losses, t->narrow_gradients, t->narrow);
-  *loss = mean_loss(t, batch->rows, total);
-  const bool finite = isfinite(*loss);
-  if (finite && descends) {
-    next_update(t);
-    cr_narrow_descend(network, batch, &t->descent, t->narrow_gradients, t->narrow);
-    count_update(t);
-  }
-  cr_float_mode_leave(mode);
-  if (finite) {
-    t->rows_in_view = batch->rows;
-    return CHAINRULE_OK;
-  }
-  cr_forward(network, &t->work, batch, 0, network->layer_count, NULL); /* for diagnose; dense layers cannot fail */
-  return diagnose(t, batch, *loss, error);
-}
-
-/* A step of any network, by as many threads as it is worth. */
-static chainrule_status run_rows(chainrule_trainer *trainer, const cr_batch *batch, const cr_gathering *gathering,
-                                 size_t members, bool descends, double *loss, double total, chainrule_error *error)
-{
-  const chainrule_network *network = trainer->network;
-  cr_gathering copied = {batch->x, NULL};
-  cr_batch noisy = *batch;
-  if (trainer->training.input_noise > 0 && !gathering) noisy.x = trainer->gathered.x, gathering = &copied;
-  batch = &noisy;
-
-  task task = {.trainer = trainer,
-               .batch = batch,
-               .gathering = gathering,
-               .total = total,
-               .members = network->calls_out ? 1 : members, /* a function of the program's is called once */
-               .error = error};
-  trainer->pass.rows = batch->rows;
-  trainer->pass.key = cr_mix(cr_mix(trainer->training.seed) + trainer->steps) + ((uint64_t)trainer->sum_batches << 48);
-  chainrule_status status = pass_rows(&task);
-  if (status) return trainer->rows_in_view = 0, status; /* z, a and δ are no longer those of one step */
-  task.members = members;
-  *loss = mean_loss(trainer, batch->rows, total);
-  if (!isfinite(*loss)) return diagnose(trainer, batch, *loss, error);
-
-  task.gradients = trainer->gradients;
-  task.descends = descends;
-  trainer->rows_in_view = batch->rows;
-  if (cr_needs_all_gradients(&trainer->training)) {
-    share_blocks(trainer, members);
-    cr_team_run(trainer->team, members, blocks_job, &task);
-    if (descends) collect(&task);
-    return CHAINRULE_OK;
-  }
-  if (!descends && !trainer->gradients) return CHAINRULE_OK;
-  if (descends) begin_update(&task, 1);
-  share_blocks(trainer, members);
-  cr_team_run(trainer->team, members, blocks_job, &task);
-  if (descends) end_update(&task);
-  return CHAINRULE_OK;
-}
-
-chainrule_status cr_step(chainrule_trainer *trainer, const cr_batch *batch, const cr_gathering *gathering, bool descends,
+chainrule_status cr_step(chainrule_trainer *trainer, const cr_batch *batch, const cr_gathering *gathering, bool updates,
                          double *loss, double *total, chainrule_error *error)
 {
-  const size_t members = members_for(trainer, batch->rows);
-  *total = cr_total_weight(trainer->network, batch);
-  cr_batch prepared;
-  if (trainer->training.label_smoothing > 0 || trainer->network != trainer->whole) {
-    prepared = *batch;
-    prepared.y = prepare_targets(trainer, batch);
-    batch = &prepared;
-  }
-  return trainer->narrow && members == 1
-             ? run_narrow(trainer, batch, gathering, descends, loss, *total, error)
-             : run_rows(trainer, batch, gathering, members, descends, loss, *total, error);
+  step s = {
+      .trainer = trainer, .batch = *batch, .updates = updates, .gradients = trainer->gradients, .error = error};
+  prepare(&s, gathering);
+  const chainrule_status status = s.narrow ? pass_narrow(&s) : pass_rows(&s);
+  if (status) return trainer->rows_in_view = 0, status; /* z, a and δ are no longer those of one step */
+  *total = s.total;
+  *loss = mean_loss(trainer, batch->rows, s.total);
+  if (!isfinite(*loss)) return diagnose(&s, *loss);
+  trainer->rows_in_view = batch->rows;
+  if (s.narrow)
+    descend_narrow(&s);
+  else
+    descend_all(&s);
+  return CHAINRULE_OK;
 }
 
 static void prepare_update(void *trainer) { next_update(trainer); }
@@ -556,5 +548,5 @@ size_t cr_step_singly(chainrule_trainer *t, const cr_batch *all)
 
 void cr_step_flush(chainrule_trainer *t, size_t rows)
 {
-  flush_sum(&(task){.trainer = t, .members = members_for(t, rows), .descends = true});
+  flush_sum(&(step){.trainer = t, .members = members_for(t, rows), .updates = true});
 }

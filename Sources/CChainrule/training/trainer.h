@@ -85,16 +85,22 @@ typedef struct cr_gathering {
 /* to[k] = from[order[k]], or from[k] where order is NULL, rows of `width` scalars */
 void cr_gather(chainrule_scalar scalar, const void *to, const void *from, const size_t *order, size_t count,
                size_t width);
-/* L, δ of every layer, and, where they are kept, the gradients; with `descends`, the update too.  The data have
+/* L, δ of every layer, and, where they are kept, the gradients; with `updates`, the update too.  The data have
  * been checked.  *total is Σ wᵣ. */
-chainrule_status cr_step(chainrule_trainer *trainer, const cr_batch *batch, const cr_gathering *gathering, bool descends,
+chainrule_status cr_step(chainrule_trainer *trainer, const cr_batch *batch, const cr_gathering *gathering, bool updates,
                          double *loss, double *total, chainrule_error *error);
 /* The next few steps of an epoch, of single rows of a narrow network, if there is nothing to do between them: the same as
  * by cr_step.  Returns how many were done; that whose loss is not finite is not. */
 size_t cr_step_singly(chainrule_trainer *trainer, const cr_batch *all);
 /* The update by the gradients that have been summed up, of batches of up to so many rows. */
 void cr_step_flush(chainrule_trainer *trainer, size_t rows);
+
+/* ---- diagnosis.c --------------------------------------------------------------------------------- */
+
 /* After updates by these rows, which may be NULL: every parameter is finite. */
 chainrule_status cr_step_check(const chainrule_trainer *trainer, const cr_batch *batch, chainrule_error *error);
+/* Why the loss of a step was not finite: a parameter became so at the step before, or a layer's z overflowed in this one. */
+chainrule_status cr_step_diagnose(const chainrule_trainer *trainer, const cr_batch *batch, double loss,
+                                  chainrule_error *error);
 
 #endif
