@@ -58,6 +58,9 @@ static inline double cr_value(chainrule_scalar scalar, const void *values, size_
   return scalar == CHAINRULE_FLOAT32 ? (double)((const float *)values)[i] : ((const double *)values)[i];
 }
 
+/* What stands once for float and once for double: X(suffix, type, scalar). */
+#define CR_EACH_SCALAR(X) X(f32, float, CHAINRULE_FLOAT32) X(f64, double, CHAINRULE_FLOAT64)
+
 /* values + index, in scalars */
 static inline void *cr_at(chainrule_scalar scalar, const void *values, size_t index)
 {

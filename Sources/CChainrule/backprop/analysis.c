@@ -155,61 +155,41 @@ static chainrule_status derive(const chainrule_network *network, chainrule_scala
   return status;
 }
 
-chainrule_status chainrule_network_input_jacobian_f32(const chainrule_network *network, const float *x,
-                                                      size_t rows, float *jacobian, size_t count,
-                                                      chainrule_error *error)
-{
-  const cr_float_mode mode = cr_float_mode_enter(false);
-  return cr_left(mode, derive(network, CHAINRULE_FLOAT32, INPUT_JACOBIAN, 0, (cr_batch){.rows = rows, .x = x},
-                              jacobian, count, error));
-}
+#define INPUT_JACOBIAN(suffix, R, scalar)                                                                    \
+  chainrule_status chainrule_network_input_jacobian_##suffix(const chainrule_network *network, const R *x,   \
+                                                             size_t rows, R *jacobian, size_t count,         \
+                                                             chainrule_error *error)                         \
+  {                                                                                                          \
+    const cr_float_mode mode = cr_float_mode_enter(false);                                                   \
+    return cr_left(mode, derive(network, scalar, INPUT_JACOBIAN, 0, (cr_batch){.rows = rows, .x = x},        \
+                                jacobian, count, error));                                                    \
+  }
+CR_EACH_SCALAR(INPUT_JACOBIAN)
+#undef INPUT_JACOBIAN
 
-chainrule_status chainrule_network_input_jacobian_f64(const chainrule_network *network, const double *x,
-                                                      size_t rows, double *jacobian, size_t count,
-                                                      chainrule_error *error)
-{
-  const cr_float_mode mode = cr_float_mode_enter(false);
-  return cr_left(mode, derive(network, CHAINRULE_FLOAT64, INPUT_JACOBIAN, 0, (cr_batch){.rows = rows, .x = x},
-                              jacobian, count, error));
-}
+#define PARAMETER_JACOBIAN(suffix, R, scalar)                                                                \
+  chainrule_status chainrule_network_parameter_jacobian_##suffix(const chainrule_network *network,           \
+                                                                 const R *x, size_t rows, R *jacobian,       \
+                                                                 size_t count, chainrule_error *error)       \
+  {                                                                                                          \
+    const cr_float_mode mode = cr_float_mode_enter(false);                                                   \
+    return cr_left(mode, derive(network, scalar, PARAMETER_JACOBIAN, 0, (cr_batch){.rows = rows, .x = x},    \
+                                jacobian, count, error));                                                    \
+  }
+CR_EACH_SCALAR(PARAMETER_JACOBIAN)
+#undef PARAMETER_JACOBIAN
 
-chainrule_status chainrule_network_parameter_jacobian_f32(const chainrule_network *network, const float *x,
-                                                          size_t rows, float *jacobian, size_t count,
-                                                          chainrule_error *error)
-{
-  const cr_float_mode mode = cr_float_mode_enter(false);
-  return cr_left(mode, derive(network, CHAINRULE_FLOAT32, PARAMETER_JACOBIAN, 0,
-                              (cr_batch){.rows = rows, .x = x}, jacobian, count, error));
-}
-
-chainrule_status chainrule_network_parameter_jacobian_f64(const chainrule_network *network, const double *x,
-                                                          size_t rows, double *jacobian, size_t count,
-                                                          chainrule_error *error)
-{
-  const cr_float_mode mode = cr_float_mode_enter(false);
-  return cr_left(mode, derive(network, CHAINRULE_FLOAT64, PARAMETER_JACOBIAN, 0,
-                              (cr_batch){.rows = rows, .x = x}, jacobian, count, error));
-}
-
-chainrule_status chainrule_network_sample_gradients_f32(const chainrule_network *network, chainrule_loss loss,
-                                                        const float *x, const float *y, size_t rows,
-                                                        float *gradients, size_t count,
-                                                        chainrule_error *error)
-{
-  const cr_float_mode mode = cr_float_mode_enter(false);
-  return cr_left(mode, derive(network, CHAINRULE_FLOAT32, SAMPLE_GRADIENTS, loss,
-                              (cr_batch){.rows = rows, .x = x, .y = y}, gradients, count, error));
-}
-
-chainrule_status chainrule_network_sample_gradients_f64(const chainrule_network *network, chainrule_loss loss,
-                                                        const double *x, const double *y, size_t rows,
-                                                        double *gradients, size_t count,
-                                                        chainrule_error *error)
-{
-  const cr_float_mode mode = cr_float_mode_enter(false);
-  return cr_left(mode, derive(network, CHAINRULE_FLOAT64, SAMPLE_GRADIENTS, loss,
-                              (cr_batch){.rows = rows, .x = x, .y = y}, gradients, count, error));
-}
+#define SAMPLE_GRADIENTS(suffix, R, scalar)                                                                  \
+  chainrule_status chainrule_network_sample_gradients_##suffix(                                              \
+      const chainrule_network *network, chainrule_loss loss, const R *x, const R *y, size_t rows,            \
+      R *gradients, size_t count, chainrule_error *error)                                                    \
+  {                                                                                                          \
+    const cr_float_mode mode = cr_float_mode_enter(false);                                                   \
+    return cr_left(mode, derive(network, scalar, SAMPLE_GRADIENTS, loss,                                     \
+                                (cr_batch){.rows = rows, .x = x, .y = y}, gradients, count, error));         \
+  }
+CR_EACH_SCALAR(SAMPLE_GRADIENTS)
+#undef SAMPLE_GRADIENTS
 
 /* ---- The loss as a function of the parameters --------------------------------------------------- */
 
@@ -434,22 +414,14 @@ static chainrule_status check_gradient(const chainrule_network *network, chainru
   return status;
 }
 
-chainrule_status chainrule_network_check_gradient_f32(const chainrule_network *network, chainrule_loss loss,
-                                                      const float *x, const float *y,
-                                                      const float *sample_weights, size_t rows,
-                                                      chainrule_gradient_check *check, chainrule_error *error)
-{
-  const cr_float_mode mode = cr_float_mode_enter(false);
-  return cr_left(mode, check_gradient(network, CHAINRULE_FLOAT32, loss,
-                                      (cr_batch){rows, x, y, sample_weights}, check, error));
-}
-
-chainrule_status chainrule_network_check_gradient_f64(const chainrule_network *network, chainrule_loss loss,
-                                                      const double *x, const double *y,
-                                                      const double *sample_weights, size_t rows,
-                                                      chainrule_gradient_check *check, chainrule_error *error)
-{
-  const cr_float_mode mode = cr_float_mode_enter(false);
-  return cr_left(mode, check_gradient(network, CHAINRULE_FLOAT64, loss,
-                                      (cr_batch){rows, x, y, sample_weights}, check, error));
-}
+#define CHECK_GRADIENT(suffix, R, scalar)                                                                    \
+  chainrule_status chainrule_network_check_gradient_##suffix(                                                \
+      const chainrule_network *network, chainrule_loss loss, const R *x, const R *y,                         \
+      const R *sample_weights, size_t rows, chainrule_gradient_check *check, chainrule_error *error)         \
+  {                                                                                                          \
+    const cr_float_mode mode = cr_float_mode_enter(false);                                                   \
+    return cr_left(                                                                                          \
+        mode, check_gradient(network, scalar, loss, (cr_batch){rows, x, y, sample_weights}, check, error));  \
+  }
+CR_EACH_SCALAR(CHECK_GRADIENT)
+#undef CHECK_GRADIENT

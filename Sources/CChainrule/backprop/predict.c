@@ -59,21 +59,16 @@ static chainrule_status predict(const chainrule_network *network, chainrule_scal
   return CHAINRULE_OK;
 }
 
-chainrule_status chainrule_network_predict_f32(const chainrule_network *network, const float *x, size_t rows,
-                                               float *outputs, void *scratch, size_t scratch_size,
-                                               chainrule_error *error)
-{
-  const cr_float_mode mode = cr_float_mode_enter(false);
-  return cr_left(mode, predict(network, CHAINRULE_FLOAT32, x, rows, outputs, scratch, scratch_size, error));
-}
-
-chainrule_status chainrule_network_predict_f64(const chainrule_network *network, const double *x, size_t rows,
-                                               double *outputs, void *scratch, size_t scratch_size,
-                                               chainrule_error *error)
-{
-  const cr_float_mode mode = cr_float_mode_enter(false);
-  return cr_left(mode, predict(network, CHAINRULE_FLOAT64, x, rows, outputs, scratch, scratch_size, error));
-}
+#define PREDICT(suffix, R, scalar)                                                                           \
+  chainrule_status chainrule_network_predict_##suffix(const chainrule_network *network, const R *x,          \
+                                                      size_t rows, R *outputs, void *scratch,                \
+                                                      size_t scratch_size, chainrule_error *error)           \
+  {                                                                                                          \
+    const cr_float_mode mode = cr_float_mode_enter(false);                                                   \
+    return cr_left(mode, predict(network, scalar, x, rows, outputs, scratch, scratch_size, error));          \
+  }
+CR_EACH_SCALAR(PREDICT)
+#undef PREDICT
 
 static chainrule_status mean_loss(const chainrule_network *network, chainrule_scalar scalar,
                                   chainrule_loss loss, const void *x, const void *y,
@@ -117,22 +112,15 @@ static chainrule_status mean_loss(const chainrule_network *network, chainrule_sc
   return CHAINRULE_OK;
 }
 
-chainrule_status chainrule_network_loss_f32(const chainrule_network *network, chainrule_loss loss,
-                                            const float *x, const float *y, const float *sample_weights,
-                                            size_t rows, void *scratch, size_t scratch_size, double *value,
-                                            chainrule_error *error)
-{
-  const cr_float_mode mode = cr_float_mode_enter(false);
-  return cr_left(mode, mean_loss(network, CHAINRULE_FLOAT32, loss, x, y, sample_weights, rows, scratch,
-                                 scratch_size, value, error));
-}
-
-chainrule_status chainrule_network_loss_f64(const chainrule_network *network, chainrule_loss loss,
-                                            const double *x, const double *y, const double *sample_weights,
-                                            size_t rows, void *scratch, size_t scratch_size, double *value,
-                                            chainrule_error *error)
-{
-  const cr_float_mode mode = cr_float_mode_enter(false);
-  return cr_left(mode, mean_loss(network, CHAINRULE_FLOAT64, loss, x, y, sample_weights, rows, scratch,
-                                 scratch_size, value, error));
-}
+#define LOSS(suffix, R, scalar)                                                                              \
+  chainrule_status chainrule_network_loss_##suffix(const chainrule_network *network, chainrule_loss loss,    \
+                                                   const R *x, const R *y, const R *sample_weights,          \
+                                                   size_t rows, void *scratch, size_t scratch_size,          \
+                                                   double *value, chainrule_error *error)                    \
+  {                                                                                                          \
+    const cr_float_mode mode = cr_float_mode_enter(false);                                                   \
+    return cr_left(mode, mean_loss(network, scalar, loss, x, y, sample_weights, rows, scratch, scratch_size, \
+                                   value, error));                                                           \
+  }
+CR_EACH_SCALAR(LOSS)
+#undef LOSS

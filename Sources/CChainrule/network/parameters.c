@@ -141,35 +141,26 @@ static chainrule_status set(chainrule_network *network, chainrule_scalar scalar,
   return CHAINRULE_OK;
 }
 
-chainrule_status chainrule_network_get_f32(const chainrule_network *network, size_t layer,
-                                           chainrule_parameter parameter, float *values, size_t count,
-                                           chainrule_error *error)
-{
-  return get(network, CHAINRULE_FLOAT32, layer, parameter, values, count, error);
-}
+#define GET_PARAMETER(suffix, R, scalar)                                                                     \
+  chainrule_status chainrule_network_get_##suffix(const chainrule_network *network, size_t layer,            \
+                                                  chainrule_parameter parameter, R *values, size_t count,    \
+                                                  chainrule_error *error)                                    \
+  {                                                                                                          \
+    return get(network, scalar, layer, parameter, values, count, error);                                     \
+  }
+CR_EACH_SCALAR(GET_PARAMETER)
+#undef GET_PARAMETER
 
-chainrule_status chainrule_network_get_f64(const chainrule_network *network, size_t layer,
-                                           chainrule_parameter parameter, double *values, size_t count,
-                                           chainrule_error *error)
-{
-  return get(network, CHAINRULE_FLOAT64, layer, parameter, values, count, error);
-}
-
-chainrule_status chainrule_network_set_f32(chainrule_network *network, size_t layer,
-                                           chainrule_parameter parameter, const float *values, size_t count,
-                                           chainrule_error *error)
-{
-  const cr_float_mode mode = cr_float_mode_enter(false);
-  return cr_left(mode, set(network, CHAINRULE_FLOAT32, layer, parameter, values, count, error));
-}
-
-chainrule_status chainrule_network_set_f64(chainrule_network *network, size_t layer,
-                                           chainrule_parameter parameter, const double *values, size_t count,
-                                           chainrule_error *error)
-{
-  const cr_float_mode mode = cr_float_mode_enter(false);
-  return cr_left(mode, set(network, CHAINRULE_FLOAT64, layer, parameter, values, count, error));
-}
+#define SET_PARAMETER(suffix, R, scalar)                                                                     \
+  chainrule_status chainrule_network_set_##suffix(chainrule_network *network, size_t layer,                  \
+                                                  chainrule_parameter parameter, const R *values,            \
+                                                  size_t count, chainrule_error *error)                      \
+  {                                                                                                          \
+    const cr_float_mode mode = cr_float_mode_enter(false);                                                   \
+    return cr_left(mode, set(network, scalar, layer, parameter, values, count, error));                      \
+  }
+CR_EACH_SCALAR(SET_PARAMETER)
+#undef SET_PARAMETER
 
 /* ---- All parameters at once -------------------------------------------------------------------- */
 
@@ -226,31 +217,24 @@ static chainrule_status set_all(chainrule_network *network, chainrule_scalar sca
   return CHAINRULE_OK;
 }
 
-chainrule_status chainrule_network_get_parameters_f32(const chainrule_network *network, float *values,
-                                                      size_t count, chainrule_error *error)
-{
-  return get_all(network, CHAINRULE_FLOAT32, values, count, error);
-}
+#define GET_PARAMETERS(suffix, R, scalar)                                                                    \
+  chainrule_status chainrule_network_get_parameters_##suffix(const chainrule_network *network, R *values,    \
+                                                             size_t count, chainrule_error *error)           \
+  {                                                                                                          \
+    return get_all(network, scalar, values, count, error);                                                   \
+  }
+CR_EACH_SCALAR(GET_PARAMETERS)
+#undef GET_PARAMETERS
 
-chainrule_status chainrule_network_get_parameters_f64(const chainrule_network *network, double *values,
-                                                      size_t count, chainrule_error *error)
-{
-  return get_all(network, CHAINRULE_FLOAT64, values, count, error);
-}
-
-chainrule_status chainrule_network_set_parameters_f32(chainrule_network *network, const float *values,
-                                                      size_t count, chainrule_error *error)
-{
-  const cr_float_mode mode = cr_float_mode_enter(false);
-  return cr_left(mode, set_all(network, CHAINRULE_FLOAT32, values, count, error));
-}
-
-chainrule_status chainrule_network_set_parameters_f64(chainrule_network *network, const double *values,
-                                                      size_t count, chainrule_error *error)
-{
-  const cr_float_mode mode = cr_float_mode_enter(false);
-  return cr_left(mode, set_all(network, CHAINRULE_FLOAT64, values, count, error));
-}
+#define SET_PARAMETERS(suffix, R, scalar)                                                                    \
+  chainrule_status chainrule_network_set_parameters_##suffix(chainrule_network *network, const R *values,    \
+                                                             size_t count, chainrule_error *error)           \
+  {                                                                                                          \
+    const cr_float_mode mode = cr_float_mode_enter(false);                                                   \
+    return cr_left(mode, set_all(network, scalar, values, count, error));                                    \
+  }
+CR_EACH_SCALAR(SET_PARAMETERS)
+#undef SET_PARAMETERS
 
 void cr_clear_statistics(chainrule_network *network)
 {

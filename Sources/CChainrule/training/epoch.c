@@ -241,56 +241,37 @@ chainrule_status chainrule_trainer_end_epoch(chainrule_trainer *trainer, double 
 
 /* ---- Either precision -------------------------------------------------------------------------- */
 
-chainrule_status chainrule_trainer_step_f32(chainrule_trainer *trainer, const float *x, const float *y,
-                                            const float *sample_weights, size_t rows, double *loss,
-                                            chainrule_error *error)
-{
-  const cr_float_mode mode = cr_float_mode_enter(false);
-  return cr_left(
-      mode, step_call(trainer, CHAINRULE_FLOAT32, (cr_batch){rows, x, y, sample_weights}, true, loss, error));
-}
+#define STEP(suffix, R, scalar)                                                                              \
+  chainrule_status chainrule_trainer_step_##suffix(chainrule_trainer *trainer, const R *x, const R *y,       \
+                                                   const R *sample_weights, size_t rows, double *loss,       \
+                                                   chainrule_error *error)                                   \
+  {                                                                                                          \
+    const cr_float_mode mode = cr_float_mode_enter(false);                                                   \
+    return cr_left(mode,                                                                                     \
+                   step_call(trainer, scalar, (cr_batch){rows, x, y, sample_weights}, true, loss, error));   \
+  }
+CR_EACH_SCALAR(STEP)
+#undef STEP
 
-chainrule_status chainrule_trainer_step_f64(chainrule_trainer *trainer, const double *x, const double *y,
-                                            const double *sample_weights, size_t rows, double *loss,
-                                            chainrule_error *error)
-{
-  const cr_float_mode mode = cr_float_mode_enter(false);
-  return cr_left(
-      mode, step_call(trainer, CHAINRULE_FLOAT64, (cr_batch){rows, x, y, sample_weights}, true, loss, error));
-}
+#define GRADIENTS(suffix, R, scalar)                                                                         \
+  chainrule_status chainrule_trainer_gradients_##suffix(chainrule_trainer *trainer, const R *x, const R *y,  \
+                                                        const R *sample_weights, size_t rows, double *loss,  \
+                                                        chainrule_error *error)                              \
+  {                                                                                                          \
+    const cr_float_mode mode = cr_float_mode_enter(false);                                                   \
+    return cr_left(mode,                                                                                     \
+                   step_call(trainer, scalar, (cr_batch){rows, x, y, sample_weights}, false, loss, error));  \
+  }
+CR_EACH_SCALAR(GRADIENTS)
+#undef GRADIENTS
 
-chainrule_status chainrule_trainer_gradients_f32(chainrule_trainer *trainer, const float *x, const float *y,
-                                                 const float *sample_weights, size_t rows, double *loss,
-                                                 chainrule_error *error)
-{
-  const cr_float_mode mode = cr_float_mode_enter(false);
-  return cr_left(mode, step_call(trainer, CHAINRULE_FLOAT32, (cr_batch){rows, x, y, sample_weights}, false,
-                                 loss, error));
-}
-
-chainrule_status chainrule_trainer_gradients_f64(chainrule_trainer *trainer, const double *x, const double *y,
-                                                 const double *sample_weights, size_t rows, double *loss,
-                                                 chainrule_error *error)
-{
-  const cr_float_mode mode = cr_float_mode_enter(false);
-  return cr_left(mode, step_call(trainer, CHAINRULE_FLOAT64, (cr_batch){rows, x, y, sample_weights}, false,
-                                 loss, error));
-}
-
-chainrule_status chainrule_trainer_epoch_f32(chainrule_trainer *trainer, const float *x, const float *y,
-                                             const float *sample_weights, size_t rows, double *loss,
-                                             chainrule_error *error)
-{
-  const cr_float_mode mode = cr_float_mode_enter(false);
-  return cr_left(mode,
-                 epoch(trainer, CHAINRULE_FLOAT32, (cr_batch){rows, x, y, sample_weights}, loss, error));
-}
-
-chainrule_status chainrule_trainer_epoch_f64(chainrule_trainer *trainer, const double *x, const double *y,
-                                             const double *sample_weights, size_t rows, double *loss,
-                                             chainrule_error *error)
-{
-  const cr_float_mode mode = cr_float_mode_enter(false);
-  return cr_left(mode,
-                 epoch(trainer, CHAINRULE_FLOAT64, (cr_batch){rows, x, y, sample_weights}, loss, error));
-}
+#define EPOCH(suffix, R, scalar)                                                                             \
+  chainrule_status chainrule_trainer_epoch_##suffix(chainrule_trainer *trainer, const R *x, const R *y,      \
+                                                    const R *sample_weights, size_t rows, double *loss,      \
+                                                    chainrule_error *error)                                  \
+  {                                                                                                          \
+    const cr_float_mode mode = cr_float_mode_enter(false);                                                   \
+    return cr_left(mode, epoch(trainer, scalar, (cr_batch){rows, x, y, sample_weights}, loss, error));       \
+  }
+CR_EACH_SCALAR(EPOCH)
+#undef EPOCH

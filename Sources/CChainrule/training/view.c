@@ -69,16 +69,12 @@ static chainrule_status view(const chainrule_trainer *trainer, chainrule_scalar 
   return cr_fail(error, CHAINRULE_INVALID_ARGUMENT, 0, "view %d does not exist", (int)which);
 }
 
-chainrule_status chainrule_trainer_view_f32(const chainrule_trainer *trainer, size_t layer,
-                                            chainrule_view which, float *values, size_t count,
-                                            chainrule_error *error)
-{
-  return view(trainer, CHAINRULE_FLOAT32, layer, which, values, count, error);
-}
-
-chainrule_status chainrule_trainer_view_f64(const chainrule_trainer *trainer, size_t layer,
-                                            chainrule_view which, double *values, size_t count,
-                                            chainrule_error *error)
-{
-  return view(trainer, CHAINRULE_FLOAT64, layer, which, values, count, error);
-}
+#define VIEW(suffix, R, scalar)                                                                              \
+  chainrule_status chainrule_trainer_view_##suffix(const chainrule_trainer *trainer, size_t layer,           \
+                                                   chainrule_view which, R *values, size_t count,            \
+                                                   chainrule_error *error)                                   \
+  {                                                                                                          \
+    return view(trainer, scalar, layer, which, values, count, error);                                        \
+  }
+CR_EACH_SCALAR(VIEW)
+#undef VIEW
