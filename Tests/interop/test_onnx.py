@@ -1,7 +1,7 @@
 """Random networks through ONNX: what `chainrule export` writes is valid, onnxruntime computes from it what `chainrule predict`
 does, and `chainrule import` gives the same bits back.
 
-The models are written from here, as docs/files.md says.  CHAINRULE in the environment is the program.
+The models are written from here, as docs/file-format.md says.  CHAINRULE in the environment is the program.
 """
 
 import csv

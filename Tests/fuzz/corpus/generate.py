@@ -43,7 +43,7 @@ def safetensors(tensors, dtype, metadata):
 
 
 def model(dtype, inputs, layers, tensors, training=None, **names):
-    """docs/files.md has the format; `training` makes it a checkpoint."""
+    """docs/file-format.md has the format; `training` makes it a checkpoint."""
     scalar, code = {"F32": ("float32", "f"), "F64": ("float64", "d")}[dtype]
     architecture = {"formatVersion": 1, "version": "0.1.0", "scalar": scalar, "inputs": inputs, "layers": layers}
     text = json.dumps(architecture | names, separators=(",", ":"))
