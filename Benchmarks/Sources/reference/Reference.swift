@@ -16,7 +16,7 @@ struct Reference: ParsableCommand {
 
   func run() throws {
     guard let listed = try Workloads.read().train[workload] else {
-      throw ValidationError("there is no workload \(workload) that trains")
+      throw ValidationError("\(workload) is not a training workload; see Benchmarks/workloads.json")
     }
     var training = try ReferenceTraining(listed)
     let clock = ContinuousClock()
