@@ -1,18 +1,18 @@
 // swift-tools-version: 6.2
 import PackageDescription
 
-// A package of its own, so that what depends on Chainrule never downloads the benchmark tools.
+// A separate package, so that packages that depend on Chainrule never download the benchmark tools.
 let package = Package(
   name: "chainrule-benchmarks",
   platforms: [.macOS(.v15)],
   dependencies: [
     .package(name: "chainrule", path: ".."),
     .package(url: "https://github.com/apple/swift-argument-parser", from: "1.8.2"),
-    // Without its traits: its counts of allocations and instructions need libraries that it would download.
+    // Without its traits, which count allocations and instructions and need more libraries.
     .package(url: "https://github.com/ordo-one/benchmark", from: "1.38.1", traits: []),
   ],
   targets: [
-    // workloads.json, and its data.
+    // Reads workloads.json and makes its data.
     .target(
       name: "Workloads",
       dependencies: [

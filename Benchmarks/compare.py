@@ -1,12 +1,12 @@
 #!/usr/bin/env python3
-"""Times Chainrule beside its peers, in turn and on the same CPUs, and prints one table a thread count.
+"""Compares Chainrule with other libraries ("peers") on the same CPUs, and prints one table for each number of threads.
 
     compare.py [--workloads W1a,W3,…] [--peers torch,jax,…] [--threads 1,2] [--rounds N] [--seconds S]
                [--quick] [--markdown] [--log FILE]
 
-Every round runs every peer on every workload, each in a process of its own, and begins with another peer; what
-counts is the best round: of an epoch the least time, of a prediction the median.  A peer that is not installed, or
-not built, is left out and said so.  scripts/bench peers sets everything up.
+Each round runs every peer on every workload, each in its own process, and starts with a different peer.  The best round
+counts: the least time of an epoch, the median of a prediction.  A peer that is not installed or not built is left
+out, with a message.  scripts/bench peers sets everything up.
 """
 
 import argparse
@@ -35,12 +35,12 @@ PEERS = [
     "fann",
 ]
 THREADED = {"chainrule", "swift", "torch", "torch-fused", "jax", "sklearn", "openblas"}
-# Written to be read, it takes minutes for an epoch of the others.
+# The reference would take minutes for an epoch of other workloads.
 REFERENCE = {"W1a", "W2"}
 
 
 def command(peer, workload, threads, seconds):
-    """What times the peer; None where it has no such workload, or not with so many threads."""
+    """The command that times the peer; None if it lacks this workload or this number of threads."""
     trains = workload in WORKLOADS["train"]
     float64 = trains and WORKLOADS["train"][workload]["scalar"] == "float64"
     if threads > 1 and (peer not in THREADED or not trains):
@@ -62,17 +62,17 @@ def command(peer, workload, threads, seconds):
 
 
 def time_of(result):
-    """Milliseconds an epoch, microseconds a prediction."""
+    """Milliseconds of an epoch, or microseconds of a prediction."""
     return result.get("msPerEpoch", result.get("usPerCallMedian"))
 
 
 def measure(options, threads):
-    """The best result of each workload and peer, and of the machine."""
+    """The best result for each workload and peer, and for the machine."""
     best, missing, machine = {}, set(), None
     for turn in range(options.rounds):
         limits, reason = run([BUILD / "benchmarks" / "machine", threads], threads)
         if limits is None:
-            sys.exit(f"Benchmarks/c is {reason}; scripts/bench peers builds it")
+            sys.exit(f"Benchmarks/c is {reason}. Build it with: scripts/bench peers")
         machine = limits if machine is None else {k: max(machine[k], v) for k, v in limits.items()}
         for workload in options.workloads:
             first = turn % len(options.peers)
@@ -84,7 +84,7 @@ def measure(options, threads):
                 if result is None:
                     absent = reason.startswith("not ")
                     missing.add(peer if absent else (peer, workload))
-                    note(f"{peer}{'' if absent else f' on {workload}'} is left out: {reason}")
+                    note(f"Skipping {peer}{'' if absent else f' on {workload}'}: {reason}")
                     continue
                 if options.log:
                     with options.log.open("a") as log:
@@ -101,7 +101,7 @@ def report(options, threads, best, machine):
         f"\nThreads: {threads}. Peak of {machine['isa']}: {number(machine['float32'])} GFLOP/s float32, "
         f"{number(machine['float64'])} float64; triad in cache {number(machine['triad24576'])} GB/s, "
         f"in memory {number(machine['triad402653184'])} GB/s.\n"
-        "Times of an epoch in ms, of a prediction in µs; behind them, how many times Chainrule's in C.\n"
+        "Time of an epoch in ms or of a prediction in µs, and the multiple of Chainrule's time in C.\n"
     )
     peers = [p for p in options.peers if p != "chainrule" and any((w, p) in best for w in options.workloads)]
     rows = []
@@ -122,16 +122,16 @@ def report(options, threads, best, machine):
 
 def main():
     workloads = [*WORKLOADS["train"], *WORKLOADS["predict"]]
-    parser = argparse.ArgumentParser(prog="scripts/bench peers", description="Times Chainrule beside its peers.")
+    parser = argparse.ArgumentParser(prog="scripts/bench peers", description="Compares Chainrule with other libraries.")
     parser.add_argument("--workloads", type=names(workloads), default=workloads, help=",".join(workloads))
     parser.add_argument("--peers", type=names(PEERS), default=PEERS, help=",".join(PEERS))
-    parser.add_argument("--threads", default="1,2", help="thread counts, such as 1,2")
-    parser.add_argument("--rounds", type=count, default=3, help="how often each is measured (3)")
-    parser.add_argument("--seconds", type=float, default=2.0, help="of each measurement (2)")
-    parser.add_argument("--limit", type=float, default=180.0, help="seconds after which a peer is given up (180)")
-    parser.add_argument("--quick", action="store_true", help="one round of 0.3 s, given up after 30 s")
-    parser.add_argument("--markdown", action="store_true", help="tables for a document")
-    parser.add_argument("--log", type=Path, help="append every measurement to this file, one JSON object a line")
+    parser.add_argument("--threads", default="1,2", help="numbers of threads, such as 1,2 (default: 1,2)")
+    parser.add_argument("--rounds", type=count, default=3, help="number of measurements of each (default: 3)")
+    parser.add_argument("--seconds", type=float, default=2.0, help="seconds of each measurement (default: 2)")
+    parser.add_argument("--limit", type=float, default=180.0, help="seconds after which a peer is stopped (default: 180)")
+    parser.add_argument("--quick", action="store_true", help="one round of 0.3 s, stopped after 30 s")
+    parser.add_argument("--markdown", action="store_true", help="print Markdown tables")
+    parser.add_argument("--log", type=Path, help="append each measurement to this file as a line of JSON")
     options = parser.parse_args()
     if options.quick:
         options.rounds, options.seconds, options.limit = 1, 0.3, 30.0

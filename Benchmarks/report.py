@@ -1,4 +1,4 @@
-"""Running a program that prints a line of JSON, options, and printing tables: for compare.py, scaling.py and roofline.py."""
+"""Shared by compare.py, scaling.py and roofline.py: runs programs that print a line of JSON, parses options, prints tables."""
 
 import argparse
 import json
@@ -21,17 +21,17 @@ def note(text):
 
 
 def cpus(threads):
-    """The last CPUs that this process may use: interrupts tend to be served by the first."""
+    """The last CPUs that this process may use, because the first ones often serve interrupts."""
     if not hasattr(os, "sched_getaffinity"):
         return None
     allowed = sorted(os.sched_getaffinity(0))
     if len(allowed) < threads:
-        sys.exit(f"{threads} threads need as many CPUs; there are {len(allowed)}")
+        sys.exit(f"{threads} threads need {threads} CPUs, but this process may use only {len(allowed)}")
     return allowed[-threads:]
 
 
 def run(command, threads, limit=None):
-    """Runs a command on as many CPUs as it has threads; its JSON object, or None and why there is none."""
+    """Runs a command on `threads` CPUs. Returns its JSON object and None, or None and the reason."""
     own = cpus(threads)
     try:
         done = subprocess.run(
@@ -52,27 +52,27 @@ def run(command, threads, limit=None):
 
 
 def names(known):
-    """Of an option: some of `known`, with commas between them."""
+    """Parses an option: some of `known`, separated by commas."""
 
     def parse(text):
         chosen = text.split(",")
         unknown = [name for name in chosen if name not in known]
         if unknown:
-            raise argparse.ArgumentTypeError(f"{', '.join(unknown)}: expected some of {', '.join(known)}")
+            raise argparse.ArgumentTypeError(f"unknown: {', '.join(unknown)}; expected some of {', '.join(known)}")
         return chosen
 
     return parse
 
 
 def count(text):
-    """Of an option: a whole number, at least 1."""
+    """Parses an option: a whole number, at least 1."""
     if not text.isdecimal() or int(text) < 1:
         raise argparse.ArgumentTypeError(f"{text}: expected a whole number, at least 1")
     return int(text)
 
 
 def number(value, digits=3):
-    """`digits` significant digits, with no exponent."""
+    """`digits` significant digits, without an exponent."""
     if value is None:
         return "–"
     decimals = max(0, digits - 1 - (len(f"{abs(value):.0f}") - 1 if abs(value) >= 1 else leading_zeros(value)))
@@ -85,7 +85,7 @@ def leading_zeros(value):
 
 
 def print_table(header, rows, markdown=False):
-    """The first column is of words, the others are of numbers."""
+    """Prints a table whose first column has words and whose other columns have numbers."""
     if markdown:
         print("| " + " | ".join(header) + " |")
         print("| --- |" + " ---: |" * (len(header) - 1))

@@ -1,11 +1,11 @@
 #!/usr/bin/env python3
-"""What this machine would let a step of each workload reach, beside what it does: the roofline of Williams et al. (2009).
+"""Compares a step of each workload with the limits of this machine: the roofline of Williams et al. (2009).
 
     roofline.py [--workloads W3,W4,…] [--seconds S] [--rounds N] [--markdown] [--picture FILE.svg]
 
-One thread.  A step's operations are those of its products; its bytes, what the walk of docs/kernels.md reads and writes.
-The roof is the longer of the two at the machine's best, which is measured beside it: bandwidth on as many bytes as the
-step works on.  `in turn` has them, the batch's way from the data set and Adam's roots and quotients one after the other.
+One thread.  A step counts the operations of its products, and the bytes that the algorithm of docs/kernels.md reads and
+writes.  The roof is the longer of the two times: operations at the measured peak, and bytes at the measured bandwidth for
+the step's working set.  `in turn` adds both, the time to copy the batch, and Adam's square roots and quotients.
 """
 
 import argparse
@@ -16,11 +16,11 @@ from report import HERE, WORKLOADS, count, names, note, number, print_table, run
 
 BUILD = HERE.parent / "build" / "benchmarks"
 STATES = {"sgd": 0, "momentum": 1, "adam": 2}  # arrays as large as the parameters
-USUAL = {24 << 10: "first cache", 384 << 10: "second", 6 << 20: "third", 384 << 20: "memory"}
+USUAL = {24 << 10: "L1", 384 << 10: "L2", 6 << 20: "L3", 384 << 20: "memory"}
 
 
 class Step:
-    """An update, or a prediction: its operations, and its bytes."""
+    """The operations and bytes of an update or a prediction."""
 
     def __init__(self, name):
         self.name = name
@@ -32,7 +32,7 @@ class Step:
         parameters = sum((n + 1) * m for n, m in pairs)
         products = sum(n * m for n, m in pairs)
         if not self.trains:
-            # z reads W; x, and z and a of every unit, are written and read.
+            # z reads W. x is read; z and a of every unit are written and read.
             self.operations = 2 * rows * products
             self.bytes = size * (parameters + rows * (layers[0] + 4 * units))
             self.works_on = size * (parameters + rows * (layers[0] + 2 * units))
@@ -42,8 +42,8 @@ class Step:
         states = STATES["momentum" if w["momentum"] else w["optimizer"]]
         first = layers[0] * layers[1]
         self.operations = 2 * rows * (3 * products - first)
-        # z reads W, ∂L/∂a all but the first; an update reads and writes them, and what it keeps.  x is read twice more; of
-        # every unit z is written and read, a written and read by z, f′ and ∂L/∂W, δ twice written and thrice read.
+        # z reads W, ∂L/∂a reads W except the first. An update reads and writes parameters and state. x is read twice more.
+        # For each unit z is written and read, a is written and read by z, f′ and ∂L/∂W, δ is written twice and read 3 times.
         self.bytes = size * ((2 * parameters - first) + 2 * (1 + states) * parameters + rows * (2 * layers[0] + 11 * units))
         self.works_on = size * ((1 + states) * parameters + rows * (layers[0] + 3 * units))
         self.data, self.works_on_data = (size * n * (layers[0] + layers[-1]) for n in (rows, w["samples"]))
@@ -51,7 +51,7 @@ class Step:
         self.per_run = w["samples"] / rows
 
     def limits(self, machine):
-        """Seconds: of the products, of the bytes; and of all in turn."""
+        """Seconds: of the products, of the bytes, and of everything in turn."""
         products = self.operations / (machine[f"float{self.bits}"] * 1e9)
         kind = "triad" if self.trains else "read"
         memory = self.bytes / (machine[f"{kind}{self.works_on}"] * 1e9)
@@ -65,12 +65,12 @@ class Step:
 def measure(program, *words):
     result, reason = run([BUILD / program, *words], 1)
     if result is None:
-        raise SystemExit(f"Benchmarks/c is {reason}; scripts/bench roofline builds it")
+        raise SystemExit(f"Benchmarks/c is {reason}. Build it with: scripts/bench roofline")
     return result
 
 
 def best_of(options, steps):
-    """The machine's limits and the seconds of each step, the best of all rounds, by turns."""
+    """The limits of the machine and the seconds of each step, the best of all interleaved rounds."""
     sizes = sorted({*USUAL, *(size for s in steps for size in (s.works_on, s.works_on_data) if size)})
     machine, seconds = {}, {}
     for turn in range(options.rounds):
@@ -105,7 +105,7 @@ def place(intensity, gflops):
 
 
 def picture(machine, seconds, steps):
-    """Roofs; for each workload a point for what it reaches, a line up to its roof, and a tick on it for `in turn`."""
+    """SVG: the roofs, and for each workload a point, a line up to its roof, and a tick for `in turn`."""
     parts = []
 
     def text(x, y, words, anchor="start", size=12, color="#444"):
@@ -123,7 +123,7 @@ def picture(machine, seconds, steps):
     for value in (1, 10, 100):
         line(place(X[0], value), place(X[1], value), "#ddd", 1)
         text(LEFT - 8, place(X[0], value)[1] + 4, f"{value:g}", "end")
-    text(place(X[1], Y[0])[0], HEIGHT - 10, "operations a byte", "end", 13)
+    text(place(X[1], Y[0])[0], HEIGHT - 10, "operations per byte", "end", 13)
     text(LEFT, TOP - 6, "GFLOP/s", "middle", 13)
 
     for size, name in USUAL.items():
@@ -132,7 +132,7 @@ def picture(machine, seconds, steps):
         line(place(low, low * rate), place(high, machine["float32"]), "#888")
         (x, y), end = place(low * 1.15, low * 1.15 * rate), place(high, high * rate)
         slope = math.degrees(math.atan2(end[1] - y, end[0] - x))
-        y += 14 if name == "third" else -5  # close to the second's
+        y += 14 if name == "L3" else -5  # close to the label of L2
         parts.append(
             f'<text x="{x}" y="{y}" font-size="12" fill="#444" transform="rotate({slope:.1f} {x} {y})">'
             f"{name}, {number(rate, 2)} GB/s</text>"
@@ -154,7 +154,7 @@ def picture(machine, seconds, steps):
         line((x, y), (x, roof), color, 1, "2 2")
         line((x - 5, tick), (x + 5, tick), color)
         parts.append(f'<circle cx="{x}" cy="{y}" r="4" fill="{color}"/>')
-        if s.name in ("I1s", "I2s"):  # I1m and W4 are close by
+        if s.name in ("I1s", "I2s"):  # I1m and W4 are close
             text(x - 7, y + 5, s.name, "end", color=color)
         else:
             text(x + 7, y + 12, s.name, color=color)
@@ -176,10 +176,10 @@ def main():
     every = [*WORKLOADS["train"], *WORKLOADS["predict"]]
     parser = argparse.ArgumentParser(prog="scripts/bench roofline", description=__doc__.splitlines()[0])
     parser.add_argument("--workloads", type=names(every), default=every, help=",".join(every))
-    parser.add_argument("--seconds", type=float, default=1.0, help="of each measurement (1)")
-    parser.add_argument("--rounds", type=count, default=3, help="how often each is measured (3)")
-    parser.add_argument("--markdown", action="store_true", help="a table for a document")
-    parser.add_argument("--picture", type=Path, metavar="FILE.svg", help="draw it, too")
+    parser.add_argument("--seconds", type=float, default=1.0, help="seconds of each measurement (default: 1)")
+    parser.add_argument("--rounds", type=count, default=3, help="number of measurements of each (default: 3)")
+    parser.add_argument("--markdown", action="store_true", help="print a Markdown table")
+    parser.add_argument("--picture", type=Path, metavar="FILE.svg", help="also draw the roofline")
     options = parser.parse_args()
 
     steps = [Step(name) for name in options.workloads]
@@ -194,7 +194,7 @@ def main():
             + [number(s.operations / s.bytes, 2), *(f"{100 * share:.0f} %" for share in shares)]
         )
     print_table(
-        ["a step", "operations", "works on, B", "moves, B", "at GB/s", "op a byte", "roof", "in turn", "reached"],
+        ["a step", "operations", "working set, B", "moves, B", "at GB/s", "op/byte", "roof", "in turn", "reached"],
         rows,
         options.markdown,
     )

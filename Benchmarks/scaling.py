@@ -1,9 +1,9 @@
 #!/usr/bin/env python3
-"""How the time of an epoch grows with the width, the depth, the batch and the number of threads.
+"""Measures an epoch by width, depth, batch size and number of threads.
 
     scaling.py [--threads 1,2] [--seconds S] [--markdown]
 
-Everything but what the table varies is as in workload W5; widths, depths and batches are of 8192 rows.
+Everything else is as in workload W5. Tables by width, depth and batch size use 8192 rows.
 """
 
 import argparse
@@ -18,23 +18,23 @@ SAMPLES = 8192
 def measure(workload, threads, seconds, *options):
     result, reason = run([BENCH, workload, "--threads", threads, "--seconds", seconds, *options], threads)
     if result is None:
-        raise SystemExit(f"Benchmarks/c is {reason}; scripts/bench scaling builds it")
+        raise SystemExit(f"Benchmarks/c is {reason}. Build it with: scripts/bench scaling")
     return result
 
 
 def main():
     available = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count()
     parser = argparse.ArgumentParser(prog="scripts/bench scaling", description=__doc__.splitlines()[0])
-    parser.add_argument("--threads", help="thread counts, such as 1,2; by default 1 to all CPUs, doubling")
-    parser.add_argument("--seconds", type=float, default=1.0, help="of each measurement (1)")
-    parser.add_argument("--markdown", action="store_true", help="tables for a document")
+    parser.add_argument("--threads", help="numbers of threads, such as 1,2 (default: 1, 2, 4, … all CPUs)")
+    parser.add_argument("--seconds", type=float, default=1.0, help="seconds of each measurement (default: 1)")
+    parser.add_argument("--markdown", action="store_true", help="print Markdown tables")
     options = parser.parse_args()
     doubling = sorted({2**k for k in range(10) if 2**k <= available} | {available})
     counts = [int(count) for count in options.threads.split(",")] if options.threads else doubling
 
     def table(varied, network, variants):
-        """variants: a name and the options of bench, each; a column a thread count."""
-        print(f"\nBy {varied}, of {network}\n")
+        """variants: the name and the options of bench, for each. One column for each number of threads."""
+        print(f"\nBy {varied}: {network}\n")
         rows = []
         for name, *changes in variants:
             results = [measure("W5", t, options.seconds, "--samples", SAMPLES, *changes) for t in counts]
@@ -55,7 +55,7 @@ def main():
     batches = [1, 4, 16, 32, 64, 128, 256, 512, 1024]
     table("batch", "784-512-256-10", [(str(b), "--batch", b) for b in batches])
 
-    print("\nBy threads, an epoch in ms, and how many times as fast as with the fewest\n")
+    print("\nBy threads: an epoch in ms, and the speed-up\n")
     rows = []
     for workload in ["W2", "W3", "W4", "W5", "W6", "W7"]:
         times = [measure(workload, t, options.seconds)["msPerEpoch"] for t in counts]

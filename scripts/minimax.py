@@ -4,9 +4,9 @@
     python3 -m venv venv && venv/bin/pip install mpmath numpy
     venv/bin/python scripts/minimax.py
 
-Each polynomial has the least maximal error, weighted so that it is the relative error of the function it ends
-up in: Remez's exchange on a fine grid of Chebyshev points.  Then the coefficients are rounded to the type,
-and moved by single and paired steps of rounding for as long as that lessens the error.
+Each polynomial minimises the maximal error, weighted to be the relative error of the function that uses it, by Remez's
+exchange on a fine grid of Chebyshev points.  Then its coefficients are rounded to the type, and moved by single and
+paired rounding steps as long as that reduces the error.
 """
 
 import re
@@ -18,18 +18,18 @@ mp.dps = 50
 
 
 def round_to(x, bits):
-    """x, rounded to so many bits (to nearest; no coefficient is denormal)."""
+    """x rounded to this number of bits (to nearest; no coefficient is denormal)."""
     mantissa, exponent = mp.frexp(x)
     return mp.ldexp(mp.nint(mp.ldexp(mantissa, bits)), exponent - bits)
 
 
 def literal(x):
-    """x as C's hexadecimal literal."""
+    """x as a hexadecimal literal of C."""
     return re.sub(r"\.?0*p", "p", float(x).hex())
 
 
 def chebyshev(a, b, count=400):
-    """Chebyshev points of [a, b]; an even number, so that the middle is not among them."""
+    """Chebyshev points of [a, b]; an even number, to exclude the middle."""
     return [(a + b) / 2 + (b - a) / 2 * mp.cos(mp.pi * (2 * i + 1) / (2 * count)) for i in range(count)][::-1]
 
 
@@ -38,7 +38,7 @@ def value(polynomial, x):
 
 
 def extrema(errors, count):
-    """The indices of `count` alternating extrema, the greatest among them."""
+    """The indices of `count` alternating extrema, including the largest."""
     runs = []
     for i, e in enumerate(errors):
         if runs and (errors[runs[-1]] > 0) == (e > 0):
@@ -54,7 +54,7 @@ def extrema(errors, count):
 def remez(xs, f, weight, degree):
     """The polynomial with the least max |weight (f - p)| over xs, and its errors there.
 
-    At the points of alternation p(x) ± E / weight(x) = f(x); then they move to where the error is greatest.
+    At the points of alternation p(x) ± E / weight(x) = f(x). Then the points move to the extrema of the error.
     """
     count = degree + 2
     points = [i * (len(xs) - 1) // (count - 1) for i in range(count)]
@@ -69,9 +69,9 @@ def remez(xs, f, weight, degree):
 
 
 def rounded(coefficients, bits, errors, sensitivity):
-    """The coefficients, each rounded up or down (or one step further) so that the greatest error is least.
+    """The coefficients, each rounded up or down (or one step further) to minimise the largest error.
 
-    errors: those of the exact coefficients; sensitivity[j]: what they change by for a change of coefficient j.
+    errors: those of the exact coefficients; sensitivity[j]: their derivative by coefficient j.
     """
     sensitivity = np.array(sensitivity, dtype=float)
     result = [round_to(c, bits) for c in coefficients]
@@ -92,7 +92,7 @@ def rounded(coefficients, bits, errors, sensitivity):
 
 
 def fit(name, xs, f, weight, bits, degree):
-    """Fits a polynomial, rounds its coefficients, prints them."""
+    """Fits a polynomial, rounds its coefficients and prints them."""
     exact, errors = remez(xs, f, weight, degree)
     sensitivity = [[-w * x**j for x, w in zip(xs, weight)] for j in range(degree + 1)]
     coefficients, error = rounded(exact, bits, errors, sensitivity)
@@ -102,14 +102,14 @@ def fit(name, xs, f, weight, bits, degree):
 
 
 def constants(bits, head):
-    """log 2 = high + low, the high part of so few bits that its product with an exponent is exact."""
+    """log 2 = high + low; the high part has `head` bits, so that its product with an exponent is exact."""
     high = round_to(mp.log(2), head)
     low = round_to(mp.log(2) - high, bits)
     print(f"log 2 = {literal(high)} + {literal(low)}, log2 e = {literal(round_to(1 / mp.log(2), bits))}")
 
 
 def exponential(bits, degree):
-    """(e^r - 1 - r) / r²; the error is that of e^r - 1, relative."""
+    """(e^r - 1 - r) / r²; minimises the relative error of e^r - 1."""
     half = mp.log(2) / 2 * mpf("1.0001")
     xs = chebyshev(-half, half)
     f = [(mp.expm1(x) - x) / x**2 for x in xs]
@@ -117,7 +117,7 @@ def exponential(bits, degree):
 
 
 def logarithm(bits, degree):
-    """(log((1+s)/(1-s)) - 2s) / s³ in z = s²; the error is that of the logarithm, relative."""
+    """(log((1+s)/(1-s)) - 2s) / s³ in z = s²; minimises the relative error of the logarithm."""
     s = (mp.sqrt(2) - 1) / (mp.sqrt(2) + 1) * mpf("1.0001")
     zs = chebyshev(mpf(0), s**2)
     f = [(2 * mp.atanh(mp.sqrt(z)) - 2 * mp.sqrt(z)) / mp.sqrt(z) ** 3 for z in zs]
@@ -132,7 +132,7 @@ def mills(bits, degree, center, end):
     fit("normal_cdf", ws, f, [1 / y for y in f], bits, degree)
 
 
-# Of the centers around those with the least error, ones where c₀ loses little by rounding.
+# The centers are near those with the least error, where the rounding error of c₀ is small.
 for name, bits, head, exp_degree, log_degree, mills_degree, center, end in (
     ("float", 24, 15, 4, 2, 10, mpf("3.375"), 15),
     ("double", 53, 42, 9, 6, 22, mpf("5.375"), 39),

@@ -37,7 +37,7 @@ let benchmarks: @Sendable () -> Void = {
   }
 }
 
-/// What is timed, once prepared.
+/// The code to time, after its preparation.
 private typealias Run = () throws -> Void
 
 private func measure(
@@ -75,7 +75,7 @@ private func prediction(of workload: PredictionWorkload) throws -> Run {
   }
 }
 
-/// Numbers of three decimals, the last column a class.
+/// Numbers with three decimals; the last column is a class.
 private func csv(rows: Int, columns: Int) -> [UInt8] {
   var text = ""
   for row in 0..<rows {

@@ -3,7 +3,7 @@
  *     bench WORKLOAD [--threads N] [--seconds S] [--isa SET] [--flush-denormals]
  *           [--layers 784,128,10] [--batch N] [--samples N] [--file workloads.json]
  *
- * WORKLOAD is one of workloads.json; --layers, --batch and --samples change it.  Prints one line of JSON. */
+ * WORKLOAD is a name in workloads.json; --layers, --batch and --samples change it.  Prints one line of JSON. */
 #define _POSIX_C_SOURCE 200809L
 
 #include <getopt.h>
@@ -23,7 +23,7 @@ static void check(chainrule_status status)
   if (status != CHAINRULE_OK) fail("bench: %s", error.message);
 }
 
-/* ---- One workload at a time ------------------------------------------------------------------- */
+/* ---- The workload ----------------------------------------------------------------------------- */
 
 static workload w;
 static workload_data data;
@@ -88,7 +88,7 @@ static size_t count(const char *text)
 {
   char *end;
   unsigned long value = strtoul(text, &end, 10);
-  if (end == text || *end || value == 0) fail("bench: '%s' is no count", text);
+  if (end == text || *end || value == 0) fail("bench: '%s' is not a count; expected a whole number, at least 1", text);
   return value;
 }
 

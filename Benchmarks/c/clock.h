@@ -1,4 +1,4 @@
-/* Clocks, and the statistics of repeated measurements. */
+/* Clocks and statistics of repeated measurements. */
 #ifndef CLOCK_H
 #define CLOCK_H
 
@@ -22,10 +22,10 @@ static inline int ascending(const void *a, const void *b)
   return (x > y) - (x < y);
 }
 
-/* Sorts `times`; [0] is then the least, [count / 2] the median. */
+/* Sorts `times`: [0] is then the minimum, [count / 2] the median. */
 static inline void sort_times(double *times, size_t count) { qsort(times, count, sizeof *times, ascending); }
 
-/* What the process has held in memory at most so far, in MiB. */
+/* The peak resident memory of the process so far, in MiB. */
 static inline double peak_memory(void)
 {
   struct rusage usage;

@@ -1,8 +1,8 @@
-/* Full-batch methods beside Adam on a small regression: 500 rows of Friedman's first function (1991), without noise,
+/* Compares full-batch methods with Adam on a small regression: 500 rows of Friedman's first function (1991), without noise,
  *
  *     y = (10 sin(π x₁ x₂) + 20 (x₃ − ½)² + 10 x₄ + 5 x₅ − 14.4) / 5        xᵢ uniform in 0 … 1
  *
- * a network 5 – 10 tanh – 1, meanSquaredError, float64, the same three starts for all.  Usage: fit */
+ * network 5 – 10 tanh – 1, meanSquaredError, float64, the same three starts for all.  Usage: fit */
 #define _POSIX_C_SOURCE 200809L
 #include <math.h>
 #include <stdio.h>
@@ -15,7 +15,7 @@
 enum { ROWS = 500, INPUTS = 5, STARTS = 3 };
 static double x[ROWS * INPUTS], y[ROWS];
 
-/* The numbers of Knuth's MMIX generator, in 0 … 1. */
+/* Knuth's MMIX generator, in 0 … 1. */
 static double next(void)
 {
   static uint64_t state = 1;
@@ -127,6 +127,6 @@ int main(void)
   static const double rates[] = {0.001, 0.003, 0.01, 0.03};
   for (size_t i = 0; i < 4; i++) adam(rates[i], 32, 2000);
   adam(0.01, ROWS, 2000);
-  adam(0.01, 32, 8000);  /* as long as 100 iterations of Levenberg-Marquardt */
-  adam(0.003, 32, 80000); /* as long as 1000 */
+  adam(0.01, 32, 8000);  /* the time of 100 iterations of Levenberg-Marquardt */
+  adam(0.003, 32, 80000); /* the time of 1000 */
 }

@@ -1,10 +1,10 @@
-/* What threads are worth beside other work: prints a table for a document.
+/* Measures training with several threads next to other processes, and prints a Markdown table.
  *
  *     load [SECONDS [ROUNDS]]
  *
- * Competitors are processes that do nothing but keep a CPU.  Beside none, one and more of them, networks are trained with one
- * thread, two and four by turns, each for SECONDS at a time (0.5), ROUNDS times (7).  Wall and CPU time are those of as many
- * epochs by one thread in the same round: the median of the rounds. */
+ * Competitors are processes that only consume CPU time.  Next to 0, 1, 2 and 4 of them, networks are trained alternately with
+ * one, two and four threads, for SECONDS each (default: 0.5), in ROUNDS rounds (default: 7).  Wall and CPU times are multiples of
+ * those of one thread in the same round; the median of the rounds is printed. */
 #define _POSIX_C_SOURCE 200809L
 
 #include <signal.h>
@@ -23,7 +23,7 @@ enum { THREADS = 3, MOST_ROUNDS = 100, MOST_COMPETITORS = 4, LEAST_EPOCHS = 2 };
 static const size_t thread_counts[THREADS] = {1, 2, 4};
 static const int competitor_counts[] = {0, 1, 2, MOST_COMPETITORS};
 
-/* The first is as of the digits, the second as of MNIST. */
+/* The sizes of digits and of MNIST. */
 static const struct {
   const char *workload, *layers;
   size_t batch, samples;
@@ -40,11 +40,11 @@ static void check(chainrule_status status)
 
 static pid_t competitors[MOST_COMPETITORS];
 
-/* Keeps a CPU until it is killed or the parent is gone. */
+/* Consumes CPU time until it is killed or its parent has ended. */
 static pid_t compete(void)
 {
   const pid_t parent = getpid(), child = fork();
-  if (child < 0) fail("load: a process cannot be started");
+  if (child < 0) fail("load: cannot start a process");
   if (child > 0) return child;
   for (volatile uint64_t n = 0; n++ % (1 << 24) || getppid() == parent;) continue;
   _exit(0);
@@ -63,7 +63,7 @@ static void end_competitors(int count)
 typedef struct contestant {
   chainrule_network *network;
   chainrule_trainer *trainer;
-  double wall[MOST_ROUNDS], cpu[MOST_ROUNDS]; /* seconds an epoch, then times those of one thread */
+  double wall[MOST_ROUNDS], cpu[MOST_ROUNDS]; /* seconds per epoch, later multiples of one thread's */
 } contestant;
 
 static contestant enter(const workload *w, size_t threads)

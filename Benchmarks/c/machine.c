@@ -1,5 +1,5 @@
-/* The limits of the machine, as one line of JSON: fused multiply-adds on registers alone (GFLOP/s), quotients by a root, as
- * an update of Adam's has one for each parameter (10⁹ a second), and memory bandwidth (GB/s) by the size of what is worked on.
+/* Prints the limits of the machine as one line of JSON: fused multiply-adds on registers (GFLOP/s), quotients by a square root,
+ * of which Adam has one for each parameter (10⁹ per second), and memory bandwidth (GB/s) by the size of the working set.
  *
  *     machine [THREADS [BYTES …]]
  */
@@ -16,7 +16,7 @@
 
 /* ---- Memory ----------------------------------------------------------------------------------- */
 
-/* Three arrays of `count` numbers a thread, again and again. */
+/* Three arrays of `count` numbers for each thread, processed `repetitions` times. */
 typedef struct stream {
   void *arrays[TEAM_SIZE][3];
   size_t count, repetitions;
@@ -39,13 +39,13 @@ static void run_read(void *argument, size_t thread)
   const stream *s = argument;
   const uint32_t *a = s->arrays[thread][0], *b = s->arrays[thread][1], *c = s->arrays[thread][2];
   for (size_t k = 0; k < s->repetitions; k++) {
-    uint32_t bits = 0; /* the order of sums of floats would be in the compiler's way */
+    uint32_t bits = 0; /* a sum of floats would have a fixed order and not vectorise */
     for (size_t i = 0; i < s->count; i++) bits |= a[i] | b[i] | c[i];
     __asm__ volatile("" ::"r"(bits) : "memory");
   }
 }
 
-/* GB/s, reads and writes together; the best of several tries. */
+/* GB/s of reads and writes together, the best of several attempts. */
 static double bandwidth(void work(void *, size_t), size_t bytes, size_t threads)
 {
   static stream s;
@@ -69,7 +69,7 @@ static double bandwidth(void work(void *, size_t), size_t bytes, size_t threads)
   return best;
 }
 
-/* ---- Roots and quotients ----------------------------------------------------------------------- */
+/* ---- Square roots and quotients ---------------------------------------------------------------- */
 
 enum { ROOTS = 1024, ROUNDS = 20000 };
 
@@ -102,7 +102,7 @@ static size_t count(const char *text)
 {
   char *end;
   const unsigned long value = strtoul(text, &end, 10);
-  if (end == text || *end || value == 0) fail("machine: '%s' is no count; usage: machine [THREADS [BYTES …]]", text);
+  if (end == text || *end || value == 0) fail("machine: '%s' is not a count; usage: machine [THREADS [BYTES …]]", text);
   return value;
 }
 
@@ -110,7 +110,7 @@ int main(int argc, char **argv)
 {
   const size_t threads = argc > 1 ? count(argv[1]) : 1;
   if (threads > TEAM_SIZE) fail("machine: expected at most %d threads, got %zu", TEAM_SIZE, threads);
-  size_t sizes[64] = {24 << 10, 384 << 10, 6 << 20, 384 << 20}, size_count = 4; /* of two caches, a third, memory */
+  size_t sizes[64] = {24 << 10, 384 << 10, 6 << 20, 384 << 20}, size_count = 4; /* L1, L2, L3, memory */
   if (argc > 2) size_count = (size_t)argc - 2;
   if (size_count > sizeof sizes / sizeof *sizes) fail("machine: expected at most 64 sizes, got %zu", size_count);
   for (int i = 2; i < argc; i++) sizes[i - 2] = count(argv[i]);

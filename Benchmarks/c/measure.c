@@ -9,7 +9,7 @@
 enum { REPETITIONS = 200000, LEAST = 3 };
 static double times[REPETITIONS];
 
-/* An epoch shorter than this is timed by the wall clock alone: reading the CPU clock is a system call. */
+/* Shorter epochs are timed only by the wall clock, because reading the CPU clock is a system call. */
 static const double briefest = 1e-3;
 
 static size_t time_epochs(const measurement *m, void (*epoch)(void))
@@ -33,7 +33,7 @@ static size_t time_epochs(const measurement *m, void (*epoch)(void))
   return count;
 }
 
-/* The time between two readings of the clock: the median of many. */
+/* The median time between two readings of the clock. */
 static double clock_cost(void)
 {
   enum { READINGS = 1001 };

@@ -1,5 +1,5 @@
-/* The time from the start of a process to the end of its first training step, on workload W3's network, with the
- * shared library: the program starts itself anew each time, and prints one line of JSON.
+/* Measures the time from the start of a process to the end of its first training step, with the network of W3 and the shared
+ * library.  The program starts itself TIMES times (default: 50) and prints one line of JSON.
  *
  *     start [TIMES]
  */
@@ -42,7 +42,7 @@ static int first_step(void)
          chainrule_trainer_step_f32(trainer, *x, *y, NULL, ROWS, NULL, NULL);
 }
 
-/* Starts this program as `start --step PIPE`, and waits for the byte that it writes behind its first step. */
+/* Starts this program as `start --step PIPE` and waits for the byte that it writes after its first step. */
 static double time_start(const char *program)
 {
   int ends[2];

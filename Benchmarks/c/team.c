@@ -35,7 +35,7 @@ double team_run(size_t threads, void (*work)(void *argument, size_t thread), voi
   pthread_barrier_init(&barrier, NULL, (unsigned)threads);
   for (size_t t = 0; t < threads; t++) {
     members[t] = (member){work, argument, t, &barrier, 0, 0};
-    if (pthread_create(&handles[t], NULL, run, &members[t])) fail("a thread cannot be started");
+    if (pthread_create(&handles[t], NULL, run, &members[t])) fail("cannot start a thread");
   }
   double start = 0, end = 0;
   for (size_t t = 0; t < threads; t++) {
@@ -51,7 +51,7 @@ typedef struct sprint {
   const char *isa;
   chainrule_scalar scalar;
   uint64_t rounds;
-  double flops; /* of thread 0; the others do as many */
+  double flops; /* of thread 0; the others do the same number */
 } sprint;
 
 static void multiply_add(void *argument, size_t thread)

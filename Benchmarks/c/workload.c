@@ -19,7 +19,7 @@ void fail(const char *format, ...)
   exit(64);
 }
 
-/* ---- What there is to do ---------------------------------------------------------------------- */
+/* ---- Reading workloads.json ------------------------------------------------------------------- */
 
 static void copy_string(const json_t *object, const char *key, char *to, size_t size)
 {
@@ -93,7 +93,7 @@ double workload_flops(const workload *w)
 
 /* ---- Data ------------------------------------------------------------------------------------- */
 
-/* xorshift64 (Marsaglia 2003); the sum of three numbers uniform in ±1 has variance 1. */
+/* xorshift64 (Marsaglia 2003). The sum of three uniform numbers in ±1 has variance 1. */
 static double draw(uint64_t *state)
 {
   double sum = 0;

@@ -1,4 +1,4 @@
-/* A workload of workloads.json, and its data: for Chainrule's own program and for the peers written in C. */
+/* A workload of workloads.json and its data, for the C programs. */
 #ifndef WORKLOAD_H
 #define WORKLOAD_H
 
@@ -13,16 +13,16 @@ typedef struct workload {
   char hidden[16], output[16];                     /* activations, by the names of catalog.h */
   bool trains, float64;
 
-  /* To train: */
+  /* Training: */
   char loss[24], optimizer[16], data[16];
   double learning_rate, momentum;
   size_t batch, samples;
 
-  /* To predict: */
+  /* Prediction: */
   size_t rows;
 } workload;
 
-/* Ends the program with a message that names the culprit, status 64. */
+/* Prints a message and ends the program with status 64. */
 _Noreturn void fail(const char *format, ...);
 
 /* The workload `name` of the JSON file at `path`. */
@@ -34,11 +34,11 @@ static inline size_t workload_inputs(const workload *w) { return w->widths[0]; }
 static inline size_t workload_outputs(const workload *w) { return w->widths[w->layer_count]; }
 static inline size_t workload_updates(const workload *w) { return (w->samples + w->batch - 1) / w->batch; }
 
-/* Floating-point operations of the matrix products alone, two a multiply-add: of an epoch, z = W a, ∂L/∂W and, but
- * for the first layer, ∂L/∂a; of a prediction, z = W a. */
+/* Floating-point operations of the matrix products, two for each multiply-add.  An epoch has z = W a, ∂L/∂W and, except in the
+ * first layer, ∂L/∂a; a prediction has z = W a. */
 double workload_flops(const workload *w);
 
-/* x [rows][inputs] and, where the workload trains, y [rows][outputs], in its scalar type. */
+/* x [rows][inputs] and, for training, y [rows][outputs], in the workload's scalar type. */
 typedef struct workload_data {
   void *x, *y;
   size_t bytes;

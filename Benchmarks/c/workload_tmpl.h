@@ -1,4 +1,4 @@
-/* The data of a workload with scalars R. */
+/* Makes the data of a workload with scalars R. */
 
 static workload_data CR(make_data)(const workload *w)
 {

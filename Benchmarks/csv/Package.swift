@@ -1,7 +1,7 @@
 // swift-tools-version: 6.2
 import PackageDescription
 
-// A package of its own, so that nobody else downloads what Chainrule is compared with.
+// A separate package, so that only this comparison downloads SwiftCSV.
 let package = Package(
   name: "csv",
   platforms: [.macOS(.v15)],

@@ -1,5 +1,5 @@
-/* A trainer written by hand over CBLAS, as one would without a library: cblas_?gemm, and plain loops for the rest.
- * Built twice, over OpenBLAS and over GSL's gslcblas.
+/* A trainer written by hand with CBLAS: cblas_?gemm, and plain loops for the rest.
+ * Built twice, with OpenBLAS and with GSL's gslcblas.
  *
  *     openblas WORKLOAD [THREADS] [SECONDS]
  */
@@ -57,8 +57,8 @@ static void *allocate(size_t size)
 static double last_loss(void) { return loss; }
 
 #if defined OPENBLAS
-/* Puts the process's threads on CPUs of their own: OpenBLAS' workers spin with sched_yield, and one may stay with its
- * caller on one CPU for the whole run. */
+/* Pins each thread of the process to its own CPU. OpenBLAS' workers spin with sched_yield, and one could share its caller's
+ * CPU for the whole run. */
 static void spread_threads(void)
 {
   cpu_set_t allowed;

@@ -1,7 +1,7 @@
-/* Training and prediction with scalars R; W is [inputs][units], so that z = a W needs no transposition. */
+/* Training and prediction with scalars R. W is [inputs][units], so that z = a W needs no transposition. */
 
 typedef struct CR(layer) {
-  size_t inputs, units, count; /* count: of the parameters, b behind W */
+  size_t inputs, units, count; /* count: of parameters; b follows W */
   R *parameters, *gradients, *m, *v;
   R *W, *b, *a, *delta;
 } CR(layer);
@@ -25,7 +25,7 @@ static void CR(create)(void)
   }
 }
 
-/* C [m][n] = A B + beta C, with A [m][k] and B [k][n], either of them transposed. */
+/* C [m][n] = A B + beta C, with A [m][k] and B [k][n]; either can be transposed. */
 static void CR(multiply)(enum CBLAS_TRANSPOSE ta, enum CBLAS_TRANSPOSE tb, size_t m, size_t n, size_t k, const R *A,
                          const R *B, R beta, R *C)
 {
@@ -65,7 +65,7 @@ static const R *CR(forward)(const R *x, size_t rows)
   return x;
 }
 
-/* L, and δ of the last layer. */
+/* L, and δ of the last layer */
 static void CR(compare)(const R *y, size_t rows)
 {
   CR(layer) *last = &CR(layers)[w.layer_count - 1];

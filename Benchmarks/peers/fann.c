@@ -1,6 +1,6 @@
-/* FANN: incremental training where the batch is one row; otherwise each prepared batch is one epoch of its batch
- * training.  FANN has no relu, softmax, cross-entropy or Adam: linear pieces, an identity output, the squared error
- * and gradient descent stand in, so that its time is a lower bound on the same work.
+/* FANN: incremental training for batches of one row; otherwise each batch is one epoch of FANN's batch training.  FANN has no
+ * relu, softmax, cross-entropy or Adam. Linear pieces, an identity output, the squared error and gradient descent replace them,
+ * so its time is a lower bound for the same work.
  *
  *     fann WORKLOAD [THREADS] [SECONDS]
  */

@@ -1,11 +1,11 @@
 #!/usr/bin/env python3
-"""Times one Python peer on one workload, and prints one line of JSON.
+"""Times one Python library on one workload and prints one line of JSON.
 
     peer.py PEER WORKLOAD [--threads N] [--seconds S]
 
-PEER is torch (eager), torch-fused (with its fused optimizers), jax (one compiled function an epoch), sklearn, or,
-for predictions, torch, jax, sklearn and onnxruntime.  Exit status: 0 done, 69 the peer is not installed or has no
-such workload.
+PEER is torch (eager), torch-fused (with fused optimizers), jax (one compiled function for an epoch) or sklearn; for
+predictions torch, jax, sklearn or onnxruntime.  Exit status: 0 done, 69 the library is not installed or can't run the
+workload.
 """
 
 import argparse
@@ -18,7 +18,7 @@ import warnings
 from pathlib import Path
 
 UNAVAILABLE = 69
-BRIEFEST = 1e-3  # seconds; what is shorter is timed by the wall clock alone
+BRIEFEST = 1e-3  # seconds; shorter epochs are timed only by the wall clock
 
 parser = argparse.ArgumentParser()
 parser.add_argument("peer", choices=["torch", "torch-fused", "jax", "sklearn", "onnxruntime"])
@@ -27,13 +27,13 @@ parser.add_argument("--threads", type=int, default=1)
 parser.add_argument("--seconds", type=float, default=2.0)
 arguments = parser.parse_args()
 
-# The number of threads has to be settled before a library is loaded.
+# Set the number of threads before loading a library.
 for name in ("OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS", "MKL_NUM_THREADS"):
     os.environ[name] = str(arguments.threads)
 os.environ["JAX_PLATFORMS"] = "cpu"
 if arguments.threads == 1:
     os.environ["XLA_FLAGS"] = "--xla_cpu_multi_thread_eigen=false"
-else:  # or two OpenMP threads may spin on one CPU
+else:  # otherwise two OpenMP threads may spin on one CPU
     os.environ["OMP_PROC_BIND"] = "true"
     os.environ["OMP_PLACES"] = "threads"
 warnings.filterwarnings("ignore")
@@ -54,7 +54,7 @@ except ImportError as error:
 workloads = json.loads((Path(__file__).resolve().parent.parent / "workloads.json").read_text())
 trains = arguments.workload in workloads["train"]
 if not trains and arguments.workload not in workloads["predict"]:
-    parser.error(f"there is no workload {arguments.workload}")
+    parser.error(f"unknown workload {arguments.workload}; see workloads.json")
 w = workloads["train" if trains else "predict"][arguments.workload]
 layers = w["layers"]
 shapes = list(zip(layers, layers[1:]))
@@ -69,7 +69,7 @@ def make_features():
 
 
 def make_targets(x):
-    """Class numbers for the cross-entropy, else an array of rows × outputs."""
+    """Class numbers for the cross-entropy, otherwise rows × outputs numbers."""
     if w["data"] == "xor":
         return (x[:, :1] != x[:, 1:]).astype(scalar)
     if w["data"] == "classes":
@@ -97,7 +97,7 @@ def torch_network(torch):
     for index, (m, n) in enumerate(shapes):
         modules.append(torch.nn.Linear(m, n))
         last = index == len(shapes) - 1
-        activation = activations.get(w["output"] if last else w["hidden"])  # cross_entropy has the softmax
+        activation = activations.get(w["output"] if last else w["hidden"])  # cross_entropy includes softmax
         if activation:
             modules.append(activation())
     return torch.nn.Sequential(*modules).to(torch.float64 if scalar is np.float64 else torch.float32)
@@ -246,7 +246,7 @@ def train_sklearn(x, y):
     if w["loss"] == "meanSquaredError" and w["output"] == "identity":
         network = MLPRegressor(**options)
         targets, known = y[:, 0] if y.shape[1] == 1 else y, {}
-    else:  # a sigmoid output has only the log loss
+    else:  # scikit-learn has only the log loss for a sigmoid output
         network = MLPClassifier(**options)
         targets = (y[:, 0] if y.ndim == 2 else y).astype(np.int64)
         known = {"classes": np.unique(targets)}
@@ -313,8 +313,8 @@ PREDICT = {
 
 
 def time_epochs(epoch):
-    """Seconds of each epoch, and the last loss."""
-    epoch()  # compiles, and touches the memory
+    """The seconds of each epoch, and the last loss."""
+    epoch()  # compiles and touches the memory
     start = time.perf_counter()
     loss = epoch()
     times = [time.perf_counter() - start]

@@ -1,4 +1,4 @@
-/* Trains a network of two inputs, four hidden neurons and one output to compute exclusive or.
+/* Trains a network with two inputs, four hidden neurons and one output to compute exclusive or.
  *
  *   cc xor.c -o xor $(pkg-config --cflags --libs chainrule) && ./xor
  */
@@ -9,7 +9,7 @@
 
 static chainrule_error error;
 
-/* Every call that can fail returns a status; the error's message says what was wrong. */
+/* Every call that can fail returns a status. The error's message says what is wrong. */
 static void check(chainrule_status status)
 {
   if (status != CHAINRULE_OK) {
@@ -34,7 +34,7 @@ int main(void)
       &network, &error));
   check(chainrule_network_initialize(network, /* seed */ 1, &error));
 
-  /* How it learns: full batches of four rows, by Adam. */
+  /* Training: Adam on batches of all four rows. */
   chainrule_training training = {
       .loss = CHAINRULE_LOSS_BINARY_CROSS_ENTROPY,
       .optimizer = chainrule_optimizer_default(CHAINRULE_OPTIMIZER_ADAM),
@@ -49,7 +49,7 @@ int main(void)
     check(chainrule_trainer_epoch_f32(trainer, *x, *y, NULL, 4, &loss, &error));
   printf("loss %.4f after %d epochs\n", loss, (int)chainrule_trainer_epochs(trainer));
 
-  /* Prediction works in memory that the caller brings, and never allocates. */
+  /* Prediction uses the caller's memory and never allocates. */
   float a[4][1];
   size_t size = chainrule_network_scratch_size(network, 4);
   void *scratch = malloc(size);

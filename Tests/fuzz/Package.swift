@@ -1,7 +1,7 @@
 // swift-tools-version: 6.2
 import PackageDescription
 
-// A package of its own: its executable is libFuzzer's, and needs the flags that scripts/fuzz gives.
+// A separate package: its executable has libFuzzer's main function and needs the flags of scripts/fuzz.
 let package = Package(
   name: "chainrule-fuzz",
   platforms: [.macOS(.v15)],

@@ -1,4 +1,4 @@
 def pytest_addoption(parser):
     parser.addoption(
-        "--regenerate", action="store_true", help="write onnx_backend.json anew instead of comparing with it"
+        "--regenerate", action="store_true", help="write onnx_backend.json instead of comparing with it"
     )

@@ -1,8 +1,8 @@
-"""Measures how far onnxruntime's outputs of exported networks lie from `chainrule predict`'s, by depth and by the scale of the
-weights: dense layers of 16 units, each activation in turn, Glorot's uniform weights times the scale.  CHAINRULE in the environment
-is the program; docs/onnx.md states the result.
+"""Compares onnxruntime's outputs of exported networks with `chainrule predict`, by depth and scale of the weights: dense layers
+of 16 units, alternating activations, Glorot uniform weights times the scale.  The environment variable CHAINRULE names the
+program.  docs/onnx.md has the results.
 
-Prints for each scalar type the largest difference, in units of the largest output (of 1 where that is smaller).
+Prints for each scalar type the largest difference, relative to the largest output (to 1 if that is smaller).
 """
 
 import pathlib
@@ -15,7 +15,7 @@ from test_onnx import ELEMENTWISE, ROWS, Network, chainrule, predict
 DEPTHS = (1, 2, 4, 8, 16, 32)
 SCALES = (0.5, 1, 2, 4)
 SEEDS = 4
-# erf is float32 in a graph of float64, so gelu is measured by the tests alone.
+# Without gelu, because its erf is float32 in a float64 graph; the tests measure it.
 ACTIVATIONS = [name for name in ELEMENTWISE if name != "gelu"]
 
 

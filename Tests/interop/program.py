@@ -1,4 +1,4 @@
-"""The program under test, CHAINRULE in the environment, as Python calls it."""
+"""Runs the program under test, which the environment variable CHAINRULE names."""
 
 import json
 import os
@@ -10,14 +10,14 @@ CHAINRULE = os.environ.get("CHAINRULE", "chainrule")
 
 
 def chainrule(*arguments, text=""):
-    """What it writes to standard output."""
+    """Runs the program and returns its standard output."""
     run = subprocess.run([CHAINRULE, *map(str, arguments)], input=text, capture_output=True, text=True)
     assert run.returncode == 0, run.stderr
     return run.stdout
 
 
 def predict(model, rows):
-    """The outputs of a model file, rows × outputs, without rounding."""
+    """The predictions of a model file, rows × outputs, without rounding."""
     table = "\n".join(",".join(map(repr, row)) for row in rows.tolist())
     predictions = map(json.loads, chainrule("predict", model, "-", "--json", text=table).splitlines())
     return np.array([p["outputs"] if "outputs" in p else list(p["probabilities"].values()) for p in predictions], rows.dtype)

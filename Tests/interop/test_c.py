@@ -1,5 +1,5 @@
-"""The C that `chainrule export` writes has the bits of `chainrule predict`: compiled for this machine and called from Python,
-and by its self-test under QEMU for others.  Its comment states the stack and the flash that gcc's listings show."""
+"""Exported C has the bits of `chainrule predict`: compiled for this machine and called from Python, and by its self-test under
+QEMU for other CPUs.  The stack and flash in its comment agree with gcc's listings."""
 
 import ctypes
 import re
@@ -39,13 +39,13 @@ def test_c_has_the_bits_of_the_model(tmp_path, scalar, compiler, level):
     assert (report.returncode, report.stdout) == (0, "classify: 12 of 12 outputs are the model's\n")
 
 
-# ---- Other machines --------------------------------------------------------------------------------
+# ---- Other CPUs ------------------------------------------------------------------------------------
 
 ACTIVATIONS = (
     "identity sigmoid tanh relu leakyReLU elu selu gelu geluTanh silu softplus softsign mish hardSigmoid hardTanh"
 ).split()
 
-# Options of `chainrule train` that together make each activation and each kind of layer.
+# Options of `chainrule train`; together they have every activation and every kind of layer.
 NETWORKS = {
     **{name: ["iris", "--hidden", "8", "--activation", name] for name in ACTIVATIONS},
     "blocks": ["iris", "--hidden", "8,8,8,8", "--normalization", "batch", "--residual", "--dropout", 0.1, "--activation", "gelu"],
@@ -54,8 +54,8 @@ NETWORKS = {
     "quantities": ["table.csv", "--target", "y", "--header", "--hidden", "6", "--activation", "silu", "--scale-targets"],
 }
 
-# A machine: its compiler, the options for it, and the program that runs its programs.  newlib on arm: arithmetic by software
-# with the whole and the small C library, and by hardware.
+# A machine: its compiler, the compiler's options, and the command that runs its programs.  arm has newlib: software
+# floating point with the full and the nano library, and hardware floating point.
 MACHINES = {
     "host": ("gcc", [], []),
     "arm": ("arm-none-eabi-gcc", "-march=armv7-a -mthumb -mfloat-abi=soft --specs=rdimon.specs".split(), ["qemu-arm"]),
@@ -65,7 +65,7 @@ MACHINES = {
     "riscv64": ("riscv64-linux-gnu-gcc", ["-static"], ["qemu-riscv64"]),
     "aarch64": ("aarch64-linux-gnu-gcc", ["-static"], ["qemu-aarch64"]),
 }
-# Microcontrollers, for which a file is compiled only.
+# Microcontrollers: the files are only compiled.
 CONTROLLERS = {
     "cortex-m0": ("arm-none-eabi-gcc", "-mcpu=cortex-m0 -mthumb".split(), []),
     "cortex-m4f": ("arm-none-eabi-gcc", "-mcpu=cortex-m4 -mthumb -mfpu=fpv4-sp-d16 -mfloat-abi=hard".split(), []),
@@ -73,17 +73,17 @@ CONTROLLERS = {
 
 
 def machine(name):
-    """The compiler with its options, and what runs its programs; skips the test where one of these is missing."""
+    """The compiler with its options, and the command that runs its programs. Skips the test if one is missing."""
     compiler, options, runner = (MACHINES | CONTROLLERS)[name]
     for program in [compiler, *runner]:
         if not shutil.which(program):
-            pytest.skip(f"there is no {program}; scripts/setup --interop installs it")
+            pytest.skip(f"{program} is missing; install it with scripts/setup --interop")
     return [compiler, *OPTIONS, *options], runner
 
 
 @pytest.fixture(scope="module", params=["float32", "float64"])
 def networks(request, tmp_path_factory):
-    """The folder with source and header of each network of NETWORKS, by its name."""
+    """A folder with the source and header of each network of NETWORKS."""
     folder = tmp_path_factory.mktemp(request.param)
     with open(folder / "table.csv", "w") as table:
         print("a,b,y", file=table)
@@ -101,7 +101,7 @@ def networks(request, tmp_path_factory):
 def test_self_tests_pass_on_other_machines(networks, tmp_path, name):
     compile, runner = machine(name)
     for network in NETWORKS:
-        # -O0 once: what is a call there is an instruction elsewhere.
+        # -O0 once, where functions are called instead of inlined.
         level = "-O0" if network == "tanh" else "-O2"
         subprocess.run([*compile, level, "-DCHAINRULE_SELF_TEST", networks / f"{network}.c", "-lm", "-o", tmp_path / "program"],
                        check=True)
@@ -112,10 +112,10 @@ def test_self_tests_pass_on_other_machines(networks, tmp_path, name):
 
 @pytest.mark.parametrize("name", ["arm", "arm-nano"])
 def test_the_library_has_no_exact_fma(networks, tmp_path, name):
-    """Why the file has its own: with newlib's, outputs differ, and the self-test shows their bits."""
+    """The reason for the file's own fma: with newlib's the outputs differ, and the self-test prints their bits."""
     compile, runner = machine(name)
     if "float32" in networks.name:
-        pytest.skip("newlib's fmaf is right for these numbers")
+        pytest.skip("newlib's fmaf is exact for these numbers")
     subprocess.run([*compile, "-O2", "-DCHAINRULE_SELF_TEST", "-DCHAINRULE_OWN_FMA=0", networks / "gelu.c", "-lm", "-o",
                     tmp_path / "program"], check=True)
     report = subprocess.run([*runner, tmp_path / "program"], capture_output=True, text=True)
@@ -133,7 +133,7 @@ LANGUAGES = {"C": ["gcc", "-x", "c", "-std=c99"], "C++": ["g++", "-x", "c++", "-
 @pytest.mark.parametrize("of_source", LANGUAGES)
 def test_the_header_serves_c_and_cpp(networks, tmp_path, of_source, of_program):
     if not (shutil.which("gcc") and shutil.which("g++")):
-        pytest.skip("there is no gcc or g++")
+        pytest.skip("gcc or g++ is missing")
     real = "float" if "float32" in networks.name else "double"
     (tmp_path / "main").write_text(
         f'#include "gelu.h"\n#include "gelu.h"\nint main(void) {{\n  {real} inputs[4] = {{1, 2, 3, 4}}, outputs[3];\n'
@@ -151,8 +151,8 @@ def test_the_header_serves_c_and_cpp(networks, tmp_path, of_source, of_program):
 
 
 def deepest(listing, function):
-    """The bytes of stack of the deepest chain of calls, from the graph that gcc's -fcallgraph-info=su writes.  The frames of
-    functions of other files are unknown and count 0."""
+    """The stack bytes of the deepest chain of calls, from the graph of gcc's -fcallgraph-info=su.  Frames of functions in other
+    files are unknown and count 0."""
     nodes = re.findall(r'node: \{ title: "([^"]*)" label: "([^"]*)"', listing)
     frames = {name: int(frame[1]) for name, label in nodes if (frame := re.search(r"(\d+) bytes", label))}
     calls = {}
@@ -171,9 +171,9 @@ def deepest(listing, function):
 def test_the_comment_states_stack_and_flash(networks, tmp_path, name, level):
     compile, _ = machine(name)
     if "native" in level and name != "host":
-        pytest.skip("of the host alone")
+        pytest.skip("only for the host")
     if "clang" in subprocess.run([compile[0], "--version"], capture_output=True, text=True).stdout:
-        pytest.skip("only gcc writes the graph of calls")
+        pytest.skip("only gcc writes the call graph")
     tools = compile[0].removesuffix("gcc")
     for network in ("gelu", "wide" if "native" in level else "blocks"):
         text = (networks / f"{network}.c").read_text()
@@ -185,14 +185,14 @@ def test_the_comment_states_stack_and_flash(networks, tmp_path, name, level):
         listing = next(tmp_path.glob("*.ci")).read_text()
         depth = deepest(listing, f"net_{network}")
         assert depth <= (slow if level == "-O0" else stack), network
-        assert buffers <= depth or level not in ("-O0", "-Os"), network  # Small buffers may lie in registers.
+        assert buffers <= depth or level not in ("-O0", "-Os"), network  # Small buffers may be in registers.
 
         rows = subprocess.run([tools + "size", "net.o"], check=True, capture_output=True, text=True, cwd=tmp_path).stdout
         flash, data, bss = map(int, rows.splitlines()[1].split()[:3])
-        assert (data, bss) == (0, 0), network  # All of it may lie in flash.
+        assert (data, bss) == (0, 0), network  # Everything can be in flash.
         if level in ("-Os", "-O2"):
             assert constants / 2 < flash <= constants + code, network
-        if level == "-O0":  # No constant has become part of the code.
+        if level == "-O0":  # No constant is part of the code.
             symbols = subprocess.run([tools + "nm", "-S", "net.o"], check=True, capture_output=True, text=True, cwd=tmp_path).stdout
             sizes = [int(line.split()[1], 16) for line in symbols.splitlines() if re.search(" [rR] cr_", line)]
             assert sum(sizes) == constants, network

@@ -1,7 +1,7 @@
-"""Random networks through ONNX: what `chainrule export` writes is valid, onnxruntime computes from it what `chainrule predict`
-does, and `chainrule import` gives the same bits back.
+"""Random networks through ONNX: exported files are valid, onnxruntime agrees with `chainrule predict`, and `chainrule import`
+restores the same bits.
 
-The models are written from here, as docs/files.md says.  CHAINRULE in the environment is the program.
+This file writes the models, as docs/file-format.md specifies.  The environment variable CHAINRULE names the program.
 """
 
 import csv
@@ -27,7 +27,7 @@ PARAMETERS = ("weights", "bias", "gamma", "beta", "mean", "variance", "deviation
 
 
 class Network:
-    """Layers as a model file has them, and their parameters."""
+    """The layers of a model file and their parameters."""
 
     def __init__(self, seed):
         self.choice = random.Random(seed)
@@ -37,7 +37,7 @@ class Network:
         self.inputs = self.width = self.choice.randint(1, 8)
         self.add_layers(self.choice.randint(1, 6), depth=2)
         self.dense(self.choice.randint(1, 5), self.choice.choice(["softmax", *ELEMENTWISE]))
-        # Each activation is in some network.
+        # At least one network has each activation.
         if seed < 2 * len(ELEMENTWISE):
             self.layers[-1]["activation"] = ELEMENTWISE[seed // 2]
 
@@ -101,8 +101,8 @@ class Network:
         return f"fnv1a64:{h:016x}"
 
     def tolerance(self):
-        """Of the largest output, or of 1 where that is less, as the numbers inside are of that order.  erf is in float32 in a
-        graph of float64, epsilon too; else float64 is to 1e-12."""
+        """The tolerance relative to the largest output, or to 1 if that is larger.  erf and epsilon are float32 in a float64
+        graph, which limits it to 1e-6; otherwise float64 has 1e-12."""
         kinds = {layer["type"] for layer in self.layers}
         activations = {layer.get("activation") for layer in self.layers}
         if self.type == np.float32 or "gelu" in activations or kinds & {"batchNorm", "layerNorm"}:

@@ -1,7 +1,7 @@
-"""onnx's own backend tests through `chainrule import`: each is read, and gives the outputs of its data, or is refused.
+"""ONNX's own backend tests through `chainrule import`: each case gives its expected outputs or is refused.
 
-onnx_backend.json says which; `pytest Tests/interop --regenerate` writes it anew.  A case's first input is the rows; the others,
-which are operands, become constants.  Cases whose rows are no numbers of two dimensions or more are left out.
+onnx_backend.json lists the outcomes; `pytest Tests/interop --regenerate` writes it.  The first input of a case is the rows; the
+others, which are operands, become constants.  Cases whose rows are not numbers of at least two dimensions are skipped.
 """
 
 import json
@@ -22,7 +22,7 @@ LARGEST = 20_000  # numbers in the rows
 
 
 def tensors(folder, kind):
-    """The inputs or outputs of a data set in files; None for what is no tensor."""
+    """The inputs or outputs of a data set in files; None for a value that is not a tensor."""
     values = []
     while (path := folder / f"{kind}_{len(values)}.pb").exists():
         tensor = onnx.TensorProto()
@@ -35,7 +35,7 @@ def tensors(folder, kind):
 
 
 def contents(case):
-    """A case's model, inputs and outputs."""
+    """The model, inputs and outputs of a case."""
     if case.model_dir is None:
         inputs, outputs = [
             [np.asarray(value) if isinstance(value, (np.ndarray, np.generic)) else None for value in values]
@@ -47,7 +47,7 @@ def contents(case):
 
 
 def outcome(case, folder):
-    """"imported", or why it is refused, or None for a case without rows."""
+    """"imported", the reason of a refusal, or None for a case without rows."""
     model, inputs, outputs = contents(case)
     names = [i.name for i in model.graph.input if i.name not in {t.name for t in model.graph.initializer}]
     if not inputs or not outputs or any(value is None for value in [*inputs, *outputs]):
@@ -70,7 +70,7 @@ def outcome(case, folder):
     rows = x.reshape(len(x), -1)
     found = predict(saved, rows if rows.dtype.kind == "f" else rows.astype(np.int64))
     if any(node.op_type == "LogSoftmax" for node in model.graph.node):
-        expected = np.exp(expected)  # of LogSoftmax the model gives the probabilities
+        expected = np.exp(expected)  # the model gives probabilities for LogSoftmax
     expected = expected.reshape(len(x), -1)
     tolerance = (2e-3 if x.dtype == np.float16 else 2e-6) * max(1, np.abs(expected).max())
     assert found.shape == expected.shape and np.abs(found - expected).max() <= tolerance, case.name

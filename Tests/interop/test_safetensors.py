@@ -1,5 +1,5 @@
-"""Model files in Python's safetensors: the arrays are the parameters, as predictions recomputed from them show; files that
-Python writes come in, whole models as docs/files.md has them and plain tensors as PyTorch names them."""
+"""Model files and Python's safetensors: NumPy recomputes predictions from the arrays of a model file, and Chainrule reads files
+that Python writes, models as docs/file-format.md specifies and plain tensors with PyTorch's names."""
 
 import json
 import math
@@ -32,7 +32,7 @@ ACTIVATIONS = {
 
 
 def forward(layers, tensors, x):
-    """The outputs of a network for rows x, in float64, as its architecture and tensors say."""
+    """The outputs of a network for rows x, computed in float64 from its architecture and tensors."""
     values = [x.astype(np.float64)]
     for index, layer in enumerate(layers):
         p = {name: tensors[key].astype(np.float64) for name in PARAMETERS if (key := f"layers.{index}.{name}") in tensors}
@@ -67,7 +67,7 @@ def close(actual, expected, scalar):
     np.testing.assert_allclose(actual, expected, rtol=TOLERANCE[scalar], atol=TOLERANCE[scalar])
 
 
-# ---- Files of Chainrule's ------------------------------------------------------------------------
+# ---- Models that Chainrule writes -----------------------------------------------------------------
 
 
 def train(path, scalar, *options):
@@ -79,7 +79,7 @@ NETWORKS = {
     "batch": ["--hidden", "8,8", "--normalization", "batch", "--dropout", "0.2", "--residual", "--activation", "tanh"],
     "layer": ["--hidden", "8,7", "--normalization", "layer", "--activation", "gelu"],
 }
-# With the kinds of layer that each has; scaling comes below.
+# Each with its kinds of layer; scaling has a test below.
 KINDS = {
     "plain": {"dense"},
     "batch": {"dense", "batchNorm", "activation", "dropout", "residual"},
@@ -116,14 +116,15 @@ def test_arrays_are_the_parameters(tmp_path, network, scalar):
 
 @pytest.fixture
 def page(tmp_path, monkeypatch):
-    """Runs the Python of docs/files.md in a folder with a model."""
+    """Runs the Python of docs/file-format.md that changes a tensor, in a folder with a model."""
     monkeypatch.chdir(tmp_path)
 
     def run(scalar):
         train("model.safetensors", scalar, *NETWORKS["batch"])
-        text = (Path(__file__).parents[2] / "docs/files.md").read_text()
+        text = (Path(__file__).parents[2] / "docs/file-format.md").read_text()
         names = {}
-        exec(re.search(r"```python\n(.*?)```", text, re.DOTALL)[1], names)
+        codes = re.findall(r"```python\n(.*?)```", text, re.DOTALL)
+        exec(next(code for code in codes if "def checksum" in code), names)
         return names
 
     return run
@@ -180,7 +181,7 @@ def perceptron(numbers):
     return tensors
 
 
-# What the network is in Chainrule's words.
+# The same network as Chainrule's layers.
 LAYERS = [
     {"type": "dense", "activation": "identity"},
     {"type": "batchNorm", "epsilon": 1e-5},
@@ -195,7 +196,7 @@ NAMES = {"bias": "beta", "weight": "gamma", "running_mean": "mean", "running_var
 
 
 def named(tensors):
-    """The tensors by Chainrule's names."""
+    """The tensors with Chainrule's names."""
     result = {}
     for key, values in tensors.items():
         prefix, name = key.rsplit(".", 1)
@@ -205,7 +206,7 @@ def named(tensors):
 
 
 def rounded(values, dtype):
-    """The bits of the values in a type, and the values that these have."""
+    """The values rounded to a type: their bits, and their values."""
     if dtype != "bfloat16":
         values = values.astype(dtype)
         return values, values
@@ -247,7 +248,7 @@ def test_plain_tensors_become_a_model(tmp_path, dtypes):
 
 
 def test_transposed_weights_are_refused(tmp_path):
-    """As `x @ W` has them; where the file cannot be told from a right one, nothing can."""
+    """Weights as [inputs, units], for `x @ W`. Square layers can't be distinguished."""
     plain = tmp_path / "plain.safetensors"
     save_file({"0.weight": np.ones((3, 5)), "0.bias": np.ones(5)}, plain)
     with pytest.raises(AssertionError, match=r"0\.bias: shape \[5\]; expected \[3\]"):

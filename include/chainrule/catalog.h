@@ -1,8 +1,8 @@
 /* The one list of activations, losses, layers, optimizers, learning-rate schedules and initialisers.
  *
- * From each list come the C enum, the names, the formulas and the tables of kernels; the enums are
- * closed, so that a Swift switch stops compiling until it follows.  docs/adding-an-activation.md
- * walks through an addition.
+ * The C enums, the names, the formulas and the tables of kernels are generated from these lists.  The enums
+ * are closed, so a Swift switch fails to compile until it has each new case.  docs/adding-an-activation.md is
+ * a guide.
  */
 #ifndef CHAINRULE_CATALOG_H
 #define CHAINRULE_CATALOG_H
@@ -15,8 +15,8 @@
 extern "C" {
 #endif
 
-/* Activations.  `from` is what f′ is computed from, A (the output a) or Z; `range` is where a lies;
- * `initializer` draws the weights of a layer with this activation when none is named. */
+/* Activations.  `from`: f′ is computed from A (the output a) or from Z.  `range`: the range of a.
+ * `initializer`: the default initialiser of the weights of a layer with this activation. */
 #define CHAINRULE_ELEMENTWISE_ACTIVATIONS(X)                                                        \
   /* ID          name         from range     initializer     formula                             */ \
   X(IDENTITY,    identity,    A,   REAL,     GLOROT_UNIFORM, "z")                                   \
@@ -35,14 +35,14 @@ extern "C" {
   X(HARD_SIGMOID,hardSigmoid, A,   REAL,     GLOROT_UNIFORM, "min(max(z/6 + 1/2, 0), 1)")           \
   X(HARD_TANH,   hardTanh,    A,   REAL,     GLOROT_UNIFORM, "min(max(z, -1), 1)")
 
-/* Softmax couples a whole row, so that it has kernels of its own; it may only be an output. */
+/* Softmax depends on the whole row, so it has its own kernels.  It can only be the output activation. */
 #define CHAINRULE_ACTIVATIONS(X)                                                                    \
   CHAINRULE_ELEMENTWISE_ACTIVATIONS(X)                                                              \
   X(SOFTMAX,     softmax,     A,   POSITIVE, GLOROT_UNIFORM, "e^z / sum(e^z)")
 
-/* Losses: per sample; a batch's loss is their (weighted) mean.  `output` is what the output layer has
- * to be: ANY, POSITIVE (an activation of that range), or the one activation with which the loss is
- * fused, computed stably from z.  `target` is where y must lie. */
+/* Losses of one sample; the loss of a batch is their (weighted) mean.  `output`: the output activation that
+ * the loss needs: ANY, POSITIVE (any of that range), or the one with which it is fused, for a stable result
+ * from z.  `target`: the range of y. */
 #define CHAINRULE_LOSSES(X)                                                                         \
   /* ID                 name                output    target    formula                          */ \
   X(HALF_SQUARED_ERROR, halfSquaredError,   ANY,      ANY,      "1/2 sum (a - y)^2")                \
@@ -55,7 +55,7 @@ extern "C" {
   X(POISSON,            poisson,            POSITIVE, NOT_NEGATIVE, "1/n sum a - y log a")          \
   X(HINGE,              hinge,              ANY,      SIGN,     "1/n sum max(0, 1 - y a), where y = 0 counts as -1")
 
-/* Kinds of layer; x is the a of the layer before, or the network's inputs. */
+/* Kinds of layer.  x is the output of the previous layer, or the network's inputs. */
 #define CHAINRULE_LAYERS(X)                                                                         \
   X(DENSE,      dense,      "a = f(z), z = W x + b")                                                \
   X(ACTIVATION, activation, "a = f(x)")                                                             \
@@ -66,7 +66,8 @@ extern "C" {
   X(RESIDUAL,   residual,   "a = x + the x of the first of the last `span` layers")               \
   X(CUSTOM,     custom,     "a = f(x), a function of the program's own")
 
-/* Optimizers, with PyTorch's rules and defaults; lion's are Chen et al.'s (2023).  g is the gradient, p a parameter. */
+/* Optimizers with PyTorch's rules and defaults; lion's are those of Chen et al. (2023).  g is the gradient,
+ * p a parameter. */
 #define CHAINRULE_OPTIMIZERS(X)                                                                     \
   X(SGD,     sgd,     "v = momentum v + g; p -= rate v")                                            \
   X(ADAGRAD, adagrad, "s += g^2; p -= rate g / (sqrt s + epsilon)")                                 \
@@ -79,8 +80,8 @@ extern "C" {
   X(RPROP,   rprop,   "step *= etaPlus if g keeps its sign, etaMinus and g = 0 if it turns; p -= step sign g") \
   X(LION,    lion,    "p -= rate (sign(beta1 m + (1 - beta1) g) + weightDecay p); m = beta2 m + (1 - beta2) g")
 
-/* Learning-rate schedules, with PyTorch's rules and defaults; schedule.h has the numbers.  rate is the optimizer's, t
- * the epochs or steps done. */
+/* Learning-rate schedules with PyTorch's rules and defaults; schedule.h has their parameters.  rate is the
+ * optimizer's, t the number of completed epochs or steps. */
 #define CHAINRULE_SCHEDULES(X)                                                                      \
   X(CONSTANT,        constant,       "rate")                                                        \
   X(STEP,            step,           "rate factor^floor(t / length)")                               \
@@ -90,7 +91,7 @@ extern "C" {
   X(ONE_CYCLE,       oneCycle,       "half cosines: rate / divisor, rate, rate / (divisor finalDivisor)") \
   X(PLATEAU,         plateau,        "max(rate factor^n, minimum), n: times that the loss did not fall")
 
-/* Initialisers.  fan_in and fan_out are a layer's inputs and units. */
+/* Initialisers.  fan_in and fan_out are the numbers of inputs and units of the layer. */
 #define CHAINRULE_INITIALIZERS(X)                                                                   \
   X(DEFAULT,        default,       "weights: by the activation; bias: zeros")                       \
   X(GLOROT_UNIFORM, glorotUniform, "uniform in +-sqrt(6 / (fan_in + fan_out))")                     \
@@ -165,7 +166,7 @@ CHAINRULE_API const char *chainrule_schedule_formula(chainrule_schedule_kind kin
 CHAINRULE_API const char *chainrule_initializer_name(chainrule_initializer_kind kind);
 CHAINRULE_API const char *chainrule_initializer_formula(chainrule_initializer_kind kind);
 
-/* The value with that name; CHAINRULE_INVALID_ARGUMENT lists the names there are. */
+/* The value with that name.  The message of CHAINRULE_INVALID_ARGUMENT lists the known names. */
 CHAINRULE_API chainrule_status chainrule_activation_named(const char *name, chainrule_activation *activation,
                                                           chainrule_error *error);
 CHAINRULE_API chainrule_status chainrule_loss_named(const char *name, chainrule_loss *loss,

@@ -1,8 +1,8 @@
-/* Training on all rows at once, by methods that know more of the loss than one gradient: for small networks, where they
- * reach minima that stochastic gradients do not.
+/* Full-batch training of small networks, by methods that use the curvature of the loss and reach minima that
+ * stochastic gradients don't reach.
  *
- * All of it is computed in float64, on a copy, and in prediction mode: batchNorm takes its running statistics, and does
- * not change them, dropout does nothing.  A float32 network gets the rounded parameters at the end.
+ * A run computes in float64 on a copy, in prediction mode: batchNorm uses its running statistics without
+ * changing them, and dropout does nothing.  A float32 network gets the rounded parameters at the end.
  */
 #ifndef CHAINRULE_FULLBATCH_H
 #define CHAINRULE_FULLBATCH_H
@@ -13,7 +13,8 @@
 extern "C" {
 #endif
 
-/* The methods.  Levenberg-Marquardt is for losses that are sums of squares: halfSquaredError and meanSquaredError. */
+/* The methods.  Levenberg-Marquardt needs a loss that is a sum of squares: halfSquaredError or
+ * meanSquaredError. */
 #define CHAINRULE_METHODS(X)                                                                              \
   X(LEVENBERG_MARQUARDT, levenbergMarquardt, "p += d, (J'J + mu D^2) d = -J'f, where L = 1/2 |f|^2")      \
   X(FLETCHER_REEVES,     fletcherReeves,     "p += rate d, d = -g + b d, b = |g|^2 / |g before|^2 while g is at right angles to g before") \
@@ -38,13 +39,13 @@ CHAINRULE_API const char *chainrule_method_formula(chainrule_method method);
 CHAINRULE_API chainrule_status chainrule_method_named(const char *name, chainrule_method *method,
                                                       chainrule_error *error);
 
-/* What ended a run. */
+/* Why a run ended. */
 typedef enum CHAINRULE_CLOSED_ENUM chainrule_ending {
-  CHAINRULE_ENDED_BY_ITERATIONS CHAINRULE_SWIFT_NAME(iterations),  /* there were as many as allowed */
+  CHAINRULE_ENDED_BY_ITERATIONS CHAINRULE_SWIFT_NAME(iterations),  /* the limit was reached */
   CHAINRULE_ENDED_BY_GRADIENT CHAINRULE_SWIFT_NAME(gradient),      /* the gradient is within its tolerance */
   CHAINRULE_ENDED_BY_STEP CHAINRULE_SWIFT_NAME(step),              /* the step is within its tolerance */
-  CHAINRULE_ENDED_BY_LOSS CHAINRULE_SWIFT_NAME(loss),              /* L fell by no more than its tolerance */
-  CHAINRULE_ENDED_BY_NO_PROGRESS CHAINRULE_SWIFT_NAME(noProgress), /* no step that the method tried made L smaller */
+  CHAINRULE_ENDED_BY_LOSS CHAINRULE_SWIFT_NAME(loss),              /* the decrease of L is within its tolerance */
+  CHAINRULE_ENDED_BY_NO_PROGRESS CHAINRULE_SWIFT_NAME(noProgress), /* no step decreased L */
   CHAINRULE_ENDED_BY_STOP CHAINRULE_SWIFT_NAME(stop)               /* chainrule_minimizer_stop */
 } chainrule_ending;
 
@@ -53,30 +54,30 @@ typedef struct chainrule_minimum {
   double loss;        /* L there */
   double gradient;    /* the largest |∂L/∂p| after the last iteration */
   size_t iterations;
-  size_t evaluations; /* of L, with or without its derivatives, over all rows */
+  size_t evaluations; /* of L over all rows, with or without derivatives */
   chainrule_ending ending; /* in a progress call: not yet set */
 } chainrule_minimum;
 
-/* Called after each iteration, in the calling thread.  Returns 0; where it returns anything else, the run ends as by a stop,
- * with the best parameters so far, but with CHAINRULE_CALLBACK_FAILED. */
+/* Called after each iteration on the calling thread.  Returns 0.  Any other value ends the run with the best
+ * parameters so far and CHAINRULE_CALLBACK_FAILED. */
 typedef int chainrule_progress(void *context, const chainrule_minimum *so_far);
 
-/* A method and its numbers; start from chainrule_minimization_default.
+/* A method and its options.  Start from chainrule_minimization_default.
  *
- * The tolerances, each 0 or more, compare numbers without a unit, so that a run on a multiple of L takes the same steps and ends
- * after the same.  Of levenbergMarquardt, where L = 1/2 |f|^2 and D is the scale of each parameter (Moré 1978), they are
- * MINPACK's gtol, xtol and ftol. */
+ * The tolerances, each at least 0, have no unit: a multiple of L gives the same steps and the same end.  For
+ * levenbergMarquardt, with L = 1/2 |f|^2 and the scale D of each parameter (Moré 1978), they are MINPACK's
+ * gtol, xtol and ftol. */
 typedef struct chainrule_minimization {
   chainrule_loss loss;
   chainrule_method method;
-  size_t iterations;         /* at most, at least 1 */
-  double gradient_tolerance; /* levenbergMarquardt: ends where the cosine of f and ∂f/∂p is within it for every p; else, where
-                              * max |∂L/∂p| / √L is within it times its value at the start */
-  double step_tolerance;     /* levenbergMarquardt: ends where |D Δp| ≤ it × |D p|; else, where |Δp| ≤ it × |p| for every p */
-  double loss_tolerance;     /* ends where a step lowered L by no more than it × L; levenbergMarquardt: and was not expected to */
-  size_t memory; /* bytes.  levenbergMarquardt takes 16 for each pair of parameters and 8 for each number of a strip of J, 96 rows,
-                  * and is refused where that is more.  bfgs takes 16 p for each step, and remembers as many as fit. */
-  size_t history; /* lbfgs: the steps that it remembers, at least 1 */
+  size_t iterations;         /* the largest number, at least 1 */
+  double gradient_tolerance; /* levenbergMarquardt: ends if the cosine of f and ∂f/∂p is at most this for every p; others:
+                              * if max |∂L/∂p| / √L is at most this times its initial value */
+  double step_tolerance;     /* levenbergMarquardt: ends if |D Δp| ≤ this × |D p|; others: if |Δp| ≤ this × |p| for every p */
+  double loss_tolerance;     /* ends if the decrease of L is at most this × L; levenbergMarquardt: the expected one too */
+  size_t memory; /* bytes.  levenbergMarquardt needs 16 for each pair of parameters and 8 for each number of a block of 96 rows
+                  * of J; a run that needs more is refused.  bfgs needs 16 p for each step and stores the steps that fit. */
+  size_t history; /* lbfgs: the number of steps that it stores, at least 1 */
   chainrule_progress *progress; /* may be NULL */
   void *context;                /* of progress */
 } chainrule_minimization;
@@ -86,16 +87,17 @@ CHAINRULE_API chainrule_minimization chainrule_minimization_default(chainrule_me
 
 typedef struct chainrule_minimizer chainrule_minimizer;
 
-/* Borrows `network`, which must outlive the minimizer; nothing else may use it during a call to run. */
+/* Borrows `network`, which must outlive the minimizer.  Nothing else may use it during a run. */
 CHAINRULE_API chainrule_status chainrule_minimizer_create(chainrule_network *network,
                                                           const chainrule_minimization *minimization,
                                                           chainrule_minimizer **minimizer, chainrule_error *error);
 CHAINRULE_API void chainrule_minimizer_free(chainrule_minimizer *minimizer);
 
-/* Runs from the network's parameters as they are, on rows x [rows][inputs], y [rows][outputs]; sample_weights [rows] may be
- * NULL.  The network is left with the parameters of the smallest finite L that was met, also where the call returns
- * CHAINRULE_STOPPED or, for the progress function, CHAINRULE_CALLBACK_FAILED; on any other error, that of a custom layer's
- * function among them, it is as it was, and so is *minimum.  That may be NULL.  Memory is allocated for the call. */
+/* Runs from the network's current parameters on rows x [rows][inputs], y [rows][outputs].  sample_weights
+ * [rows] and `minimum` may be NULL.  The network gets the parameters of the smallest finite L that was found,
+ * also if the call returns CHAINRULE_STOPPED, or CHAINRULE_CALLBACK_FAILED because of the progress function.
+ * Any other error, such as that of a custom layer, leaves the network and *minimum unchanged.  The call
+ * allocates memory. */
 CHAINRULE_API chainrule_status chainrule_minimizer_run_f32(chainrule_minimizer *minimizer, const float *x,
                                                            const float *y, const float *sample_weights, size_t rows,
                                                            chainrule_minimum *minimum, chainrule_error *error);
@@ -104,8 +106,8 @@ CHAINRULE_API chainrule_status chainrule_minimizer_run_f64(chainrule_minimizer *
                                                            size_t rows, chainrule_minimum *minimum,
                                                            chainrule_error *error);
 
-/* May be called from any thread, from a progress call and from a signal handler: the run under way, or the next, ends
- * after the evaluation in hand.  Of NULL it does nothing. */
+/* Can be called from any thread, from a progress function and from a signal handler.  The current run, or the
+ * next one, ends after the current evaluation.  NULL does nothing. */
 CHAINRULE_API void chainrule_minimizer_stop(chainrule_minimizer *minimizer);
 
 #ifdef __cplusplus

@@ -1,4 +1,4 @@
-/* What a call reports: a status, and an error that says which argument was wrong and why. */
+/* The result of a call: a status, and an error message that names the wrong argument and the reason. */
 #ifndef CHAINRULE_STATUS_H
 #define CHAINRULE_STATUS_H
 
@@ -36,24 +36,24 @@ extern "C" {
 
 typedef enum CHAINRULE_CLOSED_ENUM chainrule_status {
   CHAINRULE_OK CHAINRULE_SWIFT_NAME(ok) = 0,
-  CHAINRULE_INVALID_ARGUMENT CHAINRULE_SWIFT_NAME(invalidArgument), /* a null pointer, a number out of its range, a name nobody knows */
-  CHAINRULE_INVALID_NETWORK CHAINRULE_SWIFT_NAME(invalidNetwork),  /* a description that no network can have */
-  CHAINRULE_SHAPE_MISMATCH CHAINRULE_SWIFT_NAME(shapeMismatch),   /* two sizes that must agree do not */
+  CHAINRULE_INVALID_ARGUMENT CHAINRULE_SWIFT_NAME(invalidArgument), /* a null pointer, a number out of its range, an unknown name */
+  CHAINRULE_INVALID_NETWORK CHAINRULE_SWIFT_NAME(invalidNetwork),  /* an impossible network description */
+  CHAINRULE_SHAPE_MISMATCH CHAINRULE_SWIFT_NAME(shapeMismatch),   /* two sizes that must be equal differ */
   CHAINRULE_NOT_FINITE CHAINRULE_SWIFT_NAME(notFinite),       /* NaN or infinity in data, parameters or the loss */
   CHAINRULE_OUT_OF_MEMORY CHAINRULE_SWIFT_NAME(outOfMemory),
-  CHAINRULE_STOPPED CHAINRULE_SWIFT_NAME(stopped),          /* chainrule_trainer_stop was called; whole batches were trained */
+  CHAINRULE_STOPPED CHAINRULE_SWIFT_NAME(stopped),          /* chainrule_trainer_stop was called; only whole batches were trained */
   CHAINRULE_FILE_FAILED CHAINRULE_SWIFT_NAME(fileFailed),      /* the operating system refused a read or a write */
-  CHAINRULE_INVALID_FILE CHAINRULE_SWIFT_NAME(invalidFile),     /* a file that is damaged, or is not a Chainrule model */
-  CHAINRULE_CALLBACK_FAILED CHAINRULE_SWIFT_NAME(callbackFailed)   /* a function of the program's said so, or left its work undone */
+  CHAINRULE_INVALID_FILE CHAINRULE_SWIFT_NAME(invalidFile),     /* the file is damaged or not a Chainrule model */
+  CHAINRULE_CALLBACK_FAILED CHAINRULE_SWIFT_NAME(callbackFailed)   /* a user-supplied function failed or didn't set its results */
 } chainrule_status;
 
 enum { CHAINRULE_MESSAGE_SIZE = 256 };
 
-/* Owned by the caller; every call accepts NULL in its place. */
+/* Owned by the caller.  Every call accepts NULL instead. */
 typedef struct chainrule_error {
   chainrule_status status;
-  size_t layer;  /* the layer meant, counted from 1; 0: none */
-  uint64_t step; /* the number of updates done, where the status is CHAINRULE_NOT_FINITE */
+  size_t layer;  /* the layer with the error, counted from 1; 0: none */
+  uint64_t step; /* CHAINRULE_NOT_FINITE: the number of completed updates */
   char message[CHAINRULE_MESSAGE_SIZE]; /* one UTF-8 sentence, without a full stop; no control characters */
 } chainrule_error;
 

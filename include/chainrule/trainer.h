@@ -1,4 +1,4 @@
-/* Training: one step on a batch, or a whole epoch in one call. */
+/* Training: a step on a batch, or an epoch in one call. */
 #ifndef CHAINRULE_TRAINER_H
 #define CHAINRULE_TRAINER_H
 
@@ -9,8 +9,8 @@
 extern "C" {
 #endif
 
-/* An optimizer and its numbers; start from chainrule_optimizer_default, which has PyTorch's, and lion's of Chen et
- * al. (2023). */
+/* An optimizer and its hyper-parameters.  Start from chainrule_optimizer_default, which has PyTorch's
+ * defaults, and those of Chen et al. (2023) for lion. */
 typedef struct chainrule_optimizer {
   chainrule_optimizer_kind kind;
   double learning_rate; /* η ≥ 0; rprop: the first step */
@@ -19,39 +19,40 @@ typedef struct chainrule_optimizer {
   double momentum;      /* sgd, rmsprop: ≥ 0 */
   bool nesterov;        /* sgd: look ahead; needs momentum */
   double alpha;         /* rmsprop, adadelta (its ρ): decay of the mean squares, 0 ≤ α < 1 */
-  bool centered;        /* rmsprop: divide by the deviation, not by the mean square */
-  double beta1, beta2;  /* adam, adamw, adamax, nadam: decay of the two moments, 0 ≤ β < 1; lion: of the sign's, m's */
-  bool amsgrad;         /* adam, adamw: divide by the root of the largest v so far */
+  bool centered;        /* rmsprop: divide by the standard deviation instead of the root mean square */
+  double beta1, beta2;  /* adam, adamw, adamax, nadam: decay of the moments, 0 ≤ β < 1; lion: for the sign, for m */
+  bool amsgrad;         /* adam, adamw: divide by √ of the largest v so far */
   double momentum_decay; /* nadam: ψ ≥ 0 in μ = β₁ (1 − ½ 0.96^(t ψ)) */
   double epsilon;       /* > 0, added to the root, in adadelta under both roots, in adamax to |g| */
   double eta_minus, eta_plus; /* rprop: factors of a step, 0 < η⁻ < 1 < η⁺ */
-  double step_min, step_max;  /* rprop: bounds of a step, 0 ≤ least ≤ most */
+  double step_min, step_max;  /* rprop: bounds of a step, 0 ≤ step_min ≤ step_max */
 } chainrule_optimizer;
 
 CHAINRULE_API chainrule_optimizer chainrule_optimizer_default(chainrule_optimizer_kind kind);
 
-/* A loss of the program's own, called once a batch, by the thread that called step: for outputs a and targets y, both
- * [rows][outputs] in the network's scalar type, losses[r] = lᵣ and gradient [rows][outputs] = ∂lᵣ/∂a.  Returns 0; where it
- * returns anything else, or leaves a number as it was, the step changes no parameter and ends with
- * CHAINRULE_CALLBACK_FAILED, and so does the epoch that it is of, which goes on with the same batch when it is called again. */
+/* A user-supplied loss, called once for each batch on the thread that called step.  For outputs a and targets
+ * y, both [rows][outputs] in the network's scalar type, it sets losses[r] = lᵣ and gradient [rows][outputs] =
+ * ∂lᵣ/∂a, and returns 0.  If it returns another value or doesn't set a number, the step changes no parameter,
+ * and the step or epoch ends with CHAINRULE_CALLBACK_FAILED.  The next call of the epoch resumes at the same
+ * batch. */
 typedef int chainrule_loss_function(void *context, size_t rows, size_t outputs, const void *a, const void *y,
                                     double *losses, void *gradient);
 
 typedef struct chainrule_training {
   chainrule_loss loss;
   chainrule_optimizer optimizer;
-  size_t batch_size; /* the most rows of a step; the last batch of an epoch may be shorter */
-  uint64_t seed;     /* of the order in which epochs visit the rows */
-  bool in_order;     /* epochs visit the rows as they stand, without shuffling */
-  bool keep;         /* z, a, δ and the gradients stay readable after a step (view.h) */
-  size_t threads;    /* that share a step, the caller's among them: at most 256, and never more than there are
-                      * CPUs; 0: 1.  A step too small to gain takes fewer.  Any number gives the same bits.
-                      * Threads of a trainer take no signal that the program is sent. */
+  size_t batch_size; /* the largest number of rows of a step; the last batch of an epoch may have fewer */
+  uint64_t seed;     /* seeds the order of the rows */
+  bool in_order;     /* don't shuffle the rows */
+  bool keep;         /* keep z, a, δ and the gradients readable after a step (view.h) */
+  size_t threads;    /* number of threads of a step, including the caller's: at most 256, limited to the number of
+                      * CPUs; 0: 1.  A small step uses fewer.  Any number gives the same bits.
+                      * The threads of a trainer block signals. */
   double label_smoothing; /* s, 0 ≤ s < 1: y becomes (1 − s) y + s / outputs for crossEntropy, (1 − s) y + s / 2 for
                            * binaryCrossEntropy */
-  double input_noise;     /* σ ≥ 0: x becomes x + σ n, n normal, drawn anew for every row of every step; of a network that
-                           * begins with scaling layers, what these hand on */
-  double clip_value;      /* c > 0: each ∂L/∂p becomes min(max(∂L/∂p, −c), c), before weight decay; 0: as it is */
+  double input_noise;     /* σ ≥ 0: x becomes x + σ n, n normal, drawn for every row of every step; after the scaling layers
+                           * that a network begins with */
+  double clip_value;      /* c > 0: each ∂L/∂p becomes min(max(∂L/∂p, −c), c), before weight decay; 0: no limit */
   double clip_norm;       /* c > 0: all gradients g are multiplied by min(1, c / (‖g‖₂ + 1e-6)), ‖g‖₂ over all of them;
                            * before clip_value */
   double max_norm;        /* c > 0: after an update, weights Wⱼ of a neuron with ‖Wⱼ‖₂ > c become c Wⱼ / ‖Wⱼ‖₂ */
@@ -61,28 +62,28 @@ typedef struct chainrule_training {
                            * statistics change, and a batchNorm works as in prediction; NULL: all 1.  Copied. */
   chainrule_loss_function *loss_function; /* NULL: `loss` */
   void *loss_context;
-  bool flush_denormals; /* numbers below 2⁻¹²⁶ (float64: 2⁻¹⁰²²) count as 0: other bits, but no slow step */
-  chainrule_schedule schedule; /* of the optimizer's learning rate; all zeros: constant */
+  bool flush_denormals; /* treat numbers below 2⁻¹²⁶ (float64: 2⁻¹⁰²²) as 0: other bits, no slow steps */
+  chainrule_schedule schedule; /* of the learning rate; all zeros: constant */
 } chainrule_training;
 
 typedef struct chainrule_trainer chainrule_trainer;
 
-/* Plans memory for training `network`, which the trainer borrows: it must outlive the trainer, and
- * nothing else may use it during a call to step or epoch. */
+/* Creates a trainer and allocates its memory.  It borrows `network`, which must outlive the trainer.  Nothing
+ * else may use the network during a step or an epoch. */
 CHAINRULE_API chainrule_status chainrule_trainer_create(chainrule_network *network,
                                                         const chainrule_training *training,
                                                         chainrule_trainer **trainer, chainrule_error *error);
 CHAINRULE_API void chainrule_trainer_free(chainrule_trainer *trainer);
 
-/* Plans memory anew for batches of up to `batch_size` rows; the optimizer's state stays.  Refused in the
- * middle of a stopped epoch.  On an error the trainer is as it was. */
+/* Allocates memory for batches of up to `batch_size` rows; the optimizer's state is kept.  Refused during an
+ * interrupted epoch.  An error leaves the trainer unchanged. */
 CHAINRULE_API chainrule_status chainrule_trainer_set_batch_size(chainrule_trainer *trainer, size_t batch_size,
                                                                 chainrule_error *error);
 
-/* One update on the batch x [rows][inputs], y [rows][outputs], 1 ≤ rows ≤ batch_size; sample_weights
- * [rows] may be NULL.  *loss (may be NULL) is L before the update.  Allocates nothing.  Data that are not
- * finite, or targets that the loss cannot have, are refused before anything changes.  Where the loss function, or a function of
- * a custom layer, fails, nothing has changed either. */
+/* One update on the batch x [rows][inputs], y [rows][outputs], 1 ≤ rows ≤ batch_size.  sample_weights [rows]
+ * and `loss` may be NULL; *loss is L before the update.  Allocates nothing.  Data that are not finite, and
+ * targets out of the loss's range, are refused before anything changes.  A failing loss function or custom
+ * layer changes nothing either. */
 CHAINRULE_API chainrule_status chainrule_trainer_step_f32(chainrule_trainer *trainer, const float *x,
                                                           const float *y, const float *sample_weights,
                                                           size_t rows, double *loss, chainrule_error *error);
@@ -90,7 +91,7 @@ CHAINRULE_API chainrule_status chainrule_trainer_step_f64(chainrule_trainer *tra
                                                           const double *y, const double *sample_weights,
                                                           size_t rows, double *loss, chainrule_error *error);
 
-/* The first half of a step: L and its gradients, which view.h reads.  No parameter changes. */
+/* The first half of a step: computes L and its gradients, which view.h reads.  No parameter changes. */
 CHAINRULE_API chainrule_status chainrule_trainer_gradients_f32(chainrule_trainer *trainer, const float *x,
                                                                const float *y, const float *sample_weights,
                                                                size_t rows, double *loss,
@@ -100,23 +101,23 @@ CHAINRULE_API chainrule_status chainrule_trainer_gradients_f64(chainrule_trainer
                                                                size_t rows, double *loss,
                                                                chainrule_error *error);
 
-/* The update that is still due where gradients have been accumulated over fewer batches than an update takes; an epoch
- * ends with it. */
+/* Applies gradients that were accumulated over fewer batches than an update takes.  An epoch does this at its
+ * end. */
 CHAINRULE_API chainrule_status chainrule_trainer_flush(chainrule_trainer *trainer, chainrule_error *error);
 
-/* One pass over all rows in batches, in the order that the seed and the number of the epoch give.
- * *loss (may be NULL) is the mean of the batches' losses, each before its update, weighted by rows.
- * Allocates only when the number of rows has grown since the last epoch.
+/* One pass over all rows in batches, in an order that depends on the seed and the number of the epoch.  *loss
+ * (may be NULL) is the mean of the batches' losses before their updates, weighted by rows.  Allocates only if
+ * the number of rows is larger than in earlier epochs.
  *
- * Where the loss, a layer or a parameter becomes NaN or infinite, the call ends with CHAINRULE_NOT_FINITE, which names the
- * step, the layer, the quantity and the likely cause; the network has its parameters of the beginning of the epoch again,
- * and the optimizer begins anew.
+ * If the loss, a layer or a parameter becomes NaN or infinite, the call returns CHAINRULE_NOT_FINITE.  The
+ * message names the step, the layer, the quantity and the likely cause.  The network gets back its parameters
+ * of the beginning of the epoch, and the optimizer is reset.
  *
- * Where the loss function, or a function of a custom layer, fails, the next call goes on with the same batch.
+ * If the loss function or a custom layer fails, the next call resumes at the same batch.
  *
- * chainrule_trainer_stop makes the call return CHAINRULE_STOPPED after the batch in hand, or, where a batch is a single row,
- * within 64 of them; the next call goes on behind it, and ends in the same bits as an epoch that was never stopped.
- * chainrule_trainer_abandon_epoch gives it up instead. */
+ * chainrule_trainer_stop makes the call return CHAINRULE_STOPPED after the current batch, or within 64
+ * batches of a single row.  The next call resumes after it and gives the same bits as an uninterrupted epoch.
+ * chainrule_trainer_abandon_epoch ends the epoch instead. */
 CHAINRULE_API chainrule_status chainrule_trainer_epoch_f32(chainrule_trainer *trainer, const float *x,
                                                            const float *y, const float *sample_weights,
                                                            size_t rows, double *loss, chainrule_error *error);
@@ -124,32 +125,35 @@ CHAINRULE_API chainrule_status chainrule_trainer_epoch_f64(chainrule_trainer *tr
                                                            const double *y, const double *sample_weights,
                                                            size_t rows, double *loss, chainrule_error *error);
 
-/* An epoch in parts, for rows that do not fit in memory: begin_epoch, a step a batch, end_epoch.  The steps are those of
- * an epoch over the same rows in order, and come to its bits; whatever update is still due is done at the end, the epoch
- * counts, for schedules too, and *loss (may be NULL) is as chainrule_trainer_epoch's.
+/* A streamed epoch, for rows that don't fit in memory: begin_epoch, a step for each batch, end_epoch.  It
+ * gives the same bits as an epoch over the same rows in order.  end_epoch applies accumulated gradients and
+ * counts the epoch, also for schedules; *loss (may be NULL) is that of chainrule_trainer_epoch.
  *
- * A step that ends with CHAINRULE_NOT_FINITE ends the epoch as it would end chainrule_trainer_epoch: the network has its
- * parameters of the beginning again, and the optimizer begins anew.  begin_epoch and chainrule_trainer_epoch give up an epoch in
- * parts that was begun before: it does not count, its updates stay.  begin_epoch fails in the middle of a stopped epoch,
- * end_epoch where none has begun, or without a row. */
+ * A step that returns CHAINRULE_NOT_FINITE ends the epoch like chainrule_trainer_epoch: the network gets back
+ * its parameters of the beginning, and the optimizer is reset.  begin_epoch and chainrule_trainer_epoch
+ * abandon an earlier streamed epoch: it doesn't count, and its updates stay.  begin_epoch fails during an
+ * interrupted epoch, end_epoch if no epoch has begun or it has no row. */
 CHAINRULE_API chainrule_status chainrule_trainer_begin_epoch(chainrule_trainer *trainer, chainrule_error *error);
 CHAINRULE_API chainrule_status chainrule_trainer_end_epoch(chainrule_trainer *trainer, double *loss,
                                                            chainrule_error *error);
 
-/* Gives up the epoch that is under way, stopped or in parts: it does not count, its updates stay, and the one still due is
- * done, as by chainrule_trainer_flush.  The next epoch begins anew, over any rows and in any batches. */
+/* Ends an interrupted or streamed epoch: it doesn't count, its updates stay, and accumulated gradients are
+ * applied, as by chainrule_trainer_flush.  The next epoch can have any rows and batches. */
 CHAINRULE_API chainrule_status chainrule_trainer_abandon_epoch(chainrule_trainer *trainer, chainrule_error *error);
 
-/* The rate of the last update; before the first, and after chainrule_trainer_set_learning_rate, that of the next. */
+/* The learning rate of the last update; before the first one, and after chainrule_trainer_set_learning_rate,
+ * that of the next. */
 CHAINRULE_API double chainrule_trainer_learning_rate(const chainrule_trainer *trainer);
-/* η of the updates to come, which the schedule goes by: with the constant schedule, any schedule of the caller's own. */
+/* Sets the base learning rate for later updates; the schedule scales it.  With the constant schedule the
+ * caller can implement any schedule. */
 CHAINRULE_API chainrule_status chainrule_trainer_set_learning_rate(chainrule_trainer *trainer, double learning_rate,
                                                                    chainrule_error *error);
-/* Tells the schedule plateau how an epoch went, best by its validation loss; to others it is nothing. */
+/* Reports the loss of an epoch, ideally its validation loss, to the plateau schedule.  Other schedules ignore
+ * it. */
 CHAINRULE_API chainrule_status chainrule_trainer_observe(chainrule_trainer *trainer, double loss,
                                                          chainrule_error *error);
 
-/* What a batch of an epoch came to. */
+/* The result of a batch of an epoch. */
 typedef struct chainrule_step {
   uint64_t steps;       /* updates done so far */
   size_t rows;          /* of the batch */
@@ -157,20 +161,21 @@ typedef struct chainrule_step {
   double learning_rate; /* of the last update */
 } chainrule_step;
 
-/* Called after each batch of an epoch, also of one in parts, by the thread that called epoch or step.  It may call
- * chainrule_trainer_stop and chainrule_trainer_save, and nothing else of the trainer.  Returns 0; where it returns anything else,
- * the call ends with CHAINRULE_CALLBACK_FAILED.  The batch counts, and the next call goes on behind it, as after a stop. */
+/* Called after each batch of an epoch, also of a streamed one, on the thread that called epoch or step.  Of
+ * the trainer's functions it may call only chainrule_trainer_stop and chainrule_trainer_save.  Returns 0.
+ * Any other value ends the call with CHAINRULE_CALLBACK_FAILED; the batch counts, and the next call resumes
+ * after it, as after a stop. */
 typedef int chainrule_step_function(void *context, const chainrule_step *step);
 
-/* From now on; NULL: no function. */
+/* Sets the function for later batches; NULL: none. */
 CHAINRULE_API chainrule_status chainrule_trainer_on_step(chainrule_trainer *trainer,
                                                          chainrule_step_function *function, void *context,
                                                          chainrule_error *error);
 
-/* May be called from any thread and from a signal handler; of NULL it does nothing. */
+/* Can be called from any thread and from a signal handler.  NULL does nothing. */
 CHAINRULE_API void chainrule_trainer_stop(chainrule_trainer *trainer);
 
-/* Updates and whole epochs done so far, and rows of the epoch that is under way: stopped, or in parts. */
+/* The numbers of completed updates and epochs, and of rows done in an interrupted or streamed epoch. */
 CHAINRULE_API uint64_t chainrule_trainer_steps(const chainrule_trainer *trainer);
 CHAINRULE_API uint64_t chainrule_trainer_epochs(const chainrule_trainer *trainer);
 CHAINRULE_API uint64_t chainrule_trainer_rows(const chainrule_trainer *trainer);

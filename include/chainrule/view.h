@@ -1,6 +1,5 @@
-/* What a training step computed, number by number: of the last step or gradients call of a trainer
- * made with `keep`.  Keeping costs memory, never a bit of the result.  There is nothing to view after one in which a function of
- * the program's failed. */
+/* The intermediate values of the last step or gradients call of a trainer with `keep`.  `keep` takes memory
+ * and doesn't change the result.  After a failed user-supplied function there is nothing to view. */
 #ifndef CHAINRULE_VIEW_H
 #define CHAINRULE_VIEW_H
 
@@ -11,17 +10,17 @@ extern "C" {
 #endif
 
 typedef enum CHAINRULE_CLOSED_ENUM chainrule_view {
-  CHAINRULE_VIEW_Z CHAINRULE_SWIFT_NAME(z), /* [rows][units]; of a normalisation (x - mean) / deviation */
+  CHAINRULE_VIEW_Z CHAINRULE_SWIFT_NAME(z), /* [rows][units]; for a normalisation (x - mean) / deviation */
   CHAINRULE_VIEW_A CHAINRULE_SWIFT_NAME(a),                             /* [rows][units] */
-  CHAINRULE_VIEW_DELTA CHAINRULE_SWIFT_NAME(delta), /* ∂L/∂z of a layer with an activation, else ∂L/∂a; [rows][units] */
+  CHAINRULE_VIEW_DELTA CHAINRULE_SWIFT_NAME(delta), /* ∂L/∂z for a layer with an activation, else ∂L/∂a; [rows][units] */
   CHAINRULE_VIEW_WEIGHTS_GRADIENT CHAINRULE_SWIFT_NAME(weightsGradient), /* ∂L/∂W, [units][inputs] */
   CHAINRULE_VIEW_BIAS_GRADIENT CHAINRULE_SWIFT_NAME(biasGradient),       /* ∂L/∂b, [units] */
   CHAINRULE_VIEW_GAMMA_GRADIENT CHAINRULE_SWIFT_NAME(gammaGradient),     /* ∂L/∂γ, [units] */
   CHAINRULE_VIEW_BETA_GRADIENT CHAINRULE_SWIFT_NAME(betaGradient)        /* ∂L/∂β, [units] */
 } chainrule_view;
 
-/* Copies a layer's values out, row-major.  `count` must be exact: rows of the last batch × units,
- * units × inputs, or units. */
+/* Copies a layer's values, row-major.  `count` must be exact: rows of the last batch × units, units × inputs,
+ * or units. */
 CHAINRULE_API chainrule_status chainrule_trainer_view_f32(const chainrule_trainer *trainer, size_t layer,
                                                           chainrule_view view, float *values, size_t count,
                                                           chainrule_error *error);

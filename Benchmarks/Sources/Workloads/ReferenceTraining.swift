@@ -1,14 +1,14 @@
 import Chainrule
 import ChainruleReference
 
-/// A workload trained by the pure-Swift reference, in float32, from the same parameters as the core's.
+/// A workload trained by the pure-Swift reference in float32, with the same initial parameters as the core.
 public struct ReferenceTraining {
   private var trainer: ChainruleReference.Trainer<Float>
   private let batches: [(x: [[Float]], y: [[Float]])]
   /// The loss of the last batch, before its update.
   public private(set) var loss: Float = .nan
 
-  /// Makes the data and the batches, and takes over the parameters of the core's network.
+  /// Makes the data and the batches, and copies the parameters of the core's network.
   public init(_ workload: TrainingWorkload) throws {
     let data: Dataset<Float> = try workload.dataset()
     batches = stride(from: 0, to: data.rows, by: workload.batch).map { first in
@@ -35,7 +35,7 @@ public struct ReferenceTraining {
       optimizer: optimizer)
   }
 
-  /// One pass over all rows, as they stand.
+  /// One pass over all rows in order.
   public mutating func trainEpoch() {
     for batch in batches { loss = trainer.step(x: batch.x, y: batch.y).loss }
   }

@@ -1,14 +1,14 @@
 import Chainrule
 import Foundation
 
-/// What is timed: the workloads of `Benchmarks/workloads.json`.
+/// The workloads of `Benchmarks/workloads.json`.
 public struct Workloads: Decodable, Sendable {
-  /// What trains, by name.
+  /// The training workloads by name.
   public let train: [String: TrainingWorkload]
-  /// What predicts, by name.
+  /// The prediction workloads by name.
   public let predict: [String: PredictionWorkload]
 
-  /// The list, from the file beside the package's manifest.
+  /// Reads the file next to the package's manifest.
   public static func read() throws -> Workloads {
     let package = URL(fileURLWithPath: #filePath)
       .deletingLastPathComponent().deletingLastPathComponent().deletingLastPathComponent()
@@ -17,7 +17,7 @@ public struct Workloads: Decodable, Sendable {
   }
 }
 
-/// A network to train, and on what.
+/// A network to train, with its data.
 public struct TrainingWorkload: Decodable, Sendable {
   /// The inputs, then the units of each layer.
   public let layers: [Int]
@@ -25,7 +25,7 @@ public struct TrainingWorkload: Decodable, Sendable {
   public let hidden: Activation
   /// The activation of the last layer.
   public let output: Activation
-  /// What training makes small.
+  /// The loss function.
   public let loss: Loss
   /// The rows of an update.
   public let batch: Int
@@ -39,7 +39,7 @@ public struct TrainingWorkload: Decodable, Sendable {
   private let momentum: Double
   private let data: String
 
-  /// How gradients become updates.
+  /// The optimizer.
   public var rule: Optimizer {
     get throws {
       optimizer == "sgd"
@@ -48,20 +48,20 @@ public struct TrainingWorkload: Decodable, Sendable {
     }
   }
 
-  /// The network, with its first parameters.
+  /// The network with its initial parameters.
   public func network<Scalar: NetworkScalar>() throws -> Network<Scalar> {
     try Network(
       inputs: layers[0], layers: description(layers, hidden: hidden, output: output), seed: 1)
   }
 
-  /// A trainer of that network that visits the rows as they stand.
+  /// A trainer of that network that doesn't shuffle the rows.
   public func trainer<Scalar: NetworkScalar>(
     of network: Network<Scalar>, threads: Int
   ) throws -> Trainer<Scalar> {
     try Trainer(network, loss: loss, optimizer: rule, shuffles: false, threads: threads)
   }
 
-  /// Synthetic rows, as the list says.
+  /// Synthetic rows as the workload's `data` describes them.
   public func dataset<Scalar: NetworkScalar>() throws -> Dataset<Scalar> {
     let (inputs, outputs) = (layers.first!, layers.last!)
     var x: [Scalar] = []
@@ -87,7 +87,7 @@ public struct TrainingWorkload: Decodable, Sendable {
   }
 }
 
-/// A network to predict with, and how many rows at once.
+/// A network to predict with, and its number of rows.
 public struct PredictionWorkload: Decodable, Sendable {
   /// The inputs, then the units of each layer.
   public let layers: [Int]
@@ -97,7 +97,7 @@ public struct PredictionWorkload: Decodable, Sendable {
   private let hidden: Activation
   private let output: Activation
 
-  /// The model, with the first parameters of a network.
+  /// The model with the initial parameters of a network.
   public func model<Scalar: NetworkScalar>() throws -> Model<Scalar> {
     try Network(inputs: layers[0], layers: description(layers, hidden: hidden, output: output), seed: 1)
       .freeze()
@@ -116,7 +116,7 @@ private func description(_ widths: [Int], hidden: Activation, output: Activation
   }
 }
 
-/// Numbers close to normal: sums of three uniform in ±1, drawn by xorshift64 (Marsaglia 2003).
+/// Nearly normal numbers: sums of three uniform numbers in ±1, by xorshift64 (Marsaglia 2003).
 private struct Normals {
   private var state: UInt64 = 88_172_645_463_325_252
 

@@ -6,20 +6,20 @@ import Foundation
 struct MNIST: ParsableCommand {
   static let configuration = CommandConfiguration(
     commandName: "mnist",
-    abstract: "Train 784-512-256-10 on MNIST: seconds an epoch, and accuracy on the test images.",
+    abstract: "Train 784-512-256-10 on MNIST; print the time and the accuracy on the test images.",
     discussion:
-      "Hidden layers of relu, softmax, cross-entropy, Adam with learning rate 0.001, batches of 128.")
+      "relu hidden layers, softmax, cross-entropy, Adam with learning rate 0.001, batches of 128.")
 
-  @Argument(help: "The folder of MNIST's four IDX files, with or without .gz.")
+  @Argument(help: "The folder with MNIST's four IDX files, plain or .gz.")
   var folder: String
 
-  @Option(help: ArgumentHelp("How many threads share the work of an update.", valueName: "count"))
+  @Option(help: ArgumentHelp("The number of threads.", valueName: "count"))
   var threads = 2
 
-  @Option(help: ArgumentHelp("How often all rows are visited.", valueName: "count"))
+  @Option(help: ArgumentHelp("The number of epochs.", valueName: "count"))
   var epochs = 10
 
-  @Option(help: ArgumentHelp("How many runs, with the seeds 1, 2, …", valueName: "count"))
+  @Option(help: ArgumentHelp("The number of runs, with the seeds 1, 2, …", valueName: "count"))
   var seeds = 3
 
   func validate() throws {

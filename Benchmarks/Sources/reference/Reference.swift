@@ -6,17 +6,17 @@ import Workloads
 struct Reference: ParsableCommand {
   static let configuration = CommandConfiguration(
     commandName: "reference",
-    abstract: "Time the pure-Swift reference on a workload, in float32, and print one line of JSON.")
+    abstract: "Time the pure-Swift reference on a workload in float32 and print one line of JSON.")
 
-  @Argument(help: "A workload that trains, such as W3.")
+  @Argument(help: "A training workload, such as W3.")
   var workload: String
 
-  @Option(help: ArgumentHelp("How long to time it, after one epoch to warm up.", valueName: "number"))
+  @Option(help: ArgumentHelp("How many seconds to measure, after one warm-up epoch.", valueName: "number"))
   var seconds = 2.0
 
   func run() throws {
     guard let listed = try Workloads.read().train[workload] else {
-      throw ValidationError("there is no workload \(workload) that trains")
+      throw ValidationError("\(workload) is not a training workload; see Benchmarks/workloads.json")
     }
     var training = try ReferenceTraining(listed)
     let clock = ContinuousClock()

@@ -1,5 +1,5 @@
 #!/usr/bin/env python3
-"""Writes the inputs that fuzzing starts from, a folder for each target: small files that its reader takes.
+"""Writes the initial inputs of the fuzzer, one folder for each target: small files that the reader accepts.
 
     python3 generate.py
 """
@@ -30,7 +30,7 @@ def fnv1a64(*parts):
 
 
 def safetensors(tensors, dtype, metadata):
-    """Tensors are pairs of a shape and values."""
+    """A safetensors file. Each tensor is a pair of a shape and values."""
     code = {"F16": "e", "F32": "f", "F64": "d"}[dtype]
     header, data = {"__metadata__": metadata}, b""
     for name, (shape, values) in tensors.items():
@@ -43,7 +43,7 @@ def safetensors(tensors, dtype, metadata):
 
 
 def model(dtype, inputs, layers, tensors, training=None, **names):
-    """docs/files.md has the format; `training` makes it a checkpoint."""
+    """A model file (docs/file-format.md); with `training`, a checkpoint."""
     scalar, code = {"F32": ("float32", "f"), "F64": ("float64", "d")}[dtype]
     architecture = {"formatVersion": 1, "version": "0.1.0", "scalar": scalar, "inputs": inputs, "layers": layers}
     text = json.dumps(architecture | names, separators=(",", ":"))
@@ -100,7 +100,7 @@ def models():
 
 
 def checkpoints():
-    """Of the trainer in Target.checkpoint."""
+    """A checkpoint of the trainer in Target.checkpoint."""
     tensors = {
         f"{array}layers.0.{name}": values
         for array in ("", "optimizer.v.", "epoch.", "best.")
@@ -118,7 +118,7 @@ def checkpoints():
 
 
 def plain_safetensors():
-    """As PyTorch names the tensors; the first byte counts the layers, see Target.safetensors."""
+    """Tensors with PyTorch's names. The first byte is the number of layers, see Target.safetensors."""
     values = {"0.weight": ([2, 1], [0.5, -1]), "0.bias": ([2], [0, 1]), "2.weight": ([1, 2], [1, 2]), "2.bias": ([1], [0])}
     norm = {"1.weight": ([2], [1, 2]), "1.bias": ([2], [0, 1])}
     running = {"1.running_mean": ([2], [0, 0]), "1.running_var": ([2], [1, 1])}
@@ -134,7 +134,7 @@ def graphs():
 
 
 def tables():
-    """The first byte says how the rest is read; see Target.csv."""
+    """The first byte selects the reading options, see Target.csv."""
     texts = {
         "plain": b"\x00a,b,class\n1,2.5,x\n-3e2,4,y\n5,.5,x\n",
         "quoted": b'\x00"a ""q""",b\r\n"1","2"\r\n3,"4"\r\n',

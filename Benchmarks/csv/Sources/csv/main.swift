@@ -1,4 +1,4 @@
-// How fast a CSV file of numbers is read, by Chainrule and by SwiftCSV, on one core.
+// Measures how fast Chainrule and SwiftCSV read a CSV file of numbers on one core.
 //
 //   csv FILE
 
@@ -6,7 +6,7 @@ import Chainrule
 import Foundation
 import SwiftCSV
 
-/// Prints MB/s of processor time, the best of some runs.
+/// Prints the best of `runs` runs, in MB per second of processor time.
 func report(_ name: String, _ megabytes: Double, runs: Int, _ body: () throws -> Int) rethrows {
   var best = Double.infinity
   var rows = 0

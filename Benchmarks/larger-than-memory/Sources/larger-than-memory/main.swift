@@ -1,4 +1,4 @@
-// One epoch over a file that is larger than memory.
+// Trains one epoch on a file that is larger than memory.
 //
 //   larger-than-memory csv FILE
 //   larger-than-memory npy FEATURES TARGETS
@@ -33,7 +33,7 @@ do {
   var usage = rusage()
   #if os(Linux)
     getrusage(__rusage_who_t(RUSAGE_SELF.rawValue), &usage)
-    let unit = 1024  // ru_maxrss counts KiB, on Darwin bytes.
+    let unit = 1024  // ru_maxrss is in KiB, on Darwin in bytes.
   #else
     getrusage(RUSAGE_SELF, &usage)
     let unit = 1

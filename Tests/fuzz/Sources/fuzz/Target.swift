@@ -3,13 +3,13 @@ import ChainruleExplain
 import ChainruleONNX
 import Foundation
 
-/// A reader of files, given any bytes: it returns or throws, in time and memory in proportion to them.
+/// A file reader. For any bytes it must return or throw, in time and memory proportional to them.
 ///
-/// Where two readers take the same file, they have to come to the same.
+/// Two readers of the same format must give the same result.
 enum Target: String, CaseIterable {
   case model, checkpoint, safetensors, onnx, csv, idx, npy, npz, fann, gz, step
 
-  /// libFuzzer calls a C function, which captures nothing; written once, before it begins.
+  /// The target. A global, because libFuzzer calls a C function, which captures nothing. Set once, before fuzzing.
   nonisolated(unsafe) static var chosen = Target.model
 
   func take(_ bytes: [UInt8]) {
@@ -38,7 +38,7 @@ extension Target {
     try predict(with: SavedModel(contentsOf: File.path(holding: bytes)))
   }
 
-  /// Of a trainer that then makes a step, as does one whose checkpoint was refused.
+  /// Restores a trainer, which then takes a step, also if the checkpoint was refused.
   private static func checkpoint(_ bytes: [UInt8]) throws {
     let network = try Network<Float>(inputs: 2, seed: 1) { Dense(1, activation: .tanh) }
     let trainer = try Trainer(
@@ -48,7 +48,7 @@ extension Target {
     try trainer.restoreCheckpoint(from: File.path(holding: bytes))
   }
 
-  /// The first byte says how many layers there are.
+  /// The first byte is the number of layers.
   private static func safetensors(_ bytes: [UInt8]) throws {
     let activations = [Activation](repeating: .tanh, count: Int(bytes.first ?? 0) % 8)
     let path = File.path(holding: [UInt8](bytes.dropFirst()))
@@ -67,7 +67,7 @@ extension Target {
     }
   }
 
-  /// The first byte says how the rest is read.
+  /// The first byte selects the reading options.
   private static func csv(_ bytes: [UInt8]) throws {
     let choice = Int(bytes.first ?? 0)
     func one<Choice>(of choices: [Choice], _ place: Int) -> Choice { choices[choice / place % choices.count] }
@@ -84,7 +84,7 @@ extension Target {
     let text = [UInt8](bytes.dropFirst())
     let whole = try Dataset<Double>(csv: CSVTable(bytes: text, options: options))
 
-    // In parts of 16 bytes, of which a row may have 16.
+    // Parts of 16 bytes; a row may span 16 parts.
     let lines = text.split { $0 == UInt8(ascii: "\n") || $0 == UInt8(ascii: "\r") }
     guard !text.contains(UInt8(ascii: "\"")), lines.allSatisfy({ $0.count < 200 }) else { return }
     let path = File.path(holding: text)
@@ -96,7 +96,7 @@ extension Target {
     let path = File.path(holding: bytes)
     let file = try IDXFile(file: path)
     _ = try file.values(as: Float.self)
-    guard bytes.count <= 400 else { return }  // a label takes a row of up to 65 536 targets
+    guard bytes.count <= 400 else { return }  // a label becomes a row of up to 65,536 targets
     let whole = try Dataset<Double>(idxImages: path, labels: path)
     let parts = try Dataset(IDXSource<Double>(images: path, labels: path))
     precondition(parts == whole)
@@ -129,7 +129,7 @@ extension Target {
     _ = try Dataset<Double>(fann: FANNFile(DataFile(bytes: bytes, format: .fann)))
   }
 
-  /// A file of any format, as it is or packed, whole and in pieces.
+  /// A file of any format, plain or compressed, read whole and in pieces.
   private static func gz(_ bytes: [UInt8]) throws {
     let file = try DataFile(bytes: bytes)
     let path = File.path(holding: bytes)
@@ -159,7 +159,7 @@ extension Target {
   }
 }
 
-/// A file in memory, the same one for every input.
+/// A file in memory, reused for every input.
 private enum File {
   private static let descriptor: CInt = {
     let name = "/chainrule-fuzz-\(getpid())"

@@ -1,6 +1,6 @@
-// libFuzzer with one of the targets: fuzz --target=csv [OPTION OF LIBFUZZER…] [CORPUS…]
+// Runs libFuzzer on one target: fuzz --target=csv [OPTION OF LIBFUZZER…] [CORPUS…]
 //
-// libFuzzer itself ignores what begins with --, and hands it on to the processes that it starts.
+// libFuzzer ignores options that begin with --, and passes them to the processes that it starts.
 import Foundation
 
 typealias Arguments = UnsafeMutablePointer<UnsafeMutablePointer<CChar>?>
@@ -15,7 +15,7 @@ private let option = "--target="
 private let name = CommandLine.arguments.first { $0.hasPrefix(option) }?.dropFirst(option.count)
 guard let target = name.flatMap({ Target(rawValue: String($0)) }) else {
   let names = Target.allCases.map(\.rawValue).joined(separator: ", ")
-  FileHandle.standardError.write(Data("usage: fuzz --target=NAME [OPTION…]; there are: \(names)\n".utf8))
+  FileHandle.standardError.write(Data("usage: fuzz --target=NAME [OPTION…]; NAME is one of \(names)\n".utf8))
   exit(64)
 }
 Target.chosen = target
