@@ -492,19 +492,19 @@ static const damage damages_of_small[] = {
       {"\"shape\":[2,2]", "\"shape\":[2.0,2]", 0, 1, "layer 1, weights: shape [2.0, 2], but the"},
       {"\"shape\":[2]", "\"shape\":[2,1]", 0, 1, "layer 1, bias: shape [2, 1], but the architecture says [2]"},
       {"\"shape\":[2]", "\"shape\":2", 0, 1, "layer 1, bias: shape 2, but the architecture says [2]"},
-      {"[0,16]", "[0,15]", 0, 1, "layer 1, weights: data_offsets [0, 15], but the tensor has 16 bytes, and the data 36"},
-      {"[0,16]", "[16,0]", 0, 1, "layer 1, weights: data_offsets [16, 0], but the tensor has 16 bytes, and the data 36"},
+      {"[0,16]", "[0,15]", 0, 1, "layer 1, weights: data_offsets [0, 15], but the tensor has 16 bytes"},
+      {"[0,16]", "[16,0]", 0, 1, "layer 1, weights: data_offsets [16, 0], but the data has 36 bytes"},
       {"[0,16]", "[-16,0]", 0, 1, "layer 1, weights: data_offsets [-16, 0], but"},
       {"[0,16]", "[-9223372036854775808,9223372036854775807]", 0, 1, "layer 1, weights: data_offsets [-9223"},
       {"[0,16]", "[9223372036854775791,9223372036854775807]", 0, 1,
-       "layer 1, weights: data_offsets [9223372036854775791, 9223372036854775807], but the tensor has"},
+       "layer 1, weights: data_offsets [9223372036854775791, 9223372036854775807], but the data has 36 bytes"},
       {"[0,16]", "[0,16,16]", 0, 1, "layer 1, weights: 1 array item(s) left unpacked"},
       {"[0,16]", "[1,17]", 0, 1, "layer 1, weights: begins at 1, after a hole from 0"},
       {"[16,24]", "[8,16]", 0, 1, "layer 1, bias: begins at 8, but others end at 16"},
       {"[32,36]", "[36,40]", 4, 2, "layer 2, bias: begins at 36, after a hole from 32"},
-      {"[32,36]", "[36,40]", 0, 2, "layer 2, bias: data_offsets [36, 40], but the tensor has"},
+      {"[32,36]", "[36,40]", 0, 2, "layer 2, bias: data_offsets [36, 40], but the data has 36 bytes"},
       {"{", "{", 1, 0, "data: 1 bytes after the last tensor"},
-      {"{", "{", -1, 2, "layer 2, bias: data_offsets [32, 36], but the tensor has 4 bytes, and the data 35"},
+      {"{", "{", -1, 2, "layer 2, bias: data_offsets [32, 36], but the data has 35 bytes"},
       {W0 ",", "", 0, 1, "layer 1, weights: missing, there is no tensor layers.0.weights"},
       /* The architecture of a petabyte, without its petabyte. */
       {Q "inputs" Q ":2", Q "inputs" Q ":2147483647", 0, 1,
@@ -671,7 +671,7 @@ static void rejects_sizes_beyond_memory(void)
               ",\"layers.0.weights\":{\"dtype\":\"F32\",\"shape\":[2147483647,2147483647],\"data_offsets\":[0,16]}", 16);
   status = load(in_folder("made"), &loaded, e);
   refused(CHAINRULE_INVALID_FILE, 1,
-          "layer 1, weights: data_offsets [0, 16], but the tensor has 18446744056529682436 bytes, and the data 16",
+          "layer 1, weights: data_offsets [0, 16], but the tensor has 18446744056529682436 bytes",
           status, e, __LINE__, "a network of 2^64 bytes, nearly");
 }
 

@@ -53,6 +53,19 @@ void cr_safetensors_close(cr_safetensors *source);
 chainrule_status cr_safetensors_read(const cr_safetensors *source, void *bytes, size_t size, uint64_t begin,
                                      chainrule_error *error);
 
+/* Where a tensor lies in the data, and what a message calls it. */
+typedef struct cr_extent {
+  uint64_t begin, end;
+  const char *sort, *name; /* "tensor ", "net.0.weight" */
+  size_t layer;            /* of the error; 0: none */
+  size_t index;            /* the caller's */
+} cr_extent;
+/* Sorts extents by their place.  They fill the data: no holes, no overlaps, nothing after the last. */
+chainrule_status cr_check_layout(cr_extent *extents, size_t count, uint64_t data_size, chainrule_error *error);
+/* The members that every tensor's entry in the header has; begin ≤ end ≤ data_size. */
+chainrule_status cr_read_entry(json_t *entry, const char *where, uint64_t data_size, const char **dtype, json_t **shape,
+                               cr_extent *extent, chainrule_error *error);
+
 /* ---- Messages, JSON ------------------------------------------------------------------------------ */
 
 /* CHAINRULE_INVALID_FILE, with what is quoted from the file made printable. */

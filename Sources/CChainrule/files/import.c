@@ -43,7 +43,7 @@ typedef struct tensor {
   role role;
   dtype type;
   size_t rank, shape[2], count;
-  uint64_t begin, end; /* in the data */
+  cr_extent extent;
 } tensor;
 
 typedef struct module {
@@ -121,18 +121,9 @@ static chainrule_status read_entry(const char *name, json_t *entry, uint64_t dat
   snprintf(where, sizeof where, "tensor %.80s", name);
   const char *type;
   json_t *shape;
-  json_int_t begin, end;
-  json_error_t problem;
-  if (json_unpack_ex(entry, &problem, 0, "{s:s, s:o, s:[II!]}", "dtype", &type, "shape", &shape,
-                     "data_offsets", &begin, &end) != 0)
-    return cr_unexpected(error, 0, where, &problem);
-  if (begin < 0 || end < begin || (uint64_t)end > data_size)
-    return cr_invalid(error, 0,
-                      "%s: data_offsets [%" JSON_INTEGER_FORMAT ", %" JSON_INTEGER_FORMAT
-                      "], but the data has %" PRIu64 " bytes",
-                      where, begin, end, data_size);
-  tensor->begin = (uint64_t)begin;
-  tensor->end = (uint64_t)end;
+  tensor->extent = (cr_extent){.sort = "tensor ", .name = name};
+  status = cr_read_entry(entry, where, data_size, &type, &shape, &tensor->extent, error);
+  if (status) return status;
   if (tensor->role == BATCHES) return CHAINRULE_OK;
 
   status = read_dtype(tensor, type, error);
@@ -143,38 +134,31 @@ static chainrule_status read_entry(const char *name, json_t *entry, uint64_t dat
       !cr_multiply(tensor->count, dtype_sizes[tensor->type], &bytes))
     return cr_invalid(error, 0, "%s: shape [%zu, %zu] needs more bytes than a size can count", where,
                       tensor->shape[0], tensor->shape[1]);
-  if (bytes != tensor->end - tensor->begin)
+  if (bytes != tensor->extent.end - tensor->extent.begin)
     return cr_invalid(error, 0,
-                      "%s: data_offsets [%" JSON_INTEGER_FORMAT ", %" JSON_INTEGER_FORMAT
-                      "], but its %zu values of %s have %zu bytes",
-                      where, begin, end, tensor->count, dtype_names[tensor->type], bytes);
+                      "%s: data_offsets [%" PRIu64 ", %" PRIu64 "], but its %zu values of %s have %zu bytes",
+                      where, tensor->extent.begin, tensor->extent.end, tensor->count, dtype_names[tensor->type], bytes);
   return CHAINRULE_OK;
 }
 
-static int by_begin(const void *a, const void *b)
-{
-  const tensor *first = a, *second = b;
-  return first->begin != second->begin ? (first->begin > second->begin) - (first->begin < second->begin)
-                                       : (first->end > second->end) - (first->end < second->end);
-}
-
-/* The tensors fill the data: no holes, no overlaps, nothing behind them.  Leaves them in that order. */
+/* The tensors fill the data.  Leaves them in its order. */
 static chainrule_status check_layout(importing *import, chainrule_error *error)
 {
-  qsort(import->tensors, import->tensor_count, sizeof *import->tensors, by_begin);
-  uint64_t position = 0;
-  for (size_t t = 0; t < import->tensor_count; t++) {
-    const tensor *tensor = &import->tensors[t];
-    if (tensor->begin != position)
-      return cr_invalid(error, 0, "tensor %.80s: begins at %" PRIu64 ", %s %" PRIu64, tensor->name,
-                        tensor->begin, tensor->begin > position ? "after a hole from" : "but others end at",
-                        position);
-    position = tensor->end;
+  const size_t count = import->tensor_count;
+  cr_extent *extents = calloc(count, sizeof *extents);
+  tensor *sorted = calloc(count, sizeof *sorted);
+  chainrule_status status = extents && sorted ? CHAINRULE_OK
+                                              : cr_out_of_memory(error, "the tensors", count * sizeof *sorted);
+  for (size_t t = 0; t < count && !status; t++) {
+    extents[t] = import->tensors[t].extent;
+    extents[t].index = t;
   }
-  if (position != import->source.data_size)
-    return cr_invalid(error, 0, "data: %" PRIu64 " bytes after the last tensor",
-                      import->source.data_size - position);
-  return CHAINRULE_OK;
+  if (!status) status = cr_check_layout(extents, count, import->source.data_size, error);
+  for (size_t t = 0; t < count && !status; t++) sorted[t] = import->tensors[extents[t].index];
+  free(extents);
+  free(import->tensors);
+  import->tensors = sorted;
+  return status;
 }
 
 static chainrule_status read_tensors(importing *import, chainrule_error *error)
@@ -416,7 +400,7 @@ static chainrule_status allocate_values(importing *import, chainrule_scalar scal
   for (size_t t = 0; t < import->tensor_count; t++) {
     const tensor *tensor = &import->tensors[t];
     if (tensor->role == BATCHES) continue;
-    if (tensor->end - tensor->begin > bytes) bytes = (size_t)(tensor->end - tensor->begin);
+    if (tensor->extent.end - tensor->extent.begin > bytes) bytes = (size_t)(tensor->extent.end - tensor->extent.begin);
     if (tensor->count > count) count = tensor->count;
   }
   import->bytes = malloc(bytes);
@@ -431,7 +415,7 @@ static chainrule_status read_values(importing *import, const tensor *tensor, cha
                                     chainrule_error *error)
 {
   chainrule_status status = cr_safetensors_read(&import->source, import->bytes,
-                                                (size_t)(tensor->end - tensor->begin), tensor->begin, error);
+                                                (size_t)(tensor->extent.end - tensor->extent.begin), tensor->extent.begin, error);
   if (status) return status;
   for (size_t k = 0; k < tensor->count; k++) {
     const double value = value_of(tensor, import->bytes, k);

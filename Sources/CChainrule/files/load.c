@@ -252,53 +252,37 @@ static chainrule_status take_tensor(const cr_model *model, cr_tensor *tensor, ui
   json_t *entry = json_object_get(model->header, tensor->name), *shape;
   if (!entry) return cr_invalid(error, layer, "%s: missing, there is no tensor %s", tensor->place, tensor->name);
   const char *dtype, *expected = cr_dtypes[model->description.scalar];
-  json_int_t begin, end;
-  json_error_t problem;
-  if (json_unpack_ex(entry, &problem, 0, "{s:s, s:o, s:[II!]}", "dtype", &dtype, "shape", &shape,
-                     "data_offsets", &begin, &end) != 0)
-    return cr_unexpected(error, layer, tensor->place, &problem);
+  cr_extent extent = {.layer = layer};
+  chainrule_status status = cr_read_entry(entry, tensor->place, data_size, &dtype, &shape, &extent, error);
+  if (status) return status;
   if (strcmp(dtype, expected) != 0)
     return cr_invalid(error, layer, "%s: dtype %.40s, but the architecture says %s", tensor->place, dtype,
                    expected);
-  chainrule_status status = check_shape(tensor, shape, error);
+  status = check_shape(tensor, shape, error);
   if (status) return status;
-  if (begin < 0 || end < begin || (uint64_t)(end - begin) != tensor->bytes || (uint64_t)end > data_size)
-    return cr_invalid(error, layer,
-                   "%s: data_offsets [%" JSON_INTEGER_FORMAT ", %" JSON_INTEGER_FORMAT
-                   "], but the tensor has %zu bytes, and the data %" PRIu64,
-                   tensor->place, begin, end, tensor->bytes, data_size);
-  tensor->begin = (uint64_t)begin;
+  if (extent.end - extent.begin != tensor->bytes)
+    return cr_invalid(error, layer, "%s: data_offsets [%" PRIu64 ", %" PRIu64 "], but the tensor has %zu bytes",
+                      tensor->place, extent.begin, extent.end, tensor->bytes);
+  tensor->begin = extent.begin;
   json_object_del(model->header, tensor->name);
   return CHAINRULE_OK;
 }
 
-static int by_begin(const void *a, const void *b)
-{
-  uint64_t first = ((const cr_tensor *)a)->begin, second = ((const cr_tensor *)b)->begin;
-  return (first > second) - (first < second);
-}
-
-/* In whatever order, the tensors fill the data: no holes, no overlaps, nothing behind them. */
+/* In whatever order, the tensors fill the data. */
 static chainrule_status check_layout(const cr_model *model, uint64_t data_size, chainrule_error *error)
 {
-  size_t size = model->tensor_count * sizeof *model->tensors;
-  cr_tensor *sorted = malloc(size + 1);
-  if (!sorted) return cr_out_of_memory(error, "the tensors", size);
-  memcpy(sorted, model->tensors, size);
-  qsort(sorted, model->tensor_count, sizeof *sorted, by_begin);
-  chainrule_status status = CHAINRULE_OK;
-  uint64_t position = 0;
-  for (size_t t = 0; t < model->tensor_count && !status; t++) {
-    const cr_tensor *tensor = &sorted[t];
-    if (tensor->begin != position)
-      status = cr_invalid(error, tensor->layer + 1, "%s: begins at %" PRIu64 ", %s %" PRIu64, tensor->place,
-                       tensor->begin, tensor->begin > position ? "after a hole from" : "but others end at",
-                       position);
-    position = tensor->begin + tensor->bytes;
+  cr_extent *extents = calloc(model->tensor_count + 1, sizeof *extents);
+  if (!extents) return cr_out_of_memory(error, "the tensors", model->tensor_count * sizeof *extents);
+  for (size_t t = 0; t < model->tensor_count; t++) {
+    const cr_tensor *tensor = &model->tensors[t];
+    extents[t] = (cr_extent){.begin = tensor->begin,
+                             .end = tensor->begin + tensor->bytes,
+                             .sort = "",
+                             .name = tensor->place,
+                             .layer = tensor->layer + 1};
   }
-  free(sorted);
-  if (!status && position != data_size)
-    status = cr_invalid(error, 0, "data: %" PRIu64 " bytes after the last tensor", data_size - position);
+  chainrule_status status = cr_check_layout(extents, model->tensor_count, data_size, error);
+  free(extents);
   return status;
 }
 

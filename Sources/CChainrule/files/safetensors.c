@@ -140,6 +140,47 @@ chainrule_status cr_read_header(int file, uint64_t file_size, json_t **header, u
   return status;
 }
 
+/* ---- Tensors ------------------------------------------------------------------------------------- */
+
+chainrule_status cr_read_entry(json_t *entry, const char *where, uint64_t data_size, const char **dtype, json_t **shape,
+                               cr_extent *extent, chainrule_error *error)
+{
+  json_int_t begin, end;
+  json_error_t problem;
+  if (json_unpack_ex(entry, &problem, 0, "{s:s, s:o, s:[II!]}", "dtype", dtype, "shape", shape, "data_offsets", &begin,
+                     &end) != 0)
+    return cr_unexpected(error, extent->layer, where, &problem);
+  if (begin < 0 || end < begin || (uint64_t)end > data_size)
+    return cr_invalid(error, extent->layer,
+                      "%s: data_offsets [%" JSON_INTEGER_FORMAT ", %" JSON_INTEGER_FORMAT
+                      "], but the data has %" PRIu64 " bytes",
+                      where, begin, end, data_size);
+  extent->begin = (uint64_t)begin;
+  extent->end = (uint64_t)end;
+  return CHAINRULE_OK;
+}
+
+static int by_place(const void *a, const void *b)
+{
+  const cr_extent *first = a, *second = b;
+  return first->begin != second->begin ? (first->begin > second->begin) - (first->begin < second->begin)
+                                       : (first->end > second->end) - (first->end < second->end);
+}
+
+chainrule_status cr_check_layout(cr_extent *extents, size_t count, uint64_t data_size, chainrule_error *error)
+{
+  qsort(extents, count, sizeof *extents, by_place);
+  uint64_t position = 0;
+  for (const cr_extent *extent = extents; extent < extents + count; extent++) {
+    if (extent->begin != position)
+      return cr_invalid(error, extent->layer, "%s%.80s: begins at %" PRIu64 ", %s %" PRIu64, extent->sort, extent->name,
+                        extent->begin, extent->begin > position ? "after a hole from" : "but others end at", position);
+    position = extent->end;
+  }
+  if (position == data_size) return CHAINRULE_OK;
+  return cr_invalid(error, 0, "data: %" PRIu64 " bytes after the last tensor", data_size - position);
+}
+
 /* ---- Files of others ----------------------------------------------------------------------------- */
 
 chainrule_status cr_safetensors_open(const char *path, cr_safetensors *source, chainrule_error *error)
