@@ -10,7 +10,7 @@
  * different threads without a lock.
  *
  * Every call sets its own floating-point mode and restores the caller's (MXCSR, FPCR): round to nearest, no traps, denormals as
- * chainrule_training specifies.  User-supplied functions (losses, layers, on_step, progress) run in this mode and must not
+ * chainrule_trainer_options specifies.  User-supplied functions (losses, layers, on_step, progress) run in this mode and must not
  * change it.
  *
  * Notation: x inputs, z = W a + b, a = f(z), y target, L loss, δ = ∂L/∂z, η learning rate.  W is [out][in]: row j has the

@@ -50,24 +50,24 @@ typedef enum CHAINRULE_CLOSED_ENUM chainrule_ending {
 } chainrule_ending;
 
 /* The best point found. */
-typedef struct chainrule_minimum {
+typedef struct chainrule_minimizer_result {
   double loss;        /* L there */
   double gradient;    /* the largest |∂L/∂p| after the last iteration */
   size_t iterations;
   size_t evaluations; /* of L over all rows, with or without derivatives */
   chainrule_ending ending; /* in a progress call: not yet set */
-} chainrule_minimum;
+} chainrule_minimizer_result;
 
 /* Called after each iteration on the calling thread.  Returns 0.  Any other value ends the run with the best
  * parameters so far and CHAINRULE_CALLBACK_FAILED. */
-typedef int chainrule_progress(void *context, const chainrule_minimum *so_far);
+typedef int chainrule_minimizer_progress(void *context, const chainrule_minimizer_result *so_far);
 
-/* A method and its options.  Start from chainrule_minimization_default.
+/* A method and its options.  Start from chainrule_minimizer_options_default.
  *
  * The tolerances, each at least 0, have no unit: a multiple of L gives the same steps and the same end.  For
  * levenbergMarquardt, with L = 1/2 |f|^2 and the scale D of each parameter (Moré 1978), they are MINPACK's
  * gtol, xtol and ftol. */
-typedef struct chainrule_minimization {
+typedef struct chainrule_minimizer_options {
   chainrule_loss loss;
   chainrule_method method;
   size_t iterations;         /* the largest number, at least 1 */
@@ -78,18 +78,18 @@ typedef struct chainrule_minimization {
   size_t memory; /* bytes.  levenbergMarquardt needs 16 for each pair of parameters and 8 for each number of a block of 96 rows
                   * of J; a run that needs more is refused.  bfgs needs 16 p for each step and stores the steps that fit. */
   size_t history; /* lbfgs: the number of steps that it stores, at least 1 */
-  chainrule_progress *progress; /* may be NULL */
+  chainrule_minimizer_progress *progress; /* may be NULL */
   void *context;                /* of progress */
-} chainrule_minimization;
+} chainrule_minimizer_options;
 
 /* halfSquaredError, 1000 iterations, tolerances 1e-10, 1e-10 and 1e-12, 1 GiB, a history of 10, no progress. */
-CHAINRULE_API chainrule_minimization chainrule_minimization_default(chainrule_method method);
+CHAINRULE_API chainrule_minimizer_options chainrule_minimizer_options_default(chainrule_method method);
 
 typedef struct chainrule_minimizer chainrule_minimizer;
 
 /* Borrows `network`, which must outlive the minimizer.  Nothing else may use it during a run. */
 CHAINRULE_API chainrule_status chainrule_minimizer_create(chainrule_network *network,
-                                                          const chainrule_minimization *minimization,
+                                                          const chainrule_minimizer_options *minimization,
                                                           chainrule_minimizer **minimizer, chainrule_error *error);
 CHAINRULE_API void chainrule_minimizer_free(chainrule_minimizer *minimizer);
 
@@ -100,10 +100,10 @@ CHAINRULE_API void chainrule_minimizer_free(chainrule_minimizer *minimizer);
  * allocates memory. */
 CHAINRULE_API chainrule_status chainrule_minimizer_run_f32(chainrule_minimizer *minimizer, const float *x,
                                                            const float *y, const float *sample_weights, size_t rows,
-                                                           chainrule_minimum *minimum, chainrule_error *error);
+                                                           chainrule_minimizer_result *minimum, chainrule_error *error);
 CHAINRULE_API chainrule_status chainrule_minimizer_run_f64(chainrule_minimizer *minimizer, const double *x,
                                                            const double *y, const double *sample_weights,
-                                                           size_t rows, chainrule_minimum *minimum,
+                                                           size_t rows, chainrule_minimizer_result *minimum,
                                                            chainrule_error *error);
 
 /* Can be called from any thread, from a progress function and from a signal handler.  The current run, or the

@@ -50,13 +50,13 @@ typedef struct chainrule_layer {
   void *context;
 } chainrule_layer;
 
-typedef struct chainrule_description {
+typedef struct chainrule_network_description {
   chainrule_scalar scalar;
   size_t inputs; /* 1 … 2³¹ − 1 */
   size_t layer_count; /* 1 … 10 000 */
   const chainrule_layer *layers;
   const char *kernel_set; /* "avx512", "avx2", "baseline", "gsl"; NULL: see below */
-} chainrule_description;
+} chainrule_network_description;
 
 typedef struct chainrule_network chainrule_network;
 
@@ -77,7 +77,7 @@ CHAINRULE_API double chainrule_kernel_set_peak(const char *name, chainrule_scala
 
 /* Creates a network with all parameters 0, and variances and deviations 1.  If the description names no
  * kernel set, the environment variable CHAINRULE_ISA does; otherwise the fastest set of this CPU is used. */
-CHAINRULE_API chainrule_status chainrule_network_create(const chainrule_description *description,
+CHAINRULE_API chainrule_status chainrule_network_create(const chainrule_network_description *description,
                                                         chainrule_network **network, chainrule_error *error);
 /* Copies the architecture, parameters, names and metadata into a new network. */
 CHAINRULE_API chainrule_status chainrule_network_copy(const chainrule_network *network, chainrule_network **copy,
@@ -127,16 +127,16 @@ CHAINRULE_API const char *chainrule_parameter_name(chainrule_parameter parameter
 
 /* Copies a layer's parameters out or in.  `count` must be the exact number of values.  Setting refuses NaN,
  * infinity and statistics out of range, and then leaves the network unchanged. */
-CHAINRULE_API chainrule_status chainrule_network_get_f32(const chainrule_network *network, size_t layer,
+CHAINRULE_API chainrule_status chainrule_network_get_parameter_f32(const chainrule_network *network, size_t layer,
                                                          chainrule_parameter parameter, float *values,
                                                          size_t count, chainrule_error *error);
-CHAINRULE_API chainrule_status chainrule_network_get_f64(const chainrule_network *network, size_t layer,
+CHAINRULE_API chainrule_status chainrule_network_get_parameter_f64(const chainrule_network *network, size_t layer,
                                                          chainrule_parameter parameter, double *values,
                                                          size_t count, chainrule_error *error);
-CHAINRULE_API chainrule_status chainrule_network_set_f32(chainrule_network *network, size_t layer,
+CHAINRULE_API chainrule_status chainrule_network_set_parameter_f32(chainrule_network *network, size_t layer,
                                                          chainrule_parameter parameter, const float *values,
                                                          size_t count, chainrule_error *error);
-CHAINRULE_API chainrule_status chainrule_network_set_f64(chainrule_network *network, size_t layer,
+CHAINRULE_API chainrule_status chainrule_network_set_parameter_f64(chainrule_network *network, size_t layer,
                                                          chainrule_parameter parameter, const double *values,
                                                          size_t count, chainrule_error *error);
 

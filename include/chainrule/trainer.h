@@ -35,10 +35,10 @@ CHAINRULE_API chainrule_optimizer chainrule_optimizer_default(chainrule_optimize
  * ∂lᵣ/∂a, and returns 0.  If it returns another value or doesn't set a number, the step changes no parameter,
  * and the step or epoch ends with CHAINRULE_CALLBACK_FAILED.  The next call of the epoch resumes at the same
  * batch. */
-typedef int chainrule_loss_function(void *context, size_t rows, size_t outputs, const void *a, const void *y,
+typedef int chainrule_trainer_loss_function(void *context, size_t rows, size_t outputs, const void *a, const void *y,
                                     double *losses, void *gradient);
 
-typedef struct chainrule_training {
+typedef struct chainrule_trainer_options {
   chainrule_loss loss;
   chainrule_optimizer optimizer;
   size_t batch_size; /* the largest number of rows of a step; the last batch of an epoch may have fewer */
@@ -60,18 +60,18 @@ typedef struct chainrule_training {
                            * update of an epoch may be of fewer. */
   const double *rates;    /* [layers] ≥ 0, times the learning rate; 0: the layer is frozen, neither its parameters nor its
                            * statistics change, and a batchNorm works as in prediction; NULL: all 1.  Copied. */
-  chainrule_loss_function *loss_function; /* NULL: `loss` */
+  chainrule_trainer_loss_function *loss_function; /* NULL: `loss` */
   void *loss_context;
   bool flush_denormals; /* treat numbers below 2⁻¹²⁶ (float64: 2⁻¹⁰²²) as 0: other bits, no slow steps */
   chainrule_schedule schedule; /* of the learning rate; all zeros: constant */
-} chainrule_training;
+} chainrule_trainer_options;
 
 typedef struct chainrule_trainer chainrule_trainer;
 
 /* Creates a trainer and allocates its memory.  It borrows `network`, which must outlive the trainer.  Nothing
  * else may use the network during a step or an epoch. */
 CHAINRULE_API chainrule_status chainrule_trainer_create(chainrule_network *network,
-                                                        const chainrule_training *training,
+                                                        const chainrule_trainer_options *training,
                                                         chainrule_trainer **trainer, chainrule_error *error);
 CHAINRULE_API void chainrule_trainer_free(chainrule_trainer *trainer);
 
@@ -154,22 +154,22 @@ CHAINRULE_API chainrule_status chainrule_trainer_observe(chainrule_trainer *trai
                                                          chainrule_error *error);
 
 /* The result of a batch of an epoch. */
-typedef struct chainrule_step {
+typedef struct chainrule_trainer_step {
   uint64_t steps;       /* updates done so far */
   size_t rows;          /* of the batch */
   double loss;          /* L of the batch, before its update */
   double learning_rate; /* of the last update */
-} chainrule_step;
+} chainrule_trainer_step;
 
 /* Called after each batch of an epoch, also of a streamed one, on the thread that called epoch or step.  Of
  * the trainer's functions it may call only chainrule_trainer_stop and chainrule_trainer_save.  Returns 0.
  * Any other value ends the call with CHAINRULE_CALLBACK_FAILED; the batch counts, and the next call resumes
  * after it, as after a stop. */
-typedef int chainrule_step_function(void *context, const chainrule_step *step);
+typedef int chainrule_trainer_step_function(void *context, const chainrule_trainer_step *step);
 
 /* Sets the function for later batches; NULL: none. */
 CHAINRULE_API chainrule_status chainrule_trainer_on_step(chainrule_trainer *trainer,
-                                                         chainrule_step_function *function, void *context,
+                                                         chainrule_trainer_step_function *function, void *context,
                                                          chainrule_error *error);
 
 /* Can be called from any thread and from a signal handler.  NULL does nothing. */

@@ -27,7 +27,7 @@ static bool custom_scratch(const cr_layer *layer, size_t rows, size_t members, s
   return (void)members, cr_multiply(rows, layer->stride, scalars); /* f′; one member passes all rows */
 }
 
-static chainrule_status custom_check(const chainrule_description *description, size_t l, chainrule_error *error)
+static chainrule_status custom_check(const chainrule_network_description *description, size_t l, chainrule_error *error)
 {
   if (description->layers[l].function && description->layers[l].derivative) return CHAINRULE_OK;
   return cr_fail(error, CHAINRULE_INVALID_NETWORK, l + 1, "layer %zu, custom: function and derivative must be there",

@@ -90,7 +90,7 @@ static bool dense_scratch(const cr_layer *layer, size_t rows, size_t members, si
   return true;
 }
 
-static chainrule_status dense_check(const chainrule_description *description, size_t l, chainrule_error *error)
+static chainrule_status dense_check(const chainrule_network_description *description, size_t l, chainrule_error *error)
 {
   const size_t units = description->layers[l].units;
   if (units > 0 && units <= CR_MOST_UNITS) return CHAINRULE_OK;

@@ -64,7 +64,7 @@ size_t cr_described_size(const chainrule_layer *layer, size_t inputs, chainrule_
   return cr_parameter_size(&described, parameter);
 }
 
-size_t cr_units_after(const chainrule_description *description, size_t l)
+size_t cr_units_after(const chainrule_network_description *description, size_t l)
 {
   while (l != SIZE_MAX && !cr_kinds[description->layers[l].kind]->has_units) l--;
   return l == SIZE_MAX ? description->inputs : description->layers[l].units;

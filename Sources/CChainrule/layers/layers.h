@@ -87,7 +87,7 @@ typedef struct cr_kind {
   bool has_moments;     /* in training it first needs a mean and a variance of all rows */
   bool calls_out;       /* it is a function of the caller's, which no file can hold */
   /* What the fields' ranges don't say; layer `l` of the description. */
-  chainrule_status (*check)(const chainrule_description *description, size_t l, chainrule_error *error);
+  chainrule_status (*check)(const chainrule_network_description *description, size_t l, chainrule_error *error);
   /* Its effect in prediction on value k, s (x − mean) + t, given its parameters in double; NULL: another.  fold.c uses it. */
   void (*column)(const chainrule_layer *layer, double *const *values, size_t k, double *s, double *mean, double *t);
   /* Scalars of scratch that backward and descend need for so many rows, shared by so many members; false where the number
@@ -122,7 +122,7 @@ size_t cr_described_size(const chainrule_layer *layer, size_t inputs, chainrule_
 /* The units of a layer of that description, given so many inputs. */
 size_t cr_described_units(const chainrule_layer *layer, size_t inputs);
 /* The units that come out of layer l of the description; SIZE_MAX: of its input. */
-size_t cr_units_after(const chainrule_description *description, size_t l);
+size_t cr_units_after(const chainrule_network_description *description, size_t l);
 
 /* It has weights, and so blocks of them. */
 static inline bool cr_has_weights(const cr_layer *layer) { return layer->kind->arrays[CHAINRULE_WEIGHTS]; }

@@ -10,7 +10,7 @@ static chainrule_status CR(residual_forward)(const CR(layer_rows) *at, chainrule
 
 #if REAL_BITS == 64
 
-static chainrule_status residual_check(const chainrule_description *description, size_t l, chainrule_error *error)
+static chainrule_status residual_check(const chainrule_network_description *description, size_t l, chainrule_error *error)
 {
   const size_t span = description->layers[l].span, number = l + 1;
   if (span < 1 || span > l)
