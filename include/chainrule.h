@@ -10,7 +10,7 @@
  * global state: distinct networks may be used from distinct threads without a lock.
  *
  * Every call computes in the same floating-point mode, whatever the calling thread is set to (rounding, traps, flushed
- * denormals: MXCSR, FPCR), and returns in the caller's: to nearest, without traps, denormals as chainrule_training says.
+ * denormals: MXCSR, FPCR), and returns in the caller's: to nearest, without traps, denormals as chainrule_trainer_options says.
  * The program's own functions (losses, layers, on_step, progress) are called in the library's mode, and have to leave it
  * as it is.
  *

@@ -33,7 +33,7 @@ static void check(chainrule_status status, const chainrule_error *error)
 static chainrule_network *create(uint64_t seed)
 {
   const chainrule_layer layers[] = {{.units = 10, .activation = CHAINRULE_ACTIVATION_TANH}, {.units = 1}};
-  const chainrule_description description = {CHAINRULE_FLOAT64, INPUTS, 2, layers, NULL};
+  const chainrule_network_description description = {CHAINRULE_FLOAT64, INPUTS, 2, layers, NULL};
   chainrule_network *network;
   chainrule_error error;
   check(chainrule_network_create(&description, &network, &error), &error);
@@ -67,7 +67,7 @@ static void adam(double rate, size_t batch_size, int epochs)
   chainrule_error error;
   for (uint64_t seed = 0; seed < STARTS; seed++) {
     chainrule_network *network = create(seed + 1);
-    chainrule_training training = {.loss = CHAINRULE_LOSS_MEAN_SQUARED_ERROR,
+    chainrule_trainer_options training = {.loss = CHAINRULE_LOSS_MEAN_SQUARED_ERROR,
                                    .optimizer = chainrule_optimizer_default(CHAINRULE_OPTIMIZER_ADAM),
                                    .batch_size = batch_size};
     training.optimizer.learning_rate = rate;
@@ -94,11 +94,11 @@ static void minimize(chainrule_method method, size_t iterations)
   chainrule_error error;
   for (uint64_t seed = 0; seed < STARTS; seed++) {
     chainrule_network *network = create(seed + 1);
-    chainrule_minimization m = chainrule_minimization_default(method);
+    chainrule_minimizer_options m = chainrule_minimizer_options_default(method);
     m.loss = CHAINRULE_LOSS_MEAN_SQUARED_ERROR;
     m.iterations = iterations;
     chainrule_minimizer *minimizer;
-    chainrule_minimum minimum;
+    chainrule_minimizer_result minimum;
     check(chainrule_minimizer_create(network, &m, &minimizer, &error), &error);
     const double start = cpu_seconds();
     check(chainrule_minimizer_run_f64(minimizer, x, y, NULL, ROWS, &minimum, &error), &error);

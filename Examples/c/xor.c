@@ -30,12 +30,12 @@ int main(void)
   };
   chainrule_network *network;
   check(chainrule_network_create(
-      &(chainrule_description){.scalar = CHAINRULE_FLOAT32, .inputs = 2, .layer_count = 2, .layers = layers},
+      &(chainrule_network_description){.scalar = CHAINRULE_FLOAT32, .inputs = 2, .layer_count = 2, .layers = layers},
       &network, &error));
   check(chainrule_network_initialize(network, /* seed */ 1, &error));
 
   /* How it learns: full batches of four rows, by Adam. */
-  chainrule_training training = {
+  chainrule_trainer_options training = {
       .loss = CHAINRULE_LOSS_BINARY_CROSS_ENTROPY,
       .optimizer = chainrule_optimizer_default(CHAINRULE_OPTIMIZER_ADAM),
       .batch_size = 4,

@@ -87,7 +87,7 @@ public struct Minimum: Hashable, Sendable {
   /// What ended the run.
   public let ending: Ending
 
-  init(_ found: chainrule_minimum) {
+  init(_ found: chainrule_minimizer_result) {
     loss = found.loss
     gradient = found.gradient
     iterations = found.iterations
@@ -165,7 +165,7 @@ private final class Observer: @unchecked Sendable {
 
   init(_ decide: @escaping @Sendable (Int, Double) throws -> TrainingDecision) { self.decide = decide }
 
-  func observe(_ soFar: chainrule_minimum) {
+  func observe(_ soFar: chainrule_minimizer_result) {
     do throws(ChainruleError) {
       let decision = try calling("the function called after each iteration") {
         try decide(soFar.iterations, soFar.loss)
@@ -191,7 +191,7 @@ private final class CoreMinimizer<Scalar: NetworkScalar>: @unchecked Sendable {
   ) throws(ChainruleError) {
     self.network = network
     self.observer = observer
-    var settings = chainrule_minimization_default(method.core)
+    var settings = chainrule_minimizer_options_default(method.core)
     settings.loss = loss.core
     try checkCount("iterations", iterations, atLeast: 1)
     settings.iterations = iterations
@@ -226,7 +226,7 @@ private final class CoreMinimizer<Scalar: NetworkScalar>: @unchecked Sendable {
   func stop() { chainrule_minimizer_stop(pointer) }
 
   func run(on data: Dataset<Scalar>) throws(ChainruleError) -> Minimum {
-    var found = chainrule_minimum()
+    var found = chainrule_minimizer_result()
     do throws(ChainruleError) {
       try check { error in
         data.withUnsafePointers { network.functions.minimize(pointer, $0, $1, $2, data.rows, &found, &error) }

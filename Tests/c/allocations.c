@@ -103,7 +103,7 @@ static chainrule_status loss_of(chainrule_scalar scalar, const chainrule_network
                                           &value, NULL);
 }
 
-static chainrule_description describe(chainrule_scalar scalar, chainrule_activation activation,
+static chainrule_network_description describe(chainrule_scalar scalar, chainrule_activation activation,
                                       chainrule_layer layers[3])
 {
   layers[0] = (chainrule_layer){
@@ -111,7 +111,7 @@ static chainrule_description describe(chainrule_scalar scalar, chainrule_activat
       .activation = activation == CHAINRULE_ACTIVATION_SOFTMAX ? CHAINRULE_ACTIVATION_TANH : activation};
   layers[1] = (chainrule_layer){.units = OUTPUTS, .activation = activation};
   layers[2] = (chainrule_layer){.kind = CHAINRULE_LAYER_SCALING};
-  return (chainrule_description){.scalar = scalar, .inputs = INPUTS, .layer_count = 2, .layers = layers};
+  return (chainrule_network_description){.scalar = scalar, .inputs = INPUTS, .layer_count = 2, .layers = layers};
 }
 
 /* ---- Nothing is allocated --------------------------------------------------------------------- */
@@ -121,7 +121,7 @@ static size_t optimizer_runs[CHAINRULE_OPTIMIZER_COUNT];
 
 /* False where the loss does not fit the network's output. */
 static bool trains_without_allocating(chainrule_network *network, chainrule_scalar scalar,
-                                      const chainrule_training *training, const data *d)
+                                      const chainrule_trainer_options *training, const data *d)
 {
   chainrule_trainer *trainer = NULL;
   chainrule_error error = {.status = CHAINRULE_OK};
@@ -142,7 +142,7 @@ static void nothing_is_allocated(const char *kernel_set, chainrule_scalar scalar
                                  chainrule_activation activation)
 {
   chainrule_layer layers[3];
-  chainrule_description description = describe(scalar, activation, layers);
+  chainrule_network_description description = describe(scalar, activation, layers);
   description.kernel_set = kernel_set;
   const bool probable = activation == CHAINRULE_ACTIVATION_SOFTMAX || activation == CHAINRULE_ACTIVATION_SIGMOID;
   for (int l = 0; l < CHAINRULE_LOSS_COUNT; l++) {
@@ -164,7 +164,7 @@ static void nothing_is_allocated(const char *kernel_set, chainrule_scalar scalar
         expect(strcmp(chainrule_network_kernel_set(network), kernel_set) == 0, "is the kernel set in use");
         expect(chainrule_network_initialize(network, 1, NULL) == CHAINRULE_OK, "initialize succeeds");
 
-        chainrule_training training = {
+        chainrule_trainer_options training = {
             .loss = loss,
             .optimizer = chainrule_optimizer_default((chainrule_optimizer_kind)kind),
             .batch_size = BATCH,
@@ -202,8 +202,8 @@ typedef struct subject {
   bool scales; /* targets, by its last layer; the one before is dense */
   chainrule_layer layers[9];
 
-  chainrule_description description;
-  chainrule_training training;
+  chainrule_network_description description;
+  chainrule_trainer_options training;
   const void *x, *y, *weights; /* in the network's scalar type, as are the arrays below */
   chainrule_network *network, *made;
   chainrule_trainer *trainer;
@@ -286,14 +286,14 @@ static size_t last_bias(const subject *s, const void **bias)
 static chainrule_status get(subject *s, chainrule_error *error)
 {
   void *all = values;
-  return TYPED(chainrule_network_get, s->network, s->layer_count - 1 - s->scales, CHAINRULE_BIAS, all, OUTPUTS, error);
+  return TYPED(chainrule_network_get_parameter, s->network, s->layer_count - 1 - s->scales, CHAINRULE_BIAS, all, OUTPUTS, error);
 }
 
 static chainrule_status set(subject *s, chainrule_error *error)
 {
   const void *bias;
   const size_t layer = last_bias(s, &bias);
-  return TYPED(chainrule_network_set, s->network, layer, CHAINRULE_BIAS, bias, OUTPUTS, error);
+  return TYPED(chainrule_network_set_parameter, s->network, layer, CHAINRULE_BIAS, bias, OUTPUTS, error);
 }
 
 static chainrule_status get_parameters(subject *s, chainrule_error *error)
@@ -484,7 +484,7 @@ static chainrule_method method; /* of the minimizer */
 
 static chainrule_status create_minimizer(subject *s, chainrule_error *error)
 {
-  chainrule_minimization m = chainrule_minimization_default(method);
+  chainrule_minimizer_options m = chainrule_minimizer_options_default(method);
   if (method != CHAINRULE_METHOD_LEVENBERG_MARQUARDT) m.loss = s->training.loss;
   m.iterations = 3;
   return chainrule_minimizer_create(s->network, &m, &s->minimizer, error);
@@ -527,7 +527,7 @@ static chainrule_status catalogue(subject *s, chainrule_error *error)
          !chainrule_parameter_name(CHAINRULE_WEIGHTS) || !chainrule_kernel_set_name(0) ||
          !chainrule_version() || chainrule_kernel_set_peak(NULL, CHAINRULE_FLOAT32, 1) < 0 ||
          chainrule_optimizer_default(CHAINRULE_OPTIMIZER_ADAM).learning_rate <= 0 ||
-         chainrule_minimization_default(of_minimizer).iterations == 0;
+         chainrule_minimizer_options_default(of_minimizer).iterations == 0;
 }
 
 static chainrule_status facts(subject *s, chainrule_error *error)
@@ -565,8 +565,8 @@ static const struct {
     {"network_copy", copy, true},
     {"network_initialize", initialize, false},
     {"network_layer", get_layer, false},
-    {"network_get", get, false},
-    {"network_set", set, false},
+    {"network_get_parameter", get, false},
+    {"network_set_parameter", set, false},
     {"network_get_parameters", get_parameters, false},
     {"network_set_parameters", set_parameters, false},
     {"network_set_names", set_names, true},
@@ -706,7 +706,7 @@ static void take_state(const subject *s, const chainrule_network *network, state
       const chainrule_parameter parameter = (chainrule_parameter)p;
       const size_t count = chainrule_network_parameter_size(network, l, parameter);
       void *here = next;
-      if (count) TYPED(chainrule_network_get, network, l, parameter, here, count, NULL);
+      if (count) TYPED(chainrule_network_get_parameter, network, l, parameter, here, count, NULL);
       next += count;
     }
   for (size_t i = 0; network && i < chainrule_network_name_count(network, CHAINRULE_CLASS_LABELS); i++)
@@ -807,9 +807,9 @@ static void every_allocation_fails_in_turn(chainrule_scalar scalar, const subjec
   static const double rates[9] = {1, 1, 1, 1, 1, 1, 1, 1, 0.5};
   const bool wide = scalar == CHAINRULE_FLOAT64;
   subject subject = *of, *s = &subject;
-  s->description = (chainrule_description){
+  s->description = (chainrule_network_description){
       .scalar = scalar, .inputs = INPUTS, .layer_count = s->layer_count, .layers = s->layers};
-  s->training = (chainrule_training){
+  s->training = (chainrule_trainer_options){
       .loss = s->scales ? CHAINRULE_LOSS_HALF_SQUARED_ERROR : CHAINRULE_LOSS_CROSS_ENTROPY,
       .optimizer = chainrule_optimizer_default(CHAINRULE_OPTIMIZER_ADAM),
       .batch_size = BATCH,

@@ -105,7 +105,7 @@ static chainrule_network *create(chainrule_scalar scalar, const char *set, size_
                                  const chainrule_layer *layers)
 {
   chainrule_network *network = NULL;
-  const chainrule_description description = {scalar, INPUTS, count, layers, set};
+  const chainrule_network_description description = {scalar, INPUTS, count, layers, set};
   ACCEPTED(chainrule_network_create(&description, &network, NULL));
   if (!network) exit(1);
   ACCEPTED(chainrule_network_initialize(network, 3, NULL));
@@ -117,7 +117,7 @@ static void set_statistic(chainrule_network *network, size_t l, chainrule_parame
   double values[256];
   const size_t count = chainrule_network_parameter_size(network, l, parameter);
   for (size_t i = 0; i < count; i++) values[i] = positive ? 1 + 0.5 * next() : 0.4 * next();
-  if (count) ACCEPTED(chainrule_network_set_f64(network, l, parameter, values, count, NULL));
+  if (count) ACCEPTED(chainrule_network_set_parameter_f64(network, l, parameter, values, count, NULL));
 }
 
 /* Every parameter away from its first value, and statistics other than 0 and 1. */
@@ -146,9 +146,9 @@ static chainrule_network *rounded(const chainrule_network *network, size_t count
       static float narrow[MOST];
       const size_t size = chainrule_network_parameter_size(network, l, (chainrule_parameter)p);
       if (!size) continue;
-      ACCEPTED(chainrule_network_get_f64(network, l, (chainrule_parameter)p, values, size, NULL));
+      ACCEPTED(chainrule_network_get_parameter_f64(network, l, (chainrule_parameter)p, values, size, NULL));
       for (size_t i = 0; i < size; i++) narrow[i] = (float)values[i];
-      ACCEPTED(chainrule_network_set_f32(copy, l, (chainrule_parameter)p, narrow, size, NULL));
+      ACCEPTED(chainrule_network_set_parameter_f32(copy, l, (chainrule_parameter)p, narrow, size, NULL));
     }
   return copy;
 }
@@ -314,7 +314,7 @@ static void samples_sum_to_the_batch(void)
   for (size_t r = 0; r < MANY; r++)
     for (size_t p = 0; p < count; p++) sum[p] += weights[r] / total * gradients[r * count + p];
 
-  const chainrule_training training = {.loss = CHAINRULE_LOSS_MEAN_SQUARED_ERROR,
+  const chainrule_trainer_options training = {.loss = CHAINRULE_LOSS_MEAN_SQUARED_ERROR,
                                        .optimizer = chainrule_optimizer_default(CHAINRULE_OPTIMIZER_SGD),
                                        .batch_size = MANY,
                                        .keep = true};

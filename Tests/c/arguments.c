@@ -65,7 +65,7 @@ static const double y64[ROWS][1] = {{0}, {1}, {1}, {0}};
 static chainrule_status create(chainrule_scalar scalar, size_t inputs, size_t count, const chainrule_layer *layers,
                                chainrule_network **network, chainrule_error *error)
 {
-  chainrule_description description = {
+  chainrule_network_description description = {
       .scalar = scalar, .inputs = inputs, .layer_count = count, .layers = layers};
   return chainrule_network_create(&description, network, error);
 }
@@ -84,9 +84,9 @@ static chainrule_network *small(chainrule_scalar scalar, chainrule_activation ou
   return network;
 }
 
-static chainrule_training plan(chainrule_loss loss)
+static chainrule_trainer_options plan(chainrule_loss loss)
 {
-  return (chainrule_training){
+  return (chainrule_trainer_options){
       .loss = loss, .optimizer = chainrule_optimizer_default(CHAINRULE_OPTIMIZER_SGD), .batch_size = ROWS};
 }
 
@@ -100,7 +100,7 @@ static void descriptions_are_checked(void)
   chainrule_network *network = NULL;
   const chainrule_layer good = {.units = 3};
   const chainrule_scalar f32 = CHAINRULE_FLOAT32;
-  chainrule_description description = {.scalar = f32, .inputs = 2, .layer_count = 1, .layers = &good};
+  chainrule_network_description description = {.scalar = f32, .inputs = 2, .layer_count = 1, .layers = &good};
 
   REFUSED(CHAINRULE_INVALID_ARGUMENT, "description", chainrule_network_create(NULL, &network, e));
   REFUSED(CHAINRULE_INVALID_ARGUMENT, "network", chainrule_network_create(&description, NULL, e));
@@ -317,10 +317,10 @@ static void null_networks_are_refused_or_empty(void)
   REFUSED(CHAINRULE_INVALID_ARGUMENT, "network", chainrule_network_copy(NULL, &copy, e));
   REFUSED(CHAINRULE_INVALID_ARGUMENT, "network", chainrule_network_initialize(NULL, 1, e));
   REFUSED(CHAINRULE_INVALID_ARGUMENT, "network", chainrule_network_layer(NULL, 0, &layer, e));
-  REFUSED(CHAINRULE_INVALID_ARGUMENT, "network", chainrule_network_get_f32(NULL, 0, CHAINRULE_BIAS, &value, 1, e));
-  REFUSED(CHAINRULE_INVALID_ARGUMENT, "network", chainrule_network_get_f64(NULL, 0, CHAINRULE_BIAS, &wide, 1, e));
-  REFUSED(CHAINRULE_INVALID_ARGUMENT, "network", chainrule_network_set_f32(NULL, 0, CHAINRULE_BIAS, &value, 1, e));
-  REFUSED(CHAINRULE_INVALID_ARGUMENT, "network", chainrule_network_set_f64(NULL, 0, CHAINRULE_BIAS, &wide, 1, e));
+  REFUSED(CHAINRULE_INVALID_ARGUMENT, "network", chainrule_network_get_parameter_f32(NULL, 0, CHAINRULE_BIAS, &value, 1, e));
+  REFUSED(CHAINRULE_INVALID_ARGUMENT, "network", chainrule_network_get_parameter_f64(NULL, 0, CHAINRULE_BIAS, &wide, 1, e));
+  REFUSED(CHAINRULE_INVALID_ARGUMENT, "network", chainrule_network_set_parameter_f32(NULL, 0, CHAINRULE_BIAS, &value, 1, e));
+  REFUSED(CHAINRULE_INVALID_ARGUMENT, "network", chainrule_network_set_parameter_f64(NULL, 0, CHAINRULE_BIAS, &wide, 1, e));
   REFUSED(CHAINRULE_INVALID_ARGUMENT, "network",
           chainrule_network_set_names(NULL, CHAINRULE_FEATURE_NAMES, &name, 1, e));
   REFUSED(CHAINRULE_INVALID_ARGUMENT, "network", chainrule_network_predict_f32(NULL, *x32, 1, &value, &wide, 8, e));
@@ -345,46 +345,46 @@ static void parameters_are_checked(void)
   REFUSED(CHAINRULE_INVALID_ARGUMENT, "2", chainrule_network_layer(network, 2, &layer, e));
   REFUSED(CHAINRULE_INVALID_ARGUMENT, "layer", chainrule_network_layer(network, SIZE_MAX, &layer, e));
 
-  ACCEPTED(chainrule_network_get_f32(network, 0, CHAINRULE_WEIGHTS, before, 6, e));
-  REFUSED(CHAINRULE_INVALID_ARGUMENT, "values", chainrule_network_get_f32(network, 0, CHAINRULE_WEIGHTS, NULL, 6, e));
-  REFUSED(CHAINRULE_INVALID_ARGUMENT, "values", chainrule_network_set_f32(network, 0, CHAINRULE_WEIGHTS, NULL, 6, e));
-  REFUSED(CHAINRULE_INVALID_ARGUMENT, "layer", chainrule_network_get_f32(network, 2, CHAINRULE_WEIGHTS, w, 6, e));
-  REFUSED(CHAINRULE_INVALID_ARGUMENT, "layer", chainrule_network_set_f32(network, 2, CHAINRULE_WEIGHTS, before, 6, e));
+  ACCEPTED(chainrule_network_get_parameter_f32(network, 0, CHAINRULE_WEIGHTS, before, 6, e));
+  REFUSED(CHAINRULE_INVALID_ARGUMENT, "values", chainrule_network_get_parameter_f32(network, 0, CHAINRULE_WEIGHTS, NULL, 6, e));
+  REFUSED(CHAINRULE_INVALID_ARGUMENT, "values", chainrule_network_set_parameter_f32(network, 0, CHAINRULE_WEIGHTS, NULL, 6, e));
+  REFUSED(CHAINRULE_INVALID_ARGUMENT, "layer", chainrule_network_get_parameter_f32(network, 2, CHAINRULE_WEIGHTS, w, 6, e));
+  REFUSED(CHAINRULE_INVALID_ARGUMENT, "layer", chainrule_network_set_parameter_f32(network, 2, CHAINRULE_WEIGHTS, before, 6, e));
   REFUSED_AT(CHAINRULE_INVALID_ARGUMENT, 1, "parameter",
-          chainrule_network_get_f32(network, 0, (chainrule_parameter)nobody, w, 6, e));
+          chainrule_network_get_parameter_f32(network, 0, (chainrule_parameter)nobody, w, 6, e));
   REFUSED_AT(CHAINRULE_INVALID_ARGUMENT, 1, "parameter",
-          chainrule_network_set_f32(network, 0, (chainrule_parameter)nobody, before, 6, e));
-  REFUSED_AT(CHAINRULE_SHAPE_MISMATCH, 1, "6", chainrule_network_get_f32(network, 0, CHAINRULE_WEIGHTS, w, 5, e));
-  REFUSED_AT(CHAINRULE_SHAPE_MISMATCH, 1, "6", chainrule_network_set_f32(network, 0, CHAINRULE_WEIGHTS, before, 7, e));
-  REFUSED_AT(CHAINRULE_SHAPE_MISMATCH, 1, "bias", chainrule_network_get_f32(network, 0, CHAINRULE_BIAS, w, 6, e));
-  REFUSED_AT(CHAINRULE_SHAPE_MISMATCH, 2, "bias", chainrule_network_set_f32(network, 1, CHAINRULE_BIAS, before, 0, e));
+          chainrule_network_set_parameter_f32(network, 0, (chainrule_parameter)nobody, before, 6, e));
+  REFUSED_AT(CHAINRULE_SHAPE_MISMATCH, 1, "6", chainrule_network_get_parameter_f32(network, 0, CHAINRULE_WEIGHTS, w, 5, e));
+  REFUSED_AT(CHAINRULE_SHAPE_MISMATCH, 1, "6", chainrule_network_set_parameter_f32(network, 0, CHAINRULE_WEIGHTS, before, 7, e));
+  REFUSED_AT(CHAINRULE_SHAPE_MISMATCH, 1, "bias", chainrule_network_get_parameter_f32(network, 0, CHAINRULE_BIAS, w, 6, e));
+  REFUSED_AT(CHAINRULE_SHAPE_MISMATCH, 2, "bias", chainrule_network_set_parameter_f32(network, 1, CHAINRULE_BIAS, before, 0, e));
 
   /* A call in the other precision. */
-  REFUSED(CHAINRULE_INVALID_ARGUMENT, "float32", chainrule_network_get_f64(network, 0, CHAINRULE_WEIGHTS, w64, 6, e));
-  REFUSED(CHAINRULE_INVALID_ARGUMENT, "float32", chainrule_network_set_f64(network, 0, CHAINRULE_WEIGHTS, w64, 6, e));
-  REFUSED(CHAINRULE_INVALID_ARGUMENT, "float64", chainrule_network_get_f32(wide, 0, CHAINRULE_WEIGHTS, w, 6, e));
-  REFUSED(CHAINRULE_INVALID_ARGUMENT, "float64", chainrule_network_set_f32(wide, 0, CHAINRULE_WEIGHTS, before, 6, e));
+  REFUSED(CHAINRULE_INVALID_ARGUMENT, "float32", chainrule_network_get_parameter_f64(network, 0, CHAINRULE_WEIGHTS, w64, 6, e));
+  REFUSED(CHAINRULE_INVALID_ARGUMENT, "float32", chainrule_network_set_parameter_f64(network, 0, CHAINRULE_WEIGHTS, w64, 6, e));
+  REFUSED(CHAINRULE_INVALID_ARGUMENT, "float64", chainrule_network_get_parameter_f32(wide, 0, CHAINRULE_WEIGHTS, w, 6, e));
+  REFUSED(CHAINRULE_INVALID_ARGUMENT, "float64", chainrule_network_set_parameter_f32(wide, 0, CHAINRULE_WEIGHTS, before, 6, e));
 
   /* NaN and infinity leave the network as it was, the values before them included. */
   const float bad[] = {NAN, INFINITY, -INFINITY};
   for (size_t i = 0; i < 3; i++) {
     float values[6] = {9, 9, 9, 9, 9, bad[i]};
     REFUSED_AT(CHAINRULE_NOT_FINITE, 1, "weights",
-               chainrule_network_set_f32(network, 0, CHAINRULE_WEIGHTS, values, 6, e));
+               chainrule_network_set_parameter_f32(network, 0, CHAINRULE_WEIGHTS, values, 6, e));
     w64[3] = (double)bad[i];
     REFUSED_AT(CHAINRULE_NOT_FINITE, 1, "weights",
-               chainrule_network_set_f64(wide, 0, CHAINRULE_WEIGHTS, w64, 6, e));
+               chainrule_network_set_parameter_f64(wide, 0, CHAINRULE_WEIGHTS, w64, 6, e));
     REFUSED_AT(CHAINRULE_NOT_FINITE, 2, "bias",
-               chainrule_network_set_f32(network, 1, CHAINRULE_BIAS, &bad[i], 1, e));
+               chainrule_network_set_parameter_f32(network, 1, CHAINRULE_BIAS, &bad[i], 1, e));
   }
-  ACCEPTED(chainrule_network_get_f32(network, 0, CHAINRULE_WEIGHTS, w, 6, e));
+  ACCEPTED(chainrule_network_get_parameter_f32(network, 0, CHAINRULE_WEIGHTS, w, 6, e));
   HOLDS(memcmp(w, before, sizeof w) == 0);
 
   /* A layer without bias has no bias to get. */
   const chainrule_layer unbiased = {.units = 1, .no_bias = true};
   chainrule_network *bare = NULL;
   ACCEPTED(create(CHAINRULE_FLOAT32, 2, 1, &unbiased, &bare, e));
-  REFUSED_AT(CHAINRULE_INVALID_ARGUMENT, 1, "bias", chainrule_network_get_f32(bare, 0, CHAINRULE_BIAS, w, 1, e));
+  REFUSED_AT(CHAINRULE_INVALID_ARGUMENT, 1, "bias", chainrule_network_get_parameter_f32(bare, 0, CHAINRULE_BIAS, w, 1, e));
   HOLDS(chainrule_network_parameter_count(bare) == 2);
 
   chainrule_network_free(bare);
@@ -513,7 +513,7 @@ static void losses_must_fit_the_output(void)
   };
   for (size_t i = 0; i < sizeof misfits / sizeof *misfits; i++) {
     chainrule_network *network = small(CHAINRULE_FLOAT64, misfits[i].output);
-    const chainrule_training training = plan(misfits[i].loss);
+    const chainrule_trainer_options training = plan(misfits[i].loss);
     chainrule_trainer *trainer = NULL;
     REFUSED_AT(CHAINRULE_INVALID_NETWORK, 2, misfits[i].culprit,
                chainrule_trainer_create(network, &training, &trainer, e));
@@ -525,12 +525,12 @@ static void plans_are_checked(void)
 {
   chainrule_network *network = small(CHAINRULE_FLOAT32, CHAINRULE_ACTIVATION_SIGMOID);
   chainrule_trainer *trainer = NULL;
-  const chainrule_training good = plan(CHAINRULE_LOSS_BINARY_CROSS_ENTROPY);
+  const chainrule_trainer_options good = plan(CHAINRULE_LOSS_BINARY_CROSS_ENTROPY);
   REFUSED(CHAINRULE_INVALID_ARGUMENT, "network", chainrule_trainer_create(NULL, &good, &trainer, e));
   REFUSED(CHAINRULE_INVALID_ARGUMENT, "training", chainrule_trainer_create(network, NULL, &trainer, e));
   REFUSED(CHAINRULE_INVALID_ARGUMENT, "trainer", chainrule_trainer_create(network, &good, NULL, e));
 
-  chainrule_training training = good;
+  chainrule_trainer_options training = good;
   training.loss = (chainrule_loss)nobody;
   REFUSED(CHAINRULE_INVALID_ARGUMENT, "loss", chainrule_trainer_create(network, &training, &trainer, e));
   training = good;
@@ -548,7 +548,7 @@ static void plans_are_checked(void)
   /* Each number of the optimizer that uses it, out of its range. */
 #define NUMBER(kind_, field, value, culprit)                                                        \
   do {                                                                                              \
-    chainrule_training wrong = good;                                                                \
+    chainrule_trainer_options wrong = good;                                                                \
     wrong.optimizer = chainrule_optimizer_default(CHAINRULE_OPTIMIZER_##kind_);                     \
     wrong.optimizer.field = (value);                                                                \
     REFUSED(CHAINRULE_INVALID_ARGUMENT, culprit, chainrule_trainer_create(network, &wrong, &trainer, e)); \
@@ -625,15 +625,15 @@ static void steps_are_checked(chainrule_scalar scalar)
 {
   const bool single = scalar == CHAINRULE_FLOAT32;
   chainrule_network *network = small(scalar, CHAINRULE_ACTIVATION_SIGMOID);
-  const chainrule_training training = plan(CHAINRULE_LOSS_BINARY_CROSS_ENTROPY);
+  const chainrule_trainer_options training = plan(CHAINRULE_LOSS_BINARY_CROSS_ENTROPY);
   chainrule_trainer *trainer = NULL;
   ACCEPTED(chainrule_trainer_create(network, &training, &trainer, e));
   if (!trainer) exit(1);
 
   double loss, before[6], after[6];
   float before32[6], after32[6];
-  if (single) ACCEPTED(chainrule_network_get_f32(network, 0, CHAINRULE_WEIGHTS, before32, 6, e));
-  else ACCEPTED(chainrule_network_get_f64(network, 0, CHAINRULE_WEIGHTS, before, 6, e));
+  if (single) ACCEPTED(chainrule_network_get_parameter_f32(network, 0, CHAINRULE_WEIGHTS, before32, 6, e));
+  else ACCEPTED(chainrule_network_get_parameter_f64(network, 0, CHAINRULE_WEIGHTS, before, 6, e));
 
   /* The same complaints of step, gradients and epoch, in the trainer's own precision. */
 #define EACH_OF(verb, wanted, culprit, x, y, weights, rows)                                         \
@@ -719,22 +719,22 @@ static void steps_are_checked(chainrule_scalar scalar)
   const double none64[ROWS] = {0};
   HOLDS(chainrule_trainer_steps(trainer) == 0 && chainrule_trainer_epochs(trainer) == 0);
   if (single) {
-    ACCEPTED(chainrule_network_get_f32(network, 0, CHAINRULE_WEIGHTS, after32, 6, e));
+    ACCEPTED(chainrule_network_get_parameter_f32(network, 0, CHAINRULE_WEIGHTS, after32, 6, e));
     HOLDS(memcmp(before32, after32, sizeof after32) == 0);
     ACCEPTED(chainrule_trainer_step_f32(trainer, *x32, *y32, none32, ROWS, &loss, e));
-    ACCEPTED(chainrule_network_get_f32(network, 0, CHAINRULE_WEIGHTS, after32, 6, e));
+    ACCEPTED(chainrule_network_get_parameter_f32(network, 0, CHAINRULE_WEIGHTS, after32, 6, e));
     HOLDS(loss == 0 && memcmp(before32, after32, sizeof after32) == 0);
     ACCEPTED(chainrule_trainer_step_f32(trainer, *x32, *y32, NULL, ROWS, NULL, e));
-    ACCEPTED(chainrule_network_get_f32(network, 0, CHAINRULE_WEIGHTS, after32, 6, e));
+    ACCEPTED(chainrule_network_get_parameter_f32(network, 0, CHAINRULE_WEIGHTS, after32, 6, e));
     HOLDS(memcmp(before32, after32, sizeof after32) != 0);
   } else {
-    ACCEPTED(chainrule_network_get_f64(network, 0, CHAINRULE_WEIGHTS, after, 6, e));
+    ACCEPTED(chainrule_network_get_parameter_f64(network, 0, CHAINRULE_WEIGHTS, after, 6, e));
     HOLDS(memcmp(before, after, sizeof after) == 0);
     ACCEPTED(chainrule_trainer_step_f64(trainer, *x64, *y64, none64, ROWS, &loss, e));
-    ACCEPTED(chainrule_network_get_f64(network, 0, CHAINRULE_WEIGHTS, after, 6, e));
+    ACCEPTED(chainrule_network_get_parameter_f64(network, 0, CHAINRULE_WEIGHTS, after, 6, e));
     HOLDS(loss == 0 && memcmp(before, after, sizeof after) == 0);
     ACCEPTED(chainrule_trainer_step_f64(trainer, *x64, *y64, NULL, ROWS, NULL, e));
-    ACCEPTED(chainrule_network_get_f64(network, 0, CHAINRULE_WEIGHTS, after, 6, e));
+    ACCEPTED(chainrule_network_get_parameter_f64(network, 0, CHAINRULE_WEIGHTS, after, 6, e));
     HOLDS(memcmp(before, after, sizeof after) != 0);
   }
   HOLDS(chainrule_trainer_steps(trainer) == 2);
@@ -745,7 +745,7 @@ static void steps_are_checked(chainrule_scalar scalar)
 static void views_are_checked(void)
 {
   chainrule_network *network = small(CHAINRULE_FLOAT32, CHAINRULE_ACTIVATION_SIGMOID);
-  chainrule_training training = plan(CHAINRULE_LOSS_BINARY_CROSS_ENTROPY);
+  chainrule_trainer_options training = plan(CHAINRULE_LOSS_BINARY_CROSS_ENTROPY);
   chainrule_trainer *shared = NULL, *kept = NULL;
   ACCEPTED(chainrule_trainer_create(network, &training, &shared, e));
   training.keep = true;
@@ -799,7 +799,7 @@ static chainrule_error diverge(chainrule_scalar scalar, chainrule_loss loss, dou
                                     {.units = 2, .no_bias = true, .weights = ten}};
   chainrule_network *network = NULL;
   chainrule_trainer *trainer = NULL;
-  chainrule_training training = plan(loss);
+  chainrule_trainer_options training = plan(loss);
   training.optimizer.learning_rate = learning_rate;
   ACCEPTED(create(scalar, 2, 2, layers, &network, e));
   ACCEPTED(chainrule_network_initialize(network, 1, e));

@@ -59,7 +59,7 @@ static void compare(const char *what, const char *name, const chainrule_network 
 static chainrule_network *create(chainrule_scalar scalar, size_t inputs, size_t count, const chainrule_layer *layers)
 {
   chainrule_network *network = NULL;
-  ACCEPTED(chainrule_network_create(&(chainrule_description){scalar, inputs, count, layers, NULL}, &network, e));
+  ACCEPTED(chainrule_network_create(&(chainrule_network_description){scalar, inputs, count, layers, NULL}, &network, e));
   ACCEPTED(chainrule_network_initialize(network, 7, e));
   return network;
 }
@@ -85,7 +85,7 @@ static void steps(chainrule_scalar scalar)
                                     {.kind = CHAINRULE_LAYER_LAYER_NORM},
                                     {.units = OUTPUTS, .activation = CHAINRULE_ACTIVATION_SOFTMAX}};
   for (int kind = 0; kind < CHAINRULE_OPTIMIZER_COUNT; kind++) {
-    chainrule_training training = {.loss = CHAINRULE_LOSS_CROSS_ENTROPY,
+    chainrule_trainer_options training = {.loss = CHAINRULE_LOSS_CROSS_ENTROPY,
                                    .optimizer = chainrule_optimizer_default((chainrule_optimizer_kind)kind),
                                    .batch_size = BATCH,
                                    .seed = 7,
@@ -108,7 +108,7 @@ static void full_batch(chainrule_scalar scalar)
 {
   const chainrule_layer layers[] = {{.units = 7, .activation = CHAINRULE_ACTIVATION_TANH}, {.units = OUTPUTS}};
   for (int method = 0; method < CHAINRULE_METHOD_COUNT; method++) {
-    chainrule_minimization m = chainrule_minimization_default((chainrule_method)method);
+    chainrule_minimizer_options m = chainrule_minimizer_options_default((chainrule_method)method);
     m.iterations = 30;
     chainrule_network *network = create(scalar, INPUTS, 2, layers);
     chainrule_minimizer *minimizer = NULL;

@@ -58,8 +58,8 @@ static int squared_error(void *context_of_loss, size_t rows, size_t outputs, con
 
 /* How a trainer is made, and its data fed. */
 typedef struct setting {
-  chainrule_description network;
-  chainrule_training training;
+  chainrule_network_description network;
+  chainrule_trainer_options training;
   bool in_parts; /* a step at a time; the loss is the catalogue's.  Else an epoch at a time, and the squared error. */
   bool weighted;
 } setting;
@@ -77,7 +77,7 @@ static void begin(run *r, const setting *s, uint64_t seed)
   r->setting = s;
   ACCEPTED(chainrule_network_create(&s->network, &r->network, e));
   ACCEPTED(chainrule_network_initialize(r->network, seed, e));
-  chainrule_training training = s->training;
+  chainrule_trainer_options training = s->training;
   training.loss_context = &r->stopper;
   ACCEPTED(chainrule_trainer_create(r->network, &training, &r->trainer, e));
   r->stopper.trainer = r->trainer;
@@ -140,8 +140,8 @@ static bool is_same_network(const chainrule_network *a, const chainrule_network 
       void *values[2] = {malloc(size), malloc(size)};
       const chainrule_network *networks[2] = {a, b};
       for (int i = 0; i < 2; i++) {
-        if (narrow) ACCEPTED(chainrule_network_get_f32(networks[i], l, (chainrule_parameter)p, values[i], count, e));
-        else ACCEPTED(chainrule_network_get_f64(networks[i], l, (chainrule_parameter)p, values[i], count, e));
+        if (narrow) ACCEPTED(chainrule_network_get_parameter_f32(networks[i], l, (chainrule_parameter)p, values[i], count, e));
+        else ACCEPTED(chainrule_network_get_parameter_f64(networks[i], l, (chainrule_parameter)p, values[i], count, e));
       }
       const bool same = memcmp(values[0], values[1], size) == 0;
       free(values[0]);

@@ -140,7 +140,7 @@ static chainrule_status check_gradient(run *r)
 
 static chainrule_status minimize(run *r)
 {
-  return EITHER(minimizer_run, r->minimizer, x_of(r), y_of(r), NULL, FEW, (chainrule_minimum *)r->results, e);
+  return EITHER(minimizer_run, r->minimizer, x_of(r), y_of(r), NULL, FEW, (chainrule_minimizer_result *)r->results, e);
 }
 
 static chainrule_status gradients(run *r)
@@ -203,7 +203,7 @@ static void read_all(const run *r, double *values)
     for (int parameter = 0; parameter < CHAINRULE_PARAMETER_COUNT; parameter++) {
       const chainrule_parameter which = (chainrule_parameter)parameter;
       const size_t count = chainrule_network_parameter_size(r->network, l, which);
-      if (count) EITHER(network_get, r->network, l, which, (void *)&values[k], count, NULL);
+      if (count) EITHER(network_get_parameter, r->network, l, which, (void *)&values[k], count, NULL);
       k += count;
     }
 }
@@ -226,9 +226,9 @@ static run *begin(const door *door, bool is_f32, size_t threads)
   layers[3] = (chainrule_layer){.kind = CHAINRULE_LAYER_BATCH_NORM};
   layers[4] = (chainrule_layer){.units = OUTPUTS};
   const chainrule_scalar scalar = is_f32 ? CHAINRULE_FLOAT32 : CHAINRULE_FLOAT64;
-  ACCEPTED(chainrule_network_create(&(chainrule_description){scalar, INPUTS, LAYERS, layers, NULL}, &r->network, e));
+  ACCEPTED(chainrule_network_create(&(chainrule_network_description){scalar, INPUTS, LAYERS, layers, NULL}, &r->network, e));
   ACCEPTED(chainrule_network_initialize(r->network, 1, e));
-  const chainrule_training training = {.loss = CHAINRULE_LOSS_MEAN_SQUARED_ERROR,
+  const chainrule_trainer_options training = {.loss = CHAINRULE_LOSS_MEAN_SQUARED_ERROR,
                                        .optimizer = chainrule_optimizer_default(CHAINRULE_OPTIMIZER_ADAM),
                                        .batch_size = BATCH,
                                        .seed = 2,
@@ -238,7 +238,7 @@ static run *begin(const door *door, bool is_f32, size_t threads)
                                        .loss_context = &r->program.is_f32};
   if (door->owner == TRAINER) ACCEPTED(chainrule_trainer_create(r->network, &training, &r->trainer, e));
   if (door->in_parts) ACCEPTED(chainrule_trainer_begin_epoch(r->trainer, e));
-  chainrule_minimization minimization = chainrule_minimization_default(door->method);
+  chainrule_minimizer_options minimization = chainrule_minimizer_options_default(door->method);
   minimization.iterations = 3;
   if (door->owner == MINIMIZER)
     ACCEPTED(chainrule_minimizer_create(r->network, &minimization, &r->minimizer, e));
@@ -324,7 +324,7 @@ static void a_door_fails(const door *door, bool is_f32)
 static void a_view_is_gone(void)
 {
   run *r = begin(&doors[0], false, 1);
-  const chainrule_training training = {.loss = CHAINRULE_LOSS_MEAN_SQUARED_ERROR,
+  const chainrule_trainer_options training = {.loss = CHAINRULE_LOSS_MEAN_SQUARED_ERROR,
                                        .optimizer = chainrule_optimizer_default(CHAINRULE_OPTIMIZER_SGD),
                                        .batch_size = BATCH,
                                        .keep = true};

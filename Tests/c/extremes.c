@@ -14,7 +14,7 @@ static chainrule_network *create(chainrule_scalar scalar, const char *kernel_set
                                  const chainrule_layer *layers, const double *mean, const double *deviation)
 {
   chainrule_network *network = NULL;
-  ACCEPTED(chainrule_network_create(&(chainrule_description){scalar, inputs, count, layers, kernel_set}, &network, e));
+  ACCEPTED(chainrule_network_create(&(chainrule_network_description){scalar, inputs, count, layers, kernel_set}, &network, e));
   ACCEPTED(chainrule_network_initialize(network, 3, e));
   for (int parameter = CHAINRULE_MEAN; mean && parameter <= CHAINRULE_DEVIATION; parameter++) {
     const double *values = parameter == CHAINRULE_MEAN ? mean : deviation;
@@ -22,8 +22,8 @@ static chainrule_network *create(chainrule_scalar scalar, const char *kernel_set
     if (parameter == CHAINRULE_VARIANCE) continue;
     for (size_t k = 0; k < inputs; k++) rounded[k] = (float)values[k];
     ACCEPTED(scalar == CHAINRULE_FLOAT32
-                 ? chainrule_network_set_f32(network, 0, (chainrule_parameter)parameter, rounded, inputs, e)
-                 : chainrule_network_set_f64(network, 0, (chainrule_parameter)parameter, values, inputs, e));
+                 ? chainrule_network_set_parameter_f32(network, 0, (chainrule_parameter)parameter, rounded, inputs, e)
+                 : chainrule_network_set_parameter_f64(network, 0, (chainrule_parameter)parameter, values, inputs, e));
   }
   return network;
 }
@@ -57,7 +57,7 @@ static void a_column_of_deviation(double s)
     ACCEPTED(chainrule_network_copy(small, &copy, e));
     chainrule_network *const networks[] = {small, copy, large};
     for (size_t i = 0; i < 3; i++) {
-      chainrule_training training = {
+      chainrule_trainer_options training = {
           .optimizer = chainrule_optimizer_default(CHAINRULE_OPTIMIZER_ADAM), .batch_size = 10, .seed = 2};
       training.optimizer.learning_rate = 0.01;
       chainrule_trainer *trainer = NULL;
@@ -99,7 +99,7 @@ static void the_quotient_is_exact(int exponent)
   char scratch[1 << 14];
   snprintf(context, sizeof context, "deviation 2^%d", exponent);
   chainrule_network *network = create(CHAINRULE_FLOAT64, NULL, 1, 2, layers, &mean, &deviation);
-  ACCEPTED(chainrule_network_set_f64(network, 1, CHAINRULE_WEIGHTS, &one, 1, e));
+  ACCEPTED(chainrule_network_set_parameter_f64(network, 1, CHAINRULE_WEIGHTS, &one, 1, e));
   ACCEPTED(chainrule_network_predict_f64(network, x, 3, a, scratch, sizeof scratch, e));
   HOLDS(a[0] == 1 && a[1] == -3 && a[2] == 0);
   chainrule_network_free(network);
@@ -111,13 +111,13 @@ static void a_message_names(const char *cause, double x_size, double y_size, dou
   static const chainrule_layer layers[] = {{.units = 1}};
   double x[ROWS], y[ROWS];
   chainrule_network *network = create(CHAINRULE_FLOAT64, NULL, 1, 1, layers, NULL, NULL);
-  chainrule_training training = {
+  chainrule_trainer_options training = {
       .optimizer = chainrule_optimizer_default(CHAINRULE_OPTIMIZER_SGD), .batch_size = 10, .seed = 2};
   chainrule_trainer *trainer = NULL;
   training.optimizer.learning_rate = rate;
   for (size_t r = 0; r < ROWS; r++) x[r] = r % 2 ? x_size : -x_size, y[r] = y_size;
   snprintf(context, sizeof context, "x %g, y %g, weights %g, rate %g", x_size, y_size, weight, rate);
-  ACCEPTED(chainrule_network_set_f64(network, 0, CHAINRULE_WEIGHTS, &weight, 1, e));
+  ACCEPTED(chainrule_network_set_parameter_f64(network, 0, CHAINRULE_WEIGHTS, &weight, 1, e));
   ACCEPTED(chainrule_trainer_create(network, &training, &trainer, e));
   chainrule_status status = CHAINRULE_OK;
   for (int i = 0; i < 200 && !status; i++)

@@ -164,7 +164,7 @@ static chainrule_network *small(chainrule_scalar scalar)
 {
   const chainrule_layer layers[] = {{.units = 2, .activation = CHAINRULE_ACTIVATION_TANH},
                                     {.units = 1, .activation = CHAINRULE_ACTIVATION_IDENTITY}};
-  const chainrule_description description = {
+  const chainrule_network_description description = {
       .scalar = scalar, .inputs = 2, .layer_count = 2, .layers = layers};
   chainrule_network *network = NULL;
   ACCEPTED(chainrule_network_create(&description, &network, e));
@@ -186,7 +186,7 @@ static chainrule_network *rich(chainrule_scalar scalar)
                                      .activation = CHAINRULE_ACTIVATION_GELU_TANH,
                                      .bias = {CHAINRULE_INITIALIZER_CONSTANT, -1.0 / 3}},
                                     {.units = 3, .activation = CHAINRULE_ACTIVATION_SOFTMAX}};
-  const chainrule_description description = {
+  const chainrule_network_description description = {
       .scalar = scalar, .inputs = 5, .layer_count = 3, .layers = layers};
   chainrule_network *network = NULL;
   ACCEPTED(chainrule_network_create(&description, &network, e));
@@ -213,7 +213,7 @@ static chainrule_network *varied(chainrule_scalar scalar)
       {.kind = CHAINRULE_LAYER_RESIDUAL, .span = 2},
       {.units = 2},
   };
-  const chainrule_description description = {
+  const chainrule_network_description description = {
       .scalar = scalar, .inputs = 2, .layer_count = sizeof layers / sizeof *layers, .layers = layers};
   chainrule_network *network = NULL;
   ACCEPTED(chainrule_network_create(&description, &network, e));
@@ -226,9 +226,9 @@ static chainrule_network *varied(chainrule_scalar scalar)
       double wide[16];
       for (size_t k = 0; k < count; k++) wide[k] = values[k] = (float)((double)(100 * l + 10 * (size_t)p + k + 1) / 16);
       if (count && scalar == CHAINRULE_FLOAT32)
-        ACCEPTED(chainrule_network_set_f32(network, l, (chainrule_parameter)p, values, count, e));
+        ACCEPTED(chainrule_network_set_parameter_f32(network, l, (chainrule_parameter)p, values, count, e));
       if (count && scalar == CHAINRULE_FLOAT64)
-        ACCEPTED(chainrule_network_set_f64(network, l, (chainrule_parameter)p, wide, count, e));
+        ACCEPTED(chainrule_network_set_parameter_f64(network, l, (chainrule_parameter)p, wide, count, e));
     }
   return network;
 }
@@ -252,9 +252,9 @@ static bool same_parameter(const chainrule_network *a, const chainrule_network *
   for (int i = 0; i < 2; i++) {
     chainrule_status status =
         size == sizeof(float)
-            ? chainrule_network_get_f32(networks[i], layer, parameter, (float *)(void *)values[i], count,
+            ? chainrule_network_get_parameter_f32(networks[i], layer, parameter, (float *)(void *)values[i], count,
                                         NULL)
-            : chainrule_network_get_f64(networks[i], layer, parameter, values[i], count, NULL);
+            : chainrule_network_get_parameter_f64(networks[i], layer, parameter, values[i], count, NULL);
     if (status) return false;
   }
   return memcmp(values[0], values[1], count * size) == 0;
@@ -830,7 +830,7 @@ static void rejects_values_that_are_not_finite(void)
   /* 1e300 as a float is infinity. */
   const chainrule_layer layers[] = {{.units = 1},
                                     {.units = 1, .bias = {CHAINRULE_INITIALIZER_CONSTANT, 1e300}}};
-  const chainrule_description description = {.inputs = 1, .layer_count = 2, .layers = layers};
+  const chainrule_network_description description = {.inputs = 1, .layer_count = 2, .layers = layers};
   ACCEPTED(chainrule_network_create(&description, &network, e));
   if (chainrule_network_initialize(network, 0, e) == CHAINRULE_OK) {
     size_t before = entries();

@@ -86,7 +86,7 @@ static bool has(const chainrule_network *network, size_t layer, chainrule_parame
   float values[64];
   return chainrule_network_parameter_size(network, layer, parameter) == count &&
          (count == 0 ||
-          chainrule_network_get_f32(network, layer, parameter, values, count, NULL) == CHAINRULE_OK) &&
+          chainrule_network_get_parameter_f32(network, layer, parameter, values, count, NULL) == CHAINRULE_OK) &&
          memcmp(values, expected, count * sizeof *values) == 0;
 }
 
@@ -197,8 +197,8 @@ static void one_double_makes_all_of_them(void)
   chainrule_network *network = import(&relu, 1);
   double value = 0;
   HOLDS(chainrule_network_scalar(network) == CHAINRULE_FLOAT64);
-  HOLDS(!chainrule_network_get_f64(network, 0, CHAINRULE_WEIGHTS, &value, 1, NULL) && value == 0.1);
-  HOLDS(!chainrule_network_get_f64(network, 0, CHAINRULE_BIAS, &value, 1, NULL) && value == (double)0.1f);
+  HOLDS(!chainrule_network_get_parameter_f64(network, 0, CHAINRULE_WEIGHTS, &value, 1, NULL) && value == 0.1);
+  HOLDS(!chainrule_network_get_parameter_f64(network, 0, CHAINRULE_BIAS, &value, 1, NULL) && value == (double)0.1f);
   chainrule_network_free(network);
 }
 

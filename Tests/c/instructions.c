@@ -93,7 +93,7 @@ int main(int argc, char **argv)
   chainrule_error error;
   chainrule_network *network;
   chainrule_trainer *trainer = NULL;
-  chainrule_description description = {
+  chainrule_network_description description = {
       .inputs = w->inputs, .layer_count = w->layer_count, .layers = w->layers, .kernel_set = "avx2"};
   if (chainrule_network_create(&description, &network, &error)) {
     printf("skipped: %s\n", error.message);
@@ -105,7 +105,7 @@ int main(int argc, char **argv)
   size_t outputs = chainrule_network_outputs(network);
   for (size_t r = 0; r < Y / outputs; r++) y[r * outputs + r % outputs] = 1;
   if (strcmp(w->name, "gemm") != 0) {
-    chainrule_training training = {
+    chainrule_trainer_options training = {
         .loss = w->loss,
         .optimizer = chainrule_optimizer_default(w->optimizer),
         .batch_size = w->batch,

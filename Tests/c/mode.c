@@ -161,7 +161,7 @@ static void add_parameters(uint64_t *hash, const chainrule_network *network)
     for (int p = 0; p < CHAINRULE_PARAMETER_COUNT; p++) {
       const size_t count = chainrule_network_parameter_size(network, l, (chainrule_parameter)p);
       if (count == 0) continue;
-      KEEPS_MODE(EITHER(network_get, network, l, (chainrule_parameter)p, (void *)values, count, e));
+      KEEPS_MODE(EITHER(network_get_parameter, network, l, (chainrule_parameter)p, (void *)values, count, e));
       add(hash, values, count * (scalar == CHAINRULE_FLOAT32 ? sizeof(float) : sizeof(double)));
     }
 }
@@ -169,14 +169,14 @@ static void add_parameters(uint64_t *hash, const chainrule_network *network)
 static chainrule_network *make(chainrule_scalar scalar, const struct kind *kind, size_t layers)
 {
   chainrule_network *network = NULL;
-  KEEPS_MODE(chainrule_network_create(&(chainrule_description){scalar, INPUTS, layers, kind->layers, NULL}, &network, e));
+  KEEPS_MODE(chainrule_network_create(&(chainrule_network_description){scalar, INPUTS, layers, kind->layers, NULL}, &network, e));
   KEEPS_MODE(chainrule_network_initialize(network, 5, e));
   const void *numbers = scalar == CHAINRULE_FLOAT32 ? (void *)numbers32 : (void *)numbers64;
   for (size_t l = 0; l < layers; l++) {
     if (kind->layers[l].kind != CHAINRULE_LAYER_SCALING) continue;
     const size_t count = l == 0 ? INPUTS : OUTPUTS, size = scalar == CHAINRULE_FLOAT32 ? sizeof(float) : sizeof(double);
-    KEEPS_MODE(EITHER(network_set, network, l, CHAINRULE_MEAN, (void *)numbers, count, e));
-    KEEPS_MODE(EITHER(network_set, network, l, CHAINRULE_DEVIATION, (void *)((char *)numbers + INPUTS * size), count, e));
+    KEEPS_MODE(EITHER(network_set_parameter, network, l, CHAINRULE_MEAN, (void *)numbers, count, e));
+    KEEPS_MODE(EITHER(network_set_parameter, network, l, CHAINRULE_DEVIATION, (void *)((char *)numbers + INPUTS * size), count, e));
   }
   return network;
 }
@@ -184,14 +184,14 @@ static chainrule_network *make(chainrule_scalar scalar, const struct kind *kind,
 /* In a callback; the rounding of long double is nobody's but the host's. */
 static bool is_default(void) { return (uint32_t)mode_now() == (uint32_t)default_mode; }
 
-static int look(void *context, const chainrule_step *step)
+static int look(void *context, const chainrule_trainer_step *step)
 {
   (void)context, (void)step;
   HOLDS(is_default());
   return 0;
 }
 
-static int look_at_minimum(void *context, const chainrule_minimum *so_far)
+static int look_at_minimum(void *context, const chainrule_minimizer_result *so_far)
 {
   (void)context, (void)so_far;
   HOLDS(is_default());
@@ -219,7 +219,7 @@ static void minimize(chainrule_scalar scalar, const void *x, const void *y, uint
 {
   for (int method = 0; method < CHAINRULE_METHOD_COUNT; method++) {
     chainrule_network *network = make(scalar, &kinds[2], kinds[2].count);
-    chainrule_minimization m = chainrule_minimization_default((chainrule_method)method);
+    chainrule_minimizer_options m = chainrule_minimizer_options_default((chainrule_method)method);
     m.iterations = 4;
     m.progress = look_at_minimum;
     chainrule_minimizer *minimizer = NULL;
@@ -293,7 +293,7 @@ static const char *const moment_names[MOMENTS] = {"before creation", "after crea
 static chainrule_trainer *train(const setting *s, chainrule_network *network, const void *x, const void *y, results hashes)
 {
   const chainrule_scalar scalar = s->scalar;
-  chainrule_training training = {.loss = CHAINRULE_LOSS_LOG_COSH,
+  chainrule_trainer_options training = {.loss = CHAINRULE_LOSS_LOG_COSH,
                                  .optimizer = chainrule_optimizer_default(s->kind->optimizer),
                                  .batch_size = s->kind->batch_size,
                                  .seed = 3,
@@ -333,7 +333,7 @@ static void train_by_own_loss(const setting *s, const void *x, const void *y, ui
 {
   chainrule_scalar scalar = s->scalar;
   chainrule_network *network = make(scalar, s->kind, s->kind->count);
-  chainrule_training training = {.optimizer = chainrule_optimizer_default(CHAINRULE_OPTIMIZER_ADAM),
+  chainrule_trainer_options training = {.optimizer = chainrule_optimizer_default(CHAINRULE_OPTIMIZER_ADAM),
                                  .batch_size = BATCH,
                                  .threads = s->threads,
                                  .loss_function = own_loss,

@@ -150,15 +150,15 @@ int main(void)
       for (size_t r = 0; r < c.rows; r++) c.x[r] = log(c.x[r]);
     chainrule_network *network;
     ACCEPTED(chainrule_network_create(
-        &(chainrule_description){CHAINRULE_FLOAT64, 1, problems[i].layer_count, problems[i].layers, NULL}, &network, e));
+        &(chainrule_network_description){CHAINRULE_FLOAT64, 1, problems[i].layer_count, problems[i].layers, NULL}, &network, e));
     for (size_t start = 0; start < 2; start++) {
       double p[MOST], b[MOST], digits = 16;
       const size_t count = problems[i].parameters;
       problems[i].to(c.starts[start], p);
-      chainrule_minimization m = chainrule_minimization_default(CHAINRULE_METHOD_LEVENBERG_MARQUARDT);
+      chainrule_minimizer_options m = chainrule_minimizer_options_default(CHAINRULE_METHOD_LEVENBERG_MARQUARDT);
       m.iterations = 5000;
       chainrule_minimizer *minimizer;
-      chainrule_minimum minimum;
+      chainrule_minimizer_result minimum;
       ACCEPTED(chainrule_network_set_parameters_f64(network, p, count, e));
       ACCEPTED(chainrule_minimizer_create(network, &m, &minimizer, e));
       ACCEPTED(chainrule_minimizer_run_f64(minimizer, c.x, c.y, NULL, c.rows, &minimum, e));

@@ -80,12 +80,12 @@ static chainrule_network *make(const shape *s, bool scaled)
   layers[s->count] = (chainrule_layer){.kind = CHAINRULE_LAYER_SCALING};
   chainrule_network *network = NULL;
   ACCEPTED(chainrule_network_create(
-      &(chainrule_description){scalar, INPUTS, s->count + scaled, layers, kernel_set}, &network, e));
+      &(chainrule_network_description){scalar, INPUTS, s->count + scaled, layers, kernel_set}, &network, e));
   if (!network) exit(1);
   ACCEPTED(chainrule_network_initialize(network, 5, e));
   if (!scaled) return network;
-  ACCEPTED(TYPED(chainrule_network_set, network, s->count, CHAINRULE_MEAN, EITHER(mean), OUTPUTS, e));
-  ACCEPTED(TYPED(chainrule_network_set, network, s->count, CHAINRULE_DEVIATION, EITHER(deviation), OUTPUTS, e));
+  ACCEPTED(TYPED(chainrule_network_set_parameter, network, s->count, CHAINRULE_MEAN, EITHER(mean), OUTPUTS, e));
+  ACCEPTED(TYPED(chainrule_network_set_parameter, network, s->count, CHAINRULE_DEVIATION, EITHER(deviation), OUTPUTS, e));
   return network;
 }
 
@@ -146,9 +146,9 @@ static const chainrule_loss losses[] = {CHAINRULE_LOSS_HALF_SQUARED_ERROR, CHAIN
 enum { LOSSES = sizeof losses / sizeof *losses, WAYS = 8 };
 
 /* One of the ways that a step can take. */
-static chainrule_training way_of(int way, chainrule_loss loss)
+static chainrule_trainer_options way_of(int way, chainrule_loss loss)
 {
-  chainrule_training t = {.loss = loss, .optimizer = chainrule_optimizer_default(CHAINRULE_OPTIMIZER_ADAM),
+  chainrule_trainer_options t = {.loss = loss, .optimizer = chainrule_optimizer_default(CHAINRULE_OPTIMIZER_ADAM),
                           .batch_size = 8, .seed = 3};
   static const double rates[MOST_LAYERS + 1] = {1, 0.5, 1, 2, 1, 1, 1, 1, 1};
   t.optimizer.learning_rate = 0.01;
@@ -169,7 +169,7 @@ static void trains_as_on_standardized_targets(const shape *s, int way, chainrule
 {
   snprintf(context, sizeof context, "%s, float%d, %s, %s, way %d", kernel_set, scalar == CHAINRULE_FLOAT32 ? 32 : 64,
            s->name, chainrule_loss_name(loss), way);
-  const chainrule_training training = way_of(way, loss);
+  const chainrule_trainer_options training = way_of(way, loss);
   chainrule_network *scaled = make(s, true), *plain = make(s, false);
   chainrule_trainer *of_scaled = NULL, *of_plain = NULL;
   ACCEPTED(chainrule_trainer_create(scaled, &training, &of_scaled, e));
@@ -250,10 +250,10 @@ static void minimizes_on_standardized_targets(const shape *s)
   for (int method = 0; method < CHAINRULE_METHOD_COUNT; method++) {
     snprintf(context, sizeof context, "%s, %s, %s", kernel_set, s->name, chainrule_method_name((chainrule_method)method));
     chainrule_network *networks[2] = {make(s, true), make(s, false)};
-    chainrule_minimum found[2];
+    chainrule_minimizer_result found[2];
     memset(found, 0, sizeof found);
     for (int i = 0; i < 2; i++) {
-      chainrule_minimization m = chainrule_minimization_default((chainrule_method)method);
+      chainrule_minimizer_options m = chainrule_minimizer_options_default((chainrule_method)method);
       m.iterations = 12;
       chainrule_minimizer *minimizer = NULL;
       ACCEPTED(chainrule_minimizer_create(networks[i], &m, &minimizer, e));
@@ -277,14 +277,14 @@ static void resumes_in_the_same_bits(const shape *s)
 {
   snprintf(context, sizeof context, "%s, float%d, %s, checkpoint", kernel_set, scalar == CHAINRULE_FLOAT32 ? 32 : 64,
            s->name);
-  const chainrule_training training = way_of(0, CHAINRULE_LOSS_MEAN_SQUARED_ERROR);
+  const chainrule_trainer_options training = way_of(0, CHAINRULE_LOSS_MEAN_SQUARED_ERROR);
   chainrule_network *first = make(s, true), *second = make(s, true);
   chainrule_trainer *of_first = NULL, *of_second = NULL;
   ACCEPTED(chainrule_trainer_create(first, &training, &of_first, e));
   ACCEPTED(chainrule_trainer_create(second, &training, &of_second, e));
   static const double other64[OUTPUTS] = {1, 2};
   static const float other32[OUTPUTS] = {1, 2};
-  ACCEPTED(TYPED(chainrule_network_set, second, s->count, CHAINRULE_DEVIATION, EITHER(other), OUTPUTS, e));
+  ACCEPTED(TYPED(chainrule_network_set_parameter, second, s->count, CHAINRULE_DEVIATION, EITHER(other), OUTPUTS, e));
   ACCEPTED(TYPED(chainrule_trainer_epoch, of_first, EITHER(*x), EITHER(*y), NULL, ROWS, NULL, e));
   ACCEPTED(chainrule_trainer_begin_epoch(of_first, e));
   ACCEPTED(TYPED(chainrule_trainer_step, of_first, EITHER(*x), EITHER(*y), NULL, 8, NULL, e));
@@ -318,17 +318,17 @@ static void refuses_what_has_no_unit(void)
   chainrule_trainer *trainer = NULL;
   const chainrule_layer lone = {.kind = CHAINRULE_LAYER_SCALING};
   REFUSED(CHAINRULE_INVALID_NETWORK, "layer 1 is scaling and the only layer; a network needs",
-          chainrule_network_create(&(chainrule_description){scalar, 2, 1, &lone, NULL}, &network, e));
+          chainrule_network_create(&(chainrule_network_description){scalar, 2, 1, &lone, NULL}, &network, e));
   const chainrule_layer probability[] = {{.units = OUTPUTS, .activation = CHAINRULE_ACTIVATION_SIGMOID},
                                          {.kind = CHAINRULE_LAYER_SCALING}};
-  ACCEPTED(chainrule_network_create(&(chainrule_description){scalar, INPUTS, 2, probability, NULL}, &network, e));
+  ACCEPTED(chainrule_network_create(&(chainrule_network_description){scalar, INPUTS, 2, probability, NULL}, &network, e));
   static const char message[] = "layer 2 scales the targets, but the output layer 1 is sigmoid: a probability has no unit";
   for (int function = 0; function < 2; function++) {
-    chainrule_training training = way_of(function ? 5 : 0, CHAINRULE_LOSS_MEAN_SQUARED_ERROR);
+    chainrule_trainer_options training = way_of(function ? 5 : 0, CHAINRULE_LOSS_MEAN_SQUARED_ERROR);
     REFUSED(CHAINRULE_INVALID_NETWORK, message, chainrule_trainer_create(network, &training, &trainer, e));
     HOLDS(e->layer == 2);
   }
-  chainrule_minimization m = chainrule_minimization_default(CHAINRULE_METHOD_LBFGS);
+  chainrule_minimizer_options m = chainrule_minimizer_options_default(CHAINRULE_METHOD_LBFGS);
   chainrule_minimizer *minimizer = NULL;
   REFUSED(CHAINRULE_INVALID_NETWORK, message, chainrule_minimizer_create(network, &m, &minimizer, e));
   double value;
@@ -340,10 +340,10 @@ static void refuses_what_has_no_unit(void)
   const chainrule_layer classes[] = {{.units = OUTPUTS, .activation = CHAINRULE_ACTIVATION_SOFTMAX},
                                      {.kind = CHAINRULE_LAYER_SCALING}};
   REFUSED(CHAINRULE_INVALID_NETWORK, "layer 1 is softmax, which only the last layer (2) may be",
-          chainrule_network_create(&(chainrule_description){scalar, INPUTS, 2, classes, NULL}, &network, e));
+          chainrule_network_create(&(chainrule_network_description){scalar, INPUTS, 2, classes, NULL}, &network, e));
 
   network = make(&shapes[0], true);
-  chainrule_training training = way_of(4, CHAINRULE_LOSS_MEAN_SQUARED_ERROR);
+  chainrule_trainer_options training = way_of(4, CHAINRULE_LOSS_MEAN_SQUARED_ERROR);
   ACCEPTED(chainrule_trainer_create(network, &training, &trainer, e));
   ACCEPTED(chainrule_trainer_step_f32(trainer, *x32, *y32, NULL, 8, &value, e));
   float values[8 * OUTPUTS];
@@ -386,7 +386,7 @@ static void folds_around_the_scaling(void)
   for (size_t i = 0; i < sizeof cases / sizeof *cases; i++) {
     chainrule_network *network = NULL, *folded = NULL;
     ACCEPTED(chainrule_network_create(
-        &(chainrule_description){CHAINRULE_FLOAT32, OUTPUTS, cases[i].count, cases[i].layers, NULL}, &network, e));
+        &(chainrule_network_description){CHAINRULE_FLOAT32, OUTPUTS, cases[i].count, cases[i].layers, NULL}, &network, e));
     ACCEPTED(chainrule_network_fold(network, &folded, e));
     HOLDS(folded && chainrule_network_layer_count(folded) == cases[i].left);
     chainrule_network_free(folded);

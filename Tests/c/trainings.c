@@ -24,7 +24,7 @@ typedef struct problem {
   size_t inputs, outputs, layer_count, rows;
   chainrule_layer layers[MOST_LAYERS];
   double rates[MOST_LAYERS];
-  chainrule_training training;
+  chainrule_trainer_options training;
   bool weighted, in_parts;
   float x[MOST_ROWS * MOST_UNITS], y[MOST_ROWS * MOST_UNITS], weights[MOST_ROWS];
 } problem;
@@ -149,7 +149,7 @@ static void make(problem *p, size_t number)
   p->training.loss = (chainrule_loss)draw(CHAINRULE_LOSS_COUNT);
   add_layers(p, narrow);
 
-  chainrule_training *const t = &p->training;
+  chainrule_trainer_options *const t = &p->training;
   t->optimizer = optimizer();
   t->batch_size = chance(4) ? 1 : 2 + draw(40);
   t->seed = number;
@@ -232,8 +232,8 @@ static void mix_network(const problem *p, const chainrule_network *network)
       const size_t count = chainrule_network_parameter_size(network, l, parameter);
       if (count == 0) continue;
       mix_status(p->scalar == CHAINRULE_FLOAT32
-                     ? chainrule_network_get_f32(network, l, parameter, values.f32, count, e)
-                     : chainrule_network_get_f64(network, l, parameter, values.f64, count, e));
+                     ? chainrule_network_get_parameter_f32(network, l, parameter, values.f32, count, e)
+                     : chainrule_network_get_parameter_f64(network, l, parameter, values.f64, count, e));
       mix_values(p, count);
     }
 }
@@ -286,19 +286,19 @@ static void set(chainrule_network *network, const problem *p, size_t l, chainrul
     if (p->scalar == CHAINRULE_FLOAT32) values.f32[i] = value;
     else values.f64[i] = (double)value;
   }
-  ACCEPTED(p->scalar == CHAINRULE_FLOAT32 ? chainrule_network_set_f32(network, l, parameter, values.f32, count, e)
-                                          : chainrule_network_set_f64(network, l, parameter, values.f64, count, e));
+  ACCEPTED(p->scalar == CHAINRULE_FLOAT32 ? chainrule_network_set_parameter_f32(network, l, parameter, values.f32, count, e)
+                                          : chainrule_network_set_parameter_f64(network, l, parameter, values.f64, count, e));
 }
 
 static uint64_t train(const problem *p, const char *kernels, size_t threads)
 {
   chainrule_network *network = NULL;
   chainrule_trainer *trainer = NULL;
-  chainrule_training training = p->training;
+  chainrule_trainer_options training = p->training;
   training.threads = threads;
   hash = 0xcbf29ce484222325;
   ACCEPTED(chainrule_network_create(
-      &(chainrule_description){p->scalar, p->inputs, p->layer_count, p->layers, kernels}, &network, e));
+      &(chainrule_network_description){p->scalar, p->inputs, p->layer_count, p->layers, kernels}, &network, e));
   ACCEPTED(chainrule_network_initialize(network, p->training.seed, e));
   for (size_t l = 0; l < p->layer_count; l++)
     if (p->layers[l].kind == CHAINRULE_LAYER_SCALING) {

@@ -57,7 +57,7 @@ typedef struct chainrule_gradient_check {
       error; /* |gradient − slope| / max(|gradient|, |slope|, s / 1000), s = max(|L|, the largest |gradient|) */
   size_t layer; /* counted from 0 */
   chainrule_parameter parameter;
-  size_t index;    /* of the value in the parameter, as chainrule_network_get_f64 has it */
+  size_t index;    /* of the value in the parameter, as chainrule_network_get_parameter_f64 has it */
   double gradient; /* by backpropagation */
   double slope;    /* (L(p + h) − L(p − h)) / 2h, h = ε^⅓ max(1, |p|) */
 } chainrule_gradient_check;

@@ -49,24 +49,24 @@ typedef enum CHAINRULE_CLOSED_ENUM chainrule_ending {
 } chainrule_ending;
 
 /* The best point found. */
-typedef struct chainrule_minimum {
+typedef struct chainrule_minimizer_result {
   double loss;        /* L there */
   double gradient;    /* the largest |∂L/∂p| after the last iteration */
   size_t iterations;
   size_t evaluations; /* of L, with or without its derivatives, over all rows */
   chainrule_ending ending; /* in a progress call: not yet set */
-} chainrule_minimum;
+} chainrule_minimizer_result;
 
 /* Called after each iteration, in the calling thread.  Returns 0; where it returns anything else, the run ends as by a stop,
  * with the best parameters so far, but with CHAINRULE_CALLBACK_FAILED. */
-typedef int chainrule_progress(void *context, const chainrule_minimum *so_far);
+typedef int chainrule_minimizer_progress(void *context, const chainrule_minimizer_result *so_far);
 
-/* A method and its numbers; start from chainrule_minimization_default.
+/* A method and its numbers; start from chainrule_minimizer_options_default.
  *
  * The tolerances, each 0 or more, compare numbers without a unit, so that a run on a multiple of L takes the same steps and ends
  * after the same.  Of levenbergMarquardt, where L = 1/2 |f|^2 and D is the scale of each parameter (Moré 1978), they are
  * MINPACK's gtol, xtol and ftol. */
-typedef struct chainrule_minimization {
+typedef struct chainrule_minimizer_options {
   chainrule_loss loss;
   chainrule_method method;
   size_t iterations;         /* at most, at least 1 */
@@ -77,18 +77,18 @@ typedef struct chainrule_minimization {
   size_t memory; /* bytes.  levenbergMarquardt takes 16 for each pair of parameters and 8 for each number of a strip of J, 96 rows,
                   * and is refused where that is more.  bfgs takes 16 p for each step, and remembers as many as fit. */
   size_t history; /* lbfgs: the steps that it remembers, at least 1 */
-  chainrule_progress *progress; /* may be NULL */
+  chainrule_minimizer_progress *progress; /* may be NULL */
   void *context;                /* of progress */
-} chainrule_minimization;
+} chainrule_minimizer_options;
 
 /* halfSquaredError, 1000 iterations, tolerances 1e-10, 1e-10 and 1e-12, 1 GiB, a history of 10, no progress. */
-CHAINRULE_API chainrule_minimization chainrule_minimization_default(chainrule_method method);
+CHAINRULE_API chainrule_minimizer_options chainrule_minimizer_options_default(chainrule_method method);
 
 typedef struct chainrule_minimizer chainrule_minimizer;
 
 /* Borrows `network`, which must outlive the minimizer; nothing else may use it during a call to run. */
 CHAINRULE_API chainrule_status chainrule_minimizer_create(chainrule_network *network,
-                                                          const chainrule_minimization *minimization,
+                                                          const chainrule_minimizer_options *minimization,
                                                           chainrule_minimizer **minimizer, chainrule_error *error);
 CHAINRULE_API void chainrule_minimizer_free(chainrule_minimizer *minimizer);
 
@@ -98,10 +98,10 @@ CHAINRULE_API void chainrule_minimizer_free(chainrule_minimizer *minimizer);
  * function among them, it is as it was, and so is *minimum.  That may be NULL.  Memory is allocated for the call. */
 CHAINRULE_API chainrule_status chainrule_minimizer_run_f32(chainrule_minimizer *minimizer, const float *x,
                                                            const float *y, const float *sample_weights, size_t rows,
-                                                           chainrule_minimum *minimum, chainrule_error *error);
+                                                           chainrule_minimizer_result *minimum, chainrule_error *error);
 CHAINRULE_API chainrule_status chainrule_minimizer_run_f64(chainrule_minimizer *minimizer, const double *x,
                                                            const double *y, const double *sample_weights,
-                                                           size_t rows, chainrule_minimum *minimum,
+                                                           size_t rows, chainrule_minimizer_result *minimum,
                                                            chainrule_error *error);
 
 /* May be called from any thread, from a progress call and from a signal handler: the run under way, or the next, ends

@@ -50,13 +50,13 @@ typedef struct chainrule_layer {
   void *context;
 } chainrule_layer;
 
-typedef struct chainrule_description {
+typedef struct chainrule_network_description {
   chainrule_scalar scalar;
   size_t inputs; /* 1 … 2³¹ − 1 */
   size_t layer_count; /* 1 … 10 000 */
   const chainrule_layer *layers;
   const char *kernel_set; /* "avx512", "avx2", "baseline", "gsl"; NULL: see below */
-} chainrule_description;
+} chainrule_network_description;
 
 typedef struct chainrule_network chainrule_network;
 
@@ -77,7 +77,7 @@ CHAINRULE_API double chainrule_kernel_set_peak(const char *name, chainrule_scala
 
 /* A network with all parameters 0, variances and deviations 1.  Where the description names no kernel set, it is the one that the
  * environment variable CHAINRULE_ISA names, or else the best of this CPU. */
-CHAINRULE_API chainrule_status chainrule_network_create(const chainrule_description *description,
+CHAINRULE_API chainrule_status chainrule_network_create(const chainrule_network_description *description,
                                                         chainrule_network **network, chainrule_error *error);
 /* The same architecture, parameters, names and metadata, in a network of its own. */
 CHAINRULE_API chainrule_status chainrule_network_copy(const chainrule_network *network, chainrule_network **copy,
@@ -126,16 +126,16 @@ CHAINRULE_API const char *chainrule_parameter_name(chainrule_parameter parameter
 
 /* Copies a layer's parameters out or in; `count` is the number of values and must be exact.  Setting
  * refuses NaN, infinity, and a statistic out of its range, and leaves the network as it was. */
-CHAINRULE_API chainrule_status chainrule_network_get_f32(const chainrule_network *network, size_t layer,
+CHAINRULE_API chainrule_status chainrule_network_get_parameter_f32(const chainrule_network *network, size_t layer,
                                                          chainrule_parameter parameter, float *values,
                                                          size_t count, chainrule_error *error);
-CHAINRULE_API chainrule_status chainrule_network_get_f64(const chainrule_network *network, size_t layer,
+CHAINRULE_API chainrule_status chainrule_network_get_parameter_f64(const chainrule_network *network, size_t layer,
                                                          chainrule_parameter parameter, double *values,
                                                          size_t count, chainrule_error *error);
-CHAINRULE_API chainrule_status chainrule_network_set_f32(chainrule_network *network, size_t layer,
+CHAINRULE_API chainrule_status chainrule_network_set_parameter_f32(chainrule_network *network, size_t layer,
                                                          chainrule_parameter parameter, const float *values,
                                                          size_t count, chainrule_error *error);
-CHAINRULE_API chainrule_status chainrule_network_set_f64(chainrule_network *network, size_t layer,
+CHAINRULE_API chainrule_status chainrule_network_set_parameter_f64(chainrule_network *network, size_t layer,
                                                          chainrule_parameter parameter, const double *values,
                                                          size_t count, chainrule_error *error);
 

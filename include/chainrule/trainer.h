@@ -34,10 +34,10 @@ CHAINRULE_API chainrule_optimizer chainrule_optimizer_default(chainrule_optimize
  * [rows][outputs] in the network's scalar type, losses[r] = lᵣ and gradient [rows][outputs] = ∂lᵣ/∂a.  Returns 0; where it
  * returns anything else, or leaves a number as it was, the step changes no parameter and ends with
  * CHAINRULE_CALLBACK_FAILED, and so does the epoch that it is of, which goes on with the same batch when it is called again. */
-typedef int chainrule_loss_function(void *context, size_t rows, size_t outputs, const void *a, const void *y,
+typedef int chainrule_trainer_loss_function(void *context, size_t rows, size_t outputs, const void *a, const void *y,
                                     double *losses, void *gradient);
 
-typedef struct chainrule_training {
+typedef struct chainrule_trainer_options {
   chainrule_loss loss;
   chainrule_optimizer optimizer;
   size_t batch_size; /* the most rows of a step; the last batch of an epoch may be shorter */
@@ -59,18 +59,18 @@ typedef struct chainrule_training {
                            * update of an epoch may be of fewer. */
   const double *rates;    /* [layers] ≥ 0, times the learning rate; 0: the layer is frozen, neither its parameters nor its
                            * statistics change, and a batchNorm works as in prediction; NULL: all 1.  Copied. */
-  chainrule_loss_function *loss_function; /* NULL: `loss` */
+  chainrule_trainer_loss_function *loss_function; /* NULL: `loss` */
   void *loss_context;
   bool flush_denormals; /* numbers below 2⁻¹²⁶ (float64: 2⁻¹⁰²²) count as 0: other bits, but no slow step */
   chainrule_schedule schedule; /* of the optimizer's learning rate; all zeros: constant */
-} chainrule_training;
+} chainrule_trainer_options;
 
 typedef struct chainrule_trainer chainrule_trainer;
 
 /* Plans memory for training `network`, which the trainer borrows: it must outlive the trainer, and
  * nothing else may use it during a call to step or epoch. */
 CHAINRULE_API chainrule_status chainrule_trainer_create(chainrule_network *network,
-                                                        const chainrule_training *training,
+                                                        const chainrule_trainer_options *training,
                                                         chainrule_trainer **trainer, chainrule_error *error);
 CHAINRULE_API void chainrule_trainer_free(chainrule_trainer *trainer);
 
@@ -150,21 +150,21 @@ CHAINRULE_API chainrule_status chainrule_trainer_observe(chainrule_trainer *trai
                                                          chainrule_error *error);
 
 /* What a batch of an epoch came to. */
-typedef struct chainrule_step {
+typedef struct chainrule_trainer_step {
   uint64_t steps;       /* updates done so far */
   size_t rows;          /* of the batch */
   double loss;          /* L of the batch, before its update */
   double learning_rate; /* of the last update */
-} chainrule_step;
+} chainrule_trainer_step;
 
 /* Called after each batch of an epoch, also of one in parts, by the thread that called epoch or step.  It may call
  * chainrule_trainer_stop and chainrule_trainer_save, and nothing else of the trainer.  Returns 0; where it returns anything else,
  * the call ends with CHAINRULE_CALLBACK_FAILED.  The batch counts, and the next call goes on behind it, as after a stop. */
-typedef int chainrule_step_function(void *context, const chainrule_step *step);
+typedef int chainrule_trainer_step_function(void *context, const chainrule_trainer_step *step);
 
 /* From now on; NULL: no function. */
 CHAINRULE_API chainrule_status chainrule_trainer_on_step(chainrule_trainer *trainer,
-                                                         chainrule_step_function *function, void *context,
+                                                         chainrule_trainer_step_function *function, void *context,
                                                          chainrule_error *error);
 
 /* May be called from any thread and from a signal handler; of NULL it does nothing. */

@@ -235,7 +235,7 @@ static chainrule_status copy_f64(const chainrule_network *network, chainrule_net
   if (!layers) return cr_out_of_memory(error, "a copy", count * sizeof *layers);
   for (size_t l = 0; l < count; l++) chainrule_network_layer(network, l, &layers[l], NULL);
   chainrule_status status = chainrule_network_create(
-      &(chainrule_description){CHAINRULE_FLOAT64, network->inputs, count, layers, network->kernels->name},
+      &(chainrule_network_description){CHAINRULE_FLOAT64, network->inputs, count, layers, network->kernels->name},
       copy, error);
   free(layers);
   for (size_t l = 0; l < count && !status; l++)
@@ -248,7 +248,7 @@ static chainrule_status copy_f64(const chainrule_network *network, chainrule_net
       if (values) cr_read(network, network->parameters, l, (chainrule_parameter)parameter, values);
       if (!status) status = widen(CHAINRULE_FLOAT32, values, size, &wide, error);
       if (!status)
-        status = chainrule_network_set_f64(*copy, l, (chainrule_parameter)parameter, wide, size, error);
+        status = chainrule_network_set_parameter_f64(*copy, l, (chainrule_parameter)parameter, wide, size, error);
       free(values);
       free(wide);
     }

@@ -283,8 +283,8 @@ static chainrule_status make_network(const chainrule_network *saved, const cr_ar
       if (count == 0) continue;
       chainrule_error inner;
       status = saved->scalar == CHAINRULE_FLOAT32
-                   ? chainrule_network_set_f32(*made, l, parameter, (const float *)values, count, &inner)
-                   : chainrule_network_set_f64(*made, l, parameter, (const double *)values, count, &inner);
+                   ? chainrule_network_set_parameter_f32(*made, l, parameter, (const float *)values, count, &inner)
+                   : chainrule_network_set_parameter_f64(*made, l, parameter, (const double *)values, count, &inner);
       if (status) status = cr_invalid(error, l + 1, "%s, %s", array->name, inner.message);
       values += count * cr_scalar_size(saved->scalar);
     }

@@ -355,7 +355,7 @@ static chainrule_status check_module(module *module, const struct module *before
 
 /* The layers of the network; an activation behind a normalisation is one of its own. */
 static chainrule_status describe(importing *import, const chainrule_activation *activations,
-                                 chainrule_description *description, chainrule_error *error)
+                                 chainrule_network_description *description, chainrule_error *error)
 {
   const size_t size = 2 * sizeof *import->layers;
   import->layers = calloc(import->module_count, size);
@@ -375,7 +375,7 @@ static chainrule_status describe(importing *import, const chainrule_activation *
             (chainrule_layer){.kind = CHAINRULE_LAYER_ACTIVATION, .activation = activations[m]};
     }
   }
-  *description = (chainrule_description){
+  *description = (chainrule_network_description){
       .inputs = import->modules[0].in, .layer_count = count, .layers = import->layers};
   for (size_t t = 0; t < import->tensor_count; t++)
     if (import->tensors[t].role != BATCHES && import->tensors[t].type == F64)
@@ -463,9 +463,9 @@ static chainrule_status set_values(importing *import, chainrule_network *network
       if (!tensor) continue;
       status = read_values(import, tensor, scalar, error);
       if (status) break;
-      status = scalar == CHAINRULE_FLOAT32 ? chainrule_network_set_f32(network, module->layer, parameters[r],
+      status = scalar == CHAINRULE_FLOAT32 ? chainrule_network_set_parameter_f32(network, module->layer, parameters[r],
                                                                        import->values, tensor->count, error)
-                                           : chainrule_network_set_f64(network, module->layer, parameters[r],
+                                           : chainrule_network_set_parameter_f64(network, module->layer, parameters[r],
                                                                        import->values, tensor->count, error);
     }
   }
@@ -487,7 +487,7 @@ static chainrule_status import_network(importing *import, const chainrule_activa
     return cr_fail(error, CHAINRULE_INVALID_ARGUMENT, 0,
                    "%zu activations; expected %zu, one for each layer that the file has weights of", count,
                    import->module_count);
-  chainrule_description description;
+  chainrule_network_description description;
   status = describe(import, activations, &description, error);
   if (!status) status = chainrule_network_create(&description, network, error);
   return status ? status : set_values(import, *network, error);

@@ -150,7 +150,7 @@ static chainrule_status read_architecture(const json_t *text, cr_model *model, c
                      &inputs, "layers", &layers) != 0)
     return cr_unexpected(error, 0, where, &problem);
 
-  chainrule_description *description = &model->description;
+  chainrule_network_description *description = &model->description;
   status = read_scalar(scalar, &description->scalar, error);
   if (!status) status = read_size(inputs, 0, "inputs", &description->inputs, error);
   if (status) return status;
@@ -326,8 +326,8 @@ static chainrule_status read_tensor(int file, uint64_t data, const cr_model *mod
   size_t layer = tensor->layer, count = tensor->count;
   chainrule_error inner;
   status = model->description.scalar == CHAINRULE_FLOAT32
-               ? chainrule_network_set_f32(network, layer, tensor->parameter, model->values, count, &inner)
-               : chainrule_network_set_f64(network, layer, tensor->parameter, model->values, count, &inner);
+               ? chainrule_network_set_parameter_f32(network, layer, tensor->parameter, model->values, count, &inner)
+               : chainrule_network_set_parameter_f64(network, layer, tensor->parameter, model->values, count, &inner);
   return status ? contradicted(error, &inner) : CHAINRULE_OK;
 }
 

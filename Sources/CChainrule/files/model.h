@@ -41,7 +41,7 @@ typedef struct cr_tensor {
 } cr_tensor;
 
 typedef struct cr_model {
-  chainrule_description description;
+  chainrule_network_description description;
   chainrule_layer *layers;
   cr_state *state;    /* of a checkpoint; where its text is NULL, the file is a model */
   cr_tensor *tensors; /* the network's, then those of each array: layer by layer, weights before bias */

@@ -29,7 +29,7 @@ static int parameters_of(const cr_array *array)
 
 static size_t count_tensors(const cr_model *model, const cr_array *array)
 {
-  const chainrule_description *description = &model->description;
+  const chainrule_network_description *description = &model->description;
   size_t inputs = description->inputs, count = 0;
   for (size_t l = 0; l < description->layer_count; l++) {
     const chainrule_layer *layer = &description->layers[l];
@@ -42,7 +42,7 @@ static size_t count_tensors(const cr_model *model, const cr_array *array)
 /* The tensors of the network, or of an array, behind those that are planned already, as far as there is room. */
 static chainrule_status plan_array(cr_model *model, cr_array *array, size_t *position, chainrule_error *error)
 {
-  const chainrule_description *description = &model->description;
+  const chainrule_network_description *description = &model->description;
   const char *prefix = array ? array->name : "";
   const int end = parameters_of(array);
   size_t inputs = description->inputs, offset = 0;

@@ -14,7 +14,7 @@ static chainrule_status describe(const chainrule_network *network, cr_model *mod
   size_t count = chainrule_network_layer_count(network);
   model->layers = calloc(count, sizeof *model->layers);
   if (!model->layers) return cr_out_of_memory(error, "the layers", count * sizeof *model->layers);
-  model->description = (chainrule_description){.scalar = chainrule_network_scalar(network),
+  model->description = (chainrule_network_description){.scalar = chainrule_network_scalar(network),
                                                .inputs = chainrule_network_inputs(network),
                                                .layer_count = count,
                                                .layers = model->layers};
@@ -68,7 +68,7 @@ static json_t *layer_json(const chainrule_layer *layer)
   return NULL;
 }
 
-static json_t *architecture_json(const chainrule_description *description)
+static json_t *architecture_json(const chainrule_network_description *description)
 {
   json_t *json = json_pack("{s:i, s:s, s:s, s:I, s:[]}", "formatVersion", CR_FORMAT_VERSION, "version",
                            chainrule_version(), "scalar", cr_scalar_names[description->scalar], "inputs",

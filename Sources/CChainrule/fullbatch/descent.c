@@ -232,7 +232,7 @@ static size_t least(size_t a, size_t b) { return a < b ? a : b; }
 /* BFGS remembers as many steps as there are parameters, which is all that H can hold, or as many as its memory does. */
 chainrule_status cr_descend_lines(cr_problem *problem, chainrule_error *error)
 {
-  const chainrule_minimization *settings = problem->settings;
+  const chainrule_minimizer_options *settings = problem->settings;
   const size_t p = problem->parameters;
   memory m = {.p = p};
   if (settings->method == CHAINRULE_METHOD_LBFGS) m.size = settings->history;

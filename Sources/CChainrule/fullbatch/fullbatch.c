@@ -9,15 +9,15 @@
 
 struct chainrule_minimizer {
   chainrule_network *network;
-  chainrule_minimization settings;
+  chainrule_minimizer_options settings;
   atomic_bool stop;
 };
 
 /* ---- Settings ---------------------------------------------------------------------------------- */
 
-chainrule_minimization chainrule_minimization_default(chainrule_method method)
+chainrule_minimizer_options chainrule_minimizer_options_default(chainrule_method method)
 {
-  return (chainrule_minimization){
+  return (chainrule_minimizer_options){
       .loss = CHAINRULE_LOSS_HALF_SQUARED_ERROR,
       .method = method,
       .iterations = 1000,
@@ -34,7 +34,7 @@ static bool is_sum_of_squares(chainrule_loss loss)
   return loss == CHAINRULE_LOSS_HALF_SQUARED_ERROR || loss == CHAINRULE_LOSS_MEAN_SQUARED_ERROR;
 }
 
-static chainrule_status check_settings(const chainrule_network *network, const chainrule_minimization *m,
+static chainrule_status check_settings(const chainrule_network *network, const chainrule_minimizer_options *m,
                                        chainrule_error *error)
 {
   if ((size_t)m->method >= CHAINRULE_METHOD_COUNT)
@@ -69,7 +69,7 @@ static chainrule_status check_settings(const chainrule_network *network, const c
   return CHAINRULE_OK;
 }
 
-static chainrule_status create(chainrule_network *network, const chainrule_minimization *minimization,
+static chainrule_status create(chainrule_network *network, const chainrule_minimizer_options *minimization,
                                chainrule_minimizer **minimizer, chainrule_error *error)
 {
   if (!minimizer) return cr_null(error, "minimizer");
@@ -87,7 +87,7 @@ static chainrule_status create(chainrule_network *network, const chainrule_minim
 }
 
 chainrule_status chainrule_minimizer_create(chainrule_network *network,
-                                            const chainrule_minimization *minimization,
+                                            const chainrule_minimizer_options *minimization,
                                             chainrule_minimizer **minimizer, chainrule_error *error)
 {
   const cr_float_mode mode = cr_float_mode_enter(false);
@@ -201,7 +201,7 @@ static bool end(cr_problem *p, chainrule_ending ending)
 
 bool cr_problem_is_close(cr_problem *p, cr_measure measure)
 {
-  const chainrule_minimization *m = p->settings;
+  const chainrule_minimizer_options *m = p->settings;
   if (measure.gradient <= m->gradient_tolerance) return end(p, CHAINRULE_ENDED_BY_GRADIENT);
   if (measure.step <= m->step_tolerance) return end(p, CHAINRULE_ENDED_BY_STEP);
   return measure.fall >= 0 && measure.fall <= m->loss_tolerance && end(p, CHAINRULE_ENDED_BY_LOSS);
@@ -215,7 +215,7 @@ bool cr_problem_starts_at_minimum(cr_problem *p, const double *gradient, double 
 
 bool cr_problem_ends(cr_problem *p, const double *gradient, cr_measure measure)
 {
-  const chainrule_minimization *m = p->settings;
+  const chainrule_minimizer_options *m = p->settings;
   p->so_far.iterations++;
   p->so_far.gradient = cr_largest(p->parameters, gradient);
   p->refused = m->progress && m->progress(m->context, &p->so_far) != 0;
@@ -257,7 +257,7 @@ static chainrule_status begin(cr_problem *p, chainrule_error *error)
 }
 
 static chainrule_status run(chainrule_minimizer *m, chainrule_scalar scalar, cr_batch all,
-                            chainrule_minimum *minimum, chainrule_error *error)
+                            chainrule_minimizer_result *minimum, chainrule_error *error)
 {
   if (!m) return cr_null(error, "minimizer");
   const chainrule_network *network = m->network;
@@ -295,7 +295,7 @@ static chainrule_status run(chainrule_minimizer *m, chainrule_scalar scalar, cr_
 
 chainrule_status chainrule_minimizer_run_f32(chainrule_minimizer *minimizer, const float *x, const float *y,
                                              const float *sample_weights, size_t rows,
-                                             chainrule_minimum *minimum, chainrule_error *error)
+                                             chainrule_minimizer_result *minimum, chainrule_error *error)
 {
   const cr_float_mode mode = cr_float_mode_enter(false);
   return cr_left(mode,
@@ -304,7 +304,7 @@ chainrule_status chainrule_minimizer_run_f32(chainrule_minimizer *minimizer, con
 
 chainrule_status chainrule_minimizer_run_f64(chainrule_minimizer *minimizer, const double *x, const double *y,
                                              const double *sample_weights, size_t rows,
-                                             chainrule_minimum *minimum, chainrule_error *error)
+                                             chainrule_minimizer_result *minimum, chainrule_error *error)
 {
   const cr_float_mode mode = cr_float_mode_enter(false);
   return cr_left(mode,

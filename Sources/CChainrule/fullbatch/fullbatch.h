@@ -8,10 +8,10 @@
 
 typedef struct cr_problem {
   cr_objective objective;
-  const chainrule_minimization *settings;
+  const chainrule_minimizer_options *settings;
   size_t parameters;
   double *best; /* the parameters of the smallest finite L so far; at first, of the start */
-  chainrule_minimum so_far;
+  chainrule_minimizer_result so_far;
   atomic_bool *stop;
   bool stopped, refused;   /* by a stop, or since `status` is not 0; by the progress function */
   chainrule_status status; /* of a custom layer's function that failed, which stops the run */

@@ -166,11 +166,11 @@ static chainrule_status set_values(chainrule_network *network, size_t l, chainru
   const size_t count = cr_parameter_size(&network->layers[l], parameter);
   if (count == 0) return CHAINRULE_OK;
   if (network->scalar == CHAINRULE_FLOAT64)
-    return chainrule_network_set_f64(network, l, parameter, values, count, error);
+    return chainrule_network_set_parameter_f64(network, l, parameter, values, count, error);
   float *rounded = malloc(count * sizeof *rounded);
   if (!rounded) return cr_out_of_memory(error, "a layer's parameters", count * sizeof *rounded);
   for (size_t k = 0; k < count; k++) rounded[k] = (float)values[k];
-  chainrule_status status = chainrule_network_set_f32(network, l, parameter, rounded, count, error);
+  chainrule_status status = chainrule_network_set_parameter_f32(network, l, parameter, rounded, count, error);
   free(rounded);
   return status;
 }
@@ -182,7 +182,7 @@ static chainrule_status put_together(const chainrule_network *network, const par
   if (!layers) return cr_out_of_memory(error, "the layers", parts->count * sizeof *layers);
   for (size_t l = 0; l < parts->count; l++) layers[l] = parts->list[l].layer;
   chainrule_status status = chainrule_network_create(
-      &(chainrule_description){network->scalar, network->inputs, parts->count, layers, network->kernels->name}, folded,
+      &(chainrule_network_description){network->scalar, network->inputs, parts->count, layers, network->kernels->name}, folded,
       error);
   free(layers);
   for (size_t l = 0; l < parts->count && !status; l++)

@@ -207,21 +207,21 @@ static chainrule_status set(chainrule_network *network, chainrule_scalar scalar,
   return CHAINRULE_OK;
 }
 
-chainrule_status chainrule_network_get_f32(const chainrule_network *network, size_t layer,
+chainrule_status chainrule_network_get_parameter_f32(const chainrule_network *network, size_t layer,
                                            chainrule_parameter parameter, float *values, size_t count,
                                            chainrule_error *error)
 {
   return get(network, CHAINRULE_FLOAT32, layer, parameter, values, count, error);
 }
 
-chainrule_status chainrule_network_get_f64(const chainrule_network *network, size_t layer,
+chainrule_status chainrule_network_get_parameter_f64(const chainrule_network *network, size_t layer,
                                            chainrule_parameter parameter, double *values, size_t count,
                                            chainrule_error *error)
 {
   return get(network, CHAINRULE_FLOAT64, layer, parameter, values, count, error);
 }
 
-chainrule_status chainrule_network_set_f32(chainrule_network *network, size_t layer,
+chainrule_status chainrule_network_set_parameter_f32(chainrule_network *network, size_t layer,
                                            chainrule_parameter parameter, const float *values, size_t count,
                                            chainrule_error *error)
 {
@@ -229,7 +229,7 @@ chainrule_status chainrule_network_set_f32(chainrule_network *network, size_t la
   return cr_left(mode, set(network, CHAINRULE_FLOAT32, layer, parameter, values, count, error));
 }
 
-chainrule_status chainrule_network_set_f64(chainrule_network *network, size_t layer,
+chainrule_status chainrule_network_set_parameter_f64(chainrule_network *network, size_t layer,
                                            chainrule_parameter parameter, const double *values, size_t count,
                                            chainrule_error *error)
 {

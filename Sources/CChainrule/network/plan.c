@@ -62,13 +62,13 @@ static chainrule_status check_numbers(const chainrule_layer *layer, size_t numbe
 }
 
 /* units of the layer's inputs; those of the network where l is SIZE_MAX */
-static size_t units_of(const chainrule_description *description, size_t l)
+static size_t units_of(const chainrule_network_description *description, size_t l)
 {
   while (l != SIZE_MAX && description->layers[l].kind != CHAINRULE_LAYER_DENSE) l--;
   return l == SIZE_MAX ? description->inputs : description->layers[l].units;
 }
 
-static chainrule_status check_layer(const chainrule_description *description, size_t l,
+static chainrule_status check_layer(const chainrule_network_description *description, size_t l,
                                     chainrule_error *error)
 {
   const chainrule_layer *layer = &description->layers[l];
@@ -105,7 +105,7 @@ static chainrule_status check_layer(const chainrule_description *description, si
   return CHAINRULE_OK;
 }
 
-static chainrule_status check_description(const chainrule_description *description, chainrule_error *error)
+static chainrule_status check_description(const chainrule_network_description *description, chainrule_error *error)
 {
   if (!description) return cr_null(error, "description");
   if (description->scalar != CHAINRULE_FLOAT32 && description->scalar != CHAINRULE_FLOAT64)
@@ -156,7 +156,7 @@ static bool place(size_t *size, size_t count, size_t *at)
 }
 
 /* Sizes and offsets of every layer's parameters; false where one overflows. */
-static bool plan_layers(chainrule_network *network, const chainrule_description *description)
+static bool plan_layers(chainrule_network *network, const chainrule_network_description *description)
 {
   const size_t lanes = network->kernels->vector / cr_scalar_size(network->scalar);
   const size_t line = CR_ALIGNMENT / cr_scalar_size(network->scalar);
@@ -262,7 +262,7 @@ static void plan_predicting(chainrule_network *network)
   network->predicting_size = size;
 }
 
-static chainrule_status create(const chainrule_description *description, const cr_kernel_set *kernels,
+static chainrule_status create(const chainrule_network_description *description, const cr_kernel_set *kernels,
                                chainrule_network **result, chainrule_error *error)
 {
   const size_t count = description->layer_count;
@@ -296,7 +296,7 @@ static chainrule_status create(const chainrule_description *description, const c
   return CHAINRULE_OK;
 }
 
-static chainrule_status create_described(const chainrule_description *description,
+static chainrule_status create_described(const chainrule_network_description *description,
                                          chainrule_network **network, chainrule_error *error)
 {
   if (!network) return cr_null(error, "network");
@@ -307,7 +307,7 @@ static chainrule_status create_described(const chainrule_description *descriptio
   return status ? status : create(description, kernels, network, error);
 }
 
-chainrule_status chainrule_network_create(const chainrule_description *description,
+chainrule_status chainrule_network_create(const chainrule_network_description *description,
                                           chainrule_network **network, chainrule_error *error)
 {
   const cr_float_mode mode = cr_float_mode_enter(false);
@@ -326,7 +326,7 @@ static chainrule_status copy_network(const chainrule_network *network, chainrule
 
   chainrule_network *made = NULL;
   chainrule_status status =
-      create(&(chainrule_description){network->scalar, network->inputs, network->layer_count, layers, NULL},
+      create(&(chainrule_network_description){network->scalar, network->inputs, network->layer_count, layers, NULL},
              network->kernels, &made, error);
   free(layers);
   if (status) return status;

@@ -49,7 +49,7 @@ static chainrule_status count_batch(chainrule_trainer *t, size_t rows, double lo
   t->epoch_loss += loss * weight;
   t->epoch_weight += weight;
   if (!t->on_step) return CHAINRULE_OK;
-  const chainrule_step step = {t->steps, rows, loss, t->optimizer.update.rate};
+  const chainrule_trainer_step step = {t->steps, rows, loss, t->optimizer.update.rate};
   const int refused = t->on_step(t->step_context, &step);
   if (!refused) return CHAINRULE_OK;
   return cr_fail(error, CHAINRULE_CALLBACK_FAILED, 0, "the step function failed after step %llu: it returned %d",

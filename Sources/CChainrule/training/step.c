@@ -533,7 +533,7 @@ static void prepare_update(void *trainer) { next_update(trainer); }
 size_t cr_step_singly(chainrule_trainer *t, const cr_batch *all)
 {
   enum { MOST = 64 }; /* before anyone hears of it */
-  const chainrule_training *g = &t->training;
+  const chainrule_trainer_options *g = &t->training;
   if (!t->narrow || g->batch_size > 1 || all->sample_weights || g->label_smoothing > 0 || t->on_step ||
       t->network != t->whole || g->schedule.unit == CHAINRULE_PER_STEP)
     return 0;

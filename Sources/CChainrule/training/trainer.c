@@ -22,7 +22,7 @@ static chainrule_status check_batch_size(size_t batch_size, chainrule_error *err
 
 static bool is_amount(double x) { return x >= 0 && isfinite(x); }
 
-static chainrule_status check_training(const chainrule_network *network, const chainrule_training *training,
+static chainrule_status check_training(const chainrule_network *network, const chainrule_trainer_options *training,
                                        chainrule_error *error)
 {
   if (!network) return cr_null(error, "network");
@@ -112,7 +112,7 @@ static bool is_narrow(const chainrule_trainer *t)
 {
   const chainrule_network *network = t->network;
   const bool softmax = network->layers[network->layer_count - 1].activation == CHAINRULE_ACTIVATION_SOFTMAX;
-  const chainrule_training *g = &t->training;
+  const chainrule_trainer_options *g = &t->training;
   return !g->keep && !cr_needs_all_gradients(g) && g->clip_value == 0 && g->max_norm == 0 && g->input_noise == 0 &&
          !g->rates && !g->loss_function && cr_narrow_size(network) > 0 && (!softmax || cr_is_fused(g->loss));
 }
@@ -160,7 +160,7 @@ static chainrule_status plan_batches(chainrule_trainer *t, size_t rows, chainrul
   return CHAINRULE_OK;
 }
 
-static chainrule_status create(chainrule_network *network, const chainrule_training *training,
+static chainrule_status create(chainrule_network *network, const chainrule_trainer_options *training,
                                chainrule_trainer **result, chainrule_error *error)
 {
   if (!result) return cr_null(error, "trainer");
@@ -220,7 +220,7 @@ static chainrule_status create(chainrule_network *network, const chainrule_train
   return CHAINRULE_OK;
 }
 
-chainrule_status chainrule_trainer_create(chainrule_network *network, const chainrule_training *training,
+chainrule_status chainrule_trainer_create(chainrule_network *network, const chainrule_trainer_options *training,
                                           chainrule_trainer **result, chainrule_error *error)
 {
   const cr_float_mode mode = cr_float_mode_enter(false);
@@ -263,7 +263,7 @@ void chainrule_trainer_free(chainrule_trainer *t)
   free(t);
 }
 
-chainrule_status chainrule_trainer_on_step(chainrule_trainer *trainer, chainrule_step_function *function,
+chainrule_status chainrule_trainer_on_step(chainrule_trainer *trainer, chainrule_trainer_step_function *function,
                                            void *context, chainrule_error *error)
 {
   if (!trainer) return cr_null(error, "trainer");

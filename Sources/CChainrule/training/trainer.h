@@ -17,7 +17,7 @@ struct chainrule_trainer {
   chainrule_network *whole;   /* as the caller has it */
   chainrule_network *network; /* what is trained: all of it, or `view`, which lacks the target scaling */
   chainrule_network view;
-  chainrule_training training;
+  chainrule_trainer_options training;
 
   cr_place *places;  /* of z, a and δ, by layer */
   size_t place_size; /* scalars per row of all places */
@@ -61,7 +61,7 @@ struct chainrule_trainer {
   bool in_parts;                   /* between begin_epoch and end_epoch; position is then 0 */
   bool restored;                   /* from a checkpoint, and no epoch since: its order has not been drawn */
   atomic_bool stop;
-  chainrule_step_function *on_step; /* NULL: none */
+  chainrule_trainer_step_function *on_step; /* NULL: none */
   void *step_context;
 };
 
@@ -69,7 +69,7 @@ struct chainrule_trainer {
 void cr_update_rate(chainrule_trainer *trainer);
 
 /* Gradients cannot go into the parameters one by one: something is made of all of them first. */
-static inline bool cr_needs_all_gradients(const chainrule_training *training)
+static inline bool cr_needs_all_gradients(const chainrule_trainer_options *training)
 {
   return training->clip_norm > 0 || training->accumulate > 1;
 }

@@ -35,13 +35,13 @@ struct CoreFunctions<Scalar>: Sendable {
       Network?, chainrule_loss, In?, In?, In?, Int, UnsafeMutablePointer<chainrule_gradient_check>?, Failure?
     ) -> chainrule_status
   let minimize:
-    @Sendable (OpaquePointer?, In?, In?, In?, Int, UnsafeMutablePointer<chainrule_minimum>?, Failure?) ->
+    @Sendable (OpaquePointer?, In?, In?, In?, Int, UnsafeMutablePointer<chainrule_minimizer_result>?, Failure?) ->
       chainrule_status
 }
 
 extension CoreFunctions where Scalar == Float {
   fileprivate static let float32 = CoreFunctions(
-    scalar: .float32, get: chainrule_network_get_f32, set: chainrule_network_set_f32,
+    scalar: .float32, get: chainrule_network_get_parameter_f32, set: chainrule_network_set_parameter_f32,
     predict: chainrule_network_predict_f32, loss: chainrule_network_loss_f32,
     step: chainrule_trainer_step_f32,
     gradients: chainrule_trainer_gradients_f32, epoch: chainrule_trainer_epoch_f32,
@@ -56,7 +56,7 @@ extension CoreFunctions where Scalar == Float {
 
 extension CoreFunctions where Scalar == Double {
   fileprivate static let float64 = CoreFunctions(
-    scalar: .float64, get: chainrule_network_get_f64, set: chainrule_network_set_f64,
+    scalar: .float64, get: chainrule_network_get_parameter_f64, set: chainrule_network_set_parameter_f64,
     predict: chainrule_network_predict_f64, loss: chainrule_network_loss_f64,
     step: chainrule_trainer_step_f64,
     gradients: chainrule_trainer_gradients_f64, epoch: chainrule_trainer_epoch_f64,

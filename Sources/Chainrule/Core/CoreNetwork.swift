@@ -58,7 +58,7 @@ final class CoreNetwork<Scalar: NetworkScalar>: @unchecked Sendable {
     try check { error in
       coreLayers.withUnsafeBufferPointer { layers in
         withOptionalCString(kernelSet) { kernelSet in
-          var description = chainrule_description(
+          var description = chainrule_network_description(
             scalar: Scalar.coreFunctions.scalar, inputs: inputs, layer_count: layers.count,
             layers: layers.baseAddress, kernel_set: kernelSet)
           return chainrule_network_create(&description, &pointer, &error)

@@ -22,7 +22,7 @@ final class CoreTrainer<Scalar: NetworkScalar>: @unchecked Sendable {
 
   /// `rates` are of all layers.
   init(
-    _ network: Network<Scalar>, training: chainrule_training, lossFunction: LossFunction<Scalar>?,
+    _ network: Network<Scalar>, training: chainrule_trainer_options, lossFunction: LossFunction<Scalar>?,
     rates: [Double]?
   ) throws(ChainruleError) {
     self.network = network.core
@@ -161,7 +161,7 @@ final class CoreTrainer<Scalar: NetworkScalar>: @unchecked Sendable {
   ) throws(ChainruleError) -> Result {
     guard let observer else { return try body() }
     func tell(
-      _ function: (@convention(c) (UnsafeMutableRawPointer?, UnsafePointer<chainrule_step>?) -> Int32)?
+      _ function: (@convention(c) (UnsafeMutableRawPointer?, UnsafePointer<chainrule_trainer_step>?) -> Int32)?
     )
       throws(ChainruleError)
     {
@@ -199,7 +199,7 @@ final class StepObserver: @unchecked Sendable {
 
   init(_ decide: @escaping @Sendable (TrainingStep) throws -> TrainingDecision) { self.decide = decide }
 
-  fileprivate func observe(_ step: chainrule_step) {
+  fileprivate func observe(_ step: chainrule_trainer_step) {
     let step = TrainingStep(
       number: Int(step.steps), rows: step.rows, loss: step.loss, learningRate: step.learning_rate)
     do throws(ChainruleError) {

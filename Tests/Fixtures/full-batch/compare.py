@@ -56,7 +56,7 @@ def array(values):
 class Library:
     def __init__(self, path):
         self.core = c.CDLL(path)
-        self.core.chainrule_minimization_default.restype = Minimization
+        self.core.chainrule_minimizer_options_default.restype = Minimization
 
     def call(self, name, *arguments):
         error = c.create_string_buffer(4096)
@@ -77,7 +77,7 @@ class Library:
         self.call("network_create", c.byref(Description(1, units[0], len(layers), layers, None)), c.byref(network))
         start = array(problem["start"])
         self.call("network_set_parameters_f64", network, start, c.c_size_t(len(start)))
-        settings = self.core.chainrule_minimization_default(self.named("method", method))
+        settings = self.core.chainrule_minimizer_options_default(self.named("method", method))
         settings.loss = self.named("loss", problem["loss"]).value
         weights = array(problem["sampleWeights"]) if problem["sampleWeights"] else None
         self.call("minimizer_create", network, c.byref(settings), c.byref(minimizer))

@@ -45,7 +45,7 @@ static void fill(void)
 static chainrule_network *create(chainrule_scalar scalar, size_t count, const chainrule_layer *layers)
 {
   chainrule_network *network = NULL;
-  const chainrule_description description = {scalar, INPUTS, count, layers, NULL};
+  const chainrule_network_description description = {scalar, INPUTS, count, layers, NULL};
   ACCEPTED(chainrule_network_create(&description, &network, NULL));
   if (!network) exit(1);
   ACCEPTED(chainrule_network_initialize(network, 3, NULL));
@@ -64,8 +64,8 @@ static double loss_of(const chainrule_network *network, chainrule_loss loss, con
   return value;
 }
 
-static chainrule_status run(chainrule_network *network, const chainrule_minimization *m,
-                            const double *sample_weights, size_t rows, chainrule_minimum *minimum,
+static chainrule_status run(chainrule_network *network, const chainrule_minimizer_options *m,
+                            const double *sample_weights, size_t rows, chainrule_minimizer_result *minimum,
                             chainrule_error *error)
 {
   chainrule_minimizer *minimizer = NULL;
@@ -85,7 +85,7 @@ static const chainrule_layer small[] = {DENSE(4, TANH), DENSE(OUTPUTS, IDENTITY)
 
 static size_t calls;
 static double last;
-static int count(void *context_, const chainrule_minimum *so_far)
+static int count(void *context_, const chainrule_minimizer_result *so_far)
 {
   (void)context_;
   calls++;
@@ -101,14 +101,14 @@ static void every_method_goes_down(void)
     for (int weighted = 0; weighted < 2; weighted++) {
       const chainrule_method method = (chainrule_method)i;
       snprintf(context, sizeof context, "%s%s", chainrule_method_name(method), weighted ? ", weighted" : "");
-      chainrule_minimization m = chainrule_minimization_default(method);
+      chainrule_minimizer_options m = chainrule_minimizer_options_default(method);
       m.loss = weighted ? CHAINRULE_LOSS_MEAN_SQUARED_ERROR : CHAINRULE_LOSS_HALF_SQUARED_ERROR;
       m.iterations = 60;
       m.progress = count;
       calls = 0, last = INFINITY;
       chainrule_network *network = create(CHAINRULE_FLOAT64, 2, small);
       const double *w = weighted ? weights : NULL, before = loss_of(network, m.loss, w, ROWS);
-      chainrule_minimum minimum;
+      chainrule_minimizer_result minimum;
       ACCEPTED(run(network, &m, w, ROWS, &minimum, NULL));
       const double after = loss_of(network, m.loss, w, ROWS);
       expect(after < 0.1 * before, "the loss is a tenth of what it was");
@@ -119,7 +119,7 @@ static void every_method_goes_down(void)
       /* The same from the same start in float32, rounded. */
       chainrule_network *single = create(CHAINRULE_FLOAT32, 2, small);
       chainrule_minimizer *minimizer = NULL;
-      chainrule_minimum found;
+      chainrule_minimizer_result found;
       m.progress = NULL;
       ACCEPTED(chainrule_minimizer_create(single, &m, &minimizer, NULL));
       ACCEPTED(
@@ -145,13 +145,13 @@ static void the_best_point_is_kept(void)
   const chainrule_layer layer = DENSE(OUTPUTS, IDENTITY);
   for (int i = 0; i < CHAINRULE_METHOD_COUNT; i++) {
     snprintf(context, sizeof context, "to the end, %s", chainrule_method_name((chainrule_method)i));
-    chainrule_minimization m = chainrule_minimization_default((chainrule_method)i);
+    chainrule_minimizer_options m = chainrule_minimizer_options_default((chainrule_method)i);
     m.gradient_tolerance = m.step_tolerance = m.loss_tolerance = 0;
     m.iterations = 100000;
     m.progress = count;
     calls = 0, last = INFINITY;
     chainrule_network *network = create(CHAINRULE_FLOAT64, 1, &layer);
-    chainrule_minimum minimum;
+    chainrule_minimizer_result minimum;
     ACCEPTED(run(network, &m, NULL, ROWS, &minimum, NULL));
     expect(minimum.ending == CHAINRULE_ENDED_BY_NO_PROGRESS || minimum.ending == CHAINRULE_ENDED_BY_LOSS ||
                minimum.ending == CHAINRULE_ENDED_BY_STEP,
@@ -175,11 +175,11 @@ static void weights_count_rows(void)
     }
   for (int i = 0; i < CHAINRULE_METHOD_COUNT; i++) {
     snprintf(context, sizeof context, "weights, %s", chainrule_method_name((chainrule_method)i));
-    chainrule_minimization m = chainrule_minimization_default((chainrule_method)i);
+    chainrule_minimizer_options m = chainrule_minimizer_options_default((chainrule_method)i);
     m.iterations = 8;
     chainrule_network *weighted = create(CHAINRULE_FLOAT64, 2, small),
                       *repeated = create(CHAINRULE_FLOAT64, 2, small);
-    chainrule_minimum one, other;
+    chainrule_minimizer_result one, other;
     ACCEPTED(run(weighted, &m, weights, ROWS, &one, NULL));
     chainrule_minimizer *minimizer = NULL;
     ACCEPTED(chainrule_minimizer_create(repeated, &m, &minimizer, NULL));
@@ -204,10 +204,10 @@ static void a_linear_network_is_solved(void)
   for (size_t i = 0; i < 4; i++) {
     snprintf(context, sizeof context, "linear, %s, %d rows", chainrule_method_name(methods[i % 2]),
              i < 2 ? ROWS : 2);
-    chainrule_minimization m = chainrule_minimization_default(methods[i % 2]);
+    chainrule_minimizer_options m = chainrule_minimizer_options_default(methods[i % 2]);
     chainrule_network *network = create(CHAINRULE_FLOAT64, 1, &layer);
     chainrule_minimizer *minimizer = NULL;
-    chainrule_minimum minimum;
+    chainrule_minimizer_result minimum;
     ACCEPTED(chainrule_minimizer_create(network, &m, &minimizer, NULL));
     ACCEPTED(chainrule_minimizer_run_f64(minimizer, x, target, NULL, i < 2 ? ROWS : 2, &minimum, NULL));
     expect(minimum.loss < 1e-14, "the loss is 0");
@@ -231,7 +231,7 @@ static void scale_does_not_matter(void)
 {
   static const chainrule_layer layers[] = {DENSE(6, TANH), DENSE(1, IDENTITY)};
   static double u[ROWS], v[ROWS];
-  const chainrule_description description = {CHAINRULE_FLOAT64, 1, 2, layers, NULL};
+  const chainrule_network_description description = {CHAINRULE_FLOAT64, 1, 2, layers, NULL};
   for (int exponent = -20; exponent <= 20; exponent += 10)
     for (int i = 0; i < CHAINRULE_METHOD_COUNT; i++) {
       const double s = ldexp(1, exponent);
@@ -240,10 +240,10 @@ static void scale_does_not_matter(void)
         u[r] = x[r * INPUTS], v[r] = s * sin(3 * u[r]);
         squares += v[r] * v[r];
       }
-      chainrule_minimization m = chainrule_minimization_default((chainrule_method)i);
+      chainrule_minimizer_options m = chainrule_minimizer_options_default((chainrule_method)i);
       chainrule_network *network = NULL;
       chainrule_minimizer *minimizer = NULL;
-      chainrule_minimum minimum = {.loss = NAN};
+      chainrule_minimizer_result minimum = {.loss = NAN};
       ACCEPTED(chainrule_network_create(&description, &network, NULL));
       ACCEPTED(chainrule_network_initialize(network, 3, NULL));
       ACCEPTED(chainrule_minimizer_create(network, &m, &minimizer, NULL));
@@ -264,10 +264,10 @@ static void a_multiple_of_the_loss_is_the_same_run(void)
   static double four[ROWS * 4];
   for (size_t r = 0; r < ROWS * 4; r++) four[r] = y[r / 2] * (double)(1 + r % 4);
   for (int i = 0; i < CHAINRULE_METHOD_COUNT; i++) {
-    chainrule_minimum found[2];
+    chainrule_minimizer_result found[2];
     for (int mean = 0; mean < 2; mean++) {
       snprintf(context, sizeof context, "half of L, %s", chainrule_method_name((chainrule_method)i));
-      chainrule_minimization m = chainrule_minimization_default((chainrule_method)i);
+      chainrule_minimizer_options m = chainrule_minimizer_options_default((chainrule_method)i);
       m.loss = mean ? CHAINRULE_LOSS_MEAN_SQUARED_ERROR : CHAINRULE_LOSS_HALF_SQUARED_ERROR;
       m.gradient_tolerance = 1e-3; /* so that all methods come so far */
       chainrule_network *network = create(CHAINRULE_FLOAT64, 2, layers);
@@ -291,8 +291,8 @@ static void levenberg_marquardt_is_scale_free(void)
 {
   static const chainrule_layer layers[] = {DENSE(5, TANH), DENSE(1, IDENTITY)};
   static double u[ROWS], v[ROWS];
-  const chainrule_description description = {CHAINRULE_FLOAT64, 1, 2, layers, NULL};
-  chainrule_minimum first = {.loss = NAN};
+  const chainrule_network_description description = {CHAINRULE_FLOAT64, 1, 2, layers, NULL};
+  chainrule_minimizer_result first = {.loss = NAN};
   for (int exponent = 0; exponent <= 3; exponent++) {
     static const int of_y[] = {0, -140, 90, 0}, of_x[] = {0, 0, 0, -60};
     const double s = ldexp(1, of_y[exponent]), t = ldexp(1, of_x[exponent]);
@@ -301,8 +301,8 @@ static void levenberg_marquardt_is_scale_free(void)
     for (size_t r = 0; r < ROWS; r++) u[r] = t * x[r * INPUTS], v[r] = s * y[r * OUTPUTS];
     chainrule_network *network = NULL;
     chainrule_minimizer *minimizer = NULL;
-    chainrule_minimum minimum = {.loss = NAN};
-    const chainrule_minimization m = chainrule_minimization_default(CHAINRULE_METHOD_LEVENBERG_MARQUARDT);
+    chainrule_minimizer_result minimum = {.loss = NAN};
+    const chainrule_minimizer_options m = chainrule_minimizer_options_default(CHAINRULE_METHOD_LEVENBERG_MARQUARDT);
     ACCEPTED(chainrule_network_create(&description, &network, NULL));
     ACCEPTED(chainrule_network_initialize(network, 3, NULL));
     ACCEPTED(chainrule_network_get_parameters_f64(network, p, 16, NULL));
@@ -322,7 +322,7 @@ static void levenberg_marquardt_is_scale_free(void)
 static void memory_is_bound(void)
 {
   snprintf(context, sizeof context, "memory");
-  chainrule_minimization m = chainrule_minimization_default(CHAINRULE_METHOD_LEVENBERG_MARQUARDT);
+  chainrule_minimizer_options m = chainrule_minimizer_options_default(CHAINRULE_METHOD_LEVENBERG_MARQUARDT);
   chainrule_network *network = create(CHAINRULE_FLOAT64, 2, small);
   chainrule_error error;
   /* 22 parameters, 2 of 96 rows in a strip, 260 residuals: (2 * 22 + 192) * 22 + 10 * 22 + 192 + 2 * 260 numbers */
@@ -343,7 +343,7 @@ typedef struct stopping {
   size_t after, fails_after;
 } stopping;
 
-static int stop(void *context_, const chainrule_minimum *so_far)
+static int stop(void *context_, const chainrule_minimizer_result *so_far)
 {
   const stopping *s = context_;
   if (so_far->iterations == s->after) chainrule_minimizer_stop(s->minimizer);
@@ -356,9 +356,9 @@ static void a_run_is_stopped(void)
     snprintf(context, sizeof context, "stop, %s", chainrule_method_name((chainrule_method)i));
     chainrule_network *network = create(CHAINRULE_FLOAT64, 2, small);
     stopping s = {.after = 3};
-    chainrule_minimization m = chainrule_minimization_default((chainrule_method)i);
+    chainrule_minimizer_options m = chainrule_minimizer_options_default((chainrule_method)i);
     m.progress = stop, m.context = &s;
-    chainrule_minimum minimum;
+    chainrule_minimizer_result minimum;
     chainrule_error error;
     const double before = loss_of(network, m.loss, NULL, ROWS);
     ACCEPTED(chainrule_minimizer_create(network, &m, &s.minimizer, NULL));
@@ -407,10 +407,10 @@ static void what_is_not_finite_is_kept_out(void)
         ACCEPTED(chainrule_network_set_parameters_f64(network, p, chainrule_network_parameter_count(network),
                                                       NULL));
       }
-      chainrule_minimization m = chainrule_minimization_default((chainrule_method)i);
+      chainrule_minimizer_options m = chainrule_minimizer_options_default((chainrule_method)i);
       m.iterations = 50;
       const double before = loss_of(network, m.loss, NULL, ROWS);
-      chainrule_minimum minimum;
+      chainrule_minimizer_result minimum;
       ACCEPTED(run(network, &m, NULL, ROWS, &minimum, NULL));
       expect(isfinite(minimum.loss) && minimum.loss <= before, "the loss is finite, and no larger");
       expect(loss_of(network, m.loss, NULL, ROWS) <= before * (1 + 1e-12), "the network is as good");
@@ -424,7 +424,7 @@ static void what_is_not_finite_is_kept_out(void)
   const double huge[6] = {1e300, 1e300, 1e300, 1e300, 0, 0};
   double p[6];
   ACCEPTED(chainrule_network_set_parameters_f64(network, huge, 6, NULL));
-  const chainrule_minimization m = chainrule_minimization_default(CHAINRULE_METHOD_LBFGS);
+  const chainrule_minimizer_options m = chainrule_minimizer_options_default(CHAINRULE_METHOD_LBFGS);
   chainrule_error error;
   expect(run(network, &m, NULL, ROWS, NULL, &error) == CHAINRULE_NOT_FINITE, "it is refused");
   expect(strstr(error.message, "the loss: infinity at the start") != NULL, error.message);
@@ -443,20 +443,20 @@ static void statistics_stay(void)
   chainrule_network *network = create(CHAINRULE_FLOAT64, 4, layers);
   const double mean[2] = {0.25, -0.5};
   double found[2];
-  ACCEPTED(chainrule_network_set_f64(network, 0, CHAINRULE_MEAN, mean, 2, NULL));
-  chainrule_minimization m = chainrule_minimization_default(CHAINRULE_METHOD_LEVENBERG_MARQUARDT);
+  ACCEPTED(chainrule_network_set_parameter_f64(network, 0, CHAINRULE_MEAN, mean, 2, NULL));
+  chainrule_minimizer_options m = chainrule_minimizer_options_default(CHAINRULE_METHOD_LEVENBERG_MARQUARDT);
   m.iterations = 30;
-  chainrule_minimum minimum;
+  chainrule_minimizer_result minimum;
   const double before = loss_of(network, m.loss, NULL, ROWS);
   ACCEPTED(run(network, &m, NULL, ROWS, &minimum, NULL));
   const double after = loss_of(network, m.loss, NULL, ROWS);
   expect(after < 0.1 * before && fabs(after - minimum.loss) < 1e-12, "L is that of prediction");
-  ACCEPTED(chainrule_network_get_f64(network, 0, CHAINRULE_MEAN, found, 2, NULL));
+  ACCEPTED(chainrule_network_get_parameter_f64(network, 0, CHAINRULE_MEAN, found, 2, NULL));
   expect(memcmp(mean, found, sizeof mean) == 0, "running statistics stay");
   chainrule_network_free(network);
 }
 
-static void refused(chainrule_network *network, chainrule_minimization m, chainrule_status wanted,
+static void refused(chainrule_network *network, chainrule_minimizer_options m, chainrule_status wanted,
                     const char *culprit)
 {
   chainrule_error error = {.message = ""};
@@ -471,7 +471,7 @@ static void bad_settings_are_refused(void)
 {
   snprintf(context, sizeof context, "settings");
   chainrule_network *network = create(CHAINRULE_FLOAT64, 2, small);
-  chainrule_minimization m = chainrule_minimization_default(CHAINRULE_METHOD_LEVENBERG_MARQUARDT), other = m;
+  chainrule_minimizer_options m = chainrule_minimizer_options_default(CHAINRULE_METHOD_LEVENBERG_MARQUARDT), other = m;
   static volatile int nobody = 99;
   other.loss = CHAINRULE_LOSS_HUBER;
   refused(network, other, CHAINRULE_INVALID_ARGUMENT, "halfSquaredError or meanSquaredError; got huber");
@@ -487,7 +487,7 @@ static void bad_settings_are_refused(void)
   refused(network, other, CHAINRULE_INVALID_ARGUMENT, "step tolerance");
   other = m, other.loss_tolerance = INFINITY;
   refused(network, other, CHAINRULE_INVALID_ARGUMENT, "loss tolerance");
-  other = chainrule_minimization_default(CHAINRULE_METHOD_LBFGS), other.history = 0;
+  other = chainrule_minimizer_options_default(CHAINRULE_METHOD_LBFGS), other.history = 0;
   refused(network, other, CHAINRULE_INVALID_ARGUMENT, "history");
   refused(NULL, m, CHAINRULE_INVALID_ARGUMENT, "network");
 

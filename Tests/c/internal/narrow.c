@@ -19,7 +19,7 @@ typedef struct problem {
   const char *set;
   size_t inputs, layer_count, rows;
   chainrule_layer layers[MOST_LAYERS];
-  chainrule_training training;
+  chainrule_trainer_options training;
   double x[(MOST_ROWS + SPARE_ROWS) * CR_NARROW], y[(MOST_ROWS + SPARE_ROWS) * CR_NARROW],
       weights[MOST_ROWS + SPARE_ROWS];
   bool weighted;
@@ -65,7 +65,7 @@ static problem make(int number, const char *set)
         .activation =
             l + 1 == p.layer_count ? output(loss) : (chainrule_activation)draw(CHAINRULE_ACTIVATION_SOFTMAX),
         .no_bias = draw(3) == 0};
-  p.training = (chainrule_training){
+  p.training = (chainrule_trainer_options){
       .loss = loss,
       .optimizer = chainrule_optimizer_default((chainrule_optimizer_kind)draw(CHAINRULE_OPTIMIZER_COUNT)),
       .batch_size = MOST_ROWS + SPARE_ROWS};
@@ -86,11 +86,11 @@ static char *train(const problem *p, bool narrow, size_t *bytes)
   chainrule_error error = {0};
   chainrule_network *network = NULL;
   chainrule_trainer *trainer = NULL;
-  chainrule_training training = p->training;
+  chainrule_trainer_options training = p->training;
   training.keep = !narrow;
   const size_t rows = p->rows + (narrow ? 0 : SPARE_ROWS), size = cr_scalar_size(p->scalar);
   chainrule_status status = chainrule_network_create(
-      &(chainrule_description){p->scalar, p->inputs, p->layer_count, p->layers, p->set}, &network, &error);
+      &(chainrule_network_description){p->scalar, p->inputs, p->layer_count, p->layers, p->set}, &network, &error);
   if (!status) status = chainrule_network_initialize(network, 3, &error);
   if (!status) status = chainrule_trainer_create(network, &training, &trainer, &error);
   char *bits = NULL;
@@ -124,7 +124,7 @@ static char *train(const problem *p, bool narrow, size_t *bytes)
   return NULL;
 }
 
-static int look(void *context, const chainrule_step *step) { return *(uint64_t *)context += step->rows, 0; }
+static int look(void *context, const chainrule_trainer_step *step) { return *(uint64_t *)context += step->rows, 0; }
 
 /* The losses and parameters after EPOCHS of single rows, of which the last may fail, and the message; as above. */
 static char *train_singly(const problem *p, bool watched, size_t *bytes)
@@ -132,14 +132,14 @@ static char *train_singly(const problem *p, bool watched, size_t *bytes)
   chainrule_error error = {0};
   chainrule_network *network = NULL;
   chainrule_trainer *trainer = NULL;
-  chainrule_training training = p->training;
+  chainrule_trainer_options training = p->training;
   uint64_t rows = 0;
   training.batch_size = 1;
   training.seed = 7;
   training.in_order = p->rows % 3 == 0;
   const size_t size = cr_scalar_size(p->scalar);
   chainrule_status status = chainrule_network_create(
-      &(chainrule_description){p->scalar, p->inputs, p->layer_count, p->layers, p->set}, &network, &error);
+      &(chainrule_network_description){p->scalar, p->inputs, p->layer_count, p->layers, p->set}, &network, &error);
   if (!status) status = chainrule_network_initialize(network, 3, &error);
   if (!status) status = chainrule_trainer_create(network, &training, &trainer, &error);
   if (!status && watched) status = chainrule_trainer_on_step(trainer, look, &rows, &error);
