@@ -133,9 +133,9 @@ static size_t find(const char *what, const cr_entry *list, size_t count, const c
 }
 
 /* The four public functions of a list: `kind` is its enum, `what` its word in a message. */
-#define ACTIVATION(ID, name, from, range, initializer, formula) {#name, formula},
-#define LOSS(ID, name, output, target, formula) {#name, formula},
-#define SIMPLE(ID, name, formula) {#name, formula},
+#define ACTIVATION(ID, name, value, from, range, initializer, formula) [value] = {#name, formula},
+#define LOSS(ID, name, value, output, target, formula) [value] = {#name, formula},
+#define SIMPLE(ID, name, value, formula) [value] = {#name, formula},
 static const cr_entry activations[] = {CHAINRULE_ACTIVATIONS(ACTIVATION)};
 static const cr_entry losses[] = {CHAINRULE_LOSSES(LOSS)};
 static const cr_entry layers[] = {CHAINRULE_LAYERS(SIMPLE)};

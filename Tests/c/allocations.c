@@ -525,7 +525,7 @@ static chainrule_status catalogue(subject *s, chainrule_error *error)
          BY_NAME(initializer) || !chainrule_method_formula(of_minimizer) ||
          chainrule_method_named(chainrule_method_name(of_minimizer), &of_minimizer, error) ||
          !chainrule_parameter_name(CHAINRULE_WEIGHTS) || !chainrule_kernel_set_name(0) ||
-         !chainrule_version() || chainrule_kernel_set_peak(NULL, CHAINRULE_FLOAT32, 1) < 0 ||
+         !chainrule_version() ||
          chainrule_optimizer_default(CHAINRULE_OPTIMIZER_ADAM).learning_rate <= 0 ||
          chainrule_minimizer_options_default(of_minimizer).iterations == 0;
 }
@@ -643,7 +643,6 @@ static const struct {
     {"method_named", catalogue, false},
     {"parameter_name", catalogue, false},
     {"kernel_set_name", catalogue, false},
-    {"kernel_set_peak", catalogue, false},
     {"version", catalogue, false},
     {"optimizer_default", catalogue, false},
     {"minimization_default", catalogue, false},

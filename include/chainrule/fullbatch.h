@@ -15,13 +15,13 @@ extern "C" {
 
 /* The methods.  Levenberg-Marquardt is for losses that are sums of squares: halfSquaredError and meanSquaredError. */
 #define CHAINRULE_METHODS(X)                                                                              \
-  X(LEVENBERG_MARQUARDT, levenbergMarquardt, "p += d, (J'J + mu D^2) d = -J'f, where L = 1/2 |f|^2")      \
-  X(FLETCHER_REEVES,     fletcherReeves,     "p += rate d, d = -g + b d, b = |g|^2 / |g before|^2 while g is at right angles to g before") \
-  X(POLAK_RIBIERE,       polakRibiere,       "p += rate d, d = -g + b d, b = max(0, g'(g - g before) / |g before|^2)") \
-  X(BFGS,                bfgs,               "p -= rate H g, H the inverse Hessian as all steps show it")     \
-  X(LBFGS,               lbfgs,              "p -= rate H g, H the inverse Hessian as the last `history` steps show it")
+  X(LEVENBERG_MARQUARDT, levenbergMarquardt, 0,  "p += d, (J'J + mu D^2) d = -J'f, where L = 1/2 |f|^2")  \
+  X(FLETCHER_REEVES,     fletcherReeves,     1,  "p += rate d, d = -g + b d, b = |g|^2 / |g before|^2 while g is at right angles to g before") \
+  X(POLAK_RIBIERE,       polakRibiere,       2,  "p += rate d, d = -g + b d, b = max(0, g'(g - g before) / |g before|^2)") \
+  X(BFGS,                bfgs,               3,  "p -= rate H g, H the inverse Hessian as all steps show it") \
+  X(LBFGS,               lbfgs,              4,  "p -= rate H g, H the inverse Hessian as the last `history` steps show it")
 
-#define CHAINRULE_ROW_(ID, name, ...) CHAINRULE_METHOD_##ID CHAINRULE_SWIFT_NAME(name),
+#define CHAINRULE_ROW_(ID, name, value, ...) CHAINRULE_METHOD_##ID CHAINRULE_SWIFT_NAME(name) = value,
 typedef enum CHAINRULE_CLOSED_ENUM chainrule_method {
   CHAINRULE_METHODS(CHAINRULE_ROW_)
 } chainrule_method;
@@ -40,12 +40,12 @@ CHAINRULE_API chainrule_status chainrule_method_named(const char *name, chainrul
 
 /* What ended a run. */
 typedef enum CHAINRULE_CLOSED_ENUM chainrule_ending {
-  CHAINRULE_ENDED_BY_ITERATIONS CHAINRULE_SWIFT_NAME(iterations),  /* there were as many as allowed */
-  CHAINRULE_ENDED_BY_GRADIENT CHAINRULE_SWIFT_NAME(gradient),      /* the gradient is within its tolerance */
-  CHAINRULE_ENDED_BY_STEP CHAINRULE_SWIFT_NAME(step),              /* the step is within its tolerance */
-  CHAINRULE_ENDED_BY_LOSS CHAINRULE_SWIFT_NAME(loss),              /* L fell by no more than its tolerance */
-  CHAINRULE_ENDED_BY_NO_PROGRESS CHAINRULE_SWIFT_NAME(noProgress), /* no step that the method tried made L smaller */
-  CHAINRULE_ENDED_BY_STOP CHAINRULE_SWIFT_NAME(stop)               /* chainrule_minimizer_stop */
+  CHAINRULE_ENDED_BY_ITERATIONS CHAINRULE_SWIFT_NAME(iterations) = 0,  /* there were as many as allowed */
+  CHAINRULE_ENDED_BY_GRADIENT CHAINRULE_SWIFT_NAME(gradient) = 1,      /* the gradient is within its tolerance */
+  CHAINRULE_ENDED_BY_STEP CHAINRULE_SWIFT_NAME(step) = 2,              /* the step is within its tolerance */
+  CHAINRULE_ENDED_BY_LOSS CHAINRULE_SWIFT_NAME(loss) = 3,              /* L fell by no more than its tolerance */
+  CHAINRULE_ENDED_BY_NO_PROGRESS CHAINRULE_SWIFT_NAME(noProgress) = 4, /* no step that the method tried made L smaller */
+  CHAINRULE_ENDED_BY_STOP CHAINRULE_SWIFT_NAME(stop) = 5               /* chainrule_minimizer_stop */
 } chainrule_ending;
 
 /* The best point found. */

@@ -12,8 +12,8 @@ extern "C" {
 
 /* The type in which parameters and activations are held and computed. */
 typedef enum CHAINRULE_CLOSED_ENUM chainrule_scalar {
-  CHAINRULE_FLOAT32 CHAINRULE_SWIFT_NAME(float32),
-  CHAINRULE_FLOAT64 CHAINRULE_SWIFT_NAME(float64)
+  CHAINRULE_FLOAT32 CHAINRULE_SWIFT_NAME(float32) = 0,
+  CHAINRULE_FLOAT64 CHAINRULE_SWIFT_NAME(float64) = 1
 } chainrule_scalar;
 
 /* How parameters get their first values; `value` is the scale of UNIFORM, NORMAL and CONSTANT. */
@@ -63,11 +63,6 @@ typedef struct chainrule_network chainrule_network;
 /* The kernel sets that this CPU can run, best first; NULL behind the last. */
 CHAINRULE_API const char *chainrule_kernel_set_name(size_t index);
 
-/* Fused multiply-adds on registers alone, `rounds` times as many as fill them: what no product can be faster than.
- * Returns the floating-point operations done, two a multiply-add; 0 where the set, NULL the best of this CPU, has no
- * such measure (gsl). */
-CHAINRULE_API double chainrule_kernel_set_peak(const char *name, chainrule_scalar scalar, uint64_t rounds);
-
 /* Target scaling.  A scaling layer after the output layer gives predictions the unit of the targets: with standard
  * deviations s and means m of the targets, its `deviation` is 1 / s and its `mean` -m / s, so that a = s x + m.  Losses
  * are computed before it, of x and the standardised targets y / s - m / s = deviation y + mean, which are computed in
@@ -108,13 +103,13 @@ CHAINRULE_API const char *chainrule_network_kernel_set(const chainrule_network *
 
 /* Parameters, which training learns, and statistics, MEAN and on, which it does not. */
 typedef enum CHAINRULE_CLOSED_ENUM chainrule_parameter {
-  CHAINRULE_WEIGHTS CHAINRULE_SWIFT_NAME(weights),    /* dense: [units][inputs of the layer] */
-  CHAINRULE_BIAS CHAINRULE_SWIFT_NAME(bias),          /* dense: [units], as are all that follow */
-  CHAINRULE_GAMMA CHAINRULE_SWIFT_NAME(gamma),        /* batchNorm, layerNorm */
-  CHAINRULE_BETA CHAINRULE_SWIFT_NAME(beta),          /* batchNorm, layerNorm */
-  CHAINRULE_MEAN CHAINRULE_SWIFT_NAME(mean),          /* batchNorm: running; scaling: given */
-  CHAINRULE_VARIANCE CHAINRULE_SWIFT_NAME(variance),  /* batchNorm: running, ≥ 0 */
-  CHAINRULE_DEVIATION CHAINRULE_SWIFT_NAME(deviation) /* scaling: given, > 0 */
+  CHAINRULE_WEIGHTS CHAINRULE_SWIFT_NAME(weights) = 0,    /* dense: [units][inputs of the layer] */
+  CHAINRULE_BIAS CHAINRULE_SWIFT_NAME(bias) = 1,          /* dense: [units], as are all that follow */
+  CHAINRULE_GAMMA CHAINRULE_SWIFT_NAME(gamma) = 2,        /* batchNorm, layerNorm */
+  CHAINRULE_BETA CHAINRULE_SWIFT_NAME(beta) = 3,          /* batchNorm, layerNorm */
+  CHAINRULE_MEAN CHAINRULE_SWIFT_NAME(mean) = 4,          /* batchNorm: running; scaling: given */
+  CHAINRULE_VARIANCE CHAINRULE_SWIFT_NAME(variance) = 5,  /* batchNorm: running, ≥ 0 */
+  CHAINRULE_DEVIATION CHAINRULE_SWIFT_NAME(deviation) = 6 /* scaling: given, > 0 */
 } chainrule_parameter;
 enum { CHAINRULE_PARAMETER_COUNT = CHAINRULE_DEVIATION + 1 };
 
@@ -153,9 +148,9 @@ CHAINRULE_API chainrule_status chainrule_network_set_parameters_f64(chainrule_ne
 /* Names that travel with a network into its file: of the input columns, of the output columns, and, for
  * a classifier, of its classes.  None, or as many as there are inputs or outputs. */
 typedef enum CHAINRULE_CLOSED_ENUM chainrule_names {
-  CHAINRULE_FEATURE_NAMES CHAINRULE_SWIFT_NAME(features),
-  CHAINRULE_TARGET_NAMES CHAINRULE_SWIFT_NAME(targets),
-  CHAINRULE_CLASS_LABELS CHAINRULE_SWIFT_NAME(classes)
+  CHAINRULE_FEATURE_NAMES CHAINRULE_SWIFT_NAME(features) = 0,
+  CHAINRULE_TARGET_NAMES CHAINRULE_SWIFT_NAME(targets) = 1,
+  CHAINRULE_CLASS_LABELS CHAINRULE_SWIFT_NAME(classes) = 2
 } chainrule_names;
 
 CHAINRULE_API chainrule_status chainrule_network_set_names(chainrule_network *network, chainrule_names which,

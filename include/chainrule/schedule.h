@@ -17,7 +17,7 @@ extern "C" {
 /* What t, a length and the warm-up count: epochs done, or updates. */
 typedef enum CHAINRULE_CLOSED_ENUM chainrule_schedule_unit {
   CHAINRULE_PER_EPOCH CHAINRULE_SWIFT_NAME(epoch) = 0,
-  CHAINRULE_PER_STEP CHAINRULE_SWIFT_NAME(step)
+  CHAINRULE_PER_STEP CHAINRULE_SWIFT_NAME(step) = 1
 } chainrule_schedule_unit;
 
 /* A schedule and its numbers; start from chainrule_schedule_default, which has PyTorch's.  What a kind does not use is

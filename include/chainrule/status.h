@@ -30,21 +30,23 @@
 extern "C" {
 #endif
 
+/* The one source of the version: CMakeLists.txt and the command line read it.  While the major version is 0, a minor version may
+ * change the interface. */
 #define CHAINRULE_VERSION_MAJOR 0
-#define CHAINRULE_VERSION_MINOR 1
+#define CHAINRULE_VERSION_MINOR 2
 #define CHAINRULE_VERSION_PATCH 0
 
 typedef enum CHAINRULE_CLOSED_ENUM chainrule_status {
   CHAINRULE_OK CHAINRULE_SWIFT_NAME(ok) = 0,
-  CHAINRULE_INVALID_ARGUMENT CHAINRULE_SWIFT_NAME(invalidArgument), /* a null pointer, a number out of its range, a name nobody knows */
-  CHAINRULE_INVALID_NETWORK CHAINRULE_SWIFT_NAME(invalidNetwork),  /* a description that no network can have */
-  CHAINRULE_SHAPE_MISMATCH CHAINRULE_SWIFT_NAME(shapeMismatch),   /* two sizes that must agree do not */
-  CHAINRULE_NOT_FINITE CHAINRULE_SWIFT_NAME(notFinite),       /* NaN or infinity in data, parameters or the loss */
-  CHAINRULE_OUT_OF_MEMORY CHAINRULE_SWIFT_NAME(outOfMemory),
-  CHAINRULE_STOPPED CHAINRULE_SWIFT_NAME(stopped),          /* chainrule_trainer_stop was called; whole batches were trained */
-  CHAINRULE_FILE_FAILED CHAINRULE_SWIFT_NAME(fileFailed),      /* the operating system refused a read or a write */
-  CHAINRULE_INVALID_FILE CHAINRULE_SWIFT_NAME(invalidFile),     /* a file that is damaged, or is not a Chainrule model */
-  CHAINRULE_CALLBACK_FAILED CHAINRULE_SWIFT_NAME(callbackFailed)   /* a function of the program's said so, or left its work undone */
+  CHAINRULE_INVALID_ARGUMENT CHAINRULE_SWIFT_NAME(invalidArgument) = 1, /* a null pointer, a number out of its range, a name nobody knows */
+  CHAINRULE_INVALID_NETWORK CHAINRULE_SWIFT_NAME(invalidNetwork) = 2,  /* a description that no network can have */
+  CHAINRULE_SHAPE_MISMATCH CHAINRULE_SWIFT_NAME(shapeMismatch) = 3,   /* two sizes that must agree do not */
+  CHAINRULE_NOT_FINITE CHAINRULE_SWIFT_NAME(notFinite) = 4,       /* NaN or infinity in data, parameters or the loss */
+  CHAINRULE_OUT_OF_MEMORY CHAINRULE_SWIFT_NAME(outOfMemory) = 5,
+  CHAINRULE_STOPPED CHAINRULE_SWIFT_NAME(stopped) = 6,          /* chainrule_trainer_stop was called; whole batches were trained */
+  CHAINRULE_FILE_FAILED CHAINRULE_SWIFT_NAME(fileFailed) = 7,      /* the operating system refused a read or a write */
+  CHAINRULE_INVALID_FILE CHAINRULE_SWIFT_NAME(invalidFile) = 8,     /* a file that is damaged, or is not a Chainrule model */
+  CHAINRULE_CALLBACK_FAILED CHAINRULE_SWIFT_NAME(callbackFailed) = 9   /* a function of the program's said so, or left its work undone */
 } chainrule_status;
 
 enum { CHAINRULE_MESSAGE_SIZE = 256 };
@@ -57,7 +59,7 @@ typedef struct chainrule_error {
   char message[CHAINRULE_MESSAGE_SIZE]; /* one UTF-8 sentence, without a full stop; no control characters */
 } chainrule_error;
 
-/* "0.1.0" */
+/* The library's version at run time, "0.2.0"; the macros are the header's, that of the compilation. */
 CHAINRULE_API const char *chainrule_version(void);
 
 #ifdef __cplusplus

@@ -74,7 +74,7 @@ typedef struct rule {
 
 /* One of each row of the catalogue: an optimizer without a rule does not compile. */
 static const rule rules[] = {
-#define ROW(ID, ...) {RULE_##ID},
+#define ROW(ID, ...) [CHAINRULE_OPTIMIZER_##ID] = {RULE_##ID},
     CHAINRULE_OPTIMIZERS(ROW)
 #undef ROW
 };
