@@ -16,6 +16,8 @@
 extern "C" {
 #endif
 
+/* clang-format off */
+
 /* Activations.  `from` is what f′ is computed from, A (the output a) or Z; `range` is where a lies;
  * `initializer` draws the weights of a layer with this activation when none is named. */
 #define CHAINRULE_ELEMENTWISE_ACTIVATIONS(X)                                                        \
@@ -103,6 +105,8 @@ extern "C" {
   X(NORMAL,         normal,        7,  "normal, standard deviation value")                          \
   X(ZEROS,          zeros,         8,  "0")                                                         \
   X(CONSTANT,       constant,      9,  "value")
+
+/* clang-format on */
 
 #define CHAINRULE_ROW_(ID, name, value, ...) CHAINRULE_ACTIVATION_##ID CHAINRULE_SWIFT_NAME(name) = value,
 typedef enum CHAINRULE_CLOSED_ENUM chainrule_activation {

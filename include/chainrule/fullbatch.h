@@ -14,12 +14,14 @@ extern "C" {
 #endif
 
 /* The methods.  Levenberg-Marquardt is for losses that are sums of squares: halfSquaredError and meanSquaredError. */
+/* clang-format off */
 #define CHAINRULE_METHODS(X)                                                                              \
   X(LEVENBERG_MARQUARDT, levenbergMarquardt, 0,  "p += d, (J'J + mu D^2) d = -J'f, where L = 1/2 |f|^2")  \
   X(FLETCHER_REEVES,     fletcherReeves,     1,  "p += rate d, d = -g + b d, b = |g|^2 / |g before|^2 while g is at right angles to g before") \
   X(POLAK_RIBIERE,       polakRibiere,       2,  "p += rate d, d = -g + b d, b = max(0, g'(g - g before) / |g before|^2)") \
   X(BFGS,                bfgs,               3,  "p -= rate H g, H the inverse Hessian as all steps show it") \
   X(LBFGS,               lbfgs,              4,  "p -= rate H g, H the inverse Hessian as the last `history` steps show it")
+/* clang-format on */
 
 #define CHAINRULE_ROW_(ID, name, value, ...) CHAINRULE_METHOD_##ID CHAINRULE_SWIFT_NAME(name) = value,
 typedef enum CHAINRULE_CLOSED_ENUM chainrule_method {
@@ -67,6 +69,7 @@ typedef int chainrule_minimizer_progress(void *context, const chainrule_minimize
  * after the same.  Of levenbergMarquardt, where L = 1/2 |f|^2 and D is the scale of each parameter (Moré 1978), they are
  * MINPACK's gtol, xtol and ftol. */
 typedef struct chainrule_minimizer_options {
+  size_t struct_size; /* sizeof(chainrule_minimizer_options) */
   chainrule_loss loss;
   chainrule_method method;
   size_t iterations;         /* at most, at least 1 */
@@ -82,7 +85,14 @@ typedef struct chainrule_minimizer_options {
 } chainrule_minimizer_options;
 
 /* halfSquaredError, 1000 iterations, tolerances 1e-10, 1e-10 and 1e-12, 1 GiB, a history of 10, no progress. */
-CHAINRULE_API chainrule_minimizer_options chainrule_minimizer_options_default(chainrule_method method);
+CHAINRULE_API void chainrule_minimizer_options_set_defaults(chainrule_minimizer_options *options,
+                                                            size_t struct_size, chainrule_method method);
+static inline chainrule_minimizer_options chainrule_minimizer_options_default(chainrule_method method)
+{
+  chainrule_minimizer_options options;
+  chainrule_minimizer_options_set_defaults(&options, sizeof options, method);
+  return options;
+}
 
 typedef struct chainrule_minimizer chainrule_minimizer;
 

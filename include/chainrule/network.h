@@ -35,7 +35,8 @@ typedef struct chainrule_initializer {
  * network, the trainer and the minimizer can be used as before. */
 typedef int chainrule_elementwise_function(void *context, size_t count, const void *z, void *result);
 
-/* A layer; which of the numbers count depends on its kind, and 0 is every number's default. */
+/* A layer; which of the numbers count depends on its kind, and 0 is every number's default.  The array of a description has
+ * the size of all its layers: layer_size. */
 typedef struct chainrule_layer {
   size_t units;                    /* dense: 1 … 2³¹ − 1; of the others: 0, or as many as come in */
   chainrule_activation activation; /* dense, activation; softmax: the last layer only */
@@ -51,12 +52,17 @@ typedef struct chainrule_layer {
 } chainrule_layer;
 
 typedef struct chainrule_network_description {
+  size_t struct_size; /* sizeof(chainrule_network_description) */
+  size_t layer_size;  /* sizeof(chainrule_layer): bytes from one layer to the next */
   chainrule_scalar scalar;
   size_t inputs; /* 1 … 2³¹ − 1 */
   size_t layer_count; /* 1 … 10 000 */
   const chainrule_layer *layers;
   const char *kernel_set; /* "avx512", "avx2", "baseline", "gsl"; NULL: see below */
 } chainrule_network_description;
+
+/* chainrule_network_description d = {CHAINRULE_NETWORK_DESCRIPTION_SIZES, .inputs = 2, …}; */
+#define CHAINRULE_NETWORK_DESCRIPTION_SIZES sizeof(chainrule_network_description), sizeof(chainrule_layer)
 
 typedef struct chainrule_network chainrule_network;
 
@@ -94,8 +100,10 @@ CHAINRULE_API chainrule_scalar chainrule_network_scalar(const chainrule_network 
 CHAINRULE_API size_t chainrule_network_inputs(const chainrule_network *network);
 CHAINRULE_API size_t chainrule_network_outputs(const chainrule_network *network);
 CHAINRULE_API size_t chainrule_network_layer_count(const chainrule_network *network);
+/* Fills `layer`, of layer_size = sizeof(chainrule_layer) bytes. */
 CHAINRULE_API chainrule_status chainrule_network_layer(const chainrule_network *network, size_t index,
-                                                       chainrule_layer *layer, chainrule_error *error);
+                                                       chainrule_layer *layer, size_t layer_size,
+                                                       chainrule_error *error);
 /* The parameters of all layers, without statistics. */
 CHAINRULE_API size_t chainrule_network_parameter_count(const chainrule_network *network);
 /* The kernel set in use. */

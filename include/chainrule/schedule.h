@@ -21,8 +21,9 @@ typedef enum CHAINRULE_CLOSED_ENUM chainrule_schedule_unit {
 } chainrule_schedule_unit;
 
 /* A schedule and its numbers; start from chainrule_schedule_default, which has PyTorch's.  What a kind does not use is
- * not looked at, so that all zeros are the constant schedule.  Counts are signed: −1 is refused, not taken for 2⁶⁴ − 1. */
+ * not looked at, so that zeros are the constant schedule.  Counts are signed: −1 is refused, not taken for 2⁶⁴ − 1. */
 typedef struct chainrule_schedule {
+  size_t struct_size; /* sizeof(chainrule_schedule) */
   chainrule_schedule_kind kind;
   chainrule_schedule_unit unit;
   int64_t warm_up;       /* before any schedule: units of linear rise to its first rate, ≥ 0; 0: none */
@@ -42,7 +43,14 @@ typedef struct chainrule_schedule {
 } chainrule_schedule;
 
 /* What has no default in PyTorch is 0, and so has to be set: the length, and the factor of exponential. */
-CHAINRULE_API chainrule_schedule chainrule_schedule_default(chainrule_schedule_kind kind);
+CHAINRULE_API void chainrule_schedule_set_defaults(chainrule_schedule *schedule, size_t struct_size,
+                                                   chainrule_schedule_kind kind);
+static inline chainrule_schedule chainrule_schedule_default(chainrule_schedule_kind kind)
+{
+  chainrule_schedule schedule;
+  chainrule_schedule_set_defaults(&schedule, sizeof schedule, kind);
+  return schedule;
+}
 
 /* CHAINRULE_INVALID_ARGUMENT names the number that is out of its range: "cosine: length must be at least 1". */
 CHAINRULE_API chainrule_status chainrule_schedule_check(const chainrule_schedule *schedule, chainrule_error *error);

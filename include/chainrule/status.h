@@ -59,6 +59,11 @@ typedef struct chainrule_error {
   char message[CHAINRULE_MESSAGE_SIZE]; /* one UTF-8 sentence, without a full stop; no control characters */
 } chainrule_error;
 
+/* A struct that a program fills begins with its size, as the program was compiled: struct_size = sizeof(the struct).  A function
+ * called NAME_default sets it, as does a macro called NAME_SIZES as the first initialiser.  A later version may add fields at
+ * the end.  A library takes the default for a field that an older header lacks, and refuses a size of 0 and one larger than it
+ * knows, by name. */
+
 /* The library's version at run time, "0.2.0"; the macros are the header's, that of the compilation. */
 CHAINRULE_API const char *chainrule_version(void);
 

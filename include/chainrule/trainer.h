@@ -12,6 +12,7 @@ extern "C" {
 /* An optimizer and its numbers; start from chainrule_optimizer_default, which has PyTorch's, and lion's of Chen et
  * al. (2023). */
 typedef struct chainrule_optimizer {
+  size_t struct_size; /* sizeof(chainrule_optimizer) */
   chainrule_optimizer_kind kind;
   double learning_rate; /* η ≥ 0; rprop: the first step */
   double weight_decay;  /* λ ≥ 0: added to the gradient as λ p; decoupled in adamw and lion */
@@ -28,7 +29,15 @@ typedef struct chainrule_optimizer {
   double step_min, step_max;  /* rprop: bounds of a step, 0 ≤ least ≤ most */
 } chainrule_optimizer;
 
-CHAINRULE_API chainrule_optimizer chainrule_optimizer_default(chainrule_optimizer_kind kind);
+/* Writes the defaults of `kind` to an optimizer of struct_size bytes. */
+CHAINRULE_API void chainrule_optimizer_set_defaults(chainrule_optimizer *optimizer, size_t struct_size,
+                                                    chainrule_optimizer_kind kind);
+static inline chainrule_optimizer chainrule_optimizer_default(chainrule_optimizer_kind kind)
+{
+  chainrule_optimizer optimizer;
+  chainrule_optimizer_set_defaults(&optimizer, sizeof optimizer, kind);
+  return optimizer;
+}
 
 /* A loss of the program's own, called once a batch, by the thread that called step: for outputs a and targets y, both
  * [rows][outputs] in the network's scalar type, losses[r] = lᵣ and gradient [rows][outputs] = ∂lᵣ/∂a.  Returns 0; where it
@@ -37,7 +46,9 @@ CHAINRULE_API chainrule_optimizer chainrule_optimizer_default(chainrule_optimize
 typedef int chainrule_trainer_loss_function(void *context, size_t rows, size_t outputs, const void *a, const void *y,
                                     double *losses, void *gradient);
 
+/* How to train; start from chainrule_trainer_options_default, or from CHAINRULE_TRAINER_OPTIONS_SIZES and zeros. */
 typedef struct chainrule_trainer_options {
+  size_t struct_size; /* sizeof(chainrule_trainer_options) */
   chainrule_loss loss;
   chainrule_optimizer optimizer;
   size_t batch_size; /* the most rows of a step; the last batch of an epoch may be shorter */
@@ -62,8 +73,21 @@ typedef struct chainrule_trainer_options {
   chainrule_trainer_loss_function *loss_function; /* NULL: `loss` */
   void *loss_context;
   bool flush_denormals; /* numbers below 2⁻¹²⁶ (float64: 2⁻¹⁰²²) count as 0: other bits, but no slow step */
-  chainrule_schedule schedule; /* of the optimizer's learning rate; all zeros: constant */
+  chainrule_schedule schedule; /* of the optimizer's learning rate */
 } chainrule_trainer_options;
+
+/* chainrule_trainer_options o = {CHAINRULE_TRAINER_OPTIONS_SIZES, .optimizer = chainrule_optimizer_default(…), …}; */
+#define CHAINRULE_TRAINER_OPTIONS_SIZES                                                                      \
+  .struct_size = sizeof(chainrule_trainer_options), .schedule.struct_size = sizeof(chainrule_schedule)
+
+/* meanSquaredError, adam with its defaults, batches of 32 rows, the constant schedule; all else 0. */
+CHAINRULE_API void chainrule_trainer_options_set_defaults(chainrule_trainer_options *options, size_t struct_size);
+static inline chainrule_trainer_options chainrule_trainer_options_default(void)
+{
+  chainrule_trainer_options options;
+  chainrule_trainer_options_set_defaults(&options, sizeof options);
+  return options;
+}
 
 typedef struct chainrule_trainer chainrule_trainer;
 
