@@ -60,7 +60,8 @@ static void create_network(const char *isa)
                                      &error));
   }
   check(chainrule_network_create(
-      &(chainrule_network_description){.scalar = w.float64 ? CHAINRULE_FLOAT64 : CHAINRULE_FLOAT32,
+      &(chainrule_network_description){CHAINRULE_NETWORK_DESCRIPTION_SIZES,
+                               .scalar = w.float64 ? CHAINRULE_FLOAT64 : CHAINRULE_FLOAT32,
                                .inputs = workload_inputs(&w),
                                .layer_count = w.layer_count,
                                .layers = layers,
@@ -72,6 +73,7 @@ static void create_network(const char *isa)
 static void create_trainer(bool flush_denormals)
 {
   chainrule_trainer_options training = {
+      CHAINRULE_TRAINER_OPTIONS_SIZES,
       .batch_size = w.batch, .in_order = true, .threads = threads, .flush_denormals = flush_denormals};
   check(chainrule_loss_named(w.loss, &training.loss, &error));
   chainrule_optimizer_kind kind;

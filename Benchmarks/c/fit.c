@@ -33,7 +33,8 @@ static void check(chainrule_status status, const chainrule_error *error)
 static chainrule_network *create(uint64_t seed)
 {
   const chainrule_layer layers[] = {{.units = 10, .activation = CHAINRULE_ACTIVATION_TANH}, {.units = 1}};
-  const chainrule_network_description description = {CHAINRULE_FLOAT64, INPUTS, 2, layers, NULL};
+  const chainrule_network_description description = {
+      CHAINRULE_NETWORK_DESCRIPTION_SIZES, CHAINRULE_FLOAT64, INPUTS, 2, layers, NULL};
   chainrule_network *network;
   chainrule_error error;
   check(chainrule_network_create(&description, &network, &error), &error);
@@ -67,7 +68,7 @@ static void adam(double rate, size_t batch_size, int epochs)
   chainrule_error error;
   for (uint64_t seed = 0; seed < STARTS; seed++) {
     chainrule_network *network = create(seed + 1);
-    chainrule_trainer_options training = {.loss = CHAINRULE_LOSS_MEAN_SQUARED_ERROR,
+    chainrule_trainer_options training = {CHAINRULE_TRAINER_OPTIONS_SIZES, .loss = CHAINRULE_LOSS_MEAN_SQUARED_ERROR,
                                    .optimizer = chainrule_optimizer_default(CHAINRULE_OPTIMIZER_ADAM),
                                    .batch_size = batch_size};
     training.optimizer.learning_rate = rate;

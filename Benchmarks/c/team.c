@@ -7,6 +7,7 @@
 #include <chainrule.h>
 
 #include "clock.h"
+#include "kernels/peak.h"
 #include "workload.h"
 
 typedef struct member {
@@ -57,7 +58,7 @@ typedef struct sprint {
 static void multiply_add(void *argument, size_t thread)
 {
   sprint *s = argument;
-  double flops = chainrule_kernel_set_peak(s->isa, s->scalar, s->rounds);
+  double flops = cr_kernel_set_peak(s->isa, s->scalar, s->rounds);
   if (thread == 0) s->flops = flops;
 }
 

@@ -29,18 +29,22 @@ int main(void)
       {.units = 1, .activation = CHAINRULE_ACTIVATION_SIGMOID},
   };
   chainrule_network *network;
-  check(chainrule_network_create(
-      &(chainrule_network_description){.scalar = CHAINRULE_FLOAT32, .inputs = 2, .layer_count = 2, .layers = layers},
-      &network, &error));
+  const chainrule_network_description description = {
+      CHAINRULE_NETWORK_DESCRIPTION_SIZES,
+      .scalar = CHAINRULE_FLOAT32,
+      .inputs = 2,
+      .layer_count = 2,
+      .layers = layers,
+  };
+  check(chainrule_network_create(&description, &network, &error));
   check(chainrule_network_initialize(network, /* seed */ 1, &error));
 
   /* Training: Adam on batches of all four rows. */
-  chainrule_trainer_options training = {
-      .loss = CHAINRULE_LOSS_BINARY_CROSS_ENTROPY,
-      .optimizer = chainrule_optimizer_default(CHAINRULE_OPTIMIZER_ADAM),
-      .batch_size = 4,
-  };
+  chainrule_trainer_options training = chainrule_trainer_options_default();
+  training.loss = CHAINRULE_LOSS_BINARY_CROSS_ENTROPY;
+  training.optimizer = chainrule_optimizer_default(CHAINRULE_OPTIMIZER_ADAM);
   training.optimizer.learning_rate = 0.05;
+  training.batch_size = 4;
   chainrule_trainer *trainer;
   check(chainrule_trainer_create(network, &training, &trainer, &error));
 

@@ -37,6 +37,16 @@ chainrule_status cr_out_of_memory(chainrule_error *error, const char *what, size
 /* Bytes of the UTF-8 character at `text`, of which `left` bytes are there; 0: it is none. */
 size_t cr_utf8_length(const char *text, size_t left);
 
+/* ---- Structs that begin with their size ------------------------------------------------------------ */
+
+/* Refuses a size below `least` or above `most`, the bytes that this library knows; `what` names it: "description.layer_size". */
+chainrule_status cr_check_size(const char *what, size_t size, size_t least, size_t most, chainrule_error *error);
+/* Copies the fields that the caller's header has to `to`, a struct of `size` bytes that has the defaults of all.  `what`: "options". */
+chainrule_status cr_read_sized(const char *what, void *to, size_t size, size_t least, const void *from,
+                               chainrule_error *error);
+/* Copies `size` bytes of a struct to the caller's of struct_size, as far as they go, and sets its size. */
+void cr_write_sized(void *to, size_t struct_size, const void *from, size_t size);
+
 /* ---- Memory -------------------------------------------------------------------------------------- */
 
 /* Arenas start at multiples of 64 bytes: one cache line, one AVX-512 vector. */

@@ -133,9 +133,9 @@ static size_t find(const char *what, const cr_entry *list, size_t count, const c
 }
 
 /* The four public functions of a list: `kind` is its enum, `what` its word in a message. */
-#define ACTIVATION(ID, name, from, range, initializer, formula) {#name, formula},
-#define LOSS(ID, name, output, target, formula) {#name, formula},
-#define SIMPLE(ID, name, formula) {#name, formula},
+#define ACTIVATION(ID, name, value, from, range, initializer, formula) [value] = {#name, formula},
+#define LOSS(ID, name, value, output, target, formula) [value] = {#name, formula},
+#define SIMPLE(ID, name, value, formula) [value] = {#name, formula},
 static const cr_entry activations[] = {CHAINRULE_ACTIVATIONS(ACTIVATION)};
 static const cr_entry losses[] = {CHAINRULE_LOSSES(LOSS)};
 static const cr_entry layers[] = {CHAINRULE_LAYERS(SIMPLE)};
@@ -165,6 +165,42 @@ LIST(optimizers, chainrule_optimizer_kind, optimizer)
 LIST(schedules, chainrule_schedule_kind, schedule)
 LIST(initializers, chainrule_initializer_kind, initializer)
 LIST(methods, chainrule_method, method)
+
+/* ---- Structs that begin with their size ---------------------------------------------------------- */
+
+chainrule_status cr_check_size(const char *what, size_t size, size_t least, size_t most, chainrule_error *error)
+{
+  if (size >= least && size <= most) return CHAINRULE_OK;
+  if (size > most)
+    return cr_fail(error, CHAINRULE_INVALID_ARGUMENT, 0,
+                   "%s is %zu; this library, version %s, knows %zu bytes: install the version of the header", what, size,
+                   chainrule_version(), most);
+  return cr_fail(error, CHAINRULE_INVALID_ARGUMENT, 0, "%s is %zu; expected at least %zu: set it to the struct's sizeof", what,
+                 size, least);
+}
+
+chainrule_status cr_read_sized(const char *what, void *to, size_t size, size_t least, const void *from,
+                               chainrule_error *error)
+{
+  if (!from) return cr_null(error, what);
+  size_t given;
+  memcpy(&given, from, sizeof given);
+  char name[64];
+  snprintf(name, sizeof name, "%s.struct_size", what);
+  chainrule_status status = cr_check_size(name, given, least, size, error);
+  if (status) return status;
+  memcpy(to, from, given);
+  memcpy(to, &size, sizeof size);
+  return CHAINRULE_OK;
+}
+
+void cr_write_sized(void *to, size_t struct_size, const void *from, size_t size)
+{
+  if (!to || struct_size < sizeof struct_size) return;
+  memset(to, 0, struct_size);
+  memcpy(to, from, struct_size < size ? struct_size : size);
+  memcpy(to, &struct_size, sizeof struct_size);
+}
 
 /* ---- Memory ------------------------------------------------------------------------------------- */
 

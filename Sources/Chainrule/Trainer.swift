@@ -100,7 +100,7 @@ public final class Trainer<Scalar: NetworkScalar> {
       loss: loss, optimizer: optimizer, schedule: schedule, regularization: regularization,
       accumulationSteps: accumulating, layerRates: layerRates, seed: seed, shuffle: shuffles,
       denormals: denormals)
-    var training = chainrule_trainer_options()
+    var training = chainrule_trainer_options_default()
     training.loss = (loss ?? .meanSquaredError).core
     training.optimizer = optimizer.core
     training.schedule = schedule.core

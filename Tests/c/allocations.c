@@ -111,7 +111,7 @@ static chainrule_network_description describe(chainrule_scalar scalar, chainrule
       .activation = activation == CHAINRULE_ACTIVATION_SOFTMAX ? CHAINRULE_ACTIVATION_TANH : activation};
   layers[1] = (chainrule_layer){.units = OUTPUTS, .activation = activation};
   layers[2] = (chainrule_layer){.kind = CHAINRULE_LAYER_SCALING};
-  return (chainrule_network_description){.scalar = scalar, .inputs = INPUTS, .layer_count = 2, .layers = layers};
+  return (chainrule_network_description){CHAINRULE_NETWORK_DESCRIPTION_SIZES, .scalar = scalar, .inputs = INPUTS, .layer_count = 2, .layers = layers};
 }
 
 /* ---- Nothing is allocated --------------------------------------------------------------------- */
@@ -165,6 +165,7 @@ static void nothing_is_allocated(const char *kernel_set, chainrule_scalar scalar
         expect(chainrule_network_initialize(network, 1, NULL) == CHAINRULE_OK, "initialize succeeds");
 
         chainrule_trainer_options training = {
+            CHAINRULE_TRAINER_OPTIONS_SIZES,
             .loss = loss,
             .optimizer = chainrule_optimizer_default((chainrule_optimizer_kind)kind),
             .batch_size = BATCH,
@@ -272,12 +273,12 @@ static chainrule_status initialize(subject *s, chainrule_error *error)
 static chainrule_status get_layer(subject *s, chainrule_error *error)
 {
   chainrule_layer layer;
-  return chainrule_network_layer(s->network, 0, &layer, error);
+  return chainrule_network_layer(s->network, 0, &layer, sizeof(chainrule_layer), error);
 }
 
 static size_t last_bias(const subject *s, const void **bias)
 {
-  static float bias32[OUTPUTS] = {0.5, 0.25, -1};
+  static float bias32[OUTPUTS] = {0.5f, 0.25f, -1};
   static double bias64[OUTPUTS] = {0.5, 0.25, -1};
   *bias = s->description.scalar == CHAINRULE_FLOAT32 ? (const void *)bias32 : bias64;
   return s->layer_count - 1 - s->scales;
@@ -496,7 +497,7 @@ static chainrule_status run_minimizer(subject *s, chainrule_error *error)
 }
 
 static const chainrule_schedule plateau = {
-    .kind = CHAINRULE_SCHEDULE_PLATEAU, .factor = 0.5, .patience = 1, .threshold = 1e-4};
+    .struct_size = sizeof plateau, .kind = CHAINRULE_SCHEDULE_PLATEAU, .factor = 0.5, .patience = 1, .threshold = 1e-4};
 
 static chainrule_status schedules(subject *s, chainrule_error *error)
 {
@@ -525,8 +526,9 @@ static chainrule_status catalogue(subject *s, chainrule_error *error)
          BY_NAME(initializer) || !chainrule_method_formula(of_minimizer) ||
          chainrule_method_named(chainrule_method_name(of_minimizer), &of_minimizer, error) ||
          !chainrule_parameter_name(CHAINRULE_WEIGHTS) || !chainrule_kernel_set_name(0) ||
-         !chainrule_version() || chainrule_kernel_set_peak(NULL, CHAINRULE_FLOAT32, 1) < 0 ||
+         !chainrule_version() ||
          chainrule_optimizer_default(CHAINRULE_OPTIMIZER_ADAM).learning_rate <= 0 ||
+         chainrule_trainer_options_default().batch_size == 0 ||
          chainrule_minimizer_options_default(of_minimizer).iterations == 0;
 }
 
@@ -619,7 +621,7 @@ static const struct {
     {"schedule_check", schedules, false},
     {"schedule_observe", schedules, false},
     {"schedule_rate", schedules, false},
-    {"schedule_default", schedules, false},
+    {"schedule_set_defaults", schedules, false},
     {"activation_name", catalogue, false},
     {"activation_formula", catalogue, false},
     {"activation_named", catalogue, false},
@@ -643,10 +645,10 @@ static const struct {
     {"method_named", catalogue, false},
     {"parameter_name", catalogue, false},
     {"kernel_set_name", catalogue, false},
-    {"kernel_set_peak", catalogue, false},
     {"version", catalogue, false},
-    {"optimizer_default", catalogue, false},
-    {"minimization_default", catalogue, false},
+    {"optimizer_set_defaults", catalogue, false},
+    {"trainer_options_set_defaults", catalogue, false},
+    {"minimizer_options_set_defaults", catalogue, false},
     {"trainer_stop", frees, false},
     {"network_free", frees, false},
     {"trainer_free", frees, false},
@@ -808,8 +810,10 @@ static void every_allocation_fails_in_turn(chainrule_scalar scalar, const subjec
   const bool wide = scalar == CHAINRULE_FLOAT64;
   subject subject = *of, *s = &subject;
   s->description = (chainrule_network_description){
+      CHAINRULE_NETWORK_DESCRIPTION_SIZES,
       .scalar = scalar, .inputs = INPUTS, .layer_count = s->layer_count, .layers = s->layers};
   s->training = (chainrule_trainer_options){
+      .struct_size = sizeof(chainrule_trainer_options),
       .loss = s->scales ? CHAINRULE_LOSS_HALF_SQUARED_ERROR : CHAINRULE_LOSS_CROSS_ENTROPY,
       .optimizer = chainrule_optimizer_default(CHAINRULE_OPTIMIZER_ADAM),
       .batch_size = BATCH,

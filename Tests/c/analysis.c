@@ -105,7 +105,7 @@ static chainrule_network *create(chainrule_scalar scalar, const char *set, size_
                                  const chainrule_layer *layers)
 {
   chainrule_network *network = NULL;
-  const chainrule_network_description description = {scalar, INPUTS, count, layers, set};
+  const chainrule_network_description description = {CHAINRULE_NETWORK_DESCRIPTION_SIZES, scalar, INPUTS, count, layers, set};
   ACCEPTED(chainrule_network_create(&description, &network, NULL));
   if (!network) exit(1);
   ACCEPTED(chainrule_network_initialize(network, 3, NULL));
@@ -314,7 +314,7 @@ static void samples_sum_to_the_batch(void)
   for (size_t r = 0; r < MANY; r++)
     for (size_t p = 0; p < count; p++) sum[p] += weights[r] / total * gradients[r * count + p];
 
-  const chainrule_trainer_options training = {.loss = CHAINRULE_LOSS_MEAN_SQUARED_ERROR,
+  const chainrule_trainer_options training = {CHAINRULE_TRAINER_OPTIONS_SIZES, .loss = CHAINRULE_LOSS_MEAN_SQUARED_ERROR,
                                        .optimizer = chainrule_optimizer_default(CHAINRULE_OPTIMIZER_SGD),
                                        .batch_size = MANY,
                                        .keep = true};

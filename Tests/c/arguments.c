@@ -66,6 +66,7 @@ static chainrule_status create(chainrule_scalar scalar, size_t inputs, size_t co
                                chainrule_network **network, chainrule_error *error)
 {
   chainrule_network_description description = {
+      CHAINRULE_NETWORK_DESCRIPTION_SIZES,
       .scalar = scalar, .inputs = inputs, .layer_count = count, .layers = layers};
   return chainrule_network_create(&description, network, error);
 }
@@ -87,6 +88,7 @@ static chainrule_network *small(chainrule_scalar scalar, chainrule_activation ou
 static chainrule_trainer_options plan(chainrule_loss loss)
 {
   return (chainrule_trainer_options){
+      CHAINRULE_TRAINER_OPTIONS_SIZES,
       .loss = loss, .optimizer = chainrule_optimizer_default(CHAINRULE_OPTIMIZER_SGD), .batch_size = ROWS};
 }
 
@@ -100,7 +102,7 @@ static void descriptions_are_checked(void)
   chainrule_network *network = NULL;
   const chainrule_layer good = {.units = 3};
   const chainrule_scalar f32 = CHAINRULE_FLOAT32;
-  chainrule_network_description description = {.scalar = f32, .inputs = 2, .layer_count = 1, .layers = &good};
+  chainrule_network_description description = {CHAINRULE_NETWORK_DESCRIPTION_SIZES, .scalar = f32, .inputs = 2, .layer_count = 1, .layers = &good};
 
   REFUSED(CHAINRULE_INVALID_ARGUMENT, "description", chainrule_network_create(NULL, &network, e));
   REFUSED(CHAINRULE_INVALID_ARGUMENT, "network", chainrule_network_create(&description, NULL, e));
@@ -226,7 +228,7 @@ static void the_catalogue_knows_its_names(void)
 static void schedules_are_checked(void)
 {
   chainrule_plateau plateau = {0};
-  const chainrule_schedule zero = {0};
+  const chainrule_schedule zero = {.struct_size = sizeof zero};
   ACCEPTED(chainrule_schedule_check(&zero, e));
   HOLDS(chainrule_schedule_rate(&zero, 0.5, 7, NULL) == 0.5);
   REFUSED(CHAINRULE_INVALID_ARGUMENT, "schedule is NULL", chainrule_schedule_check(NULL, e));
@@ -235,7 +237,7 @@ static void schedules_are_checked(void)
   const chainrule_schedule unknown = chainrule_schedule_default((chainrule_schedule_kind)nobody);
   REFUSED(CHAINRULE_INVALID_ARGUMENT, "schedule 99", chainrule_schedule_check(&unknown, e));
   HOLDS(isnan(chainrule_schedule_rate(&unknown, 0.5, 0, NULL)));
-  const chainrule_schedule timeless = {.unit = (chainrule_schedule_unit)nobody};
+  const chainrule_schedule timeless = {.struct_size = sizeof timeless, .unit = (chainrule_schedule_unit)nobody};
   REFUSED(CHAINRULE_INVALID_ARGUMENT, "unit 99", chainrule_schedule_check(&timeless, e));
 
   /* Of the defaults only the length, and the factor of exponential, are still to be set. */
@@ -287,7 +289,7 @@ static void schedules_are_checked(void)
   NUMBER(PLATEAU, threshold, 1, "plateau: threshold");
   NUMBER(PLATEAU, threshold, NAN, "plateau: threshold");
 #undef NUMBER
-  chainrule_schedule rising = {.warm_up = 1};
+  chainrule_schedule rising = {.struct_size = sizeof rising, .warm_up = 1};
   const double factors[] = {0, -1, 1.1, NAN, INFINITY};
   for (size_t i = 0; i < sizeof factors / sizeof *factors; i++) {
     rising.warm_up_factor = factors[i];
@@ -316,7 +318,7 @@ static void null_networks_are_refused_or_empty(void)
   const char *name = "a";
   REFUSED(CHAINRULE_INVALID_ARGUMENT, "network", chainrule_network_copy(NULL, &copy, e));
   REFUSED(CHAINRULE_INVALID_ARGUMENT, "network", chainrule_network_initialize(NULL, 1, e));
-  REFUSED(CHAINRULE_INVALID_ARGUMENT, "network", chainrule_network_layer(NULL, 0, &layer, e));
+  REFUSED(CHAINRULE_INVALID_ARGUMENT, "network", chainrule_network_layer(NULL, 0, &layer, sizeof(chainrule_layer), e));
   REFUSED(CHAINRULE_INVALID_ARGUMENT, "network", chainrule_network_get_parameter_f32(NULL, 0, CHAINRULE_BIAS, &value, 1, e));
   REFUSED(CHAINRULE_INVALID_ARGUMENT, "network", chainrule_network_get_parameter_f64(NULL, 0, CHAINRULE_BIAS, &wide, 1, e));
   REFUSED(CHAINRULE_INVALID_ARGUMENT, "network", chainrule_network_set_parameter_f32(NULL, 0, CHAINRULE_BIAS, &value, 1, e));
@@ -341,9 +343,9 @@ static void parameters_are_checked(void)
   double w64[6] = {1, 2, 3, 4, 5, 6};
 
   REFUSED(CHAINRULE_INVALID_ARGUMENT, "copy", chainrule_network_copy(network, NULL, e));
-  REFUSED(CHAINRULE_INVALID_ARGUMENT, "layer", chainrule_network_layer(network, 0, NULL, e));
-  REFUSED(CHAINRULE_INVALID_ARGUMENT, "2", chainrule_network_layer(network, 2, &layer, e));
-  REFUSED(CHAINRULE_INVALID_ARGUMENT, "layer", chainrule_network_layer(network, SIZE_MAX, &layer, e));
+  REFUSED(CHAINRULE_INVALID_ARGUMENT, "layer", chainrule_network_layer(network, 0, NULL, sizeof(chainrule_layer), e));
+  REFUSED(CHAINRULE_INVALID_ARGUMENT, "2", chainrule_network_layer(network, 2, &layer, sizeof(chainrule_layer), e));
+  REFUSED(CHAINRULE_INVALID_ARGUMENT, "layer", chainrule_network_layer(network, SIZE_MAX, &layer, sizeof(chainrule_layer), e));
 
   ACCEPTED(chainrule_network_get_parameter_f32(network, 0, CHAINRULE_WEIGHTS, before, 6, e));
   REFUSED(CHAINRULE_INVALID_ARGUMENT, "values", chainrule_network_get_parameter_f32(network, 0, CHAINRULE_WEIGHTS, NULL, 6, e));

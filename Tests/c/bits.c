@@ -51,7 +51,7 @@ static void compare(const char *what, const char *name, const chainrule_network 
     return;
   }
   size_t i = 0;
-  while (i < sizeof table / sizeof *table && strcmp(table[i].what, context)) i++;
+  while (i < sizeof table / sizeof *table && strcmp(table[i].what, context) != 0) i++;
   HOLDS(i < sizeof table / sizeof *table);
   HOLDS(i < sizeof table / sizeof *table && table[i].hash == hash);
 }
@@ -59,7 +59,7 @@ static void compare(const char *what, const char *name, const chainrule_network 
 static chainrule_network *create(chainrule_scalar scalar, size_t inputs, size_t count, const chainrule_layer *layers)
 {
   chainrule_network *network = NULL;
-  ACCEPTED(chainrule_network_create(&(chainrule_network_description){scalar, inputs, count, layers, NULL}, &network, e));
+  ACCEPTED(chainrule_network_create(&(chainrule_network_description){CHAINRULE_NETWORK_DESCRIPTION_SIZES, scalar, inputs, count, layers, NULL}, &network, e));
   ACCEPTED(chainrule_network_initialize(network, 7, e));
   return network;
 }
@@ -85,7 +85,7 @@ static void steps(chainrule_scalar scalar)
                                     {.kind = CHAINRULE_LAYER_LAYER_NORM},
                                     {.units = OUTPUTS, .activation = CHAINRULE_ACTIVATION_SOFTMAX}};
   for (int kind = 0; kind < CHAINRULE_OPTIMIZER_COUNT; kind++) {
-    chainrule_trainer_options training = {.loss = CHAINRULE_LOSS_CROSS_ENTROPY,
+    chainrule_trainer_options training = {CHAINRULE_TRAINER_OPTIONS_SIZES, .loss = CHAINRULE_LOSS_CROSS_ENTROPY,
                                    .optimizer = chainrule_optimizer_default((chainrule_optimizer_kind)kind),
                                    .batch_size = BATCH,
                                    .seed = 7,

@@ -53,13 +53,13 @@ static run begin(program *p)
 {
   run r = {0};
   const chainrule_layer layer = {.units = OUTPUTS};
-  const chainrule_trainer_options training = {.optimizer = chainrule_optimizer_default(CHAINRULE_OPTIMIZER_ADAM),
+  const chainrule_trainer_options training = {CHAINRULE_TRAINER_OPTIONS_SIZES, .optimizer = chainrule_optimizer_default(CHAINRULE_OPTIMIZER_ADAM),
                                        .batch_size = BATCH,
                                        .seed = 2,
                                        .loss_function = squared_error,
                                        .loss_context = p};
   chainrule_error error;
-  if (chainrule_network_create(&(chainrule_network_description){CHAINRULE_FLOAT32, INPUTS, 1, &layer, NULL}, &r.network, &error) ||
+  if (chainrule_network_create(&(chainrule_network_description){CHAINRULE_NETWORK_DESCRIPTION_SIZES, CHAINRULE_FLOAT32, INPUTS, 1, &layer, NULL}, &r.network, &error) ||
       chainrule_network_initialize(r.network, 1, &error) ||
       chainrule_trainer_create(r.network, &training, &r.trainer, &error))
     printf("%s\n", error.message), exit(1);

@@ -219,11 +219,11 @@ static setting make_setting(chainrule_optimizer optimizer, int form)
 {
   const bool rich = form & 1, in_parts = form & 2;
   setting s = {
-      .network = {.scalar = in_parts && rich ? CHAINRULE_FLOAT64 : CHAINRULE_FLOAT32,
+      .network = {CHAINRULE_NETWORK_DESCRIPTION_SIZES, .scalar = in_parts && rich ? CHAINRULE_FLOAT64 : CHAINRULE_FLOAT32,
                   .inputs = INPUTS,
                   .layer_count = rich ? DEEP : PLAIN,
                   .layers = rich ? deep : plain},
-      .training = {.loss = CHAINRULE_LOSS_BINARY_CROSS_ENTROPY,
+      .training = {CHAINRULE_TRAINER_OPTIONS_SIZES, .loss = CHAINRULE_LOSS_BINARY_CROSS_ENTROPY,
                    .optimizer = optimizer,
                    .batch_size = BATCH,
                    .seed = 7,

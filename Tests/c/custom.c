@@ -226,9 +226,9 @@ static run *begin(const door *door, bool is_f32, size_t threads)
   layers[3] = (chainrule_layer){.kind = CHAINRULE_LAYER_BATCH_NORM};
   layers[4] = (chainrule_layer){.units = OUTPUTS};
   const chainrule_scalar scalar = is_f32 ? CHAINRULE_FLOAT32 : CHAINRULE_FLOAT64;
-  ACCEPTED(chainrule_network_create(&(chainrule_network_description){scalar, INPUTS, LAYERS, layers, NULL}, &r->network, e));
+  ACCEPTED(chainrule_network_create(&(chainrule_network_description){CHAINRULE_NETWORK_DESCRIPTION_SIZES, scalar, INPUTS, LAYERS, layers, NULL}, &r->network, e));
   ACCEPTED(chainrule_network_initialize(r->network, 1, e));
-  const chainrule_trainer_options training = {.loss = CHAINRULE_LOSS_MEAN_SQUARED_ERROR,
+  const chainrule_trainer_options training = {CHAINRULE_TRAINER_OPTIONS_SIZES, .loss = CHAINRULE_LOSS_MEAN_SQUARED_ERROR,
                                        .optimizer = chainrule_optimizer_default(CHAINRULE_OPTIMIZER_ADAM),
                                        .batch_size = BATCH,
                                        .seed = 2,
@@ -324,7 +324,7 @@ static void a_door_fails(const door *door, bool is_f32)
 static void a_view_is_gone(void)
 {
   run *r = begin(&doors[0], false, 1);
-  const chainrule_trainer_options training = {.loss = CHAINRULE_LOSS_MEAN_SQUARED_ERROR,
+  const chainrule_trainer_options training = {CHAINRULE_TRAINER_OPTIONS_SIZES, .loss = CHAINRULE_LOSS_MEAN_SQUARED_ERROR,
                                        .optimizer = chainrule_optimizer_default(CHAINRULE_OPTIMIZER_SGD),
                                        .batch_size = BATCH,
                                        .keep = true};

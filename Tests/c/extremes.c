@@ -14,7 +14,7 @@ static chainrule_network *create(chainrule_scalar scalar, const char *kernel_set
                                  const chainrule_layer *layers, const double *mean, const double *deviation)
 {
   chainrule_network *network = NULL;
-  ACCEPTED(chainrule_network_create(&(chainrule_network_description){scalar, inputs, count, layers, kernel_set}, &network, e));
+  ACCEPTED(chainrule_network_create(&(chainrule_network_description){CHAINRULE_NETWORK_DESCRIPTION_SIZES, scalar, inputs, count, layers, kernel_set}, &network, e));
   ACCEPTED(chainrule_network_initialize(network, 3, e));
   for (int parameter = CHAINRULE_MEAN; mean && parameter <= CHAINRULE_DEVIATION; parameter++) {
     const double *values = parameter == CHAINRULE_MEAN ? mean : deviation;
@@ -58,6 +58,7 @@ static void a_column_of_deviation(double s)
     chainrule_network *const networks[] = {small, copy, large};
     for (size_t i = 0; i < 3; i++) {
       chainrule_trainer_options training = {
+          CHAINRULE_TRAINER_OPTIONS_SIZES,
           .optimizer = chainrule_optimizer_default(CHAINRULE_OPTIMIZER_ADAM), .batch_size = 10, .seed = 2};
       training.optimizer.learning_rate = 0.01;
       chainrule_trainer *trainer = NULL;
@@ -112,6 +113,7 @@ static void a_message_names(const char *cause, double x_size, double y_size, dou
   double x[ROWS], y[ROWS];
   chainrule_network *network = create(CHAINRULE_FLOAT64, NULL, 1, 1, layers, NULL, NULL);
   chainrule_trainer_options training = {
+      CHAINRULE_TRAINER_OPTIONS_SIZES,
       .optimizer = chainrule_optimizer_default(CHAINRULE_OPTIMIZER_SGD), .batch_size = 10, .seed = 2};
   chainrule_trainer *trainer = NULL;
   training.optimizer.learning_rate = rate;
@@ -125,7 +127,7 @@ static void a_message_names(const char *cause, double x_size, double y_size, dou
                    : chainrule_trainer_epoch_f64(trainer, x, y, NULL, ROWS, NULL, e);
   const char *after = strchr(e->message, ';');
   HOLDS(status == CHAINRULE_NOT_FINITE && after && !strncmp(after, cause, strlen(cause)));
-  if (!after || strncmp(after, cause, strlen(cause))) printf("%s\n", e->message);
+  if (!after || strncmp(after, cause, strlen(cause)) != 0) printf("%s\n", e->message);
   chainrule_trainer_free(trainer);
   chainrule_network_free(network);
 }

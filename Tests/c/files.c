@@ -165,6 +165,7 @@ static chainrule_network *small(chainrule_scalar scalar)
   const chainrule_layer layers[] = {{.units = 2, .activation = CHAINRULE_ACTIVATION_TANH},
                                     {.units = 1, .activation = CHAINRULE_ACTIVATION_IDENTITY}};
   const chainrule_network_description description = {
+      CHAINRULE_NETWORK_DESCRIPTION_SIZES,
       .scalar = scalar, .inputs = 2, .layer_count = 2, .layers = layers};
   chainrule_network *network = NULL;
   ACCEPTED(chainrule_network_create(&description, &network, e));
@@ -187,6 +188,7 @@ static chainrule_network *rich(chainrule_scalar scalar)
                                      .bias = {CHAINRULE_INITIALIZER_CONSTANT, -1.0 / 3}},
                                     {.units = 3, .activation = CHAINRULE_ACTIVATION_SOFTMAX}};
   const chainrule_network_description description = {
+      CHAINRULE_NETWORK_DESCRIPTION_SIZES,
       .scalar = scalar, .inputs = 5, .layer_count = 3, .layers = layers};
   chainrule_network *network = NULL;
   ACCEPTED(chainrule_network_create(&description, &network, e));
@@ -214,6 +216,7 @@ static chainrule_network *varied(chainrule_scalar scalar)
       {.units = 2},
   };
   const chainrule_network_description description = {
+      CHAINRULE_NETWORK_DESCRIPTION_SIZES,
       .scalar = scalar, .inputs = 2, .layer_count = sizeof layers / sizeof *layers, .layers = layers};
   chainrule_network *network = NULL;
   ACCEPTED(chainrule_network_create(&description, &network, e));
@@ -276,7 +279,7 @@ static bool same_network(const chainrule_network *a, const chainrule_network *b)
     return false;
   for (size_t l = 0; l < count; l++) {
     chainrule_layer x, y;
-    if (chainrule_network_layer(a, l, &x, NULL) || chainrule_network_layer(b, l, &y, NULL)) return false;
+    if (chainrule_network_layer(a, l, &x, sizeof(chainrule_layer), NULL) || chainrule_network_layer(b, l, &y, sizeof(chainrule_layer), NULL)) return false;
     if (x.kind != y.kind || x.units != y.units || x.activation != y.activation || x.no_bias != y.no_bias ||
         memcmp(&x.rate, &y.rate, sizeof x.rate) != 0 || memcmp(&x.epsilon, &y.epsilon, sizeof x.epsilon) != 0 ||
         memcmp(&x.momentum, &y.momentum, sizeof x.momentum) != 0 || x.span != y.span)
@@ -830,7 +833,7 @@ static void rejects_values_that_are_not_finite(void)
   /* 1e300 as a float is infinity. */
   const chainrule_layer layers[] = {{.units = 1},
                                     {.units = 1, .bias = {CHAINRULE_INITIALIZER_CONSTANT, 1e300}}};
-  const chainrule_network_description description = {.inputs = 1, .layer_count = 2, .layers = layers};
+  const chainrule_network_description description = {CHAINRULE_NETWORK_DESCRIPTION_SIZES, .inputs = 1, .layer_count = 2, .layers = layers};
   ACCEPTED(chainrule_network_create(&description, &network, e));
   if (chainrule_network_initialize(network, 0, e) == CHAINRULE_OK) {
     size_t before = entries();

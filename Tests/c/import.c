@@ -93,7 +93,7 @@ static bool has(const chainrule_network *network, size_t layer, chainrule_parame
 static chainrule_layer layer(const chainrule_network *network, size_t l)
 {
   chainrule_layer layer = {0};
-  HOLDS(chainrule_network_layer(network, l, &layer, NULL) == CHAINRULE_OK);
+  HOLDS(chainrule_network_layer(network, l, &layer, sizeof(chainrule_layer), NULL) == CHAINRULE_OK);
   return layer;
 }
 
@@ -385,13 +385,13 @@ static void damaged_files_are_survived(void)
   const size_t length = strlen(header);
   count_floats(7);
   for (size_t bit = 0; bit < 8 * length; bit++) {
-    header[bit / 8] ^= (char)(1 << bit % 8);
+    header[bit / 8] = (char)(header[bit / 8] ^ 1 << bit % 8);
     write_file(header);
     chainrule_network *network = NULL;
     const chainrule_status status = chainrule_network_import_safetensors(path, NULL, &relu, 1, &network, e);
     check((status == CHAINRULE_OK) == (network != NULL), __LINE__, "a network, or an error", e->message);
     chainrule_network_free(network);
-    header[bit / 8] ^= (char)(1 << bit % 8);
+    header[bit / 8] = (char)(header[bit / 8] ^ 1 << bit % 8);
   }
   write_file(header);
   for (size_t size = 8 + length + 28; size-- > 0;) {

@@ -94,6 +94,7 @@ int main(int argc, char **argv)
   chainrule_network *network;
   chainrule_trainer *trainer = NULL;
   chainrule_network_description description = {
+      CHAINRULE_NETWORK_DESCRIPTION_SIZES,
       .inputs = w->inputs, .layer_count = w->layer_count, .layers = w->layers, .kernel_set = "avx2"};
   if (chainrule_network_create(&description, &network, &error)) {
     printf("skipped: %s\n", error.message);
@@ -106,6 +107,7 @@ int main(int argc, char **argv)
   for (size_t r = 0; r < Y / outputs; r++) y[r * outputs + r % outputs] = 1;
   if (strcmp(w->name, "gemm") != 0) {
     chainrule_trainer_options training = {
+        CHAINRULE_TRAINER_OPTIONS_SIZES,
         .loss = w->loss,
         .optimizer = chainrule_optimizer_default(w->optimizer),
         .batch_size = w->batch,

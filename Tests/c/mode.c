@@ -169,7 +169,7 @@ static void add_parameters(uint64_t *hash, const chainrule_network *network)
 static chainrule_network *make(chainrule_scalar scalar, const struct kind *kind, size_t layers)
 {
   chainrule_network *network = NULL;
-  KEEPS_MODE(chainrule_network_create(&(chainrule_network_description){scalar, INPUTS, layers, kind->layers, NULL}, &network, e));
+  KEEPS_MODE(chainrule_network_create(&(chainrule_network_description){CHAINRULE_NETWORK_DESCRIPTION_SIZES, scalar, INPUTS, layers, kind->layers, NULL}, &network, e));
   KEEPS_MODE(chainrule_network_initialize(network, 5, e));
   const void *numbers = scalar == CHAINRULE_FLOAT32 ? (void *)numbers32 : (void *)numbers64;
   for (size_t l = 0; l < layers; l++) {
@@ -293,7 +293,7 @@ static const char *const moment_names[MOMENTS] = {"before creation", "after crea
 static chainrule_trainer *train(const setting *s, chainrule_network *network, const void *x, const void *y, results hashes)
 {
   const chainrule_scalar scalar = s->scalar;
-  chainrule_trainer_options training = {.loss = CHAINRULE_LOSS_LOG_COSH,
+  chainrule_trainer_options training = {CHAINRULE_TRAINER_OPTIONS_SIZES, .loss = CHAINRULE_LOSS_LOG_COSH,
                                  .optimizer = chainrule_optimizer_default(s->kind->optimizer),
                                  .batch_size = s->kind->batch_size,
                                  .seed = 3,
@@ -333,7 +333,7 @@ static void train_by_own_loss(const setting *s, const void *x, const void *y, ui
 {
   chainrule_scalar scalar = s->scalar;
   chainrule_network *network = make(scalar, s->kind, s->kind->count);
-  chainrule_trainer_options training = {.optimizer = chainrule_optimizer_default(CHAINRULE_OPTIMIZER_ADAM),
+  chainrule_trainer_options training = {CHAINRULE_TRAINER_OPTIONS_SIZES, .optimizer = chainrule_optimizer_default(CHAINRULE_OPTIMIZER_ADAM),
                                  .batch_size = BATCH,
                                  .threads = s->threads,
                                  .loss_function = own_loss,

@@ -150,7 +150,7 @@ int main(void)
       for (size_t r = 0; r < c.rows; r++) c.x[r] = log(c.x[r]);
     chainrule_network *network;
     ACCEPTED(chainrule_network_create(
-        &(chainrule_network_description){CHAINRULE_FLOAT64, 1, problems[i].layer_count, problems[i].layers, NULL}, &network, e));
+        &(chainrule_network_description){CHAINRULE_NETWORK_DESCRIPTION_SIZES, CHAINRULE_FLOAT64, 1, problems[i].layer_count, problems[i].layers, NULL}, &network, e));
     for (size_t start = 0; start < 2; start++) {
       double p[MOST], b[MOST], digits = 16;
       const size_t count = problems[i].parameters;

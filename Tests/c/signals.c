@@ -67,7 +67,7 @@ static chainrule_network *make(void)
 {
   const chainrule_layer layers[] = {{.units = 4}};
   chainrule_network *network = NULL;
-  ACCEPTED(chainrule_network_create(&(chainrule_network_description){CHAINRULE_FLOAT32, 3, 1, layers, NULL}, &network, e));
+  ACCEPTED(chainrule_network_create(&(chainrule_network_description){CHAINRULE_NETWORK_DESCRIPTION_SIZES, CHAINRULE_FLOAT32, 3, 1, layers, NULL}, &network, e));
   return network;
 }
 
@@ -124,6 +124,7 @@ int main(void)
     chainrule_network *network = make();
     chainrule_trainer *trainer = NULL;
     const chainrule_trainer_options training = {
+        CHAINRULE_TRAINER_OPTIONS_SIZES,
         .optimizer = chainrule_optimizer_default(CHAINRULE_OPTIMIZER_SGD), .batch_size = 8, .threads = threads};
     ACCEPTED(chainrule_trainer_create(network, &training, &trainer, e));
     HOLDS(blocked_by(self) == own); /* the caller's stays */

@@ -80,7 +80,7 @@ static chainrule_network *make(const shape *s, bool scaled)
   layers[s->count] = (chainrule_layer){.kind = CHAINRULE_LAYER_SCALING};
   chainrule_network *network = NULL;
   ACCEPTED(chainrule_network_create(
-      &(chainrule_network_description){scalar, INPUTS, s->count + scaled, layers, kernel_set}, &network, e));
+      &(chainrule_network_description){CHAINRULE_NETWORK_DESCRIPTION_SIZES, scalar, INPUTS, s->count + scaled, layers, kernel_set}, &network, e));
   if (!network) exit(1);
   ACCEPTED(chainrule_network_initialize(network, 5, e));
   if (!scaled) return network;
@@ -148,7 +148,7 @@ enum { LOSSES = sizeof losses / sizeof *losses, WAYS = 8 };
 /* One of the ways that a step can take. */
 static chainrule_trainer_options way_of(int way, chainrule_loss loss)
 {
-  chainrule_trainer_options t = {.loss = loss, .optimizer = chainrule_optimizer_default(CHAINRULE_OPTIMIZER_ADAM),
+  chainrule_trainer_options t = {CHAINRULE_TRAINER_OPTIONS_SIZES, .loss = loss, .optimizer = chainrule_optimizer_default(CHAINRULE_OPTIMIZER_ADAM),
                           .batch_size = 8, .seed = 3};
   static const double rates[MOST_LAYERS + 1] = {1, 0.5, 1, 2, 1, 1, 1, 1, 1};
   t.optimizer.learning_rate = 0.01;
@@ -318,10 +318,10 @@ static void refuses_what_has_no_unit(void)
   chainrule_trainer *trainer = NULL;
   const chainrule_layer lone = {.kind = CHAINRULE_LAYER_SCALING};
   REFUSED(CHAINRULE_INVALID_NETWORK, "layer 1 is scaling and the only layer; a network needs",
-          chainrule_network_create(&(chainrule_network_description){scalar, 2, 1, &lone, NULL}, &network, e));
+          chainrule_network_create(&(chainrule_network_description){CHAINRULE_NETWORK_DESCRIPTION_SIZES, scalar, 2, 1, &lone, NULL}, &network, e));
   const chainrule_layer probability[] = {{.units = OUTPUTS, .activation = CHAINRULE_ACTIVATION_SIGMOID},
                                          {.kind = CHAINRULE_LAYER_SCALING}};
-  ACCEPTED(chainrule_network_create(&(chainrule_network_description){scalar, INPUTS, 2, probability, NULL}, &network, e));
+  ACCEPTED(chainrule_network_create(&(chainrule_network_description){CHAINRULE_NETWORK_DESCRIPTION_SIZES, scalar, INPUTS, 2, probability, NULL}, &network, e));
   static const char message[] = "layer 2 scales the targets, but the output layer 1 is sigmoid: a probability has no unit";
   for (int function = 0; function < 2; function++) {
     chainrule_trainer_options training = way_of(function ? 5 : 0, CHAINRULE_LOSS_MEAN_SQUARED_ERROR);
@@ -340,7 +340,7 @@ static void refuses_what_has_no_unit(void)
   const chainrule_layer classes[] = {{.units = OUTPUTS, .activation = CHAINRULE_ACTIVATION_SOFTMAX},
                                      {.kind = CHAINRULE_LAYER_SCALING}};
   REFUSED(CHAINRULE_INVALID_NETWORK, "layer 1 is softmax, which only the last layer (2) may be",
-          chainrule_network_create(&(chainrule_network_description){scalar, INPUTS, 2, classes, NULL}, &network, e));
+          chainrule_network_create(&(chainrule_network_description){CHAINRULE_NETWORK_DESCRIPTION_SIZES, scalar, INPUTS, 2, classes, NULL}, &network, e));
 
   network = make(&shapes[0], true);
   chainrule_trainer_options training = way_of(4, CHAINRULE_LOSS_MEAN_SQUARED_ERROR);
@@ -386,7 +386,7 @@ static void folds_around_the_scaling(void)
   for (size_t i = 0; i < sizeof cases / sizeof *cases; i++) {
     chainrule_network *network = NULL, *folded = NULL;
     ACCEPTED(chainrule_network_create(
-        &(chainrule_network_description){CHAINRULE_FLOAT32, OUTPUTS, cases[i].count, cases[i].layers, NULL}, &network, e));
+        &(chainrule_network_description){CHAINRULE_NETWORK_DESCRIPTION_SIZES, CHAINRULE_FLOAT32, OUTPUTS, cases[i].count, cases[i].layers, NULL}, &network, e));
     ACCEPTED(chainrule_network_fold(network, &folded, e));
     HOLDS(folded && chainrule_network_layer_count(folded) == cases[i].left);
     chainrule_network_free(folded);

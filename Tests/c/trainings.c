@@ -150,6 +150,8 @@ static void make(problem *p, size_t number)
   add_layers(p, narrow);
 
   chainrule_trainer_options *const t = &p->training;
+  t->struct_size = sizeof *t;
+  t->schedule.struct_size = sizeof t->schedule;
   t->optimizer = optimizer();
   t->batch_size = chance(4) ? 1 : 2 + draw(40);
   t->seed = number;
@@ -298,7 +300,7 @@ static uint64_t train(const problem *p, const char *kernels, size_t threads)
   training.threads = threads;
   hash = 0xcbf29ce484222325;
   ACCEPTED(chainrule_network_create(
-      &(chainrule_network_description){p->scalar, p->inputs, p->layer_count, p->layers, kernels}, &network, e));
+      &(chainrule_network_description){CHAINRULE_NETWORK_DESCRIPTION_SIZES, p->scalar, p->inputs, p->layer_count, p->layers, kernels}, &network, e));
   ACCEPTED(chainrule_network_initialize(network, p->training.seed, e));
   for (size_t l = 0; l < p->layer_count; l++)
     if (p->layers[l].kind == CHAINRULE_LAYER_SCALING) {

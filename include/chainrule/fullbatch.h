@@ -15,14 +15,16 @@ extern "C" {
 
 /* The methods.  Levenberg-Marquardt needs a loss that is a sum of squares: halfSquaredError or
  * meanSquaredError. */
+/* clang-format off */
 #define CHAINRULE_METHODS(X)                                                                              \
-  X(LEVENBERG_MARQUARDT, levenbergMarquardt, "p += d, (J'J + mu D^2) d = -J'f, where L = 1/2 |f|^2")      \
-  X(FLETCHER_REEVES,     fletcherReeves,     "p += rate d, d = -g + b d, b = |g|^2 / |g before|^2 while g is at right angles to g before") \
-  X(POLAK_RIBIERE,       polakRibiere,       "p += rate d, d = -g + b d, b = max(0, g'(g - g before) / |g before|^2)") \
-  X(BFGS,                bfgs,               "p -= rate H g, H the inverse Hessian as all steps show it")     \
-  X(LBFGS,               lbfgs,              "p -= rate H g, H the inverse Hessian as the last `history` steps show it")
+  X(LEVENBERG_MARQUARDT, levenbergMarquardt, 0,  "p += d, (J'J + mu D^2) d = -J'f, where L = 1/2 |f|^2")  \
+  X(FLETCHER_REEVES,     fletcherReeves,     1,  "p += rate d, d = -g + b d, b = |g|^2 / |g before|^2 while g is at right angles to g before") \
+  X(POLAK_RIBIERE,       polakRibiere,       2,  "p += rate d, d = -g + b d, b = max(0, g'(g - g before) / |g before|^2)") \
+  X(BFGS,                bfgs,               3,  "p -= rate H g, H the inverse Hessian as all steps show it") \
+  X(LBFGS,               lbfgs,              4,  "p -= rate H g, H the inverse Hessian as the last `history` steps show it")
+/* clang-format on */
 
-#define CHAINRULE_ROW_(ID, name, ...) CHAINRULE_METHOD_##ID CHAINRULE_SWIFT_NAME(name),
+#define CHAINRULE_ROW_(ID, name, value, ...) CHAINRULE_METHOD_##ID CHAINRULE_SWIFT_NAME(name) = value,
 typedef enum CHAINRULE_CLOSED_ENUM chainrule_method {
   CHAINRULE_METHODS(CHAINRULE_ROW_)
 } chainrule_method;
@@ -41,12 +43,12 @@ CHAINRULE_API chainrule_status chainrule_method_named(const char *name, chainrul
 
 /* Why a run ended. */
 typedef enum CHAINRULE_CLOSED_ENUM chainrule_ending {
-  CHAINRULE_ENDED_BY_ITERATIONS CHAINRULE_SWIFT_NAME(iterations),  /* the limit was reached */
-  CHAINRULE_ENDED_BY_GRADIENT CHAINRULE_SWIFT_NAME(gradient),      /* the gradient is within its tolerance */
-  CHAINRULE_ENDED_BY_STEP CHAINRULE_SWIFT_NAME(step),              /* the step is within its tolerance */
-  CHAINRULE_ENDED_BY_LOSS CHAINRULE_SWIFT_NAME(loss),              /* the decrease of L is within its tolerance */
-  CHAINRULE_ENDED_BY_NO_PROGRESS CHAINRULE_SWIFT_NAME(noProgress), /* no step decreased L */
-  CHAINRULE_ENDED_BY_STOP CHAINRULE_SWIFT_NAME(stop)               /* chainrule_minimizer_stop */
+  CHAINRULE_ENDED_BY_ITERATIONS CHAINRULE_SWIFT_NAME(iterations) = 0,  /* the limit was reached */
+  CHAINRULE_ENDED_BY_GRADIENT CHAINRULE_SWIFT_NAME(gradient) = 1,      /* the gradient is within its tolerance */
+  CHAINRULE_ENDED_BY_STEP CHAINRULE_SWIFT_NAME(step) = 2,              /* the step is within its tolerance */
+  CHAINRULE_ENDED_BY_LOSS CHAINRULE_SWIFT_NAME(loss) = 3,              /* the decrease of L is within its tolerance */
+  CHAINRULE_ENDED_BY_NO_PROGRESS CHAINRULE_SWIFT_NAME(noProgress) = 4, /* no step decreased L */
+  CHAINRULE_ENDED_BY_STOP CHAINRULE_SWIFT_NAME(stop) = 5               /* chainrule_minimizer_stop */
 } chainrule_ending;
 
 /* The best point found. */
@@ -68,6 +70,7 @@ typedef int chainrule_minimizer_progress(void *context, const chainrule_minimize
  * levenbergMarquardt, with L = 1/2 |f|^2 and the scale D of each parameter (Moré 1978), they are MINPACK's
  * gtol, xtol and ftol. */
 typedef struct chainrule_minimizer_options {
+  size_t struct_size; /* sizeof(chainrule_minimizer_options) */
   chainrule_loss loss;
   chainrule_method method;
   size_t iterations;         /* the largest number, at least 1 */
@@ -83,7 +86,14 @@ typedef struct chainrule_minimizer_options {
 } chainrule_minimizer_options;
 
 /* halfSquaredError, 1000 iterations, tolerances 1e-10, 1e-10 and 1e-12, 1 GiB, a history of 10, no progress. */
-CHAINRULE_API chainrule_minimizer_options chainrule_minimizer_options_default(chainrule_method method);
+CHAINRULE_API void chainrule_minimizer_options_set_defaults(chainrule_minimizer_options *options,
+                                                            size_t struct_size, chainrule_method method);
+static inline chainrule_minimizer_options chainrule_minimizer_options_default(chainrule_method method)
+{
+  chainrule_minimizer_options options;
+  chainrule_minimizer_options_set_defaults(&options, sizeof options, method);
+  return options;
+}
 
 typedef struct chainrule_minimizer chainrule_minimizer;
 

@@ -12,8 +12,8 @@ extern "C" {
 
 /* The type of parameters and activations. */
 typedef enum CHAINRULE_CLOSED_ENUM chainrule_scalar {
-  CHAINRULE_FLOAT32 CHAINRULE_SWIFT_NAME(float32),
-  CHAINRULE_FLOAT64 CHAINRULE_SWIFT_NAME(float64)
+  CHAINRULE_FLOAT32 CHAINRULE_SWIFT_NAME(float32) = 0,
+  CHAINRULE_FLOAT64 CHAINRULE_SWIFT_NAME(float64) = 1
 } chainrule_scalar;
 
 /* How parameters are initialised.  `value` is the scale of UNIFORM, NORMAL and CONSTANT. */
@@ -35,7 +35,8 @@ typedef struct chainrule_initializer {
  * parameter, statistic or optimizer state; the network, the trainer and the minimizer remain usable. */
 typedef int chainrule_elementwise_function(void *context, size_t count, const void *z, void *result);
 
-/* A layer.  Each kind uses only the fields that name it.  0 is the default of every field. */
+/* A layer.  Each kind uses only the fields that name it.  0 is the default of every field.  The description says how large
+ * each layer of its array is: layer_size. */
 typedef struct chainrule_layer {
   size_t units;                    /* dense: 1 … 2³¹ − 1; others: 0, or the number of inputs */
   chainrule_activation activation; /* dense, activation; softmax: the last layer only */
@@ -51,6 +52,8 @@ typedef struct chainrule_layer {
 } chainrule_layer;
 
 typedef struct chainrule_network_description {
+  size_t struct_size; /* sizeof(chainrule_network_description) */
+  size_t layer_size;  /* sizeof(chainrule_layer): bytes from one layer to the next */
   chainrule_scalar scalar;
   size_t inputs; /* 1 … 2³¹ − 1 */
   size_t layer_count; /* 1 … 10 000 */
@@ -58,15 +61,13 @@ typedef struct chainrule_network_description {
   const char *kernel_set; /* "avx512", "avx2", "baseline", "gsl"; NULL: see below */
 } chainrule_network_description;
 
+/* chainrule_network_description d = {CHAINRULE_NETWORK_DESCRIPTION_SIZES, .inputs = 2, …}; */
+#define CHAINRULE_NETWORK_DESCRIPTION_SIZES sizeof(chainrule_network_description), sizeof(chainrule_layer)
+
 typedef struct chainrule_network chainrule_network;
 
 /* The kernel sets that this CPU supports, fastest first; NULL after the last. */
 CHAINRULE_API const char *chainrule_kernel_set_name(size_t index);
-
-/* Executes `rounds` rounds of fused multiply-adds on registers, an upper bound for the speed of matrix
- * products.  Returns the number of floating-point operations, two for each multiply-add; 0 if the set (NULL:
- * the fastest) has no such measure (gsl). */
-CHAINRULE_API double chainrule_kernel_set_peak(const char *name, chainrule_scalar scalar, uint64_t rounds);
 
 /* Target scaling.  A scaling layer after the output layer gives predictions the unit of the targets: for
  * targets with standard deviations s and means m, its `deviation` is 1 / s and its `mean` -m / s, so that a =
@@ -100,8 +101,10 @@ CHAINRULE_API chainrule_scalar chainrule_network_scalar(const chainrule_network 
 CHAINRULE_API size_t chainrule_network_inputs(const chainrule_network *network);
 CHAINRULE_API size_t chainrule_network_outputs(const chainrule_network *network);
 CHAINRULE_API size_t chainrule_network_layer_count(const chainrule_network *network);
+/* Fills `layer`, of layer_size = sizeof(chainrule_layer) bytes. */
 CHAINRULE_API chainrule_status chainrule_network_layer(const chainrule_network *network, size_t index,
-                                                       chainrule_layer *layer, chainrule_error *error);
+                                                       chainrule_layer *layer, size_t layer_size,
+                                                       chainrule_error *error);
 /* The parameters of all layers, without statistics. */
 CHAINRULE_API size_t chainrule_network_parameter_count(const chainrule_network *network);
 /* The kernel set in use. */
@@ -109,13 +112,13 @@ CHAINRULE_API const char *chainrule_network_kernel_set(const chainrule_network *
 
 /* Parameters, which are trained, and statistics (MEAN and following), which are not. */
 typedef enum CHAINRULE_CLOSED_ENUM chainrule_parameter {
-  CHAINRULE_WEIGHTS CHAINRULE_SWIFT_NAME(weights),    /* dense: [units][inputs of the layer] */
-  CHAINRULE_BIAS CHAINRULE_SWIFT_NAME(bias),          /* dense: [units], as are all that follow */
-  CHAINRULE_GAMMA CHAINRULE_SWIFT_NAME(gamma),        /* batchNorm, layerNorm */
-  CHAINRULE_BETA CHAINRULE_SWIFT_NAME(beta),          /* batchNorm, layerNorm */
-  CHAINRULE_MEAN CHAINRULE_SWIFT_NAME(mean),          /* batchNorm: running; scaling: given */
-  CHAINRULE_VARIANCE CHAINRULE_SWIFT_NAME(variance),  /* batchNorm: running, ≥ 0 */
-  CHAINRULE_DEVIATION CHAINRULE_SWIFT_NAME(deviation) /* scaling: given, > 0 */
+  CHAINRULE_WEIGHTS CHAINRULE_SWIFT_NAME(weights) = 0,    /* dense: [units][inputs of the layer] */
+  CHAINRULE_BIAS CHAINRULE_SWIFT_NAME(bias) = 1,          /* dense: [units], as are all that follow */
+  CHAINRULE_GAMMA CHAINRULE_SWIFT_NAME(gamma) = 2,        /* batchNorm, layerNorm */
+  CHAINRULE_BETA CHAINRULE_SWIFT_NAME(beta) = 3,          /* batchNorm, layerNorm */
+  CHAINRULE_MEAN CHAINRULE_SWIFT_NAME(mean) = 4,          /* batchNorm: running; scaling: given */
+  CHAINRULE_VARIANCE CHAINRULE_SWIFT_NAME(variance) = 5,  /* batchNorm: running, ≥ 0 */
+  CHAINRULE_DEVIATION CHAINRULE_SWIFT_NAME(deviation) = 6 /* scaling: given, > 0 */
 } chainrule_parameter;
 enum { CHAINRULE_PARAMETER_COUNT = CHAINRULE_DEVIATION + 1 };
 
@@ -154,9 +157,9 @@ CHAINRULE_API chainrule_status chainrule_network_set_parameters_f64(chainrule_ne
 /* Names that are saved with a network: of the input columns, of the output columns, and of a classifier's
  * classes.  Either none, or one for each input or output. */
 typedef enum CHAINRULE_CLOSED_ENUM chainrule_names {
-  CHAINRULE_FEATURE_NAMES CHAINRULE_SWIFT_NAME(features),
-  CHAINRULE_TARGET_NAMES CHAINRULE_SWIFT_NAME(targets),
-  CHAINRULE_CLASS_LABELS CHAINRULE_SWIFT_NAME(classes)
+  CHAINRULE_FEATURE_NAMES CHAINRULE_SWIFT_NAME(features) = 0,
+  CHAINRULE_TARGET_NAMES CHAINRULE_SWIFT_NAME(targets) = 1,
+  CHAINRULE_CLASS_LABELS CHAINRULE_SWIFT_NAME(classes) = 2
 } chainrule_names;
 
 CHAINRULE_API chainrule_status chainrule_network_set_names(chainrule_network *network, chainrule_names which,

@@ -17,13 +17,14 @@ extern "C" {
 /* The unit of t, lengths and the warm-up: completed epochs or updates. */
 typedef enum CHAINRULE_CLOSED_ENUM chainrule_schedule_unit {
   CHAINRULE_PER_EPOCH CHAINRULE_SWIFT_NAME(epoch) = 0,
-  CHAINRULE_PER_STEP CHAINRULE_SWIFT_NAME(step)
+  CHAINRULE_PER_STEP CHAINRULE_SWIFT_NAME(step) = 1
 } chainrule_schedule_unit;
 
 /* A schedule and its parameters.  Start from chainrule_schedule_default, which has PyTorch's defaults.  A
  * kind ignores fields that it doesn't use; all zeros are the constant schedule.  Counts are signed so that −1
  * is refused instead of read as 2⁶⁴ − 1. */
 typedef struct chainrule_schedule {
+  size_t struct_size; /* sizeof(chainrule_schedule) */
   chainrule_schedule_kind kind;
   chainrule_schedule_unit unit;
   int64_t warm_up;       /* any schedule: units of linear rise to its first rate, ≥ 0; 0: none */
@@ -43,7 +44,14 @@ typedef struct chainrule_schedule {
 } chainrule_schedule;
 
 /* PyTorch's defaults.  The length and the factor of exponential have none; they are 0 and must be set. */
-CHAINRULE_API chainrule_schedule chainrule_schedule_default(chainrule_schedule_kind kind);
+CHAINRULE_API void chainrule_schedule_set_defaults(chainrule_schedule *schedule, size_t struct_size,
+                                                   chainrule_schedule_kind kind);
+static inline chainrule_schedule chainrule_schedule_default(chainrule_schedule_kind kind)
+{
+  chainrule_schedule schedule;
+  chainrule_schedule_set_defaults(&schedule, sizeof schedule, kind);
+  return schedule;
+}
 
 /* The message of CHAINRULE_INVALID_ARGUMENT names the field: "cosine: length must be at least 1". */
 CHAINRULE_API chainrule_status chainrule_schedule_check(const chainrule_schedule *schedule, chainrule_error *error);

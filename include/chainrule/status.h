@@ -30,21 +30,23 @@
 extern "C" {
 #endif
 
+/* The one source of the version: CMakeLists.txt and the command line read it.  While the major version is 0, a minor version may
+ * change the interface. */
 #define CHAINRULE_VERSION_MAJOR 0
-#define CHAINRULE_VERSION_MINOR 1
+#define CHAINRULE_VERSION_MINOR 2
 #define CHAINRULE_VERSION_PATCH 0
 
 typedef enum CHAINRULE_CLOSED_ENUM chainrule_status {
   CHAINRULE_OK CHAINRULE_SWIFT_NAME(ok) = 0,
-  CHAINRULE_INVALID_ARGUMENT CHAINRULE_SWIFT_NAME(invalidArgument), /* a null pointer, a number out of its range, an unknown name */
-  CHAINRULE_INVALID_NETWORK CHAINRULE_SWIFT_NAME(invalidNetwork),  /* an impossible network description */
-  CHAINRULE_SHAPE_MISMATCH CHAINRULE_SWIFT_NAME(shapeMismatch),   /* two sizes that must be equal differ */
-  CHAINRULE_NOT_FINITE CHAINRULE_SWIFT_NAME(notFinite),       /* NaN or infinity in data, parameters or the loss */
-  CHAINRULE_OUT_OF_MEMORY CHAINRULE_SWIFT_NAME(outOfMemory),
-  CHAINRULE_STOPPED CHAINRULE_SWIFT_NAME(stopped),          /* chainrule_trainer_stop was called; only whole batches were trained */
-  CHAINRULE_FILE_FAILED CHAINRULE_SWIFT_NAME(fileFailed),      /* the operating system refused a read or a write */
-  CHAINRULE_INVALID_FILE CHAINRULE_SWIFT_NAME(invalidFile),     /* the file is damaged or not a Chainrule model */
-  CHAINRULE_CALLBACK_FAILED CHAINRULE_SWIFT_NAME(callbackFailed)   /* a user-supplied function failed or didn't set its results */
+  CHAINRULE_INVALID_ARGUMENT CHAINRULE_SWIFT_NAME(invalidArgument) = 1, /* a null pointer, a number out of its range, an unknown name */
+  CHAINRULE_INVALID_NETWORK CHAINRULE_SWIFT_NAME(invalidNetwork) = 2,  /* an impossible network description */
+  CHAINRULE_SHAPE_MISMATCH CHAINRULE_SWIFT_NAME(shapeMismatch) = 3,   /* two sizes that must be equal differ */
+  CHAINRULE_NOT_FINITE CHAINRULE_SWIFT_NAME(notFinite) = 4,       /* NaN or infinity in data, parameters or the loss */
+  CHAINRULE_OUT_OF_MEMORY CHAINRULE_SWIFT_NAME(outOfMemory) = 5,
+  CHAINRULE_STOPPED CHAINRULE_SWIFT_NAME(stopped) = 6,          /* chainrule_trainer_stop was called; only whole batches were trained */
+  CHAINRULE_FILE_FAILED CHAINRULE_SWIFT_NAME(fileFailed) = 7,      /* the operating system refused a read or a write */
+  CHAINRULE_INVALID_FILE CHAINRULE_SWIFT_NAME(invalidFile) = 8,     /* the file is damaged or not a Chainrule model */
+  CHAINRULE_CALLBACK_FAILED CHAINRULE_SWIFT_NAME(callbackFailed) = 9   /* a user-supplied function failed or didn't set its results */
 } chainrule_status;
 
 enum { CHAINRULE_MESSAGE_SIZE = 256 };
@@ -57,7 +59,12 @@ typedef struct chainrule_error {
   char message[CHAINRULE_MESSAGE_SIZE]; /* one UTF-8 sentence, without a full stop; no control characters */
 } chainrule_error;
 
-/* "0.1.0" */
+/* A struct that a program fills begins with its size, as the program was compiled: struct_size = sizeof(the struct).  A function
+ * called NAME_default sets it, as does a macro called NAME_SIZES as the first initialiser.  A later version may add fields at
+ * the end.  A library takes the default for a field that an older header lacks, and refuses a size of 0 and one larger than it
+ * knows, by name. */
+
+/* The library's version at run time, "0.2.0"; the macros are the header's, that of the compilation. */
 CHAINRULE_API const char *chainrule_version(void);
 
 #ifdef __cplusplus

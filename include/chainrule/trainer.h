@@ -12,6 +12,7 @@ extern "C" {
 /* An optimizer and its hyper-parameters.  Start from chainrule_optimizer_default, which has PyTorch's
  * defaults, and those of Chen et al. (2023) for lion. */
 typedef struct chainrule_optimizer {
+  size_t struct_size; /* sizeof(chainrule_optimizer) */
   chainrule_optimizer_kind kind;
   double learning_rate; /* η ≥ 0; rprop: the first step */
   double weight_decay;  /* λ ≥ 0: added to the gradient as λ p; decoupled in adamw and lion */
@@ -28,7 +29,15 @@ typedef struct chainrule_optimizer {
   double step_min, step_max;  /* rprop: bounds of a step, 0 ≤ step_min ≤ step_max */
 } chainrule_optimizer;
 
-CHAINRULE_API chainrule_optimizer chainrule_optimizer_default(chainrule_optimizer_kind kind);
+/* Writes the defaults of `kind` to an optimizer of struct_size bytes. */
+CHAINRULE_API void chainrule_optimizer_set_defaults(chainrule_optimizer *optimizer, size_t struct_size,
+                                                    chainrule_optimizer_kind kind);
+static inline chainrule_optimizer chainrule_optimizer_default(chainrule_optimizer_kind kind)
+{
+  chainrule_optimizer optimizer;
+  chainrule_optimizer_set_defaults(&optimizer, sizeof optimizer, kind);
+  return optimizer;
+}
 
 /* A user-supplied loss, called once for each batch on the thread that called step.  For outputs a and targets
  * y, both [rows][outputs] in the network's scalar type, it sets losses[r] = lᵣ and gradient [rows][outputs] =
@@ -38,7 +47,9 @@ CHAINRULE_API chainrule_optimizer chainrule_optimizer_default(chainrule_optimize
 typedef int chainrule_trainer_loss_function(void *context, size_t rows, size_t outputs, const void *a, const void *y,
                                     double *losses, void *gradient);
 
+/* How to train; start from chainrule_trainer_options_default, or from CHAINRULE_TRAINER_OPTIONS_SIZES and zeros. */
 typedef struct chainrule_trainer_options {
+  size_t struct_size; /* sizeof(chainrule_trainer_options) */
   chainrule_loss loss;
   chainrule_optimizer optimizer;
   size_t batch_size; /* the largest number of rows of a step; the last batch of an epoch may have fewer */
@@ -65,6 +76,19 @@ typedef struct chainrule_trainer_options {
   bool flush_denormals; /* treat numbers below 2⁻¹²⁶ (float64: 2⁻¹⁰²²) as 0: other bits, no slow steps */
   chainrule_schedule schedule; /* of the learning rate; all zeros: constant */
 } chainrule_trainer_options;
+
+/* chainrule_trainer_options o = {CHAINRULE_TRAINER_OPTIONS_SIZES, .optimizer = chainrule_optimizer_default(…), …}; */
+#define CHAINRULE_TRAINER_OPTIONS_SIZES                                                                      \
+  .struct_size = sizeof(chainrule_trainer_options), .schedule.struct_size = sizeof(chainrule_schedule)
+
+/* meanSquaredError, adam with its defaults, batches of 32 rows, the constant schedule; all else 0. */
+CHAINRULE_API void chainrule_trainer_options_set_defaults(chainrule_trainer_options *options, size_t struct_size);
+static inline chainrule_trainer_options chainrule_trainer_options_default(void)
+{
+  chainrule_trainer_options options;
+  chainrule_trainer_options_set_defaults(&options, sizeof options);
+  return options;
+}
 
 typedef struct chainrule_trainer chainrule_trainer;
 

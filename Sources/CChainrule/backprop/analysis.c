@@ -213,9 +213,10 @@ static chainrule_status copy_f64(const chainrule_network *network, chainrule_net
   const size_t count = network->layer_count;
   chainrule_layer *layers = calloc(count, sizeof *layers);
   if (!layers) return cr_out_of_memory(error, "a copy", count * sizeof *layers);
-  for (size_t l = 0; l < count; l++) chainrule_network_layer(network, l, &layers[l], NULL);
+  for (size_t l = 0; l < count; l++) chainrule_network_layer(network, l, &layers[l], sizeof(chainrule_layer), NULL);
   chainrule_status status = chainrule_network_create(
-      &(chainrule_network_description){CHAINRULE_FLOAT64, network->inputs, count, layers, network->kernels->name},
+      &(chainrule_network_description){CHAINRULE_NETWORK_DESCRIPTION_SIZES, CHAINRULE_FLOAT64, network->inputs, count, layers,
+                                       network->kernels->name},
       copy, error);
   free(layers);
   for (size_t l = 0; l < count && !status; l++)

@@ -49,8 +49,8 @@ static chainrule_status check_same(const char *whose, const chainrule_network *n
                    network->layer_count, trained->layer_count);
   for (size_t l = 0; l < network->layer_count; l++) {
     chainrule_layer own, other;
-    chainrule_network_layer(network, l, &own, NULL);
-    chainrule_network_layer(trained, l, &other, NULL);
+    chainrule_network_layer(network, l, &own, sizeof(chainrule_layer), NULL);
+    chainrule_network_layer(trained, l, &other, sizeof(chainrule_layer), NULL);
     if (is_same_layer(&own, &other)) continue;
     if (own.kind == other.kind && own.units != other.units)
       return cr_fail(error, CHAINRULE_INVALID_ARGUMENT, l + 1, "layer %zu: %s has %zu units, the trainer's network %zu",

@@ -360,6 +360,7 @@ static chainrule_status describe(importing *import, const chainrule_activation *
     }
   }
   *description = (chainrule_network_description){
+      CHAINRULE_NETWORK_DESCRIPTION_SIZES,
       .inputs = import->modules[0].in, .layer_count = count, .layers = import->layers};
   for (size_t t = 0; t < import->tensor_count; t++)
     if (import->tensors[t].role != BATCHES && import->tensors[t].type == F64)

@@ -141,6 +141,8 @@ static chainrule_status read_architecture(const json_t *text, cr_model *model, c
     return cr_unexpected(error, 0, where, &problem);
 
   chainrule_network_description *description = &model->description;
+  description->struct_size = sizeof *description;
+  description->layer_size = sizeof *model->layers;
   status = read_scalar(scalar, &description->scalar, error);
   if (!status) status = read_size(inputs, 0, "inputs", &description->inputs, error);
   if (status) return status;

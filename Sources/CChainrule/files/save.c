@@ -14,13 +14,14 @@ static chainrule_status describe(const chainrule_network *network, cr_model *mod
   size_t count = chainrule_network_layer_count(network);
   model->layers = calloc(count, sizeof *model->layers);
   if (!model->layers) return cr_out_of_memory(error, "the layers", count * sizeof *model->layers);
-  model->description = (chainrule_network_description){.scalar = chainrule_network_scalar(network),
+  model->description = (chainrule_network_description){CHAINRULE_NETWORK_DESCRIPTION_SIZES,
+                                               .scalar = chainrule_network_scalar(network),
                                                .inputs = chainrule_network_inputs(network),
                                                .layer_count = count,
                                                .layers = model->layers};
   chainrule_status status = CHAINRULE_OK;
   for (size_t l = 0; l < count && !status; l++)
-    status = chainrule_network_layer(network, l, &model->layers[l], error);
+    status = chainrule_network_layer(network, l, &model->layers[l], sizeof(chainrule_layer), error);
   for (size_t l = 0; l < count && !status; l++)
     if (cr_kinds[model->layers[l].kind]->calls_out)
       status = cr_fail(error, CHAINRULE_INVALID_NETWORK, l + 1,
@@ -140,7 +141,7 @@ static json_t *tensor_json(const cr_tensor *tensor, chainrule_scalar scalar)
     return NULL;
   }
   return json_pack("{s:s, s:o, s:[I, I]}", "dtype", cr_dtypes[scalar], "shape", shape, "data_offsets",
-                   (json_int_t)tensor->begin, (json_int_t)(tensor->begin + tensor->bytes));
+                   (json_int_t)tensor->begin, (json_int_t)tensor->begin + (json_int_t)tensor->bytes);
 }
 
 /* Adds a text, unless it is NULL, to an object; false where memory runs out. */

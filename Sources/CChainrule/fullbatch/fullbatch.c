@@ -15,9 +15,10 @@ struct chainrule_minimizer {
 
 /* ---- Settings ---------------------------------------------------------------------------------- */
 
-chainrule_minimizer_options chainrule_minimizer_options_default(chainrule_method method)
+void chainrule_minimizer_options_set_defaults(chainrule_minimizer_options *options, size_t struct_size,
+                                              chainrule_method method)
 {
-  return (chainrule_minimizer_options){
+  const chainrule_minimizer_options defaults = {
       .loss = CHAINRULE_LOSS_HALF_SQUARED_ERROR,
       .method = method,
       .iterations = 1000,
@@ -27,6 +28,7 @@ chainrule_minimizer_options chainrule_minimizer_options_default(chainrule_method
       .memory = (size_t)1 << 30,
       .history = 10,
   };
+  cr_write_sized(options, struct_size, &defaults, sizeof defaults);
 }
 
 static bool is_sum_of_squares(chainrule_loss loss)
@@ -75,13 +77,17 @@ static chainrule_status create(chainrule_network *network, const chainrule_minim
   if (!minimizer) return cr_null(error, "minimizer");
   *minimizer = NULL;
   if (!network) return cr_null(error, "network");
-  if (!minimization) return cr_null(error, "minimization");
-  chainrule_status status = check_settings(network, minimization, error);
+  const size_t least = offsetof(chainrule_minimizer_options, iterations);
+  chainrule_minimizer_options settings;
+  if (minimization && minimization->struct_size >= least)
+    settings = chainrule_minimizer_options_default(minimization->method);
+  chainrule_status status = cr_read_sized("minimization", &settings, sizeof settings, least, minimization, error);
+  if (!status) status = check_settings(network, &settings, error);
   if (status) return status;
   chainrule_minimizer *m = calloc(1, sizeof *m);
   if (!m) return cr_out_of_memory(error, "a minimizer", sizeof *m);
   m->network = network;
-  m->settings = *minimization;
+  m->settings = settings;
   *minimizer = m;
   return CHAINRULE_OK;
 }

@@ -115,7 +115,7 @@ static CR_INLINE void CR(derive_all)(V derivative(V), size_t n, const R *of, R *
 #define ACTIVATE(ID, name, ...)                                                                            \
   static void CR(activate_##name)(size_t rows, size_t n, const R *z, R *a, size_t stride)                  \
   { (void)n; CR(activate_all)(CR(name), rows * stride, z, a); }
-#define DERIVE(ID, name, from, ...)                                                                        \
+#define DERIVE(ID, name, value, from, ...)                                                                 \
   static void CR(derive_##name)(size_t rows, size_t n, const R *z, const R *a, R *delta, size_t stride)    \
   { (void)n; CR(derive_all)(CR(name##_derivative), rows * stride, DERIVE_FROM_##from(z, a), delta); }
 #define DERIVE_FROM_A(z, a) ((void)z, a)

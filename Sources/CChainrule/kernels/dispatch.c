@@ -4,6 +4,7 @@
 
 #include "../base.h"
 #include "kernels.h"
+#include "peak.h"
 
 /* Best first.  gsl, the baseline to beat, is never chosen unasked: it stands behind one that always runs. */
 static const cr_kernel_set *const sets[] = {
@@ -34,7 +35,7 @@ static double peak(const char *name, chainrule_scalar scalar, uint64_t rounds)
   return kernels->f64->peak ? kernels->f64->peak(rounds, sink) : 0;
 }
 
-double chainrule_kernel_set_peak(const char *name, chainrule_scalar scalar, uint64_t rounds)
+double cr_kernel_set_peak(const char *name, chainrule_scalar scalar, uint64_t rounds)
 {
   const cr_float_mode mode = cr_float_mode_enter(false);
   const double result = peak(name, scalar, rounds);

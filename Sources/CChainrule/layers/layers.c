@@ -43,7 +43,7 @@ static bool norm_scratch(const cr_layer *layer, size_t rows, size_t members, siz
 #include "kinds_tmpl.h"
 
 const cr_kind *const cr_kinds[CHAINRULE_LAYER_COUNT] = {
-#define KIND(ID, name, formula) [CHAINRULE_LAYER_##ID] = &kind_##name,
+#define KIND(ID, name, ...) [CHAINRULE_LAYER_##ID] = &kind_##name,
     CHAINRULE_LAYERS(KIND)
 #undef KIND
 };

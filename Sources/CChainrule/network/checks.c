@@ -19,8 +19,8 @@ static const struct {
   int from, range;
   chainrule_initializer_kind initializer;
 } activation_facts[] = {
-#define FACTS(ID, name, from, range, initializer, formula)                                                   \
-  {DERIVE_FROM_##from, RANGE_##range, CHAINRULE_INITIALIZER_##initializer},
+#define FACTS(ID, name, value, from, range, initializer, formula)                                            \
+  [value] = {DERIVE_FROM_##from, RANGE_##range, CHAINRULE_INITIALIZER_##initializer},
     CHAINRULE_ACTIVATIONS(FACTS)
 #undef FACTS
 };
@@ -28,7 +28,7 @@ static const struct {
 static const struct {
   int output, target;
 } loss_facts[] = {
-#define FACTS(ID, name, output, target, formula) {OUTPUT_##output, TARGET_##target},
+#define FACTS(ID, name, value, output, target, formula) [value] = {OUTPUT_##output, TARGET_##target},
     CHAINRULE_LOSSES(FACTS)
 #undef FACTS
 };

@@ -46,7 +46,7 @@ static chainrule_status take_apart(const chainrule_network *network, parts *part
   parts->count = network->layer_count;
   for (size_t l = 0; l < parts->count; l++) {
     part *p = &parts->list[l];
-    chainrule_network_layer(network, l, &p->layer, NULL);
+    chainrule_network_layer(network, l, &p->layer, sizeof(chainrule_layer), NULL);
     p->in = network->layers[l].in;
     p->out = network->layers[l].out;
     for (int parameter = 0; parameter < CHAINRULE_PARAMETER_COUNT; parameter++) {
@@ -184,7 +184,8 @@ static chainrule_status put_together(const chainrule_network *network, const par
   if (!layers) return cr_out_of_memory(error, "the layers", parts->count * sizeof *layers);
   for (size_t l = 0; l < parts->count; l++) layers[l] = parts->list[l].layer;
   chainrule_status status = chainrule_network_create(
-      &(chainrule_network_description){network->scalar, network->inputs, parts->count, layers, network->kernels->name}, folded,
+      &(chainrule_network_description){CHAINRULE_NETWORK_DESCRIPTION_SIZES, network->scalar, network->inputs, parts->count,
+                                       layers, network->kernels->name}, folded,
       error);
   free(layers);
   for (size_t l = 0; l < parts->count && !status; l++)

@@ -142,7 +142,7 @@ static chainrule_status set(chainrule_network *network, chainrule_scalar scalar,
 }
 
 #define GET_PARAMETER(suffix, R, scalar)                                                                     \
-  chainrule_status chainrule_network_get_##suffix(const chainrule_network *network, size_t layer,            \
+  chainrule_status chainrule_network_get_parameter_##suffix(const chainrule_network *network, size_t layer,            \
                                                   chainrule_parameter parameter, R *values, size_t count,    \
                                                   chainrule_error *error)                                    \
   {                                                                                                          \
@@ -152,7 +152,7 @@ CR_EACH_SCALAR(GET_PARAMETER)
 #undef GET_PARAMETER
 
 #define SET_PARAMETER(suffix, R, scalar)                                                                     \
-  chainrule_status chainrule_network_set_##suffix(chainrule_network *network, size_t layer,                  \
+  chainrule_status chainrule_network_set_parameter_##suffix(chainrule_network *network, size_t layer,                  \
                                                   chainrule_parameter parameter, const R *values,            \
                                                   size_t count, chainrule_error *error)                      \
   {                                                                                                          \

@@ -70,7 +70,6 @@ static chainrule_status check_layer(const chainrule_network_description *descrip
 
 static chainrule_status check_description(const chainrule_network_description *description, chainrule_error *error)
 {
-  if (!description) return cr_null(error, "description");
   if (description->scalar != CHAINRULE_FLOAT32 && description->scalar != CHAINRULE_FLOAT64)
     return cr_fail(error, CHAINRULE_INVALID_ARGUMENT, 0, "scalar %d is neither float32 nor float64",
                    (int)description->scalar);
@@ -244,15 +243,41 @@ static chainrule_status create(const chainrule_network_description *description,
   return CHAINRULE_OK;
 }
 
-static chainrule_status create_described(const chainrule_network_description *description,
-                                         chainrule_network **network, chainrule_error *error)
+enum { LEAST_LAYER = offsetof(chainrule_layer, rate) };
+
+/* The description with layers of this library's size: an older header's are copied to *wide, which the caller frees. */
+static chainrule_status read_description(const chainrule_network_description *given,
+                                         chainrule_network_description *description, chainrule_layer **wide,
+                                         chainrule_error *error)
+{
+  *description = (chainrule_network_description){0};
+  chainrule_status status =
+      cr_read_sized("description", description, sizeof *description,
+                    offsetof(chainrule_network_description, kernel_set), given, error);
+  const size_t size = description->layer_size, count = description->layer_count;
+  if (!status) status = cr_check_size("description.layer_size", size, LEAST_LAYER, sizeof(chainrule_layer), error);
+  if (status || size == sizeof(chainrule_layer) || !description->layers || count > most_layers) return status;
+  chainrule_layer *layers = calloc(count, sizeof *layers);
+  if (!layers) return cr_out_of_memory(error, "the layers", count * sizeof *layers);
+  for (size_t l = 0; l < count; l++) memcpy(&layers[l], (const char *)description->layers + l * size, size);
+  description->layers = *wide = layers;
+  return CHAINRULE_OK;
+}
+
+static chainrule_status create_described(const chainrule_network_description *given, chainrule_network **network,
+                                         chainrule_error *error)
 {
   if (!network) return cr_null(error, "network");
   *network = NULL;
+  chainrule_network_description description;
+  chainrule_layer *wide = NULL;
   const cr_kernel_set *kernels;
-  chainrule_status status = check_description(description, error);
-  if (!status) status = cr_select_kernels(description->kernel_set, &kernels, error);
-  return status ? status : create(description, kernels, network, error);
+  chainrule_status status = read_description(given, &description, &wide, error);
+  if (!status) status = check_description(&description, error);
+  if (!status) status = cr_select_kernels(description.kernel_set, &kernels, error);
+  if (!status) status = create(&description, kernels, network, error);
+  free(wide);
+  return status;
 }
 
 chainrule_status chainrule_network_create(const chainrule_network_description *description,
@@ -270,11 +295,13 @@ static chainrule_status copy_network(const chainrule_network *network, chainrule
   *copy = NULL;
   chainrule_layer *layers = calloc(network->layer_count, sizeof *layers);
   if (!layers) return cr_out_of_memory(error, "a copy", network->layer_count * sizeof *layers);
-  for (size_t l = 0; l < network->layer_count; l++) chainrule_network_layer(network, l, &layers[l], NULL);
+  for (size_t l = 0; l < network->layer_count; l++)
+    chainrule_network_layer(network, l, &layers[l], sizeof *layers, NULL);
 
   chainrule_network *made = NULL;
   chainrule_status status =
-      create(&(chainrule_network_description){network->scalar, network->inputs, network->layer_count, layers, NULL},
+      create(&(chainrule_network_description){CHAINRULE_NETWORK_DESCRIPTION_SIZES, network->scalar, network->inputs,
+                                              network->layer_count, layers, NULL},
              network->kernels, &made, error);
   free(layers);
   if (status) return status;
@@ -326,13 +353,14 @@ chainrule_status cr_check_index(const chainrule_network *network, size_t l, chai
 }
 
 chainrule_status chainrule_network_layer(const chainrule_network *network, size_t index,
-                                         chainrule_layer *layer, chainrule_error *error)
+                                         chainrule_layer *layer, size_t layer_size, chainrule_error *error)
 {
   if (!network) return cr_null(error, "network");
   if (!layer) return cr_null(error, "layer");
-  chainrule_status status = cr_check_index(network, index, error);
+  chainrule_status status = cr_check_size("layer_size", layer_size, LEAST_LAYER, sizeof *layer, error);
+  if (!status) status = cr_check_index(network, index, error);
   if (status) return status;
-  *layer = network->layers[index].spec;
+  memcpy(layer, &network->layers[index].spec, layer_size);
   return CHAINRULE_OK;
 }
 

@@ -52,6 +52,7 @@ typedef struct rule {
   void (*advance)(cr_optimizer *optimizer);
 } rule;
 
+/* clang-format off */
 /* PyTorch's defaults, where a rule has no other; lion's are its authors'. */
 #define DEFAULTS(rate, decay, alpha_, beta2_, epsilon_)                                                              \
   {.learning_rate = rate, .weight_decay = decay, .alpha = alpha_, .beta1 = 0.9, .beta2 = beta2_,                     \
@@ -71,19 +72,20 @@ typedef struct rule {
 #define RULE_NADAM    DEFAULTS(0.002,  0,    0.99, 0.999, 1e-8),  {{"m", ALWAYS}, {"v", ALWAYS}},       correct_nesterov
 #define RULE_RPROP    DEFAULTS(0.01,   0,    0.99, 0.999, 1e-8),  {{"g", ALWAYS}, {"step", ALWAYS}},    correct_nothing
 #define RULE_LION     DEFAULTS(0.0001, 0,    0.99, 0.99,  1e-8),  {{"m", ALWAYS}},                      correct_nothing
+/* clang-format on */
 
 /* One of each row of the catalogue: an optimizer without a rule does not compile. */
 static const rule rules[] = {
-#define ROW(ID, ...) {RULE_##ID},
+#define ROW(ID, ...) [CHAINRULE_OPTIMIZER_##ID] = {RULE_##ID},
     CHAINRULE_OPTIMIZERS(ROW)
 #undef ROW
 };
 
-chainrule_optimizer chainrule_optimizer_default(chainrule_optimizer_kind kind)
+void chainrule_optimizer_set_defaults(chainrule_optimizer *optimizer, size_t struct_size, chainrule_optimizer_kind kind)
 {
   chainrule_optimizer defaults = rules[(size_t)kind < CR_COUNT(rules) ? kind : CHAINRULE_OPTIMIZER_SGD].defaults;
   defaults.kind = kind;
-  return defaults;
+  cr_write_sized(optimizer, struct_size, &defaults, sizeof defaults);
 }
 
 size_t cr_optimizer_states(const chainrule_optimizer *o, const char *names[CR_STATES])

@@ -1,10 +1,10 @@
 /* Learning-rate schedules.  Sums, products and quotients alone, so that a rate has the same bits on every CPU: cosines
  * and powers of the C library's would not. */
-#include "../base.h"
+#include "options.h"
 
 #include <math.h>
 
-chainrule_schedule chainrule_schedule_default(chainrule_schedule_kind kind)
+void chainrule_schedule_set_defaults(chainrule_schedule *schedule, size_t struct_size, chainrule_schedule_kind kind)
 {
   chainrule_schedule s = {.kind = kind,
                           .warm_up_factor = 1.0 / 3,
@@ -23,12 +23,21 @@ chainrule_schedule chainrule_schedule_default(chainrule_schedule_kind kind)
   case CHAINRULE_SCHEDULE_COSINE_RESTARTS:
   case CHAINRULE_SCHEDULE_ONE_CYCLE: break;
   }
-  return s;
+  cr_write_sized(schedule, struct_size, &s, sizeof s);
 }
 
-static chainrule_status check(const chainrule_schedule *s, chainrule_error *error)
+chainrule_status cr_read_schedule(const chainrule_schedule *given, chainrule_schedule *schedule, chainrule_error *error)
 {
-  if (!s) return cr_null(error, "schedule");
+  const size_t least = offsetof(chainrule_schedule, warm_up);
+  if (given && given->struct_size >= least) *schedule = chainrule_schedule_default(given->kind);
+  return cr_read_sized("schedule", schedule, sizeof *schedule, least, given, error);
+}
+
+static chainrule_status check(const chainrule_schedule *given, chainrule_error *error)
+{
+  chainrule_schedule read, *const s = &read;
+  chainrule_status status = cr_read_schedule(given, s, error);
+  if (status) return status;
   if ((size_t)s->kind >= CHAINRULE_SCHEDULE_COUNT)
     return cr_fail(error, CHAINRULE_INVALID_ARGUMENT, 0, "schedule %d is not in the catalogue", (int)s->kind);
   const char *name = chainrule_schedule_name(s->kind);
@@ -91,8 +100,10 @@ chainrule_status chainrule_schedule_check(const chainrule_schedule *s, chainrule
 static double power(double x, uint64_t n)
 {
   double result = 1;
-  for (; n; n >>= 1, x *= x)
+  for (; n; n >>= 1) {
     if (n & 1) result *= x;
+    x *= x;
+  }
   return result;
 }
 
@@ -158,10 +169,11 @@ static double scheduled(const chainrule_schedule *s, double rate, uint64_t t, in
   return NAN;
 }
 
-static double rate_of(const chainrule_schedule *s, double learning_rate, uint64_t t,
+static double rate_of(const chainrule_schedule *given, double learning_rate, uint64_t t,
                       const chainrule_plateau *plateau)
 {
-  if (check(s, NULL)) return NAN;
+  chainrule_schedule read, *const s = &read;
+  if (cr_read_schedule(given, s, NULL) || check(s, NULL)) return NAN;
   const uint64_t warm_up = (uint64_t)s->warm_up;
   if (t >= warm_up)
     return scheduled(s, learning_rate, t - warm_up,
@@ -181,10 +193,12 @@ double chainrule_schedule_rate(const chainrule_schedule *s, double learning_rate
 
 /* ---- The plateau ------------------------------------------------------------------------------- */
 
-static chainrule_status observe(const chainrule_schedule *s, uint64_t t, double loss,
+static chainrule_status observe(const chainrule_schedule *given, uint64_t t, double loss,
                                 chainrule_plateau *plateau, chainrule_error *error)
 {
-  chainrule_status status = check(s, error);
+  chainrule_schedule read, *const s = &read;
+  chainrule_status status = cr_read_schedule(given, s, error);
+  if (!status) status = check(s, error);
   if (status) return status;
   if (!plateau) return cr_null(error, "plateau");
   if (!isfinite(loss))

@@ -1,5 +1,6 @@
 /* What a trainer needs is planned here, once: memory for batches, the optimizer's state, blocks of weights for threads. */
 #include "trainer.h"
+#include "options.h"
 
 #include <math.h>
 #include <stdlib.h>
@@ -25,8 +26,6 @@ static bool is_amount(double x) { return x >= 0 && isfinite(x); }
 static chainrule_status check_training(const chainrule_network *network, const chainrule_trainer_options *training,
                                        chainrule_error *error)
 {
-  if (!network) return cr_null(error, "network");
-  if (!training) return cr_null(error, "training");
   if (training->threads > CR_THREADS)
     return cr_fail(error, CHAINRULE_INVALID_ARGUMENT, 0, "threads is %zu; expected at most %d",
                    training->threads, CR_THREADS);
@@ -146,12 +145,15 @@ static chainrule_status plan_batches(chainrule_trainer *t, size_t rows, chainrul
   return CHAINRULE_OK;
 }
 
-static chainrule_status create(chainrule_network *network, const chainrule_trainer_options *training,
+static chainrule_status create(chainrule_network *network, const chainrule_trainer_options *given,
                                chainrule_trainer **result, chainrule_error *error)
 {
   if (!result) return cr_null(error, "trainer");
   *result = NULL;
-  chainrule_status status = check_training(network, training, error);
+  if (!network) return cr_null(error, "network");
+  chainrule_trainer_options options, *const training = &options;
+  chainrule_status status = cr_read_options(given, training, error);
+  if (!status) status = check_training(network, training, error);
   if (status) return status;
 
   chainrule_trainer *t = calloc(1, sizeof *t);

@@ -59,6 +59,8 @@ final class CoreNetwork<Scalar: NetworkScalar>: @unchecked Sendable {
       coreLayers.withUnsafeBufferPointer { layers in
         withOptionalCString(kernelSet) { kernelSet in
           var description = chainrule_network_description(
+            struct_size: MemoryLayout<chainrule_network_description>.size,
+            layer_size: MemoryLayout<chainrule_layer>.size,
             scalar: Scalar.coreFunctions.scalar, inputs: inputs, layer_count: layers.count,
             layers: layers.baseAddress, kernel_set: kernelSet)
           return chainrule_network_create(&description, &pointer, &error)
@@ -153,7 +155,7 @@ final class CoreNetwork<Scalar: NetworkScalar>: @unchecked Sendable {
 
   private func description(ofLayer index: Int) -> chainrule_layer {
     var layer = chainrule_layer()
-    let status = chainrule_network_layer(pointer, index, &layer, nil)
+    let status = chainrule_network_layer(pointer, index, &layer, MemoryLayout<chainrule_layer>.size, nil)
     precondition(status == .ok)
     return layer
   }

@@ -6,6 +6,6 @@ extension NetworkScalar {
   /// in proportion to `rounds`.
   @discardableResult
   package static func multiplyAdd(rounds: Int) -> Double {
-    chainrule_kernel_set_peak(nil, coreFunctions.scalar, UInt64(rounds))
+    cr_kernel_set_peak(nil, coreFunctions.scalar, UInt64(rounds))
   }
 }

@@ -69,7 +69,7 @@ static bool train(size_t threads, result *result)
   const chainrule_layer layers[] = {{.units = 64, .activation = CHAINRULE_ACTIVATION_TANH},
                                     {.units = 64, .activation = CHAINRULE_ACTIVATION_RELU},
                                     {.units = OUTPUTS}};
-  const chainrule_trainer_options training = {.loss = CHAINRULE_LOSS_MEAN_SQUARED_ERROR,
+  const chainrule_trainer_options training = {CHAINRULE_TRAINER_OPTIONS_SIZES, .loss = CHAINRULE_LOSS_MEAN_SQUARED_ERROR,
                                        .optimizer = chainrule_optimizer_default(CHAINRULE_OPTIMIZER_ADAM),
                                        .batch_size = BATCH,
                                        .threads = threads};
@@ -77,7 +77,7 @@ static bool train(size_t threads, result *result)
   chainrule_network *network = NULL;
   chainrule_trainer *trainer = NULL;
   chainrule_status status = chainrule_network_create(
-      &(chainrule_network_description){CHAINRULE_FLOAT32, INPUTS, CR_COUNT(layers), layers, NULL}, &network, &error);
+      &(chainrule_network_description){CHAINRULE_NETWORK_DESCRIPTION_SIZES, CHAINRULE_FLOAT32, INPUTS, CR_COUNT(layers), layers, NULL}, &network, &error);
   if (!status) status = chainrule_network_initialize(network, 3, &error);
   if (!status) status = chainrule_trainer_create(network, &training, &trainer, &error);
   bool good = !status && put_on_one_cpu() && network->arena_size <= CR_COUNT(result->parameters);
@@ -111,7 +111,7 @@ int main(void)
     for (size_t threads = 2; good && threads <= MOST_THREADS; threads++) {
       sched_setaffinity(0, sizeof all, &all); /* for the team to find so many CPUs */
       good = train(threads, &together);
-      if (good && memcmp(alone.parameters, together.parameters, sizeof alone.parameters)) {
+      if (good && memcmp(alone.parameters, together.parameters, sizeof alone.parameters) != 0) {
         printf("%zu threads have other bits\n", threads);
         good = false;
       }

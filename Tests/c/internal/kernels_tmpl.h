@@ -30,7 +30,7 @@ static bool T(guarded)(const T(matrix) *m, size_t columns)
   const size_t start = (size_t)(m->values - m->memory);
   for (size_t i = 0; i < m->size; i++) {
     const bool inside = i >= start && i < start + m->rows * m->stride && (i - start) % m->stride < columns;
-    if (!inside && memcmp(&m->memory[i], &m->before[i], sizeof(R))) return false;
+    if (!inside && memcmp(&m->memory[i], &m->before[i], sizeof(R)) != 0) return false;
   }
   return true;
 }
@@ -278,7 +278,7 @@ static void T(row)(const cr_kernel_set *set, const CR(kernels) *k, size_t in, si
     CR(row_layer) layers[] = {
         {.in = in, .out = out, .panel = panel, .weights = w.values, .bias = bias, .activation = (chainrule_activation)kind},
         {.in = out, .out = 1, .panel = panel, .weights = last_w.values, .activation = CHAINRULE_ACTIVATION_SIGMOID}};
-    const double l = (double)row_kernels->pass(layers, 2, x.values, y.values, CHAINRULE_LOSS_HALF_SQUARED_ERROR, false, 0.5);
+    const double l = (double)row_kernels->pass(layers, 2, x.values, y.values, CHAINRULE_LOSS_HALF_SQUARED_ERROR, false, (R)0.5);
     k->affine(1, in, out, x.values, in, w.values, panel, bias, z.values, padded);
     k->activate[kind](1, out, z.values, a.values, padded);
     k->affine(1, out, 1, a.values, padded, last_w.values, panel, NULL, last_z.values, panel);

@@ -45,7 +45,7 @@ static void fill(void)
 static chainrule_network *create(chainrule_scalar scalar, size_t count, const chainrule_layer *layers)
 {
   chainrule_network *network = NULL;
-  const chainrule_network_description description = {scalar, INPUTS, count, layers, NULL};
+  const chainrule_network_description description = {CHAINRULE_NETWORK_DESCRIPTION_SIZES, scalar, INPUTS, count, layers, NULL};
   ACCEPTED(chainrule_network_create(&description, &network, NULL));
   if (!network) exit(1);
   ACCEPTED(chainrule_network_initialize(network, 3, NULL));
@@ -231,7 +231,7 @@ static void scale_does_not_matter(void)
 {
   static const chainrule_layer layers[] = {DENSE(6, TANH), DENSE(1, IDENTITY)};
   static double u[ROWS], v[ROWS];
-  const chainrule_network_description description = {CHAINRULE_FLOAT64, 1, 2, layers, NULL};
+  const chainrule_network_description description = {CHAINRULE_NETWORK_DESCRIPTION_SIZES, CHAINRULE_FLOAT64, 1, 2, layers, NULL};
   for (int exponent = -20; exponent <= 20; exponent += 10)
     for (int i = 0; i < CHAINRULE_METHOD_COUNT; i++) {
       const double s = ldexp(1, exponent);
@@ -291,7 +291,7 @@ static void levenberg_marquardt_is_scale_free(void)
 {
   static const chainrule_layer layers[] = {DENSE(5, TANH), DENSE(1, IDENTITY)};
   static double u[ROWS], v[ROWS];
-  const chainrule_network_description description = {CHAINRULE_FLOAT64, 1, 2, layers, NULL};
+  const chainrule_network_description description = {CHAINRULE_NETWORK_DESCRIPTION_SIZES, CHAINRULE_FLOAT64, 1, 2, layers, NULL};
   chainrule_minimizer_result first = {.loss = NAN};
   for (int exponent = 0; exponent <= 3; exponent++) {
     static const int of_y[] = {0, -140, 90, 0}, of_x[] = {0, 0, 0, -60};

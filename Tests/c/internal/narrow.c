@@ -66,6 +66,7 @@ static problem make(int number, const char *set)
             l + 1 == p.layer_count ? output(loss) : (chainrule_activation)draw(CHAINRULE_ACTIVATION_SOFTMAX),
         .no_bias = draw(3) == 0};
   p.training = (chainrule_trainer_options){
+      CHAINRULE_TRAINER_OPTIONS_SIZES,
       .loss = loss,
       .optimizer = chainrule_optimizer_default((chainrule_optimizer_kind)draw(CHAINRULE_OPTIMIZER_COUNT)),
       .batch_size = MOST_ROWS + SPARE_ROWS};
@@ -90,7 +91,7 @@ static char *train(const problem *p, bool narrow, size_t *bytes)
   training.keep = !narrow;
   const size_t rows = p->rows + (narrow ? 0 : SPARE_ROWS), size = cr_scalar_size(p->scalar);
   chainrule_status status = chainrule_network_create(
-      &(chainrule_network_description){p->scalar, p->inputs, p->layer_count, p->layers, p->set}, &network, &error);
+      &(chainrule_network_description){CHAINRULE_NETWORK_DESCRIPTION_SIZES, p->scalar, p->inputs, p->layer_count, p->layers, p->set}, &network, &error);
   if (!status) status = chainrule_network_initialize(network, 3, &error);
   if (!status) status = chainrule_trainer_create(network, &training, &trainer, &error);
   char *bits = NULL;
@@ -139,7 +140,7 @@ static char *train_singly(const problem *p, bool watched, size_t *bytes)
   training.in_order = p->rows % 3 == 0;
   const size_t size = cr_scalar_size(p->scalar);
   chainrule_status status = chainrule_network_create(
-      &(chainrule_network_description){p->scalar, p->inputs, p->layer_count, p->layers, p->set}, &network, &error);
+      &(chainrule_network_description){CHAINRULE_NETWORK_DESCRIPTION_SIZES, p->scalar, p->inputs, p->layer_count, p->layers, p->set}, &network, &error);
   if (!status) status = chainrule_network_initialize(network, 3, &error);
   if (!status) status = chainrule_trainer_create(network, &training, &trainer, &error);
   if (!status && watched) status = chainrule_trainer_on_step(trainer, look, &rows, &error);

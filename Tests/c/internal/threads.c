@@ -60,6 +60,7 @@ static problem make(int number)
   p.layers[p.layer_count - 1].activation = CHAINRULE_ACTIVATION_TANH;
   if (number % 2) mix_in_others(&p);
   p.training = (chainrule_trainer_options){
+      CHAINRULE_TRAINER_OPTIONS_SIZES,
       .loss = CHAINRULE_LOSS_MEAN_SQUARED_ERROR,
       .optimizer = chainrule_optimizer_default((chainrule_optimizer_kind)(number % CHAINRULE_OPTIMIZER_COUNT)),
       .batch_size = p.rows,
@@ -78,7 +79,7 @@ static void *train(const problem *p, chainrule_scalar scalar, const char *set, s
   chainrule_trainer_options training = p->training;
   training.threads = threads;
   chainrule_status status = chainrule_network_create(
-      &(chainrule_network_description){scalar, p->inputs, p->layer_count, p->layers, set}, &network, &error);
+      &(chainrule_network_description){CHAINRULE_NETWORK_DESCRIPTION_SIZES, scalar, p->inputs, p->layer_count, p->layers, set}, &network, &error);
   if (!status) status = chainrule_network_initialize(network, 3, &error);
   if (!status) status = chainrule_trainer_create(network, &training, &trainer, &error);
 
@@ -122,7 +123,7 @@ static bool wide_sums(const char *set, size_t threads)
   chainrule_error error = {0};
   chainrule_network *network = NULL;
   chainrule_trainer *trainer = NULL;
-  const chainrule_trainer_options training = {.loss = CHAINRULE_LOSS_MEAN_SQUARED_ERROR,
+  const chainrule_trainer_options training = {CHAINRULE_TRAINER_OPTIONS_SIZES, .loss = CHAINRULE_LOSS_MEAN_SQUARED_ERROR,
                                        .optimizer = chainrule_optimizer_default(CHAINRULE_OPTIMIZER_SGD),
                                        .batch_size = ROWS,
                                        .threads = threads,
@@ -131,7 +132,7 @@ static bool wide_sums(const char *set, size_t threads)
   for (size_t i = 0; i < CR_COUNT(x); i++) x[i] = (float)uniform();
   for (size_t i = 0; i < CR_COUNT(y); i++) y[i] = (float)uniform();
   chainrule_status status = chainrule_network_create(
-      &(chainrule_network_description){CHAINRULE_FLOAT32, INPUTS, LAYERS, layers, set}, &network, &error);
+      &(chainrule_network_description){CHAINRULE_NETWORK_DESCRIPTION_SIZES, CHAINRULE_FLOAT32, INPUTS, LAYERS, layers, set}, &network, &error);
   if (!status) status = chainrule_network_initialize(network, 3, &error);
   if (!status) status = chainrule_trainer_create(network, &training, &trainer, &error);
   if (!status) status = chainrule_trainer_gradients_f32(trainer, x, y, NULL, ROWS, NULL, &error);
@@ -167,12 +168,12 @@ static bool finds_nan(size_t threads)
   chainrule_network *network = NULL;
   chainrule_trainer *trainer = NULL;
   const chainrule_layer layer = {.units = 1};
-  const chainrule_trainer_options training = {.loss = CHAINRULE_LOSS_MEAN_SQUARED_ERROR,
+  const chainrule_trainer_options training = {CHAINRULE_TRAINER_OPTIONS_SIZES, .loss = CHAINRULE_LOSS_MEAN_SQUARED_ERROR,
                                        .optimizer = chainrule_optimizer_default(CHAINRULE_OPTIMIZER_SGD),
                                        .batch_size = BATCH,
                                        .threads = threads};
   chainrule_status status =
-      chainrule_network_create(&(chainrule_network_description){CHAINRULE_FLOAT32, 1, 1, &layer, NULL}, &network, &error);
+      chainrule_network_create(&(chainrule_network_description){CHAINRULE_NETWORK_DESCRIPTION_SIZES, CHAINRULE_FLOAT32, 1, 1, &layer, NULL}, &network, &error);
   if (!status) status = chainrule_trainer_create(network, &training, &trainer, &error);
   if (!status) status = chainrule_trainer_epoch_f32(trainer, x, y, NULL, ROWS, NULL, &error);
   bool good = !status;
@@ -196,7 +197,7 @@ int main(void)
 {
   size_t compared = 0, failed = 0;
   for (size_t set = 0; chainrule_kernel_set_name(set); set++)
-    for (size_t threads = 1; threads <= 3 && strcmp(chainrule_kernel_set_name(set), "gsl"); threads += 2, compared++)
+    for (size_t threads = 1; threads <= 3 && strcmp(chainrule_kernel_set_name(set), "gsl") != 0; threads += 2, compared++)
       failed += !wide_sums(chainrule_kernel_set_name(set), threads);
   for (size_t i = 0; i < CR_COUNT(thread_counts); i++, compared++) failed += !finds_nan(thread_counts[i]);
   for (int number = 0; number < NETWORKS; number++) {
