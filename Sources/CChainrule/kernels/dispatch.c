@@ -49,7 +49,7 @@ chainrule_status cr_select_kernels(const char *name, const cr_kernel_set **kerne
   if (!name) name = getenv("CHAINRULE_ISA");
   const bool any = !name || !*name;
   for (size_t i = 0; i < CR_COUNT(sets); i++) {
-    if (!any && strcmp(name, sets[i]->name)) continue;
+    if (!any && strcmp(name, sets[i]->name) != 0) continue;
     if (sets[i]->supported()) return *kernels = sets[i], CHAINRULE_OK;
     if (!any) return cr_fail(error, CHAINRULE_INVALID_ARGUMENT, 0, "%s%s: this CPU lacks it", source, name);
   }

@@ -8,6 +8,8 @@
  * error are in docs/numerics.md, measured by Tests/c/internal/ulp.c.
  *
  * u = 2^-24 (float) or 2^-53 is the unit of rounding.
+ *
+ * scripts/c-functions translates these functions to ones of a single number, for exported C.
  */
 
 #undef NATURAL
@@ -72,6 +74,7 @@ typedef struct CR(pair) {
 #define SHIFTER (WHOLE + WHOLE / 2 + (BIAS - 1)) /* x + SHIFTER ends in the bits of x + BIAS − 1, rounded */
 #define TINY (1 / (8 * WHOLE))                   /* u/4 */
 #define HORNER(x, c) CR(v_horner)(x, sizeof c / sizeof *c, c)
+#define WHERE(condition, bits) ((B)(condition) & (bits)) /* bits in lanes where it holds, else 0 */
 #endif
 
 /* c₀ + c₁ x + c₂ x² + … of count coefficients, a constant: Horner's rule in x², of pairs c₂ᵢ + c₂ᵢ₊₁ x, which do not wait
@@ -104,7 +107,7 @@ static CR_INLINE V CR(v_magnitude)(V x) { return (V)((B)x & (SIGN - 1)); }
  * Where the low part is of no use, it is not computed. */
 static CR_INLINE CR(pair) CR(v_exp_scaled)(V r, V shifted, V *last)
 {
-  const B far = (B)(shifted < SHIFTER - FAR) & PLACED(FAR);
+  const B far = WHERE(shifted < SHIFTER - FAR, PLACED(FAR));
   const V scale = (V)(((B)shifted << FRACTION) + far), scaled = scale * r;
   const V rest = CR(fma)(HORNER(r, SHARED(c_exp)), r, CR(splat)(1));
   const V high = CR(fma)(rest, scaled, scale);
