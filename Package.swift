@@ -8,16 +8,16 @@ let package = Package(
     .library(name: "Chainrule", targets: ["Chainrule"]),
     .library(name: "ChainruleReference", targets: ["ChainruleReference"]),
     .library(name: "ChainruleExplain", targets: ["ChainruleExplain"]),
-    .library(name: "ChainruleONNX", targets: ["ChainruleONNX"]),
+    .library(name: "ChainruleExport", targets: ["ChainruleExport"]),
     .executable(name: "chainrule", targets: ["ChainruleCLI"]),
   ],
   // A package that needs the product Chainrule alone says `traits: []`, and resolves none of the dependencies.
   traits: [
-    .trait(name: "ONNX", description: "The product ChainruleONNX; depends on swift-protobuf."),
+    .trait(name: "Export", description: "The product ChainruleExport; depends on swift-protobuf."),
     .trait(name: "Reference", description: "The product ChainruleReference; depends on swift-numerics."),
     .trait(
       name: "CommandLine", description: "The command chainrule; depends on swift-argument-parser.",
-      enabledTraits: ["ONNX", "Reference"]),
+      enabledTraits: ["Export", "Reference"]),
     .default(enabledTraits: ["CommandLine"]),
   ],
   dependencies: [
@@ -42,7 +42,9 @@ let package = Package(
       name: "CChainrule", dependencies: ["CGSL", "CJansson"], path: ".",
       sources: ["Sources/CChainrule"], publicHeadersPath: "include"),
 
-    .target(name: "Chainrule", dependencies: ["CChainrule", "CZlib"]),
+    .target(
+      name: "Chainrule", dependencies: ["CChainrule", "CZlib"], path: "Sources",
+      sources: ["Chainrule", "ChainruleData", "ChainruleExport/C"]),
     .target(
       name: "ChainruleReference",
       dependencies: [
@@ -50,16 +52,16 @@ let package = Package(
       ]),
     .target(name: "ChainruleExplain", dependencies: ["Chainrule", "CJansson"]),
     .target(
-      name: "ChainruleONNX",
+      name: "ChainruleExport",
       dependencies: [
         "Chainrule",
-        .product(name: "SwiftProtobuf", package: "swift-protobuf", condition: .when(traits: ["ONNX"])),
+        .product(name: "SwiftProtobuf", package: "swift-protobuf", condition: .when(traits: ["Export"])),
       ],
-      exclude: ["Generated/onnx.proto"]),
+      exclude: ["C", "ONNX/Generated/onnx.proto"]),
     .executableTarget(
       name: "ChainruleCLI",
       dependencies: [
-        "Chainrule", "ChainruleExplain", "ChainruleONNX", "ChainruleReference",
+        "Chainrule", "ChainruleExplain", "ChainruleExport", "ChainruleReference",
         .product(
           name: "ArgumentParser", package: "swift-argument-parser", condition: .when(traits: ["CommandLine"])),
       ]),
@@ -74,10 +76,10 @@ let package = Package(
       dependencies: ["ChainruleReference", "ChainruleExplain", "TestSupport"]),
     .testTarget(name: "ChainruleExplainTests", dependencies: ["ChainruleExplain", "TestSupport"]),
     .testTarget(
-      name: "ChainruleONNXTests",
+      name: "ChainruleExportTests",
       dependencies: [
-        "ChainruleONNX", "Chainrule", "TestSupport",
-        .product(name: "SwiftProtobuf", package: "swift-protobuf", condition: .when(traits: ["ONNX"])),
+        "ChainruleExport", "Chainrule", "TestSupport",
+        .product(name: "SwiftProtobuf", package: "swift-protobuf", condition: .when(traits: ["Export"])),
       ]),
     .testTarget(
       name: "ChainruleCLITests",

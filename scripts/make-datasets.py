@@ -1,5 +1,5 @@
 #!/usr/bin/env python3
-"""Writes Sources/Chainrule/Data/DigitsData.swift and IrisData.swift from scikit-learn's copies.
+"""Writes Sources/ChainruleData/DigitsData.swift and IrisData.swift from scikit-learn's copies.
 
     python3 -m venv venv && venv/bin/pip install scikit-learn
     venv/bin/python scripts/make-datasets.py

@@ -1,6 +1,6 @@
 import Chainrule
 import ChainruleExplain
-import ChainruleONNX
+import ChainruleExport
 import Foundation
 
 /// A reader of files, given any bytes: it returns or throws, in time and memory in proportion to them.

@@ -15,7 +15,7 @@
 /// onnx.pb.swift is made from this file by protoc and the plugin of swift-protobuf 1.39.0:
 ///
 ///     protoc --plugin=.../protoc-gen-swift --swift_opt=UseAccessLevelOnImports=true \
-///       --proto_path=Sources/ChainruleONNX/Generated --swift_out=Sources/ChainruleONNX/Generated onnx.proto
+///       --proto_path=Sources/ChainruleExport/ONNX/Generated --swift_out=Sources/ChainruleExport/ONNX/Generated onnx.proto
 
 #if canImport(FoundationEssentials)
 internal import FoundationEssentials

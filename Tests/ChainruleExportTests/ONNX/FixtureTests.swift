@@ -1,5 +1,5 @@
 import Chainrule
-import ChainruleONNX
+import ChainruleExport
 import Foundation
 import TestSupport
 import Testing

@@ -4,7 +4,7 @@ import SwiftProtobuf
 import TestSupport
 import Testing
 
-@testable import ChainruleONNX
+@testable import ChainruleExport
 
 @Suite("Export to ONNX") struct ExportTests {
   /// The tensors are written apart from the rest of the file.

@@ -4,7 +4,7 @@ import SwiftProtobuf
 import TestSupport
 import Testing
 
-@testable import ChainruleONNX
+@testable import ChainruleExport
 
 /// A graph from `x`, [batch, 2], to `y`.
 private struct Graph {

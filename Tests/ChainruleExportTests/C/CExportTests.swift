@@ -1,4 +1,5 @@
 import Foundation
+import TestSupport
 import Testing
 
 @testable import Chainrule
@@ -423,15 +424,14 @@ struct CExportTests {
 
   /// The coefficients stand twice, in the kernels' templates and here.
   @Test func `numbers are those of the kernels`() throws {
-    let root = URL(fileURLWithPath: #filePath).deletingLastPathComponent().deletingLastPathComponent()
-      .deletingLastPathComponent()
+    let root = fixtures.deletingLastPathComponent().deletingLastPathComponent()
     func literals(in path: String) throws -> Set<Substring> {
       let text = try String(contentsOf: root.appendingPathComponent(path), encoding: .utf8)
       return Set(text.matches(of: /0x[0-9a-f]+(?:\.[0-9a-f]+)?p[-+]?[0-9]+f?/).map(\.output))
     }
     let kernels = try literals(in: "Sources/CChainrule/kernels/math_tmpl.h")
       .union(literals(in: "Sources/CChainrule/kernels/coefficients.c"))
-    let export = try literals(in: "Sources/Chainrule/CElementaryFunctions.swift")
+    let export = try literals(in: "Sources/ChainruleExport/C/CElementaryFunctions.swift")
     #expect(export.count > 60)
     #expect(export.subtracting(kernels) == ["0x1.fffffep+127f", "0x1.fffffffffffffp+1023"])
   }

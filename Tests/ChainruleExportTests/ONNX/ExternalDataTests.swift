@@ -4,7 +4,7 @@ import SwiftProtobuf
 import TestSupport
 import Testing
 
-@testable import ChainruleONNX
+@testable import ChainruleExport
 
 /// What stands in a model of the values in another file, `w.data`, which has 24 bytes.
 private struct External: Sendable {
