@@ -6,6 +6,7 @@ let package = Package(
   platforms: [.macOS(.v15), .iOS(.v18)],
   products: [
     .library(name: "Chainrule", targets: ["Chainrule"]),
+    .library(name: "ChainruleData", targets: ["ChainruleData"]),
     .library(name: "ChainruleReference", targets: ["ChainruleReference"]),
     .library(name: "ChainruleExplain", targets: ["ChainruleExplain"]),
     .library(name: "ChainruleExport", targets: ["ChainruleExport"]),
@@ -42,9 +43,12 @@ let package = Package(
       name: "CChainrule", dependencies: ["CGSL", "CJansson"], path: ".",
       sources: ["Sources/CChainrule"], publicHeadersPath: "include"),
 
-    .target(
-      name: "Chainrule", dependencies: ["CChainrule", "CZlib"], path: "Sources",
-      sources: ["Chainrule", "ChainruleData", "ChainruleExport/C"]),
+    // The system's C library and the essential part of Foundation, whatever they are called.
+    .target(name: "ChainrulePlatform"),
+    // Data sets, and what every module needs; it needs no network and none of the C core.
+    .target(name: "ChainruleData", dependencies: ["ChainrulePlatform", "CZlib"]),
+    // Networks, training and metrics; `import Chainrule` brings ChainruleData.
+    .target(name: "Chainrule", dependencies: ["ChainruleData", "ChainrulePlatform", "CChainrule"]),
     .target(
       name: "ChainruleReference",
       dependencies: [
@@ -54,10 +58,10 @@ let package = Package(
     .target(
       name: "ChainruleExport",
       dependencies: [
-        "Chainrule",
+        "Chainrule", "ChainrulePlatform",
         .product(name: "SwiftProtobuf", package: "swift-protobuf", condition: .when(traits: ["Export"])),
       ],
-      exclude: ["C", "ONNX/Generated/onnx.proto"]),
+      exclude: ["ONNX/Generated/onnx.proto"]),
     .executableTarget(
       name: "ChainruleCLI",
       dependencies: [
@@ -70,7 +74,7 @@ let package = Package(
     .target(name: "TestSupport", dependencies: ["ChainruleExplain"], path: "Tests/Support"),
     .testTarget(name: "CChainruleTests", dependencies: ["Chainrule", "ChainruleExplain", "TestSupport"]),
     .testTarget(name: "ChainruleTests", dependencies: ["Chainrule", "TestSupport"]),
-    .testTarget(name: "ChainruleDataTests", dependencies: ["Chainrule", "TestSupport"]),
+    .testTarget(name: "ChainruleDataTests", dependencies: ["ChainruleData", "Chainrule", "TestSupport"]),
     .testTarget(
       name: "ChainruleReferenceTests",
       dependencies: ["ChainruleReference", "ChainruleExplain", "TestSupport"]),

@@ -9,7 +9,7 @@ from pathlib import Path
 
 from sklearn.datasets import load_digits, load_iris
 
-FOLDER = Path(__file__).resolve().parent.parent / "Sources" / "Chainrule" / "Data"
+FOLDER = Path(__file__).resolve().parent.parent / "Sources" / "ChainruleData"
 LEVELS = "0123456789abcdefg"
 
 

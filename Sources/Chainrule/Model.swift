@@ -1,9 +1,5 @@
-#if canImport(FoundationEssentials)
-  import FoundationEssentials
-#else
-  import Foundation
-#endif
 internal import CChainrule
+public import ChainrulePlatform
 
 /// A trained network that never changes: it predicts, in any number of tasks at once, and is what a file holds.
 ///
@@ -41,6 +37,11 @@ public struct Model<Scalar: NetworkScalar>: Sendable {
   /// A copy of the parameters of layer `layer`, counted from 0.
   public func parameters(ofLayer layer: Int) throws(ChainruleError) -> LayerParameters<Scalar> {
     try core.parameters(ofLayer: layer)
+  }
+
+  /// The numbers that layer `layer`, counted from 0, takes and hands on.
+  package func shape(ofLayer layer: Int) throws(ChainruleError) -> (inputs: Int, units: Int) {
+    try core.shape(ofLayer: layer)
   }
 
   /// The outputs, row-major rows × ``outputs``, for `features`, row-major rows × ``inputs``. A row's outputs

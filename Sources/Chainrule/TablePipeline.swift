@@ -1,8 +1,4 @@
-#if canImport(FoundationEssentials)
-  import FoundationEssentials
-#else
-  import Foundation
-#endif
+internal import ChainrulePlatform
 
 /// A model of a table in one value and one file: how its columns are encoded, the network, and its names.
 ///

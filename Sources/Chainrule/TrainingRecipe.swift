@@ -316,3 +316,15 @@ private struct FeatureSample<Scalar: NetworkScalar> {
     return zip(standardised, standardised.dropFirst()).filter { $1 - $0 > 1e-6 }.map { $0..<$1 }
   }
 }
+
+extension TargetEncoding {
+  /// The output layer's activation that is usual with such targets: softmax for classes, sigmoid for labels, identity for
+  /// numbers.
+  public var outputActivation: Activation {
+    switch kind {
+    case .classes: .softmax
+    case .labels: .sigmoid
+    case .numbers: .identity
+    }
+  }
+}

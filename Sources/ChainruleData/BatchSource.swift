@@ -46,17 +46,18 @@ extension BatchSource {
 
 extension BatchSource {
   /// ``makeBatches(of:epoch:)``, each of as many features and targets as the source says.
-  func checkedBatches(of size: Int, epoch: Int = 0) throws(ChainruleError) -> CheckedBatches<Batches> {
+  package func checkedBatches(of size: Int, epoch: Int = 0) throws(ChainruleError) -> CheckedBatches<Batches>
+  {
     CheckedBatches(base: try makeBatches(of: size, epoch: epoch), inputs: inputs, outputs: outputs)
   }
 }
 
 /// The batches of a source, whose sizes are checked.
-struct CheckedBatches<Base: BatchIterator>: BatchIterator {
+package struct CheckedBatches<Base: BatchIterator>: BatchIterator {
   fileprivate var base: Base
   fileprivate let inputs, outputs: Int
 
-  mutating func next() throws(ChainruleError) -> Dataset<Base.Scalar>? {
+  package mutating func next() throws(ChainruleError) -> Dataset<Base.Scalar>? {
     guard let batch = try base.next() else { return nil }
     guard batch.inputs == inputs else {
       throw .shapeMismatch(what: "features of a source's batch", expected: inputs, actual: batch.inputs)

@@ -233,14 +233,14 @@ extension Dataset {
   /// The names of the classes and the class of each row, an index into them; nil for a regression.
   ///
   /// A single target column of nothing but 0 and 1, as for a sigmoid output, is of the classes "0" and "1".
-  var classes: (names: [String], ofRows: [Int])? {
+  package var classes: (names: [String], ofRows: [Int])? {
     if let classLabels { return (classLabels, hotColumns(targets, columns: outputs)) }
     guard outputs == 1, let rows = zerosAndOnes(targets) else { return nil }
     return (["0", "1"], rows)
   }
 
   /// ``classes``, which `purpose`, such as "class weights", asks for.
-  func classes(for purpose: String) throws(ChainruleError) -> (names: [String], ofRows: [Int]) {
+  package func classes(for purpose: String) throws(ChainruleError) -> (names: [String], ofRows: [Int]) {
     guard let classes else {
       throw .invalidValue(
         name: "the data set", value: "a regression", expected: "classes, for \(purpose)")

@@ -404,7 +404,7 @@ private func extremes<Scalar: NetworkScalar>(
 // MARK: - Checks
 
 /// The number of rows of a row-major matrix, at least 1.
-func checkedRows<Scalar>(_ values: [Scalar], columns: Int) throws(ChainruleError) -> Int {
+package func checkedRows<Scalar>(_ values: [Scalar], columns: Int) throws(ChainruleError) -> Int {
   guard columns > 0 else {
     throw .invalidValue(name: "columns", value: "\(columns)", expected: "at least 1")
   }
@@ -417,7 +417,7 @@ func checkedRows<Scalar>(_ values: [Scalar], columns: Int) throws(ChainruleError
 }
 
 /// Throws for NaN or infinity in a row-major matrix.
-func checkFinite<Scalar: NetworkScalar>(_ values: [Scalar], columns: Int) throws(ChainruleError) {
+package func checkFinite<Scalar: NetworkScalar>(_ values: [Scalar], columns: Int) throws(ChainruleError) {
   if let index = firstNotFinite(values) {
     throw .badData(
       file: nil, line: nil, column: nil,
@@ -426,7 +426,7 @@ func checkFinite<Scalar: NetworkScalar>(_ values: [Scalar], columns: Int) throws
 }
 
 /// Throws for no number at all, or for the first that is not valid.
-func checkNumbers(
+package func checkNumbers(
   _ name: String, _ numbers: [Double], expected: String, isValid: (Double) -> Bool
 ) throws(ChainruleError) {
   guard !numbers.isEmpty else { throw .invalidValue(name: "columns", value: "0", expected: "at least 1") }

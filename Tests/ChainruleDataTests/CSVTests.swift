@@ -2,7 +2,7 @@ import Foundation
 import TestSupport
 import Testing
 
-@testable import Chainrule
+@testable import ChainruleData
 
 @Suite("CSV")
 struct CSVTests {

@@ -2,7 +2,7 @@ import Foundation
 import TestSupport
 import Testing
 
-@testable import Chainrule
+@testable import ChainruleData
 
 /// The bytes of a text in hexadecimal.
 func decoded(hex: String) -> [UInt8] {

@@ -1,7 +1,7 @@
 import TestSupport
 import Testing
 
-@testable import Chainrule
+@testable import ChainruleData
 
 @Suite("Data sets")
 struct DatasetTests {

@@ -1,7 +1,8 @@
+import Chainrule
 import TestSupport
 import Testing
 
-@testable import Chainrule
+@testable import ChainruleData
 
 /// Row r has the feature r, the class `labels[r]` and the weight r + 1.
 private func numbered(_ labels: [Int]) throws -> Dataset<Double> {

@@ -1,7 +1,8 @@
+import Chainrule
 import TestSupport
 import Testing
 
-@testable import Chainrule
+@testable import ChainruleData
 
 @Suite struct `Missing cells` {
   @Test(arguments: CSVOptions.usualMissingTexts + ["na", "NULL", "nan", "none", "n/a"])

@@ -2,7 +2,7 @@ import Foundation
 import TestSupport
 import Testing
 
-@testable import Chainrule
+@testable import ChainruleData
 
 /// Files of NumPy: Tests/Fixtures/npy/npy.json, written by generate.py beside it.
 struct NumPyFiles: Decodable {

@@ -1,8 +1,9 @@
+import Chainrule
 import Foundation
 import TestSupport
 import Testing
 
-@testable import Chainrule
+@testable import ChainruleData
 
 /// What scikit-learn makes of features: Tests/Fixtures/preprocessing/preprocessing.json, written by generate.py
 /// beside it. nil stands for NaN.

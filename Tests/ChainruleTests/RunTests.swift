@@ -2,6 +2,7 @@ import Foundation
 import Testing
 
 @testable import Chainrule
+@testable import ChainruleData
 
 /// Rows of a curve, from the `start`th on.
 private func rows(_ count: Int, from start: Int = 0, names: [String]? = nil) throws -> Dataset<Float> {

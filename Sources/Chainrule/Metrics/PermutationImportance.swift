@@ -1,10 +1,4 @@
-#if canImport(Darwin)
-  import Darwin
-#elseif canImport(Glibc)
-  import Glibc
-#elseif canImport(Musl)
-  import Musl
-#endif
+internal import ChainrulePlatform
 
 /// Features that are permuted together, such as the one-hot features of one table column.
 public struct FeatureGroup: Sendable, Equatable {

@@ -1,10 +1,4 @@
-#if canImport(Darwin)
-  import Darwin
-#elseif canImport(Glibc)
-  import Glibc
-#elseif canImport(Musl)
-  import Musl
-#endif
+internal import ChainrulePlatform
 
 // Swift's arrays end the process where `malloc` fails. Every array whose size is in proportion to a file is therefore
 // made through these functions, which ask `malloc` first. Another thread can take the memory between the question and
@@ -14,7 +8,7 @@
 ///
 /// - Parameter purpose: What needs the memory, as the subject of a sentence: "the contents of big.csv".
 /// - Throws: `ChainruleError.outOfMemory` with the number of bytes.
-func checkMemory<Element>(
+package func checkMemory<Element>(
   _ count: Int, of element: Element.Type, for purpose: @autoclosure () -> String
 ) throws(ChainruleError) {
   let (bytes, isTooLarge) = count.multipliedReportingOverflow(by: MemoryLayout<Element>.stride)
@@ -59,7 +53,7 @@ extension Array {
   /// An empty array with room for `count` elements.
   ///
   /// - Throws: `ChainruleError.outOfMemory`, as ``checkMemory(_:of:for:)``.
-  init(roomFor count: Int, for purpose: @autoclosure () -> String) throws(ChainruleError) {
+  package init(roomFor count: Int, for purpose: @autoclosure () -> String) throws(ChainruleError) {
     try checkMemory(count, of: Element.self, for: purpose())
     self = []
     reserveCapacity(count)
@@ -68,7 +62,7 @@ extension Array {
   /// `count` times the same element.
   ///
   /// - Throws: `ChainruleError.outOfMemory`, as ``checkMemory(_:of:for:)``.
-  init(
+  package init(
     repeating element: Element, count: Int, for purpose: @autoclosure () -> String
   ) throws(ChainruleError) {
     try checkMemory(count, of: Element.self, for: purpose())
@@ -79,7 +73,7 @@ extension Array {
   /// linear time, otherwise for exactly these. `limit` is the most elements that the array will ever have.
   ///
   /// - Throws: `ChainruleError.outOfMemory`, as ``checkMemory(_:of:for:)``.
-  mutating func makeRoom(
+  package mutating func makeRoom(
     for count: Int, limit: Int = .max, for purpose: @autoclosure () -> String
   ) throws(ChainruleError) {
     let needed = self.count + count

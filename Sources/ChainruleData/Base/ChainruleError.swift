@@ -1,8 +1,4 @@
-#if canImport(FoundationEssentials)
-  import FoundationEssentials
-#else
-  import Foundation
-#endif
+public import ChainrulePlatform
 
 /// Everything that can go wrong in Chainrule.
 ///
@@ -75,7 +71,7 @@ extension ChainruleError: CustomStringConvertible {
 }
 
 /// Throws for an index that is not in 0 ..< `count`.
-func checkIndex(_ index: Int, within count: Int, name: String) throws(ChainruleError) {
+package func checkIndex(_ index: Int, within count: Int, name: String) throws(ChainruleError) {
   guard 0..<count ~= index else {
     throw .invalidValue(
       name: name, value: "\(index)",
@@ -84,14 +80,15 @@ func checkIndex(_ index: Int, within count: Int, name: String) throws(ChainruleE
 }
 
 /// Throws for a number below `least`, before it reaches the core, whose sizes have no sign.
-func checkCount(_ name: String, _ value: Int, atLeast least: Int) throws(ChainruleError) {
+package func checkCount(_ name: String, _ value: Int, atLeast least: Int) throws(ChainruleError) {
   guard value >= least else {
     throw .invalidValue(name: name, value: "\(value)", expected: "at least \(least)")
   }
 }
 
 /// What a function of the caller's returns; an error of another type becomes a `callbackFailed` that quotes it.
-func calling<Result>(_ function: String, _ body: () throws -> Result) throws(ChainruleError) -> Result {
+package func calling<Result>(_ function: String, _ body: () throws -> Result) throws(ChainruleError) -> Result
+{
   do {
     return try body()
   } catch let error as ChainruleError {

@@ -1,10 +1,4 @@
-#if canImport(Darwin)
-  import Darwin
-#elseif canImport(Glibc)
-  import Glibc
-#elseif canImport(Musl)
-  import Musl
-#endif
+internal import ChainrulePlatform
 
 /// XXH64 (Y. Collet, https://github.com/Cyan4973/xxHash, doc/xxhash_spec.md) with seed 0, over bytes that come in parts:
 /// a fast hash that finds accidental differences, not a signature.
@@ -124,7 +118,7 @@ extension ShuffledSource {
 
 extension ArrayPair {
   func fingerprint() throws(ChainruleError) -> String {
-    try Chainrule.fingerprint(ofFiles: [features.path, targets.path])
+    try ChainruleData.fingerprint(ofFiles: [features.path, targets.path])
   }
 }
 

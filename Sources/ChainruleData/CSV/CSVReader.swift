@@ -1,10 +1,4 @@
-#if canImport(Darwin)
-  import Darwin
-#elseif canImport(Glibc)
-  import Glibc
-#elseif canImport(Musl)
-  import Musl
-#endif
+internal import ChainrulePlatform
 
 /// Reads a CSV file or pipe once, as tables of its parts, each with at least one row: memory depends on the length of the
 /// lines, not on their number.
@@ -199,14 +193,14 @@ private final class ByteReader {
       throw .badData(
         file: name, line: nil, column: nil, reason: "this is a directory; expected a file of data")
     }
-    while mark.count < 2, case let byte = try Self.read(1, from: descriptor, name), !byte.isEmpty {
+    while mark.count < 2, case let byte = try Self.piece(1, from: descriptor, name), !byte.isEmpty {
       mark += byte
     }
     guard mark == [0x1F, 0x8B] else { return }
     var first = mark
     inflater = try Inflater(.gzip, file: name) { () throws(ChainruleError) in
       defer { first = [] }
-      return try first.isEmpty ? Self.read(1 << 16, from: descriptor, name) : first
+      return try first.isEmpty ? Self.piece(1 << 16, from: descriptor, name) : first
     }
   }
 
@@ -220,7 +214,7 @@ private final class ByteReader {
     bytes += mark.prefix(taken)
     mark.removeFirst(taken)
     while bytes.count - start < count {
-      let piece = try Self.read(count - (bytes.count - start), from: descriptor, path)
+      let piece = try Self.piece(count - (bytes.count - start), from: descriptor, path)
       if piece.isEmpty { break }
       if bytes.isEmpty { bytes = piece } else { bytes += piece }
     }
@@ -228,20 +222,14 @@ private final class ByteReader {
   }
 
   /// Up to `count` bytes, and up to 16 MiB; none at the end.
-  private static func read(_ count: Int, from descriptor: Int32, _ path: String) throws(ChainruleError)
+  private static func piece(_ count: Int, from descriptor: Int32, _ path: String) throws(ChainruleError)
     -> [UInt8]
   {
     var code: Int32 = 0
     let bytes = [UInt8](unsafeUninitializedCapacity: min(count, 1 << 24)) { buffer, filled in
       var got = -1
       repeat {
-        #if canImport(Darwin)
-          got = Darwin.read(descriptor, buffer.baseAddress, buffer.count)
-        #elseif canImport(Glibc)
-          got = Glibc.read(descriptor, buffer.baseAddress, buffer.count)
-        #else
-          got = Musl.read(descriptor, buffer.baseAddress, buffer.count)
-        #endif
+        got = read(descriptor, buffer.baseAddress, buffer.count)
       } while got < 0 && errno == EINTR
       if got < 0 { code = errno }
       filled = max(got, 0)

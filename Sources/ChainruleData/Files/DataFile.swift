@@ -1,10 +1,4 @@
-#if canImport(Darwin)
-  import Darwin
-#elseif canImport(Glibc)
-  import Glibc
-#elseif canImport(Musl)
-  import Musl
-#endif
+internal import ChainrulePlatform
 
 /// The contents of a file of data, unpacked where it is gzip-compressed, and their format.
 ///

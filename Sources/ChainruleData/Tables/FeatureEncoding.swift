@@ -526,3 +526,14 @@ extension FeatureEncoding.Category {
   /// What holds where a file does not say it.
   fileprivate var usuallyRefusesMissing: Bool { missing == nil && !indicatesMissing }
 }
+
+extension FeatureEncoding {
+  /// The encoding of a table that another program's model takes. Columns are found by their names, or by their order.
+  package init(
+    importing columns: [Column], named names: [String]?, unknown: OneHotEncoding.UnknownCategory
+  ) {
+    self.init(
+      columnNames: names, columns: columns, missingTexts: CSVOptions.usualMissingTexts, unknown: unknown,
+      decimal: ".", thousands: nil, layout: nil)
+  }
+}

@@ -212,8 +212,8 @@ private struct Reservoir: Sendable {
     }
   }
 
-  var median: Double? { values.isEmpty ? nil : Chainrule.median(of: values.sorted()) }
-  var mostFrequent: Double? { values.isEmpty ? nil : Chainrule.mostFrequent(in: values.sorted()) }
+  var median: Double? { values.isEmpty ? nil : ChainruleData.median(of: values.sorted()) }
+  var mostFrequent: Double? { values.isEmpty ? nil : ChainruleData.mostFrequent(in: values.sorted()) }
 }
 
 /// What the columns of a table hold, found by looking at every cell once, part by part; and again at those columns whose

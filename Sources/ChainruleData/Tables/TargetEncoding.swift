@@ -38,6 +38,9 @@ public struct TargetEncoding: Sendable, Equatable, Codable {
   /// Numbers to predict, in the target columns that the options name.
   public static let numbers = TargetEncoding(kind: .numbers, classes: nil, columnNames: nil)
 
+  /// Columns of 0 and 1, each a label that the row has or not.
+  package static let labels = TargetEncoding(kind: .labels, classes: nil, columnNames: nil)
+
   /// Reads an encoding; where the kind is left out, the targets are classes if there are some, and otherwise numbers.
   ///
   /// - Throws: A `DecodingError`, and `ChainruleError.invalidValue` for classes as ``init(classes:columnName:)`` refuses
@@ -141,16 +144,6 @@ public struct TargetEncoding: Sendable, Equatable, Codable {
       // A double may merge large numbers.
       let distinct = profile.large > 0 ? texts.count : profile.distinct.count
       return 2...20 ~= distinct && distinct <= rows / 2
-    }
-  }
-
-  /// The output layer's activation that is usual with such targets: softmax for classes, sigmoid for labels, identity for
-  /// numbers.
-  public var outputActivation: Activation {
-    switch kind {
-    case .classes: .softmax
-    case .labels: .sigmoid
-    case .numbers: .identity
     }
   }
 

@@ -1,3 +1,5 @@
+import Chainrule
+
 /// The C functions that an exported network is made of.
 ///
 /// They are the core's kernels (math_tmpl.h, activation_tmpl.h, gemm_tmpl.h, norm_tmpl.h) for one number in place of a

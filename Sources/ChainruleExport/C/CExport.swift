@@ -1,3 +1,5 @@
+import Chainrule
+
 extension Model {
   /// The model as the text of one file of C99 or C++17, which needs only the C library: the parameters, and
   ///
@@ -103,7 +105,7 @@ struct CExport<Scalar: NetworkScalar> {
     }
     arrays = Array(repeating: [], count: layers.count)
     for (index, layer) in layers.enumerated() where source[index + 1] == index + 1 {
-      let shape = try model.core.shape(ofLayer: index), x = source[index]
+      let shape = try model.shape(ofLayer: index), x = source[index]
       if index + 1 != last {
         // All but the dense layers may write where they read.
         let busy = Set((1..<index + 1).filter { lastUse[$0] >= index && $0 != x }.compactMap { places[$0] })

@@ -1,3 +1,5 @@
+import Chainrule
+
 /// The text of an export: comments, arrays, the function, its self-test and its header.
 extension CExport {
   var real: String { Scalar.scalarType == .float32 ? "float" : "double" }
@@ -94,7 +96,7 @@ extension CExport {
 
   /// "dense, W [64][4], b [64], relu"
   func description(ofLayer index: Int) -> String {
-    guard let shape = try? model.core.shape(ofLayer: index) else { return "" }
+    guard let shape = try? model.shape(ofLayer: index) else { return "" }
     return switch layers[index] {
     case .dense(let dense):
       "dense, W [\(shape.units)][\(shape.inputs)]\(dense.bias ? ", b [\(shape.units)]" : ""), "

@@ -1,9 +1,5 @@
 import Chainrule
-#if canImport(FoundationEssentials)
-  internal import FoundationEssentials
-#else
-  internal import Foundation
-#endif
+internal import ChainrulePlatform
 
 /// Makes layers of steps, from the input on, and compares the sizes on the way.
 struct Chain {

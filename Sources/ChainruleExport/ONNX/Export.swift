@@ -1,9 +1,5 @@
 import Chainrule
-#if canImport(FoundationEssentials)
-  public import FoundationEssentials
-#else
-  public import Foundation
-#endif
+public import ChainrulePlatform
 internal import SwiftProtobuf
 
 /// The version of the standard operators that an exported graph asks for: the first with LayerNormalization.

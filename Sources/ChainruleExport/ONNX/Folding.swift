@@ -1,10 +1,4 @@
-#if canImport(Darwin)
-  import Darwin
-#elseif canImport(Glibc)
-  import Glibc
-#elseif canImport(Musl)
-  import Musl
-#endif
+internal import ChainrulePlatform
 internal import SwiftProtobuf
 
 // The constant folder: nodes whose inputs are all known become constants, so that the passes behind it see the weights

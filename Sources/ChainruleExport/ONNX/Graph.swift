@@ -1,8 +1,4 @@
-#if canImport(FoundationEssentials)
-  internal import FoundationEssentials
-#else
-  internal import Foundation
-#endif
+internal import ChainrulePlatform
 internal import SwiftProtobuf
 
 /// Why a file cannot be read: what is wrong, where, and what was expected.

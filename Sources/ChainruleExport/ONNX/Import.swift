@@ -1,9 +1,5 @@
 import Chainrule
-#if canImport(FoundationEssentials)
-  public import FoundationEssentials
-#else
-  public import Foundation
-#endif
+public import ChainrulePlatform
 internal import SwiftProtobuf
 
 // A file becomes a model in four passes, each a function on the graph:

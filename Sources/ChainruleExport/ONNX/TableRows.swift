@@ -1,9 +1,5 @@
 import Chainrule
-#if canImport(FoundationEssentials)
-  internal import FoundationEssentials
-#else
-  internal import Foundation
-#endif
+internal import ChainrulePlatform
 internal import SwiftProtobuf
 
 /// The rows that nodes make of the columns of a table, before the first layer: numbers, perhaps with a value for missing

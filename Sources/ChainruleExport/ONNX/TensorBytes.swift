@@ -1,15 +1,4 @@
-#if canImport(FoundationEssentials)
-  internal import FoundationEssentials
-#else
-  internal import Foundation
-#endif
-#if canImport(Darwin)
-  import Darwin
-#elseif canImport(Glibc)
-  import Glibc
-#elseif canImport(Musl)
-  import Musl
-#endif
+internal import ChainrulePlatform
 internal import SwiftProtobuf
 
 /// Reads the bytes of a model's tensors: they are in its own file, or in files next to it, as `torch.onnx.export` writes them

@@ -3,6 +3,7 @@ import TestSupport
 import Testing
 
 @testable import Chainrule
+@testable import ChainruleExport
 
 /// A network and rows for it, in one of the scalar types.
 private enum Case {

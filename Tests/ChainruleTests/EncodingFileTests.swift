@@ -3,6 +3,7 @@ import TestSupport
 import Testing
 
 @testable import Chainrule
+@testable import ChainruleData
 
 @Suite struct `The encoding of a table in a model` {
   private func fitted() throws -> TableEncoding {
