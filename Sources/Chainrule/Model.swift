@@ -3,7 +3,7 @@ public import ChainrulePlatform
 
 /// A trained network that never changes: it predicts, in any number of tasks at once, and is what a file holds.
 ///
-///     let model = try network.freeze()
+///     let model = try Model(network)
 ///     try model.save(to: "digits.safetensors")
 ///     let outputs = try Model<Float>(contentsOf: "digits.safetensors").predict(row)
 public struct Model<Scalar: NetworkScalar>: Sendable {
@@ -11,7 +11,14 @@ public struct Model<Scalar: NetworkScalar>: Sendable {
 
   init(core: CoreNetwork<Scalar>) { self.core = core }
 
-  /// Takes over a network that nothing else will change, without the copy of ``Network/freeze()``.
+  /// A copy of `network` as it is now.
+  ///
+  /// - Throws: `ChainruleError.busy` during training, `.outOfMemory`.
+  public init(_ network: Network<Scalar>) throws(ChainruleError) {
+    core = try network.exclusivity { () throws(ChainruleError) in try network.core.copy() }
+  }
+
+  /// Takes over a network that nothing else will change, without the copy of ``Model/init(_:)-(Network<Scalar>)``.
   package init(takingOver network: consuming Network<Scalar>) { core = network.core }
 
   /// The number of features of a row.
@@ -65,7 +72,7 @@ public struct Model<Scalar: NetworkScalar>: Sendable {
 
   /// Compares predictions with the targets of `data`.
   ///
-  /// - Parameter loss: nil for the loss usual with the output layer, ``Loss/init(usualWith:)``.
+  /// - Parameter loss: nil for the loss usual with the output layer, ``Loss/default(for:)``.
   public func evaluate(_ data: Dataset<Scalar>, loss: Loss? = nil) throws(ChainruleError) -> Evaluation {
     try core.evaluate(data, loss: loss)
   }
@@ -86,10 +93,7 @@ public struct Model<Scalar: NetworkScalar>: Sendable {
   /// The same network with its parameters rounded, or widened, to `Scalar`.
   public init<Other: NetworkScalar>(_ other: Model<Other>) throws(ChainruleError) {
     core = try CoreNetwork(inputs: other.inputs, layers: other.layers)
-    for layer in other.layers.indices {
-      let parameters = try other.parameters(ofLayer: layer)
-      try core.setParameters(parameters.converted(to: Scalar.self), ofLayer: layer)
-    }
+    try core.setParameters(of: other.core)
     try core.setNames(.features, to: other.featureNames)
     try core.setNames(.targets, to: other.targetNames)
     try core.setNames(.classes, to: other.classLabels)
@@ -123,7 +127,7 @@ extension Model {
   ///
   /// - Throws: `ChainruleError.file` where the system refuses; an earlier file is then as it was.
   public func save(to path: String) throws(ChainruleError) {
-    try check(path: path) { chainrule_network_save(core.pointer, path, &$0) }
+    try core.save(to: path)
   }
 
   /// Writes a model file; see ``save(to:)-(String)``.

@@ -62,22 +62,18 @@ public struct RunDescription: Hashable, Sendable, ExpressibleByDictionaryLiteral
 }
 
 extension RunDescription {
-  init(
-    loss: Loss?, optimizer: Optimizer, schedule: Schedule, regularization: Regularization,
-    accumulationSteps: Int,
-    layerRates: [Int: Double], seed: UInt64, shuffle: Bool, denormals: Denormals
-  ) {
-    self["seed"] = "\(seed)"
+  init(loss: Loss?, optimizer: Optimizer, options: TrainerOptions) {
+    self["seed"] = "\(options.seed)"
     self["loss"] = loss?.rawValue ?? "a custom function"
     add("optimizer", fieldsOf: optimizer)
-    add("schedule", fieldsOf: schedule)
-    add("regularization", fieldsOf: regularization)
-    self["accumulation steps"] = "\(accumulationSteps)"
-    for (layer, rate) in layerRates.sorted(by: { $0.key < $1.key }) where rate != 1 {
+    add("schedule", fieldsOf: options.schedule)
+    add("regularization", fieldsOf: options.regularization)
+    self["accumulation steps"] = "\(options.accumulationSteps)"
+    for (layer, rate) in options.layerRates.sorted(by: { $0.key < $1.key }) where rate != 1 {
       self["learning rate factor of layer \(layer + 1)"] = "\(rate)"
     }
-    self["order of the rows"] = shuffle ? "random" : "as they are"
-    self["denormals"] = "\(denormals)"
+    self["order of the rows"] = options.shuffle ? "random" : "as they are"
+    self["denormals"] = "\(options.denormals)"
   }
 
   /// Adds the network, the batch size and the data.

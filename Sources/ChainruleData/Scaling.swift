@@ -6,7 +6,7 @@
 ///     let (scaledTrain, scaledTest) = try (scaling.transform(train), scaling.transform(test))
 ///
 /// The numbers are computed in double precision and rounded once. The rows count equally, whatever their weights.
-public struct Standardization: Sendable, Equatable {
+public struct Standardization: ColumnScaling, Equatable {
   /// μ, the mean of each feature.
   public let mean: [Double]
   /// σ of each feature, what it is divided by: √(Σ(x - μ)² / rows), and 1 for a constant feature.
@@ -101,41 +101,8 @@ public struct Standardization: Sendable, Equatable {
     self.standardDeviation = standardDeviation
   }
 
-  /// The same rows with their features standardized.
-  ///
-  /// - Throws: `ChainruleError.shapeMismatch` for another number of features, `.notFinite` where a number
-  ///   becomes too large.
-  public func transform<Scalar: NetworkScalar>(
-    _ dataset: Dataset<Scalar>
-  ) throws(ChainruleError) -> Dataset<Scalar> {
-    try map.apply(to: dataset)
-  }
-
-  /// Standardizes features, row-major rows × columns, such as those to predict from.
-  ///
-  /// - Throws: `ChainruleError.shapeMismatch` where they are not whole rows, `.badData` for NaN or infinity in
-  ///   them, `.notFinite` where a number becomes too large.
-  public func transform<Scalar: NetworkScalar>(_ features: [Scalar]) throws(ChainruleError) -> [Scalar] {
-    try map.apply(to: features)
-  }
-
-  /// The same rows with their features as they were before ``transform(_:)-(Dataset<Scalar>)``: x = z σ + μ.
-  ///
-  /// - Throws: As ``transform(_:)-(Dataset<Scalar>)``.
-  public func inverse<Scalar: NetworkScalar>(
-    _ dataset: Dataset<Scalar>
-  ) throws(ChainruleError) -> Dataset<Scalar> {
-    try map.inverse.apply(to: dataset)
-  }
-
-  /// Values, row-major rows × columns, as they were before ``transform(_:)-([Scalar])``: x = z σ + μ.
-  ///
-  /// - Throws: As ``transform(_:)-([Scalar])``.
-  public func inverse<Scalar: NetworkScalar>(_ features: [Scalar]) throws(ChainruleError) -> [Scalar] {
-    try map.inverse.apply(to: features)
-  }
-
-  private var map: ColumnMap {
+  /// x ↦ (x - μ) / σ
+  public var map: ColumnMap {
     ColumnMap(shift: mean.map { -$0 }, divisor: standardDeviation)
   }
 }
@@ -156,7 +123,7 @@ extension Standardization: Codable {
 ///
 /// The minimum and maximum are fitted on one data set, the one trained on, whose features then span a … b; those
 /// of other data may lie outside. The numbers are computed in double precision and rounded once.
-public struct MinMaxScaling: Sendable, Equatable {
+public struct MinMaxScaling: ColumnScaling, Equatable {
   /// The least value of each feature.
   public let minimum: [Double]
   /// The largest value of each feature.
@@ -212,41 +179,8 @@ public struct MinMaxScaling: Sendable, Equatable {
     self.range = range
   }
 
-  /// The same rows with their features scaled.
-  ///
-  /// - Throws: `ChainruleError.shapeMismatch` for another number of features, `.notFinite` where a number
-  ///   becomes too large.
-  public func transform<Scalar: NetworkScalar>(
-    _ dataset: Dataset<Scalar>
-  ) throws(ChainruleError) -> Dataset<Scalar> {
-    try map.apply(to: dataset)
-  }
-
-  /// Scales features, row-major rows × columns, such as those to predict from.
-  ///
-  /// - Throws: `ChainruleError.shapeMismatch` where they are not whole rows, `.badData` for NaN or infinity in
-  ///   them, `.notFinite` where a number becomes too large.
-  public func transform<Scalar: NetworkScalar>(_ features: [Scalar]) throws(ChainruleError) -> [Scalar] {
-    try map.apply(to: features)
-  }
-
-  /// The same rows with their features as they were before ``transform(_:)-(Dataset<Scalar>)``.
-  ///
-  /// - Throws: As ``transform(_:)-(Dataset<Scalar>)``.
-  public func inverse<Scalar: NetworkScalar>(
-    _ dataset: Dataset<Scalar>
-  ) throws(ChainruleError) -> Dataset<Scalar> {
-    try map.inverse.apply(to: dataset)
-  }
-
-  /// Values, row-major rows × columns, as they were before ``transform(_:)-([Scalar])``.
-  ///
-  /// - Throws: As ``transform(_:)-([Scalar])``.
-  public func inverse<Scalar: NetworkScalar>(_ features: [Scalar]) throws(ChainruleError) -> [Scalar] {
-    try map.inverse.apply(to: features)
-  }
-
-  private var map: ColumnMap {
+  /// x ↦ a + (b - a) (x - min) / (max - min)
+  public var map: ColumnMap {
     ColumnMap(
       shift: minimum.map { -$0 }, divisor: zip(minimum, maximum).map { $1 > $0 ? $1 - $0 : 1 },
       factor: range.upperBound - range.lowerBound, offset: range.lowerBound)
@@ -270,8 +204,52 @@ extension MinMaxScaling: Codable {
 
 // MARK: - Affine maps of columns
 
+/// A scaling of the columns of a matrix that was fitted on some rows: ``Standardization`` or ``MinMaxScaling``.
+public protocol ColumnScaling: Sendable {
+  /// What happens to each column.
+  var map: ColumnMap { get }
+}
+
+extension ColumnScaling {
+  /// The same rows with their features scaled.
+  ///
+  /// - Throws: `ChainruleError.shapeMismatch` for another number of features, `.notFinite` where a number
+  ///   becomes too large.
+  public func transform<Scalar: NetworkScalar>(
+    _ dataset: Dataset<Scalar>
+  ) throws(ChainruleError) -> Dataset<Scalar> {
+    try map.apply(to: dataset)
+  }
+
+  /// Scales features, row-major rows × columns, such as those to predict from.
+  ///
+  /// - Throws: `ChainruleError.shapeMismatch` where they are not whole rows, `.badData` for NaN or infinity in
+  ///   them, `.notFinite` where a number becomes too large.
+  public func transform<Scalar: NetworkScalar>(_ features: [Scalar]) throws(ChainruleError) -> [Scalar] {
+    try map.apply(to: features)
+  }
+
+  /// The same rows with their features as they were before ``transform(_:)-(Dataset<Scalar>)``.
+  ///
+  /// - Throws: As ``transform(_:)-(Dataset<Scalar>)``.
+  public func inverseTransform<Scalar: NetworkScalar>(
+    _ dataset: Dataset<Scalar>
+  ) throws(ChainruleError) -> Dataset<Scalar> {
+    try map.inverse.apply(to: dataset)
+  }
+
+  /// Values, row-major rows × columns, as they were before ``transform(_:)-([Scalar])``.
+  ///
+  /// - Throws: As ``transform(_:)-([Scalar])``.
+  public func inverseTransform<Scalar: NetworkScalar>(
+    _ features: [Scalar]
+  ) throws(ChainruleError) -> [Scalar] {
+    try map.inverse.apply(to: features)
+  }
+}
+
 /// x ↦ (x + shift) / divisor · factor + offset, a shift and a divisor a column; or, inverted, the way back.
-private struct ColumnMap {
+public struct ColumnMap: Sendable {
   var shift: [Double]
   var divisor: [Double]
   var factor = 1.0

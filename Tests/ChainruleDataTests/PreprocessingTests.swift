@@ -106,7 +106,7 @@ struct ScalingTests {
         for (value, reference) in zip(transformed, reference) {
           #expect(abs(value - reference) <= 8 * .ulpOfOne * max(1, lost, abs(reference)))
         }
-        #expect(mismatch(try scaling.inverse(transformed), values, .float64) == nil)
+        #expect(mismatch(try scaling.inverseTransform(transformed), values, .float64) == nil)
       }
     }
   }
@@ -124,7 +124,7 @@ struct ScalingTests {
           for (value, reference) in zip(transformed, reference) {
             #expect(abs(value - reference) <= 16 * .ulpOfOne * max(1, lost, abs(reference)))
           }
-          #expect(mismatch(try scaling.inverse(transformed), values, .float64) == nil)
+          #expect(mismatch(try scaling.inverseTransform(transformed), values, .float64) == nil)
         }
       }
     }
@@ -146,9 +146,9 @@ struct ScalingTests {
       #expect(data.featureNames == iris.featureNames)
       #expect(data.classLabels == iris.classLabels)
     }
-    let back = try Standardization(fitting: iris).inverse(standardized)
+    let back = try Standardization(fitting: iris).inverseTransform(standardized)
     #expect(mismatch(back.features, iris.features.map(Double.init), .float32) == nil)
-    let restored = try MinMaxScaling(fitting: iris, to: -1...1).inverse(scaled)
+    let restored = try MinMaxScaling(fitting: iris, to: -1...1).inverseTransform(scaled)
     #expect(mismatch(restored.features, iris.features.map(Double.init), .float32) == nil)
   }
 
@@ -631,7 +631,7 @@ struct FeatureEncodingTests {
 
     let new = try CSVTable(bytes: Array("heating,rooms,area\ngas,3,65\n".utf8))
     let features: [Float] = try scaling.transform(encoding.features(of: new))
-    let price = try prices.inverse(network.predict(features))
+    let price = try prices.inverseTransform(network.predict(features))
     let saved = try JSONEncoder().encode(encoding)
 
     #expect(

@@ -30,7 +30,7 @@ import Testing
       let network = try network(inputs: encoding.features.outputs)
       try network.setTableEncoding(encoding)
       let file = try TemporaryFile([])
-      try network.freeze().save(to: file.path)
+      try Model(network).save(to: file.path)
       #expect(try Model<Float>(contentsOf: file.path).tableEncoding == encoding)
       #expect(try Network(Model<Float>(contentsOf: file.path)).tableEncoding == encoding)
       try network.setTableEncoding(nil)
@@ -82,7 +82,7 @@ import Testing
     let network = try network(inputs: 1)
     try network.core.setMetadata(text)
     let file = try TemporaryFile([])
-    try network.freeze().save(to: file.path)
+    try Model(network).save(to: file.path)
     return try Model(contentsOf: file.path)
   }
 

@@ -1,7 +1,7 @@
 internal import ChainrulePlatform
 
 /// Features that are permuted together, such as the one-hot features of one table column.
-public struct FeatureGroup: Sendable, Equatable {
+public struct FeatureGroup: Sendable, Equatable, Codable {
   /// The name of the column.
   public var name: String
   /// The features, counted from 0.

@@ -4,7 +4,7 @@ public import ChainrulePlatform
 ///
 /// Each case carries the values that were wrong and what was expected of them; `description` says it
 /// in one sentence.
-public enum ChainruleError: Error, Equatable, Sendable {
+public enum ChainruleError: Error, Equatable, Codable, Sendable {
   /// An argument is out of its range: its name, the value given, and what is accepted.
   case invalidValue(name: String, value: String, expected: String)
   /// An argument that the core refuses, in its own words.
@@ -63,7 +63,7 @@ extension ChainruleError: CustomStringConvertible {
     case .callbackFailed(let function, let reason):
       return "\(function) failed: \(reason)"
     case .busy:
-      return "the network is being trained by another call; wait for it to end, or freeze a model first"
+      return "the network is being trained by another call; wait for it to end, or make a Model of it first"
     case .cancelled:
       return "training was cancelled after the last whole batch"
     }

@@ -1,7 +1,7 @@
 internal import ChainrulePlatform
 
 /// One way in which a run differs from the run of a checkpoint.
-public struct RunDifference: Hashable, Sendable, CustomStringConvertible {
+public struct RunDifference: Hashable, Codable, Sendable, CustomStringConvertible {
   /// What differs, such as "seed".
   public let name: String
   /// The value of the checkpoint's run; nil where it has none.

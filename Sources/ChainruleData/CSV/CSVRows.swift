@@ -111,7 +111,7 @@ extension CSVTable {
         try take(middle..<range.upperBound)
       }
     }
-    for start in stride(from: 0, to: rows, by: 1024) { try take(start..<min(start + 1024, rows)) }
+    for range in blocks(of: 1024, in: rows) { try take(range) }
     return CSVTable(self, startingAt: good, skipped: skipped)
   }
 }

@@ -406,9 +406,8 @@ public struct IDXSource<Scalar: NetworkScalar>: BatchSource {
     }
     let reader = try ArrayReader(labels)
     var highest = 0
-    for start in stride(from: 0, to: labels.rows, by: 1 << 14) {
-      let some = try reader.labels(
-        rows: min(1 << 14, labels.rows - start), below: Dataset<Scalar>.maximumClasses)
+    for rows in blocks(of: 1 << 14, in: labels.rows) {
+      let some = try reader.labels(rows: rows.count, below: Dataset<Scalar>.maximumClasses)
       highest = max(highest, some.max() ?? 0)
     }
     pair = try ArrayPair(features: images, targets: labels, classLabels: (0...highest).map(String.init))

@@ -254,9 +254,8 @@ public struct FeatureEncoding: Sendable, Equatable {
     var features = try [Scalar](
       repeating: 0, count: table.rows * outputs, for: "\(outputs) features of \(table.rows) rows")
     // Some rows at a time: their numbers are held in double precision.
-    for first in stride(from: 0, to: table.rows, by: 4096) {
-      let rows = first..<min(first + 4096, table.rows)
-      try encodeNumbers(CSVTable(table, rows: rows), indices, missing, at: first, into: &features)
+    for rows in blocks(of: 4096, in: table.rows) {
+      try encodeNumbers(CSVTable(table, rows: rows), indices, missing, at: rows.lowerBound, into: &features)
     }
     var start = 0
     for (column, index) in zip(columns, indices) {

@@ -285,8 +285,8 @@ private struct Fitting {
     }
     // At most 128 MiB of numbers at a time.
     let width = max(1, (1 << 24) / max(table.rows, 1))
-    for start in stride(from: 0, to: numeric.count, by: width) {
-      let places = Array(numeric[start..<min(start + width, numeric.count)])
+    for block in blocks(of: width, in: numeric.count) {
+      let places = Array(numeric[block])
       let indices = places.map { list[$0].index }
       let numbers: [Double] = try table.numbers(
         inColumns: indices, missing: table.missingCells,

@@ -251,9 +251,7 @@ struct TableProfile: Sendable {
 
   /// Takes the rows of a part into account.
   mutating func take(_ table: CSVTable) throws(ChainruleError) {
-    for start in stride(from: 0, to: table.rows, by: 1024) {
-      try take(rowsOf: CSVTable(table, rows: start..<min(start + 1024, table.rows)))
-    }
+    for rows in blocks(of: 1024, in: table.rows) { try take(rowsOf: CSVTable(table, rows: rows)) }
   }
 
   private mutating func take(rowsOf table: CSVTable) throws(ChainruleError) {

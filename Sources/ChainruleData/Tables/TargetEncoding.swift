@@ -73,8 +73,8 @@ public struct TargetEncoding: Sendable, Equatable, Codable {
   public init(fitting table: CSVTable) throws(ChainruleError) {
     let columns = try table.targetColumns()
     var profile = TableProfile(of: columns, collecting: Self.collecting(columns, table.options))
-    for start in stride(from: 0, to: table.rows, by: 1 << 14) {
-      try profile.take(CSVTable(table, rows: start..<min(start + 1 << 14, table.rows)))
+    for rows in blocks(of: 1 << 14, in: table.rows) {
+      try profile.take(CSVTable(table, rows: rows))
       Self.forget(columns, table.options, in: &profile)
     }
     let incomplete = profile.incomplete()

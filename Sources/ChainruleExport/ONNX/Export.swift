@@ -163,9 +163,7 @@ private struct EncodedGraph<Scalar: NetworkScalar> {
       }
       try write(fieldStart(5, byteCount: try tensor.byteCount()) + tensor.start())
       let values = tensor.values(parameters!.values)
-      for first in stride(from: 0, to: values.count, by: 8192) {
-        try write(littleEndian(values[first..<min(first + 8192, values.count)]))
-      }
+      for block in blocks(of: 8192, in: values.count) { try write(littleEndian(values[block])) }
     }
     try write(end)
   }

@@ -219,7 +219,7 @@ struct CExportTests {
     _ activation: Activation, bits: (inout SplitMix64) -> Scalar
   ) throws -> (Model<Scalar>, [Scalar]) {
     var random = Self.random
-    let model = try Network<Scalar>(inputs: 16, layers: [.activation(activation)]).freeze()
+    let model = try Model(Network<Scalar>(inputs: 16, layers: [.activation(activation)]))
     let special: [Scalar] = [
       0, -0.0, 1, -1, .leastNonzeroMagnitude, -.leastNonzeroMagnitude, 88.9, -104, 710, -746,
     ]
@@ -251,7 +251,7 @@ struct CExportTests {
       try network.setParameters(parameters, ofLayer: layer)
     }
     return (
-      try network.freeze(),
+      try Model(network),
       (0..<7 * inputs).map { _ in Scalar(Double.random(in: -3...3, using: &random)) }
     )
   }
@@ -441,7 +441,7 @@ struct CExportTests {
     let network = try Network<Float>(inputs: 2, layers: [.dense(Dense(3, activation: .softmax))])
     try network.core.setNames(.features, to: ["*/ int x = ;", "line\nbreak \u{202e}right"])
     try network.core.setNames(.classes, to: ["/* cat", "d\u{f6}g??/", "\\"])
-    let source = try network.freeze().exportC(), workshop = try Workshop()
+    let source = try Model(network).exportC(), workshop = try Workshop()
     #expect(source.contains("\n *   [0]  *| int x = ;\n *   [1]  line?break ?right\n"))
     #expect(source.contains("\n *   [0]  /| cat\n *   [1]  d\u{f6}g?/\n *   [2]  \\\n"))
     try workshop.write(source, to: "net.c")
@@ -465,7 +465,7 @@ struct CExportTests {
     #expect(throws: ChainruleError.self) {
       try trainer.step(Dataset<Float>(features: [[1e15]], targets: [[0]]))
     }
-    let diverged = try network.freeze()
+    let diverged = try Model(network)
     #expect {
       try diverged.exportC()
     } throws: { error in
@@ -475,7 +475,7 @@ struct CExportTests {
 
   @Test func `a function of the program's own is refused`() throws {
     let custom = CustomActivation("square", function: { $0 }, derivative: { $0 })
-    let model = try Network<Float>(inputs: 1, layers: [.dense(Dense(1)), .custom(custom)]).freeze()
+    let model = try Model(Network<Float>(inputs: 1, layers: [.dense(Dense(1)), .custom(custom)]))
     let message = "layer 2 is square, a function of the program's own, which C cannot be made of"
     #expect(throws: ChainruleError.invalidNetwork(layer: 2, reason: message)) { try model.exportC() }
   }

@@ -476,7 +476,7 @@ private let dense = Graph([node("MatMul", ["x", "w"])], [weights])
       }
       Dense(2, activation: .softmax)
     }
-    let bytes = try network.freeze().exportONNX()
+    let bytes = try Model(network).exportONNX()
     for count in 0..<bytes.count {
       // Where a field ends, there may be a whole file before it; the graph is one field.
       _ = try? SavedModel(onnxBytes: bytes.prefix(count))

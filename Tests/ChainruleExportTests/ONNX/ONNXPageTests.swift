@@ -10,7 +10,7 @@ import Testing
     let file = FileManager.default.temporaryDirectory.appending(path: "\(UUID().uuidString).onnx")
     defer { try? FileManager.default.removeItem(at: file) }
 
-    let bytes = try network.freeze().exportONNX()
+    let bytes = try Model(network).exportONNX()
     try bytes.write(to: file)
     switch try SavedModel(onnx: file.path) {
     case .float32(let model): #expect(model.layers == network.layers && model.classLabels == nil)

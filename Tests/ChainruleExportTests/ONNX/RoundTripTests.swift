@@ -80,7 +80,7 @@ private func imported<Scalar: NetworkScalar>(_ bytes: Data, as: Scalar.Type) thr
 private func expectRoundTrip<Scalar: NetworkScalar>(
   _ network: Network<Scalar>, sourceLocation: SourceLocation = #_sourceLocation
 ) throws {
-  let model = try network.freeze()
+  let model = try Model(network)
   let bytes = try model.exportONNX()
   #expect(try model.exportONNX() == bytes, sourceLocation: sourceLocation)
   let other = try imported(bytes, as: Scalar.self)
@@ -138,7 +138,7 @@ private func expectRoundTrip<Scalar: NetworkScalar>(
       Dense(2)
     }
     try expectRoundTrip(network)
-    let other = try imported(network.freeze().exportONNX(), as: Float.self)
+    let other = try imported(Model(network).exportONNX(), as: Float.self)
     #expect(other.targetScaling == scaling)
     #expect(try other.predict([0, 0, 0])[0] > 50)
   }
@@ -160,13 +160,13 @@ private func expectRoundTrip<Scalar: NetworkScalar>(
 
   @Test func `adds a row to itself where a block only drops`() throws {
     let network = try Network<Double>(inputs: 3) { Residual { Dropout(0.5) } }
-    let other = try imported(network.freeze().exportONNX(), as: Double.self)
+    let other = try imported(Model(network).exportONNX(), as: Double.self)
     #expect(try other.predict([1, 2, -3]) == [2, 4, -6])
   }
 
   @Test func `is the identity where all it does is to drop`() throws {
     let network = try Network<Float>(inputs: 2) { Dropout(0.5) }
-    let other = try imported(network.freeze().exportONNX(), as: Float.self)
+    let other = try imported(Model(network).exportONNX(), as: Float.self)
     #expect(try other.predict([1, -3]) == [1, -3])
   }
 
@@ -176,20 +176,20 @@ private func expectRoundTrip<Scalar: NetworkScalar>(
       of: Dataset(
         features: [0, 0], targets: [1, 0], rows: 1, inputs: 2, outputs: 2, featureNames: ["Größe", "\"b\\/"],
         classLabels: ["🌸", "x,y\n"]))
-    let first = try imported(classifier.freeze().exportONNX(), as: Float.self)
+    let first = try imported(Model(classifier).exportONNX(), as: Float.self)
     #expect(first.featureNames == ["Größe", "\"b\\/"] && first.classLabels == ["🌸", "x,y\n"])
     #expect(first.targetNames == nil)
 
     let regression = try Network<Double>(inputs: 1, layers: [.dense(Dense(1))])
     try regression.adoptNames(
       of: Dataset(features: [0], targets: [1], rows: 1, inputs: 1, outputs: 1, targetNames: ["price"]))
-    let second = try imported(regression.freeze().exportONNX(), as: Double.self)
+    let second = try imported(Model(regression).exportONNX(), as: Double.self)
     #expect(second.targetNames == ["price"] && second.featureNames == nil && second.classLabels == nil)
   }
 
   @Test func `is refused where a layer is a function of the program's own`() throws {
     let square = CustomActivation("square", function: { $0 }, derivative: { $0 })
-    let model = try Network<Float>(inputs: 2, layers: [.dense(Dense(2)), .custom(square)]).freeze()
+    let model = try Model(Network<Float>(inputs: 2, layers: [.dense(Dense(2)), .custom(square)]))
     let expected = ChainruleError.invalidNetwork(
       layer: 2, reason: "layer 2, square: a function of the program's own cannot be written to ONNX")
     #expect(throws: expected) { try model.exportONNX() }
