@@ -6,18 +6,19 @@ let package = Package(
   platforms: [.macOS(.v15), .iOS(.v18)],
   products: [
     .library(name: "Chainrule", targets: ["Chainrule"]),
+    .library(name: "ChainruleData", targets: ["ChainruleData"]),
     .library(name: "ChainruleReference", targets: ["ChainruleReference"]),
     .library(name: "ChainruleExplain", targets: ["ChainruleExplain"]),
-    .library(name: "ChainruleONNX", targets: ["ChainruleONNX"]),
+    .library(name: "ChainruleExport", targets: ["ChainruleExport"]),
     .executable(name: "chainrule", targets: ["ChainruleCLI"]),
   ],
   // A package that needs the product Chainrule alone says `traits: []`, and resolves none of the dependencies.
   traits: [
-    .trait(name: "ONNX", description: "The product ChainruleONNX; depends on swift-protobuf."),
+    .trait(name: "Export", description: "The product ChainruleExport; depends on swift-protobuf."),
     .trait(name: "Reference", description: "The product ChainruleReference; depends on swift-numerics."),
     .trait(
       name: "CommandLine", description: "The command chainrule; depends on swift-argument-parser.",
-      enabledTraits: ["ONNX", "Reference"]),
+      enabledTraits: ["Export", "Reference"]),
     .default(enabledTraits: ["CommandLine"]),
   ],
   dependencies: [
@@ -42,7 +43,12 @@ let package = Package(
       name: "CChainrule", dependencies: ["CGSL", "CJansson"], path: ".",
       sources: ["Sources/CChainrule"], publicHeadersPath: "include"),
 
-    .target(name: "Chainrule", dependencies: ["CChainrule", "CZlib"]),
+    // The system's C library and the essential part of Foundation, whatever they are called.
+    .target(name: "ChainrulePlatform"),
+    // Data sets, and what every module needs; it needs no network and none of the C core.
+    .target(name: "ChainruleData", dependencies: ["ChainrulePlatform", "CZlib"]),
+    // Networks, training and metrics; `import Chainrule` brings ChainruleData.
+    .target(name: "Chainrule", dependencies: ["ChainruleData", "ChainrulePlatform", "CChainrule"]),
     .target(
       name: "ChainruleReference",
       dependencies: [
@@ -50,16 +56,16 @@ let package = Package(
       ]),
     .target(name: "ChainruleExplain", dependencies: ["Chainrule", "CJansson"]),
     .target(
-      name: "ChainruleONNX",
+      name: "ChainruleExport",
       dependencies: [
-        "Chainrule",
-        .product(name: "SwiftProtobuf", package: "swift-protobuf", condition: .when(traits: ["ONNX"])),
+        "Chainrule", "ChainrulePlatform",
+        .product(name: "SwiftProtobuf", package: "swift-protobuf", condition: .when(traits: ["Export"])),
       ],
-      exclude: ["Generated/onnx.proto"]),
+      exclude: ["ONNX/Generated/onnx.proto"]),
     .executableTarget(
       name: "ChainruleCLI",
       dependencies: [
-        "Chainrule", "ChainruleExplain", "ChainruleONNX", "ChainruleReference",
+        "Chainrule", "ChainruleExplain", "ChainruleExport", "ChainruleReference",
         .product(
           name: "ArgumentParser", package: "swift-argument-parser", condition: .when(traits: ["CommandLine"])),
       ]),
@@ -68,16 +74,16 @@ let package = Package(
     .target(name: "TestSupport", dependencies: ["ChainruleExplain"], path: "Tests/Support"),
     .testTarget(name: "CChainruleTests", dependencies: ["Chainrule", "ChainruleExplain", "TestSupport"]),
     .testTarget(name: "ChainruleTests", dependencies: ["Chainrule", "TestSupport"]),
-    .testTarget(name: "ChainruleDataTests", dependencies: ["Chainrule", "TestSupport"]),
+    .testTarget(name: "ChainruleDataTests", dependencies: ["ChainruleData", "Chainrule", "TestSupport"]),
     .testTarget(
       name: "ChainruleReferenceTests",
       dependencies: ["ChainruleReference", "ChainruleExplain", "TestSupport"]),
     .testTarget(name: "ChainruleExplainTests", dependencies: ["ChainruleExplain", "TestSupport"]),
     .testTarget(
-      name: "ChainruleONNXTests",
+      name: "ChainruleExportTests",
       dependencies: [
-        "ChainruleONNX", "Chainrule", "TestSupport",
-        .product(name: "SwiftProtobuf", package: "swift-protobuf", condition: .when(traits: ["ONNX"])),
+        "ChainruleExport", "Chainrule", "TestSupport",
+        .product(name: "SwiftProtobuf", package: "swift-protobuf", condition: .when(traits: ["Export"])),
       ]),
     .testTarget(
       name: "ChainruleCLITests",

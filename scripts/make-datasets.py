@@ -1,5 +1,5 @@
 #!/usr/bin/env python3
-"""Writes Sources/Chainrule/Data/DigitsData.swift and IrisData.swift from scikit-learn's copies.
+"""Writes Sources/ChainruleData/DigitsData.swift and IrisData.swift from scikit-learn's copies.
 
     python3 -m venv venv && venv/bin/pip install scikit-learn
     venv/bin/python scripts/make-datasets.py
@@ -9,7 +9,7 @@ from pathlib import Path
 
 from sklearn.datasets import load_digits, load_iris
 
-FOLDER = Path(__file__).resolve().parent.parent / "Sources" / "Chainrule" / "Data"
+FOLDER = Path(__file__).resolve().parent.parent / "Sources" / "ChainruleData"
 LEVELS = "0123456789abcdefg"
 
 

@@ -1,7 +1,7 @@
 internal import CChainrule
 
 /// Where backpropagation and central differences are furthest apart, over all parameters of a network.
-public struct GradientCheck: Equatable, Sendable {
+public struct GradientCheck: Equatable, Codable, Sendable {
   /// L of the data.
   public let loss: Double
   /// |gradient − slope| / max(|gradient|, |slope|, s / 1000), where s = max(|L|, the largest |gradient|).
@@ -60,7 +60,7 @@ extension Network {
   /// ∂lᵣ/∂p of every row r's own loss, row-major rows × ``parameterCount``, p in the order of ``parameterVector()``. The
   /// gradient of a batch is their mean, weighted where its rows have weights: Σ wᵣ ∂lᵣ/∂p / Σ wᵣ.
   ///
-  /// - Parameter loss: nil for the loss usual with the output layer, ``Loss/init(usualWith:)``.
+  /// - Parameter loss: nil for the loss usual with the output layer, ``Loss/default(for:)``.
   /// - Throws: `ChainruleError.shapeMismatch` where the data do not fit, `.invalidNetwork` for a loss that does not fit the
   ///   output layer, `.invalidArgument` for targets that it cannot have, `.outOfMemory`, `.busy`.
   public func sampleGradients(
@@ -75,7 +75,7 @@ extension Network {
   /// largest error is some 1e-7 or less; a kink, as relu's, within the step of a difference looks like a mistake
   /// and is none.
   ///
-  /// - Parameter loss: nil for the loss usual with the output layer, ``Loss/init(usualWith:)``.
+  /// - Parameter loss: nil for the loss usual with the output layer, ``Loss/default(for:)``.
   /// - Throws: as ``sampleGradients(on:loss:)``; `.notFinite` where the loss is not finite, `.invalidArgument` for a network
   ///   without parameters.
   public func gradientCheck(
@@ -142,7 +142,7 @@ extension CoreNetwork {
     on data: Dataset<Scalar>, loss: Loss?
   ) throws(ChainruleError) -> [Scalar] {
     try checkFits(data)
-    let loss = loss ?? Loss(usualWith: outputActivation)
+    let loss = loss ?? Loss.default(for: outputActivation)
     return try values(try size(data.rows, 1, parameterCount)) { values, count, error in
       data.withUnsafePointers { x, y, _ in
         functions.sampleGradients(pointer, loss.core, x, y, data.rows, values, count, &error)
@@ -154,7 +154,7 @@ extension CoreNetwork {
     on data: Dataset<Scalar>, loss: Loss?
   ) throws(ChainruleError) -> GradientCheck {
     try checkFits(data)
-    let loss = loss ?? Loss(usualWith: outputActivation)
+    let loss = loss ?? Loss.default(for: outputActivation)
     var found = chainrule_gradient_check()
     try check { error in
       data.withUnsafePointers {

@@ -1,17 +1,6 @@
-#if canImport(FoundationEssentials)
-  import FoundationEssentials
-#else
-  import Foundation
-#endif
-#if canImport(Darwin)
-  import Darwin
-#elseif canImport(Glibc)
-  import Glibc
-#elseif canImport(Musl)
-  import Musl
-#endif
-import Synchronization
 internal import CChainrule
+internal import ChainrulePlatform
+import Synchronization
 
 /// Where a training run saves checkpoints. The newest ones are kept.
 ///

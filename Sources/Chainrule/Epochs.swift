@@ -15,7 +15,7 @@ public enum TrainingDecision: Hashable, Sendable {
 }
 
 /// The report of one batch.
-public struct TrainingStep: Hashable, Sendable {
+public struct TrainingStep: Hashable, Codable, Sendable {
   /// The number of updates done since the trainer was made.
   public let number: Int
   /// The number of rows of the batch.
@@ -27,7 +27,7 @@ public struct TrainingStep: Hashable, Sendable {
 }
 
 /// The report of one epoch.
-public struct Epoch: Sendable {
+public struct Epoch: Equatable, Codable, Sendable {
   /// The number of the epoch, counted from 1 since the trainer was made.
   public let number: Int
   /// The mean of the batches' losses, each before its update.
@@ -147,7 +147,7 @@ public struct Epochs<Scalar: NetworkScalar>: AsyncSequence {
       ended = ended || isAtEnd
       let failure = try await saveIfDue(isolation: actor) ?? writer?.failure
       return Epoch(
-        number: run.trainer.epochs, loss: loss, validation: validation,
+        number: run.trainer.completedEpochs, loss: loss, validation: validation,
         learningRate: learningRate, seconds: (clock.now - start) / .seconds(1), checkpointFailure: failure)
     }
 
@@ -280,7 +280,7 @@ public struct Epochs<Scalar: NetworkScalar>: AsyncSequence {
 
     /// Tells a plateau how the epoch went.
     private func observe(_ loss: Double, isolation: isolated (any Actor)?) async throws(ChainruleError) {
-      guard case .plateau = run.trainer.schedule.rule else { return }
+      guard case .plateau = run.trainer.options.schedule.rule else { return }
       try await run.trainer.onQueue(isolation: isolation) { core throws(ChainruleError) in
         try core.observe(loss)
       }
@@ -328,12 +328,5 @@ private final class Restoration<Scalar: NetworkScalar> {
     guard let network = best?.value?.network else { return }
     // A network that another call trains at this moment belongs to that call.
     try? trainer.exclusivity { () throws(ChainruleError) in try trainer.network.setParameters(of: network) }
-  }
-}
-
-extension CoreNetwork {
-  /// Copies all parameters and statistics of a network with the same layers.
-  fileprivate func setParameters(of other: CoreNetwork) throws(ChainruleError) {
-    for layer in layers.indices { try setParameters(other.parameters(ofLayer: layer), ofLayer: layer) }
   }
 }

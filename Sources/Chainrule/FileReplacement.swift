@@ -1,9 +1,5 @@
-#if canImport(FoundationEssentials)
-  import FoundationEssentials
-#else
-  import Foundation
-#endif
 internal import CChainrule
+package import ChainrulePlatform
 
 /// A file that is being written to take the place of another: a crash leaves the old file or the new one.
 /// `Sources/CChainrule/replace.h` says which files can be replaced. Unless ``commit()`` is called, the old file stays.

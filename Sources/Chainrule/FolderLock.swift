@@ -1,10 +1,4 @@
-#if canImport(Darwin)
-  import Darwin
-#elseif canImport(Glibc)
-  import Glibc
-#elseif canImport(Musl)
-  import Musl
-#endif
+internal import ChainrulePlatform
 
 /// Keeps a second run out of a folder of checkpoints: a lock (flock) on the file `.lock` in it, which the system releases
 /// when the process ends, however it ends. File systems without locks are not guarded.

@@ -2,7 +2,7 @@ internal import CChainrule
 import Dispatch
 
 /// A way to train on all rows at once, which knows more of the loss than one gradient.
-public enum FullBatchMethod: Hashable, Sendable {
+public enum FullBatchMethod: Hashable, Sendable, CaseIterable {
   /// Levenberg-Marquardt (Levenberg 1944, Marquardt 1963, Moré 1978; with geodesic acceleration, Transtrum & Sethna 2012).
   ///
   /// For losses that are sums of squares, `halfSquaredError` and `meanSquaredError`: the best there is for small
@@ -19,7 +19,7 @@ public enum FullBatchMethod: Hashable, Sendable {
   case lbfgs(history: Int = 10)
 
   /// All methods, with their default numbers.
-  public static let all: [FullBatchMethod] = [
+  public static let allCases: [FullBatchMethod] = [
     .levenbergMarquardt(), .fletcherReeves, .polakRibiere, .bfgs, .lbfgs(),
   ]
 
@@ -59,9 +59,9 @@ public struct Tolerances: Hashable, Sendable {
 }
 
 /// The best point that a full-batch run has met.
-public struct Minimum: Hashable, Sendable {
+public struct Minimum: Hashable, Codable, Sendable {
   /// What ended the run.
-  public enum Ending: String, Hashable, Sendable {
+  public enum Ending: String, Hashable, Codable, Sendable {
     /// There were as many iterations as allowed.
     case iterations
     /// The gradient is within its tolerance.
@@ -114,21 +114,21 @@ extension Minimum: CustomStringConvertible {
 extension Network {
   /// Trains on all rows at once, from the parameters as they are, until a tolerance is met.
   ///
-  ///     let minimum = try await network.fit(data, loss: .meanSquaredError, method: .levenbergMarquardt())
+  ///     let minimum = try await network.minimize(data, loss: .meanSquaredError, method: .levenbergMarquardt())
   ///
   /// It computes in `Double`, whatever ``Scalar``, and in prediction mode: a `BatchNorm` takes its running statistics and does
   /// not change them, a `Dropout` does nothing. It runs on a queue of its own. The network is left with the
   /// parameters of the smallest loss that was met, also where the task is cancelled.
   ///
   /// - Parameters:
-  ///   - loss: nil for the loss usual with the output layer, ``Loss/init(usualWith:)``.
+  ///   - loss: nil for the loss usual with the output layer, ``Loss/default(for:)``.
   ///   - iterations: The most there may be.
   ///   - onIteration: Called after each iteration, on that queue, with its number and the smallest loss so far; ends the
   ///     run by `.stop`.
   /// - Throws: `ChainruleError.invalidArgument` for a number out of its range, a loss that the method cannot have, or targets
   ///   that the loss cannot; `.shapeMismatch`, `.invalidNetwork`, `.notFinite`, `.outOfMemory`, `.busy`, `.cancelled`.
   @discardableResult
-  public func fit(
+  public func minimize(
     _ data: Dataset<Scalar>, loss: Loss? = nil, method: FullBatchMethod, iterations: Int = 1000,
     tolerances: Tolerances = Tolerances(), isolation: isolated (any Actor)? = #isolation,
     onIteration: (@Sendable (_ iteration: Int, _ loss: Double) throws -> TrainingDecision)? = nil
@@ -136,14 +136,14 @@ extension Network {
     try exclusivity.take()
     defer { exclusivity.release() }
     try core.checkFits(data)
-    let loss = loss ?? Loss(usualWith: outputActivation)
+    let loss = loss ?? Loss.default(for: outputActivation)
     let minimizer = try CoreMinimizer(
       core, loss: loss, method: method, iterations: iterations, tolerances: tolerances,
       observer: onIteration.map(Observer.init))
     try checkMemoryForThreads()
     let result = await withTaskCancellationHandler {
       await withCheckedContinuation(isolation: isolation) { continuation in
-        DispatchQueue(label: "chainrule.fit", qos: .userInitiated).async {
+        DispatchQueue(label: "chainrule.minimize", qos: .userInitiated).async {
           continuation.resume(
             returning: Swift.Result { () throws(ChainruleError) in try minimizer.run(on: data) })
         }

@@ -1,11 +1,5 @@
 internal import CChainrule
-#if canImport(Darwin)
-  import Darwin
-#elseif canImport(Glibc)
-  import Glibc
-#elseif canImport(Musl)
-  import Musl
-#endif
+internal import ChainrulePlatform
 
 extension SavedModel {
   /// Makes a model of the tensors of a multilayer perceptron, as PyTorch names them in a safetensors file:
@@ -56,20 +50,4 @@ private func withCStrings<Result>(
   let copies = strings.map { strdup($0) }
   defer { copies.forEach { free($0) } }
   return copies.map { UnsafePointer($0) }.withUnsafeBufferPointer { body($0.baseAddress) }
-}
-
-extension FeatureEncoding {
-  /// The encoding of a table that another program's model takes. Columns are found by their names, or by their order.
-  package init(
-    importing columns: [Column], named names: [String]?, unknown: OneHotEncoding.UnknownCategory
-  ) {
-    self.init(
-      columnNames: names, columns: columns, missingTexts: CSVOptions.usualMissingTexts, unknown: unknown,
-      decimal: ".", thousands: nil, layout: nil)
-  }
-}
-
-extension TargetEncoding {
-  /// Columns of 0 and 1, each a label that the row has or not.
-  package static var labels: TargetEncoding { TargetEncoding(kind: .labels, classes: nil, columnNames: nil) }
 }

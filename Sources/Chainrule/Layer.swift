@@ -274,7 +274,7 @@ public struct Residual: Sendable {
 /// Either may throw. What computes the network then throws, be it a step, an epoch, a prediction, an evaluation, a Jacobian or
 /// a fit: the error itself if it is a ``ChainruleError``, else `ChainruleError.callbackFailed` with its description; and
 /// `.shapeMismatch` for another number of values. Nothing changes by the step that fails, the network goes on as before, and
-/// ``Network/fit(_:loss:method:iterations:tolerances:isolation:onIteration:)`` leaves it as it was. What a ``Predictor`` was
+/// ``Network/minimize(_:loss:method:iterations:tolerances:isolation:onIteration:)`` leaves it as it was. What a ``Predictor`` was
 /// to fill then has some rows of its outputs.
 public final class CustomActivation: Hashable, Sendable {
   /// What it is called.

@@ -30,11 +30,11 @@ public enum Loss: String, CaseIterable, Codable, Sendable {
 
   /// The loss that is usual with an output layer: cross-entropy with softmax, binary cross-entropy with
   /// sigmoid, the mean squared error with any other.
-  public init(usualWith output: Activation) {
+  public static func `default`(for output: Activation) -> Loss {
     switch output {
-    case .softmax: self = .crossEntropy
-    case .sigmoid: self = .binaryCrossEntropy
-    default: self = .meanSquaredError
+    case .softmax: .crossEntropy
+    case .sigmoid: .binaryCrossEntropy
+    default: .meanSquaredError
     }
   }
 

@@ -1,13 +1,9 @@
-#if canImport(FoundationEssentials)
-  import FoundationEssentials
-#else
-  import Foundation
-#endif
 internal import CChainrule
+public import ChainrulePlatform
 
 /// A trained network that never changes: it predicts, in any number of tasks at once, and is what a file holds.
 ///
-///     let model = try network.freeze()
+///     let model = try Model(network)
 ///     try model.save(to: "digits.safetensors")
 ///     let outputs = try Model<Float>(contentsOf: "digits.safetensors").predict(row)
 public struct Model<Scalar: NetworkScalar>: Sendable {
@@ -15,7 +11,14 @@ public struct Model<Scalar: NetworkScalar>: Sendable {
 
   init(core: CoreNetwork<Scalar>) { self.core = core }
 
-  /// Takes over a network that nothing else will change, without the copy of ``Network/freeze()``.
+  /// A copy of `network` as it is now.
+  ///
+  /// - Throws: `ChainruleError.busy` during training, `.outOfMemory`.
+  public init(_ network: Network<Scalar>) throws(ChainruleError) {
+    core = try network.exclusivity { () throws(ChainruleError) in try network.core.copy() }
+  }
+
+  /// Takes over a network that nothing else will change, without the copy of ``Model/init(_:)-(Network<Scalar>)``.
   package init(takingOver network: consuming Network<Scalar>) { core = network.core }
 
   /// The number of features of a row.
@@ -43,6 +46,11 @@ public struct Model<Scalar: NetworkScalar>: Sendable {
     try core.parameters(ofLayer: layer)
   }
 
+  /// The numbers that layer `layer`, counted from 0, takes and hands on.
+  package func shape(ofLayer layer: Int) throws(ChainruleError) -> (inputs: Int, units: Int) {
+    try core.shape(ofLayer: layer)
+  }
+
   /// The outputs, row-major rows × ``outputs``, for `features`, row-major rows × ``inputs``. A row's outputs
   /// do not depend on the rows around it.
   ///
@@ -64,7 +72,7 @@ public struct Model<Scalar: NetworkScalar>: Sendable {
 
   /// Compares predictions with the targets of `data`.
   ///
-  /// - Parameter loss: nil for the loss usual with the output layer, ``Loss/init(usualWith:)``.
+  /// - Parameter loss: nil for the loss usual with the output layer, ``Loss/default(for:)``.
   public func evaluate(_ data: Dataset<Scalar>, loss: Loss? = nil) throws(ChainruleError) -> Evaluation {
     try core.evaluate(data, loss: loss)
   }
@@ -85,10 +93,7 @@ public struct Model<Scalar: NetworkScalar>: Sendable {
   /// The same network with its parameters rounded, or widened, to `Scalar`.
   public init<Other: NetworkScalar>(_ other: Model<Other>) throws(ChainruleError) {
     core = try CoreNetwork(inputs: other.inputs, layers: other.layers)
-    for layer in other.layers.indices {
-      let parameters = try other.parameters(ofLayer: layer)
-      try core.setParameters(parameters.converted(to: Scalar.self), ofLayer: layer)
-    }
+    try core.setParameters(of: other.core)
     try core.setNames(.features, to: other.featureNames)
     try core.setNames(.targets, to: other.targetNames)
     try core.setNames(.classes, to: other.classLabels)
@@ -122,7 +127,7 @@ extension Model {
   ///
   /// - Throws: `ChainruleError.file` where the system refuses; an earlier file is then as it was.
   public func save(to path: String) throws(ChainruleError) {
-    try check(path: path) { chainrule_network_save(core.pointer, path, &$0) }
+    try core.save(to: path)
   }
 
   /// Writes a model file; see ``save(to:)-(String)``.

@@ -1,4 +1,5 @@
 internal import CChainrule
+public import ChainrulePlatform
 
 /// The parameters of one layer, and its statistics; which there are depends on its kind.
 public struct LayerParameters<Scalar: NetworkScalar>: Equatable, Sendable {
@@ -64,6 +65,7 @@ public struct LayerParameters<Scalar: NetworkScalar>: Equatable, Sendable {
 
   /// The same numbers rounded, or widened, to another type.
   package func converted<Other: NetworkScalar>(to: Other.Type) -> LayerParameters<Other> {
+    if let same = self as? LayerParameters<Other> { return same }
     var other = LayerParameters<Other>(inputs: inputs, units: units)
     for parameter in chainrule_parameter.all { other[parameter] = self[parameter]?.map { Other($0) } }
     return other
@@ -83,7 +85,7 @@ extension chainrule_parameter {
 ///     }
 ///
 /// A network belongs to one task at a time. Training it happens elsewhere, while the task awaits; a call in
-/// the meantime throws `ChainruleError.busy`. ``freeze()`` makes a ``Model``, which never changes and which
+/// the meantime throws `ChainruleError.busy`. `Model(network)` copies it into a ``Model``, which never changes and which
 /// any number of tasks share.
 public final class Network<Scalar: NetworkScalar> {
   let core: CoreNetwork<Scalar>
@@ -201,7 +203,7 @@ public final class Network<Scalar: NetworkScalar> {
 
   /// Compares predictions with the targets of `data`.
   ///
-  /// - Parameter loss: nil for the loss usual with the output layer, ``Loss/init(usualWith:)``.
+  /// - Parameter loss: nil for the loss usual with the output layer, ``Loss/default(for:)``.
   public func evaluate(_ data: Dataset<Scalar>, loss: Loss? = nil) throws(ChainruleError) -> Evaluation {
     try exclusivity { () throws(ChainruleError) in try core.evaluate(data, loss: loss) }
   }
@@ -216,11 +218,6 @@ public final class Network<Scalar: NetworkScalar> {
     try exclusivity { () throws(ChainruleError) in try core.evaluate(source, loss: loss, function: nil) }
   }
 
-  /// An immutable copy of the network as it is now.
-  public func freeze() throws(ChainruleError) -> Model<Scalar> {
-    try exclusivity { () throws(ChainruleError) in Model(core: try core.copy()) }
-  }
-
   /// Takes over the names of a data set's columns and classes; a model saved later carries them.
   public func adoptNames(of data: Dataset<Scalar>) throws(ChainruleError) {
     try exclusivity { () throws(ChainruleError) in
@@ -230,4 +227,14 @@ public final class Network<Scalar: NetworkScalar> {
       try core.setNames(.classes, to: data.classLabels)
     }
   }
+
+  /// Writes a model file of the network as it is now; see ``Model/save(to:)-(String)``.
+  ///
+  /// - Throws: As that; `.busy` during training.
+  public func save(to path: String) throws(ChainruleError) {
+    try exclusivity { () throws(ChainruleError) in try core.save(to: path) }
+  }
+
+  /// Writes a model file; see ``save(to:)-(String)``.
+  public func save(to url: URL) throws(ChainruleError) { try save(to: url.filePath()) }
 }

@@ -1,8 +1,4 @@
-#if canImport(FoundationEssentials)
-  import FoundationEssentials
-#else
-  import Foundation
-#endif
+internal import ChainrulePlatform
 
 /// What decides the result of a training run, as names and values in order. A checkpoint stores it, and a run resumes only
 /// from a checkpoint whose description is the same.
@@ -65,58 +61,19 @@ public struct RunDescription: Hashable, Sendable, ExpressibleByDictionaryLiteral
   }
 }
 
-/// One way in which a run differs from the run of a checkpoint.
-public struct RunDifference: Hashable, Sendable, CustomStringConvertible {
-  /// What differs, such as "seed".
-  public let name: String
-  /// The value of the checkpoint's run; nil where it has none.
-  public let saved: String?
-  /// The value of this run; nil where it has none.
-  public let present: String?
-
-  /// Such as "seed: 3 in the checkpoint, 4 now". Of long lists, the first element that differs.
-  public var description: String {
-    if let saved = saved.flatMap(Self.list), let present = present.flatMap(Self.list) {
-      guard saved.count == present.count else {
-        return "\(name): \(saved.count) in the checkpoint, \(present.count) now"
-      }
-      if let index = saved.indices.first(where: { Array(saved[$0].utf8) != Array(present[$0].utf8) }) {
-        let (old, new) = (Self.shortened(saved[index]), Self.shortened(present[index]))
-        return "\(name), number \(index + 1): \"\(old)\" in the checkpoint, \"\(new)\" now"
-      }
-    }
-    return "\(name): \(saved.map(Self.shortened) ?? "none") in the checkpoint, "
-      + "\(present.map(Self.shortened) ?? "none") now"
-  }
-
-  private static func list(_ text: String) -> [String]? {
-    guard text.utf8.first == UInt8(ascii: "[") else { return nil }
-    return try? JSONDecoder().decode([String].self, from: Data(text.utf8))
-  }
-
-  private static func shortened(_ text: String) -> String {
-    let scalars = text.unicodeScalars
-    return scalars.count <= 80 ? text : String(scalars.prefix(77)) + "…"
-  }
-}
-
 extension RunDescription {
-  init(
-    loss: Loss?, optimizer: Optimizer, schedule: Schedule, regularization: Regularization,
-    accumulationSteps: Int,
-    layerRates: [Int: Double], seed: UInt64, shuffle: Bool, denormals: Denormals
-  ) {
-    self["seed"] = "\(seed)"
+  init(loss: Loss?, optimizer: Optimizer, options: TrainerOptions) {
+    self["seed"] = "\(options.seed)"
     self["loss"] = loss?.rawValue ?? "a custom function"
     add("optimizer", fieldsOf: optimizer)
-    add("schedule", fieldsOf: schedule)
-    add("regularization", fieldsOf: regularization)
-    self["accumulation steps"] = "\(accumulationSteps)"
-    for (layer, rate) in layerRates.sorted(by: { $0.key < $1.key }) where rate != 1 {
+    add("schedule", fieldsOf: options.schedule)
+    add("regularization", fieldsOf: options.regularization)
+    self["accumulation steps"] = "\(options.accumulationSteps)"
+    for (layer, rate) in options.layerRates.sorted(by: { $0.key < $1.key }) where rate != 1 {
       self["learning rate factor of layer \(layer + 1)"] = "\(rate)"
     }
-    self["order of the rows"] = shuffle ? "random" : "as they are"
-    self["denormals"] = "\(denormals)"
+    self["order of the rows"] = options.shuffle ? "random" : "as they are"
+    self["denormals"] = "\(options.denormals)"
   }
 
   /// Adds the network, the batch size and the data.

@@ -3,7 +3,8 @@ internal import CChainrule
 /// How the learning rate changes as training goes on, with PyTorch's rules and defaults.
 ///
 ///     let schedule = Schedule(.cosine(length: 45), warmUp: 5)
-///     let trainer = try Trainer(network, loss: .crossEntropy, optimizer: .sgd(learningRate: 0.1), schedule: schedule)
+///     let trainer = try Trainer(
+///       network, loss: .crossEntropy, optimizer: .sgd(learningRate: 0.1), options: TrainerOptions(schedule: schedule))
 ///
 /// A rate is a function of the schedule, the optimizer's learning rate η, and t, the epochs or steps done. Numbers out
 /// of their range are refused where a ``Trainer`` is made.

@@ -1,8 +1,4 @@
-#if canImport(FoundationEssentials)
-  import FoundationEssentials
-#else
-  import Foundation
-#endif
+internal import ChainrulePlatform
 
 /// A model of a table in one value and one file: how its columns are encoded, the network, and its names.
 ///
@@ -75,16 +71,13 @@ public struct TablePipeline<Scalar: NetworkScalar>: Sendable {
     let network = try design.network(like: train, seed: seed)
     try network.setTableEncoding(encoded.encoding)
     let trainer = try Trainer(
-      network, loss: design.loss, optimizer: recipe.optimizer, layerRates: design.layerRates, seed: seed,
-      threads: threads)
-    var epochs: [Epoch] = []
-    let run = trainer.epochs(
-      recipe.epochs, on: train, batchSize: recipe.batchSize, validating: validation,
-      patience: validation == nil ? nil : recipe.patience, onStep: onStep)
-    var iterator = run.makeAsyncIterator()
-    while let epoch = try await iterator.next(isolation: isolation) { epochs.append(epoch) }
+      network, loss: design.loss, optimizer: recipe.optimizer,
+      options: TrainerOptions(layerRates: design.layerRates, seed: seed, threads: threads))
+    let history = try await trainer.fit(
+      train, epochs: recipe.epochs, batchSize: recipe.batchSize, validating: validation,
+      patience: validation == nil ? nil : recipe.patience, isolation: isolation, onStep: onStep)
     return TablePipeline(
-      model: try network.freeze(), encoding: encoded.encoding, notes: encoded.notes, epochs: epochs)
+      model: try Model(network), encoding: encoded.encoding, notes: encoded.notes, epochs: history.epochs)
   }
 
   /// The outputs, row-major rows × ``Model/outputs``, for a table with the columns of the features, in any order and among

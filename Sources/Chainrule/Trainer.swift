@@ -18,123 +18,59 @@ public final class Trainer<Scalar: NetworkScalar> {
   public let lossFunction: LossFunction<Scalar>?
   /// How gradients become updates.
   public let optimizer: Optimizer
-  /// How the learning rate changes as training goes on.
-  public let schedule: Schedule
-  /// What is done against overfitting and gradients that are too large.
-  public let regularization: Regularization
+  /// What else decides how it trains.
+  public let options: TrainerOptions
 
   let core: CoreTrainer<Scalar>
   private let queue = DispatchQueue(label: "chainrule.trainer", qos: .userInitiated)
-  private let tracing: Bool
   /// What the arguments say that changes the result.
   let settings: RunDescription
   private var lastBatchRows = 0
 
-  /// - Parameters:
-  ///   - schedule: How the optimizer's learning rate changes as training goes on.
-  ///   - regularization: What is done against overfitting and gradients that are too large.
-  ///   - accumulating: The number of batches of an update, at least 1: their gradients are those of one batch of
-  ///     all their rows, to rounding. The last update of an epoch may be of fewer.
-  ///   - layerRates: Factors of the learning rate, by layer, counted from 0; 1 for a layer that is not named. A layer
-  ///     with 0 is frozen: neither its parameters nor its statistics change.
-  ///   - seed: Of the order in which epochs visit the rows. The same seed, data and network give the same bits.
-  ///   - shuffles: Whether epochs visit the rows in random order, a new one each, or as they stand.
-  ///   - threads: How many share the work of a step, the calling one among them, 1 … 256. Any number gives the
-  ///     same bits; a step too small to gain by more than one is done by one.
-  ///   - denormals: What becomes of numbers so small that they slow a step down; see ``Denormals``.
-  ///   - tracing: Keeps z, a, δ and the gradients of every layer, for ``trace()``. It costs memory, and
-  ///     changes no bit of the result.
-  /// - Throws: `ChainruleError.invalidNetwork` for a loss that does not fit the output layer,
-  ///   `.invalidArgument` for a number that is out of its range, `.outOfMemory`.
+  /// A trainer of `network`.
+  ///
+  /// - Throws: `ChainruleError.invalidNetwork` for a loss that does not fit the output layer, `.invalidArgument` and
+  ///   `.invalidValue` for a number that is out of its range, `.outOfMemory`.
   public convenience init(
     _ network: Network<Scalar>, loss: Loss, optimizer: Optimizer = .adam(),
-    schedule: Schedule = .constant, regularization: Regularization = .none, accumulating: Int = 1,
-    layerRates: [Int: Double] = [:], seed: UInt64 = 0, shuffles: Bool = true, threads: Int = 1,
-    denormals: Denormals = .keep, tracing: Bool = false
+    options: TrainerOptions = TrainerOptions()
   ) throws(ChainruleError) {
-    try self.init(
-      network, either: loss, or: nil, optimizer: optimizer, schedule: schedule,
-      regularization: regularization,
-      accumulating: accumulating, layerRates: layerRates, seed: seed, shuffles: shuffles, threads: threads,
-      denormals: denormals, tracing: tracing)
+    try self.init(network, either: loss, or: nil, optimizer: optimizer, options: options)
   }
 
-  /// A trainer with a loss of your own; the arguments are those of
-  /// ``init(_:loss:optimizer:schedule:regularization:accumulating:layerRates:seed:shuffles:threads:denormals:tracing:)-(_,Loss,_,_,_,_,_,_,_,_,_,_)``.
+  /// A trainer of `network` with a loss of your own.
+  ///
+  /// - Throws: As ``init(_:loss:optimizer:options:)-(_,Loss,_,_)``.
   public convenience init(
     _ network: Network<Scalar>, loss: LossFunction<Scalar>, optimizer: Optimizer = .adam(),
-    schedule: Schedule = .constant, regularization: Regularization = .none, accumulating: Int = 1,
-    layerRates: [Int: Double] = [:], seed: UInt64 = 0, shuffles: Bool = true, threads: Int = 1,
-    denormals: Denormals = .keep, tracing: Bool = false
+    options: TrainerOptions = TrainerOptions()
   ) throws(ChainruleError) {
-    try self.init(
-      network, either: nil, or: loss, optimizer: optimizer, schedule: schedule,
-      regularization: regularization,
-      accumulating: accumulating, layerRates: layerRates, seed: seed, shuffles: shuffles, threads: threads,
-      denormals: denormals, tracing: tracing)
+    try self.init(network, either: nil, or: loss, optimizer: optimizer, options: options)
   }
 
   private init(
     _ network: Network<Scalar>, either loss: Loss?, or function: LossFunction<Scalar>?, optimizer: Optimizer,
-    schedule: Schedule, regularization: Regularization, accumulating: Int, layerRates: [Int: Double],
-    seed: UInt64, shuffles: Bool, threads: Int, denormals: Denormals, tracing: Bool
+    options: TrainerOptions
   ) throws(ChainruleError) {
-    guard accumulating >= 1 else {
-      throw .invalidValue(name: "accumulating", value: "\(accumulating)", expected: "at least 1")
-    }
-    guard 1...256 ~= threads else {
-      throw .invalidArgument(message: "threads is \(threads); expected 1 to 256")
-    }
-    let layers = network.layers.indices
-    if let layer = layerRates.keys.sorted().first(where: { !layers.contains($0) }) {
-      throw .invalidValue(name: "layer of a rate", value: "\(layer)", expected: "0 to \(layers.count - 1)")
-    }
+    try options.check(layers: network.layers.count)
     self.network = network
     self.loss = loss
     self.lossFunction = function
     self.optimizer = optimizer
-    self.schedule = schedule
-    self.regularization = regularization
-    self.tracing = tracing
-    settings = RunDescription(
-      loss: loss, optimizer: optimizer, schedule: schedule, regularization: regularization,
-      accumulationSteps: accumulating, layerRates: layerRates, seed: seed, shuffle: shuffles,
-      denormals: denormals)
-    var training = chainrule_trainer_options_default()
+    self.options = options
+    settings = RunDescription(loss: loss, optimizer: optimizer, options: options)
+    var training = try options.core()
     training.loss = (loss ?? .meanSquaredError).core
     training.optimizer = optimizer.core
-    training.schedule = schedule.core
-    training.batch_size = 1
-    training.seed = seed
-    training.in_order = !shuffles
-    training.keep = tracing
-    training.threads = threads
-    training.flush_denormals = denormals == .flush
-    training.label_smoothing = regularization.labelSmoothing
-    training.input_noise = regularization.inputNoise
-    training.clip_norm = try core(regularization.gradientClipNorm, "gradientClipNorm")
-    training.clip_value = try core(regularization.gradientClipValue, "gradientClipValue")
-    training.max_norm = try core(regularization.maxNorm, "maxNorm")
-    training.accumulate = accumulating
-    self.core = try CoreTrainer(
-      network, training: training, lossFunction: function,
-      rates: layerRates.isEmpty ? nil : layers.map { layerRates[$0] ?? 1 })
+    core = try CoreTrainer(
+      network, training: training, lossFunction: function, rates: options.rates(layers: network.layers.count))
     try checkMemoryForThreads()
-
-    /// nil is the core's 0.
-    func core(_ bound: Double?, _ name: String) throws(ChainruleError) -> Double {
-      guard let bound else { return 0 }
-      guard bound > 0, bound.isFinite else {
-        throw .invalidValue(name: name, value: "\(bound)", expected: "a finite number above 0")
-      }
-      return bound
-    }
   }
 
   /// The number of updates done.
   public var steps: Int { core.steps }
   /// The number of whole epochs done.
-  public var epochs: Int { core.epochs }
+  public var completedEpochs: Int { core.epochs }
 
   /// The rate of the last update; before the first, and after ``setLearningRate(_:)``, that of the next.
   public var learningRate: Double { core.learningRate }
@@ -164,10 +100,30 @@ public final class Trainer<Scalar: NetworkScalar> {
     try train(.step, on: batch)
   }
 
-  /// L and its gradients on `batch`, for ``trace()``; no parameter changes.
+  /// L of `batch` and its gradients; no parameter changes.
+  ///
+  ///     let trainer = try Trainer(network, loss: .crossEntropy, options: TrainerOptions(recordsTrace: true))
+  ///     let (loss, layers) = try trainer.gradients(batch)
+  ///
+  /// `layers` has ∂L/∂W, ∂L/∂b, ∂L/∂γ and ∂L/∂β of each layer where ``Network/parameters(ofLayer:)`` has W, b, γ and β. A
+  /// target scaling at the end has none, and is not among them. ``trace()`` has z, a and δ, too.
+  ///
+  /// - Throws: As ``step(_:)``; `ChainruleError.invalidArgument` for a trainer without ``TrainerOptions/recordsTrace``.
   @discardableResult
-  public func gradients(_ batch: Dataset<Scalar>) throws(ChainruleError) -> Double {
-    try train(.gradients, on: batch)
+  public func gradients(
+    _ batch: Dataset<Scalar>
+  ) throws(ChainruleError) -> (loss: Double, layers: [LayerParameters<Scalar>]) {
+    guard options.recordsTrace else {
+      throw .invalidArgument(
+        message: "this trainer does not keep gradients; expected one with TrainerOptions(recordsTrace: true)")
+    }
+    let loss = try train(.gradients, on: batch)
+    let layers = try trace().map { trace in
+      LayerParameters(
+        inputs: trace.inputs, units: trace.units, weights: trace.weightsGradient, bias: trace.biasGradient,
+        gamma: trace.gammaGradient, beta: trace.betaGradient)
+    }
+    return (loss, layers)
   }
 
   private func train(
@@ -192,8 +148,7 @@ public final class Trainer<Scalar: NetworkScalar> {
     return try core.exclusivity { () throws(ChainruleError) in
       try core.setBatchSize(batchSize)
       var (sum, weight) = (0.0, 0.0)
-      for start in stride(from: 0, to: data.rows, by: batchSize) {
-        let rows = start..<min(start + batchSize, data.rows)
+      for rows in blocks(of: batchSize, in: data.rows) {
         let share = data.sampleWeights.map { $0[rows].reduce(0) { $0 + Double($1) } } ?? Double(rows.count)
         sum += try core(.step, on: data, rows: rows) * share
         weight += share
@@ -238,7 +193,7 @@ public final class Trainer<Scalar: NetworkScalar> {
   /// losses, each before its update.
   ///
   /// It counts as any epoch, for the schedule too. Over the same rows in the same order it comes to the bits of an epoch
-  /// in memory; `shuffles` has no say. An epoch that ends with an error of the source does not count, and its updates
+  /// in memory; ``TrainerOptions/shuffle`` has no say. An epoch that ends with an error of the source does not count, and its updates
   /// stay.
   ///
   /// - Throws: As ``step(_:)``, and what the source throws. On `.notFinite` the network has its parameters of the
@@ -316,7 +271,8 @@ public final class Trainer<Scalar: NetworkScalar> {
   /// What the last ``step(_:)`` or ``gradients(_:)`` computed, layer by layer. A target scaling takes no part in a step, so
   /// that the trace ends with the layer before it.
   ///
-  /// - Throws: `ChainruleError.invalidArgument` before the first step, or for a trainer made without `tracing`.
+  /// - Throws: `ChainruleError.invalidArgument` before the first step, or for a trainer without
+  ///   ``TrainerOptions/recordsTrace``.
   public func trace() throws(ChainruleError) -> [LayerTrace<Scalar>] {
     try core.exclusivity { () throws(ChainruleError) in
       var traces: [LayerTrace<Scalar>] = []
@@ -384,20 +340,6 @@ public final class Trainer<Scalar: NetworkScalar> {
     }
     return try result.get()
   }
-}
-
-/// What becomes of denormal numbers in training: of magnitudes below 2⁻¹²⁶ in float32, 2⁻¹⁰²² in float64, which
-/// have fewer digits than others, and with which most CPUs take many times as long to compute.
-///
-/// They come about where values decay step by step and nothing renews them: in the moments that `adam` keeps for
-/// a neuron whose gradient has become 0, in the gradients behind a saturated sigmoid, in weights under a strong
-/// decay. Where steps get slower as training goes on, they are the likely reason.
-public enum Denormals: Hashable, Sendable {
-  /// They are computed with as IEEE 754 says.
-  case keep
-  /// They count as 0 wherever a step reads or would write them, so that no step is slow. The parameters come to
-  /// other bits than with ``keep``, seldom to other predictions; since bits change, it is to be asked for.
-  case flush
 }
 
 /// What one layer computed in a step, on a batch of `rows` rows.

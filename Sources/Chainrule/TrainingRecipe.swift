@@ -61,7 +61,7 @@ public struct TrainingRecipe: Sendable, Equatable {
     batchSize: 32,
     epochs: 50, patience: nil, validation: 0.2)
 
-  /// For ``Network/fit(_:loss:method:iterations:tolerances:isolation:onIteration:)``: few smooth units, without what goes on
+  /// For ``Network/minimize(_:loss:method:iterations:tolerances:isolation:onIteration:)``: few smooth units, without what goes on
   /// between batches.
   public static let fullBatch: TrainingRecipe = {
     var recipe = plain
@@ -97,7 +97,7 @@ public struct TrainingRecipe: Sendable, Equatable {
     for rows: some BatchSource<Scalar>, output: Activation, loss: Loss? = nil, areNumbers: [Bool]? = nil,
     areClasses: Bool = false
   ) throws(ChainruleError) -> NetworkDesign {
-    let loss = loss ?? Loss(usualWith: output)
+    let loss = loss ?? Loss.default(for: output)
     let scales = scalesTargets && NetworkDesign.mayScaleTargets(output, loss, areClasses: areClasses)
     return NetworkDesign(
       fixed: try scalingLayers(fitting: rows, areNumbers: areNumbers),
@@ -207,7 +207,7 @@ public struct NetworkDesign: Sendable, Equatable {
   /// - Parameter loss: nil: the loss usual with the output activation.
   public init<Scalar: NetworkScalar>(of model: Model<Scalar>, loss: Loss? = nil) throws(ChainruleError) {
     targetScaling = model.targetScaling
-    self.loss = loss ?? Loss(usualWith: model.outputActivation)
+    self.loss = loss ?? Loss.default(for: model.outputActivation)
     var rest = model.layers[...]
     if targetScaling != nil { rest = rest.dropLast() }
     var fixed: [FixedLayer] = []
@@ -314,5 +314,17 @@ private struct FeatureSample<Scalar: NetworkScalar> {
     }
     let standardised = edges.map { (Double($0) - scaling.mean[column]) / scaling.standardDeviation[column] }
     return zip(standardised, standardised.dropFirst()).filter { $1 - $0 > 1e-6 }.map { $0..<$1 }
+  }
+}
+
+extension TargetEncoding {
+  /// The output layer's activation that is usual with such targets: softmax for classes, sigmoid for labels, identity for
+  /// numbers.
+  public var outputActivation: Activation {
+    switch kind {
+    case .classes: .softmax
+    case .labels: .sigmoid
+    case .numbers: .identity
+    }
   }
 }

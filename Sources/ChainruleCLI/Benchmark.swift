@@ -58,7 +58,7 @@ extension Workload {
         try epochTimes(
           of: trainer(of: network, training, threads: threads), on: data, threads: threads, budget: seconds)
       } else {
-        try predictionTimes(of: network.freeze(), on: data, budget: seconds)
+        try predictionTimes(of: Model(network), on: data, budget: seconds)
       }
     return Measurement(
       workload: self, threads: threads, kernelSet: network.kernelSet, least: times[0],
@@ -73,7 +73,8 @@ extension Workload {
     of network: Chainrule.Network<Scalar>, _ training: Training, threads: Int
   ) throws -> Chainrule.Trainer<Scalar> {
     try Chainrule.Trainer(
-      network, loss: training.loss, optimizer: training.optimizer, shuffles: false, threads: threads)
+      network, loss: training.loss, optimizer: training.optimizer,
+      options: TrainerOptions(shuffle: false, threads: threads))
   }
 }
 

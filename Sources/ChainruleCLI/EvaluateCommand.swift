@@ -108,7 +108,7 @@ struct EvaluateCommand: ParsableCommand {
     let encoding = try model.encoding(savedAt: self.model)
     var options = data.applied(to: CSVOptions(target: target.targets, weights: weights))
     options.skipsBadRows = skipBadRows
-    let loss = model.trainingLoss ?? Loss(usualWith: model.outputActivation)
+    let loss = model.trainingLoss ?? Loss.default(for: model.outputActivation)
     var met = EncodingReport()
     let report: EvaluationReport
     let skipped: SkippedRows

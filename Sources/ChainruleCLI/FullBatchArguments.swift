@@ -110,12 +110,12 @@ extension FullBatchMethod: ExpressibleByArgument {
   /// The method of that name, with its default numbers.
   public init?(argument: String) {
     let name = canonicalName(argument, among: Self.allValueStrings)
-    guard let method = Self.all.first(where: { $0.name == name }) else { return nil }
+    guard let method = Self.allCases.first(where: { $0.name == name }) else { return nil }
     self = method
   }
 
   /// The names of all methods.
-  public static var allValueStrings: [String] { all.map(\.name) }
+  public static var allValueStrings: [String] { allCases.map(\.name) }
 }
 
 /// "500MB", "4GiB", or bytes alone.

@@ -1,6 +1,6 @@
 import ArgumentParser
 import Chainrule
-import ChainruleONNX
+import ChainruleExport
 import Foundation
 
 struct ImportCommand: ParsableCommand {

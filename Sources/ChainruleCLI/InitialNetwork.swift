@@ -24,8 +24,8 @@ struct InitialNetwork {
           exitCode: .badData)
       }
       switch try file.scalarType {
-      case .float32: saved = .float32(try Network<Float>(file).freeze())
-      case .float64: saved = .float64(try Network<Double>(file).freeze())
+      case .float32: saved = .float32(try Model(Network<Float>(file)))
+      case .float64: saved = .float64(try Model(Network<Double>(file)))
       }
     } catch let error as StepFileError {
       throw Failure(message: "\(path): \(error)", exitCode: .badData)

@@ -229,7 +229,7 @@ struct TrainCommand: AsyncParsableCommand {
     var options = self.data.applied(to: CSVOptions(target: target.targets, weights: columns.weights))
     options.skipsBadRows = columns.skipBadRows
     let (validation, skipped) = try source.dataset(
-      for: network.freeze(), encoding: data.encoding, options: options,
+      for: Model(network), encoding: data.encoding, options: options,
       choices: DataChoices(labels: partition.validationLabels, features: self.data.features), report: &report)
     report.show(in: source)
     skipped.report()

@@ -66,7 +66,7 @@ struct TrainingPlan<Scalar: NetworkScalar>: Sendable {
     let areClasses = self.data.classLabels != nil
     if network.scaleTargets == true,
       !NetworkDesign.mayScaleTargets(
-        output, training.loss ?? Loss(usualWith: output), areClasses: areClasses)
+        output, training.loss ?? Loss.default(for: output), areClasses: areClasses)
     {
       throw ValidationError(
         "--scale-targets is for a regression with an identity output; this one predicts "
@@ -128,9 +128,10 @@ struct TrainingPlan<Scalar: NetworkScalar>: Sendable {
     }
     let trainer = try refusingOptions {
       try Trainer(
-        network, loss: loss, optimizer: recipe.optimizer, schedule: schedule, regularization: regularization,
-        accumulating: training.accumulate, layerRates: design.layerRates,
-        seed: training.seed, threads: training.threads)
+        network, loss: loss, optimizer: recipe.optimizer,
+        options: TrainerOptions(
+          schedule: schedule, regularization: regularization, accumulationSteps: training.accumulate,
+          layerRates: design.layerRates, seed: training.seed, threads: training.threads))
     }
     let resumed = try checkpoints.resumed()
     var log = try path.map { try RunLog(path: $0, fold: fold, resumes: resumed != nil) }
@@ -157,7 +158,9 @@ struct TrainingPlan<Scalar: NetworkScalar>: Sendable {
         }
       }
       if last == nil {
-        logFailure = loggingFailure { () throws(ChainruleError) in try log?.end(after: trainer.epochs) }
+        logFailure = loggingFailure { () throws(ChainruleError) in
+          try log?.end(after: trainer.completedEpochs)
+        }
       }
     } catch {
       switch error {
@@ -165,17 +168,18 @@ struct TrainingPlan<Scalar: NetworkScalar>: Sendable {
       case .cancelled: break
       case .notFinite:
         failure = Failure(
-          message: "training diverged in epoch \((last?.number ?? trainer.epochs) + 1): \(error)"
+          message: "training diverged in epoch \((last?.number ?? trainer.completedEpochs) + 1): \(error)"
             + kept(last, best: best), exitCode: .failure)
       default:
         failure = Failure(error)
         // Training shuffles the rows; the error of an evaluation gives the place of a bad row in the data.
         if last == nil, buffer == nil { _ = try network.evaluate(data, loss: loss) }
       }
-      if trainer.epochs == 0, let failure { throw failure }
+      if trainer.completedEpochs == 0, let failure { throw failure }
     }
     return TrainingResult(
-      model: try network.freeze(), completed: trainer.epochs, effort: counted(trainer.epochs, "epoch"),
+      model: try Model(network), completed: trainer.completedEpochs,
+      effort: counted(trainer.completedEpochs, "epoch"),
       loss: last?.loss, seconds: (clock.now - start) / .seconds(1), isInterrupted: Task.isCancelled,
       failure: failure ?? logFailure,
       reason: last.map(reason) ?? (resumed == nil ? "" : "; the checkpoint is of a run that had ended"))
@@ -232,7 +236,7 @@ struct TrainingPlan<Scalar: NetworkScalar>: Sendable {
     let run = Mutex(FullBatchRun(progress: progress, log: log, loss: before, last: start))
     defer { run.withLock { $0.progress.end() } }
     do {
-      let minimum = try await network.fit(
+      let minimum = try await network.minimize(
         trained as? Dataset ?? data, loss: loss, method: method, iterations: fullBatch.iterationBound,
         tolerances: fullBatch.tolerances
       ) { iteration, loss in
@@ -261,7 +265,7 @@ struct TrainingPlan<Scalar: NetworkScalar>: Sendable {
       iterations: Int, loss: Double, reason: String = "", isInterrupted: Bool = false
     ) throws -> TrainingResult<Scalar> {
       TrainingResult(
-        model: try network.freeze(), completed: iterations, effort: counted(iterations, "iteration"),
+        model: try Model(network), completed: iterations, effort: counted(iterations, "iteration"),
         loss: loss,
         seconds: (clock.now - start) / .seconds(1), isInterrupted: isInterrupted,
         failure: run.withLock(\.failure), reason: reason)

@@ -304,12 +304,15 @@ extension Verification.Case {
   ) throws -> [Agreement] {
     let network = try network()
     let core = try Chainrule.Trainer(
-      network, loss: loss, optimizer: optimizer, regularization: regularization, accumulating: accumulating,
-      layerRates: layerRates)
+      network, loss: loss, optimizer: optimizer,
+      options: TrainerOptions(
+        regularization: regularization, accumulationSteps: accumulating, layerRates: layerRates))
     // What is computed on the way shows in a trainer that keeps it, whose seed, and so whose dropout, is the same.
     let traced = try Chainrule.Trainer(
-      self.network(), loss: loss, optimizer: optimizer, regularization: regularization,
-      accumulating: accumulating, layerRates: layerRates, tracing: true)
+      self.network(), loss: loss, optimizer: optimizer,
+      options: TrainerOptions(
+        regularization: regularization, accumulationSteps: accumulating, layerRates: layerRates,
+        recordsTrace: true))
     let noise = try regularization.inputNoise > 0 ? noise() : nil
 
     var start = ChainruleReference.Network(layers: parameters)
@@ -387,8 +390,10 @@ extension Verification.Case {
   private func noise() throws -> [[[Double]]] {
     let mirror = try Chainrule.Network<Double>(inputs: inputs, layers: [.activation(.identity)])
     let trainer = try Chainrule.Trainer(
-      mirror, loss: .halfSquaredError, regularization: Regularization(inputNoise: regularization.inputNoise),
-      accumulating: accumulating, tracing: true)
+      mirror, loss: .halfSquaredError,
+      options: TrainerOptions(
+        regularization: Regularization(inputNoise: regularization.inputNoise),
+        accumulationSteps: accumulating, recordsTrace: true))
     return try batches.map { batch in
       let zeros = batch.x.map { $0.map { _ in 0.0 } }
       try trainer.step(Dataset(features: zeros, targets: zeros))

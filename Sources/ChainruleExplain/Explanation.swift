@@ -103,13 +103,13 @@ extension Explanation {
     let (loss, optimizer, regularization) = (loss, optimizer, regularization)
     let trainer = try placing("training") {
       try Trainer(
-        network, loss: loss, optimizer: optimizer, regularization: regularization, seed: stepFile.seed ?? 0,
-        tracing: true)
+        network, loss: loss, optimizer: optimizer,
+        options: TrainerOptions(regularization: regularization, seed: stepFile.seed ?? 0, recordsTrace: true))
     }
     batches = try zip(1..., stepFile.batches).map { number, batch in
       try placing("batch \(number)") { try Batch(batch, trainer, loss) }
     }
-    let last = try trainer.gradients(Dataset(stepFile.batches.last!))
+    let last = try trainer.gradients(Dataset(stepFile.batches.last!)).loss
     afterwards = Afterwards(loss: last, outputs: rows(try trainer.trace().last!.a, network.outputs))
 
     if let expect = stepFile.expect { agreement = try Agreement(of: results, with: expect) }
@@ -165,7 +165,7 @@ extension Explanation.Batch {
     let traces = try trainer.trace()
     rowLosses = try traces.last!.losses(
       loss, behind: network.layers.last!,
-      targets: y.flatMap { loss.smoothed($0, trainer.regularization).map { Scalar($0) } })
+      targets: y.flatMap { loss.smoothed($0, trainer.options.regularization).map { Scalar($0) } })
     layers = zip(zip(before, try network.allParameters()), traces).map { parameters, trace in
       Explanation.Layer(
         before: parameters.0,

@@ -24,7 +24,7 @@ import Testing
       for k in 0..<21 { slopes[k * 3 + i] = (outputs[0][k] - outputs[1][k]) / 2e-6 }
     }
     #expect(mismatch(try network.inputJacobian(data.features), slopes, .centralDifferences) == nil)
-    #expect(try network.freeze().inputJacobian(data.features) == network.inputJacobian(data.features))
+    #expect(try Model(network).inputJacobian(data.features) == network.inputJacobian(data.features))
   }
 
   @Test func `by a parameter is the slope of each output and of each row's loss`() throws {
@@ -51,7 +51,7 @@ import Testing
     #expect(mismatch(try network.parameterJacobian(data.features), slopes, .centralDifferences) == nil)
     let samples = try network.sampleGradients(on: data, loss: .meanSquaredError)
     #expect(mismatch(samples, lossSlopes, .centralDifferences) == nil)
-    let model = try network.freeze()
+    let model = try Model(network)
     #expect(try model.parameterJacobian(data.features) == network.parameterJacobian(data.features))
     #expect(try model.sampleGradients(on: data) == network.sampleGradients(on: data))
   }
@@ -63,7 +63,7 @@ import Testing
       Dense(3)
     }
     let data: Dataset<Float> = try Zoo.data(rows: 150)
-    let trainer = try Trainer(network, loss: .meanSquaredError, tracing: true)
+    let trainer = try Trainer(network, loss: .meanSquaredError, options: TrainerOptions(recordsTrace: true))
     try trainer.gradients(data)
     var batch: [Float] = []
     for layer in try trainer.trace() {
@@ -79,7 +79,7 @@ import Testing
   }
 
   @Test func `that is right is found to be so, in either type`() throws {
-    let single = try Network(Model<Float>(network.freeze()))
+    let single = try Network(Model<Float>(Model(network)))
     let check = try network.gradientCheck(on: data, loss: .logCosh)
     #expect(check.largestError < 1e-6, "\(check)")
     #expect(abs(check.loss - (try network.evaluate(data, loss: .logCosh).loss)) < 1e-12)

@@ -36,9 +36,10 @@ enum JSONCoding {
     let network = try Network<Scalar>(golden, kernelSet: target.kernelSet)
     let trainer = try Trainer(
       network, loss: try #require(Loss(rawValue: golden.loss)), optimizer: try Optimizer(golden.optimizer),
-      regularization: Regularization(
-        labelSmoothing: golden.labelSmoothing ?? 0, gradientClipNorm: golden.gradientClipNorm),
-      tracing: true)
+      options: TrainerOptions(
+        regularization: Regularization(
+          labelSmoothing: golden.labelSmoothing ?? 0, gradientClipNorm: golden.gradientClipNorm),
+        recordsTrace: true))
 
     let outputs = try network.predict(golden.batches[0].x.flatMap { $0.map { Scalar($0) } })
     let expected = expect.outputs.flatMap { $0 }
@@ -78,7 +79,8 @@ enum JSONCoding {
     let network = try Network<Double>(stepFile, kernelSet: kernelSet)
     let trainer = try Trainer(
       network, loss: try #require(Loss(rawValue: stepFile.loss)),
-      optimizer: try Optimizer(stepFile.optimizer), tracing: true)
+      optimizer: try Optimizer(stepFile.optimizer),
+      options: TrainerOptions(recordsTrace: true))
     let batch = try Dataset<Double>(stepFile.batches[0])
     let loss = try trainer.step(batch)
     let trace = try trainer.trace()

@@ -50,7 +50,7 @@ struct Problem {
   /// Whether every z, and what the loss bends at, stays 1e-3 away from every kink.
   private var isSmooth: Bool {
     get throws {
-      let trainer = try Trainer(network, loss: loss, tracing: true)
+      let trainer = try Trainer(network, loss: loss, options: TrainerOptions(recordsTrace: true))
       try trainer.gradients(batch)
       let trace = try trainer.trace()
       func clear(_ values: [Double], of kinks: [Double]) -> Bool {
@@ -106,7 +106,7 @@ extension Loss {
         // Every hidden activation under one output, every output over one hidden activation.
         guard hidden == .tanh || output == Activation.allCases.first(where: loss.fits) else { continue }
         let problem = try Problem.smooth(hidden: hidden, output: output, loss: loss, kernelSet: kernelSet)
-        let trainer = try Trainer(problem.network, loss: loss, tracing: true)
+        let trainer = try Trainer(problem.network, loss: loss, options: TrainerOptions(recordsTrace: true))
         try trainer.gradients(problem.batch)
         for (l, trace) in try trainer.trace().enumerated() {
           let slopes = try problem.slopes(ofLayer: l)

@@ -91,7 +91,8 @@ extension LayerParameters {
       try network.setParameters(parameters, ofLayer: l)
     }
     let data: Dataset<Double> = try Zoo.data(rows: 11)
-    let trainer = try Trainer(network, loss: .meanSquaredError, seed: 3, tracing: true)
+    let trainer = try Trainer(
+      network, loss: .meanSquaredError, options: TrainerOptions(seed: 3, recordsTrace: true))
     try trainer.gradients(data)
     let traces = try trainer.trace()
     var compared = 0
@@ -104,7 +105,7 @@ extension LayerParameters {
             var moved = parameters
             moved[keyPath: path]![i] += step
             try network.setParameters(moved, ofLayer: l)
-            return try trainer.gradients(data)
+            return try trainer.gradients(data).loss
           }
           let (above, below) = (try L(1e-6), try L(-1e-6))
           slopes.append((above - below) / 2e-6)
@@ -123,8 +124,8 @@ extension LayerParameters {
   ) throws -> [Scalar] {
     let network = try Network<Scalar>(inputs: 3, layers: Zoo.networks[index], seed: 2, kernelSet: kernelSet)
     let trainer = try Trainer(
-      network, loss: .meanSquaredError, optimizer: .adam(learningRate: 0.01), seed: 3, threads: threads,
-      tracing: tracing)
+      network, loss: .meanSquaredError, optimizer: .adam(learningRate: 0.01),
+      options: TrainerOptions(seed: 3, threads: threads, recordsTrace: tracing))
     let data: Dataset<Scalar> = try Zoo.data(rows: 61)
     for _ in 0..<4 { try trainer.epoch(on: data, batchSize: 20) }  // the last batch has one row
     return try network.bits
@@ -164,7 +165,7 @@ extension LayerParameters {
         .residual(span: 4), .dense(Dense(3)), .residual(span: 9), .residual(span: 11),
       ], seed: 2, kernelSet: kernelSet)
     let data: Dataset<Double> = try Zoo.data(rows: 11)
-    let trainer = try Trainer(network, loss: .meanSquaredError, tracing: true)
+    let trainer = try Trainer(network, loss: .meanSquaredError, options: TrainerOptions(recordsTrace: true))
     try trainer.gradients(data)
     #expect(try network.predict(data.features) == trainer.trace().last!.a)
   }
@@ -176,7 +177,7 @@ extension LayerParameters {
     try Trainer(network, loss: .meanSquaredError).epoch(on: data)
     let path = FileManager.default.temporaryDirectory.appending(path: "\(UUID()).safetensors").path
     defer { try? FileManager.default.removeItem(atPath: path) }
-    try network.freeze().save(to: path)
+    try Model(network).save(to: path)
     let model = try Model<Double>(contentsOf: path)
     #expect(model.layers == network.layers)
     #expect(try model.predict(data.features) == network.predict(data.features))
@@ -191,7 +192,7 @@ extension LayerParameters {
     let data: Dataset<Double> = try Zoo.data(rows: 40)
     let trainer = try Trainer(network, loss: .meanSquaredError, optimizer: .sgd(learningRate: 0.1))
     for _ in 0..<5 { try trainer.epoch(on: data, batchSize: 10) }
-    let model = try network.freeze()
+    let model = try Model(network)
     let folded = try model.folded()
     let left = folded.layers.filter { $0.name == "batchNorm" || $0.name == "dropout" }
     // In `scaled` a sum adds what would be folded; in `sums` it stands behind an activation, and last.
@@ -220,7 +221,7 @@ extension LayerParameters {
 
   @Test func `learns nothing from the variance of one row`() throws {
     let network = try Network<Float>(inputs: 2, layers: [.batchNorm(BatchNorm())])
-    let trainer = try Trainer(network, loss: .meanSquaredError, tracing: true)
+    let trainer = try Trainer(network, loss: .meanSquaredError, options: TrainerOptions(recordsTrace: true))
     try trainer.step(try Dataset(features: [[3, 4]], targets: [[0, 1]]))
     #expect(try trainer.trace()[0].z == [0, 0])
     #expect(try network.parameters(ofLayer: 0).mean == [0, 0])
@@ -233,7 +234,8 @@ extension LayerParameters {
   func dropped(_ rate: Double, seed: UInt64, steps: Int = 1) throws -> (a: [[Float]], prediction: [Float]) {
     let network = try Network<Float>(inputs: 100, layers: [.dropout(Dropout(rate))])
     let trainer = try Trainer(
-      network, loss: .meanSquaredError, optimizer: .sgd(learningRate: 0), seed: seed, tracing: true)
+      network, loss: .meanSquaredError, optimizer: .sgd(learningRate: 0),
+      options: TrainerOptions(seed: seed, recordsTrace: true))
     let data = try Dataset<Float>(
       features: [Float](repeating: 1, count: 40_000), targets: [Float](repeating: 0, count: 40_000),
       rows: 400,
@@ -346,7 +348,8 @@ extension LayerParameters {
     func trained(_ layer: Layer) throws -> [Double] {
       let network = try Network<Double>(
         inputs: 3, layers: [.dense(Dense(17)), layer, .dense(Dense(3)), layer], seed: 1)
-      let trainer = try Trainer(network, loss: .meanSquaredError, seed: 2, threads: threads)
+      let trainer = try Trainer(
+        network, loss: .meanSquaredError, options: TrainerOptions(seed: 2, threads: threads))
       for _ in 0..<5 { try trainer.epoch(on: Zoo.data(rows: 40), batchSize: 8) }
       return try network.bits + network.predict([1, 2, 3])
     }
@@ -370,9 +373,10 @@ extension LayerParameters {
         Dense(3)
       }
     }
-    try Trainer(network, loss: .meanSquaredError, threads: 2).step(Zoo.data(rows: 200))
+    try Trainer(network, loss: .meanSquaredError, options: TrainerOptions(threads: 2)).step(
+      Zoo.data(rows: 200))
     #expect(calls.withLock { $0 } == 1)
-    let model = try network.freeze().folded()
+    let model = try Model(network).folded()
     #expect(try model.predict([1, 2, 3]) == network.predict([1, 2, 3]))
     #expect(model.layers[1].description == "counted" && model.layers == network.layers)
     #expect(throws: ChainruleError.self) { try model.save(to: "/tmp/never.safetensors") }

@@ -10,7 +10,8 @@ private func ramp(
   let network = try Network<Double>(inputs: 1, layers: layers, kernelSet: kernelSet)
   return (
     try Trainer(
-      network, loss: .meanAbsoluteError, optimizer: .sgd(learningRate: learningRate), schedule: schedule),
+      network, loss: .meanAbsoluteError, optimizer: .sgd(learningRate: learningRate),
+      options: TrainerOptions(schedule: schedule)),
     try Dataset(features: [[1]], targets: [[1e9]])
   )
 }
@@ -92,7 +93,7 @@ private let rules: [Schedule.Rule] = [
     let (plain, constant) = (try network(), try network())
     for _ in 0..<5 { try Trainer(plain, loss: .huber).epoch(on: data, batchSize: 2) }
     for _ in 0..<5 {
-      try Trainer(constant, loss: .huber, schedule: Schedule(.constant, per: .step))
+      try Trainer(constant, loss: .huber, options: TrainerOptions(schedule: Schedule(.constant, per: .step)))
         .epoch(on: data, batchSize: 2)
     }
     #expect(try plain.bits == constant.bits)

@@ -34,7 +34,8 @@ private func expectClose(_ a: [Double], _ b: [Double], _ allowed: Double = 1e-13
   ) {
     let network = try network(Double.self, kernelSet: kernelSet)
     let trainer = try Trainer(
-      network, loss: .meanSquaredError, optimizer: .sgd(learningRate: 1), regularization: regularization)
+      network, loss: .meanSquaredError, optimizer: .sgd(learningRate: 1),
+      options: TrainerOptions(regularization: regularization))
     let before = try network.bits
     try trainer.step(data(rows: 8))
     return (before, try network.bits)
@@ -61,8 +62,8 @@ private func expectClose(_ a: [Double], _ b: [Double], _ allowed: Double = 1e-13
     func trained(batchSize: Int, accumulating: Int, epochs: Int = 3) throws -> (steps: Int, [Double]) {
       let network = try network(Double.self)
       let trainer = try Trainer(
-        network, loss: .meanSquaredError, optimizer: .adam(learningRate: 0.01), accumulating: accumulating,
-        shuffles: false)
+        network, loss: .meanSquaredError, optimizer: .adam(learningRate: 0.01),
+        options: TrainerOptions(accumulationSteps: accumulating, shuffle: false))
       for _ in 0..<epochs { try trainer.epoch(on: data(rows: 24, weights: weights), batchSize: batchSize) }
       return (trainer.steps, try network.bits)
     }
@@ -76,7 +77,7 @@ private func expectClose(_ a: [Double], _ b: [Double], _ allowed: Double = 1e-13
 
   @Test func `that are still due come with flush`() throws {
     let network = try network(Double.self)
-    let trainer = try Trainer(network, loss: .meanSquaredError, accumulating: 3)
+    let trainer = try Trainer(network, loss: .meanSquaredError, options: TrainerOptions(accumulationSteps: 3))
     let before = try network.bits
     try trainer.step(data(rows: 4))
     #expect(try network.bits == before && trainer.steps == 0)
@@ -93,7 +94,7 @@ private func expectClose(_ a: [Double], _ b: [Double], _ allowed: Double = 1e-13
     let network = try network(Float.self, kernelSet: kernelSet)
     let trainer = try Trainer(
       network, loss: .meanSquaredError, optimizer: .sgd(learningRate: 0.5),
-      regularization: Regularization(maxNorm: 0.7))
+      options: TrainerOptions(regularization: Regularization(maxNorm: 0.7)))
     try trainer.epoch(on: data(rows: 60))
     for layer in 0..<2 {
       let p = try network.parameters(ofLayer: layer)
@@ -115,7 +116,7 @@ private func expectClose(_ a: [Double], _ b: [Double], _ allowed: Double = 1e-13
         try network.numbers(ofLayer: $0) + network.statistics(ofLayer: $0)
       }
       let trainer = try Trainer(
-        network, loss: .meanSquaredError, optimizer: optimizer, layerRates: rates)
+        network, loss: .meanSquaredError, optimizer: optimizer, options: TrainerOptions(layerRates: rates))
       try trainer.step(data(rows: 10))
       let after = try layers.indices.map {
         try network.numbers(ofLayer: $0) + network.statistics(ofLayer: $0)
@@ -156,7 +157,8 @@ private func expectClose(_ a: [Double], _ b: [Double], _ allowed: Double = 1e-13
       let network = try network(Float.self)
       let trainer = try Trainer(
         network, loss: .meanSquaredError, optimizer: .sgd(learningRate: 0.1),
-        regularization: Regularization(inputNoise: sigma), seed: seed, threads: threads)
+        options: TrainerOptions(
+          regularization: Regularization(inputNoise: sigma), seed: seed, threads: threads))
       for _ in 0..<3 { try trainer.epoch(on: data(rows: 60), batchSize: 16) }
       return try network.bits
     }
@@ -168,7 +170,7 @@ private func expectClose(_ a: [Double], _ b: [Double], _ allowed: Double = 1e-13
     let mirror = try Network<Double>(inputs: 50, layers: [.activation(.identity)])
     let trainer = try Trainer(
       mirror, loss: .meanSquaredError, optimizer: .sgd(learningRate: 0),
-      regularization: Regularization(inputNoise: 0.5), tracing: true)
+      options: TrainerOptions(regularization: Regularization(inputNoise: 0.5), recordsTrace: true))
     let zeros = [Double](repeating: 0, count: 50 * 400)
     let batch = try Dataset(features: zeros, targets: zeros, rows: 400, inputs: 50, outputs: 50)
     try trainer.step(batch)
@@ -187,7 +189,8 @@ private func expectClose(_ a: [Double], _ b: [Double], _ allowed: Double = 1e-13
       let network = try Network<Double>(
         inputs: 3, layers: scalings.map(Layer.scaling) + [.activation(.identity)])
       let trainer = try Trainer(
-        network, loss: .meanSquaredError, regularization: Regularization(inputNoise: noise), tracing: true)
+        network, loss: .meanSquaredError,
+        options: TrainerOptions(regularization: Regularization(inputNoise: noise), recordsTrace: true))
       let x: Dataset<Double> = try data(rows: 7)
       try trainer.step(Dataset(features: x.features, targets: x.features, rows: 7, inputs: 3, outputs: 3))
       return try trainer.trace().last!.a
@@ -218,8 +221,9 @@ private func expectClose(_ a: [Double], _ b: [Double], _ allowed: Double = 1e-13
     let weights = (0..<30).map { 0.5 + Double($0 % 3) }
     let batch = try data(rows: 30, weights: weights)
     let (one, other) = (try network(Double.self), try network(Double.self))
-    let builtIn = try Trainer(one, loss: .meanSquaredError, seed: 4, threads: threads)
-    let own = try Trainer(other, loss: Self.squares, seed: 4, threads: threads)
+    let builtIn = try Trainer(
+      one, loss: .meanSquaredError, options: TrainerOptions(seed: 4, threads: threads))
+    let own = try Trainer(other, loss: Self.squares, options: TrainerOptions(seed: 4, threads: threads))
     for _ in 0..<5 {
       let (a, b) = (try builtIn.epoch(on: batch, batchSize: 7), try own.epoch(on: batch, batchSize: 7))
       #expect(abs(a - b) < 1e-12)
@@ -258,7 +262,7 @@ private func expectClose(_ a: [Double], _ b: [Double], _ allowed: Double = 1e-13
         outputs: 2)
     }
     let (one, other) = (try network(Float.self), try network(Float.self))
-    let whole = try Trainer(one, loss: .meanSquaredError, shuffles: false)
+    let whole = try Trainer(one, loss: .meanSquaredError, options: TrainerOptions(shuffle: false))
     let parts = try Trainer(other, loss: .meanSquaredError)
     try whole.epoch(on: all, batchSize: 8)
     for part in [0..<16, 16..<24, 24..<64] { try parts.partialFit(rows(part), batchSize: 8) }
@@ -281,7 +285,7 @@ private func expectClose(_ a: [Double], _ b: [Double], _ allowed: Double = 1e-13
     }
     #expect(step != nil && (layer != nil || message.hasPrefix("the loss")))
     #expect(message.contains("; the learning rate, 1e+30, is probably too large"))
-    #expect(try network.bits == good && trainer.epochs == 1)
+    #expect(try network.bits == good && trainer.completedEpochs == 1)
     try trainer.setLearningRate(0.05)
     try trainer.epoch(on: all, batchSize: 4)
     #expect(try network.bits.allSatisfy { $0.isFinite })
@@ -301,13 +305,17 @@ private func expectClose(_ a: [Double], _ b: [Double], _ allowed: Double = 1e-13
     ]
     for regularization in bad {
       #expect(throws: ChainruleError.self, "\(regularization)") {
-        try Trainer(network, loss: .meanSquaredError, regularization: regularization)
+        try Trainer(network, loss: .meanSquaredError, options: TrainerOptions(regularization: regularization))
       }
     }
-    #expect(throws: ChainruleError.self) { try Trainer(network, loss: .meanSquaredError, accumulating: 0) }
-    #expect(throws: ChainruleError.self) { try Trainer(network, loss: .meanSquaredError, layerRates: [2: 1]) }
     #expect(throws: ChainruleError.self) {
-      try Trainer(network, loss: .meanSquaredError, layerRates: [0: -1])
+      try Trainer(network, loss: .meanSquaredError, options: TrainerOptions(accumulationSteps: 0))
+    }
+    #expect(throws: ChainruleError.self) {
+      try Trainer(network, loss: .meanSquaredError, options: TrainerOptions(layerRates: [2: 1]))
+    }
+    #expect(throws: ChainruleError.self) {
+      try Trainer(network, loss: .meanSquaredError, options: TrainerOptions(layerRates: [0: -1]))
     }
     #expect(throws: ChainruleError.self) {
       try Trainer(network, loss: .meanSquaredError).partialFit(data(rows: 2), batchSize: 0)

@@ -20,7 +20,7 @@ struct FullBatchTests {
         String.init))
   }
 
-  @Test(arguments: FullBatchMethod.all)
+  @Test(arguments: FullBatchMethod.allCases)
   func `trains the network that the library trains, bit for bit`(method: FullBatchMethod) async throws {
     let run = try train(
       "--full-batch \(method.name) --iterations 30 --validation 0 --seed 3 --save m --quiet")
@@ -32,7 +32,7 @@ struct FullBatchTests {
       Dense(6, activation: .tanh)
       Dense(1)
     }
-    let minimum = try await network.fit(data, method: method, iterations: 30)
+    let minimum = try await network.minimize(data, method: method, iterations: 30)
     #expect(run.output.contains("result      \(minimum.iterations) iterations in "))
     guard case .float64(let saved) = try SavedModel(contentsOf: place.url("m").path) else {
       Issue.record("float64 was asked for")

@@ -95,12 +95,13 @@ struct TrainOptionTests {
       + [Layer.dense(recipe.output)]
     let network = try Network<Float>(inputs: 4, layers: layers, seed: 5)
     let trainer = try Trainer(
-      network, loss: .crossEntropy, optimizer: recipe.optimizer, regularization: recipe.regularization,
-      accumulating: recipe.accumulating, seed: 5)
+      network, loss: .crossEntropy, optimizer: recipe.optimizer,
+      options: TrainerOptions(
+        regularization: recipe.regularization, accumulationSteps: recipe.accumulating, seed: 5))
     let weighted = try data.weighted(byClass: recipe.weights)
     for _ in 1...2 { try trainer.epoch(on: weighted, batchSize: 32) }
     let predicted = try Model<Float>(contentsOf: place.url("m")).predict(data.features)
-    #expect(predicted == (try network.freeze().predict(data.features)))
+    #expect(predicted == (try Model(network).predict(data.features)))
     // None of the options leaves the model as it is without.
     if !recipe.options.isEmpty {
       try place.chainrule(
@@ -240,9 +241,9 @@ struct TrainOptionTests {
       Dense(64, activation: .relu)
       Dense(3, activation: .softmax)
     }
-    let trainer = try Trainer(network, loss: .crossEntropy, seed: 4)
+    let trainer = try Trainer(network, loss: .crossEntropy, options: TrainerOptions(seed: 4))
     for _ in 1...2 { try trainer.epoch(on: fold.train, batchSize: 32) }
-    let evaluation = try network.freeze().evaluate(fold.validation, loss: .crossEntropy)
+    let evaluation = try Model(network).evaluate(fold.validation, loss: .crossEntropy)
     let line = try #require(run.lines.first { $0.hasPrefix("fold 2 ") })
     #expect(line.contains("(\(evaluation.confusionMatrix!.correct) of 50 rows)"))
     #expect(line.hasSuffix(String(format: "crossEntropy %.4g", evaluation.loss)))

@@ -1,7 +1,7 @@
 import TestSupport
 import Testing
 
-@testable import Chainrule
+@testable import ChainruleData
 
 /// A table with the cells of some columns, and a target that follows none of them.
 private func table(_ names: String, rows: Int = 30, _ cells: (Int) -> String) -> String {

@@ -2,7 +2,7 @@ import Foundation
 import TestSupport
 import Testing
 
-@testable import Chainrule
+@testable import ChainruleData
 
 @Suite struct `The form of a table` {
   /// Each is the same table: features 1, 2; 3, 4; 5, 6 and targets 1.5, 2.5, 0.5.

@@ -1,6 +1,6 @@
 import Testing
 
-@testable import Chainrule
+@testable import ChainruleData
 
 @Suite struct `The header of a table` {
   /// A text, its names, its number of rows, and whether something is said of a guess.

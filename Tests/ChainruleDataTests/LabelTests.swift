@@ -1,7 +1,7 @@
 import TestSupport
 import Testing
 
-@testable import Chainrule
+@testable import ChainruleData
 
 @Suite struct `Labels` {
   private static let columns: [(cells: [String], classes: [String])] = [

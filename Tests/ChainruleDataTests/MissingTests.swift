@@ -1,7 +1,8 @@
+import Chainrule
 import TestSupport
 import Testing
 
-@testable import Chainrule
+@testable import ChainruleData
 
 @Suite struct `Missing cells` {
   @Test(arguments: CSVOptions.usualMissingTexts + ["na", "NULL", "nan", "none", "n/a"])
@@ -76,7 +77,7 @@ import Testing
     #expect(try reading.data.withSampleWeights([1, 2, 3, 4]).featureNames == reading.names)
     let network = try Network<Double>(inputs: 3) { Dense(1) }
     try network.adoptNames(of: reading.data)
-    #expect(try network.freeze().featureNames == reading.names)
+    #expect(try Model(network).featureNames == reading.names)
   }
 
   @Test func `without a strategy are errors that name it, among numbers and categories`() {

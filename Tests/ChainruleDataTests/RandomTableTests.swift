@@ -1,7 +1,7 @@
 import TestSupport
 import Testing
 
-@testable import Chainrule
+@testable import ChainruleData
 
 @Suite struct `Random tables` {
   /// A table of numbers, categories, dates and gaps, quoted or not, each cell by chance.

@@ -1,7 +1,7 @@
 import TestSupport
 import Testing
 
-@testable import Chainrule
+@testable import ChainruleData
 
 /// The scalars of texts. Strings are equal where they are canonically equivalent, such as é in both of its forms; these
 /// are equal only where they are the same.

@@ -2,7 +2,7 @@ import Foundation
 import TestSupport
 import Testing
 
-@testable import Chainrule
+@testable import ChainruleData
 
 /// Tables that Python's csv module has written: Tests/Fixtures/csv/csv.json, by generate.py beside it.
 private struct WrittenTable: Decodable {

@@ -112,7 +112,7 @@ import Testing
         case .sigmoid: .binaryCrossEntropy
         default: .meanSquaredError
         }
-      #expect(Loss(usualWith: activation) == expected)
+      #expect(Loss.default(for: activation) == expected)
     }
   }
 }

@@ -3,6 +3,7 @@ import TestSupport
 import Testing
 
 @testable import Chainrule
+@testable import ChainruleData
 
 /// What scikit-learn says of a classifier: "scores" in Tests/Fixtures/metrics/metrics.json, nil for NaN.
 private struct ScoresFixture: Decodable {

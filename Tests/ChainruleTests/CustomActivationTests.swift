@@ -74,13 +74,13 @@ private struct Door: CustomTestStringConvertible, Sendable {
       _ = try network.evaluate(data.shuffled(buffer: 4, seed: 1))
     },
     Door("Model.predict", derives: false) { network, _, data in
-      _ = try network.freeze().predict(data.features)
+      _ = try Model(network).predict(data.features)
     },
     Door("a folded model", derives: false) { network, _, data in
-      _ = try network.freeze().folded().predict(data.features)
+      _ = try Model(network).folded().predict(data.features)
     },
     Door("Predictor.predict", derives: false) { network, _, data in
-      var predictor = try network.freeze().predictor()
+      var predictor = try Model(network).predictor()
       var outputs = [Double](repeating: 0, count: data.rows * data.outputs)
       var span = outputs.mutableSpan
       try predictor.predict(data.features.span, into: &span)
@@ -94,7 +94,7 @@ private struct Door: CustomTestStringConvertible, Sendable {
       _ = try network.gradientCheck(on: data, loss: .meanSquaredError)
     },
     Door("permutationImportance", derives: false) { network, _, data in
-      _ = try network.freeze().permutationImportance(on: data)
+      _ = try Model(network).permutationImportance(on: data)
     },
     Door("gradients") { _, trainer, data in try trainer.gradients(data) },
     Door("step") { _, trainer, data in try trainer.step(data) },
@@ -106,11 +106,11 @@ private struct Door: CustomTestStringConvertible, Sendable {
     Door("epochs") { _, trainer, data in
       for try await _ in trainer.epochs(1, on: data, validating: data, patience: 1) {}
     },
-    Door("fit by levenbergMarquardt") { network, _, data in
-      try await network.fit(data, method: .levenbergMarquardt(), iterations: 2)
+    Door("minimize by levenbergMarquardt") { network, _, data in
+      try await network.minimize(data, method: .levenbergMarquardt(), iterations: 2)
     },
-    Door("fit by lbfgs") { network, _, data in
-      try await network.fit(data, method: .lbfgs(), iterations: 2)
+    Door("minimize by lbfgs") { network, _, data in
+      try await network.minimize(data, method: .lbfgs(), iterations: 2)
     },
   ]
 }
@@ -126,7 +126,7 @@ private struct Door: CustomTestStringConvertible, Sendable {
       inputs: 1,
       layers: [.custom(fragile.activation), .dense(Dense(3)), .custom(fragile.activation), .dense(Dense(1))],
       seed: 2)
-    trainer = try Trainer(network, loss: .meanSquaredError)
+    trainer = try Trainer(network, loss: .meanSquaredError, options: TrainerOptions(recordsTrace: true))
     data = try Dataset(
       features: (0..<20).map { [Double($0) / 20] }, targets: (0..<20).map { [Double($0 % 5) / 5] })
   }
@@ -144,7 +144,8 @@ private struct Door: CustomTestStringConvertible, Sendable {
       } throws: { error in
         (error as? ChainruleError).map { Fragile.isExpected($0, of: which, failure) } ?? false
       }
-      #expect(try network.parameterVector() == parameters && trainer.steps == 0 && trainer.epochs == 0)
+      #expect(
+        try network.parameterVector() == parameters && trainer.steps == 0 && trainer.completedEpochs == 0)
     }
     fragile.recover()
     try await door.call(network, trainer, data)
@@ -159,7 +160,7 @@ private struct Door: CustomTestStringConvertible, Sendable {
         if z[0] < 0 { throw Negative(description: "\(z[0])") }
         return z.map { $0.squareRoot() }
       }, derivative: { $0 })
-    let model = try Network<Double>(inputs: 1, layers: [.custom(root)]).freeze()
+    let model = try Model(Network<Double>(inputs: 1, layers: [.custom(root)]))
     let wrong = Mutex(0)
     DispatchQueue.concurrentPerform(iterations: 400) { index in
       let x = Double(index % 2 == 0 ? index + 1 : -index)
@@ -179,7 +180,7 @@ private struct Door: CustomTestStringConvertible, Sendable {
   @Test func `fails within a loss function`() throws {
     fragile.fail(.function, .throwing)
     let other = try Network<Double>(inputs: 1, seed: 1) { Dense(1) }
-    let model = try network.freeze()
+    let model = try Model(network)
     let loss = LossFunction<Double> { outputs, targets, _ in
       _ = try model.predict(outputs)
       return (losses: outputs, gradient: targets)

@@ -55,7 +55,7 @@ struct EvaluationReportTests {
       let expected = try network.report(on: weighted, loss: .meanSquaredError)
       #expect(expected.evaluation == (try network.evaluate(weighted, loss: .meanSquaredError)), "\(name)")
       for size in [1, 7, 256] {
-        let found = try network.freeze().report(
+        let found = try Model(network).report(
           on: Parts(data: weighted, size: size), loss: .meanSquaredError)
         #expect(isClose(found.evaluation.loss, expected.evaluation.loss), "\(name), \(size)")
         #expect(isClose(found.evaluation.r2, expected.evaluation.r2), "\(name), \(size)")

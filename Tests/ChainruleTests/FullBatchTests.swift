@@ -63,7 +63,7 @@ private func median(_ values: [Double]) -> Double {
       let network = try problem.network()
       let data = try problem.data
       #expect(abs(try network.evaluate(data, loss: problem.loss).loss / problem.startLoss - 1) < 1e-12)
-      let minimum = try await network.fit(data, loss: problem.loss, method: method)
+      let minimum = try await network.minimize(data, loss: problem.loss, method: method)
       let reached = try network.evaluate(data, loss: problem.loss).loss
       #expect(abs(minimum.loss - reached) <= 1e-12 * reached)
       #expect(minimum.loss < problem.startLoss)
@@ -94,7 +94,8 @@ private func median(_ values: [Double]) -> Double {
   @Test func `tells of every iteration`() async throws {
     let (network, data) = try regression()
     let told = Mutex<[(Int, Double)]>([])
-    let minimum = try await network.fit(data, method: .levenbergMarquardt(), iterations: 12) { number, loss in
+    let minimum = try await network.minimize(data, method: .levenbergMarquardt(), iterations: 12) {
+      number, loss in
       told.withLock { $0.append((number, loss)) }
       return .proceed
     }
@@ -105,16 +106,18 @@ private func median(_ values: [Double]) -> Double {
     #expect(abs(Double(try network.evaluate(data).loss) - minimum.loss) < 1e-5)
   }
 
-  @Test(arguments: FullBatchMethod.all)
+  @Test(arguments: FullBatchMethod.allCases)
   func `ends after the iteration that is told to stop it`(method: FullBatchMethod) async throws {
     let (network, data) = try regression()
     let before = try network.evaluate(data).loss
     let bound = 0.8 * before
-    let minimum = try await network.fit(data, method: method) { _, loss in loss < bound ? .stop : .proceed }
+    let minimum = try await network.minimize(data, method: method) { _, loss in
+      loss < bound ? .stop : .proceed
+    }
     #expect(minimum.ending == .stopped && minimum.loss < bound)
     #expect(abs(try network.evaluate(data).loss - minimum.loss) < 1e-5)
     // Another run is none the wiser.
-    #expect(try await network.fit(data, method: method, iterations: 2).ending != .stopped)
+    #expect(try await network.minimize(data, method: method, iterations: 2).ending != .stopped)
   }
 
   @Test func `stops where its task is cancelled, with the best so far`() async throws {
@@ -125,7 +128,7 @@ private func median(_ values: [Double]) -> Double {
       let network = try self.regression().0
       var thrown: ChainruleError?
       do throws(ChainruleError) {
-        try await network.fit(
+        try await network.minimize(
           data, method: .fletcherReeves, iterations: 5000,
           tolerances: Tolerances(gradient: 0, step: 0, loss: 0)
         ) { iteration, _ in
@@ -150,7 +153,7 @@ private func median(_ values: [Double]) -> Double {
       _ method: FullBatchMethod, loss: Loss = .halfSquaredError, iterations: Int = 10
     ) async -> String {
       do throws(ChainruleError) {
-        try await network.fit(data, loss: loss, method: method, iterations: iterations)
+        try await network.minimize(data, loss: loss, method: method, iterations: iterations)
         return "nothing"
       } catch {
         return "\(error)"
@@ -163,7 +166,7 @@ private func median(_ values: [Double]) -> Double {
     #expect(await refused(.bfgs, loss: .crossEntropy).contains("softmax"))
     let other = try Dataset<Float>(features: [[1]], targets: [[1]])
     await #expect(throws: ChainruleError.shapeMismatch(what: "the data's features", expected: 2, actual: 1)) {
-      try await network.fit(other, method: .lbfgs())
+      try await network.minimize(other, method: .lbfgs())
     }
   }
 }

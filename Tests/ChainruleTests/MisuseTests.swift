@@ -40,21 +40,21 @@ import Testing
     for (method, name) in [(FullBatchMethod.lbfgs(history: -3), "history")] {
       await #expect(
         throws: ChainruleError.invalidValue(name: name, value: "-3", expected: "at least 1")
-      ) { try await network.fit(data, method: method) }
+      ) { try await network.minimize(data, method: method) }
     }
     await #expect(
       throws: ChainruleError.invalidValue(name: "memory", value: "-1", expected: "at least 0")
-    ) { try await network.fit(data, method: .levenbergMarquardt(memory: -1)) }
+    ) { try await network.minimize(data, method: .levenbergMarquardt(memory: -1)) }
     await #expect(
       throws: ChainruleError.invalidValue(name: "iterations", value: "-1", expected: "at least 1")
-    ) { try await network.fit(data, method: .bfgs, iterations: -1) }
+    ) { try await network.minimize(data, method: .bfgs, iterations: -1) }
   }
 
   @Test(arguments: [-1, 3, Int.max])
   func `asks for a class, a label or a fold that is not there`(label: Int) throws {
     let iris = try Dataset<Float>.iris
     let classifier = try Network<Float>(inputs: 4, seed: 1) { Dense(3, activation: .softmax) }
-    let report = try classifier.freeze().report(on: iris)
+    let report = try Model(classifier).report(on: iris)
     let matrix = try #require(report.evaluation.confusionMatrix)
     let scores = try #require(report.classScores)
     let metrics: [() throws -> Void] = [
@@ -66,7 +66,7 @@ import Testing
 
     let tags = try Dataset<Float>(features: [[1, 0], [0, 1]], targets: [[1, 0, 1], [0, 1, 1]])
     let tagger = try Network<Float>(inputs: 2, seed: 1) { Dense(3, activation: .sigmoid) }
-    let tagged = try tagger.freeze().report(on: tags)
+    let tagged = try Model(tagger).report(on: tags)
     let labels = try #require(tagged.evaluation.multilabel)
     let areas = try #require(tagged.labelScores)
     let ofLabels: [() throws -> Void] = [
@@ -112,11 +112,11 @@ import Testing
     let wide = try Dataset<Float>(features: [[1, 2, 3]], targets: [[1, 2]])
     let error = ChainruleError.shapeMismatch(what: "the data's features", expected: 2, actual: 3)
     #expect(throws: error) { try network.predict(wide) }
-    #expect(throws: error) { try network.freeze().predict(wide) }
+    #expect(throws: error) { try Model(network).predict(wide) }
     // The targets do not matter.
     let other = try Dataset<Float>(features: [[1, 2]], targets: [[1, 2, 3]])
     #expect(try network.predict(other) == network.predict([1, 2]))
-    #expect(try network.freeze().predict(other) == network.predict([1, 2]))
+    #expect(try Model(network).predict(other) == network.predict([1, 2]))
   }
 
   @Test func `scales by numbers that overflow, in braces`() throws {
@@ -201,17 +201,17 @@ private actor Worker {
     #expect(run.best == nil)
     var (lowest, bits) = (Double.infinity, [Float]())
     for try await epoch in run {
-      if epoch.loss < lowest { (lowest, bits) = (epoch.loss, try network.freeze().bits) }
+      if epoch.loss < lowest { (lowest, bits) = (epoch.loss, try Model(network).bits) }
       #expect(try run.best?.bits == bits)
       if epoch.number == 20 { break }
     }
     #expect(try run.best?.bits == bits)
-    #expect(try network.freeze().bits == bits)
+    #expect(try Model(network).bits == bits)
     // A second run, of the same network, has a best model of its own, however bad it is.
     try trainer.setLearningRate(20)
     for try await epoch in run {
       #expect(epoch.loss > lowest)
-      #expect(try run.best?.bits == network.freeze().bits)
+      #expect(try run.best?.bits == Model(network).bits)
       break
     }
     let impatient = trainer.epochs(2, on: data)
@@ -222,10 +222,10 @@ private actor Worker {
   @Test(arguments: [false, true])
   func `that was stopped within an epoch is given up`(streams: Bool) async throws {
     let network = try Network<Float>(inputs: 1, seed: 2) { Dense(1) }
-    let trainer = try Trainer(network, loss: .meanSquaredError, accumulating: 2)
+    let trainer = try Trainer(network, loss: .meanSquaredError, options: TrainerOptions(accumulationSteps: 2))
     let source: any BatchSource<Float> = streams ? try data.shuffled(buffer: 3, seed: 1) : data
     for try await _ in trainer.epochs(3, on: source, batchSize: 4, onStep: { _ in .stop }) {}
-    #expect(trainer.epochs == 0 && trainer.steps == 0)
+    #expect(trainer.completedEpochs == 0 && trainer.steps == 0)
     let other = data[rows: 0..<7]
     if !streams {
       for refused: () throws -> Void in [
@@ -239,7 +239,7 @@ private actor Worker {
     #expect(trainer.steps == 1)  // the update that was due
     try trainer.step(other)
     try trainer.epoch(on: other, batchSize: 3)
-    #expect(trainer.epochs == 1)
+    #expect(trainer.completedEpochs == 1)
     for try await epoch in trainer.epochs(1, on: data, batchSize: 5) { #expect(epoch.number == 2) }
   }
 }
@@ -276,13 +276,13 @@ private actor Worker {
     }
     let trainer = try Trainer(network, loss: loss)
     try trainer.step(data)
-    let bits = try network.freeze().bits
+    let bits = try Model(network).bits
     #expect(throws: failure(of: "the loss function")) { try trainer.step(data) }
     #expect(throws: ChainruleError.busy) { try trainer.step(data) }
-    #expect(try network.freeze().bits == bits && trainer.steps == 1)
+    #expect(try Model(network).bits == bits && trainer.steps == 1)
     #expect("\(failure(of: "the loss function"))" == "the loss function failed: no more ink")
     try trainer.step(data)
-    #expect(try network.freeze().bits != bits && trainer.steps == 2)
+    #expect(try Model(network).bits != bits && trainer.steps == 2)
   }
 
   @Test(arguments: [1, 4, 5, 10], [false, true])
@@ -301,7 +301,7 @@ private actor Worker {
 
   @Test func `ends a fit`() async throws {
     await #expect(throws: failure(of: "the function called after each iteration")) {
-      try await network.fit(
+      try await network.minimize(
         data, method: .bfgs,
         onIteration: { iteration, _ in if iteration > 1 { throw Trouble() } else { .proceed } })
     }

@@ -53,7 +53,7 @@ private func randomRows<Scalar: NetworkScalar>(_ rows: Int, _ inputs: Int, as _:
     let network = try classifier(Float.self)
     #expect(network.core.metadata == nil)
     try network.core.setMetadata(text)
-    let model = try network.freeze()
+    let model = try Model(network)
     try network.core.setMetadata("other")
     let path = FileManager.default.temporaryDirectory.appending(path: UUID().uuidString).path
     defer { try? FileManager.default.removeItem(atPath: path) }
@@ -79,7 +79,7 @@ private func randomRows<Scalar: NetworkScalar>(_ rows: Int, _ inputs: Int, as _:
 
   @Test func `does not change when the network it was frozen from is trained`() throws {
     let network = try classifier(Float.self)
-    let model = try network.freeze()
+    let model = try Model(network)
     let (bits, rows) = (try network.bits, randomRows(9, 4, as: Float.self))
     let before = try model.predict(rows)
     #expect(try before == network.predict(rows))
@@ -95,7 +95,7 @@ private func randomRows<Scalar: NetworkScalar>(_ rows: Int, _ inputs: Int, as _:
   }
 
   @Test func `predicts the same bits in many tasks at once`() async throws {
-    let model = try classifier(Double.self).freeze()
+    let model = try Model(classifier(Double.self))
     let rows = randomRows(300, 4, as: Double.self)
     let expected = try model.predict(rows)
     try await withThrowingTaskGroup(of: [Double].self) { group in
@@ -120,7 +120,7 @@ private func randomRows<Scalar: NetworkScalar>(_ rows: Int, _ inputs: Int, as _:
   }
 
   @Test func `of another scalar type is the rounded, or widened, one`() throws {
-    let wide = try classifier(Double.self).freeze()
+    let wide = try Model(classifier(Double.self))
     let narrow = try Model<Float>(wide)
     #expect(try narrow.bits == wide.bits.map { Float($0) })
     #expect(narrow.layers == wide.layers && narrow.classLabels == wide.classLabels)
@@ -137,7 +137,7 @@ private func randomRows<Scalar: NetworkScalar>(_ rows: Int, _ inputs: Int, as _:
     let network = try Network<Double>(inputs: 1) { Dense(2, weightsInitializer: .constant(1e300)) }
     let error = ChainruleError.notFinite(
       quantity: "weights", layer: 1, step: nil, message: "layer 1, weights: value 1 is infinity")
-    #expect(throws: error) { try Model<Float>(network.freeze()) }
+    #expect(throws: error) { try Model<Float>(Model(network)) }
   }
 }
 
@@ -155,14 +155,14 @@ private func randomRows<Scalar: NetworkScalar>(_ rows: Int, _ inputs: Int, as _:
 
   @Test(arguments: [Int.min, 0, 1, 2, 7, 300, Int.max], [1, 2, 7, 300])
   func `gives the bits of predict, whatever it was planned for`(planned: Int, rows: Int) throws {
-    let model = try classifier(Float.self).freeze()
+    let model = try Model(classifier(Float.self))
     let features = randomRows(rows, 4, as: Float.self)
     #expect(
       try outputs(of: model, features, rows: planned, count: rows * 3) == model.predict(features))
   }
 
   @Test func `takes spans, and gives their bits`() throws {
-    let model = try classifier(Float.self).freeze()
+    let model = try Model(classifier(Float.self))
     let features = randomRows(300, 4, as: Float.self)
     var predictor = model.predictor()
     var outputs = [Float](repeating: .nan, count: 900)
@@ -180,7 +180,7 @@ private func randomRows<Scalar: NetworkScalar>(_ rows: Int, _ inputs: Int, as _:
   }
 
   @Test func `says so where there is no row`() throws {
-    let model = try classifier(Float.self).freeze()
+    let model = try Model(classifier(Float.self))
     let error = ChainruleError.invalidValue(
       name: "the number of rows to predict", value: "0", expected: "at least 1, of 4 values each")
     #expect(throws: error) { try outputs(of: model, [], rows: 1, count: 0) }
@@ -188,7 +188,7 @@ private func randomRows<Scalar: NetworkScalar>(_ rows: Int, _ inputs: Int, as _:
   }
 
   @Test func `refuses what predict refuses, and outputs of another size`() throws {
-    let model = try classifier(Float.self).freeze()
+    let model = try Model(classifier(Float.self))
     #expect(
       throws: ChainruleError.shapeMismatch(
         what: "values of a prediction's inputs, to be a multiple of the network's inputs", expected: 4,
@@ -224,7 +224,7 @@ private func randomRows<Scalar: NetworkScalar>(_ rows: Int, _ inputs: Int, as _:
   }
 
   private func expectRoundTrip<Scalar: NetworkScalar>(_: Scalar.Type) throws {
-    let model = try classifier(Scalar.self).freeze()
+    let model = try Model(classifier(Scalar.self))
     try model.save(to: path)
     let loaded = try Model<Scalar>(contentsOf: path)
     try loaded.expectSame(as: model)
@@ -248,16 +248,16 @@ private func randomRows<Scalar: NetworkScalar>(_ rows: Int, _ inputs: Int, as _:
 
   @Test func `of a regression has its targets' names, or none`() throws {
     let network = try Network<Double>(inputs: 1) { Dense(2) }
-    try network.freeze().save(to: path)
+    try Model(network).save(to: path)
     let nameless = try Model<Double>(contentsOf: path)
     #expect(nameless.featureNames == nil && nameless.targetNames == nil && nameless.classLabels == nil)
     try network.adoptNames(of: Dataset(features: [[1]], targets: [[2, 3]], targetNames: ["kW", "°C"]))
-    try network.freeze().save(to: path)
+    try Model(network).save(to: path)
     #expect(try Model<Double>(contentsOf: path).targetNames == ["kW", "°C"])
   }
 
   @Test func `of the other scalar type is refused, and SavedModel reads either`() throws {
-    let (single, double) = (try classifier(Float.self).freeze(), try classifier(Double.self).freeze())
+    let (single, double) = (try Model(classifier(Float.self)), try Model(classifier(Double.self)))
     try single.save(to: path)
     #expect(
       throws: ChainruleError.invalidModel(path: path, reason: "holds a float32 model; expected float64")
@@ -282,7 +282,7 @@ private func randomRows<Scalar: NetworkScalar>(_ rows: Int, _ inputs: Int, as _:
   }
 
   @Test func `must be where it is read, in a folder where it is written`() throws {
-    let model = try classifier(Float.self).freeze()
+    let model = try Model(classifier(Float.self))
     let missing = folder.appending(path: "no/model.safetensors").path
     #expect(
       throws: ChainruleError.file(path: missing, reason: "cannot open the folder: No such file or directory")
@@ -308,7 +308,7 @@ private func randomRows<Scalar: NetworkScalar>(_ rows: Int, _ inputs: Int, as _:
   }
 
   @Test func `that is cut short anywhere is refused`() throws {
-    try classifier(Float.self).freeze().save(to: path)
+    try Model(classifier(Float.self)).save(to: path)
     let bytes = try Data(contentsOf: URL(filePath: path))
     let cut = folder.appending(path: "cut.safetensors")
     for count in stride(from: bytes.count - 1, through: 0, by: -7) {
@@ -323,7 +323,7 @@ private func randomRows<Scalar: NetworkScalar>(_ rows: Int, _ inputs: Int, as _:
   }
 
   @Test func `with a bit changed anywhere in its values is refused`() throws {
-    try classifier(Float.self).freeze().save(to: path)
+    try Model(classifier(Float.self)).save(to: path)
     let bytes = try Data(contentsOf: URL(filePath: path))
     let header = 8 + bytes.prefix(8).enumerated().reduce(0) { $0 + Int($1.element) << (8 * $1.offset) }
     let changed = folder.appending(path: "changed.safetensors")
@@ -351,7 +351,7 @@ private func randomRows<Scalar: NetworkScalar>(_ rows: Int, _ inputs: Int, as _:
   }
 
   @Test func `is as it was after a save that failed`() throws {
-    let good = try classifier(Float.self).freeze()
+    let good = try Model(classifier(Float.self))
     try good.save(to: path)
     let bytes = try Data(contentsOf: URL(filePath: path))
 
@@ -360,7 +360,7 @@ private func randomRows<Scalar: NetworkScalar>(_ rows: Int, _ inputs: Int, as _:
     let trainer = try Trainer(network, loss: .halfSquaredError, optimizer: .sgd(learningRate: 1e30))
     let data = try Dataset<Float>(features: [[1e15]], targets: [[0]])
     #expect(throws: ChainruleError.self) { try trainer.step(data) }
-    let lost = try network.freeze()
+    let lost = try Model(network)
     #expect {
       try lost.save(to: path)
     } throws: { error in

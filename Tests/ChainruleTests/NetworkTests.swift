@@ -65,11 +65,11 @@ extension Network {
     let data = try Dataset<Double>(
       features: [[0, 1]], targets: [[1, 2]], featureNames: ["a", "b"], targetNames: ["c", "d"])
     try network.adoptNames(of: data)
-    let model = try network.freeze()
+    let model = try Model(network)
     let second = try Network(model)
     #expect(try second.bits == network.bits)
     #expect(second.layers == network.layers)
-    let names = try second.freeze()
+    let names = try Model(second)
     #expect(names.featureNames == ["a", "b"] && names.targetNames == ["c", "d"] && names.classLabels == nil)
 
     let before = try network.bits
@@ -86,7 +86,7 @@ extension Network {
     let mean = try network.evaluate(data).loss
     #expect(abs(mean - squares / 4) <= 4 * squares.ulp)
     #expect(try network.evaluate(data, loss: .halfSquaredError).loss == mean)  // ½ Σ over two outputs
-    #expect(try network.freeze().evaluate(data) == network.evaluate(data))
+    #expect(try Model(network).evaluate(data) == network.evaluate(data))
   }
 }
 
@@ -222,7 +222,7 @@ extension Network {
     let error = ChainruleError.invalidValue(name: "layer", value: "\(layer)", expected: "0 to 1")
     try expect(error, ofLayer: layer, inputs: 2, units: 3, weights: six, bias: [0, 0, 0])
     #expect(throws: error) { try network.parameters(ofLayer: layer) }
-    #expect(throws: error) { try network.freeze().parameters(ofLayer: layer) }
+    #expect(throws: error) { try Model(network).parameters(ofLayer: layer) }
   }
 
   @Test func `with a bias too many or missing`() throws {
@@ -272,7 +272,7 @@ extension Network {
       what: "values of a prediction's inputs, to be a multiple of the network's inputs", expected: 3,
       actual: count)
     #expect(throws: error) { try network().predict(Array(repeating: 0, count: count)) }
-    #expect(throws: error) { try network().freeze().predict(Array(repeating: 0, count: count)) }
+    #expect(throws: error) { try Model(network()).predict(Array(repeating: 0, count: count)) }
   }
 
   @Test(arguments: [(Float.nan, "NaN"), (.infinity, "infinity"), (-.infinity, "-infinity")])
@@ -281,7 +281,7 @@ extension Network {
       quantity: "inputs, row 2, column 3", layer: nil, step: nil,
       message: "inputs, row 2, column 3: \(word)")
     #expect(throws: error) { try network().predict([1, 2, 3, 4, 5, value]) }
-    #expect(throws: error) { try network().freeze().predict([1, 2, 3, 4, 5, value]) }
+    #expect(throws: error) { try Model(network()).predict([1, 2, 3, 4, 5, value]) }
   }
 
   @Test func `with more or fewer columns than the network has`() throws {
@@ -290,9 +290,9 @@ extension Network {
       try Dataset<Float>(features: [[1, 2, 3]], targets: [[1]])
     )
     let network = try network()
-    let trainer = try Trainer(network, loss: .meanSquaredError)
+    let trainer = try Trainer(network, loss: .meanSquaredError, options: TrainerOptions(recordsTrace: true))
     let uses: [(Dataset<Float>) throws -> Void] = [
-      { _ = try network.evaluate($0) }, { _ = try network.freeze().evaluate($0) },
+      { _ = try network.evaluate($0) }, { _ = try Model(network).evaluate($0) },
       { try network.adoptNames(of: $0) }, { try trainer.step($0) }, { try trainer.gradients($0) },
       { try trainer.epoch(on: $0) },
     ]

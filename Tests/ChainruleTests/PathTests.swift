@@ -11,7 +11,7 @@ import Testing
     let path = place + "\0more"
     let network = try Network<Float>(inputs: 1, layers: [.dense(Dense(1))])
     let trainer = try Trainer(network, loss: .meanSquaredError)
-    let model = try network.freeze()
+    let model = try Model(network)
     let calls: [(String, () throws -> Any)] = [
       ("save", { try model.save(to: path) }), ("Model", { try Model<Float>(contentsOf: path) }),
       ("SavedModel", { try SavedModel(contentsOf: path) }),
@@ -35,7 +35,7 @@ import Testing
   }
 
   @Test func `of a URL is a file's`() throws {
-    let model = try Network<Float>(inputs: 1, layers: [.dense(Dense(1))]).freeze()
+    let model = try Model(Network<Float>(inputs: 1, layers: [.dense(Dense(1))]))
     for text in ["https://example.org/model.safetensors", "data:,x", "ftp://a/b"] {
       let url = try #require(URL(string: text))
       #expect(complaint { try model.save(to: url) }.contains("this is no file's URL"))

@@ -12,7 +12,7 @@ struct PermutationImportanceTests {
     let x = random.matrix(rows, 3, scale: 1)
     let network = try Network<Double>(inputs: 3, seed: 1) { Dense(1) }
     try network.setParameterVector([3, 1, 0, 0])
-    return (try network.freeze(), try Dataset(features: x, targets: x.map { [3 * $0[0] + $0[1]] }))
+    return (try Model(network), try Dataset(features: x, targets: x.map { [3 * $0[0] + $0[1]] }))
   }
 
   /// R² = 1 - Σ(a - y)² / Σ(y - ȳ)²
@@ -104,7 +104,7 @@ struct PermutationImportanceTests {
       let network = try Network<Float>(inputs: 2, seed: 1) {
         Dense(data.outputs, activation: activation)
       }
-      let model = try network.freeze()
+      let model = try Model(network)
       let found = try model.permutationImportance(on: data)
       #expect(found.metric == metric, "\(activation)")
       let loss: Loss = activation == .softmax ? .crossEntropy : .binaryCrossEntropy

@@ -2,6 +2,7 @@ import Foundation
 import Testing
 
 @testable import Chainrule
+@testable import ChainruleData
 
 /// Rows of a curve, from the `start`th on.
 private func rows(_ count: Int, from start: Int = 0, names: [String]? = nil) throws -> Dataset<Float> {
@@ -21,8 +22,10 @@ private func makeTrainer(
     Dense(1)
   }
   return try Trainer(
-    network, loss: loss, optimizer: optimizer, schedule: schedule, regularization: regularization,
-    accumulating: accumulating, layerRates: layerRates, seed: seed, shuffles: shuffles, threads: threads)
+    network, loss: loss, optimizer: optimizer,
+    options: TrainerOptions(
+      schedule: schedule, regularization: regularization, accumulationSteps: accumulating,
+      layerRates: layerRates, seed: seed, shuffle: shuffles, threads: threads))
 }
 
 private func parameters(_ trainer: Trainer<Float>) throws -> [[Float]] {
@@ -145,7 +148,7 @@ struct RunTests {
     for (expected, trainer) in cases {
       let before = try parameters(trainer)
       #expect(await resume(trainer, on: data, validating: held) == expected)
-      #expect(try trainer.epochs == 0 && parameters(trainer) == before)
+      #expect(try trainer.completedEpochs == 0 && parameters(trainer) == before)
     }
     let trainer = try makeTrainer()
     #expect(await resume(trainer, on: data, batchSize: 5, validating: held) == ["batch size"])

@@ -148,7 +148,7 @@ import Testing
   func `with a number out of its range is refused`(schedule: Schedule, message: String) throws {
     let network = try Network<Float>(inputs: 1) { Dense(1) }
     #expect(throws: ChainruleError.invalidArgument(message: message)) {
-      try Trainer(network, loss: .meanSquaredError, schedule: schedule)
+      try Trainer(network, loss: .meanSquaredError, options: TrainerOptions(schedule: schedule))
     }
     #expect(throws: ChainruleError.invalidArgument(message: message)) {
       try schedule.learningRate(0.1, at: 0)
@@ -158,10 +158,12 @@ import Testing
   @Test func `does not look at what its rule does not use`() throws {
     let network = try Network<Float>(inputs: 1) { Dense(1) }
     #expect(throws: Never.self) {
-      try Trainer(network, loss: .huber, schedule: Schedule(.constant, warmUpFactor: -1))
+      try Trainer(
+        network, loss: .huber, options: TrainerOptions(schedule: Schedule(.constant, warmUpFactor: -1)))
     }
     #expect(throws: Never.self) {
-      try Trainer(network, loss: .huber, schedule: Schedule(.plateau(threshold: .absolute(2))))
+      try Trainer(
+        network, loss: .huber, options: TrainerOptions(schedule: Schedule(.plateau(threshold: .absolute(2)))))
     }
   }
 
@@ -176,7 +178,8 @@ import Testing
   private func trainer(_ schedule: Schedule = .constant) throws -> Trainer<Double> {
     let network = try Network<Double>(inputs: 1, seed: 1) { Dense(1) }
     return try Trainer(
-      network, loss: .meanSquaredError, optimizer: .sgd(learningRate: 0.5), schedule: schedule)
+      network, loss: .meanSquaredError, optimizer: .sgd(learningRate: 0.5),
+      options: TrainerOptions(schedule: schedule))
   }
 
   private func reports(of epochs: Epochs<Double>) async throws -> [Epoch] {
@@ -224,7 +227,8 @@ import Testing
     func rates(validating validation: Dataset<Double>?) async throws -> [Double] {
       let network = try Network<Double>(inputs: 1) { Dense(1, weightsInitializer: .zeros) }
       let trainer = try Trainer(
-        network, loss: .meanSquaredError, optimizer: .sgd(learningRate: 0.0625), schedule: plateau)
+        network, loss: .meanSquaredError, optimizer: .sgd(learningRate: 0.0625),
+        options: TrainerOptions(schedule: plateau))
       return try await reports(of: trainer.epochs(6, on: data, validating: validation)).map(\.learningRate)
     }
     #expect(try await rates(validating: nil) == Array(repeating: 0.0625, count: 6))

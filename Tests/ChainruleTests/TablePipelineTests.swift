@@ -62,11 +62,12 @@ struct TablePipelineTests {
       for: train, output: .identity, areNumbers: houses.encoding.features.areNumbers)
     let network = try design.network(like: train, seed: 5)
     let trainer = try Trainer(
-      network, loss: design.loss, optimizer: recipe.optimizer, layerRates: design.layerRates, seed: 5)
+      network, loss: design.loss, optimizer: recipe.optimizer,
+      options: TrainerOptions(layerRates: design.layerRates, seed: 5))
     let epochs = trainer.epochs(
       recipe.epochs, on: train, batchSize: recipe.batchSize, validating: test, patience: recipe.patience)
     for try await epoch in epochs { _ = epoch }
-    let model = try network.freeze()
+    let model = try Model(network)
     #expect(houses.encoding == whole.encoding && model.layers == whole.model.layers)
     for layer in model.layers.indices {
       #expect(try model.parameters(ofLayer: layer) == whole.model.parameters(ofLayer: layer))
@@ -92,7 +93,7 @@ struct TablePipelineTests {
   }
 
   @Test func `a model of no table is refused`() throws {
-    let model = try Network<Float>(inputs: 1, layers: [.dense(Dense(1))]).freeze()
+    let model = try Model(Network<Float>(inputs: 1, layers: [.dense(Dense(1))]))
     #expect(throws: ChainruleError.self) { try TablePipeline(model) }
     let empty = try table("a,y\n1,\n2,NA\n", .anyTable())
     #expect(throws: ChainruleError.self) {

@@ -33,7 +33,8 @@ private func rows<Scalar: NetworkScalar>(
       let scaled = try Network<Scalar>(inputs: 3, layers: layers, targetScaling: scaling, seed: 2)
       let plain = try Network<Scalar>(inputs: 3, layers: layers, seed: 2)
       for (network, data) in [(scaled, raw), (plain, standardized)] {
-        let trainer = try Trainer(network, loss: .huber, optimizer: .adam(learningRate: 0.01), seed: 7)
+        let trainer = try Trainer(
+          network, loss: .huber, optimizer: .adam(learningRate: 0.01), options: TrainerOptions(seed: 7))
         for try await _ in trainer.epochs(3, on: data, batchSize: 5) {}
       }
       #expect(try scaled.parameterVector() == plain.parameterVector())
@@ -64,7 +65,7 @@ private func rows<Scalar: NetworkScalar>(
     }
     let path = FileManager.default.temporaryDirectory.appending(path: UUID().uuidString).path
     defer { try? FileManager.default.removeItem(atPath: path) }
-    let model = try network.freeze()
+    let model = try Model(network)
     try model.save(to: path)
     #expect(network.targetScaling == scaling)
     #expect(try Model<Float>(contentsOf: path).targetScaling == scaling)
@@ -97,7 +98,8 @@ private func rows<Scalar: NetworkScalar>(
     var losses: [[Double]] = []
     for (data, scaling) in [(raw, scaling), (standardized, nil)] {
       let network = try Network<Double>(inputs: 3, layers: layers, targetScaling: scaling, seed: 2)
-      let trainer = try Trainer(network, loss: cubes, optimizer: .sgd(learningRate: 0.05), seed: 1)
+      let trainer = try Trainer(
+        network, loss: cubes, optimizer: .sgd(learningRate: 0.05), options: TrainerOptions(seed: 1))
       var run: [Double] = []
       for try await epoch in trainer.epochs(2, on: data, batchSize: 6, validating: data) {
         run += [epoch.loss, try #require(epoch.validation).loss]
@@ -113,7 +115,7 @@ private func rows<Scalar: NetworkScalar>(
     let scaled = try Network<Double>(inputs: 3, layers: layers, targetScaling: scaling, seed: 2)
     let plain = try Network<Double>(inputs: 3, layers: layers, seed: 2)
     let traces = try [(scaled, raw), (plain, standardized)].map { network, data in
-      let trainer = try Trainer(network, loss: .meanSquaredError, tracing: true)
+      let trainer = try Trainer(network, loss: .meanSquaredError, options: TrainerOptions(recordsTrace: true))
       try trainer.step(data)
       return try trainer.trace()
     }
@@ -125,8 +127,8 @@ private func rows<Scalar: NetworkScalar>(
     let (raw, standardized, scaling) = try rows(Double.self)
     let scaled = try Network<Double>(inputs: 3, layers: layers, targetScaling: scaling, seed: 2)
     let plain = try Network<Double>(inputs: 3, layers: layers, seed: 2)
-    try await scaled.fit(raw, method: .lbfgs(), iterations: 9)
-    try await plain.fit(standardized, method: .lbfgs(), iterations: 9)
+    try await scaled.minimize(raw, method: .lbfgs(), iterations: 9)
+    try await plain.minimize(standardized, method: .lbfgs(), iterations: 9)
     #expect(try scaled.parameterVector() == plain.parameterVector())
   }
 

@@ -30,13 +30,13 @@ private func reports<Scalar>(of epochs: Epochs<Scalar>) async throws -> [Epoch] 
   @Test func `are counted on by a second call, which finds the optimizer's state`() async throws {
     let data = try randomData(rows: 23)
     let (once, twice) = (try smallNetwork(), try smallNetwork())
-    let trainer = try Trainer(once, loss: .meanSquaredError, seed: 2)
+    let trainer = try Trainer(once, loss: .meanSquaredError, options: TrainerOptions(seed: 2))
     let ten = try await reports(of: trainer.epochs(10, on: data, batchSize: 4))
     #expect(ten.map(\.number) == Array(1...10))
-    #expect((trainer.epochs, trainer.steps) == (10, 60))
+    #expect((trainer.completedEpochs, trainer.steps) == (10, 60))
     #expect(ten.allSatisfy { $0.learningRate == 0.001 && $0.validation == nil && $0.seconds > 0 })
 
-    let second = try Trainer(twice, loss: .meanSquaredError, seed: 2)
+    let second = try Trainer(twice, loss: .meanSquaredError, options: TrainerOptions(seed: 2))
     let five = try await reports(of: second.epochs(5, on: data, batchSize: 4))
     let more = try await reports(of: second.epochs(5, on: data, batchSize: 4))
     #expect(more.map(\.number) == Array(6...10))
@@ -57,7 +57,7 @@ private func reports<Scalar>(of epochs: Epochs<Scalar>) async throws -> [Epoch] 
   @Test func `in order are steps by hand, the last with the rows that are left`() async throws {
     let data = try randomData(rows: 10).withSampleWeights([1, 2, 3, 4, 5, 6, 7, 8, 9, 10])
     let (network, byHand) = (try smallNetwork(), try smallNetwork())
-    let trainer = try Trainer(network, loss: .meanSquaredError, shuffles: false)
+    let trainer = try Trainer(network, loss: .meanSquaredError, options: TrainerOptions(shuffle: false))
     let epochs = try await reports(of: trainer.epochs(2, on: data, batchSize: 4))
     #expect(trainer.steps == 6)
 
@@ -78,7 +78,7 @@ private func reports<Scalar>(of epochs: Epochs<Scalar>) async throws -> [Epoch] 
   func `of batches with room for all rows are single steps`(batchSize: Int) async throws {
     let data = try randomData(rows: 10)
     let (network, byHand) = (try smallNetwork(), try smallNetwork())
-    let trainer = try Trainer(network, loss: .meanSquaredError, shuffles: false)
+    let trainer = try Trainer(network, loss: .meanSquaredError, options: TrainerOptions(shuffle: false))
     let losses = try await reports(of: trainer.epochs(3, on: data, batchSize: batchSize)).map(\.loss)
     let hand = try Trainer(byHand, loss: .meanSquaredError)
     #expect(try losses == (0..<3).map { _ in try hand.step(data) })
@@ -100,7 +100,8 @@ private func reports<Scalar>(of epochs: Epochs<Scalar>) async throws -> [Epoch] 
       try (1...epochs).map { count in
         let network = try Network<Double>(inputs: 1) { Dense(1, weightsInitializer: .zeros) }
         let trainer = try Trainer(
-          network, loss: .halfSquaredError, optimizer: .sgd(learningRate: 0.5), seed: seed)
+          network, loss: .halfSquaredError, optimizer: .sgd(learningRate: 0.5),
+          options: TrainerOptions(seed: seed))
         for _ in 1..<count { try trainer.epoch(on: data, batchSize: 8) }
         try network.setParameters(
           LayerParameters(inputs: 1, units: 1, weights: [0], bias: [0]), ofLayer: 0)
@@ -140,7 +141,7 @@ private func reports<Scalar>(of epochs: Epochs<Scalar>) async throws -> [Epoch] 
     ).map(\.loss)
     #expect(try #require(losses.last) < 0.1)
     #expect(losses.dropLast().allSatisfy { $0 >= 0.1 })
-    #expect(trainer.epochs == losses.count && losses.count < 5000)
+    #expect(trainer.completedEpochs == losses.count && losses.count < 5000)
   }
 
   /// y = w x, from w = 0: η takes w to 10, the validation wants 3.
@@ -211,14 +212,14 @@ private func reports<Scalar>(of epochs: Epochs<Scalar>) async throws -> [Epoch] 
       } else {
         for try await _ in trainer.epochs(1, on: data) {}
       }
-      let model = try network.freeze()
+      let model = try Model(network)
       #expect(model.classLabels == data.classLabels && model.featureNames == data.featureNames)
       // Its own names stay.
       let renamed = try Dataset<Float>(
         features: data.features, targets: data.targets, rows: data.rows, inputs: 4, outputs: 3,
         featureNames: ["a", "b", "c", "d"])
       try trainer.epoch(on: renamed)
-      #expect(try network.freeze().featureNames == data.featureNames)
+      #expect(try Model(network).featureNames == data.featureNames)
     }
   }
 }
@@ -234,8 +235,10 @@ private func reports<Scalar>(of epochs: Epochs<Scalar>) async throws -> [Epoch] 
     for loss in [Loss.meanSquaredError, .halfSquaredError, .huber, .logCosh] {
       let (one, other) = (try smallNetwork(), try smallNetwork())
       let (left, right) = (
-        try Trainer(one, loss: loss, optimizer: .sgd(learningRate: 0.5), tracing: true),
-        try Trainer(other, loss: loss, optimizer: .sgd(learningRate: 0.5), tracing: true)
+        try Trainer(
+          one, loss: loss, optimizer: .sgd(learningRate: 0.5), options: TrainerOptions(recordsTrace: true)),
+        try Trainer(
+          other, loss: loss, optimizer: .sgd(learningRate: 0.5), options: TrainerOptions(recordsTrace: true))
       )
       let losses = (try left.step(weighted), try right.step(repeated))
       #expect(mismatch([losses.0], [losses.1], .float64) == nil)
@@ -254,17 +257,17 @@ private func reports<Scalar>(of epochs: Epochs<Scalar>) async throws -> [Epoch] 
   @Test func `returns the loss before its update, and gradients change nothing`() throws {
     let data = try randomData(rows: 6)
     let network = try smallNetwork()
-    let trainer = try Trainer(network, loss: .meanSquaredError)
+    let trainer = try Trainer(network, loss: .meanSquaredError, options: TrainerOptions(recordsTrace: true))
     let (before, bits) = (try network.evaluate(data).loss, try network.bits)
-    #expect(try trainer.gradients(data) == before)
+    #expect(try trainer.gradients(data).loss == before)
     #expect(try network.bits == bits && trainer.steps == 0)
     #expect(try trainer.step(data) == before)
-    #expect(try network.bits != bits && trainer.steps == 1 && trainer.epochs == 0)
+    #expect(try network.bits != bits && trainer.steps == 1 && trainer.completedEpochs == 0)
   }
 
   @Test func `leaves a trace where asked to, of its own rows`() throws {
     let network = try smallNetwork()
-    let trainer = try Trainer(network, loss: .meanSquaredError, tracing: true)
+    let trainer = try Trainer(network, loss: .meanSquaredError, options: TrainerOptions(recordsTrace: true))
     let reason =
       "there is nothing to view: no step has been done, or a function that the last one called failed"
     #expect(throws: ChainruleError.invalidArgument(message: reason)) { try trainer.trace() }
@@ -299,7 +302,8 @@ private func reports<Scalar>(of epochs: Epochs<Scalar>) async throws -> [Epoch] 
       Dense(units, activation: .tanh)
       Dense(10)
     }
-    let trainer = try Trainer(network, loss: .meanSquaredError, seed: 6, threads: threads)
+    let trainer = try Trainer(
+      network, loss: .meanSquaredError, options: TrainerOptions(seed: 6, threads: threads))
     for batchSize in [64, 7] { try trainer.epoch(on: data, batchSize: batchSize) }
     try trainer.step(data)
     return try network.bits
@@ -323,8 +327,8 @@ private func reports<Scalar>(of epochs: Epochs<Scalar>) async throws -> [Epoch] 
     try network.setParameters(
       LayerParameters(inputs: 1, units: 1, weights: [w], bias: nil), ofLayer: 0)
     let trainer = try Trainer(
-      network, loss: .halfSquaredError, optimizer: .sgd(learningRate: 0.5), threads: threads,
-      denormals: denormals)
+      network, loss: .halfSquaredError, optimizer: .sgd(learningRate: 0.5),
+      options: TrainerOptions(threads: threads, denormals: denormals))
     try trainer.step(try Dataset(features: [[1]], targets: [[0]]))
     let half = Scalar(trainer.steps) / 2  // not known to the compiler
     return (try network.bits[0], Scalar.leastNormalMagnitude * half != 0)
@@ -346,7 +350,7 @@ private func reports<Scalar>(of epochs: Epochs<Scalar>) async throws -> [Epoch] 
     let network = try smallNetwork()
     #expect(
       throws: ChainruleError.invalidArgument(message: "threads is \(threads); expected 1 to 256")
-    ) { try Trainer(network, loss: .meanSquaredError, threads: threads) }
+    ) { try Trainer(network, loss: .meanSquaredError, options: TrainerOptions(threads: threads)) }
   }
 
   @Test(arguments: [0, -1, Int.min])
@@ -461,11 +465,13 @@ private actor Owner {
   init(shuffles: Bool = true) throws {
     data = try randomData(rows: Self.rows)
     network = try smallNetwork()
-    trainer = try Trainer(network, loss: .meanSquaredError, seed: 3, shuffles: shuffles)
+    trainer = try Trainer(
+      network, loss: .meanSquaredError,
+      options: TrainerOptions(seed: 3, shuffle: shuffles, recordsTrace: true))
   }
 
   var steps: Int { trainer.steps }
-  var epochs: Int { trainer.epochs }
+  var epochs: Int { trainer.completedEpochs }
   var bits: [Double] { get throws { try network.bits } }
 
   func train(_ count: Int, batchSize: Int = batchSize, rows: Int = rows) async throws {
@@ -497,7 +503,7 @@ private actor Owner {
     return [
       "predict": await error { _ = try network.predict([1, 2, 3]) },
       "evaluate": await error { _ = try network.evaluate(batch) },
-      "freeze": await error { _ = try network.freeze() },
+      "Model": await error { _ = try Model(network) },
       "parameters": await error { _ = try network.parameters(ofLayer: 0) },
       "setParameters": await error {
         try network.setParameters(
@@ -593,8 +599,8 @@ private final class Heart: Sendable {
     schedule: Schedule = .constant, accumulating: Int = 1, threads: Int = 1
   ) throws -> Trainer<Double> {
     try Trainer(
-      smallNetwork(), loss: .meanSquaredError, schedule: schedule, accumulating: accumulating, seed: 3,
-      threads: threads)
+      smallNetwork(), loss: .meanSquaredError,
+      options: TrainerOptions(schedule: schedule, accumulationSteps: accumulating, seed: 3, threads: threads))
   }
 
   private func bits(_ trainer: Trainer<Double>) throws -> [Double] { try trainer.network.parameterVector() }
@@ -652,7 +658,7 @@ private final class Heart: Sendable {
   @Test func `stops training within an epoch, which then goes on to the same bits`() async throws {
     let (stopped, whole) = (try trainer(), try trainer())
     let first = try await steps(of: stopped, epochs: 5, stoppingAfter: 10)
-    #expect(first.steps.count == 10 && first.epochs.map(\.number) == [1] && stopped.epochs == 1)
+    #expect(first.steps.count == 10 && first.epochs.map(\.number) == [1] && stopped.completedEpochs == 1)
     let second = try await steps(of: stopped, epochs: 1)
     #expect(second.steps.map(\.number) == Array(11...14) && second.epochs.map(\.number) == [2])
     for _ in 0..<2 { try whole.epoch(on: data, batchSize: 8) }
@@ -665,17 +671,17 @@ private final class Heart: Sendable {
     #expect(run.epochs.map(\.number) == [1] && trainer.steps == 7)
     // Nothing of the stop is left over.
     try trainer.epoch(on: data, batchSize: 8)
-    #expect(trainer.epochs == 2 && trainer.steps == 14)
+    #expect(trainer.completedEpochs == 2 && trainer.steps == 14)
   }
 
   @Test func `stops an epoch over a source, which goes on behind its last batch`() async throws {
     let trainer = try trainer()
     let run = try await steps(of: trainer, epochs: 5, stoppingAfter: 3, streaming: true)
-    #expect(run.epochs.isEmpty && trainer.epochs == 0 && trainer.steps == 3)
+    #expect(run.epochs.isEmpty && trainer.completedEpochs == 0 && trainer.steps == 3)
     #expect(try await steps(of: trainer, epochs: 1, streaming: true).steps.map(\.number) == [4, 5, 6, 7])
     let whole = try self.trainer()
     #expect(try await steps(of: whole, epochs: 1, streaming: true).steps.count == 7)
-    #expect(try bits(trainer) == bits(whole) && trainer.epochs == 1)
+    #expect(try bits(trainer) == bits(whole) && trainer.completedEpochs == 1)
   }
 
   @Test func `leaves the best parameters where there is patience`() async throws {
@@ -814,7 +820,7 @@ private final class Heart: Sendable {
     let epochs = trainer.epochs(count, on: data, batchSize: 4, validating: data, patience: 2)
     let failure = await failure { for try await _ in epochs where breaking { break } }
     #expect((failure != nil) == failing)
-    _ = try trainer.network.freeze().predict([1, 2, 3])
+    _ = try Model(trainer.network).predict([1, 2, 3])
     return Remains(trainer)
   }
 
@@ -826,7 +832,7 @@ private final class Heart: Sendable {
 
   private func frozen() throws -> (Model<Double>, Remains) {
     let trainer = try Trainer(try smallNetwork(), loss: .meanSquaredError)
-    return (try trainer.network.freeze(), Remains(trainer))
+    return (try Model(trainer.network), Remains(trainer))
   }
 
   @Test func `but a model's lives as long as the model`() async throws {

@@ -12,7 +12,7 @@ let package = Package(
       dependencies: [
         .product(name: "Chainrule", package: "chainrule"),
         .product(name: "ChainruleExplain", package: "chainrule"),
-        .product(name: "ChainruleONNX", package: "chainrule"),
+        .product(name: "ChainruleExport", package: "chainrule"),
       ])
   ],
   swiftLanguageModes: [.v6]

@@ -58,7 +58,8 @@ public struct TrainingWorkload: Decodable, Sendable {
   public func trainer<Scalar: NetworkScalar>(
     of network: Network<Scalar>, threads: Int
   ) throws -> Trainer<Scalar> {
-    try Trainer(network, loss: loss, optimizer: rule, shuffles: false, threads: threads)
+    try Trainer(
+      network, loss: loss, optimizer: rule, options: TrainerOptions(shuffle: false, threads: threads))
   }
 
   /// Synthetic rows as the workload's `data` describes them.
@@ -99,8 +100,8 @@ public struct PredictionWorkload: Decodable, Sendable {
 
   /// The model with the initial parameters of a network.
   public func model<Scalar: NetworkScalar>() throws -> Model<Scalar> {
-    try Network(inputs: layers[0], layers: description(layers, hidden: hidden, output: output), seed: 1)
-      .freeze()
+    try Model(
+      Network(inputs: layers[0], layers: description(layers, hidden: hidden, output: output), seed: 1))
   }
 
   /// The features of a call, rows × inputs.

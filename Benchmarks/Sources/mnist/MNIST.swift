@@ -45,7 +45,8 @@ struct MNIST: ParsableCommand {
         Dense(10, activation: .softmax)
       }
       let trainer = try Trainer(
-        network, loss: .crossEntropy, optimizer: .adam(learningRate: 0.001), seed: seed, threads: threads)
+        network, loss: .crossEntropy, optimizer: .adam(learningRate: 0.001),
+        options: TrainerOptions(seed: seed, threads: threads))
       accuracies.append([])
       for epoch in 1...epochs {
         var loss = 0.0

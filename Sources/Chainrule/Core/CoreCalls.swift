@@ -1,18 +1,7 @@
 // Calling the C core: statuses become typed errors, names become values.
 
-#if canImport(FoundationEssentials)
-  import FoundationEssentials
-#else
-  import Foundation
-#endif
-#if canImport(Darwin)
-  import Darwin
-#elseif canImport(Glibc)
-  import Glibc
-#elseif canImport(Musl)
-  import Musl
-#endif
 internal import CChainrule
+internal import ChainrulePlatform
 import Synchronization
 
 /// Runs a call of the core; throws what its status says. CHAINRULE_STOPPED throws `cancelled`, and a callback that failed
@@ -56,25 +45,6 @@ enum CallbackFailure {
 
   /// The error that a callback in this thread kept.
   fileprivate static func take() -> ChainruleError? { kept.withLock { $0.removeValue(forKey: thread) } }
-}
-
-/// Throws for a path that C would cut short.
-func checkPath(_ path: String) throws(ChainruleError) {
-  guard !path.utf8.contains(0) else {
-    throw .file(path: path, reason: "the name has a null character; expected one of a file")
-  }
-}
-
-extension URL {
-  /// The path of a file.
-  ///
-  /// - Throws: `ChainruleError.file` for the address of anything else.
-  func filePath() throws(ChainruleError) -> String {
-    guard isFileURL else {
-      throw .file(path: absoluteString, reason: "this is no file's URL; expected one made by URL(filePath:)")
-    }
-    return path
-  }
 }
 
 extension ChainruleError {

@@ -161,9 +161,24 @@ final class CoreNetwork<Scalar: NetworkScalar>: @unchecked Sendable {
   }
 }
 
+// MARK: - Files
+
+extension CoreNetwork {
+  /// Writes a model file in place of what `path` held.
+  func save(to path: String) throws(ChainruleError) {
+    try check(path: path) { chainrule_network_save(pointer, path, &$0) }
+  }
+}
+
 // MARK: - Parameters
 
 extension CoreNetwork {
+  /// The number of parameters of a layer that training learns.
+  func parameterCount(ofLayer layer: Int) -> Int {
+    [chainrule_parameter.weights, .bias, .gamma, .beta]
+      .reduce(0) { $0 + chainrule_network_parameter_size(pointer, layer, $1) }
+  }
+
   /// The size of the layer's inputs and outputs. `layer` counts from 0.
   func shape(ofLayer layer: Int) throws(ChainruleError) -> (inputs: Int, units: Int) {
     let count = chainrule_network_layer_count(pointer)
@@ -183,6 +198,13 @@ extension CoreNetwork {
       if count > 0 { parameters[parameter] = try get(parameter, ofLayer: layer, count: count) }
     }
     return parameters
+  }
+
+  /// Takes over all parameters and statistics of a network with the same layers, rounded, or widened, to `Scalar`.
+  func setParameters<Other>(of other: CoreNetwork<Other>) throws(ChainruleError) {
+    for layer in layers.indices {
+      try setParameters(other.parameters(ofLayer: layer).converted(to: Scalar.self), ofLayer: layer)
+    }
   }
 
   func setParameters(_ parameters: LayerParameters<Scalar>, ofLayer layer: Int) throws(ChainruleError) {
@@ -406,7 +428,7 @@ extension CoreNetwork {
 
   func evaluate(_ data: Dataset<Scalar>, loss: Loss?) throws(ChainruleError) -> Evaluation {
     try checkFits(data)
-    let loss = loss ?? Loss(usualWith: outputActivation)
+    let loss = loss ?? Loss.default(for: outputActivation)
     let value = try self.loss(loss, on: data)
     return try Evaluation(
       loss: value, outputs: try predict(data.features), dataset: data, activation: outputActivation)
@@ -416,7 +438,7 @@ extension CoreNetwork {
   func evaluate(
     _ source: some BatchSource<Scalar>, loss: Loss?, function: LossFunction<Scalar>?
   ) throws(ChainruleError) -> Evaluation {
-    let loss = loss ?? Loss(usualWith: outputActivation)
+    let loss = loss ?? Loss.default(for: outputActivation)
     var sum = try EvaluationSum(activation: outputActivation)
     var batches = try source.makeBatches(of: stripRows)
     while let batch = try batches.next() {

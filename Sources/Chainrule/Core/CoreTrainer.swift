@@ -1,11 +1,5 @@
 internal import CChainrule
-#if canImport(Darwin)
-  import Darwin
-#elseif canImport(Glibc)
-  import Glibc
-#elseif canImport(Musl)
-  import Musl
-#endif
+internal import ChainrulePlatform
 import Synchronization
 
 /// Owns a trainer of the core and the network it trains. Sendable, so that it can be handed to the queue that

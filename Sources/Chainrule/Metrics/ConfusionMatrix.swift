@@ -40,11 +40,11 @@ public struct ConfusionMatrix: Sendable, Equatable {
     }
   }
 
-  private mutating func count(actual: Int, predicted: Int) {
-    cells[actual * classLabels.count + predicted, default: 0] += 1
-    supports[actual] += 1
-    self.predicted[predicted] += 1
-    if actual == predicted { hits[actual] += 1 }
+  private mutating func count(actual: Int, predicted: Int, rows: Int = 1) {
+    cells[actual * classLabels.count + predicted, default: 0] += rows
+    supports[actual] += rows
+    self.predicted[predicted] += rows
+    if actual == predicted { hits[actual] += rows }
   }
 
   /// The counts, row-major: classes × classes, a row for the actual class, a column for the predicted one.
@@ -191,5 +191,39 @@ extension ConfusionMatrix: CustomStringConvertible {
       }.joined(separator: "  ")
     }
     return lines.joined(separator: "\n")
+  }
+}
+
+// MARK: - Files
+
+/// As the classes and, for each pair of them that occurs, `[actual, predicted, rows]`.
+extension ConfusionMatrix: Codable {
+  private enum CodingKeys: CodingKey { case classLabels, cells }
+
+  /// Reads what ``encode(to:)`` wrote.
+  ///
+  /// - Throws: A `DecodingError`, also for a pair that is not of two of the classes or stands twice.
+  public init(from decoder: any Decoder) throws {
+    let container = try decoder.container(keyedBy: CodingKeys.self)
+    self.init(classLabels: try container.decode([String].self, forKey: .classLabels))
+    for cell in try container.decode([[Int]].self, forKey: .cells) {
+      guard cell.count == 3, cell[..<2].allSatisfy(classLabels.indices.contains), 1...1 << 53 ~= cell[2],
+        self[actual: cell[0], predicted: cell[1]] == 0
+      else {
+        throw DecodingError.dataCorruptedError(
+          forKey: .cells, in: container,
+          debugDescription: "\(cell): expected [actual, predicted, rows], each pair of classes once")
+      }
+      count(actual: cell[0], predicted: cell[1], rows: cell[2])
+    }
+  }
+
+  /// Writes the classes and the pairs, in order.
+  public func encode(to encoder: any Encoder) throws {
+    var container = encoder.container(keyedBy: CodingKeys.self)
+    try container.encode(classLabels, forKey: .classLabels)
+    let pairs = cells.sorted { $0.key < $1.key }
+    try container.encode(
+      pairs.map { [$0.key / classLabels.count, $0.key % classLabels.count, $0.value] }, forKey: .cells)
   }
 }

@@ -105,6 +105,50 @@ extension Evaluation: Equatable {
   }
 }
 
+/// A figure that the task has not, NaN here, is left out.
+extension Evaluation: Codable {
+  private enum CodingKeys: CodingKey {
+    case rows, loss, accuracy, confusionMatrix, multilabel, meanAbsoluteError, rootMeanSquaredError, r2
+    case explainedVariance, meanAbsolutePercentageError
+  }
+
+  /// Reads what ``encode(to:)`` wrote.
+  public init(from decoder: any Decoder) throws {
+    let container = try decoder.container(keyedBy: CodingKeys.self)
+    func figure(_ key: CodingKeys) throws -> Double {
+      try container.decodeIfPresent(Double.self, forKey: key) ?? .nan
+    }
+    rows = try container.decode(Int.self, forKey: .rows)
+    loss = try figure(.loss)
+    accuracy = try figure(.accuracy)
+    confusionMatrix = try container.decodeIfPresent(ConfusionMatrix.self, forKey: .confusionMatrix)
+    multilabel = try container.decodeIfPresent(MultilabelConfusion.self, forKey: .multilabel)
+    meanAbsoluteError = try figure(.meanAbsoluteError)
+    rootMeanSquaredError = try figure(.rootMeanSquaredError)
+    r2 = try figure(.r2)
+    explainedVariance = try figure(.explainedVariance)
+    meanAbsolutePercentageError = try figure(.meanAbsolutePercentageError)
+  }
+
+  /// Writes the figures by their names.
+  public func encode(to encoder: any Encoder) throws {
+    var container = encoder.container(keyedBy: CodingKeys.self)
+    func encode(_ figure: Double, _ key: CodingKeys) throws {
+      if !figure.isNaN { try container.encode(figure, forKey: key) }
+    }
+    try container.encode(rows, forKey: .rows)
+    try encode(loss, .loss)
+    try encode(accuracy, .accuracy)
+    try container.encodeIfPresent(confusionMatrix, forKey: .confusionMatrix)
+    try container.encodeIfPresent(multilabel, forKey: .multilabel)
+    try encode(meanAbsoluteError, .meanAbsoluteError)
+    try encode(rootMeanSquaredError, .rootMeanSquaredError)
+    try encode(r2, .r2)
+    try encode(explainedVariance, .explainedVariance)
+    try encode(meanAbsolutePercentageError, .meanAbsolutePercentageError)
+  }
+}
+
 extension Evaluation: CustomStringConvertible {
   /// One line: "loss 0.0812, accuracy 97.5 %", "loss 0.214, subset accuracy 71.0 %, micro F1 0.834", or for a
   /// regression "loss 0.0812, MAE 0.21, RMSE 0.285, R² 0.913".

@@ -154,7 +154,7 @@ extension Network {
   ///
   /// - Parameters:
   ///   - data: A ``Dataset`` or any other source, which is read once.
-  ///   - loss: nil for the loss usual with the output layer, ``Loss/init(usualWith:)``.
+  ///   - loss: nil for the loss usual with the output layer, ``Loss/default(for:)``.
   ///   - threshold: The probability of the second of two classes, or of each label of a model of several labels a row,
   ///     above which it is predicted, 0 … 1.
   /// - Throws: `ChainruleError.shapeMismatch` for data that do not fit, `.invalidValue` for a threshold outside 0 … 1, or
@@ -182,7 +182,7 @@ extension CoreNetwork {
   fileprivate func report(
     on source: some BatchSource<Scalar>, loss: Loss?, threshold: Double
   ) throws(ChainruleError) -> EvaluationReport {
-    let loss = loss ?? Loss(usualWith: layers.last!.activation)
+    let loss = loss ?? Loss.default(for: layers.last!.activation)
     var sum = try EvaluationReportSum(activation: outputActivation, threshold: threshold)
     // A data set is one batch, so that an error gives the place of a row in it.
     if let data = source as? Dataset<Scalar> {

@@ -121,3 +121,36 @@ public enum MultilabelAveraging: String, Sendable, CaseIterable {
   /// All rows count the same.
   case samples
 }
+
+// MARK: - Files
+
+/// As its counts.
+extension MultilabelConfusion: Codable {
+  private enum CodingKeys: CodingKey {
+    case labels, rows, truePositives, supports, predicted, exactRows, rowF1
+  }
+
+  /// Reads what `encode(to:)` wrote.
+  ///
+  /// - Throws: A `DecodingError`, also for counts that are not one a label.
+  public init(from decoder: any Decoder) throws {
+    let container = try decoder.container(keyedBy: CodingKeys.self)
+    let labels = try container.decode([String].self, forKey: .labels)
+    func counts(_ key: CodingKeys) throws -> [Int] {
+      let counts = try container.decode([Int].self, forKey: key)
+      guard counts.count == labels.count, counts.allSatisfy((0...1 << 53).contains) else {
+        throw DecodingError.dataCorruptedError(
+          forKey: key, in: container,
+          debugDescription: "\(counts.count) counts; expected \(labels.count), one a label, none below 0")
+      }
+      return counts
+    }
+    self.labels = labels
+    rows = try container.decode(Int.self, forKey: .rows)
+    truePositives = try counts(.truePositives)
+    supports = try counts(.supports)
+    predicted = try counts(.predicted)
+    exactRows = try container.decode(Int.self, forKey: .exactRows)
+    rowF1 = try container.decode(Double.self, forKey: .rowF1)
+  }
+}

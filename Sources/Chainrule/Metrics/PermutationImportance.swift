@@ -1,13 +1,7 @@
-#if canImport(Darwin)
-  import Darwin
-#elseif canImport(Glibc)
-  import Glibc
-#elseif canImport(Musl)
-  import Musl
-#endif
+internal import ChainrulePlatform
 
 /// Features that are permuted together, such as the one-hot features of one table column.
-public struct FeatureGroup: Sendable, Equatable {
+public struct FeatureGroup: Sendable, Equatable, Codable {
   /// The name of the column.
   public var name: String
   /// The features, counted from 0.

@@ -1,6 +1,6 @@
 import Chainrule
 import ChainruleExplain
-import ChainruleONNX
+import ChainruleExport
 import Foundation
 
 /// A file reader. For any bytes it must return or throw, in time and memory proportional to them.

@@ -1,0 +1,20 @@
+package import ChainrulePlatform
+
+/// Throws for a path that C would cut short.
+package func checkPath(_ path: String) throws(ChainruleError) {
+  guard !path.utf8.contains(0) else {
+    throw .file(path: path, reason: "the name has a null character; expected one of a file")
+  }
+}
+
+extension URL {
+  /// The path of a file.
+  ///
+  /// - Throws: `ChainruleError.file` for the address of anything else.
+  package func filePath() throws(ChainruleError) -> String {
+    guard isFileURL else {
+      throw .file(path: absoluteString, reason: "this is no file's URL; expected one made by URL(filePath:)")
+    }
+    return path
+  }
+}

@@ -1,0 +1,538 @@
+/// How the columns of a table become features: numbers as they stand, with a value for the missing ones, dates as days,
+/// and categories one-hot.
+///
+/// What it has to know, the values and the categories, is fitted on one table, as ``CSVOptions`` of that table say, and
+/// then applied to every other. It belongs to a model, whose inputs are what it makes:
+///
+///     let options = CSVOptions(target: ["price"], categorical: ["colour"], missing: .median)
+///     let known = try CSVTable(file: "cars.csv", options: options)
+///     let encoding = try FeatureEncoding(fitting: known)
+///     let cars = try Dataset<Float>(csv: known, encoding: encoding)
+///     let inputs: [Float] = try encoding.features(of: CSVTable(file: "new-cars.csv"))
+///
+/// The features stand in the order of the columns, the categories of a column in ascending order in its place:
+/// numerically where all are numbers ("2" before "10"), otherwise as text. A feature of a category is named as
+/// "colour=red", one that indicates missing cells as "colour is missing".
+public struct FeatureEncoding: Sendable, Equatable {
+  /// A column of numbers or dates, which becomes one feature, or two.
+  public struct Number: Sendable, Equatable {
+    /// What takes the place of a missing cell, which is an error where it is nil.
+    public var missing: Double?
+    /// Whether a second feature is 1 where the cell is missing, and otherwise 0.
+    public var indicatesMissing: Bool
+    /// What is taken away from each number, in double precision.
+    public var offset: Double
+    /// Whether the cells are dates of ISO 8601; the number is that of the days since 1970-01-01T00:00Z.
+    public var isDate: Bool
+
+    /// A number as it stands, unless said otherwise.
+    public init(
+      missing: Double? = nil, indicatesMissing: Bool = false, offset: Double = 0, isDate: Bool = false
+    ) {
+      self.missing = missing
+      self.indicatesMissing = indicatesMissing
+      self.offset = offset
+      self.isDate = isDate
+    }
+  }
+
+  /// A column of categories, which becomes a feature a category.
+  public struct Category: Sendable, Equatable {
+    /// The categories, in the order of their features.
+    public var categories: [String]
+    /// The category of a missing cell; nil: it has none.
+    public var missing: String?
+    /// Whether one more feature is 1 where the cell is missing, and otherwise 0.
+    public var indicatesMissing: Bool
+    /// Whether a missing cell is an error.
+    public var refusesMissing: Bool
+
+    /// Categories in the order of their features.
+    public init(
+      _ categories: [String], missing: String? = nil, indicatesMissing: Bool = false,
+      refusesMissing: Bool = false
+    ) {
+      self.categories = categories
+      self.missing = missing
+      self.indicatesMissing = indicatesMissing
+      self.refusesMissing = refusesMissing
+    }
+
+    /// Compares the texts byte for byte.
+    public static func == (one: Category, other: Category) -> Bool {
+      one.categories.isExactly(other.categories) && one.missing == other.missing
+        && one.indicatesMissing == other.indicatesMissing && one.refusesMissing == other.refusesMissing
+    }
+  }
+
+  /// How one column becomes features.
+  public enum Column: Sendable, Equatable {
+    case number(Number)
+    case category(Category)
+  }
+
+  /// Where the columns stand in the table that was fitted.
+  struct Layout: Sendable, Equatable, Codable {
+    /// The number of its columns.
+    var width: Int
+    /// The indices of its feature columns, in the order of ``FeatureEncoding/columns``, counted from 0.
+    var features: [Int]
+    /// The indices of its target columns.
+    var targets: [Int]
+  }
+
+  /// The names of the columns, in the order of their features; nil where the table had none.
+  public let columnNames: [String]?
+  /// How each column becomes features.
+  public let columns: [Column]
+  /// The texts of a missing cell; see ``CSVOptions/missingTexts``.
+  public let missingTexts: [String]
+  /// What becomes of a category that the table fitted on did not have.
+  public let unknown: OneHotEncoding.UnknownCategory
+  /// The character before the fraction of a number in the table.
+  public let decimal: Character
+  /// The character between groups of three digits; nil: there is none.
+  public let thousands: Character?
+  let layout: Layout?
+
+  /// The number of features.
+  public var outputs: Int { columns.reduce(0) { $0 + $1.width } }
+
+  /// The names of the features; nil where the columns have none.
+  public var featureNames: [String]? {
+    guard let columnNames else { return nil }
+    let names = zip(columnNames, columns).flatMap { name, column in
+      let gap = column.indicatesMissing ? ["\(name) is missing"] : []
+      return switch column {
+      case .number: [name] + gap
+      case .category(let column): column.categories.map { "\(name)=\($0)" } + gap
+      }
+    }
+    // A column may be called as a feature of another one is.
+    return firstRepeated(in: names) == nil ? names : uniqueNames(names).names
+  }
+
+  /// The features of each column: their range among all, in the order of the columns, which are named or numbered from 1.
+  public var featuresOfColumns: [(name: String, features: Range<Int>)] {
+    var start = 0
+    return columns.enumerated().map { index, column in
+      defer { start += column.width }
+      return (columnNames?[index] ?? "\(index + 1)", start..<start + column.width)
+    }
+  }
+
+  /// Whether each feature may be any number, rather than 0 or 1 alone.
+  public var areNumbers: [Bool] {
+    columns.flatMap { column in
+      let gap = column.indicatesMissing ? [false] : []
+      return switch column {
+      case .number: [true] + gap
+      case .category(let column): column.categories.map { _ in false } + gap
+      }
+    }
+  }
+
+  /// Whether the features are the numbers of the columns as they stand. In a table without names they come first, and the
+  /// targets after them.
+  public var isPlain: Bool {
+    columns.allSatisfy { $0 == .number(Number()) } && decimal == "." && thousands == nil
+      && (layout?.hasAll ?? true)
+  }
+
+  init(
+    columnNames: [String]?, columns: [Column], missingTexts: [String],
+    unknown: OneHotEncoding.UnknownCategory,
+    decimal: Character, thousands: Character?, layout: Layout?
+  ) {
+    self.columnNames = columnNames
+    self.columns = columns
+    self.missingTexts = missingTexts
+    self.unknown = unknown
+    self.decimal = decimal
+    self.thousands = thousands
+    self.layout = layout
+  }
+
+  /// Fits the feature columns of `table`.
+  ///
+  /// - Parameter rows: The rows, counted from 0, such as those trained on, whose means, medians and most frequent values
+  ///   take the place of missing cells, and whose categories are known where an unknown one is no error; nil: all. What
+  ///   the columns hold is decided by all rows. Traps for a row that is not there.
+  /// - Throws: `ChainruleError.badData` for a column that is not there or twice, and, with file, line and column,
+  ///   for a cell that the fit has to read and cannot: numbers where ``CSVOptions/missing`` asks for their mean or
+  ///   the like, and categories. `.invalidValue` for a column of which every cell is missing, or that has more
+  ///   than 4096 categories, unless ``CSVOptions/infersColumns`` leaves it out or takes the most frequent.
+  public init(fitting table: CSVTable, valuesOf rows: [Int]? = nil) throws(ChainruleError) {
+    self = try FeatureEncoding.fitting(table, valuesOf: rows).encoding
+  }
+
+  /// The features, row-major rows × ``outputs``, of a table without a target, or with whatever else.
+  ///
+  /// Its columns are those of ``columnNames`` where both it and this encoding have names; otherwise they are found by
+  /// their places in the table fitted, with or without its targets, or are all columns, if that many.
+  ///
+  /// - Throws: `ChainruleError.badData`, with file, line and column, for a name that the table lacks, a cell that
+  ///   is not a number or missing where that is an error, or an unknown category where that is one;
+  ///   `.shapeMismatch` for another number of columns; `.invalidValue` for a value of a missing number that is
+  ///   too large for `Scalar`.
+  public func features<Scalar: NetworkScalar>(
+    of table: CSVTable, as type: Scalar.Type = Scalar.self
+  ) throws(ChainruleError) -> [Scalar] {
+    try features(of: table, inColumns: columns(in: table))
+  }
+
+  /// As ``features(of:as:)``; `report` counts what was passed over, too.
+  public func features<Scalar: NetworkScalar>(
+    of table: CSVTable, report: inout EncodingReport
+  ) throws(ChainruleError) -> [Scalar] {
+    try features(of: table, inColumns: columns(in: table), report: &report)
+  }
+
+  /// How a table for this encoding is read: its numbers, its missing cells, and its header by the names of the columns.
+  public var readingOptions: CSVOptions {
+    var options = CSVOptions(decimal: decimal, thousands: thousands, missingTexts: missingTexts)
+    options.expectedNames = columnNames ?? []
+    options.expectsNoNames = columnNames == nil
+    return options
+  }
+
+  /// The numbers of the target columns, counted from 1, in a table without names that has `columns` columns; nil where the
+  /// table fitted had names or another number of columns.
+  public func targetNumbers(ofColumns columns: Int) -> [Int]? {
+    layout.flatMap { $0.width == columns ? $0.targets.map { $0 + 1 } : nil }
+  }
+
+  /// The indices of the columns, by their names where this encoding and the table have such.
+  func columns(in table: CSVTable) throws(ChainruleError) -> [Int] {
+    if let columnNames, table.columnNames != nil { return try table.columns(named: columnNames) }
+    if let layout, table.columns == layout.width { return layout.features }
+    if !table.options.target.isEmpty {
+      // A column is not both a target and a feature.
+      let inputs = try table.featureColumns()
+      guard inputs.count == columns.count else {
+        throw table.bad(
+          "besides the target there \(inputs.count == 1 ? "is 1 column" : "are \(inputs.count) columns"); the features "
+            + "are made of \(columns.count)")
+      }
+      return inputs
+    }
+    if let layout {
+      if table.columns == layout.width - layout.targets.count { return layout.featuresWithoutTargets }
+    }
+    guard table.columns == columns.count else {
+      throw .shapeMismatch(what: "columns of features", expected: columns.count, actual: table.columns)
+    }
+    return Array(0..<table.columns)
+  }
+
+  /// The features, row-major rows × ``outputs``, of the columns at `indices`.
+  func features<Scalar: NetworkScalar>(
+    of table: CSVTable, inColumns indices: [Int]
+  ) throws(ChainruleError) -> [Scalar] {
+    var report = EncodingReport()
+    return try features(of: table, inColumns: indices, report: &report)
+  }
+
+  /// As ``features(of:inColumns:)``; `report` counts the categories that are unknown.
+  func features<Scalar: NetworkScalar>(
+    of table: CSVTable, inColumns indices: [Int], report: inout EncodingReport
+  ) throws(ChainruleError) -> [Scalar] {
+    guard indices.count == columns.count else {
+      throw .shapeMismatch(what: "columns of features", expected: columns.count, actual: indices.count)
+    }
+    if columns.allSatisfy({ $0 == .number(Number()) }) { return try table.numbers(inColumns: indices) }
+    return try table.refusingFirstBadRow { rows throws(ChainruleError) in
+      try encode(rows, inColumns: indices, &report)
+    }
+  }
+
+  private func encode<Scalar: NetworkScalar>(
+    _ table: CSVTable, inColumns indices: [Int], _ report: inout EncodingReport
+  ) throws(ChainruleError) -> [Scalar] {
+    let missing = MissingCells(missingTexts)
+    let outputs = outputs
+    var features = try [Scalar](
+      repeating: 0, count: table.rows * outputs, for: "\(outputs) features of \(table.rows) rows")
+    // Some rows at a time: their numbers are held in double precision.
+    for rows in blocks(of: 4096, in: table.rows) {
+      try encodeNumbers(CSVTable(table, rows: rows), indices, missing, at: rows.lowerBound, into: &features)
+    }
+    var start = 0
+    for (column, index) in zip(columns, indices) {
+      if case .category(let category) = column {
+        try encode(category, table, index, missing, at: start, into: &features, &report)
+      }
+      start += column.width
+    }
+    return features
+  }
+
+  @_specialize(where Scalar == Float)
+  @_specialize(where Scalar == Double)
+  private func encodeNumbers<Scalar: NetworkScalar>(
+    _ table: CSVTable, _ indices: [Int], _ missing: MissingCells, at first: Int, into features: inout [Scalar]
+  ) throws(ChainruleError) {
+    var (numbers, places, starts): ([Number], [Int], [Int]) = ([], [], [])
+    var dates: Set<Int> = []
+    var (start, mayMiss) = (0, false)
+    for (column, index) in zip(columns, indices) {
+      if case .number(let number) = column {
+        numbers.append(number)
+        places.append(index)
+        starts.append(start)
+        if number.isDate { dates.insert(index) }
+        if number.missing != nil { mayMiss = true }
+      }
+      start += column.width
+    }
+    if numbers.isEmpty { return }
+    let values: [Double] = try table.numbers(
+      inColumns: places, missing: mayMiss ? missing : nil, dates: dates)
+    for row in 0..<table.rows {
+      let base = (first + row) * start
+      for place in numbers.indices {
+        var value = values[row * numbers.count + place]
+        if value.isNaN {
+          guard let replacement = numbers[place].missing else {
+            throw table.bad("the cell is missing; expected a number", row: row, column: places[place])
+          }
+          value = replacement
+          if numbers[place].indicatesMissing { features[base + starts[place] + 1] = 1 }
+        }
+        let feature = Scalar(value - numbers[place].offset)
+        guard feature.isFinite else {
+          throw table.bad(
+            "\(value) is too large for \(Scalar.scalarType.rawValue)", row: row, column: places[place])
+        }
+        features[base + starts[place]] = feature
+      }
+    }
+  }
+
+  private func encode<Scalar: NetworkScalar>(
+    _ column: Category, _ table: CSVTable, _ index: Int, _ missing: MissingCells, at start: Int,
+    into features: inout [Scalar], _ report: inout EncodingReport
+  ) throws(ChainruleError) {
+    let cells = try table.categories(inColumn: index, missing: missing)
+    let places = places(of: column.categories)
+    let outputs = outputs
+    for (row, cell) in cells.enumerated() {
+      let base = row * outputs + start
+      guard let category = cell ?? column.missing else {
+        if column.refusesMissing {
+          throw table.bad(
+            "the cell is missing; expected a category; to fill such gaps: --missing median", row: row,
+            column: index)
+        }
+        if column.indicatesMissing { features[base + column.categories.count] = 1 }
+        continue
+      }
+      if let place = places[ExactText(category)] {
+        features[base + place] = 1
+      } else if unknown == .error {
+        throw table.bad(unknownCategory(category, among: column.categories), row: row, column: index)
+      } else {
+        report.addUnknown(category, inColumn: table.title(of: index), line: table.line(ofRow: row))
+      }
+    }
+  }
+}
+
+extension FeatureEncoding.Column {
+  fileprivate var width: Int {
+    switch self {
+    case .number: indicatesMissing ? 2 : 1
+    case .category(let column): column.categories.count + (indicatesMissing ? 1 : 0)
+    }
+  }
+
+  fileprivate var indicatesMissing: Bool {
+    switch self {
+    case .number(let column): column.indicatesMissing
+    case .category(let column): column.indicatesMissing
+    }
+  }
+}
+
+extension FeatureEncoding.Layout {
+  /// Whether the features are all columns but the targets, which follow them. Indices are all different.
+  fileprivate var hasAll: Bool {
+    features.count == width - targets.count && features.enumerated().allSatisfy { $0 == $1 }
+  }
+
+  /// The feature columns of a table without the targets.
+  fileprivate var featuresWithoutTargets: [Int] {
+    features.map { feature in feature - targets.filter { $0 < feature }.count }
+  }
+}
+
+/// What was met, and passed over, while a table became features and targets.
+public struct EncodingReport: Sendable, Equatable {
+  /// The categories of one column that an encoding does not know.
+  public struct Unknown: Sendable, Equatable {
+    /// The column's name, or its number counted from 1.
+    public let column: String
+    /// How many cells name one.
+    public internal(set) var count: Int
+    /// What the first says, and its line.
+    public let first: String
+    /// The line of that cell.
+    public let line: Int
+  }
+
+  /// How many rows were left out since their target is missing.
+  public private(set) var missingTargets = 0
+  /// The line of the first of them.
+  public private(set) var firstMissingTarget: Int?
+  /// The columns with categories that are unknown, in the order in which they were met.
+  public private(set) var unknown: [Unknown] = []
+
+  /// Nothing.
+  public init() {}
+
+  mutating func addMissingTargets(_ count: Int, firstAt line: Int?) {
+    missingTargets += count
+    if firstMissingTarget == nil { firstMissingTarget = line }
+  }
+
+  mutating func addUnknown(_ category: String, inColumn column: String, line: Int) {
+    if let index = unknown.firstIndex(where: { $0.column == column }) {
+      unknown[index].count += 1
+    } else {
+      unknown.append(Unknown(column: column, count: 1, first: category, line: line))
+    }
+  }
+}
+
+// MARK: - Codable
+
+extension FeatureEncoding: Codable {
+  private enum CodingKeys: CodingKey {
+    case columnNames, columns, missingTexts, unknown, decimal, thousands, layout
+  }
+
+  /// Reads an encoding; what is left out, but for the columns, has its default in ``CSVOptions``.
+  ///
+  /// - Throws: A `DecodingError`, `ChainruleError.shapeMismatch` where names and columns are not as many, and
+  ///   `.invalidValue` for columns as ``init(fitting:)`` would not make them.
+  public init(from decoder: any Decoder) throws {
+    let container = try decoder.container(keyedBy: CodingKeys.self)
+    columnNames = try container.decodeIfPresent([String].self, forKey: .columnNames)
+    columns = try container.decode([Column].self, forKey: .columns)
+    missingTexts =
+      try container.decodeIfPresent([String].self, forKey: .missingTexts) ?? CSVOptions.usualMissingTexts
+    unknown = try container.decodeIfPresent(OneHotEncoding.UnknownCategory.self, forKey: .unknown) ?? .error
+    decimal = try container.decodeIfPresent(String.self, forKey: .decimal)?.first ?? "."
+    thousands = try container.decodeIfPresent(String.self, forKey: .thousands)?.first
+    layout = try container.decodeIfPresent(Layout.self, forKey: .layout)
+    try check()
+  }
+
+  /// Leaves out what has its default.
+  public func encode(to encoder: any Encoder) throws {
+    var container = encoder.container(keyedBy: CodingKeys.self)
+    try container.encodeIfPresent(columnNames, forKey: .columnNames)
+    try container.encode(columns, forKey: .columns)
+    try container.encode(missingTexts, forKey: .missingTexts)
+    try container.encode(unknown, forKey: .unknown)
+    if decimal != "." { try container.encode(String(decimal), forKey: .decimal) }
+    try container.encodeIfPresent(thousands.map(String.init), forKey: .thousands)
+    try container.encodeIfPresent(layout, forKey: .layout)
+  }
+
+  private func check() throws(ChainruleError) {
+    if let columnNames, columnNames.count != columns.count {
+      throw .shapeMismatch(what: "names of columns", expected: columns.count, actual: columnNames.count)
+    }
+    try checkDistinct(columnNames ?? [], "the names of the columns")
+    guard !columns.isEmpty else {
+      throw .invalidValue(name: "columns", value: "0", expected: "at least 1")
+    }
+    _ = try NumberFormat(decimal: decimal, thousands: thousands)
+    for (index, column) in columns.enumerated() {
+      switch column {
+      case .number(let number):
+        guard number.missing?.isFinite ?? true, number.offset.isFinite else {
+          throw .invalidValue(
+            name: "a number of column \(index + 1)", value: "\(number)", expected: "a finite number")
+        }
+      case .category(let category):
+        try OneHotEncoding.check(category.categories, of: "column \(index + 1)")
+        if let missing = category.missing, places(of: category.categories)[ExactText(missing)] == nil {
+          throw .invalidValue(
+            name: "the category for a missing cell of column \(index + 1)", value: "\"\(missing)\"",
+            expected: "one of the column's")
+        }
+      }
+    }
+    guard let layout else { return }
+    let indices = layout.features + layout.targets
+    guard layout.features.count == columns.count, Set(indices).count == indices.count, layout.width >= 0,
+      indices.allSatisfy({ 0 <= $0 && $0 < layout.width })
+    else {
+      throw .invalidValue(
+        name: "layout", value: "\(indices.count) of \(layout.width) columns",
+        expected: "the place of each column, once")
+    }
+  }
+}
+
+extension FeatureEncoding.Column: Codable {
+  private enum CodingKeys: CodingKey {
+    case categories, missing, indicatesMissing, refusesMissing, offset, isDate
+  }
+
+  /// A column is one of categories where it has some.
+  public init(from decoder: any Decoder) throws {
+    let container = try decoder.container(keyedBy: CodingKeys.self)
+    let indicates = try container.decodeIfPresent(Bool.self, forKey: .indicatesMissing) ?? false
+    if let categories = try container.decodeIfPresent([String].self, forKey: .categories) {
+      let missing = try container.decodeIfPresent(String.self, forKey: .missing)
+      var category = FeatureEncoding.Category(categories, missing: missing, indicatesMissing: indicates)
+      category.refusesMissing =
+        try container.decodeIfPresent(Bool.self, forKey: .refusesMissing) ?? category.usuallyRefusesMissing
+      self = .category(category)
+    } else {
+      self = .number(
+        FeatureEncoding.Number(
+          missing: try container.decodeIfPresent(Double.self, forKey: .missing), indicatesMissing: indicates,
+          offset: try container.decodeIfPresent(Double.self, forKey: .offset) ?? 0,
+          isDate: try container.decodeIfPresent(Bool.self, forKey: .isDate) ?? false))
+    }
+  }
+
+  /// `{"missing": 1.5}` for a column of numbers, `{"categories": ["a", "b"], "missing": "a"}` for one of
+  /// categories; what is not so is left out.
+  public func encode(to encoder: any Encoder) throws {
+    var container = encoder.container(keyedBy: CodingKeys.self)
+    if indicatesMissing { try container.encode(true, forKey: .indicatesMissing) }
+    switch self {
+    case .number(let column):
+      try container.encodeIfPresent(column.missing, forKey: .missing)
+      if column.offset != 0 { try container.encode(column.offset, forKey: .offset) }
+      if column.isDate { try container.encode(true, forKey: .isDate) }
+    case .category(let column):
+      try container.encode(column.categories, forKey: .categories)
+      try container.encodeIfPresent(column.missing, forKey: .missing)
+      if column.refusesMissing != column.usuallyRefusesMissing {
+        try container.encode(column.refusesMissing, forKey: .refusesMissing)
+      }
+    }
+  }
+}
+
+extension FeatureEncoding.Category {
+  /// What holds where a file does not say it.
+  fileprivate var usuallyRefusesMissing: Bool { missing == nil && !indicatesMissing }
+}
+
+extension FeatureEncoding {
+  /// The encoding of a table that another program's model takes. Columns are found by their names, or by their order.
+  package init(
+    importing columns: [Column], named names: [String]?, unknown: OneHotEncoding.UnknownCategory
+  ) {
+    self.init(
+      columnNames: names, columns: columns, missingTexts: CSVOptions.usualMissingTexts, unknown: unknown,
+      decimal: ".", thousands: nil, layout: nil)
+  }
+}
