@@ -17,21 +17,10 @@ extension NamedArgument {
 
 extension Activation: NamedArgument {}
 extension Loss: NamedArgument {}
+extension Optimizer.Kind: NamedArgument {}
 extension ScalarType: NamedArgument {}
 extension CSVOptions.LearningTask: NamedArgument {}
 extension TrainingRecipe.Normalization: NamedArgument {}
-
-/// The name of an optimizer.
-struct OptimizerName: ExpressibleByArgument {
-  let name: String
-
-  init?(argument: String) {
-    guard let name = canonicalName(argument, among: Optimizer.names) else { return nil }
-    self.name = name
-  }
-
-  static var allValueStrings: [String] { Optimizer.names }
-}
 
 /// The name of a schedule.
 struct ScheduleName: ExpressibleByArgument {

@@ -68,9 +68,7 @@ enum DataSource {
   /// Refuses an option that only some formats have.
   func require(_ formats: [DataFile.Format], for option: String) throws(ValidationError) {
     if let format, formats.contains(format) { return }
-    let names = formats.map(\.title)
-    let list = names.count > 1 ? names.dropLast().joined(separator: ", ") + " and " + names.last! : names[0]
-    throw ValidationError("\(option) is for \(list); \(self) is none")
+    throw ValidationError("\(option) is for \(list(formats.map(\.title))); \(self) is none")
   }
 }
 

@@ -5,16 +5,6 @@ import Chainrule
 struct RegularizationArguments: ParsableArguments {
   @Option(
     help: ArgumentHelp(
-      "How strongly weights are drawn to 0. By default the optimizer's own.", valueName: "number"))
-  var weightDecay: Double?
-
-  @Option(
-    help: ArgumentHelp(
-      "How strongly weights are drawn to exactly 0, by the sum of their magnitudes.", valueName: "number"))
-  var l1: Double?
-
-  @Option(
-    help: ArgumentHelp(
       "The part of each target that is shared out among all classes; for crossEntropy and binaryCrossEntropy.",
       valueName: "fraction"))
   var labelSmoothing: Double?
@@ -45,15 +35,12 @@ struct RegularizationArguments: ParsableArguments {
   /// The options, and whether each is given.
   var given: [(String, Bool)] {
     [
-      ("--weight-decay", weightDecay != nil), ("--l1", l1 != nil),
       ("--label-smoothing", labelSmoothing != nil), ("--input-noise", inputNoise != nil),
       ("--clip-norm", clipNorm != nil), ("--clip-value", clipValue != nil), ("--max-norm", maxNorm != nil),
     ]
   }
 
   func validate() throws {
-    try require("--weight-decay", weightDecay, "a number of at least 0") { $0 >= 0 && $0.isFinite }
-    try require("--l1", l1, "a number of at least 0") { $0 >= 0 && $0.isFinite }
     try require("--label-smoothing", labelSmoothing, "a fraction of at least 0 and below 1") { 0..<1 ~= $0 }
     try require("--input-noise", inputNoise, "a number of at least 0") { $0 >= 0 && $0.isFinite }
     try require("--clip-norm", clipNorm, "a number above 0") { $0 > 0 && $0.isFinite }
@@ -78,7 +65,7 @@ struct RegularizationArguments: ParsableArguments {
   /// A few words for each option given: "L1 0.001".
   var summary: [String] {
     [
-      ("weight decay", weightDecay), ("L1", l1), ("label smoothing", labelSmoothing),
+      ("label smoothing", labelSmoothing),
       ("input noise", inputNoise), ("gradient norm ≤", clipNorm), ("gradients ≤", clipValue),
       ("weight norms ≤", maxNorm),
     ].compactMap { name, value in value.map { "\(name) \(short($0))" } }

@@ -56,7 +56,7 @@ struct TrainingPlan<Scalar: NetworkScalar>: Sendable {
       }
     try network.apply(to: &recipe)
     training.apply(to: &recipe)
-    try optimizer.apply(to: &recipe, regularization)
+    try optimizer.apply(to: &recipe)
     self.recipe = recipe
     patience = training.patience ?? (heldOut == nil ? nil : recipe.patience)
     self.schedule = try schedule.schedule(epochs: recipe.epochs)
@@ -81,7 +81,7 @@ struct TrainingPlan<Scalar: NetworkScalar>: Sendable {
           areClasses: areClasses)
       }
     self.regularization = try regularization.regularization(with: design.loss)
-    regularizing = regularization.summary
+    regularizing = optimizer.regularization + regularization.summary
   }
 
   private func network() throws -> Network<Scalar> {

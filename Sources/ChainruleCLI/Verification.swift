@@ -253,7 +253,7 @@ extension SplitMix64 {
   ) -> Chainrule.Optimizer {
     let isNormalised = layers.contains { $0.name == "batchNorm" }
     let cancels = loss == .meanAbsoluteError || loss == .hinge || isNormalised
-    let names = Chainrule.Optimizer.names.filter { !cancels || $0 != "rprop" && $0 != "lion" }
+    let takesSign: Set<Chainrule.Optimizer.Kind> = [.rprop, .lion]
     let η = number(in: 0.001...0.02)
     let λ = chance(0.5) ? number(in: 0...0.1) : 0
     let μ = chance(0.5) ? number(in: 0.1...0.9) : 0
@@ -261,35 +261,34 @@ extension SplitMix64 {
     let (β1, β2) = (number(in: 0.5...0.95), number(in: 0.9...0.999))
     let λ1 = chance(0.3) ? number(in: 0...0.01) : 0
     let amsgrad = chance(0.5)
-    switch element(names) {
-    case "sgd":
-      return .sgd(learningRate: η, momentum: μ, nesterov: μ > 0 && chance(0.5), weightDecay: λ, l1: λ1)
-    case "adagrad": return .adagrad(learningRate: η, epsilon: ε, weightDecay: λ, l1: λ1)
-    case "rmsprop":
-      return .rmsprop(
-        learningRate: η / 10, alpha: β2, epsilon: ε, momentum: μ, centered: chance(0.5), weightDecay: λ,
-        l1: λ1)
-    case "adam":
-      return .adam(
-        learningRate: η, beta1: β1, beta2: β2, epsilon: ε, amsgrad: amsgrad, weightDecay: λ, l1: λ1)
-    case "adamw":
-      return .adamw(
-        learningRate: η, beta1: β1, beta2: β2, epsilon: ε, amsgrad: amsgrad, weightDecay: λ, l1: λ1)
-    case "adadelta":
-      return .adadelta(learningRate: 50 * η, rho: β1, epsilon: ε, weightDecay: λ, l1: λ1)
-    case "adamax":
-      return .adamax(learningRate: η, beta1: β1, beta2: β2, epsilon: ε, weightDecay: λ, l1: λ1)
-    case "nadam":
-      return .nadam(
-        learningRate: η, beta1: β1, beta2: β2, epsilon: ε, momentumDecay: number(in: 0...20), weightDecay: λ,
-        l1: λ1)
-    case "rprop":
-      return .rprop(
-        learningRate: η, etaMinus: number(in: 0.1...0.9), etaPlus: number(in: 1.1...1.5), stepMin: η / 4,
-        stepMax: 2 * η, weightDecay: λ, l1: λ1)
-    case "lion": return .lion(learningRate: η, beta1: β1, beta2: β2, weightDecay: λ, l1: λ1)
-    case let name: preconditionFailure("no random numbers for \(name)")
+    let kind = element(Chainrule.Optimizer.Kind.allCases.filter { !cancels || !takesSign.contains($0) })
+    var numbers: [Chainrule.Optimizer.Hyperparameter: Double] = [:]
+    for hyperparameter in kind.hyperparameters {
+      numbers[hyperparameter] =
+        switch hyperparameter {
+        case .learningRate:
+          switch kind {
+          case .rmsprop: η / 10
+          case .adadelta: 50 * η
+          default: η
+          }
+        case .weightDecay: λ
+        case .l1: λ1
+        case .momentum: μ
+        case .nesterov: μ > 0 && chance(0.5) ? 1 : 0
+        case .centered: chance(0.5) ? 1 : 0
+        case .amsgrad: amsgrad ? 1 : 0
+        case .epsilon: ε
+        case .beta1, .rho: β1
+        case .beta2, .alpha: β2
+        case .momentumDecay: number(in: 0...20)
+        case .etaMinus: number(in: 0.1...0.9)
+        case .etaPlus: number(in: 1.1...1.5)
+        case .stepMin: η / 4
+        case .stepMax: 2 * η
+        }
     }
+    return try! Chainrule.Optimizer(kind, numbers)
   }
 }
 
@@ -421,33 +420,45 @@ extension LayerTrace<Double> {
 extension ChainruleReference.Optimizer<Double> {
   /// The same rule with the same numbers.
   init(_ optimizer: Chainrule.Optimizer) {
-    switch optimizer {
-    case .sgd(let η, let μ, let nesterov, let λ, let λ1):
-      self = .sgd(learningRate: η, momentum: μ, nesterov: nesterov, weightDecay: λ, l1: λ1)
-    case .adagrad(let η, let ε, let λ, let λ1):
-      self = .adagrad(learningRate: η, epsilon: ε, weightDecay: λ, l1: λ1)
-    case .rmsprop(let η, let α, let ε, let μ, let centered, let λ, let λ1):
+    func number(_ hyperparameter: Chainrule.Optimizer.Hyperparameter) -> Double { optimizer[hyperparameter]! }
+    func isOn(_ hyperparameter: Chainrule.Optimizer.Hyperparameter) -> Bool { number(hyperparameter) != 0 }
+    let (η, λ, λ1) = (optimizer.learningRate, optimizer.weightDecay, number(.l1))
+    switch optimizer.kind {
+    case .sgd:
+      self = .sgd(
+        learningRate: η, momentum: number(.momentum), nesterov: isOn(.nesterov), weightDecay: λ, l1: λ1)
+    case .adagrad:
+      self = .adagrad(learningRate: η, epsilon: number(.epsilon), weightDecay: λ, l1: λ1)
+    case .rmsprop:
       self = .rmsprop(
-        learningRate: η, alpha: α, epsilon: ε, momentum: μ, centered: centered, weightDecay: λ, l1: λ1)
-    case .adam(let η, let β1, let β2, let ε, let amsgrad, let λ, let λ1):
+        learningRate: η, alpha: number(.alpha), epsilon: number(.epsilon), momentum: number(.momentum),
+        centered: isOn(.centered), weightDecay: λ, l1: λ1)
+    case .adam:
       self = .adam(
-        learningRate: η, beta1: β1, beta2: β2, epsilon: ε, amsgrad: amsgrad, weightDecay: λ, l1: λ1)
-    case .adamw(let η, let β1, let β2, let ε, let amsgrad, let λ, let λ1):
+        learningRate: η, beta1: number(.beta1), beta2: number(.beta2), epsilon: number(.epsilon),
+        amsgrad: isOn(.amsgrad), weightDecay: λ, l1: λ1)
+    case .adamw:
       self = .adamw(
-        learningRate: η, beta1: β1, beta2: β2, epsilon: ε, amsgrad: amsgrad, weightDecay: λ, l1: λ1)
-    case .adadelta(let η, let ρ, let ε, let λ, let λ1):
-      self = .adadelta(learningRate: η, rho: ρ, epsilon: ε, weightDecay: λ, l1: λ1)
-    case .adamax(let η, let β1, let β2, let ε, let λ, let λ1):
-      self = .adamax(learningRate: η, beta1: β1, beta2: β2, epsilon: ε, weightDecay: λ, l1: λ1)
-    case .nadam(let η, let β1, let β2, let ε, let ψ, let λ, let λ1):
-      self = .nadam(
-        learningRate: η, beta1: β1, beta2: β2, epsilon: ε, momentumDecay: ψ, weightDecay: λ, l1: λ1)
-    case .rprop(let η, let ηMinus, let ηPlus, let stepMin, let stepMax, let λ, let λ1):
-      self = .rprop(
-        learningRate: η, etaMinus: ηMinus, etaPlus: ηPlus, stepMin: stepMin, stepMax: stepMax,
+        learningRate: η, beta1: number(.beta1), beta2: number(.beta2), epsilon: number(.epsilon),
+        amsgrad: isOn(.amsgrad), weightDecay: λ, l1: λ1)
+    case .adadelta:
+      self = .adadelta(
+        learningRate: η, rho: number(.rho), epsilon: number(.epsilon), weightDecay: λ, l1: λ1)
+    case .adamax:
+      self = .adamax(
+        learningRate: η, beta1: number(.beta1), beta2: number(.beta2), epsilon: number(.epsilon),
         weightDecay: λ, l1: λ1)
-    case .lion(let η, let β1, let β2, let λ, let λ1):
-      self = .lion(learningRate: η, beta1: β1, beta2: β2, weightDecay: λ, l1: λ1)
+    case .nadam:
+      self = .nadam(
+        learningRate: η, beta1: number(.beta1), beta2: number(.beta2), epsilon: number(.epsilon),
+        momentumDecay: number(.momentumDecay), weightDecay: λ, l1: λ1)
+    case .rprop:
+      self = .rprop(
+        learningRate: η, etaMinus: number(.etaMinus), etaPlus: number(.etaPlus), stepMin: number(.stepMin),
+        stepMax: number(.stepMax), weightDecay: λ, l1: λ1)
+    case .lion:
+      self = .lion(
+        learningRate: η, beta1: number(.beta1), beta2: number(.beta2), weightDecay: λ, l1: λ1)
     }
   }
 }

@@ -56,22 +56,16 @@ extension StepFile {
 
   var catalogueOptimizer: Chainrule.Optimizer {
     get throws {
-      guard Chainrule.Optimizer.names.contains(optimizer.type) else {
+      guard let kind = Chainrule.Optimizer.Kind(rawValue: optimizer.type) else {
         throw StepFileError(
           place: "optimizer, type",
-          reason: unknown(optimizer.type, among: Chainrule.Optimizer.names))
+          reason: unknown(optimizer.type, among: Chainrule.Optimizer.Kind.allCases.map(\.rawValue)))
       }
-      let json = try JSONEncoder().encode(optimizer)
-      let rule = try JSONDecoder().decode(Chainrule.Optimizer.self, from: json)
-      let given = try settings(optimizer)
-      let known = try settings(rule).keys
-      if let unknown = given.keys.sorted().first(where: { !known.contains($0) && given[$0] != .bool(false) })
-      {
-        throw StepFileError(
-          place: "optimizer, \(unknown)",
-          reason: "not a setting of \(rule.name) in this version; there is \(list(known.sorted()))")
+      do {
+        return try Chainrule.Optimizer(kind, optimizer.numbers)
+      } catch {
+        throw StepFileError(place: "optimizer", reason: error.description)
       }
-      return rule
     }
   }
 }
@@ -90,27 +84,4 @@ private func named<Value: RawRepresentable<String> & CaseIterable>(
 private func unknown(_ name: String, among names: [String]) -> String {
   let hint = nearest(to: name, among: names).map { "did you mean \($0)?" } ?? "there is \(list(names))"
   return "\(name) is not in this version; \(hint)"
-}
-
-/// "a, b and c"
-func list(_ names: [String], _ conjunction: String = "and") -> String {
-  names.count < 2
-    ? names.joined() : names.dropLast().joined(separator: ", ") + " \(conjunction) " + names.last!
-}
-
-/// A value of an optimizer's setting.
-private enum Setting: Decodable, Equatable {
-  case bool(Bool)
-  case other
-
-  init(from decoder: any Decoder) throws {
-    let value = try? decoder.singleValueContainer().decode(Bool.self)
-    self = value.map { .bool($0) } ?? .other
-  }
-}
-
-/// What an optimizer is given, by key, but for its type.
-private func settings(_ optimizer: some Encodable) throws -> [String: Setting] {
-  try JSONDecoder().decode([String: Setting].self, from: JSONEncoder().encode(optimizer))
-    .filter { $0.key != "type" }
 }

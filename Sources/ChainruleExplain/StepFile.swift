@@ -82,49 +82,28 @@ public struct StepFile: Codable, Sendable, Equatable {
     }
   }
 
-  /// The name of a rule and its numbers; what is left out has the rule's default.
+  /// The name of a rule and the hyper-parameters that are given; the others have the rule's defaults.
   public struct Optimizer: Codable, Sendable, Equatable {
     /// The name of the rule.
     public var type: String
-    /// η
-    public var learningRate: Double
-    /// μ of sgd and rmsprop
-    public var momentum: Double?
-    /// sgd: Nesterov's momentum
-    public var nesterov: Bool?
-    /// λ, L2 regularisation; decoupled in adamw and lion
-    public var weightDecay: Double?
-    /// λ₁, L1 regularisation
-    public var l1: Double?
-    /// α of rmsprop
-    public var alpha: Double?
-    /// ρ of adadelta
-    public var rho: Double?
-    /// β₁ of adam and its kin
-    public var beta1: Double?
-    /// β₂ of adam and its kin
-    public var beta2: Double?
-    /// ψ of nadam
-    public var momentumDecay: Double?
-    /// ε
-    public var epsilon: Double?
-    /// rmsprop: divide by the standard deviation of g
-    public var centered: Bool?
-    /// adam, adamw: divide by the root of the largest v so far
-    public var amsgrad: Bool?
-    /// η⁻ of rprop
-    public var etaMinus: Double?
-    /// η⁺ of rprop
-    public var etaPlus: Double?
-    /// rprop: the smallest step
-    public var stepMin: Double?
-    /// rprop: the largest step
-    public var stepMax: Double?
+    /// A switch is 1 or 0.
+    public var numbers: [Chainrule.Optimizer.Hyperparameter: Double]
 
-    enum CodingKeys: String, CodingKey, CaseIterable {
-      case type, learningRate, momentum, nesterov, weightDecay, l1, alpha, rho, beta1, beta2, momentumDecay,
-        epsilon
-      case centered, amsgrad, etaMinus, etaPlus, stepMin, stepMax
+    /// The number of a hyper-parameter; nil where it is left out.
+    public subscript(hyperparameter: Chainrule.Optimizer.Hyperparameter) -> Double? {
+      get { numbers[hyperparameter] }
+      set { numbers[hyperparameter] = newValue }
+    }
+
+    /// Reads `{"type": "sgd", "learningRate": 0.1, …}`, of which these two keys are required.
+    public init(from decoder: any Decoder) throws {
+      (type, numbers) = try Chainrule.Optimizer.Hyperparameter.decode(
+        from: decoder, requiring: .learningRate)
+    }
+
+    /// Writes what is given.
+    public func encode(to encoder: any Encoder) throws {
+      try Chainrule.Optimizer.Hyperparameter.encode(type, numbers, to: encoder)
     }
   }
 

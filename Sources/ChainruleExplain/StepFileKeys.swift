@@ -32,7 +32,7 @@ extension StepFile {
         layer, "\(path)layers[\(index)].", keys: keys ?? Layer.CodingKeys.allCases.map(\.rawValue),
         of: keys == nil ? nil : type)
     }
-    try check(file["optimizer"], "\(path)optimizer.", keys: Optimizer.CodingKeys.allCases.map(\.rawValue))
+    try check(file["optimizer"], "\(path)optimizer.", keys: Chainrule.Optimizer.Hyperparameter.keys)
     for (index, batch) in file["batches"].elements {
       try check(batch, "\(path)batches[\(index)].", keys: Batch.CodingKeys.allCases.map(\.rawValue))
     }

@@ -54,7 +54,7 @@ private struct Lines {
     let layers = explanation.layers.map(\.description)
     if let name = explanation.name { write(name) }
     let inputs = "\(explanation.inputs) input\(explanation.inputs == 1 ? "" : "s")"
-    let numbers = explanation.optimizer.numbers.map { "\($0.symbol) = \(formula.number($0.value))" }
+    let numbers = explanation.optimizer.symbols.map { "\($0.symbol) = \(formula.number($0.value))" }
     write("Network    \(([inputs] + layers).joined(separator: " → ")), \(explanation.scalar)")
     write("Loss       \(explanation.loss)")
     write("Optimizer  \(explanation.optimizer.name), \(numbers.joined(separator: ", "))")
