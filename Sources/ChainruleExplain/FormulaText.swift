@@ -1,3 +1,4 @@
+import Chainrule
 #if canImport(Darwin)
   import Darwin
 #elseif canImport(Glibc)
