@@ -73,14 +73,14 @@ extension Tale {
   /// "aⱼ = f(zⱼ)", and what f is.
   func formulas(of activation: Activation) -> [String] {
     if activation == .identity { return ["aⱼ = zⱼ"] }
-    guard let f = activation.formula else { return ["aⱼ = e^zⱼ/Σₖ e^zₖ"] }
+    guard let f = activation.function else { return ["aⱼ = e^zⱼ/Σₖ e^zₖ"] }
     return ["aⱼ = f(zⱼ)", "f(z) = \(FormulaText()(f))"]
   }
 
   func activations(_ activation: Activation, _ z: [Double], _ a: [Double]) -> Block {
     neurons(a.count) { j in
       let formula =
-        activation.formula?.with(["z": z[j]])
+        activation.function?.with(["z": z[j]])
         ?? .exp(.number(z[j])) / .sum(of: z.map { .exp(.number($0)) })
       return [.equation(name: "a\(index(j))", .equals, formula, value: a[j])]
     }
