@@ -23,7 +23,7 @@ enum DataSource {
       let names = BundledDataset.allCases.map(\.rawValue).joined(separator: ", ")
       let isName = !data.contains("/") && !data.contains(".")
       throw .file(
-        path: data, reason: "there is no such file" + (isName ? ", and the bundled sets are \(names)" : ""))
+        path: data, reason: "there is no such file" + (isName ? "; the bundled sets are \(names)" : ""))
     } else if fileKind(data) == S_IFREG {
       let shown = if let format { format } else { try DataFile.format(ofFile: data) }
       self =
@@ -68,7 +68,7 @@ enum DataSource {
   /// Refuses an option that only some formats have.
   func require(_ formats: [DataFile.Format], for option: String) throws(ValidationError) {
     if let format, formats.contains(format) { return }
-    throw ValidationError("\(option) is for \(list(formats.map(\.title))); \(self) is none")
+    throw ValidationError("\(option) applies to \(list(formats.map(\.title))) only, not to \(self)")
   }
 }
 
@@ -163,7 +163,7 @@ extension DataSource {
       return try Dataset(features: array, targets: NumPyArray(file: labels), task: options.task)
     case .npz:
       guard options.target.count <= 1 else {
-        throw ValidationError("of an .npz archive --target names one array; got \(options.target.count)")
+        throw ValidationError("for an .npz archive --target names one array; found \(options.target.count)")
       }
       let (x, y) = try NumPyArchive(file).arrays(features: choices.features, targets: options.target.first)
       guard let y else { return try table(x, options) }
@@ -186,7 +186,7 @@ extension DataSource {
   /// ``labels(besides:)`` the images.
   private func labelsBesideImages() throws -> String {
     guard case .idx(let images) = self else {
-      throw ValidationError("\(self) is an IDX file; name the one of its labels with --labels")
+      throw ValidationError("\(self) is an IDX file of images; name the file with the labels with --labels")
     }
     return try Self.labels(besides: images)
   }
@@ -199,7 +199,7 @@ extension DataSource {
       .replacingOccurrences(of: "idx3", with: "idx1")
     let path = url.deletingLastPathComponent().appendingPathComponent(labels).path
     guard labels != name, fileKind(path) != nil else {
-      throw ValidationError("\(images) is an IDX file; name the one of its labels with --labels")
+      throw ValidationError("\(images) is an IDX file of images; name the file with the labels with --labels")
     }
     return path
   }
@@ -286,7 +286,7 @@ extension DataSource {
 
   func check<Scalar>(inputs: Int, outputs: Int, for model: Model<Scalar>) throws(ChainruleError) {
     guard inputs == model.inputs else {
-      throw bad("\(thereAre(inputs, "feature")); the model takes \(model.inputs)")
+      throw bad("\(thereAre(inputs, "feature")); the model needs \(model.inputs)")
     }
     guard outputs == model.outputs else {
       throw bad("\(thereAre(outputs, "target")); the model predicts \(model.outputs)")

@@ -1,34 +1,36 @@
 import ArgumentParser
 import Chainrule
 
-/// What training does against overfitting and against gradients that are too large.
+/// Regularization and gradient clipping. Weight decay and L1 are hyper-parameters of the optimizer.
 struct RegularizationArguments: ParsableArguments {
   @Option(
     help: ArgumentHelp(
-      "The part of each target that is shared out among all classes; for crossEntropy and binaryCrossEntropy.",
+      "Label smoothing s for crossEntropy and binaryCrossEntropy, 0 or more and less than 1: y becomes (1 - s) y + s / "
+        + "classes. Default: 0.",
       valueName: "fraction"))
   var labelSmoothing: Double?
 
   @Option(
     help: ArgumentHelp(
-      "The standard deviation of the noise added to the features, with --standardize as it makes them, anew for every "
-        + "update.",
+      "Standard deviation of the normal noise that is added to the scaled features in each update, 0 or more. Default: 0.",
       valueName: "number"))
   var inputNoise: Double?
 
   @Option(
     help: ArgumentHelp(
-      "The largest norm of all gradients together; longer ones are scaled down to it.", valueName: "number"))
+      "Scale all gradients down so that their common norm is at most this, above 0. Default: no clipping.",
+      valueName: "number"))
   var clipNorm: Double?
 
   @Option(
     help: ArgumentHelp(
-      "The largest magnitude of a gradient's single number; larger ones are cut off.", valueName: "number"))
+      "Limit each number of the gradients to this magnitude, above 0. Default: no clipping.",
+      valueName: "number"))
   var clipValue: Double?
 
   @Option(
     help: ArgumentHelp(
-      "The largest norm of a neuron's weights; longer ones are scaled down to it after an update.",
+      "Scale the weights of a unit down after an update so that their norm is at most this, above 0. Default: no limit.",
       valueName: "number"))
   var maxNorm: Double?
 

@@ -11,9 +11,9 @@ func savedModel(at path: String, for data: String? = nil) throws -> SavedModel {
     guard case .invalidModel = error, !mayBeModel(path) else { throw error }
     let hint =
       data.map(mayBeModel) ?? false
-      ? "; \(data ?? "") may be: the model stands before the data"
-      : "; expected a file that train or import saved"
-    throw Failure(message: "\(path): this is no model\(hint)", exitCode: .badData)
+      ? "; \(data ?? "") may be one: give the model before the data"
+      : "; expected a file that \"chainrule train\" or \"chainrule import\" saved"
+    throw Failure(message: "\(path): this is not a model\(hint)", exitCode: .badData)
   }
 }
 
