@@ -13,7 +13,7 @@ enum DataSource {
   case npz(path: String)
   case fann(path: String)
 
-  /// What DATA says on the command line. `format` is that of a file; nil: what its first bytes show.
+  /// The data that an argument names. `format` is the format of a file; nil: detected from its first bytes.
   init(_ data: String, format: DataFile.Format? = nil) throws(ChainruleError) {
     if data == "-" {
       self = .standardInput(try DataFile(data, format: format))
@@ -85,7 +85,7 @@ extension DataFile.Format {
   }
 }
 
-/// What the options say of the data besides ``CSVOptions``.
+/// The options about the data that ``CSVOptions`` does not have.
 struct DataChoices {
   /// The file of labels, of IDX and `.npy`.
   var labels: String?
@@ -111,12 +111,12 @@ extension DataSource: CustomStringConvertible {
 
 // MARK: - To train on
 
-/// Rows to train on, and how a table became these.
+/// Training rows, and the encoding of the table they come from.
 struct TrainingData<Scalar: NetworkScalar> {
   var rows: Dataset<Scalar>
-  /// Nil where the data are no table.
+  /// nil if the data are not a table.
   var encoding: TableEncoding?
-  /// What the targets are.
+  /// The kind of the targets.
   var task: CSVOptions.LearningTask
 
   init(rows: Dataset<Scalar>, encoding: TableEncoding?, task: CSVOptions.LearningTask) {
@@ -191,7 +191,7 @@ extension DataSource {
     return try Self.labels(besides: images)
   }
 
-  /// The file of labels that MNIST's naming puts beside a file of images.
+  /// The file of labels next to a file of images, by MNIST's names.
   static func labels(besides images: String) throws -> String {
     let url = URL(fileURLWithPath: images)
     let name = url.lastPathComponent
@@ -234,7 +234,7 @@ extension DataSource {
     return (try checked(data, for: model), table.skippedRows)
   }
 
-  /// As ``dataset(for:encoding:options:choices:report:)``, read batch by batch; nil where the data are no CSV file that can be
+  /// As ``dataset(for:encoding:options:choices:report:)``, read batch by batch; nil if the data are not a CSV file that can be
   /// read again.
   func source<Scalar: NetworkScalar>(
     for model: Model<Scalar>, encoding: TableEncoding?, options: CSVOptions
@@ -420,9 +420,9 @@ extension CSVOptions {
   }
 }
 
-// MARK: - What is said
+// MARK: - Notes and warnings
 
-/// What is said on standard error about a table.
+/// Prints notes about a table on standard error.
 enum Notes {
   static func show(_ texts: [String], isQuiet: Bool = false) {
     show(texts.map { TableNote(text: $0) }, isQuiet: isQuiet)
@@ -436,14 +436,14 @@ enum Notes {
 }
 
 extension EncodingReport {
-  /// Says on standard error how many rows have no target; nothing where all have one.
+  /// Prints the number of rows without a target on standard error, if there are any.
   func showMissingTargets(in source: DataSource) {
     guard missingTargets > 0 else { return }
     let line = firstMissingTarget.map { ", the first in line \($0)" } ?? ""
     Output.say("\(source): \(counted(missingTargets, "row")) without a target left out\(line)")
   }
 
-  /// Says on standard error what was passed over; nothing where there was nothing.
+  /// Prints on standard error which rows and categories were ignored, if any.
   func show(in source: DataSource) {
     showMissingTargets(in: source)
     guard !unknown.isEmpty else { return }
@@ -457,7 +457,7 @@ extension EncodingReport {
 }
 
 extension SkippedRows {
-  /// Says on standard error how many there are, and what is wrong with the first; nothing where there is none.
+  /// Prints the number of skipped rows and the error of the first on standard error, if there are any.
   func report() {
     guard let first else { return }
     Output.say("\(counted(count, "bad row")) left out, the first: \(first)")

@@ -1,7 +1,7 @@
 import ArgumentParser
 import Chainrule
 
-/// Training on all rows at once, in place of batches.
+/// Full-batch training.
 struct FullBatchArguments: ParsableArguments {
   @Option(
     name: .customLong("full-batch"),
@@ -69,7 +69,7 @@ struct FullBatchArguments: ParsableArguments {
     }
   }
 
-  /// Refuses the options about batches, and about what goes on between them, where there are none.
+  /// Refuses the options about batches and updates with full-batch training.
   func check(
     _ training: TrainingArguments, _ optimizer: OptimizerArguments, _ schedule: ScheduleArguments,
     _ regularization: RegularizationArguments,
@@ -134,7 +134,7 @@ private func parseBytes(_ text: String) throws -> Int {
 }
 
 extension Minimum.Ending {
-  /// Why a run ended, behind its figures.
+  /// Why a run ended, after its figures.
   var reason: String {
     switch self {
     case .iterations, .stopped: ""

@@ -50,9 +50,9 @@ struct RegularizationArguments: ParsableArguments {
     try require("--max-norm", maxNorm, "a number above 0") { $0 > 0 && $0.isFinite }
   }
 
-  /// What a training that makes `loss` small does.
+  /// The regularization for a loss.
   ///
-  /// - Throws: `ValidationError` for a label smoothing that the loss does not have.
+  /// - Throws: `ValidationError` for label smoothing with another loss than a cross-entropy.
   func regularization(with loss: Loss) throws -> Regularization {
     if let labelSmoothing, labelSmoothing > 0, loss != .crossEntropy, loss != .binaryCrossEntropy {
       throw ValidationError(
@@ -74,7 +74,7 @@ struct RegularizationArguments: ParsableArguments {
   }
 }
 
-/// What the rows of each class weigh in the loss: "balanced", or "cat=2,dog=0.5".
+/// The weights of the classes in the loss: "balanced", or "cat=2,dog=0.5".
 enum ClassWeights: Sendable {
   case balanced
   case given([String: Double])
@@ -108,9 +108,9 @@ enum ClassWeights: Sendable {
     self = .given(weights)
   }
 
-  /// The rows with the weights of their classes; balanced ones go by the numbers of these rows.
+  /// The rows with the weights of their classes; balanced weights count these rows.
   ///
-  /// - Throws: `ValidationError` for a regression, and for a class that there is not.
+  /// - Throws: `ValidationError` for a regression, and for an unknown class.
   func applied<Scalar>(to data: Dataset<Scalar>) throws -> Dataset<Scalar> {
     try asUsage(of: "--class-weights") { () throws(ChainruleError) in
       switch self {

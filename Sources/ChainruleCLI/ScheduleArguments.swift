@@ -61,9 +61,9 @@ struct ScheduleArguments: ParsableArguments {
     try require("--minimum-rate", minimumRate, "a number of at least 0") { $0 >= 0 && $0.isFinite }
   }
 
-  /// The schedule of a training of so many epochs.
+  /// The schedule for this number of epochs.
   ///
-  /// - Throws: `ValidationError` for a number that the rule does not have, and for one that it lacks.
+  /// - Throws: `ValidationError` for a number that the rule does not have, and for a missing number.
   func schedule(epochs: Int) throws -> Schedule {
     let numbers = try Schedule(named: rule.name).rule.numbers
     for (number, isGiven) in [
@@ -98,7 +98,7 @@ private enum Number: String {
   case patience = "--schedule-patience"
   case minimum = "--minimum-rate"
 
-  /// What holds where the option is left out.
+  /// The value if the option is not given.
   enum Source { case given, toTheEnd, byDefault }
 }
 

@@ -2,16 +2,14 @@ import Chainrule
 import ChainruleExplain
 import ChainruleReference
 
-/// The C core held against the pure-Swift reference, on random networks in float64.
+/// Compares the C core with the pure-Swift reference on random networks in float64.
 ///
-/// Both start from the same parameters and train on the same batches. The error of a number is relative to
-/// the largest magnitude in its array (``Agreement``); the arrays are the losses of the steps so far, the outputs and
-/// the gradients of the last, all layers' together, each layer's weights, bias, γ, β and running statistics, and what
-/// the network then predicts.  Gradients are held to the scale of all, since some are nothing but rounding: those of a
-/// bias before a batchNorm, which takes it away again.
+/// Both start from the same parameters and train on the same batches. The error of a number is relative to the largest
+/// magnitude in its array (``Agreement``). The arrays are the losses of the steps so far, the outputs and gradients of the
+/// last step, the weights, bias, γ, β and running statistics of each layer, and the predictions. All gradients form one
+/// array, because some are only rounding error, such as those of a bias before a batchNorm.
 struct Verification {
-  /// The largest error allowed after so many steps: the rounding of one step, and that of ten, each of which
-  /// trains on what the ones before rounded.
+  /// The largest accepted error after one step and after ten steps, in which rounding errors grow.
   static let limits = [(steps: 1, error: 1e-12), (steps: 10, error: 1e-9)]
 
   var cases: Int
@@ -31,14 +29,13 @@ struct Verification {
 // MARK: - One case
 
 extension Verification {
-  /// A network, a loss, an optimizer, what regularizes, rates of layers, and ten batches, all drawn at random.
+  /// A random network, loss, optimizer, regularization, rates of layers, and ten batches.
   ///
-  /// The numbers are continuous, so that a z lies within rounding of the kink of relu, or an a within
-  /// rounding of that of a loss, in one case of many millions: there the two could rightly take different
-  /// sides. Learning rates and ε are moderate, so that ten steps do not magnify rounding a millionfold: a rule
-  /// that divides g by its own size makes a full step of a g that is all cancellation, unless ε is above that.
-  /// Of rprop and lion, which take the sign of g, no ε is, and they go without the losses whose δ has one size, so
-  /// that it may cancel over the rows, and without batchNorm, before which a bias has no other g.
+  /// The numbers are continuous: z is within rounding error of the kink of relu, or a of that of a loss, in one case of many
+  /// millions. There the core and the reference may differ. Learning rates and ε are moderate, so that ten steps do not
+  /// magnify rounding a million times: a rule that divides g by its magnitude makes a full step from a g that is only rounding
+  /// error, unless ε is larger. rprop and lion use the sign of g and have no ε. They are not combined with losses whose δ can
+  /// cancel over the rows, nor with batchNorm, before which the g of a bias is only rounding error.
   struct Case {
     let seed: UInt64
     let inputs: Int
@@ -121,8 +118,8 @@ extension SplitMix64 {
     (0..<rows).map { _ in row(columns, in: range) }
   }
 
-  /// One to four dense layers and, in most networks, others between and behind them; the last has an activation that the
-  /// loss can have.
+  /// One to four dense layers and, in most networks, other layers between and after them. The last activation is one that the
+  /// loss allows.
   fileprivate mutating func layers(for loss: Chainrule.Loss, inputs: Int) -> [Chainrule.Layer] {
     let outputs: [Chainrule.Activation] =
       switch loss {
@@ -133,7 +130,7 @@ extension SplitMix64 {
         Chainrule.Activation.allCases
       }
     var layers: [Chainrule.Layer] = []
-    var widths = [inputs]  // of what each layer takes, and behind them of what the last hands on
+    var widths = [inputs]  // the inputs of each layer, then the outputs of the last
     func append(_ layer: Chainrule.Layer) {
       layers.append(layer)
       widths.append(layer.units ?? widths.last!)
@@ -157,7 +154,7 @@ extension SplitMix64 {
     let isFree = outputs == Chainrule.Activation.allCases && layers.last!.activation != .softmax
     if isMixed && isFree && chance(0.5) { append(other(behind: widths)) }
     if isFree && chance(0.3) { append(scaling(widths.last!)) }
-    // A scaling behind the output layer scales the targets, which neither a class nor a probability allows.
+    // A scaling after the output layer scales the targets; classes and probabilities cannot be scaled.
     while case .scaling = layers.last!,
       loss == .hinge || [.sigmoid, .softmax].contains(layers[layers.count - 2].activation)
     {
@@ -168,7 +165,7 @@ extension SplitMix64 {
 
   private static let hidden = Chainrule.Activation.allCases.filter { $0 != .softmax }
 
-  /// A layer of another kind than dense, behind layers of these widths.
+  /// A layer of another kind than dense, after layers of these widths.
   private mutating func other(behind widths: [Int]) -> Chainrule.Layer {
     let width = widths.last!
     let spans = widths.indices.dropFirst().filter { widths[widths.count - 1 - $0] == width }
@@ -220,7 +217,7 @@ extension SplitMix64 {
     }
   }
 
-  /// What the loss can have for a target.
+  /// Random targets that the loss allows.
   fileprivate mutating func target(_ outputs: Int, for loss: Chainrule.Loss) -> [Double] {
     switch loss {
     case .halfSquaredError, .meanSquaredError, .meanAbsoluteError, .huber, .logCosh:
@@ -239,7 +236,7 @@ extension SplitMix64 {
     }
   }
 
-  /// Smoothed targets, where the loss can have them, and clipped gradients.
+  /// Label smoothing if the loss allows it, and gradient clipping.
   fileprivate mutating func regularization(for loss: Chainrule.Loss) -> Regularization {
     let isCrossEntropy = loss == .crossEntropy || loss == .binaryCrossEntropy
     return Regularization(
@@ -297,7 +294,7 @@ extension SplitMix64 {
 extension Verification.Case {
   /// The worst error after each of the limits' steps.
   ///
-  /// - Parameter prepare: What is done to the reference before it trains; a test plants an error with it.
+  /// - Parameter prepare: Changes the reference before it trains; a test plants an error with it.
   func compare(
     preparing prepare: (inout ChainruleReference.Network<Double>) -> Void = { _ in }
   ) throws -> [Agreement] {
@@ -305,7 +302,7 @@ extension Verification.Case {
     let core = try Chainrule.Trainer(
       network, loss: loss, optimizer: optimizer, regularization: regularization, accumulating: accumulating,
       layerRates: layerRates)
-    // What is computed on the way shows in a trainer that keeps it, whose seed, and so whose dropout, is the same.
+    // A second trainer records the trace. Its seed is the same, so its dropout is, too.
     let traced = try Chainrule.Trainer(
       self.network(), loss: loss, optimizer: optimizer, regularization: regularization,
       accumulating: accumulating, layerRates: layerRates, tracing: true)
@@ -382,7 +379,7 @@ extension Verification.Case {
     return network
   }
 
-  /// The noise of each batch: what a network without layers of its own makes of zeros, trained as often.
+  /// The input noise of each batch: the output of an identity network for inputs of 0, after the same number of steps.
   private func noise() throws -> [[[Double]]] {
     let mirror = try Chainrule.Network<Double>(inputs: inputs, layers: [.activation(.identity)])
     let trainer = try Chainrule.Trainer(
@@ -396,8 +393,8 @@ extension Verification.Case {
     }
   }
 
-  /// Which values each dropout kept, by its layer: all that are not 0. One that was 0 before, behind a relu, say, passes
-  /// no gradient on either way.
+  /// The values that each dropout kept, by its layer: all that are not 0. A value that was 0 before, such as after a relu,
+  /// has gradient 0 in either case.
   private func kept(in trace: [LayerTrace<Double>]) -> [Int: [[Bool]]] {
     var kept: [Int: [[Bool]]] = [:]
     for (index, layer) in trace.enumerated() {
@@ -488,7 +485,7 @@ extension Verification.Case: CustomStringConvertible {
 // MARK: - Report
 
 extension Verification {
-  /// The worst that was found.
+  /// The largest errors found.
   struct Report {
     let cases: Int
     let seed: UInt64
@@ -507,7 +504,7 @@ extension Verification {
 
     mutating func take(_ agreements: [Agreement], of verificationCase: Case) {
       for (index, agreement) in agreements.enumerated() {
-        // Not ≤, which is false of NaN: what is not a number is worst of all.
+        // NaN counts as the largest error, so the comparison must be false for NaN.
         let error = worst[index]?.agreement.worstError ?? -1
         if agreement.worstError <= error || error.isNaN { continue }
         worst[index] = Worst(agreement: agreement, verificationCase: verificationCase)

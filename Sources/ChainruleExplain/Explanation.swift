@@ -38,11 +38,11 @@ public struct Explanation: Sendable, Equatable {
     public let rowLosses: [Double]
     /// L, the mean of the row losses, before the update.
     public let loss: Double
-    /// What each layer computed.
+    /// The trace of each layer.
     public let layers: [Layer]
   }
 
-  /// What one layer computed in one step.
+  /// The trace of one layer in one step.
   public struct Layer: Sendable, Equatable {
     /// W and b, or γ and β, and the running statistics of a batchNorm, before the update.
     public let before: StepFile.Parameters

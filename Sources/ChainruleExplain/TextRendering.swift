@@ -117,7 +117,7 @@ private struct Lines {
     }
   }
 
-  /// The title, and beside it the formulas, or under it where the line would be too long.
+  /// The title with the formulas on the same line, or below it if the line would be too long.
   private mutating func writeTitle(_ title: String, _ formulas: [String], depth: Int) {
     if depth < 2 { write("") }
     if depth == 0 {

@@ -1,15 +1,15 @@
 import Chainrule
 
-/// An explanation put into the order in which it is told: sections, and in them equations with numbers put in.
+/// An explanation as sections with equations, in the order of the computation.
 ///
-/// It says what is shown, and a rendering says how. Long lists make their elements when asked for them, so
-/// that a rendering that shows a few of a million weights makes those few.
+/// A rendering decides how it looks. Lists create their elements on demand, so that a rendering can show a few of a million
+/// weights.
 struct Walkthrough {
   var blocks: [Block]
 
   enum Block {
     case section(title: String, formulas: [String], blocks: [Block])
-    /// A quantity, the numbers it comes from, and what the core computed: z₁ = 0.12·2 + 0.33·3 = 1.23
+    /// A name, a formula with numbers, and the value that the core computed: z₁ = 0.12·2 + 0.33·3 = 1.23
     case equation(name: String, Relation, Formula, value: Double)
     /// x = (2, 3)
     case vector(name: String, [Double])
@@ -24,7 +24,7 @@ struct Walkthrough {
   }
 
   struct List {
-    /// What the elements are.
+    /// The kind of the elements.
     var kind: Kind
     var count: Int
     var element: (Int) -> [Block]
@@ -49,7 +49,7 @@ extension Walkthrough {
   }
 }
 
-/// Tells one explanation, part by part. Layers, rows and neurons count from 0 here, from 1 where they show.
+/// Makes the sections of an explanation. Layers, rows and neurons count from 0 here and from 1 in the text.
 struct Tale {
   typealias Block = Walkthrough.Block
   typealias List = Walkthrough.List
@@ -87,7 +87,7 @@ struct Tale {
     ]
   }
 
-  /// y, and as the loss takes it where it is smoothed, or a class label of hinge.
+  /// y, and the y that the loss uses if it is smoothed or a class label of hinge.
   func targets(_ row: Int, of batch: Explanation.Batch) -> [Block] {
     let y = Block.vector(name: "y", batch.y[row])
     if loss == .hinge && batch.y[row].contains(0) {
@@ -102,7 +102,7 @@ struct Tale {
     loss.smoothed(batch.y[row], explanation.regularization)
   }
 
-  /// Layer `layer`, "Layer 2, sigmoid", and what it says.
+  /// The section of a layer, "Layer 2, sigmoid".
   func section(_ layer: Int, _ formulas: [String], _ blocks: [Block]) -> Block {
     let kind: String =
       switch layers[layer] {
@@ -117,7 +117,7 @@ struct Tale {
     .list(List(kind: .neurons, count: count, element: element))
   }
 
-  /// What layer `layer` takes, "xᵢ" or "aᵢ⁽¹⁾".
+  /// The symbol of the input of layer `layer`, "xᵢ" or "aᵢ⁽¹⁾".
   func input(_ layer: Int, _ index: String = "ᵢ") -> String {
     layer == 0 ? "x\(index)" : "a\(index)\(superscript(layer))"
   }
