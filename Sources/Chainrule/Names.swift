@@ -1,3 +1,9 @@
+/// "a, b and c"
+package func list(_ names: [String], _ conjunction: String = "and") -> String {
+  names.count < 2
+    ? names.joined() : names.dropLast().joined(separator: ", ") + " \(conjunction) " + names[names.count - 1]
+}
+
 /// The name among `names` that `text` stands for: letter for letter, or but for case, hyphens and underscores, or by what
 /// other libraries call it; nil where there is none.
 package func canonicalName(_ text: String, among names: [String]) -> String? {

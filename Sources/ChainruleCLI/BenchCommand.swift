@@ -8,13 +8,13 @@ struct BenchCommand: ParsableCommand {
     commandName: "bench",
     abstract: "Measure how fast this machine trains and predicts.",
     discussion: """
-      Times networks from tiny to large: W1 to W7 train, an epoch at a time, and I1 and I2 predict, 1 and 256 rows a \
-      call. Data are made up and in memory, in a fixed order. Each is first checked against the pure-Swift reference \
-      (W6, which is too large for it, against GSL); where the two disagree, the exit status is 1.
+      Times networks from tiny to large on synthetic data in memory. W1 to W7 train, one epoch at a time; I1 and I2 predict 1 \
+      and 256 rows in a call. Each result is first checked against the pure-Swift reference (W6 is too large for it and is \
+      checked against GSL); the exit status is 1 if they disagree.
 
-      What counts of the times is the least, and the median is shown beside. Operations are those of the matrix \
-      products alone, two a multiply-add. The peak is what fused multiply-adds on registers alone reach, \
-      measured before and after every workload. Other work on the machine shows in all of this.
+      The table has the shortest and the median time. Gflop/s counts the matrix products only, two operations for each \
+      multiply-add. The peak is the measured speed of fused multiply-adds on registers, before and after each workload. \
+      Other programs on the machine make all of these numbers worse.
 
         chainrule bench
         chainrule bench --workload W3 --workload I1 --threads 2 --json
@@ -23,22 +23,21 @@ struct BenchCommand: ParsableCommand {
   @Option(
     name: .customLong("workload"), parsing: .singleValue,
     help: ArgumentHelp(
-      "What to measure, or how the names begin: W1 is W1a and W1b. May be given more than once; by default "
-        + "everything: \(known).",
+      "A workload, or the beginning of names: W1 means W1a and W1b. May be repeated. Default: all of \(known).",
       valueName: "name"),
     transform: names(beginningWith:))
   var chosen: [[String]] = []
 
-  @Option(help: ArgumentHelp("How many threads share the work of an update.", valueName: "count"))
+  @Option(help: ArgumentHelp("Threads that compute an update, 1 to 256.", valueName: "count"))
   var threads = 1
 
   @Option(
-    help: ArgumentHelp("How long to time each workload, after one call to warm up.", valueName: "number"))
+    help: ArgumentHelp("Seconds to time each workload, after one call to warm up.", valueName: "number"))
   var seconds = 1.0
 
   @Flag(
     help: """
-      Print one JSON object a workload: workload, threads, isa; msPerEpoch, msPerEpochMedian and usPerUpdate, or \
+      Print one JSON object for each workload: workload, threads, isa; msPerEpoch, msPerEpochMedian and usPerUpdate, or \
       usPerCall and usPerCallMedian; samplesPerSecond, gflops, percentOfPeak. For the peak: gflopsFloat32, \
       gflopsFloat64.
       """)
@@ -64,7 +63,9 @@ struct BenchCommand: ParsableCommand {
 
   private static func names(beginningWith text: String) throws -> [String] {
     let found = text.isEmpty ? [] : names.filter { $0.hasPrefix(text) }
-    guard !found.isEmpty else { throw ValidationError("expected \(known), or how some of them begin") }
+    guard !found.isEmpty else {
+      throw ValidationError("expected one of \(known), or the beginning of such a name")
+    }
     return found
   }
 

@@ -6,9 +6,9 @@ struct Measurement {
   let workload: Workload
   let threads: Int
   let kernelSet: String
-  /// The seconds of an epoch, or of a call that predicts: the least and the median of all that were timed.
+  /// Shortest and median time of an epoch, or of a prediction call, in seconds.
   let least, median: Double
-  /// The floating-point operations a second that so many threads can do, measured beside.
+  /// Peak speed of this number of threads in floating-point operations per second, measured at the same time.
   let peak: Double
 
   var samplesPerSecond: Double { Double(workload.rows) / least }
@@ -16,9 +16,9 @@ struct Measurement {
   var secondsPerUpdate: Double? { workload.training == nil ? nil : least / Double(workload.updates) }
 }
 
-/// What so many threads of this machine are capable of, in floating-point operations a second.
+/// Peak speed of a number of threads on this machine, in floating-point operations per second.
 struct Peak {
-  /// Among those of the workloads.
+  /// Its name in the list of workloads.
   static let name = "peak"
 
   let threads: Int
@@ -34,8 +34,8 @@ struct Peak {
 extension Workload {
   /// Checks the core against the reference, then times it.
   ///
-  /// - Parameter seconds: What the calls timed take together, if that is enough for three.
-  /// - Throws: `Failure` where the two disagree.
+  /// - Parameter seconds: Total time of the timed calls, if it allows three of them.
+  /// - Throws: `Failure` if the core and the reference disagree.
   func measure(threads: Int, seconds: Double) throws -> Measurement {
     switch scalar {
     case .float32: try measure(Float.self, threads: threads, seconds: seconds)
@@ -49,7 +49,7 @@ extension Workload {
     let data: Dataset<Scalar> = try dataset()
     try check(on: data, threads: threads)
     let network: Chainrule.Network<Scalar> = try network()
-    // A prediction is the work of the thread that asks for it.
+    // A prediction runs in the calling thread.
     let threads = training == nil ? 1 : threads
 
     let before = Scalar.peak(threads: threads)
@@ -81,19 +81,18 @@ extension Workload {
 // MARK: - Checking
 
 extension Workload {
-  /// The largest error that passes, as a part of the losses and outputs, and of the way that the parameters have
-  /// gone. The first updates of Adam are η g / |g|: a g that is all cancellation, one in many thousands, may take
-  /// its parameter the other way.
+  /// The largest accepted error, relative to the losses and outputs and to the change of the parameters. The first updates
+  /// of Adam are η g / |g|: a g that is only rounding error, one in many thousands, can have the other sign.
   private static let limits: [ScalarType: Double] = [.float32: 1e-3, .float64: 1e-10]
 
-  /// Beyond it the reference would take longer than the workload.
+  /// Larger networks would take the reference longer than the workload itself.
   private static let mostParametersOfTheReference = 1_000_000
 
-  /// Trains on, or predicts, a few rows, and holds what comes out against the reference in float64: for the largest
-  /// networks, against the kernels that GSL's BLAS makes.
+  /// Trains on a few rows, or predicts them, and compares the results with the reference in float64; for the largest
+  /// networks with the kernel set of GSL's BLAS.
   ///
-  /// - Parameter prepare: What is done to the reference before it begins; a test plants an error with it.
-  /// - Throws: `Failure` where the two disagree.
+  /// - Parameter prepare: Changes the reference before it starts; a test plants an error with it.
+  /// - Throws: `Failure` if the results differ by more than the limit.
   func check<Scalar: NetworkScalar>(
     on data: Dataset<Scalar>, threads: Int,
     preparing prepare: (inout ChainruleReference.Network<Double>) -> Void = { _ in }
@@ -149,11 +148,11 @@ extension Workload {
   }
 }
 
-/// What a few rows come to.
+/// The results for a few rows.
 private struct Outcome {
-  /// The losses, a number a step, or the outputs.
+  /// The loss of each step, or the outputs.
   var results: [Double]
-  /// After the last step, each layer's weights, then its bias; none of a prediction.
+  /// The weights and the bias of each layer after the last step; empty for a prediction.
   var parameters: [[Double]]
 
   /// - Parameter start: The parameters before the first step.
@@ -170,12 +169,12 @@ private struct Outcome {
     return errors.first { $0.0.isNaN } ?? errors.max { $0.0 < $1.0 }!
   }
 
-  /// ‖found − expected‖ / ‖expected − start‖, in the Euclidean norm: the part that is missed of the way to go.
+  /// ‖found − expected‖ / ‖expected − start‖ in the Euclidean norm: the error relative to the change.
   private func distance(_ found: [Double], _ expected: [Double], from start: [Double]) -> Double {
     func norm(_ x: [Double], minus y: [Double]) -> Double {
       zip(x, y).reduce(0) { $0 + ($1.0 - $1.1) * ($1.0 - $1.1) }.squareRoot()
     }
-    // Where nothing is to move, and nothing has moved, the quotient would be 0 / 0.
+    // Without a change the quotient would be 0 / 0.
     return found == expected ? 0 : norm(found, minus: expected) / norm(expected, minus: start)
   }
 }

@@ -1,14 +1,14 @@
 import ArgumentParser
 import Chainrule
 
-// The names of the catalogue as values of options, as they stand, in another case, or as other libraries spell them: an
-// unknown one is wrong usage, and the error lists them.
+// The names of the catalogue as values of options, in any case, and as other libraries spell them. An unknown name is wrong
+// usage; the error lists the known ones.
 
 /// A value with a name of the catalogue.
 protocol NamedArgument: ExpressibleByArgument, CaseIterable, RawRepresentable<String> {}
 
 extension NamedArgument {
-  /// The value that `argument` stands for.
+  /// The value with the name `argument`; nil for an unknown name.
   public init?(argument: String) {
     guard let name = canonicalName(argument, among: Self.allCases.map(\.rawValue)) else { return nil }
     self.init(rawValue: name)
@@ -17,21 +17,10 @@ extension NamedArgument {
 
 extension Activation: NamedArgument {}
 extension Loss: NamedArgument {}
+extension Optimizer.Kind: NamedArgument {}
 extension ScalarType: NamedArgument {}
 extension CSVOptions.LearningTask: NamedArgument {}
 extension TrainingRecipe.Normalization: NamedArgument {}
-
-/// The name of an optimizer.
-struct OptimizerName: ExpressibleByArgument {
-  let name: String
-
-  init?(argument: String) {
-    guard let name = canonicalName(argument, among: Optimizer.names) else { return nil }
-    self.name = name
-  }
-
-  static var allValueStrings: [String] { Optimizer.names }
-}
 
 /// The name of a schedule.
 struct ScheduleName: ExpressibleByArgument {
@@ -96,10 +85,10 @@ struct ActivationList: Sendable {
   }
 }
 
-/// What is taken for the options that are not given.
+/// A set of defaults for the other options.
 enum Preset: String, CaseIterable, ExpressibleByArgument {
-  /// What was best on ten real tables.
+  /// The defaults that were best on ten real tables.
   case recommended
-  /// One hidden layer on the numbers as they stand, for 50 epochs.
+  /// One hidden layer on unscaled numbers, for 50 epochs.
   case plain
 }

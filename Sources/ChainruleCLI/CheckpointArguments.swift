@@ -8,34 +8,34 @@ struct CheckpointArguments: ParsableArguments {
     name: .customLong("checkpoint"),
     help: ArgumentHelp(
       "Save checkpoints in this folder. A run that resumes from one gives the same model as a run that was never "
-        + "interrupted. There is also one at the end and after Ctrl-C. A folder holds the checkpoints of one run.",
+        + "interrupted. Training also saves one at its end and after Ctrl-C. A folder holds the checkpoints of one run.",
       valueName: "folder"))
   var folder: String?
 
   @Option(
     name: .customLong("checkpoint-every"),
     help: ArgumentHelp(
-      "Save a checkpoint after this many epochs, or updates such as 500steps. (default: 1)",
+      "Save a checkpoint after this many epochs, or after this many updates, as in 500steps. Default: 1.",
       valueName: "count"),
     transform: Checkpoints.Interval.init(parsing:))
   var interval: Checkpoints.Interval?
 
   @Option(
     name: .customLong("checkpoint-keep"),
-    help: ArgumentHelp("Keep this many of the newest checkpoints. (default: 3)", valueName: "count"))
+    help: ArgumentHelp("Number of newest checkpoints to keep. Default: 3.", valueName: "count"))
   var kept: Int?
 
   @Flag(
     name: .customLong("checkpoint-may-fail"),
     help:
-      "Continue training when a checkpoint cannot be written, with a warning. By default it ends training.")
+      "Print a warning and continue if a checkpoint cannot be written. Default: training ends with an error.")
   var mayFail = false
 
   @Option(
     defaultAsFlag: "",
     help: ArgumentHelp(
       "Resume from a checkpoint, or from the newest one in a folder; without a value, from the newest one in the folder "
-        + "of --checkpoint, if there is one. The data and the options must be those of the checkpoint's run, but for "
+        + "of --checkpoint, if there is one. The data and the options must be the same as in that run, except "
         + "--epochs, --patience, --until-loss, --threads, --save and --log. --epochs and --patience count from the start "
         + "of that run.",
       valueName: "checkpoint"))
@@ -55,10 +55,10 @@ struct CheckpointArguments: ParsableArguments {
   /// Refuses what trains more than one network, and what trains without batches.
   func check(_ partition: PartitionArguments, _ fullBatch: FullBatchArguments) throws(ValidationError) {
     guard let option = folder != nil ? "--checkpoint" : resume != nil ? "--resume" : nil else { return }
-    if partition.folds != nil { throw ValidationError("\(option) does not go with --folds") }
+    if partition.folds != nil { throw ValidationError("\(option) and --folds cannot be combined") }
     if fullBatch.method != nil {
       throw ValidationError(
-        "\(option) does not go with --full-batch, which trains without batches")
+        "\(option) and --full-batch cannot be combined: full-batch training has no checkpoints")
     }
   }
 
@@ -82,8 +82,8 @@ struct CheckpointArguments: ParsableArguments {
       guard let folder, let newest = try checkpoints?.newest() else { return nil }
       throw Failure(
         message:
-          "\(folder): this folder has checkpoints of a run, the newest \(newest). Continue that run with "
-          + "--resume, or choose another folder", exitCode: .failure)
+          "\(folder): this folder has checkpoints of another run, the newest \(newest). Add --resume to continue that run, "
+          + "or choose another folder", exitCode: .failure)
     }
     if resume.isEmpty {
       let newest = try checkpoints.flatMap(newest)

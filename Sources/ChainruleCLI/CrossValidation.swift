@@ -1,6 +1,6 @@
 import Chainrule
 
-/// What the networks of a k-fold cross-validation came to, each on the fold that it was not trained on.
+/// The evaluations of a k-fold cross-validation, each on the validation rows of its fold.
 struct CrossValidation: Sendable {
   let loss: Loss
   var evaluations: [Evaluation] = []

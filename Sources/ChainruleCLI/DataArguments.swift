@@ -5,19 +5,19 @@ import Foundation
 extension DataFile.Format: ExpressibleByArgument {}
 extension OneHotEncoding.UnknownCategory: ExpressibleByArgument {}
 
-/// Which data a command reads.
+/// The data that a command reads.
 struct DataArguments: ParsableArguments {
   @Argument(
     help: """
-      A file in CSV, IDX, NumPy's .npy or .npz or FANN's format, gzip-compressed or not, "-" for standard input, or the \
-      name of a bundled set: \(bundledNames). A file of such a name needs its folder: ./iris.
+      The data: a file, "-" for standard input, or the name of a bundled set (\(bundledNames)). A file may be CSV, IDX, \
+      .npy, .npz or FANN, with or without gzip. Write ./iris for a file with the name of a bundled set.
       """)
   var data: String
 
   @Option(
     help: ArgumentHelp(
-      "The character between two cells of CSV; \"tab\" and \"space\", any run of spaces and tabs, have names. By default "
-        + "the one by which the first lines have the same number of cells.",
+      "CSV: the character between two cells, or tab, or space for any run of spaces and tabs. Default: the character that "
+        + "splits the first lines into the same number of cells.",
       valueName: "character"),
     transform: parseDelimiter)
   var delimiter: Character?
@@ -25,20 +25,19 @@ struct DataArguments: ParsableArguments {
   @Flag(
     inversion: .prefixedNo, exclusivity: .exclusive,
     help:
-      "The first row of CSV names the columns, or does not. By default its cells are compared with those below."
+      "CSV: the first row has the names of the columns, or it has data. Default: decided by comparing it with the next rows."
   )
   var header: Bool?
 
   @Option(
     help: ArgumentHelp(
-      "The format of the data. By default what the first bytes show: CSV is what has no mark of another.",
+      "The format of the file. Default: detected from its first bytes; CSV if no other format matches.",
       valueName: "format"))
   var format: DataFile.Format?
 
   @Option(
     help: ArgumentHelp(
-      "The array of features in a .npz archive; --target names that of the targets. By default x and y, or other usual "
-        + "names.",
+      ".npz: the array with the features; --target names the array with the targets. Default: x and y, or similar names.",
       valueName: "array"))
   var features: String?
 
@@ -50,12 +49,12 @@ struct DataArguments: ParsableArguments {
     if let header { try source.require([.csv], for: header ? "--header" : "--no-header") }
     if features != nil { try source.require([.npz], for: "--features") }
     if format != nil, source.format == nil {
-      throw ValidationError("--format is for files; \(source) is none")
+      throw ValidationError("--format applies to files only, not to \(source)")
     }
     return source
   }
 
-  /// The same of CSV's options, which say how its text is read.
+  /// The options with this delimiter and header.
   func applied(to options: CSVOptions) -> CSVOptions {
     var options = options
     options.delimiter = delimiter
@@ -74,20 +73,20 @@ struct DataArguments: ParsableArguments {
   private static let bundledNames = BundledDataset.allCases.map(\.rawValue).joined(separator: ", ")
 }
 
-/// What is to be predicted from the data.
+/// The columns or the file with the targets.
 struct TargetArguments: ParsableArguments {
   @Option(
     name: .customLong("target"), parsing: .singleValue,
     help: ArgumentHelp(
-      "A column to predict, by name or by number from 1, which may be given more than once; of a .npz archive, the array. "
-        + "By default the last column.",
+      "A column to predict, by name or by number from 1; repeat it for several columns. For .npz: the array with the "
+        + "targets. Default: the last column.",
       valueName: "column"))
   var targets: [String] = []
 
   @Option(
     help: ArgumentHelp(
-      "The file of the targets of the same rows: of an IDX file of images the one of their labels, by default the file "
-        + "that MNIST's naming gives, labels-idx1 beside images-idx3; of a .npy file another.",
+      "The file with the targets of the same rows: an IDX file for IDX images, a .npy file for .npy features. Default for "
+        + "IDX: labels-idx1 in place of images-idx3 in the name, as MNIST has it.",
       valueName: "file"))
   var labels: String?
 
@@ -95,24 +94,24 @@ struct TargetArguments: ParsableArguments {
     if !targets.isEmpty { try source.require([.csv, .npy, .npz], for: "--target") }
     if labels != nil { try source.require([.idx, .npy], for: "--labels") }
     if labels != nil, !targets.isEmpty {
-      throw ValidationError("--target does not go with --labels, a file of nothing but targets")
+      throw ValidationError("--target and --labels cannot be combined: all of the --labels file is targets")
     }
   }
 }
 
-/// What the columns of CSV are, where their cells do not show it.
+/// The roles of CSV columns, and how their cells are read.
 struct ColumnArguments: ParsableArguments {
   @Option(
     help: """
-      What the targets are. By default classes where the one target column holds text, or at most 20 different whole \
-      numbers that recur; several columns of 0 and 1 are labels that a row has or not (multilabel).
+      What the targets are. With automatic, one target column holds classes if its cells are text or at most 20 different \
+      repeated integers; several columns of 0 and 1 are labels (multilabel); other columns are numbers (regression).
       """)
   var task = CSVOptions.LearningTask.automatic
 
   @Option(
     name: .customLong("ignore"), parsing: .singleValue,
     help: ArgumentHelp(
-      "Columns to leave out, by name or by number from 1, separated by commas; quote a name with a comma.",
+      "Columns to leave out, by name or by number from 1, separated by commas. Put a name with a comma in double quotes.",
       valueName: "columns"),
     transform: parseColumns)
   var ignored: [[String]] = []
@@ -120,14 +119,14 @@ struct ColumnArguments: ParsableArguments {
   @Option(
     name: .customLong("only"), parsing: .singleValue,
     help: ArgumentHelp(
-      "The columns to predict from. By default all that have no other role.", valueName: "columns"),
+      "The columns to use as features. Default: all columns without another role.", valueName: "columns"),
     transform: parseColumns)
   var only: [[String]] = []
 
   @Option(
     name: .customLong("keep"), parsing: .singleValue,
     help: ArgumentHelp(
-      "Columns that stay although they are the same in every row, number the rows, or are another text in each.",
+      "Columns to keep as features even if they are constant, number the rows, or have a different text in each row.",
       valueName: "columns"),
     transform: parseColumns)
   var kept: [[String]] = []
@@ -135,23 +134,23 @@ struct ColumnArguments: ParsableArguments {
   @Option(
     name: .customLong("categorical"), parsing: .singleValue,
     help: ArgumentHelp(
-      "Columns whose cells name categories although they are numbers; each category becomes a feature of 0 and 1. Columns "
-        + "of text are so by default.",
+      "Columns of numbers to read as categories. Each category becomes a feature of 0 and 1. Text columns are always "
+        + "categories.",
       valueName: "columns"),
     transform: parseColumns)
   var categorical: [[String]] = []
 
-  @Option(help: ArgumentHelp("A column that identifies the rows, and is no feature.", valueName: "column"))
+  @Option(help: ArgumentHelp("A column that identifies the rows; it is not a feature.", valueName: "column"))
   var id: String?
 
   @Option(
-    help: ArgumentHelp("A column with the weight of each row in the loss, at least 0.", valueName: "column"))
+    help: ArgumentHelp("A column with the weight of each row in the loss, 0 or more.", valueName: "column"))
   var weights: String?
 
   @Option(
     help: ArgumentHelp(
-      "What takes the place of missing numbers: the mean, median or mostFrequent value of their column, or a number; or "
-        + "error. One more feature says that they are missing, as it does for categories. (default: median)",
+      "Fills missing numbers with the mean, median or mostFrequent value of their column, or with this number; error "
+        + "refuses them. An additional feature marks the rows where a cell is missing. Default: median.",
       valueName: "value"),
     transform: MissingArgument.init(parsing:))
   var missing: MissingArgument?
@@ -159,7 +158,7 @@ struct ColumnArguments: ParsableArguments {
   @Option(
     name: .customLong("missing-values"), parsing: .singleValue,
     help: ArgumentHelp(
-      "More texts or numbers of a missing cell, such as -999, separated by commas; besides an empty cell, "
+      "Additional texts that mean a missing cell, such as -999, separated by commas. Always missing: an empty cell, "
         + CSVOptions.usualMissingTexts.dropFirst().joined(separator: ", ") + ".",
       valueName: "texts"),
     transform: parseColumns)
@@ -167,28 +166,28 @@ struct ColumnArguments: ParsableArguments {
 
   @Option(
     help: """
-      What becomes of a category that was not seen in training, now and when the model predicts: its features are all zeros, \
-      which is counted, or it is an error. (default: zeros)
+      A category that the training rows do not have: zeros sets its features to 0 and reports the number of such cells; error \
+      refuses it. The saved model does the same. Default: zeros.
       """)
   var unknown: OneHotEncoding.UnknownCategory?
 
   @Option(
     help: ArgumentHelp(
-      "The character before the fraction of a number: \".\" or \",\". (default: .)", valueName: "character"),
+      "The decimal separator, \".\" or \",\". Default: \".\".", valueName: "character"),
     transform: { try parseCharacter($0, among: ".,", "\".\" or \",\"") })
   var decimal: Character?
 
   @Option(
     help: ArgumentHelp(
-      "The character between groups of three digits, such as \",\" or \"'\". By default there is none.",
+      "The separator between groups of three digits, such as \",\" or \"'\". Default: none.",
       valueName: "character"),
     transform: { try parseCharacter($0, among: ",.' _", "one of , . ' _ and space") })
   var thousands: Character?
 
   @Flag(
     help: """
-      Leave out the rows of CSV that have another number of cells than the first, quotes that do not close, or cells that \
-      are no numbers where there should be, and say how many. By default the first is an error.
+      Skip bad CSV rows and report their number: a wrong number of cells, an unclosed quote, or text in a column of numbers. \
+      Default: the first bad row is an error.
       """)
   var skipBadRows = false
 
@@ -235,7 +234,7 @@ struct ColumnArguments: ParsableArguments {
   }
 }
 
-/// What becomes of a missing cell of a feature.
+/// How a missing cell of a feature is filled.
 enum MissingArgument: Sendable {
   case error
   case fill(Imputation.Strategy)
@@ -270,7 +269,8 @@ func parseColumns(_ text: String) throws -> [String] {
   }
   columns.append(String(current))
   guard !isQuoted, !columns.contains("") else {
-    throw ValidationError("expected texts separated by commas; one with a comma stands in double quotes")
+    throw ValidationError(
+      "expected texts separated by commas; put a text that contains a comma in double quotes")
   }
   return columns
 }
@@ -280,7 +280,8 @@ private func parseDelimiter(_ text: String) throws -> Character {
   let delimiter = named[text] ?? (text.count == 1 ? text.first : nil)
   guard let delimiter, delimiter.isASCII, !"\"\r\n+-.0123456789eE".contains(delimiter) else {
     throw ValidationError(
-      "expected one ASCII character that is no part of a number, such as ;, or tab, or space")
+      "expected one ASCII character that cannot be part of a number, such as ; or |, or the word tab or space"
+    )
   }
   return delimiter
 }

@@ -13,7 +13,7 @@ enum DataSource {
   case npz(path: String)
   case fann(path: String)
 
-  /// What DATA says on the command line. `format` is that of a file; nil: what its first bytes show.
+  /// The data that an argument names. `format` is the format of a file; nil: detected from its first bytes.
   init(_ data: String, format: DataFile.Format? = nil) throws(ChainruleError) {
     if data == "-" {
       self = .standardInput(try DataFile(data, format: format))
@@ -23,7 +23,7 @@ enum DataSource {
       let names = BundledDataset.allCases.map(\.rawValue).joined(separator: ", ")
       let isName = !data.contains("/") && !data.contains(".")
       throw .file(
-        path: data, reason: "there is no such file" + (isName ? ", and the bundled sets are \(names)" : ""))
+        path: data, reason: "there is no such file" + (isName ? "; the bundled sets are \(names)" : ""))
     } else if fileKind(data) == S_IFREG {
       let shown = if let format { format } else { try DataFile.format(ofFile: data) }
       self =
@@ -68,9 +68,7 @@ enum DataSource {
   /// Refuses an option that only some formats have.
   func require(_ formats: [DataFile.Format], for option: String) throws(ValidationError) {
     if let format, formats.contains(format) { return }
-    let names = formats.map(\.title)
-    let list = names.count > 1 ? names.dropLast().joined(separator: ", ") + " and " + names.last! : names[0]
-    throw ValidationError("\(option) is for \(list); \(self) is none")
+    throw ValidationError("\(option) applies to \(list(formats.map(\.title))) only, not to \(self)")
   }
 }
 
@@ -87,7 +85,7 @@ extension DataFile.Format {
   }
 }
 
-/// What the options say of the data besides ``CSVOptions``.
+/// The options about the data that ``CSVOptions`` does not have.
 struct DataChoices {
   /// The file of labels, of IDX and `.npy`.
   var labels: String?
@@ -113,12 +111,12 @@ extension DataSource: CustomStringConvertible {
 
 // MARK: - To train on
 
-/// Rows to train on, and how a table became these.
+/// Training rows, and the encoding of the table they come from.
 struct TrainingData<Scalar: NetworkScalar> {
   var rows: Dataset<Scalar>
-  /// Nil where the data are no table.
+  /// nil if the data are not a table.
   var encoding: TableEncoding?
-  /// What the targets are.
+  /// The kind of the targets.
   var task: CSVOptions.LearningTask
 
   init(rows: Dataset<Scalar>, encoding: TableEncoding?, task: CSVOptions.LearningTask) {
@@ -165,7 +163,7 @@ extension DataSource {
       return try Dataset(features: array, targets: NumPyArray(file: labels), task: options.task)
     case .npz:
       guard options.target.count <= 1 else {
-        throw ValidationError("of an .npz archive --target names one array; got \(options.target.count)")
+        throw ValidationError("for an .npz archive --target names one array; found \(options.target.count)")
       }
       let (x, y) = try NumPyArchive(file).arrays(features: choices.features, targets: options.target.first)
       guard let y else { return try table(x, options) }
@@ -188,12 +186,12 @@ extension DataSource {
   /// ``labels(besides:)`` the images.
   private func labelsBesideImages() throws -> String {
     guard case .idx(let images) = self else {
-      throw ValidationError("\(self) is an IDX file; name the one of its labels with --labels")
+      throw ValidationError("\(self) is an IDX file of images; name the file with the labels with --labels")
     }
     return try Self.labels(besides: images)
   }
 
-  /// The file of labels that MNIST's naming puts beside a file of images.
+  /// The file of labels next to a file of images, by MNIST's names.
   static func labels(besides images: String) throws -> String {
     let url = URL(fileURLWithPath: images)
     let name = url.lastPathComponent
@@ -201,7 +199,7 @@ extension DataSource {
       .replacingOccurrences(of: "idx3", with: "idx1")
     let path = url.deletingLastPathComponent().appendingPathComponent(labels).path
     guard labels != name, fileKind(path) != nil else {
-      throw ValidationError("\(images) is an IDX file; name the one of its labels with --labels")
+      throw ValidationError("\(images) is an IDX file of images; name the file with the labels with --labels")
     }
     return path
   }
@@ -236,7 +234,7 @@ extension DataSource {
     return (try checked(data, for: model), table.skippedRows)
   }
 
-  /// As ``dataset(for:encoding:options:choices:report:)``, read batch by batch; nil where the data are no CSV file that can be
+  /// As ``dataset(for:encoding:options:choices:report:)``, read batch by batch; nil if the data are not a CSV file that can be
   /// read again.
   func source<Scalar: NetworkScalar>(
     for model: Model<Scalar>, encoding: TableEncoding?, options: CSVOptions
@@ -288,7 +286,7 @@ extension DataSource {
 
   func check<Scalar>(inputs: Int, outputs: Int, for model: Model<Scalar>) throws(ChainruleError) {
     guard inputs == model.inputs else {
-      throw bad("\(thereAre(inputs, "feature")); the model takes \(model.inputs)")
+      throw bad("\(thereAre(inputs, "feature")); the model needs \(model.inputs)")
     }
     guard outputs == model.outputs else {
       throw bad("\(thereAre(outputs, "target")); the model predicts \(model.outputs)")
@@ -422,9 +420,9 @@ extension CSVOptions {
   }
 }
 
-// MARK: - What is said
+// MARK: - Notes and warnings
 
-/// What is said on standard error about a table.
+/// Prints notes about a table on standard error.
 enum Notes {
   static func show(_ texts: [String], isQuiet: Bool = false) {
     show(texts.map { TableNote(text: $0) }, isQuiet: isQuiet)
@@ -438,14 +436,14 @@ enum Notes {
 }
 
 extension EncodingReport {
-  /// Says on standard error how many rows have no target; nothing where all have one.
+  /// Prints the number of rows without a target on standard error, if there are any.
   func showMissingTargets(in source: DataSource) {
     guard missingTargets > 0 else { return }
     let line = firstMissingTarget.map { ", the first in line \($0)" } ?? ""
     Output.say("\(source): \(counted(missingTargets, "row")) without a target left out\(line)")
   }
 
-  /// Says on standard error what was passed over; nothing where there was nothing.
+  /// Prints on standard error which rows and categories were ignored, if any.
   func show(in source: DataSource) {
     showMissingTargets(in: source)
     guard !unknown.isEmpty else { return }
@@ -459,7 +457,7 @@ extension EncodingReport {
 }
 
 extension SkippedRows {
-  /// Says on standard error how many there are, and what is wrong with the first; nothing where there is none.
+  /// Prints the number of skipped rows and the error of the first on standard error, if there are any.
   func report() {
     guard let first else { return }
     Output.say("\(counted(count, "bad row")) left out, the first: \(first)")

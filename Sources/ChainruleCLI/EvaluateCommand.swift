@@ -8,8 +8,8 @@ struct EvaluateCommand: ParsableCommand {
     abstract: "Compare a model's predictions with known targets.",
     usage: "chainrule evaluate <model> <data> [options]",
     discussion: """
-      Prints the loss that the model was trained with (of a model that does not name it, the loss usual with its output \
-      layer), and:
+      Prints the loss that the model was trained with, or the usual loss for its output layer if the file does not name \
+      one, and:
         classes     accuracy, balanced accuracy (the mean recall of the classes), macro F1 (the mean F1 of the \
       classes), the area under the ROC curve (ROC AUC; with more than two classes the mean of each against the \
       rest), log loss, the expected calibration error (ECE, 15 bins); with two classes also average precision, the \
@@ -22,50 +22,49 @@ struct EvaluateCommand: ParsableCommand {
       A model without softmax or sigmoid outputs, such as one trained with hinge, has no probabilities, so no log \
       loss, Brier score, ECE or threshold.
 
-      In CSV with a header, the model's features are found by name, in any order and among other columns. Without \
-      a header, or for a model without names, the columns are those of the training data. Their categories, gaps and \
-      number formats are read as then. A CSV file may be of any size: it is read batch by batch. A row without a target \
-      is an error, unless --skip-bad-rows leaves it out.
+      CSV with a header: the features are found by name, in any order and among other columns. CSV without a header, or a \
+      model without names: the columns must be those of the training data. Categories, missing cells and number formats are \
+      read as in training. A CSV file may be larger than memory. A row without a target is an error unless --skip-bad-rows \
+      is given.
 
         chainrule evaluate digits.safetensors digits
         chainrule evaluate wine.safetensors wine.csv --target quality --json
       """)
 
-  @Argument(help: "A model file that \"chainrule train --save\" wrote.")
+  @Argument(help: "A model file, as \"chainrule train --save\" writes it.")
   var model: String
 
   @OptionGroup var data: DataArguments
   @OptionGroup var target: TargetArguments
 
-  @Option(help: ArgumentHelp("A column of CSV with the weight of each row.", valueName: "column"))
+  @Option(help: ArgumentHelp("CSV: a column with the weight of each row, 0 or more.", valueName: "column"))
   var weights: String?
 
   @Flag(
     help: """
-      Leave out the rows of CSV that are bad or have no target, and say how many. By default the first is an error.
+      Skip CSV rows that are bad or have no target, and report their number. Default: the first such row is an error.
       """)
   var skipBadRows = false
 
   @Option(
     help: ArgumentHelp(
       """
-      The probability of the second of two classes, or of each label, above which it is predicted, 0 to 1 (default: \
-      0.5).
+      Probability above which the second of two classes, or a label, is predicted, 0 to 1. Default: 0.5.
       """, valueName: "probability"))
   var threshold: Double?
 
   @Flag(
     help: """
-      Permute one column after the other and measure how much the score drops: the log loss of probabilities, the \
-      accuracy of classes without probabilities, R² of a regression. Prints the 30 most important columns with the \
-      mean drop and its 95 % interval.
+      Permutation importance: permute one column at a time and measure how much worse the score becomes. The score is the \
+      log loss for probabilities, the accuracy for classes without probabilities, R² for a regression. Prints the 30 most \
+      important columns with the mean change and its 95 % interval.
       """)
   var importance = false
 
-  @Option(help: "For --importance: the number of permutations of each column, at least 2 (default: 10).")
+  @Option(help: "With --importance: permutations of each column, 2 or more. Default: 10.")
   var repeats: Int?
 
-  @Option(help: "For --importance: seeds the permutations (default: 0).")
+  @Option(help: "With --importance: seeds the permutations. Default: 0.")
   var seed: UInt64?
 
   @Flag(
@@ -79,8 +78,8 @@ struct EvaluateCommand: ParsableCommand {
       f1). Labels: subsetAccuracy, hammingLoss, microF1, macroF1, samplesF1, areaUnderROC, threshold, perLabel \
       (label, precision, recall, f1, areaUnderROC, support). Regression: meanAbsoluteError, rootMeanSquaredError, \
       r2, explainedVariance, medianAbsoluteError. A figure computed from merged scores has its largest error next to \
-      it: areaUnderROCUncertainty, averagePrecisionUncertainty, medianAbsoluteErrorUncertainty. What is undefined is \
-      left out.
+      it: areaUnderROCUncertainty, averagePrecisionUncertainty, medianAbsoluteErrorUncertainty. An undefined figure \
+      is left out.
       """)
   var json = false
 
@@ -89,7 +88,7 @@ struct EvaluateCommand: ParsableCommand {
     try require("--repeats", repeats, "at least 2") { $0 >= 2 }
     guard importance || (repeats == nil && seed == nil) else {
       throw ValidationError(
-        "\(repeats == nil ? "--seed" : "--repeats") is for --importance; add --importance")
+        "\(repeats == nil ? "--seed" : "--repeats") needs --importance")
     }
   }
 
@@ -131,7 +130,7 @@ struct EvaluateCommand: ParsableCommand {
     if let line = met.firstMissingTarget, !skipBadRows {
       throw ChainruleError.badData(
         file: "\(source)", line: line, column: nil,
-        reason: "the target is missing; to leave out such rows: --skip-bad-rows")
+        reason: "the target is missing; use --skip-bad-rows to skip such rows")
     }
     met.show(in: source)
     skipped.report()

@@ -9,9 +9,9 @@ struct ExplainCommand: ParsableCommand {
     commandName: "explain",
     abstract: "Show training steps number by number.",
     discussion: """
-      Runs the training steps of a step file and shows how every number comes about: each layer's z, a and δ, \
-      the gradients and the updates, with the formula and the numbers put in. With --format json it prints \
-      outputs, gradients, losses, parametersAfter, and the trace of every batch, all digits of them.
+      Runs the training steps of a step file and shows how each number is computed: z, a and δ of each layer, the gradients \
+      and the updates, each with its formula and its numbers. --format json prints outputs, gradients, losses, \
+      parametersAfter and the trace of every batch with all digits.
       """)
 
   enum Format: String, ExpressibleByArgument, CaseIterable { case text, json }
@@ -19,16 +19,16 @@ struct ExplainCommand: ParsableCommand {
   @Argument(help: "A step file (JSON), or - for standard input.", completion: .file(extensions: ["json"]))
   var file: String
 
-  @Option(help: "text or json.")
+  @Option(help: "The form of the output.")
   var format = Format.text
 
-  @Option(help: "The significant digits that the text shows, 1 to 17.")
+  @Option(help: "Significant digits in the text, 1 to 17.")
   var digits = 6
 
-  @Flag(help: "Show every batch, row, neuron and weight, not the first few of many.")
+  @Flag(help: "Show all batches, rows, neurons and weights instead of the first few.")
   var all = false
 
-  @Option(help: "Which step of a file that holds several.")
+  @Option(help: "The name of the step to show, for a file with several steps.")
   var example: String?
 
   func validate() throws {
@@ -62,7 +62,7 @@ struct ExplainCommand: ParsableCommand {
     let stepFiles = try StepFile.all(json: Data(contents(ofFile: file)))
     guard let example else {
       if stepFiles.count == 1 { return stepFiles[0] }
-      throw ValidationError("\(source) holds several steps; name one with --example: \(names(stepFiles))")
+      throw ValidationError("\(source) has several steps; choose one with --example: \(names(stepFiles))")
     }
     guard let stepFile = stepFiles.first(where: { $0.name == example }) else {
       throw ValidationError("\(source) has no step named \(example); it has \(names(stepFiles))")

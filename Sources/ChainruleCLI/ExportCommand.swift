@@ -9,43 +9,43 @@ struct ExportCommand: ParsableCommand {
     abstract: "Write a model in a form that other programs use.",
     usage: "chainrule export <model> --to <format> [options]",
     discussion: """
-      C is one file in C99, which is C++17 as well, without dependencies: the weights and one function, which predicts a \
-      row with the same bits as the model and allocates nothing. With CHAINRULE_SELF_TEST defined it has a main that \
-      compares predictions with those of the model. --header also writes the declaration of the function.
+      C: one file in C99, also valid as C++17, without dependencies. It has the weights and one function, which predicts a row \
+      with the same bits as the model and allocates no memory. If CHAINRULE_SELF_TEST is defined, the file also has a main \
+      function that compares its predictions with the model's. --header writes the declaration of the function.
 
         chainrule export iris.safetensors --to c --name classify_iris --output iris.c --header iris.h
         cc -O2 -DCHAINRULE_SELF_TEST iris.c -lm -o iris && ./iris
 
-      ONNX is read by most runtimes: the network as it predicts, without its dropout, with the names of features, targets \
-      and classes.
+      ONNX: most runtimes read it. The graph computes predictions, so it has no dropout; it has the names of features, \
+      targets and classes.
 
         chainrule export iris.safetensors --to onnx --output iris.onnx
       """)
 
-  @Argument(help: "A model file that \"chainrule train --save\" wrote.")
+  @Argument(help: "A model file, as \"chainrule train --save\" writes it.")
   var model: String
 
-  @Option(name: .customLong("to"), help: "The form to write.")
+  @Option(name: .customLong("to"), help: "The format to write.")
   var format: ExportFormat
 
   @Option(
     help: ArgumentHelp(
-      "Write to this file in place of standard output; it is replaced only once all is there.",
+      "Write to this file instead of standard output. An existing file is replaced only when the output is complete.",
       valueName: "file"))
   var output: String?
 
-  @Option(help: ArgumentHelp("The name of the C function (default: predict).", valueName: "identifier"))
+  @Option(help: ArgumentHelp("C: the name of the function. Default: predict.", valueName: "identifier"))
   var name: String?
 
   @Option(
     help: ArgumentHelp(
-      "For C: also write a header for C and C++ with the function's declaration to this file.",
+      "C: also write a header for C and C++ with the declaration of the function to this file.",
       valueName: "file"))
   var header: String?
 
   func run() throws {
     for (option, value) in [("--name", name), ("--header", header)] where format != .c && value != nil {
-      throw ValidationError("\(option) is for C; expected --to c with it")
+      throw ValidationError("\(option) needs --to c")
     }
     try checkFiles(reading: ["<model>": model], writing: ["--output": output, "--header": header])
     let model = try savedModel(at: model)

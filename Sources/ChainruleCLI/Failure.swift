@@ -2,7 +2,7 @@ import ArgumentParser
 import Chainrule
 
 extension ExitCode {
-  /// What was to be read makes no sense: EX_DATAERR of sysexits.h.
+  /// Bad data: EX_DATAERR of sysexits.h.
   static let badData = ExitCode(65)
 }
 
@@ -13,8 +13,8 @@ struct Failure: Error {
 }
 
 extension Failure {
-  /// Options that ask for nonsense are refused as wrong usage, a `ValidationError`; what else is refused lies in
-  /// the data.
+  /// The exit status of an error of the library. Errors in options are `ValidationError`s; the others are errors in the data
+  /// or failures.
   init(_ error: ChainruleError) {
     message = "\(error)"
     exitCode =
@@ -34,7 +34,7 @@ func require<Value>(
   if let value, !isValid(value) { throw ValidationError("\(option) is \(value); expected \(expected)") }
 }
 
-/// What `body` makes; what it refuses is what `option` asks for.
+/// Runs `body` and reports its errors about values as wrong usage of `option`.
 func asUsage<Result>(
   of option: String, _ body: () throws(ChainruleError) -> Result
 ) throws -> Result {

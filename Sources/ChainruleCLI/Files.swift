@@ -40,13 +40,13 @@ func checkFiles(
   }
 }
 
-/// What makes two paths the same file.
+/// The identity of a file, for comparing paths.
 private enum FileIdentity: Equatable {
   case existing(device: UInt64, inode: UInt64)
   /// A file that does not exist yet, by its folder and its name there.
   case new(device: UInt64, inode: UInt64, name: String)
 
-  /// nil for what can be written many times: a terminal, a pipe, /dev/null; and where there is no such folder.
+  /// nil for a terminal, a pipe or a device, which can be written many times, and for a path without a folder.
   init?(_ path: String) {
     var path = path
     for _ in 0..<40 {

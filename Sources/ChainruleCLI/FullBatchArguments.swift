@@ -1,43 +1,45 @@
 import ArgumentParser
 import Chainrule
 
-/// Training on all rows at once, in place of batches.
+/// Full-batch training.
 struct FullBatchArguments: ParsableArguments {
   @Option(
     name: .customLong("full-batch"),
     help: ArgumentHelp(
-      "Train on all rows at once, by a method that knows more of the loss than one gradient: for small networks, where "
-        + "these reach minima that batches do not. levenbergMarquardt is for halfSquaredError and meanSquaredError.",
+      "Train on all rows at once by this method. For small networks and data sets, where it reaches a lower loss than "
+        + "batches. levenbergMarquardt needs the loss halfSquaredError or meanSquaredError.",
       valueName: "method"))
   var method: FullBatchMethod?
 
   @Option(
-    help: ArgumentHelp("The number of iterations, at most. (default: 1000)", valueName: "count"))
+    help: ArgumentHelp("Maximum number of iterations. Default: 1000.", valueName: "count"))
   var iterations: Int?
 
   @Option(
     help: ArgumentHelp(
-      "End where the gradient, relative to the loss, is at most this. (default: 1e-10)", valueName: "number"))
+      "Stop if the gradient relative to the loss is at most this. Default: 1e-10.", valueName: "number"))
   var gradientTolerance: Double?
 
   @Option(
     help: ArgumentHelp(
-      "End where no parameter moved by more than this part of itself. (default: 1e-10)", valueName: "number"))
+      "Stop if no parameter changes by more than this fraction of itself. Default: 1e-10.",
+      valueName: "number"))
   var stepTolerance: Double?
 
   @Option(
     help: ArgumentHelp(
-      "End where the loss fell by no more than this part of itself. (default: 1e-12)", valueName: "number"))
+      "Stop if the loss falls by at most this fraction of itself. Default: 1e-12.", valueName: "number"))
   var lossTolerance: Double?
 
   @Option(
     help: ArgumentHelp(
-      "The bytes that levenbergMarquardt may take, such as 500MB or 4GiB. (default: 1GiB)", valueName: "size"),
+      "Largest amount of memory for levenbergMarquardt, such as 500MB or 4GiB. Default: 1GiB.",
+      valueName: "size"),
     transform: parseBytes)
   var memory: Int?
 
   @Option(
-    help: ArgumentHelp("The steps that lbfgs remembers. (default: 10)", valueName: "count"))
+    help: ArgumentHelp("Number of past steps that lbfgs keeps. Default: 10.", valueName: "count"))
   var history: Int?
 
   func validate() throws {
@@ -60,14 +62,14 @@ struct FullBatchArguments: ParsableArguments {
       return
     }
     if memory != nil, method.name != FullBatchMethod.levenbergMarquardt().name {
-      throw ValidationError("--memory is no number of \(method.name); it bounds levenbergMarquardt")
+      throw ValidationError("--memory does not apply to \(method.name); only levenbergMarquardt has it")
     }
     if history != nil, method.name != FullBatchMethod.lbfgs().name {
-      throw ValidationError("--history is no number of \(method.name); lbfgs has one")
+      throw ValidationError("--history does not apply to \(method.name); only lbfgs has it")
     }
   }
 
-  /// Refuses the options about batches, and about what goes on between them, where there are none.
+  /// Refuses the options about batches and updates with full-batch training.
   func check(
     _ training: TrainingArguments, _ optimizer: OptimizerArguments, _ schedule: ScheduleArguments,
     _ regularization: RegularizationArguments,
@@ -80,9 +82,9 @@ struct FullBatchArguments: ParsableArguments {
         ("--dropout", network.dropout != nil), ("--normalization batch", network.normalization == .batch),
       ]
     guard let (option, _) = given.first(where: \.1) else { return }
-    let instead = option == "--epochs" ? "; it counts --iterations" : ""
+    let instead = option == "--epochs" ? "; set --iterations instead" : ""
     throw ValidationError(
-      "\(option) does not go with --full-batch, which trains in one thread, and without batches, schedules and "
+      "\(option) and --full-batch cannot be combined: full-batch training has one thread and no batches, schedules or "
         + "regularization\(instead)")
   }
 
@@ -132,7 +134,7 @@ private func parseBytes(_ text: String) throws -> Int {
 }
 
 extension Minimum.Ending {
-  /// Why a run ended, behind its figures.
+  /// Why a run ended, after its figures.
   var reason: String {
     switch self {
     case .iterations, .stopped: ""

@@ -6,23 +6,22 @@ import Foundation
 struct ImportCommand: ParsableCommand {
   static let configuration = CommandConfiguration(
     commandName: "import",
-    abstract: "Make a model of a file that another program wrote.",
+    abstract: "Convert a network from another program into a model file.",
     usage: "chainrule import <file> --save <file> [options]",
     discussion: """
-      The file's name says what it is.
+      The ending of the file's name gives its format.
 
-      .safetensors: the tensors of a multilayer perceptron, as PyTorch names those of a Sequential. 0.weight [units, \
-      inputs] and 0.bias [units] are a dense layer, 1.weight [units] and 1.bias a layerNorm, these with 1.running_mean \
-      and 1.running_var a batchNorm. Prefixes such as net.0 differ in their numbers alone, which give the order; \
-      --layers lists others in their order. The activations are not in such a file: --activations says what follows \
-      each of these layers.
+      .safetensors: the tensors of a multilayer perceptron, with the names that PyTorch gives a Sequential. 0.weight [units, \
+      inputs] and 0.bias [units] are a dense layer; 1.weight [units] and 1.bias are a layerNorm, and with 1.running_mean \
+      and 1.running_var a batchNorm. The numbers in the names give the order of the layers; use --layers for names without \
+      numbers. The file has no activations, so --activations gives the activation after each layer.
 
         chainrule import mlp.safetensors --activations relu,relu,softmax --save model.safetensors
         chainrule import normalized.safetensors --activations identity,relu,softmax --save model.safetensors
         chainrule import net.safetensors --layers fc1,bn1,head --activations identity,relu,softmax --save m.safetensors
 
-      .onnx: a dense network, as PyTorch, scikit-learn, Keras or Chainrule export it. A part that no layer of Chainrule \
-      does is refused by name. Weights in another file, such as mlp.onnx.data, are read from the same folder.
+      .onnx: a dense network, as PyTorch, scikit-learn, Keras or Chainrule export it. A node that Chainrule has no layer for is \
+      an error with the name of the node. Weights in a second file, such as mlp.onnx.data, are read from the same folder.
 
         chainrule import mlp.onnx --save model.safetensors
         chainrule import two-heads.onnx --output-name price --save price.safetensors
@@ -31,25 +30,26 @@ struct ImportCommand: ParsableCommand {
   @Argument(help: "The file to read.")
   var file: String
 
-  @Option(help: ArgumentHelp("Save the model in this file.", valueName: "file"))
+  @Option(help: ArgumentHelp("Save the model to this file.", valueName: "file"))
   var save: String
 
   @Option(
     help: ArgumentHelp(
-      "Of .safetensors: the activation behind each layer, first to last, such as relu,relu,softmax.",
+      ".safetensors: the activation after each layer, first to last, such as relu,relu,softmax.",
       valueName: "names"),
     transform: ActivationList.init(parsing:))
   var activations: ActivationList?
 
   @Option(
     help: ArgumentHelp(
-      "Of .safetensors: the prefixes of the layers' tensors, first to last, such as fc1,bn1,head. Default: by their numbers.",
+      ".safetensors: the prefixes of the tensors' names, first layer to last, such as fc1,bn1,head. Default: the order of the "
+        + "numbers in the names.",
       valueName: "names"))
   var layers: String?
 
   @Option(
     help: ArgumentHelp(
-      "Of .onnx: the output to take, where the graph has several.", valueName: "name"))
+      ".onnx: the output to import, if the graph has several.", valueName: "name"))
   var outputName: String?
 
   func run() throws {
@@ -68,11 +68,11 @@ struct ImportCommand: ParsableCommand {
 
   private func importSafetensors() throws -> SavedModel {
     guard outputName == nil else {
-      throw ValidationError("--output-name is there; it names an output of an .onnx file")
+      throw ValidationError("--output-name applies to .onnx files only")
     }
     guard let activations else {
       throw ValidationError(
-        "--activations is missing: a .safetensors file has none; expected what follows each layer, such as "
+        "--activations is missing: a .safetensors file has no activations; expected the activation after each layer, such as "
           + "relu,relu,softmax")
     }
     let layers = layers?.split(separator: ",", omittingEmptySubsequences: false).map(String.init)
@@ -84,10 +84,12 @@ struct ImportCommand: ParsableCommand {
 
   private func importONNX() throws -> SavedModel {
     guard activations == nil else {
-      throw ValidationError("--activations is there; a .onnx file has its own")
+      throw ValidationError(
+        "--activations applies to .safetensors files only; an .onnx file has its activations")
     }
     guard layers == nil else {
-      throw ValidationError("--layers is there; a .onnx file has its own order")
+      throw ValidationError(
+        "--layers applies to .safetensors files only; an .onnx file has the order of its layers")
     }
     return try SavedModel(onnx: file, output: outputName)
   }
@@ -104,7 +106,7 @@ struct ImportCommand: ParsableCommand {
   }
 }
 
-/// A form in which other programs write networks, known by how a file's name ends.
+/// The format of a file from another program, by the ending of its name.
 enum ImportFormat: String, CaseIterable {
   /// Tensors without an architecture.
   case safetensors

@@ -20,7 +20,7 @@ struct InitialNetwork {
       guard let file = files.first, files.count == 1 else {
         throw Failure(
           message:
-            "\(path): this holds \(files.count) steps; expected one, whose network training begins with",
+            "\(path): this file has \(files.count) steps; expected a file with one step, whose network training starts from",
           exitCode: .badData)
       }
       switch try file.scalarType {
@@ -64,13 +64,15 @@ extension NetworkArguments {
   {
     guard initialWeights != nil else { return }
     if let (option, _) = describing.first(where: \.1) {
-      throw ValidationError("\(option) does not go with --initial-weights, whose file has the whole network")
+      throw ValidationError(
+        "\(option) and --initial-weights cannot be combined: the file has the whole network")
     }
     if partition.folds != nil {
       throw ValidationError(
-        "--folds does not go with --initial-weights, which may have seen the rows held out")
+        "--folds and --initial-weights cannot be combined: the network may have been trained on the validation rows"
+      )
     }
-    if streaming.stream { throw ValidationError("--stream does not go with --initial-weights") }
+    if streaming.stream { throw ValidationError("--stream and --initial-weights cannot be combined") }
   }
 }
 

@@ -4,7 +4,7 @@ import Chainrule
 struct InspectCommand: ParsableCommand {
   static let configuration = CommandConfiguration(
     commandName: "inspect",
-    abstract: "Show what a model file holds.",
+    abstract: "Show the layers and names in a model file.",
     usage: "chainrule inspect <model> [options]",
     discussion: """
       Prints the layers with the shapes of their weights, the number of parameters, the scalar type, and the names \
@@ -13,7 +13,7 @@ struct InspectCommand: ParsableCommand {
         chainrule inspect digits.safetensors
       """)
 
-  @Argument(help: "A model file that \"chainrule train --save\" wrote.")
+  @Argument(help: "A model file, as \"chainrule train --save\" writes it.")
   var model: String
 
   @Flag(

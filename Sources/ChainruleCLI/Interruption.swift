@@ -14,8 +14,8 @@ private let endingSignals = [SIGINT, SIGTERM, SIGHUP]
 /// Wrappers such as timeout(1) deliver one signal twice, and a terminal that closes may send two kinds: signals within a
 /// quarter second of the first count as the first.
 ///
-/// - Returns: The result of `body`, and the signal that cancelled it; nil where there was none.
-/// - Throws: What `body` throws; `ChainruleError.outOfMemory` where there is no memory for threads.
+/// - Returns: The result of `body`, and the signal that cancelled it; nil if none did.
+/// - Throws: The errors of `body`; `ChainruleError.outOfMemory` if there is no memory for threads.
 func cancellingOnSignals<Result: Sendable>(
   _ body: @escaping @Sendable () async throws -> Result
 ) async throws -> (result: Result, signal: Int32?) {

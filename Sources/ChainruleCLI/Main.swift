@@ -6,16 +6,16 @@ import Foundation
 struct ChainruleCommand: AsyncParsableCommand {
   static let configuration = CommandConfiguration(
     commandName: "chainrule",
-    abstract: "Train dense neural networks by backpropagation, and use them.",
+    abstract: "Train and use dense neural networks.",
     discussion: """
-      The shortest way through:
+      Start here:
 
         chainrule train digits --save digits.safetensors
         chainrule evaluate digits.safetensors digits
         chainrule predict digits.safetensors digits --output predicted.csv
 
-      Results go to standard output, progress and errors to standard error. The exit status is 0 where all is \
-      well, 64 for wrong usage, 65 for bad data, 130 after Ctrl-C (128 + the signal), and 1 for any other failure.
+      Results go to standard output, progress and errors to standard error. Exit status: 0 for success, 64 for wrong \
+      usage, 65 for bad data, 130 after Ctrl-C (128 + the signal), 1 for any other failure.
       """,
     version: chainruleVersion,
     subcommands: [

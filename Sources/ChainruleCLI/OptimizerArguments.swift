@@ -1,125 +1,119 @@
 import ArgumentParser
 import Chainrule
-import Foundation
 
-/// The optimizer and its numbers.
+/// The optimizer and its hyper-parameters: an option for each, whose name, help and rules come from
+/// `Optimizer.Hyperparameter`.
 struct OptimizerArguments: ParsableArguments {
   @Option(
-    name: .customLong("optimizer"), help: "How gradients become updates. By default that of the preset.")
-  var given: OptimizerName?
+    name: .customLong("optimizer"),
+    help: "The rule by which gradients update the parameters. Default: as the preset says.")
+  var given: Optimizer.Kind?
 
-  @Option(help: ArgumentHelp("The size of the updates. By default the optimizer's own.", valueName: "number"))
-  var learningRate: Double?
+  @Option(help: .of(.learningRate)) var learningRate: Double?
+  @Option(help: .of(.momentum)) var momentum: Double?
+  @Flag(help: .of(.nesterov)) var nesterov = false
+  @Option(help: .of(.beta1)) var beta1: Double?
+  @Option(help: .of(.beta2)) var beta2: Double?
+  @Option(help: .of(.epsilon)) var epsilon: Double?
+  @Flag(help: .of(.amsgrad)) var amsgrad = false
+  @Option(help: .of(.alpha)) var alpha: Double?
+  @Flag(help: .of(.centered)) var centered = false
+  @Option(help: .of(.rho)) var rho: Double?
+  @Option(help: .of(.momentumDecay)) var momentumDecay: Double?
+  @Option(help: .of(.etaMinus)) var etaMinus: Double?
+  @Option(help: .of(.etaPlus)) var etaPlus: Double?
+  @Option(help: .of(.stepMin)) var stepMin: Double?
+  @Option(help: .of(.stepMax)) var stepMax: Double?
+  @Option(help: .of(.weightDecay)) var weightDecay: Double?
+  @Option(help: .of(.l1)) var l1: Double?
 
-  @Option(help: ArgumentHelp("μ of sgd and rmsprop. (default: 0)", valueName: "number"))
-  var momentum: Double?
+  /// The number of the option of a hyper-parameter, if it is given.
+  private func number(of hyperparameter: Optimizer.Hyperparameter) -> Double? {
+    switch hyperparameter {
+    case .learningRate: learningRate
+    case .momentum: momentum
+    case .nesterov: nesterov ? 1 : nil
+    case .beta1: beta1
+    case .beta2: beta2
+    case .epsilon: epsilon
+    case .amsgrad: amsgrad ? 1 : nil
+    case .alpha: alpha
+    case .centered: centered ? 1 : nil
+    case .rho: rho
+    case .momentumDecay: momentumDecay
+    case .etaMinus: etaMinus
+    case .etaPlus: etaPlus
+    case .stepMin: stepMin
+    case .stepMax: stepMax
+    case .weightDecay: weightDecay
+    case .l1: l1
+    }
+  }
 
-  @Flag(help: "Take the momentum of sgd as Nesterov does.")
-  var nesterov = false
-
-  @Option(
-    help: ArgumentHelp("β₁ of adam, adamw, adamax, nadam and lion. (default: 0.9)", valueName: "number"))
-  var beta1: Double?
-
-  @Option(
-    help: ArgumentHelp(
-      "β₂ of adam, adamw, adamax, nadam and lion. (default: 0.999, of lion 0.99)", valueName: "number"))
-  var beta2: Double?
-
-  @Option(
-    help: ArgumentHelp(
-      "ε, which keeps a quotient finite. By default the optimizer's own.", valueName: "number"))
-  var epsilon: Double?
-
-  @Flag(help: "Divide by the largest second moment so far, in adam and adamw.")
-  var amsgrad = false
-
-  @Option(help: ArgumentHelp("α of rmsprop. (default: 0.99)", valueName: "number"))
-  var alpha: Double?
-
-  @Flag(help: "Divide by the standard deviation of the gradient, in rmsprop.")
-  var centered = false
-
-  @Option(help: ArgumentHelp("ρ of adadelta. (default: 0.9)", valueName: "number"))
-  var rho: Double?
-
-  @Option(help: ArgumentHelp("ψ of nadam. (default: 0.004)", valueName: "number"))
-  var momentumDecay: Double?
-
-  @Option(help: ArgumentHelp("The factor of a shorter step of rprop. (default: 0.5)", valueName: "factor"))
-  var etaMinus: Double?
-
-  @Option(help: ArgumentHelp("The factor of a longer step of rprop. (default: 1.2)", valueName: "factor"))
-  var etaPlus: Double?
-
-  @Option(help: ArgumentHelp("The shortest step of rprop. (default: 1e-6)", valueName: "number"))
-  var stepMin: Double?
-
-  @Option(help: ArgumentHelp("The longest step of rprop. (default: 50)", valueName: "number"))
-  var stepMax: Double?
-
-  /// The numbers beside the learning rate that are given: the option, the name in a step file, and the value.
-  private var numbers: [(option: String, key: String, value: any Encodable)] {
-    let all: [(String, String, (any Encodable)?)] = [
-      ("--momentum", "momentum", momentum), ("--nesterov", "nesterov", nesterov ? true : nil),
-      ("--beta1", "beta1", beta1), ("--beta2", "beta2", beta2), ("--epsilon", "epsilon", epsilon),
-      ("--amsgrad", "amsgrad", amsgrad ? true : nil), ("--alpha", "alpha", alpha),
-      ("--centered", "centered", centered ? true : nil), ("--rho", "rho", rho),
-      ("--momentum-decay", "momentumDecay", momentumDecay), ("--eta-minus", "etaMinus", etaMinus),
-      ("--eta-plus", "etaPlus", etaPlus), ("--step-min", "stepMin", stepMin),
-      ("--step-max", "stepMax", stepMax),
-    ]
-    return all.compactMap { option, key, value in value.map { (option, key, $0) } }
+  /// The hyper-parameters that are given, with their numbers.
+  private var numbers: [(hyperparameter: Optimizer.Hyperparameter, number: Double)] {
+    Optimizer.Hyperparameter.allCases.compactMap { hyperparameter in
+      number(of: hyperparameter).map { (hyperparameter, $0) }
+    }
   }
 
   /// The options, and whether each is given.
   var options: [(String, Bool)] {
-    [("--optimizer", given != nil), ("--learning-rate", learningRate != nil)]
-      + numbers.map { ($0.option, true) }
+    [("--optimizer", given != nil)] + numbers.map { ($0.hyperparameter.option, true) }
   }
 
   func validate() throws {
     try require("--learning-rate", learningRate, "a number above 0") { $0 > 0 && $0.isFinite }
-    for (option, _, value) in numbers {
-      try require(option, value as? Double, "a finite number") { $0.isFinite }
+    for (hyperparameter, number) in numbers {
+      guard let range = hyperparameter.range else { continue }
+      try require(hyperparameter.option, number, "\(range)") { range.contains($0) }
     }
   }
 
-  /// Puts what is given in the place of what `recipe` has; another optimizer has its own numbers.
+  /// Replaces the recipe's optimizer, or some of its numbers. Another optimizer begins with its own defaults.
   ///
-  /// - Throws: `ValidationError` for a number that the optimizer does not have.
-  func apply(to recipe: inout TrainingRecipe, _ regularization: RegularizationArguments) throws {
-    let decay = regularization.weightDecay
-    guard options.contains(where: \.1) || decay != nil || regularization.l1 != nil else { return }
-    let usual =
-      given.map { $0.name == recipe.optimizer.name } ?? true
-      ? recipe.optimizer : try Optimizer(named: given?.name ?? recipe.optimizer.name)
-    var settings = try settings(of: usual)
-    let known = Set(settings.keys)
-    for (option, key, value) in numbers {
-      guard known.contains(key) else {
-        throw ValidationError("\(option) is no number of \(usual.name)\(try others(with: key))")
-      }
-      settings[key] = value
+  /// - Throws: `ValidationError` for a hyper-parameter that the optimizer does not have.
+  func apply(to recipe: inout TrainingRecipe) throws {
+    let kind = given ?? recipe.optimizer.kind
+    for (hyperparameter, _) in numbers where !kind.hyperparameters.contains(hyperparameter) {
+      throw ValidationError(hyperparameter.isNot(of: kind, named: hyperparameter.option))
     }
-    if let learningRate { settings["learningRate"] = learningRate }
-    if let decay { settings["weightDecay"] = decay }
-    if let l1 = regularization.l1 { settings["l1"] = l1 }
-    recipe.optimizer = try JSONDecoder().decode(
-      Optimizer.self, from: JSONSerialization.data(withJSONObject: settings))
+    if kind != recipe.optimizer.kind { recipe.optimizer = kind.default }
+    try recipe.optimizer.set(Dictionary(uniqueKeysWithValues: numbers))
   }
 
-  /// "; sgd and rmsprop have it"
-  private func others(with key: String) throws -> String {
-    let names = try Optimizer.names.filter { try settings(of: Optimizer(named: $0))[key] != nil }
-    let list =
-      names.count < 2
-      ? names.joined() : names.dropLast().joined(separator: ", ") + " and " + names[names.count - 1]
-    return names.isEmpty ? "" : "; \(list) \(names.count == 1 ? "has" : "have") one"
+  /// A few words for each regularization that is given: "L1 0.001".
+  var regularization: [String] {
+    [("weight decay", weightDecay), ("L1", l1)].compactMap { name, value in
+      value.map { "\(name) \(short($0))" }
+    }
+  }
+}
+
+extension ArgumentHelp {
+  /// "Decay of the first moment, β₁: 0 or more, and less than 1. For adam and lion. Default: 0.9."
+  fileprivate static func of(_ hyperparameter: Optimizer.Hyperparameter) -> ArgumentHelp {
+    let kinds = hyperparameter.kinds
+    let owners = kinds == Optimizer.Kind.allCases ? "" : " For \(list(kinds.map(\.rawValue)))."
+    if hyperparameter.isSwitch { return ArgumentHelp("\(hyperparameter.meaning).\(owners)") }
+    let text =
+      hyperparameter.meaning + (hyperparameter.symbol.map { ", \($0)" } ?? "")
+      + (hyperparameter.range.map { ": \($0)" } ?? "")
+    return ArgumentHelp("\(text).\(owners) Default: \(defaults(of: hyperparameter)).", valueName: "number")
   }
 
-  /// The numbers of an optimizer by their names in a step file.
-  private func settings(of optimizer: Optimizer) throws -> [String: Any] {
-    try JSONSerialization.jsonObject(with: JSONEncoder().encode(optimizer)) as? [String: Any] ?? [:]
+  /// "0.9", or the most frequent default and then the others: "0; 0.01 for adamw".
+  private static func defaults(of hyperparameter: Optimizer.Hyperparameter) -> String {
+    var groups: [(number: Double, kinds: [String])] = []
+    for kind in hyperparameter.kinds {
+      let number = kind.default[hyperparameter]!
+      let index = groups.firstIndex { $0.number == number } ?? groups.endIndex
+      if index == groups.endIndex { groups.append((number, [])) }
+      groups[index].kinds.append(kind.rawValue)
+    }
+    let usual = groups.max { $0.kinds.count < $1.kinds.count }!
+    let others = groups.filter { $0.number != usual.number }
+    return ([short(usual.number)] + others.map { "\(short($0.number)) for \(list($0.kinds))" })
+      .joined(separator: "; ")
   }
 }

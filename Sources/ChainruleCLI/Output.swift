@@ -8,12 +8,12 @@ enum Output {
     try write(Data(text.utf8))
   }
 
-  /// Writes a result that is no text to standard output.
+  /// Writes bytes to standard output.
   static func write(_ bytes: Data) throws(ChainruleError) {
     try write(Array(bytes), to: STDOUT_FILENO, named: "standard output")
   }
 
-  /// Writes progress and errors to standard error; where that fails, nobody is there to be told.
+  /// Writes progress and errors to standard error. A failure to write is ignored: there is nowhere to report it.
   static func note(_ text: String) {
     try? write(Array(text.utf8), to: STDERR_FILENO, named: "standard error")
   }

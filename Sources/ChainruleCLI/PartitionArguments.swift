@@ -1,41 +1,45 @@
 import ArgumentParser
 import Chainrule
 
-/// Which rows are validated on.
+/// The validation rows.
 struct PartitionArguments: ParsableArguments {
   @Option(
     help: ArgumentHelp(
-      "The part of the rows to hold out, drawn at random; 0 for none. By default 0.2 of 50 rows or more, "
-        + "and none of fewer.",
+      "Fraction of the rows held out for validation, drawn at random, 0 or more and less than 1. Default: 0.2, or 0 if "
+        + "there are fewer than 50 rows.",
       valueName: "fraction"))
   var validation: Double?
 
   @Option(
     help: ArgumentHelp(
-      "Cross-validate: hold out each of so many parts of the rows once, and train a network on the others.",
+      "Cross-validation: split the rows into this many folds, 2 or more, and train one network for each fold on the rows of "
+        + "the other folds.",
       valueName: "count"))
   var folds: Int?
 
   @Flag(
     inversion: .prefixedNo, exclusivity: .exclusive,
-    help: "Each class keeps its share in the validation rows. By default so where the targets are classes.")
+    help:
+      "Keep the proportions of the classes in the validation rows. Default: yes if the targets are classes.")
   var stratified: Bool?
 
   @Option(
     help: ArgumentHelp(
-      "The rows to validate on, of which none is trained on: a file such as the data, with the same columns.",
+      "A file with the validation rows, with the same columns as the data. All rows of the data are then training rows.",
       valueName: "file"))
   var validationData: String?
 
   @Option(
-    help: ArgumentHelp("As --labels, of the rows to validate on.", valueName: "file"))
+    help: ArgumentHelp(
+      "The file with the targets of --validation-data, as --labels for the data.", valueName: "file"))
   var validationLabels: String?
 
   func validate() throws {
     try require("--validation", validation, "a fraction of at least 0 and below 1") { 0..<1 ~= $0 }
     try require("--folds", folds, "at least 2") { $0 >= 2 }
     if folds != nil, validation != nil {
-      throw ValidationError("--validation does not go with --folds, which holds out every row once")
+      throw ValidationError(
+        "--validation and --folds cannot be combined: with --folds every row is a validation row once")
     }
     if validationData == nil, validationLabels != nil {
       throw ValidationError("--validation-labels needs --validation-data")
@@ -45,7 +49,7 @@ struct PartitionArguments: ParsableArguments {
     ]
     if validationData != nil, let (option, _) = parts.first(where: \.1) {
       throw ValidationError(
-        "\(option) does not go with --validation-data, which holds out no row of the data")
+        "\(option) and --validation-data cannot be combined: the validation rows are those of the file")
     }
   }
 
@@ -80,8 +84,7 @@ struct PartitionArguments: ParsableArguments {
     guard fraction > 0 else {
       if stratified == true {
         throw ValidationError(
-          "--stratified is about the rows held out, and there are none; expected --validation above 0, or "
-            + "--folds")
+          "--stratified needs validation rows, and there are none; expected --validation above 0, or --folds")
       }
       return (data, nil)
     }
@@ -90,7 +93,7 @@ struct PartitionArguments: ParsableArguments {
     guard isStratified || 1..<data.rows ~= heldOut else {
       throw ValidationError(
         "--validation is \(fraction), which holds out \(heldOut) of \(counted(data.rows, "row")); "
-          + "expected at least one to hold out and one to train on, or 0")
+          + "expected at least one validation row and one training row, or --validation 0")
     }
     let parts = try asUsage(of: isStratified ? "--stratified" : "--validation") { () throws(ChainruleError) in
       try data.split(holdingOut: fraction, seed: seed, stratified: isStratified)
@@ -101,8 +104,8 @@ struct PartitionArguments: ParsableArguments {
         throw ChainruleError.badData(
           file: nil, line: nil, column: nil,
           reason:
-            "all rows of the class \"\(classes[absent])\" are among those to validate on; expected at least one to "
-            + "train on, as --stratified sees to")
+            "all rows of the class \"\(classes[absent])\" are validation rows; expected at least one training row of it; "
+            + "--stratified ensures that")
       }
     }
     return (parts.train, parts.test)

@@ -8,45 +8,45 @@ struct PredictCommand: ParsableCommand {
     abstract: "Predict the target of every row.",
     usage: "chainrule predict <model> <data> [options]",
     discussion: """
-      Prints CSV with a header: the number of the row, counted from 1; for a model of classes the most probable \
-      class and the probability of each, otherwise the outputs.
+      Prints CSV with a header. Each line has the number of the row, from 1, and for a model with classes the most probable \
+      class and the probability of each class; for other models the outputs.
 
-      In CSV with a header, the model's features are found by name, in any order and among other columns. Without \
-      a header, or for a model without names, the columns must be the features, in order. Of IDX, only the images \
-      are needed. Categories, gaps and number formats of CSV are read as in training; a category that the model does not \
-      know counts as none, and is counted. A CSV file may be of any size: it is read and predicted batch by batch.
+      CSV with a header: the features are found by name, in any order and among other columns. CSV without a header, or a \
+      model without names: the columns must be the features in their order. Categories, missing cells and number formats \
+      are read as in training. A category that the model does not know has all its features 0, and the command reports how \
+      many there are. A CSV file may be larger than memory. For IDX, only the file of images is needed.
 
         chainrule predict iris.safetensors iris
         chainrule predict wine.safetensors - --json < new.csv
       """)
 
-  @Argument(help: "A model file that \"chainrule train --save\" wrote.")
+  @Argument(help: "A model file, as \"chainrule train --save\" writes it.")
   var model: String
 
   @OptionGroup var data: DataArguments
 
   @Option(
     help: ArgumentHelp(
-      "A column of CSV that identifies the rows: its cells stand first in the output, in place of the row's number.",
+      "CSV: a column that identifies the rows. Its cells replace the row's number in the output.",
       valueName: "column"))
   var id: String?
 
   @Flag(
     help: """
-      Write text that a spreadsheet would take for a formula, since it begins with =, +, -, @, a tab or a carriage return, \
-      behind an apostrophe. In CSV only.
+      Put an apostrophe before text that a spreadsheet would run as a formula: text that begins with =, +, -, @, a tab or a \
+      carriage return. For CSV output.
       """)
   var guardFormulas = false
 
   @Option(
     help: ArgumentHelp(
-      "Write to this file in place of standard output; it is replaced only once all is there.",
+      "Write to this file instead of standard output. An existing file is replaced only when the output is complete.",
       valueName: "file"))
   var output: String?
 
   @Flag(
     help: """
-      Print one JSON object a row: row, label and probabilities for a model of classes, otherwise row and outputs.
+      Print one JSON object for each row: row, label and probabilities for a model with classes, otherwise row and outputs.
       """)
   var json = false
 
@@ -71,7 +71,7 @@ struct PredictCommand: ParsableCommand {
       let outputs = try model.predict(features)
       if let index = outputs.firstIndex(where: { !$0.isFinite }) {
         throw source.bad(
-          "row \(predictions.rows + index / model.outputs + 1) is predicted as \(outputs[index]); its features are too "
+          "row \(predictions.rows + index / model.outputs + 1): the prediction is \(outputs[index]); the features are too "
             + "large for \(Scalar.scalarType.rawValue)")
       }
       // The header comes with the first rows: bad data leave standard output empty.

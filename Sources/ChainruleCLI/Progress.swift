@@ -6,10 +6,10 @@ struct Progress {
   private enum Style { case quiet, plain, live }
 
   private let style: Style
-  /// What is counted, and how many of them there may be.
+  /// The unit that is counted, and its largest number.
   private let unit: String
   private let total: Int
-  /// What stands before the unit: nothing, or "fold 2/5 ".
+  /// Text before the unit: "", or "fold 2/5 ".
   private let prefix: String
   private var seconds = 0.0
   private var lastShown: ContinuousClock.Instant?

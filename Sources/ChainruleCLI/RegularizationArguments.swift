@@ -1,59 +1,48 @@
 import ArgumentParser
 import Chainrule
 
-/// What training does against overfitting and against gradients that are too large.
+/// Regularization and gradient clipping. Weight decay and L1 are hyper-parameters of the optimizer.
 struct RegularizationArguments: ParsableArguments {
   @Option(
     help: ArgumentHelp(
-      "How strongly weights are drawn to 0. By default the optimizer's own.", valueName: "number"))
-  var weightDecay: Double?
-
-  @Option(
-    help: ArgumentHelp(
-      "How strongly weights are drawn to exactly 0, by the sum of their magnitudes.", valueName: "number"))
-  var l1: Double?
-
-  @Option(
-    help: ArgumentHelp(
-      "The part of each target that is shared out among all classes; for crossEntropy and binaryCrossEntropy.",
+      "Label smoothing s for crossEntropy and binaryCrossEntropy, 0 or more and less than 1: y becomes (1 - s) y + s / "
+        + "classes. Default: 0.",
       valueName: "fraction"))
   var labelSmoothing: Double?
 
   @Option(
     help: ArgumentHelp(
-      "The standard deviation of the noise added to the features, with --standardize as it makes them, anew for every "
-        + "update.",
+      "Standard deviation of the normal noise that is added to the scaled features in each update, 0 or more. Default: 0.",
       valueName: "number"))
   var inputNoise: Double?
 
   @Option(
     help: ArgumentHelp(
-      "The largest norm of all gradients together; longer ones are scaled down to it.", valueName: "number"))
+      "Scale all gradients down so that their common norm is at most this, above 0. Default: no clipping.",
+      valueName: "number"))
   var clipNorm: Double?
 
   @Option(
     help: ArgumentHelp(
-      "The largest magnitude of a gradient's single number; larger ones are cut off.", valueName: "number"))
+      "Limit each number of the gradients to this magnitude, above 0. Default: no clipping.",
+      valueName: "number"))
   var clipValue: Double?
 
   @Option(
     help: ArgumentHelp(
-      "The largest norm of a neuron's weights; longer ones are scaled down to it after an update.",
+      "Scale the weights of a unit down after an update so that their norm is at most this, above 0. Default: no limit.",
       valueName: "number"))
   var maxNorm: Double?
 
   /// The options, and whether each is given.
   var given: [(String, Bool)] {
     [
-      ("--weight-decay", weightDecay != nil), ("--l1", l1 != nil),
       ("--label-smoothing", labelSmoothing != nil), ("--input-noise", inputNoise != nil),
       ("--clip-norm", clipNorm != nil), ("--clip-value", clipValue != nil), ("--max-norm", maxNorm != nil),
     ]
   }
 
   func validate() throws {
-    try require("--weight-decay", weightDecay, "a number of at least 0") { $0 >= 0 && $0.isFinite }
-    try require("--l1", l1, "a number of at least 0") { $0 >= 0 && $0.isFinite }
     try require("--label-smoothing", labelSmoothing, "a fraction of at least 0 and below 1") { 0..<1 ~= $0 }
     try require("--input-noise", inputNoise, "a number of at least 0") { $0 >= 0 && $0.isFinite }
     try require("--clip-norm", clipNorm, "a number above 0") { $0 > 0 && $0.isFinite }
@@ -61,9 +50,9 @@ struct RegularizationArguments: ParsableArguments {
     try require("--max-norm", maxNorm, "a number above 0") { $0 > 0 && $0.isFinite }
   }
 
-  /// What a training that makes `loss` small does.
+  /// The regularization for a loss.
   ///
-  /// - Throws: `ValidationError` for a label smoothing that the loss does not have.
+  /// - Throws: `ValidationError` for label smoothing with another loss than a cross-entropy.
   func regularization(with loss: Loss) throws -> Regularization {
     if let labelSmoothing, labelSmoothing > 0, loss != .crossEntropy, loss != .binaryCrossEntropy {
       throw ValidationError(
@@ -78,14 +67,14 @@ struct RegularizationArguments: ParsableArguments {
   /// A few words for each option given: "L1 0.001".
   var summary: [String] {
     [
-      ("weight decay", weightDecay), ("L1", l1), ("label smoothing", labelSmoothing),
+      ("label smoothing", labelSmoothing),
       ("input noise", inputNoise), ("gradient norm ≤", clipNorm), ("gradients ≤", clipValue),
       ("weight norms ≤", maxNorm),
     ].compactMap { name, value in value.map { "\(name) \(short($0))" } }
   }
 }
 
-/// What the rows of each class weigh in the loss: "balanced", or "cat=2,dog=0.5".
+/// The weights of the classes in the loss: "balanced", or "cat=2,dog=0.5".
 enum ClassWeights: Sendable {
   case balanced
   case given([String: Double])
@@ -119,9 +108,9 @@ enum ClassWeights: Sendable {
     self = .given(weights)
   }
 
-  /// The rows with the weights of their classes; balanced ones go by the numbers of these rows.
+  /// The rows with the weights of their classes; balanced weights count these rows.
   ///
-  /// - Throws: `ValidationError` for a regression, and for a class that there is not.
+  /// - Throws: `ValidationError` for a regression, and for an unknown class.
   func applied<Scalar>(to data: Dataset<Scalar>) throws -> Dataset<Scalar> {
     try asUsage(of: "--class-weights") { () throws(ChainruleError) in
       switch self {

@@ -1,7 +1,7 @@
 import Chainrule
 import Foundation
 
-/// The log of a training run: a file of JSON objects, one a line, each written as its epoch or iteration ends.
+/// The log of a training run: a file with one JSON object on each line, written at the end of its epoch or iteration.
 ///
 /// The file is replaced when the first line is written, so that a run that ends before leaves an older log as it was. A
 /// run that resumes keeps the lines of the epochs before its checkpoint, each once.
@@ -9,7 +9,7 @@ struct RunLog {
   private let path: String
   private let fold: Int?
   private let resumes: Bool
-  /// Of a run that resumes: the lines of the log so far, by their epoch.
+  /// For a run that resumes: the lines of the log so far, by their epoch.
   private var earlier: [(epoch: Int, line: Data)] = []
   private var file: LogFile?
 

@@ -1,9 +1,9 @@
 import Chainrule
 import Foundation
 
-/// Reads the model that an argument names; `data` are those that the next one names.
+/// Reads the model that an argument names. `data` is the next argument, for the hint in an error.
 ///
-/// - Throws: ``SavedModel/init(contentsOf:)``'s errors, and a ``Failure`` for a file that is no model, with what may be meant.
+/// - Throws: The errors of ``SavedModel/init(contentsOf:)``, and a ``Failure`` with a hint for a file that is not a model.
 func savedModel(at path: String, for data: String? = nil) throws -> SavedModel {
   do {
     return try SavedModel(contentsOf: path)
@@ -11,9 +11,9 @@ func savedModel(at path: String, for data: String? = nil) throws -> SavedModel {
     guard case .invalidModel = error, !mayBeModel(path) else { throw error }
     let hint =
       data.map(mayBeModel) ?? false
-      ? "; \(data ?? "") may be: the model stands before the data"
-      : "; expected a file that train or import saved"
-    throw Failure(message: "\(path): this is no model\(hint)", exitCode: .badData)
+      ? "; \(data ?? "") may be one: give the model before the data"
+      : "; expected a file that \"chainrule train\" or \"chainrule import\" saved"
+    throw Failure(message: "\(path): this is not a model\(hint)", exitCode: .badData)
   }
 }
 
@@ -42,9 +42,9 @@ func removeOldEncoding(ofModelAt path: String) throws(ChainruleError) {
 }
 
 extension Model {
-  /// How a table becomes the features of the model that was read from `path`; nil: its columns are the features.
+  /// The encoding of the table for the model read from `path`; nil if its columns are the features.
   ///
-  /// Before version 0.3 the features' part stood in a file beside the model, which is read where the model has none.
+  /// Before version 0.3 the encoding of the features was in a second file, which is read if the model has no encoding.
   ///
   /// - Throws: `ChainruleError.badData` for such a file that holds no encoding, or one of another model.
   func encoding(savedAt path: String) throws(ChainruleError) -> TableEncoding? {

@@ -1,42 +1,44 @@
 import ArgumentParser
 import Chainrule
 
-/// How the learning rate changes from epoch to epoch.
+/// The learning-rate schedule.
 struct ScheduleArguments: ParsableArguments {
   @Option(
     name: .customLong("schedule"),
-    help: "How the learning rate changes from epoch to epoch. (default: constant)")
+    help: "The learning-rate schedule, a factor of --learning-rate for each epoch. Default: constant.")
   var givenRule: ScheduleName?
 
   @Option(
     name: .customLong("warm-up"),
     help: ArgumentHelp(
-      "The epochs, before the schedule begins, in which the rate rises to its first. (default: 0)",
+      "Epochs of linear warm-up before the schedule starts. Default: 0.",
       valueName: "epochs"))
   var givenWarmUp: Int?
 
   @Option(
     help: ArgumentHelp(
-      "How long the schedule takes: of step and cosineRestarts each time, the first at least; of cosine and "
-        + "oneCycle by default all epochs behind the warm-up.",
+      "Length of the schedule in epochs: the step of step, the first period of cosineRestarts (both required), the whole of "
+        + "cosine and oneCycle. Default for these two: all epochs after the warm-up.",
       valueName: "epochs"))
   var scheduleLength: Int?
 
   @Option(
     help: ArgumentHelp(
-      "What the rate is multiplied by, by step and by plateau, 0.1 by default, and by exponential.",
+      "Factor of the learning rate, above 0: at each step of step, each plateau of plateau, each epoch of exponential. "
+        + "Default: 0.1; required for exponential.",
       valueName: "number"))
   var scheduleFactor: Double?
 
   @Option(
     help: ArgumentHelp(
-      "As many epochs in a row may be without a lower loss before plateau lowers the rate. By default 10.",
+      "Epochs without a lower loss that plateau allows before it lowers the rate. Default: 10.",
       valueName: "epochs"))
   var schedulePatience: Int?
 
   @Option(
     help: ArgumentHelp(
-      "The lowest rate of cosine, cosineRestarts and plateau. By default 0.", valueName: "number"))
+      "Smallest learning rate of cosine, cosineRestarts and plateau, 0 or more. Default: 0.",
+      valueName: "number"))
   var minimumRate: Double?
 
   var rule: ScheduleName { givenRule ?? ScheduleName(argument: "constant")! }
@@ -59,16 +61,16 @@ struct ScheduleArguments: ParsableArguments {
     try require("--minimum-rate", minimumRate, "a number of at least 0") { $0 >= 0 && $0.isFinite }
   }
 
-  /// The schedule of a training of so many epochs.
+  /// The schedule for this number of epochs.
   ///
-  /// - Throws: `ValidationError` for a number that the rule does not have, and for one that it lacks.
+  /// - Throws: `ValidationError` for a number that the rule does not have, and for a missing number.
   func schedule(epochs: Int) throws -> Schedule {
     let numbers = try Schedule(named: rule.name).rule.numbers
     for (number, isGiven) in [
       (Number.length, scheduleLength != nil), (.factor, scheduleFactor != nil),
       (.patience, schedulePatience != nil), (.minimum, minimumRate != nil),
     ] where isGiven && numbers[number] == nil {
-      throw ValidationError("\(number.rawValue) is no number of the schedule \(rule.name)")
+      throw ValidationError("\(number.rawValue) does not apply to the schedule \(rule.name)")
     }
     if numbers[.length] == .given, scheduleLength == nil { throw missing(.length) }
     if numbers[.factor] == .given, scheduleFactor == nil { throw missing(.factor) }
@@ -96,7 +98,7 @@ private enum Number: String {
   case patience = "--schedule-patience"
   case minimum = "--minimum-rate"
 
-  /// What holds where the option is left out.
+  /// The value if the option is not given.
   enum Source { case given, toTheEnd, byDefault }
 }
 

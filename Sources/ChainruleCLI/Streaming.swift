@@ -2,20 +2,19 @@ import ArgumentParser
 import Chainrule
 import Foundation
 
-/// Rows that are read batch by batch, so that they need not fit in memory.
+/// Streaming: rows are read batch by batch and need not fit in memory.
 struct StreamArguments: ParsableArguments {
   @Flag(
     help: """
-      Read the rows batch by batch, in every epoch anew, so that they need not fit in memory: of a CSV, an IDX or a \
-      NumPy .npy file, whose targets are the .npy file that --labels names. Rows to validate on are a file of their own, \
-      --validation-data.
+      Read the rows from the file batch by batch in every epoch, for data larger than memory. For CSV, IDX and .npy; .npy \
+      needs --labels. Validation rows come from --validation-data.
       """)
   var stream = false
 
   @Option(
     help: ArgumentHelp(
-      "With --stream, how many rows are held in memory, out of which the next is drawn at random; 1 for the order of "
-        + "the file. (default: 10000)",
+      "With --stream: rows held in memory, from which the next row is drawn at random; 1 keeps the order of the file. "
+        + "Default: 10000.",
       valueName: "rows"))
   var shuffleBuffer: Int?
 
@@ -31,12 +30,13 @@ struct StreamArguments: ParsableArguments {
   ) throws(ValidationError) {
     guard stream else { return }
     for (option, isGiven, instead) in [
-      ("--validation", partition.validation != nil, "; give the rows to validate on as --validation-data"),
+      ("--validation", partition.validation != nil, "; use --validation-data for the validation rows"),
       ("--folds", partition.folds != nil, ""), ("--stratified", partition.stratified == true, ""),
       ("--class-weights", training.classWeights != nil, ""),
       ("--full-batch", fullBatch.method != nil, ""),
     ] where isGiven {
-      throw ValidationError("\(option) does not go with --stream: it needs all rows at once\(instead)")
+      throw ValidationError(
+        "\(option) and --stream cannot be combined: \(option) needs all rows in memory\(instead)")
     }
   }
 
@@ -52,13 +52,14 @@ extension DataSource {
   ) throws -> any BatchSource<Scalar> {
     switch self {
     case .bundled, .standardInput:
-      throw ValidationError("--stream reads a file again in every epoch; \(self) is none")
-    case .npz, .fann: throw ValidationError("--stream is for CSV, IDX and .npy; \(self) is none")
+      throw ValidationError("--stream needs a file that it can read in every epoch; found \(self)")
+    case .npz, .fann: throw ValidationError("--stream applies to CSV, IDX and .npy only, not to \(self)")
     case .idx(let images):
       return try IDXSource(images: images, labels: labels ?? Self.labels(besides: images))
     case .npy(let path):
       guard let labels else {
-        throw ValidationError("\(path) is a NumPy file; name the one of its targets with --labels")
+        throw ValidationError(
+          "\(path) is a NumPy file of features; name the file with the targets with --labels")
       }
       var classes = classes
       if classes == nil, options.task == .classification {

@@ -8,23 +8,25 @@ struct TrainCommand: AsyncParsableCommand {
     abstract: "Train a network on data.",
     usage: "chainrule train <data> [options]",
     discussion: """
-      A file and its target are enough. The columns are read for what they hold: text becomes categories, gaps take the \
-      median of their column and a feature that says so, dates become days, and what is constant or numbers the rows is left \
-      out; each is said in a line. Features and the targets of a regression are scaled inside the model, which takes and \
-      predicts them as they stand in the file. Classes get a softmax output with cross-entropy, columns of 0 and 1 sigmoid \
-      outputs with binary cross-entropy, and numbers an identity output with the mean squared error.
+      A file and its target are enough; every option has a default.
 
-      A part of the rows is held out to validate on, after every epoch and at the end: training stops when they are predicted \
-      no better, and goes back to where they were best. --validation-data names a file of such rows instead. --preset plain \
-      leaves all of this out. The same data, options and seed give the same model, bit for bit.
+      Columns: text becomes categories, dates become days, and missing numbers are filled with the median of their column \
+      and marked by an additional feature. Columns that are constant or number the rows are left out. The command reports \
+      each of these decisions in a line. The model scales features and regression targets itself: it takes and predicts \
+      values as they are in the file.
 
-      Ctrl-C, SIGTERM and SIGHUP end training after the current batch. The model is saved as it is then, with patience \
-      the best one, and not at all before the first epoch is complete. A second signal ends the process at once. A run \
-      that fails after an epoch, because it diverges or a file cannot be written, saves its model as well and exits 1.
+      Output: softmax with cross-entropy for classes, sigmoid with binary cross-entropy for columns of 0 and 1, identity \
+      with the mean squared error for numbers.
 
-      With --folds, as many networks are trained as there are folds, each evaluated on the fold that it was not \
-      trained on; for each there is a line, and in the end their mean ± standard deviation (with folds - 1 as its \
-      divisor).
+      Validation: 20 % of the rows are validation rows. Training stops when the validation loss no longer falls, and restores \
+      the best parameters. --validation-data names a file of validation rows instead. With --folds, one network is trained \
+      for each fold, and the output is the mean ± standard deviation (divisor folds - 1) of their results.
+
+      --preset plain turns all of this off. The same data, options and seed give the same model, bit for bit.
+
+      Interruption: Ctrl-C, SIGTERM and SIGHUP end training after the current batch and save the model: with patience the \
+      best one, otherwise the current one; before the end of the first epoch none. A second signal ends the process at \
+      once. A run that fails after its first epoch also saves its model, and exits with status 1.
 
         chainrule train houses.csv --target price --save houses.safetensors
         chainrule train digits --hidden 128 --epochs 30 --save digits.safetensors
@@ -47,8 +49,8 @@ struct TrainCommand: AsyncParsableCommand {
   @OptionGroup(title: "Validation rows") var partition: PartitionArguments
   @Option(
     help: """
-      What holds for the options that are not given: what was best on ten real tables, or one hidden layer of 64 on the \
-      numbers as they stand, for 50 epochs.
+      The defaults of all other options: recommended was best on ten real tables; plain is one hidden layer of 64 units on \
+      unscaled numbers, trained for 50 epochs.
       """)
   var preset = Preset.recommended
   @OptionGroup(title: "Network") var network: NetworkArguments
@@ -71,7 +73,8 @@ struct TrainCommand: AsyncParsableCommand {
     }
     try network.checkInitialWeights(partition, streaming)
     if partition.folds != nil, output.save != nil {
-      throw ValidationError("--save does not go with --folds, which trains a network a fold and keeps none")
+      throw ValidationError(
+        "--save and --folds cannot be combined: --folds trains one network for each fold and keeps none")
     }
   }
 
@@ -196,7 +199,7 @@ struct TrainCommand: AsyncParsableCommand {
     if partition.validationData == nil, training.givenEpochs == nil, preset == .recommended {
       Notes.show(
         [
-          "all epochs are trained, since there are no rows to validate on; --validation-data names a file of such"
+          "there are no validation rows, so training runs all epochs; use --validation-data for validation rows"
         ],
         isQuiet: output.quiet)
     }
@@ -308,21 +311,22 @@ struct TrainCommand: AsyncParsableCommand {
 extension DataSource {
   /// An error about data of a single class.
   fileprivate func single(_ name: String) -> ChainruleError {
-    bad("all rows are of the class \"\(name)\"; there is nothing to tell apart")
+    bad("all rows have the class \"\(name)\"; expected at least two classes")
   }
 }
 
-/// Where results go besides standard output.
+/// The files that training writes, and what it prints.
 struct OutputArguments: ParsableArguments {
-  @Option(help: ArgumentHelp("Save the trained model in this file.", valueName: "file"))
+  @Option(help: ArgumentHelp("Save the trained model to this file.", valueName: "file"))
   var save: String?
 
-  @Option(help: ArgumentHelp("Log every epoch in this file, one JSON object a line.", valueName: "file"))
+  @Option(
+    help: ArgumentHelp("Write a line for each epoch to this file, as a JSON object.", valueName: "file"))
   var log: String?
 
   @Flag(help: "Print the result as one JSON object.")
   var json = false
 
-  @Flag(help: "Show no progress.")
+  @Flag(help: "Do not show progress.")
   var quiet = false
 }

@@ -3,26 +3,26 @@ import Chainrule
 
 /// How the network is trained.
 struct TrainingArguments: ParsableArguments {
-  @Option(help: "What training makes small. By default the loss usual with the output activation.")
+  @Option(help: "The loss that training minimizes. Default: the usual loss for the output activation.")
   var loss: Loss?
 
   @Option(
     name: .customLong("batch-size"),
     help: ArgumentHelp(
-      "The rows of a batch. By default by the number of rows, 32 and more.", valueName: "rows"))
+      "Rows of a batch, 1 or more. Default: as the preset says, 32 or 128.", valueName: "rows"))
   var givenBatchSize: Int?
 
   @Option(
     name: .customLong("accumulate"),
     help: ArgumentHelp(
-      "The batches of an update, which is that of one batch of all their rows. (default: 1)",
+      "Accumulate gradients over this many batches before each update. Default: 1.",
       valueName: "count"))
   var givenAccumulate: Int?
 
   @Option(
     help: ArgumentHelp(
-      "What the rows of each class weigh in the training loss: \"balanced\", that all classes weigh the same, or "
-        + "weights such as cat=2,dog=0.5, 1 for a class that is not named.",
+      "The weight of each class in the training loss: balanced gives all classes the same total weight; cat=2,dog=0.5 sets "
+        + "weights by name, 0 or more, and 1 for other classes.",
       valueName: "weights"),
     transform: ClassWeights.init(parsing:))
   var classWeights: ClassWeights?
@@ -30,32 +30,33 @@ struct TrainingArguments: ParsableArguments {
   @Option(
     name: .customLong("epochs"),
     help: ArgumentHelp(
-      "The number of times all rows are visited, at most. By default that of the preset.", valueName: "count")
+      "Maximum number of passes over the training rows. Default: as the preset says.", valueName: "count")
   )
   var givenEpochs: Int?
 
   @Option(
     help: ArgumentHelp(
-      "End after an epoch, or an iteration, whose training loss is less than this.", valueName: "number"))
+      "Stop after an epoch, or an iteration, with a training loss below this.", valueName: "number"))
   var untilLoss: Double?
 
   @Option(
     help: ArgumentHelp(
-      "End after so many epochs without a lower validation loss (training loss where there are no validation rows), "
-        + "and go back to the parameters of the lowest. By default that of the preset, where there are validation rows.",
+      "Early stopping: stop after this many epochs without a lower validation loss (without validation rows, training loss), "
+        + "and restore the parameters with the lowest. Default: as the preset says if there are validation rows; otherwise no "
+        + "early stopping.",
       valueName: "epochs"))
   var patience: Int?
 
   @Option(
     help: ArgumentHelp(
-      "Seeds the choice of the validation rows, the initial weights and the order of the rows.",
+      "Seeds the validation split, the initial weights, the shuffling and dropout.",
       valueName: "number"))
   var seed: UInt64 = 0
 
   @Option(
     name: .customLong("threads"),
     help: ArgumentHelp(
-      "How many threads share the work of an update; any number trains the same model. (default: 1)",
+      "Threads that compute an update, 1 to 256. The model is the same for any number. Default: 1.",
       valueName: "count"))
   var givenThreads: Int?
 
@@ -79,7 +80,7 @@ struct TrainingArguments: ParsableArguments {
     try require("--threads", threads, "1 to 256") { 1...256 ~= $0 }
   }
 
-  /// Puts what is given in the place of what `recipe` has.
+  /// Replaces the settings of `recipe` that have an option here.
   func apply(to recipe: inout TrainingRecipe) {
     if let givenBatchSize { recipe.batchSize = givenBatchSize }
     if let givenEpochs { recipe.epochs = givenEpochs }

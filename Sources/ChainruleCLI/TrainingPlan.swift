@@ -8,10 +8,10 @@ struct TrainingPlan<Scalar: NetworkScalar>: Sendable {
   let data: Dataset<Scalar>
   let trained: any BatchSource<Scalar>
   let heldOut: (any BatchSource<Scalar>)?
-  /// Of rows that are streamed, how many are held in memory; nil: they all are.
+  /// The number of streamed rows held in memory; nil if all rows are in memory.
   let buffer: Int?
   let encoding: TableEncoding?
-  /// The network that training begins with; nil: one of the recipe, drawn at random.
+  /// The network that training starts from; nil: a random network of the recipe.
   let start: Model<Scalar>?
   let recipe: TrainingRecipe
   let design: NetworkDesign
@@ -20,12 +20,12 @@ struct TrainingPlan<Scalar: NetworkScalar>: Sendable {
   let training: TrainingArguments
   let fullBatch: FullBatchArguments
   let checkpoints: CheckpointArguments
-  /// Training ends after so many epochs without a lower loss; nil: it goes on.
+  /// Training ends after this many epochs without a lower loss; nil: no early stopping.
   let patience: Int?
-  /// What the options say that changes the result, for checkpoints.
+  /// The options that change the result, for checkpoints.
   let description: RunDescription
   var loss: Loss { design.loss }
-  /// What the options ask for against overfitting and large gradients, in words.
+  /// The regularization that the options ask for, in words.
   private let regularizing: [String]
 
   init(
@@ -56,7 +56,7 @@ struct TrainingPlan<Scalar: NetworkScalar>: Sendable {
       }
     try network.apply(to: &recipe)
     training.apply(to: &recipe)
-    try optimizer.apply(to: &recipe, regularization)
+    try optimizer.apply(to: &recipe)
     self.recipe = recipe
     patience = training.patience ?? (heldOut == nil ? nil : recipe.patience)
     self.schedule = try schedule.schedule(epochs: recipe.epochs)
@@ -81,7 +81,7 @@ struct TrainingPlan<Scalar: NetworkScalar>: Sendable {
           areClasses: areClasses)
       }
     self.regularization = try regularization.regularization(with: design.loss)
-    regularizing = regularization.summary
+    regularizing = optimizer.regularization + regularization.summary
   }
 
   private func network() throws -> Network<Scalar> {
@@ -97,7 +97,7 @@ struct TrainingPlan<Scalar: NetworkScalar>: Sendable {
     }
   }
 
-  /// What `body` makes of the options; what it refuses is what they ask for.
+  /// Runs `body` and reports its errors about the options as wrong usage.
   private func refusingOptions<Result>(_ body: () throws -> Result) throws -> Result {
     do {
       return try body()
@@ -208,7 +208,7 @@ struct TrainingPlan<Scalar: NetworkScalar>: Sendable {
     return try model.evaluate(rows, loss: loss)
   }
 
-  /// Why training ended with that epoch, behind its figures; nothing where it is the last there may be.
+  /// Why training ended with that epoch; empty if it is the last epoch.
   private func reason(_ last: Epoch) -> String {
     if let bound = training.untilLoss, last.loss < bound { return ", below \(short(bound))" }
     guard last.number < recipe.epochs, let patience else { return "" }
@@ -221,8 +221,7 @@ struct TrainingPlan<Scalar: NetworkScalar>: Sendable {
     _ network: Network<Scalar>, by method: FullBatchMethod, showing progress: Progress, logTo path: String?,
     fold: Int?
   ) async throws -> TrainingResult<Scalar> {
-    // What is wrong with a row of the data is found here, and gives its place; what the method refuses then is what
-    // the options ask for.
+    // Evaluate first: an error in the data gives its row. A later refusal is about the options.
     let before: Double
     do throws(ChainruleError) {
       before = try network.evaluate(data, loss: loss).loss
@@ -292,7 +291,7 @@ private struct FullBatchRun {
   var loss: Double
   /// When the last iteration ended.
   var last: ContinuousClock.Instant
-  /// What went wrong with the log.
+  /// The first error of the log.
   var failure: Failure?
 
   init(progress: Progress, log: RunLog?, loss: Double, last: ContinuousClock.Instant) {
@@ -313,20 +312,20 @@ private struct FullBatchRun {
   }
 }
 
-/// A trained network, and how it came to be.
+/// A trained network, and how training went.
 struct TrainingResult<Scalar: NetworkScalar>: Sendable {
   let model: Model<Scalar>
   /// The number of whole epochs or iterations, since the start of the run that was resumed.
   let completed: Int
   /// "50 epochs", those that are whole, or "120 iterations"
   let effort: String
-  /// Of the last of them; nil where there was none in this run.
+  /// The loss of the last epoch or iteration; nil if this run had none.
   let loss: Double?
   let seconds: Double
   let isInterrupted: Bool
   /// Why the command fails although there is a model.
   let failure: Failure?
-  /// What ended training, behind the figures; nothing where that were all there might be.
+  /// Why training ended early, after the figures; empty if it ran all epochs.
   let reason: String
 
   /// How long it took, and what ended it.
@@ -372,7 +371,7 @@ extension TrainingPlan {
     return words.isEmpty ? "" : "; " + words.joined(separator: ", ")
   }
 
-  /// What is trained, on what, and how. `heldOut` says in words which rows are held out.
+  /// The data, the network and the training in words. `heldOut` describes the validation rows.
   func summary(heldOut: String? = nil) -> [(name: String, value: String)] {
     let targets = data.classLabels.map { "\($0.count) classes" } ?? counted(data.outputs, "output")
     let units =

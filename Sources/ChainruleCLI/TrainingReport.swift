@@ -3,7 +3,7 @@ import Chainrule
 // What `train --json` prints: the lines of the text as members of one object.
 
 extension TrainingPlan {
-  /// What is trained, on what, and how.
+  /// The data, the network and the training.
   private func setting(heldOut: Int?) -> [(key: String, value: JSON?)] {
     let rows = buffer == nil ? data.rows : trained.rowCount
     let layers = design.fixed.map(\.layer) + design.layers

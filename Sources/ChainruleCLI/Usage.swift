@@ -1,9 +1,9 @@
 import ArgumentParser
 import Chainrule
 
-/// What the argument parser's messages lack: what a wrong word most likely means, and what a value has to be.
+/// Adds to the argument parser's messages: the name that a wrong word most likely means, and the form of a value.
 enum Usage {
-  /// What is wrong with a first word that is no command; nil where it is one.
+  /// The error for a first word that is not a command; nil for a command.
   static func unknownCommand(in arguments: ArraySlice<String>, commands: [String]) -> ValidationError? {
     guard let first = arguments.first, !first.hasPrefix("-") else { return nil }
     let word = first == "help" ? arguments.dropFirst().first : first
@@ -13,7 +13,7 @@ enum Usage {
       "there is no command \"\(word)\"; \(hint ?? "the commands are \(commands.joined(separator: ", "))")")
   }
 
-  /// The parser's message with the option that is meant, or with what the value has to be.
+  /// The parser's message with the likely option, or with the expected form of the value.
   static func clarified(_ message: String) -> String {
     var lines = message.split(separator: "\n", omittingEmptySubsequences: false).map(String.init)
     if let match = lines[0].firstMatch(of: /^Error: Unknown option '--?([^']*)'/),
@@ -28,7 +28,7 @@ enum Usage {
     return lines.joined(separator: "\n")
   }
 
-  /// What values are, by what the help calls them.
+  /// The form of a value, by its name in the help.
   private static let kinds = [
     "count": "a whole number", "rows": "a whole number", "epochs": "a whole number",
     "steps": "a whole number",
@@ -36,7 +36,7 @@ enum Usage {
     "character": "one character",
   ]
 
-  /// What other programs call our options.
+  /// Other programs' names for our options.
   private static let otherOptions = [
     "lr": "learning-rate", "rate": "learning-rate", "eta": "learning-rate",
     "learning-rate-init": "learning-rate",

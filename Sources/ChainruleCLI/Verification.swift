@@ -2,16 +2,14 @@ import Chainrule
 import ChainruleExplain
 import ChainruleReference
 
-/// The C core held against the pure-Swift reference, on random networks in float64.
+/// Compares the C core with the pure-Swift reference on random networks in float64.
 ///
-/// Both start from the same parameters and train on the same batches. The error of a number is relative to
-/// the largest magnitude in its array (``Agreement``); the arrays are the losses of the steps so far, the outputs and
-/// the gradients of the last, all layers' together, each layer's weights, bias, γ, β and running statistics, and what
-/// the network then predicts.  Gradients are held to the scale of all, since some are nothing but rounding: those of a
-/// bias before a batchNorm, which takes it away again.
+/// Both start from the same parameters and train on the same batches. The error of a number is relative to the largest
+/// magnitude in its array (``Agreement``). The arrays are the losses of the steps so far, the outputs and gradients of the
+/// last step, the weights, bias, γ, β and running statistics of each layer, and the predictions. All gradients form one
+/// array, because some are only rounding error, such as those of a bias before a batchNorm.
 struct Verification {
-  /// The largest error allowed after so many steps: the rounding of one step, and that of ten, each of which
-  /// trains on what the ones before rounded.
+  /// The largest accepted error after one step and after ten steps, in which rounding errors grow.
   static let limits = [(steps: 1, error: 1e-12), (steps: 10, error: 1e-9)]
 
   var cases: Int
@@ -31,14 +29,13 @@ struct Verification {
 // MARK: - One case
 
 extension Verification {
-  /// A network, a loss, an optimizer, what regularizes, rates of layers, and ten batches, all drawn at random.
+  /// A random network, loss, optimizer, regularization, rates of layers, and ten batches.
   ///
-  /// The numbers are continuous, so that a z lies within rounding of the kink of relu, or an a within
-  /// rounding of that of a loss, in one case of many millions: there the two could rightly take different
-  /// sides. Learning rates and ε are moderate, so that ten steps do not magnify rounding a millionfold: a rule
-  /// that divides g by its own size makes a full step of a g that is all cancellation, unless ε is above that.
-  /// Of rprop and lion, which take the sign of g, no ε is, and they go without the losses whose δ has one size, so
-  /// that it may cancel over the rows, and without batchNorm, before which a bias has no other g.
+  /// The numbers are continuous: z is within rounding error of the kink of relu, or a of that of a loss, in one case of many
+  /// millions. There the core and the reference may differ. Learning rates and ε are moderate, so that ten steps do not
+  /// magnify rounding a million times: a rule that divides g by its magnitude makes a full step from a g that is only rounding
+  /// error, unless ε is larger. rprop and lion use the sign of g and have no ε. They are not combined with losses whose δ can
+  /// cancel over the rows, nor with batchNorm, before which the g of a bias is only rounding error.
   struct Case {
     let seed: UInt64
     let inputs: Int
@@ -121,8 +118,8 @@ extension SplitMix64 {
     (0..<rows).map { _ in row(columns, in: range) }
   }
 
-  /// One to four dense layers and, in most networks, others between and behind them; the last has an activation that the
-  /// loss can have.
+  /// One to four dense layers and, in most networks, other layers between and after them. The last activation is one that the
+  /// loss allows.
   fileprivate mutating func layers(for loss: Chainrule.Loss, inputs: Int) -> [Chainrule.Layer] {
     let outputs: [Chainrule.Activation] =
       switch loss {
@@ -133,7 +130,7 @@ extension SplitMix64 {
         Chainrule.Activation.allCases
       }
     var layers: [Chainrule.Layer] = []
-    var widths = [inputs]  // of what each layer takes, and behind them of what the last hands on
+    var widths = [inputs]  // the inputs of each layer, then the outputs of the last
     func append(_ layer: Chainrule.Layer) {
       layers.append(layer)
       widths.append(layer.units ?? widths.last!)
@@ -157,7 +154,7 @@ extension SplitMix64 {
     let isFree = outputs == Chainrule.Activation.allCases && layers.last!.activation != .softmax
     if isMixed && isFree && chance(0.5) { append(other(behind: widths)) }
     if isFree && chance(0.3) { append(scaling(widths.last!)) }
-    // A scaling behind the output layer scales the targets, which neither a class nor a probability allows.
+    // A scaling after the output layer scales the targets; classes and probabilities cannot be scaled.
     while case .scaling = layers.last!,
       loss == .hinge || [.sigmoid, .softmax].contains(layers[layers.count - 2].activation)
     {
@@ -168,7 +165,7 @@ extension SplitMix64 {
 
   private static let hidden = Chainrule.Activation.allCases.filter { $0 != .softmax }
 
-  /// A layer of another kind than dense, behind layers of these widths.
+  /// A layer of another kind than dense, after layers of these widths.
   private mutating func other(behind widths: [Int]) -> Chainrule.Layer {
     let width = widths.last!
     let spans = widths.indices.dropFirst().filter { widths[widths.count - 1 - $0] == width }
@@ -220,7 +217,7 @@ extension SplitMix64 {
     }
   }
 
-  /// What the loss can have for a target.
+  /// Random targets that the loss allows.
   fileprivate mutating func target(_ outputs: Int, for loss: Chainrule.Loss) -> [Double] {
     switch loss {
     case .halfSquaredError, .meanSquaredError, .meanAbsoluteError, .huber, .logCosh:
@@ -239,7 +236,7 @@ extension SplitMix64 {
     }
   }
 
-  /// Smoothed targets, where the loss can have them, and clipped gradients.
+  /// Label smoothing if the loss allows it, and gradient clipping.
   fileprivate mutating func regularization(for loss: Chainrule.Loss) -> Regularization {
     let isCrossEntropy = loss == .crossEntropy || loss == .binaryCrossEntropy
     return Regularization(
@@ -253,7 +250,7 @@ extension SplitMix64 {
   ) -> Chainrule.Optimizer {
     let isNormalised = layers.contains { $0.name == "batchNorm" }
     let cancels = loss == .meanAbsoluteError || loss == .hinge || isNormalised
-    let names = Chainrule.Optimizer.names.filter { !cancels || $0 != "rprop" && $0 != "lion" }
+    let takesSign: Set<Chainrule.Optimizer.Kind> = [.rprop, .lion]
     let η = number(in: 0.001...0.02)
     let λ = chance(0.5) ? number(in: 0...0.1) : 0
     let μ = chance(0.5) ? number(in: 0.1...0.9) : 0
@@ -261,35 +258,34 @@ extension SplitMix64 {
     let (β1, β2) = (number(in: 0.5...0.95), number(in: 0.9...0.999))
     let λ1 = chance(0.3) ? number(in: 0...0.01) : 0
     let amsgrad = chance(0.5)
-    switch element(names) {
-    case "sgd":
-      return .sgd(learningRate: η, momentum: μ, nesterov: μ > 0 && chance(0.5), weightDecay: λ, l1: λ1)
-    case "adagrad": return .adagrad(learningRate: η, epsilon: ε, weightDecay: λ, l1: λ1)
-    case "rmsprop":
-      return .rmsprop(
-        learningRate: η / 10, alpha: β2, epsilon: ε, momentum: μ, centered: chance(0.5), weightDecay: λ,
-        l1: λ1)
-    case "adam":
-      return .adam(
-        learningRate: η, beta1: β1, beta2: β2, epsilon: ε, amsgrad: amsgrad, weightDecay: λ, l1: λ1)
-    case "adamw":
-      return .adamw(
-        learningRate: η, beta1: β1, beta2: β2, epsilon: ε, amsgrad: amsgrad, weightDecay: λ, l1: λ1)
-    case "adadelta":
-      return .adadelta(learningRate: 50 * η, rho: β1, epsilon: ε, weightDecay: λ, l1: λ1)
-    case "adamax":
-      return .adamax(learningRate: η, beta1: β1, beta2: β2, epsilon: ε, weightDecay: λ, l1: λ1)
-    case "nadam":
-      return .nadam(
-        learningRate: η, beta1: β1, beta2: β2, epsilon: ε, momentumDecay: number(in: 0...20), weightDecay: λ,
-        l1: λ1)
-    case "rprop":
-      return .rprop(
-        learningRate: η, etaMinus: number(in: 0.1...0.9), etaPlus: number(in: 1.1...1.5), stepMin: η / 4,
-        stepMax: 2 * η, weightDecay: λ, l1: λ1)
-    case "lion": return .lion(learningRate: η, beta1: β1, beta2: β2, weightDecay: λ, l1: λ1)
-    case let name: preconditionFailure("no random numbers for \(name)")
+    let kind = element(Chainrule.Optimizer.Kind.allCases.filter { !cancels || !takesSign.contains($0) })
+    var numbers: [Chainrule.Optimizer.Hyperparameter: Double] = [:]
+    for hyperparameter in kind.hyperparameters {
+      numbers[hyperparameter] =
+        switch hyperparameter {
+        case .learningRate:
+          switch kind {
+          case .rmsprop: η / 10
+          case .adadelta: 50 * η
+          default: η
+          }
+        case .weightDecay: λ
+        case .l1: λ1
+        case .momentum: μ
+        case .nesterov: μ > 0 && chance(0.5) ? 1 : 0
+        case .centered: chance(0.5) ? 1 : 0
+        case .amsgrad: amsgrad ? 1 : 0
+        case .epsilon: ε
+        case .beta1, .rho: β1
+        case .beta2, .alpha: β2
+        case .momentumDecay: number(in: 0...20)
+        case .etaMinus: number(in: 0.1...0.9)
+        case .etaPlus: number(in: 1.1...1.5)
+        case .stepMin: η / 4
+        case .stepMax: 2 * η
+        }
     }
+    return try! Chainrule.Optimizer(kind, numbers)
   }
 }
 
@@ -298,7 +294,7 @@ extension SplitMix64 {
 extension Verification.Case {
   /// The worst error after each of the limits' steps.
   ///
-  /// - Parameter prepare: What is done to the reference before it trains; a test plants an error with it.
+  /// - Parameter prepare: Changes the reference before it trains; a test plants an error with it.
   func compare(
     preparing prepare: (inout ChainruleReference.Network<Double>) -> Void = { _ in }
   ) throws -> [Agreement] {
@@ -307,7 +303,7 @@ extension Verification.Case {
       network, loss: loss, optimizer: optimizer,
       options: TrainerOptions(
         regularization: regularization, accumulationSteps: accumulating, layerRates: layerRates))
-    // What is computed on the way shows in a trainer that keeps it, whose seed, and so whose dropout, is the same.
+    // A second trainer records the trace. Its seed is the same, so its dropout is, too.
     let traced = try Chainrule.Trainer(
       self.network(), loss: loss, optimizer: optimizer,
       options: TrainerOptions(
@@ -386,7 +382,7 @@ extension Verification.Case {
     return network
   }
 
-  /// The noise of each batch: what a network without layers of its own makes of zeros, trained as often.
+  /// The input noise of each batch: the output of an identity network for inputs of 0, after the same number of steps.
   private func noise() throws -> [[[Double]]] {
     let mirror = try Chainrule.Network<Double>(inputs: inputs, layers: [.activation(.identity)])
     let trainer = try Chainrule.Trainer(
@@ -402,8 +398,8 @@ extension Verification.Case {
     }
   }
 
-  /// Which values each dropout kept, by its layer: all that are not 0. One that was 0 before, behind a relu, say, passes
-  /// no gradient on either way.
+  /// The values that each dropout kept, by its layer: all that are not 0. A value that was 0 before, such as after a relu,
+  /// has gradient 0 in either case.
   private func kept(in trace: [LayerTrace<Double>]) -> [Int: [[Bool]]] {
     var kept: [Int: [[Bool]]] = [:]
     for (index, layer) in trace.enumerated() {
@@ -426,33 +422,45 @@ extension LayerTrace<Double> {
 extension ChainruleReference.Optimizer<Double> {
   /// The same rule with the same numbers.
   init(_ optimizer: Chainrule.Optimizer) {
-    switch optimizer {
-    case .sgd(let η, let μ, let nesterov, let λ, let λ1):
-      self = .sgd(learningRate: η, momentum: μ, nesterov: nesterov, weightDecay: λ, l1: λ1)
-    case .adagrad(let η, let ε, let λ, let λ1):
-      self = .adagrad(learningRate: η, epsilon: ε, weightDecay: λ, l1: λ1)
-    case .rmsprop(let η, let α, let ε, let μ, let centered, let λ, let λ1):
+    func number(_ hyperparameter: Chainrule.Optimizer.Hyperparameter) -> Double { optimizer[hyperparameter]! }
+    func isOn(_ hyperparameter: Chainrule.Optimizer.Hyperparameter) -> Bool { number(hyperparameter) != 0 }
+    let (η, λ, λ1) = (optimizer.learningRate, optimizer.weightDecay, number(.l1))
+    switch optimizer.kind {
+    case .sgd:
+      self = .sgd(
+        learningRate: η, momentum: number(.momentum), nesterov: isOn(.nesterov), weightDecay: λ, l1: λ1)
+    case .adagrad:
+      self = .adagrad(learningRate: η, epsilon: number(.epsilon), weightDecay: λ, l1: λ1)
+    case .rmsprop:
       self = .rmsprop(
-        learningRate: η, alpha: α, epsilon: ε, momentum: μ, centered: centered, weightDecay: λ, l1: λ1)
-    case .adam(let η, let β1, let β2, let ε, let amsgrad, let λ, let λ1):
+        learningRate: η, alpha: number(.alpha), epsilon: number(.epsilon), momentum: number(.momentum),
+        centered: isOn(.centered), weightDecay: λ, l1: λ1)
+    case .adam:
       self = .adam(
-        learningRate: η, beta1: β1, beta2: β2, epsilon: ε, amsgrad: amsgrad, weightDecay: λ, l1: λ1)
-    case .adamw(let η, let β1, let β2, let ε, let amsgrad, let λ, let λ1):
+        learningRate: η, beta1: number(.beta1), beta2: number(.beta2), epsilon: number(.epsilon),
+        amsgrad: isOn(.amsgrad), weightDecay: λ, l1: λ1)
+    case .adamw:
       self = .adamw(
-        learningRate: η, beta1: β1, beta2: β2, epsilon: ε, amsgrad: amsgrad, weightDecay: λ, l1: λ1)
-    case .adadelta(let η, let ρ, let ε, let λ, let λ1):
-      self = .adadelta(learningRate: η, rho: ρ, epsilon: ε, weightDecay: λ, l1: λ1)
-    case .adamax(let η, let β1, let β2, let ε, let λ, let λ1):
-      self = .adamax(learningRate: η, beta1: β1, beta2: β2, epsilon: ε, weightDecay: λ, l1: λ1)
-    case .nadam(let η, let β1, let β2, let ε, let ψ, let λ, let λ1):
-      self = .nadam(
-        learningRate: η, beta1: β1, beta2: β2, epsilon: ε, momentumDecay: ψ, weightDecay: λ, l1: λ1)
-    case .rprop(let η, let ηMinus, let ηPlus, let stepMin, let stepMax, let λ, let λ1):
-      self = .rprop(
-        learningRate: η, etaMinus: ηMinus, etaPlus: ηPlus, stepMin: stepMin, stepMax: stepMax,
+        learningRate: η, beta1: number(.beta1), beta2: number(.beta2), epsilon: number(.epsilon),
+        amsgrad: isOn(.amsgrad), weightDecay: λ, l1: λ1)
+    case .adadelta:
+      self = .adadelta(
+        learningRate: η, rho: number(.rho), epsilon: number(.epsilon), weightDecay: λ, l1: λ1)
+    case .adamax:
+      self = .adamax(
+        learningRate: η, beta1: number(.beta1), beta2: number(.beta2), epsilon: number(.epsilon),
         weightDecay: λ, l1: λ1)
-    case .lion(let η, let β1, let β2, let λ, let λ1):
-      self = .lion(learningRate: η, beta1: β1, beta2: β2, weightDecay: λ, l1: λ1)
+    case .nadam:
+      self = .nadam(
+        learningRate: η, beta1: number(.beta1), beta2: number(.beta2), epsilon: number(.epsilon),
+        momentumDecay: number(.momentumDecay), weightDecay: λ, l1: λ1)
+    case .rprop:
+      self = .rprop(
+        learningRate: η, etaMinus: number(.etaMinus), etaPlus: number(.etaPlus), stepMin: number(.stepMin),
+        stepMax: number(.stepMax), weightDecay: λ, l1: λ1)
+    case .lion:
+      self = .lion(
+        learningRate: η, beta1: number(.beta1), beta2: number(.beta2), weightDecay: λ, l1: λ1)
     }
   }
 }
@@ -482,7 +490,7 @@ extension Verification.Case: CustomStringConvertible {
 // MARK: - Report
 
 extension Verification {
-  /// The worst that was found.
+  /// The largest errors found.
   struct Report {
     let cases: Int
     let seed: UInt64
@@ -501,7 +509,7 @@ extension Verification {
 
     mutating func take(_ agreements: [Agreement], of verificationCase: Case) {
       for (index, agreement) in agreements.enumerated() {
-        // Not ≤, which is false of NaN: what is not a number is worst of all.
+        // NaN counts as the largest error, so the comparison must be false for NaN.
         let error = worst[index]?.agreement.worstError ?? -1
         if agreement.worstError <= error || error.isNaN { continue }
         worst[index] = Worst(agreement: agreement, verificationCase: verificationCase)

@@ -7,16 +7,16 @@ struct VerifyCommand: ParsableCommand {
     commandName: "verify",
     abstract: "Check the C core against the pure-Swift reference.",
     discussion: """
-      Draws random networks, losses, optimizers and data, trains each in the C core and in the reference, in \
-      float64 and on the same batches, and reports how far apart they come: the worst relative error of a \
-      loss, an output, a gradient, a parameter or a prediction. It fails, with exit status 1, above 1e-12 after one step or 1e-9 after ten. \
-      CHAINRULE_ISA chooses the set of kernels, as in every command.
+      Draws random networks, losses, optimizers and data. Trains each case in the C core and in the reference, in float64 and \
+      on the same batches. Reports the largest relative error of a loss, an output, a gradient, a parameter or a \
+      prediction. The exit status is 1 if the error is above 1e-12 after one step or above 1e-9 after ten steps. \
+      The environment variable CHAINRULE_ISA selects the kernel set, as in every command.
       """)
 
-  @Option(help: "How many cases to draw.")
+  @Option(help: "Number of random cases, 1 or more.")
   var cases = 100
 
-  @Option(help: "The seed of the first case; each case has the next.")
+  @Option(help: "Seed of the first case; case k has this seed + k.")
   var seed: UInt64 = 1
 
   @Flag(help: "Print one JSON object.")

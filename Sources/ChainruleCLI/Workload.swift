@@ -1,16 +1,16 @@
 import Chainrule
 import Foundation
 
-/// A network and what it is timed at, training (W) or prediction (I). Shapes and data are fixed, so that speeds
-/// compare: between machines, between versions, with other libraries.
+/// A network to time in training (W) or prediction (I). Shapes and data are fixed, so that speeds of machines, versions and
+/// libraries can be compared.
 struct Workload: Sendable {
   let name: String
-  /// Of the layers, that of the inputs first.
+  /// The number of inputs, then the units of each layer.
   let widths: [Int]
   let hidden: Activation
   let output: Activation
   let scalar: ScalarType
-  /// Of an epoch, or of a call that predicts.
+  /// The rows of an epoch, or of a prediction call.
   let rows: Int
   /// The rows of an update; for predictions all.
   let batchSize: Int
@@ -75,14 +75,14 @@ struct Workload: Sendable {
     }
   }
 
-  /// Of an epoch; the last may have fewer rows than the others.
+  /// The updates of an epoch; the last may have fewer rows.
   var updates: Int { (rows + batchSize - 1) / batchSize }
 }
 
 // MARK: - Data
 
 extension Workload {
-  /// What the data are.
+  /// The kind of data.
   enum Contents: Sendable {
     /// The four rows of XOR, over and over.
     case xor

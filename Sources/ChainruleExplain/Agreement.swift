@@ -9,7 +9,7 @@ public struct Agreement: Sendable, Equatable {
   /// Where it is, "gradients of layer 2, weights"; nil where every number is the one expected.
   public private(set) var place: String?
 
-  /// Of nothing yet.
+  /// An agreement without arrays.
   public init() {}
 
   /// Takes the numbers of one array into account. Both have the same count.

@@ -5,11 +5,10 @@ import Chainrule
   import Foundation
 #endif
 
-// From the names of a step file to the catalogue's values. What this version does not have is refused by
-// name, with what there is: a step that leaves it out would be another step.
+// Converts the names in a step file to the catalogue's values. An unknown name is an error that lists the known ones.
 
 extension StepFile {
-  /// The type of the numbers; float64 where the file does not say.
+  /// The type of the numbers. Default: float64.
   ///
   /// - Throws: `StepFileError` for another name.
   public var scalarType: ScalarType {
@@ -22,7 +21,7 @@ extension StepFile {
     }
   }
 
-  /// The layers of a file that is valid.
+  /// The layers of a valid file.
   var catalogueLayers: [Chainrule.Layer] {
     get throws {
       try zip(1..., layers).map { number, layer in
@@ -42,7 +41,7 @@ extension StepFile {
         default:
           throw StepFileError(
             place: "layer \(number), type",
-            reason: "\(layer.type) is not in this version; there is \(list(Chainrule.Layer.names))")
+            reason: unknown(layer.type, among: Chainrule.Layer.names))
         }
       }
     }
@@ -56,27 +55,21 @@ extension StepFile {
 
   var catalogueOptimizer: Chainrule.Optimizer {
     get throws {
-      guard Chainrule.Optimizer.names.contains(optimizer.type) else {
+      guard let kind = Chainrule.Optimizer.Kind(rawValue: optimizer.type) else {
         throw StepFileError(
           place: "optimizer, type",
-          reason: unknown(optimizer.type, among: Chainrule.Optimizer.names))
+          reason: unknown(optimizer.type, among: Chainrule.Optimizer.Kind.allCases.map(\.rawValue)))
       }
-      let json = try JSONEncoder().encode(optimizer)
-      let rule = try JSONDecoder().decode(Chainrule.Optimizer.self, from: json)
-      let given = try settings(optimizer)
-      let known = try settings(rule).keys
-      if let unknown = given.keys.sorted().first(where: { !known.contains($0) && given[$0] != .bool(false) })
-      {
-        throw StepFileError(
-          place: "optimizer, \(unknown)",
-          reason: "not a setting of \(rule.name) in this version; there is \(list(known.sorted()))")
+      do {
+        return try Chainrule.Optimizer(kind, optimizer.numbers)
+      } catch {
+        throw StepFileError(place: "optimizer", reason: error.description)
       }
-      return rule
     }
   }
 }
 
-/// The value of that name; where there is none, the error lists the names there are.
+/// The value with a name.
 private func named<Value: RawRepresentable<String> & CaseIterable>(
   _ name: String, _ place: String
 ) throws -> Value {
@@ -86,31 +79,8 @@ private func named<Value: RawRepresentable<String> & CaseIterable>(
   return value
 }
 
-/// What is said of a name that is none of `names`.
+/// "unknown name mse; did you mean meanSquaredError?", or with all names
 private func unknown(_ name: String, among names: [String]) -> String {
-  let hint = nearest(to: name, among: names).map { "did you mean \($0)?" } ?? "there is \(list(names))"
-  return "\(name) is not in this version; \(hint)"
-}
-
-/// "a, b and c"
-func list(_ names: [String], _ conjunction: String = "and") -> String {
-  names.count < 2
-    ? names.joined() : names.dropLast().joined(separator: ", ") + " \(conjunction) " + names.last!
-}
-
-/// A value of an optimizer's setting.
-private enum Setting: Decodable, Equatable {
-  case bool(Bool)
-  case other
-
-  init(from decoder: any Decoder) throws {
-    let value = try? decoder.singleValueContainer().decode(Bool.self)
-    self = value.map { .bool($0) } ?? .other
-  }
-}
-
-/// What an optimizer is given, by key, but for its type.
-private func settings(_ optimizer: some Encodable) throws -> [String: Setting] {
-  try JSONDecoder().decode([String: Setting].self, from: JSONEncoder().encode(optimizer))
-    .filter { $0.key != "type" }
+  let hint = nearest(to: name, among: names).map { "did you mean \($0)?" } ?? "expected \(list(names, "or"))"
+  return "unknown name \(name); \(hint)"
 }

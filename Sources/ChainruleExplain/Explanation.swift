@@ -2,10 +2,10 @@ import Chainrule
 
 /// Training steps with every number that they compute: a step file, run.
 ///
-/// The steps are the C core's own. What is kept here is its trace, so that a rendering can show how each
-/// number comes about; numbers of a float32 network are widened, which is exact.
+/// The C core runs the steps. An explanation keeps their trace, so that a rendering can show how each number is computed.
+/// Numbers of a float32 network are converted to float64, which is exact.
 public struct Explanation: Sendable, Equatable {
-  /// What the step file calls itself.
+  /// The name in the step file.
   public package(set) var name: String?
   /// The type that the network computes in.
   public let scalar: ScalarType
@@ -13,17 +13,17 @@ public struct Explanation: Sendable, Equatable {
   public let inputs: Int
   /// The layers, from the first hidden layer to the output layer.
   public let layers: [Chainrule.Layer]
-  /// What training makes small.
+  /// The loss that training minimizes.
   public let loss: Loss
-  /// How gradients become updates.
+  /// The rule of the updates.
   public let optimizer: Optimizer
-  /// What becomes of targets and gradients on the way.
+  /// Label smoothing and gradient clipping.
   public let regularization: Regularization
   /// One training step each.
   public let batches: [Batch]
   /// The last batch once more, after the last update.
   public let afterwards: Afterwards
-  /// How well the numbers agree with what the step file expects, where it does.
+  /// The agreement with the results that the step file expects, if it has any.
   public private(set) var agreement: Agreement?
 
   /// One training step.
@@ -32,17 +32,17 @@ public struct Explanation: Sendable, Equatable {
     public let x: [[Double]]
     /// y, [rows][outputs]
     public let y: [[Double]]
-    /// w, [rows]; nil where every row weighs the same
+    /// w, [rows]; nil for equal weights
     public let sampleWeights: [Double]?
     /// l of each row, before the update.
     public let rowLosses: [Double]
     /// L, the mean of the row losses, before the update.
     public let loss: Double
-    /// What each layer computed.
+    /// The trace of each layer.
     public let layers: [Layer]
   }
 
-  /// What one layer computed in one step.
+  /// The trace of one layer in one step.
   public struct Layer: Sendable, Equatable {
     /// W and b, or γ and β, and the running statistics of a batchNorm, before the update.
     public let before: StepFile.Parameters

@@ -1,3 +1,4 @@
+import Chainrule
 #if canImport(Darwin)
   import Darwin
 #elseif canImport(Glibc)
@@ -124,7 +125,7 @@ struct FormulaText {
 
   private func call(_ function: Formula.Function, _ arguments: [Formula]) -> String {
     switch function {
-    case .max, .min, .erf, .sign:
+    case .max, .min, .erf, .sign, .mean:
       return "\(function)(\(arguments.map { text($0, .sum, leading: true) }.joined(separator: ", ")))"
     case .magnitude: return "|\(text(arguments[0], .sum, leading: true))|"
     case .squareRoot: return "√\(text(arguments[0], .atom))"

@@ -7,12 +7,12 @@ import Chainrule
 
 /// A step file: a network, an optimizer and the batches it is trained on, one step each, as JSON.
 ///
-/// `chainrule explain` reads it, and the golden files of the tests are step files that say what to expect.
+/// `chainrule explain` reads it. The golden files of the tests are step files with the expected results.
 /// Rows of a weight matrix are the neurons of the next layer: zⱼ = Σᵢ weights[j][i] aᵢ + bias[j].
 public struct StepFile: Codable, Sendable, Equatable {
-  /// What the case is called, if it has a name.
+  /// The name of the step.
   public var name: String?
-  /// "float64" or "float32"; float64 where left out.
+  /// "float64" or "float32". Default: float64.
   public var scalar: String?
   /// The number of inputs.
   public var inputs: Int
@@ -20,7 +20,7 @@ public struct StepFile: Codable, Sendable, Equatable {
   public var layers: [Layer]
   /// The name of the loss.
   public var loss: String
-  /// The optimizer, its learning rate and what it is given besides.
+  /// The optimizer and its hyper-parameters.
   public var optimizer: Optimizer
   /// s in y ← (1 − s) y + s/n for crossEntropy, (1 − s) y + s/2 for binaryCrossEntropy.
   public var labelSmoothing: Double?
@@ -28,11 +28,11 @@ public struct StepFile: Codable, Sendable, Equatable {
   public var gradientClipNorm: Double?
   /// c in g ← min(max(g, −c), c), after the clipping by norm.
   public var gradientClipValue: Double?
-  /// Of what dropout drops; 0 where left out.
+  /// Seeds dropout. Default: 0.
   public var seed: UInt64?
   /// One training step each.
   public var batches: [Batch]
-  /// What must come out, in a golden file.
+  /// The expected results, in a golden file.
   public var expect: Expect?
 
   enum CodingKeys: String, CodingKey, CaseIterable {
@@ -41,7 +41,7 @@ public struct StepFile: Codable, Sendable, Equatable {
     case batches, expect
   }
 
-  /// A layer; which fields it has depends on its type.
+  /// A layer. Its type decides which fields it has.
   public struct Layer: Codable, Sendable, Equatable {
     /// "dense", "activation", "dropout", "batchNorm", "layerNorm", "scaling" or "residual"
     public var type: String
@@ -58,19 +58,19 @@ public struct StepFile: Codable, Sendable, Equatable {
     /// dropout: the probability.
     public var rate: Double?
 
-    /// norms: the number added to the variance; 1e-5 where left out.
+    /// norms: ε, added to the variance. Default: 1e-5.
     public var epsilon: Double?
-    /// batchNorm: the share of a batch in the running statistics; 0.1 where left out.
+    /// batchNorm: the weight of a batch in the running statistics. Default: 0.1.
     public var momentum: Double?
-    /// norms: the scale γ, [units of the layer before], as are all that follow
+    /// norms: the scale γ, [units of the layer before], like all arrays below
     public var gamma: [Double]?
     /// norms: the shift β
     public var beta: [Double]?
-    /// batchNorm: the running mean; 0 where left out. scaling: what is taken away.
+    /// batchNorm: the running mean, default 0. scaling: the mean that is subtracted.
     public var mean: [Double]?
-    /// batchNorm: the running variance, `var` in JSON; 1 where left out.
+    /// batchNorm: the running variance, `var` in JSON, default 1.
     public var variance: [Double]?
-    /// scaling: what is divided by.
+    /// scaling: the deviation that divides.
     public var deviation: [Double]?
 
     /// residual: the layers in its block.
@@ -82,65 +82,44 @@ public struct StepFile: Codable, Sendable, Equatable {
     }
   }
 
-  /// The name of a rule and its numbers; what is left out has the rule's default.
+  /// The name of a rule and the hyper-parameters that are given; the others have the rule's defaults.
   public struct Optimizer: Codable, Sendable, Equatable {
     /// The name of the rule.
     public var type: String
-    /// η
-    public var learningRate: Double
-    /// μ of sgd and rmsprop
-    public var momentum: Double?
-    /// sgd: Nesterov's momentum
-    public var nesterov: Bool?
-    /// λ, L2 regularisation; decoupled in adamw and lion
-    public var weightDecay: Double?
-    /// λ₁, L1 regularisation
-    public var l1: Double?
-    /// α of rmsprop
-    public var alpha: Double?
-    /// ρ of adadelta
-    public var rho: Double?
-    /// β₁ of adam and its kin
-    public var beta1: Double?
-    /// β₂ of adam and its kin
-    public var beta2: Double?
-    /// ψ of nadam
-    public var momentumDecay: Double?
-    /// ε
-    public var epsilon: Double?
-    /// rmsprop: divide by the standard deviation of g
-    public var centered: Bool?
-    /// adam, adamw: divide by the root of the largest v so far
-    public var amsgrad: Bool?
-    /// η⁻ of rprop
-    public var etaMinus: Double?
-    /// η⁺ of rprop
-    public var etaPlus: Double?
-    /// rprop: the smallest step
-    public var stepMin: Double?
-    /// rprop: the largest step
-    public var stepMax: Double?
+    /// A switch is 1 or 0.
+    public var numbers: [Chainrule.Optimizer.Hyperparameter: Double]
 
-    enum CodingKeys: String, CodingKey, CaseIterable {
-      case type, learningRate, momentum, nesterov, weightDecay, l1, alpha, rho, beta1, beta2, momentumDecay,
-        epsilon
-      case centered, amsgrad, etaMinus, etaPlus, stepMin, stepMax
+    /// The number of a hyper-parameter; nil where it is left out.
+    public subscript(hyperparameter: Chainrule.Optimizer.Hyperparameter) -> Double? {
+      get { numbers[hyperparameter] }
+      set { numbers[hyperparameter] = newValue }
+    }
+
+    /// Reads `{"type": "sgd", "learningRate": 0.1, …}`, of which these two keys are required.
+    public init(from decoder: any Decoder) throws {
+      (type, numbers) = try Chainrule.Optimizer.Hyperparameter.decode(
+        from: decoder, requiring: .learningRate)
+    }
+
+    /// Writes what is given.
+    public func encode(to encoder: any Encoder) throws {
+      try Chainrule.Optimizer.Hyperparameter.encode(type, numbers, to: encoder)
     }
   }
 
-  /// What one training step is given.
+  /// The data of one training step.
   public struct Batch: Codable, Sendable, Equatable {
     /// [rows][inputs]
     public var x: [[Double]]
     /// [rows][outputs]
     public var y: [[Double]]
-    /// [rows]; all alike where left out.
+    /// [rows]; equal weights if left out.
     public var sampleWeights: [Double]?
 
     enum CodingKeys: String, CodingKey, CaseIterable { case x, y, sampleWeights }
   }
 
-  /// What the training steps compute.
+  /// The expected results of the training steps.
   public struct Expect: Codable, Sendable, Equatable {
     /// The outputs of the first batch, before the first update, [rows][outputs].
     public var outputs: [[Double]]
@@ -164,7 +143,7 @@ public struct StepFile: Codable, Sendable, Equatable {
     }
   }
 
-  /// The parameters of one layer, or their gradients; which there are depends on its type.
+  /// The parameters of one layer, or their gradients. Its type decides which are present.
   public struct Parameters: Codable, Sendable, Equatable {
     /// dense: W or ∂L/∂W, [out][in]
     public var weights: [[Double]]?
@@ -201,11 +180,11 @@ public struct StepFile: Codable, Sendable, Equatable {
 
 // MARK: - Reading
 
-/// What is wrong with a step file, and where, in one line.
+/// An error in a step file: the place and the reason, in one line.
 public struct StepFileError: Error, Sendable, Equatable, CustomStringConvertible {
   /// "layer 2, weights, row 3", counted from 1; or a path in the JSON, `layers[1].weights`.
   public var place: String
-  /// What was expected there, and what was found.
+  /// What was expected and what was found.
   public var reason: String
 
   /// place: reason
@@ -286,7 +265,8 @@ extension StepFile {
     try require(!batches.isEmpty, "batches", "expected at least one batch, found none")
     try require(
       layers.last!.type != "scaling", "layer \(layers.count), type",
-      "a scaling at the end scales the targets, which is not explained; leave it out and standardise y")
+      "a scaling layer at the end scales the targets, which is not supported here; remove it and standardize y"
+    )
 
     var width = inputs
     for (layer, number) in zip(layers, 1...) {

@@ -6,11 +6,10 @@ import Chainrule
 #endif
 internal import CJansson
 
-/// What a step file may say. JSONDecoder passes over keys that it does not know, and takes the last of two that are the
-/// same: a number that is misspelt would be left out, and the lesson wrong.
+/// Checks the keys of a step file. JSONDecoder ignores unknown keys and takes the last of two equal keys, so a misspelt
+/// number would be ignored.
 extension StepFile {
-  /// Refuses what is no JSON, a key that stands twice, and one that means nothing where it stands, in a step file or in one
-  /// with several steps, its "examples".
+  /// Refuses invalid JSON, repeated keys and unknown keys, in a step file or in a file with several steps, its "examples".
   static func checkKeys(_ json: Data) throws {
     let file = try JSONValue(parsing: json)
     defer { json_decref(file.pointer) }
@@ -19,10 +18,10 @@ extension StepFile {
     for (index, step) in file["examples"].elements { try checkKeys(of: step, "examples[\(index)].") }
   }
 
-  /// What a golden file says of the page that printed its numbers; nothing reads it.
+  /// Keys of golden files that describe the page with the numbers; they are not read.
   private static let remarks = ["note", "printed", "exact", "errata"]
 
-  /// `path` leads to the step, a dot at its end.
+  /// - Parameter path: Where the step is in the file, with a dot at its end; empty for a single step.
   private static func checkKeys(of file: JSONValue, _ path: String) throws {
     try check(file, path, keys: CodingKeys.allCases.map(\.rawValue) + remarks)
     for (index, layer) in file["layers"].elements {
@@ -32,7 +31,7 @@ extension StepFile {
         layer, "\(path)layers[\(index)].", keys: keys ?? Layer.CodingKeys.allCases.map(\.rawValue),
         of: keys == nil ? nil : type)
     }
-    try check(file["optimizer"], "\(path)optimizer.", keys: Optimizer.CodingKeys.allCases.map(\.rawValue))
+    try check(file["optimizer"], "\(path)optimizer.", keys: Chainrule.Optimizer.Hyperparameter.keys)
     for (index, batch) in file["batches"].elements {
       try check(batch, "\(path)batches[\(index)].", keys: Batch.CodingKeys.allCases.map(\.rawValue))
     }
@@ -46,7 +45,7 @@ extension StepFile {
     }
   }
 
-  /// Refuses a key of an object that is not among `keys`.
+  /// Refuses the first key of an object that is not in `keys`.
   private static func check(
     _ object: JSONValue, _ path: String, keys: [String], of kind: String? = nil
   ) throws {
@@ -55,20 +54,19 @@ extension StepFile {
       nearest(to: unknown, among: keys).map { "did you mean \($0)?" } ?? "expected \(list(keys, "or"))"
     throw StepFileError(
       place: path + unknown,
-      reason: (kind.map { "there is no such key of \($0); " } ?? "there is no such key; ") + hint)
+      reason: (kind.map { "unknown key of a \($0) layer; " } ?? "unknown key; ") + hint)
   }
 }
 
-/// A value in a JSON text, or none. What is asked of a value of another type is empty, too.
+/// A value in a JSON text, or no value. Keys, elements and text of a value of another type are empty.
 private struct JSONValue {
   let pointer: UnsafeMutablePointer<json_t>?
 
   private init(pointer: UnsafeMutablePointer<json_t>?) { self.pointer = pointer }
 
-  /// The whole of a text, which the caller releases and which holds all its values: unlike JSONDecoder, jansson refuses a
-  /// key that stands twice.
+  /// Parses a text with jansson, which refuses repeated keys. The caller releases the value, which owns all values in it.
   ///
-  /// - Throws: The line and column of what RFC 8259 does not allow.
+  /// - Throws: `StepFileError` with the line and column of an error in the JSON.
   init(parsing json: Data) throws {
     var error = json_error_t()
     pointer = json.withUnsafeBytes { bytes in

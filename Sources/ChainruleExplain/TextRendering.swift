@@ -54,7 +54,7 @@ private struct Lines {
     let layers = explanation.layers.map(\.description)
     if let name = explanation.name { write(name) }
     let inputs = "\(explanation.inputs) input\(explanation.inputs == 1 ? "" : "s")"
-    let numbers = explanation.optimizer.numbers.map { "\($0.symbol) = \(formula.number($0.value))" }
+    let numbers = explanation.optimizer.symbols.map { "\($0.symbol) = \(formula.number($0.value))" }
     write("Network    \(([inputs] + layers).joined(separator: " → ")), \(explanation.scalar)")
     write("Loss       \(explanation.loss)")
     write("Optimizer  \(explanation.optimizer.name), \(numbers.joined(separator: ", "))")
@@ -117,7 +117,7 @@ private struct Lines {
     }
   }
 
-  /// The title, and beside it the formulas, or under it where the line would be too long.
+  /// The title with the formulas on the same line, or below it if the line would be too long.
   private mutating func writeTitle(_ title: String, _ formulas: [String], depth: Int) {
     if depth < 2 { write("") }
     if depth == 0 {

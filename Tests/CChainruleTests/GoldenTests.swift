@@ -26,7 +26,7 @@ enum JSONCoding {
     #expect(
       Set(cases.flatMap { $0.layers.compactMap(\.activation) }) == Set(Activation.allCases.map(\.rawValue)))
     #expect(Set(cases.map(\.loss)) == Set(Loss.allCases.map(\.rawValue)))
-    #expect(Set(cases.map(\.optimizer.type)) == Set(Optimizer.names))
+    #expect(Set(cases.map(\.optimizer.type)) == Set(Optimizer.Kind.allCases.map(\.rawValue)))
   }
 
   func expectGolden<Scalar: NetworkScalar>(

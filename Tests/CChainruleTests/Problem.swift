@@ -75,6 +75,6 @@ extension Dataset {
 
 extension Optimizer {
   init(_ rule: StepFile.Optimizer) throws {
-    self = try JSONCoding.decode(Optimizer.self, from: rule)
+    try self.init(named: rule.type, rule.numbers)
   }
 }

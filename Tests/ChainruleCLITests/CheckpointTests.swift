@@ -70,7 +70,7 @@ struct CheckpointCommandTests {
         ["--checkpoint", "run", "--checkpoint-every", "0steps"], "expected a number of epochs of at least 1",
         64
       ),
-      (["--checkpoint", "run", "--folds", "3"], "--checkpoint does not go with --folds", 64),
+      (["--checkpoint", "run", "--folds", "3"], "--checkpoint and --folds cannot be combined", 64),
       (["--resume", "none"], "none: cannot read: No such file or directory", 1),
     ] as [([String], String, Int32)] {
       let ended = try place.chainrule(["train", "iris", "--quiet"] + arguments)

@@ -135,8 +135,8 @@ struct EvaluationTests {
     ("--threshold 1.5", "--threshold is 1.5; expected a probability, 0 to 1"),
     ("--threshold nan", "--threshold is nan; expected a probability, 0 to 1"),
     ("--importance --repeats 1", "--repeats is 1; expected at least 2"),
-    ("--repeats 5", "--repeats is for --importance; add --importance"),
-    ("--seed 5", "--seed is for --importance; add --importance"),
+    ("--repeats 5", "--repeats needs --importance"),
+    ("--seed 5", "--seed needs --importance"),
   ])
   func `options out of range or without effect are refused`(options: String, message: String) throws {
     let run = try place.chainrule(

@@ -52,7 +52,7 @@ struct ExportTests {
   @Test func `wrong usage exits 64`() throws {
     #expect(
       try refused("iris.safetensors --to onnx --header iris.h --output iris.c", 64)
-        .hasPrefix("Error: --header is for C; expected --to c with it"))
+        .hasPrefix("Error: --header needs --to c"))
     #expect(
       try refused("iris.safetensors --to c --header iris.c --output ./iris.c", 64)
         .contains("are the same file; expected two files"))

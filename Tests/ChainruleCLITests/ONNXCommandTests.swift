@@ -42,17 +42,21 @@ struct ONNXCommandTests {
   @Test func `what belongs to another format is wrong usage`() throws {
     let named = try place.chainrule("export", "iris.safetensors", "--to", "onnx", "--name", "f")
     #expect(named.status == 64)
-    #expect(named.errors.hasPrefix("Error: --name is for C; expected --to c with it\n"))
+    #expect(named.errors.hasPrefix("Error: --name needs --to c\n"))
     let activated = try place.chainrule(
       "import", "x.onnx", "--activations", "relu", "--save", "m.safetensors")
     #expect(activated.status == 64)
-    #expect(activated.errors.hasPrefix("Error: --activations is there; a .onnx file has its own\n"))
+    #expect(
+      activated.errors.hasPrefix(
+        "Error: --activations applies to .safetensors files only; an .onnx file has its activations\n"))
     let listed = try place.chainrule("import", "x.onnx", "--layers", "fc1", "--save", "m.safetensors")
     #expect(listed.status == 64)
-    #expect(listed.errors.hasPrefix("Error: --layers is there; a .onnx file has its own order\n"))
+    #expect(
+      listed.errors.hasPrefix(
+        "Error: --layers applies to .safetensors files only; an .onnx file has the order of its layers\n"))
     let chosen = try place.chainrule(
       "import", "iris.safetensors", "--activations", "relu", "--output-name", "y", "--save", "m.safetensors")
     #expect(chosen.status == 64)
-    #expect(chosen.errors.hasPrefix("Error: --output-name is there; it names an output of an .onnx file\n"))
+    #expect(chosen.errors.hasPrefix("Error: --output-name applies to .onnx files only\n"))
   }
 }

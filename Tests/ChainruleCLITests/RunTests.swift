@@ -333,7 +333,7 @@ struct RunFolderTests {
     #expect(second.status == 1)
     #expect(
       second.errors.contains(
-        "run: this folder has checkpoints of a run, the newest run/checkpoint-000000000012"))
+        "run: this folder has checkpoints of another run, the newest run/checkpoint-000000000012"))
     #expect(second.errors.contains("Continue that run with --resume, or choose another folder"))
     #expect(try place.names("run") == before)
   }

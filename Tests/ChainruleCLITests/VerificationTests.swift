@@ -29,7 +29,7 @@ import Testing
     #expect(Set(layers.compactMap(dense).map(\.activation)) == Set(Activation.allCases))
     #expect(Set(layers.filter { $0.name == "activation" }.map(\.activation)) == Set(Activation.allCases))
     #expect(Set(cases.map(\.loss)) == Set(Loss.allCases))
-    #expect(Set(cases.map(\.optimizer.name)) == Set(Optimizer.names))
+    #expect(Set(cases.map(\.optimizer.kind)) == Set(Optimizer.Kind.allCases))
     #expect(Set(cases.map { $0.layers.compactMap(dense).count }) == [1, 2, 3, 4])
     #expect(cases.count { $0.layers.allSatisfy { $0.name == "dense" } } > 50)
     #expect(Set(layers.compactMap(dense).map(\.bias)) == [true, false])
@@ -47,7 +47,7 @@ import Testing
       one.layerRates.filter { $0.value == 0 }.map { one.layers[$0.key].name }
     }
     #expect(Set(frozen).isSuperset(of: ["dense", "batchNorm", "layerNorm"]))
-    #expect(cases.contains { $0.layerRates.contains { $0.value > 1 } && $0.optimizer.name == "rprop" })
+    #expect(cases.contains { $0.layerRates.contains { $0.value > 1 } && $0.optimizer.kind == .rprop })
     #expect(Set(cases.flatMap { $0.batches.map(\.x.count) }) == Set(1...17))
     let scaled = cases.filter { $0.layers.last!.name == "scaling" }
     #expect(scaled.count > 20 && scaled.allSatisfy { $0.loss != .hinge })

@@ -1,3 +1,4 @@
+import Chainrule
 import Foundation
 import TestSupport
 import Testing
@@ -141,7 +142,7 @@ private func zoo() throws -> StepFile {
 
   @Test func `states L1 without weight decay, and puts its numbers in`() throws {
     var stepFile = try golden("optimizer-sgd")
-    stepFile.optimizer.l1 = 0.25
+    stepFile.optimizer[.l1] = 0.25
     let text = TextRendering()(try Explanation(stepFile))
     #expect(text.contains("Optimizer  sgd, η = 0.1, λ₁ = 0.25\n"))
     #expect(text.contains("Update:  w ← w − η·(g + λ₁·sign(w)),  g = ∂L/∂w"))

@@ -29,21 +29,24 @@ extension Trainer where Scalar: Real & BinaryFloatingPoint {
 extension Optimizer where Scalar: Real & BinaryFloatingPoint {
   /// The rule of that name, whose defaults stand in for what the goldens leave out.
   init?(_ rule: StepFile.Optimizer) {
-    guard (rule.alpha, rule.rho, rule.beta1, rule.beta2, rule.epsilon) == (nil, nil, nil, nil, nil),
-      (rule.momentumDecay, rule.etaMinus, rule.etaPlus) == (nil, nil, nil),
-      (rule.stepMin, rule.stepMax) == (nil, nil)
+    let given = Set(rule.numbers.keys)
+    guard
+      given.isSubset(of: [
+        .learningRate, .momentum, .nesterov, .centered, .amsgrad, .weightDecay, .l1,
+      ])
     else { return nil }
-    let η = Scalar(rule.learningRate)
-    let μ = Scalar(rule.momentum ?? 0)
-    let λ = Scalar(rule.weightDecay ?? 0)
-    let λ1 = Scalar(rule.l1 ?? 0)
-    let amsgrad = rule.amsgrad ?? false
+    let η = Scalar(rule[.learningRate]!)
+    let μ = Scalar(rule[.momentum] ?? 0)
+    let λ = Scalar(rule[.weightDecay] ?? 0)
+    let λ1 = Scalar(rule[.l1] ?? 0)
+    let nesterov = rule[.nesterov] == 1
+    let amsgrad = rule[.amsgrad] == 1
     switch rule.type {
     case "sgd":
-      self = .sgd(learningRate: η, momentum: μ, nesterov: rule.nesterov ?? false, weightDecay: λ, l1: λ1)
+      self = .sgd(learningRate: η, momentum: μ, nesterov: nesterov, weightDecay: λ, l1: λ1)
     case "adagrad": self = .adagrad(learningRate: η, weightDecay: λ, l1: λ1)
     case "rmsprop":
-      self = .rmsprop(learningRate: η, momentum: μ, centered: rule.centered ?? false, weightDecay: λ, l1: λ1)
+      self = .rmsprop(learningRate: η, momentum: μ, centered: rule[.centered] == 1, weightDecay: λ, l1: λ1)
     case "adam": self = .adam(learningRate: η, amsgrad: amsgrad, weightDecay: λ, l1: λ1)
     case "adamw": self = .adamw(learningRate: η, amsgrad: amsgrad, weightDecay: λ, l1: λ1)
     case "adadelta": self = .adadelta(learningRate: η, weightDecay: λ, l1: λ1)

@@ -110,19 +110,19 @@ import Testing
 
   /// A part of the valid file, what takes its place, and what is said of it.
   private static let keys: [(part: String, instead: String, message: String)] = [
-    ("\"loss\"", "\"los\": 1, \"loss\"", "los: there is no such key; did you mean loss?"),
+    ("\"loss\"", "\"los\": 1, \"loss\"", "los: unknown key; did you mean loss?"),
     (
       "\"bias\"", "\"bais\": [], \"bias\"",
-      "layers[0].bais: there is no such key of dense; did you mean bias?"
+      "layers[0].bais: unknown key of a dense layer; did you mean bias?"
     ),
     (
-      "\"bias\"", "\"gamma\": [], \"bias\"", "layers[0].gamma: there is no such key of dense; expected type, "
+      "\"bias\"", "\"gamma\": [], \"bias\"", "layers[0].gamma: unknown key of a dense layer; expected type, "
     ),
     (
       "\"learningRate\"", "\"momentun\": 1, \"learningRate\"",
-      "optimizer.momentun: there is no such key; did you mean momentum?"
+      "optimizer.momentun: unknown key; did you mean momentum?"
     ),
-    ("\"x\"", "\"rows\": 1, \"x\"", "batches[0].rows: there is no such key; expected x, y or sampleWeights"),
+    ("\"x\"", "\"rows\": 1, \"x\"", "batches[0].rows: unknown key; expected x, y or sampleWeights"),
     ("\"loss\"", "\"inputs\": 2, \"loss\"", "line "),
   ]
 

@@ -1,3 +1,4 @@
+import CChainrule
 import Foundation
 import Testing
 
@@ -39,21 +40,24 @@ import Testing
   @Test func `is the core's of the same name`() {
     for activation in Activation.allCases { #expect(Activation(activation.core) == activation) }
     for loss in Loss.allCases { #expect(Loss(loss.core) == loss) }
-    for optimizer in Self.optimizers + Self.defaults { #expect(Optimizer(optimizer.core) == optimizer) }
     for initializer in Self.initializers { #expect(Initializer(initializer.core) == initializer) }
     #expect(Set(Activation.allCases.map(\.core)).count == Activation.allCases.count)
     #expect(Set(Loss.allCases.map(\.core)).count == Loss.allCases.count)
-    #expect(Self.optimizers.map(\.name) == Optimizer.names && Self.defaults.map(\.name) == Optimizer.names)
+    let count = UInt32(CHAINRULE_OPTIMIZER_COUNT)
+    let names = (0..<count).map { String(cString: chainrule_optimizer_name(.init(rawValue: $0)!)) }
+    #expect(Optimizer.Kind.allCases.map(\.rawValue) == names)
+    #expect(Self.optimizers.map(\.name) == names && Self.defaults.map(\.name) == names)
   }
 
   @Test func `has a formula of its own, in ASCII`() {
     let formulas =
-      Activation.allCases.map(\.formula) + Loss.allCases.map(\.formula) + Self.defaults.map(\.formula)
+      Activation.allCases.map(\.formula) + Loss.allCases.map(\.formula)
+      + Optimizer.Kind.allCases.map(\.formula)
     #expect(formulas.allSatisfy { !$0.isEmpty && $0.allSatisfy(\.isASCII) })
     #expect(Set(formulas).count == formulas.count)
     #expect(Activation.tanh.formula == "tanh z")
     #expect(Loss.hinge.formula.contains("max(0, 1 - y a)"))
-    #expect(Optimizer.adagrad().formula.contains("s += g^2"))
+    #expect(Optimizer.Kind.adagrad.formula.contains("s += g^2"))
   }
 
   @Test func `survives being written and read`() throws {
@@ -123,9 +127,9 @@ import Testing
   }
 
   @Test func `is read from a step file, what is left out by its default`() throws {
-    for (name, optimizer) in zip(Optimizer.names, `Every entry of the catalogue`.defaults) {
-      #expect(try read(#"{"type": "\#(name)"}"#) == optimizer)
-      #expect(try Optimizer(named: name) == optimizer)
+    for (kind, optimizer) in zip(Optimizer.Kind.allCases, `Every entry of the catalogue`.defaults) {
+      #expect(try read(#"{"type": "\#(kind)"}"#) == optimizer)
+      #expect(try Optimizer(kind) == optimizer && Optimizer(named: kind.rawValue) == optimizer)
     }
     #expect(
       try read(#"{"type": "sgd", "learningRate": 0.5, "momentum": 0.9, "nesterov": true}"#)
@@ -164,10 +168,10 @@ import Testing
 
   @Test func `is found by name, with the numbers that are given`() throws {
     #expect(
-      try Optimizer(named: "adamw", learningRate: 0.5, weightDecay: 0.25)
+      try Optimizer(named: "adamw", [.learningRate: 0.5, .weightDecay: 0.25])
         == .adamw(learningRate: 0.5, weightDecay: 0.25))
-    #expect(try Optimizer(named: "rmsprop", learningRate: 0.5).learningRate == 0.5)
-    #expect(try Optimizer(named: "lion", l1: 0.5) == .lion(l1: 0.5))
+    #expect(try Optimizer(.rmsprop, [.learningRate: 0.5]).learningRate == 0.5)
+    #expect(try Optimizer(.lion, [.l1: 0.5]) == .lion(l1: 0.5))
     let error = ChainruleError.invalidArgument(
       message: "no optimizer is named \"shampoo\"; there are: sgd, adagrad, rmsprop, adam, adamw, adadelta, "
         + "adamax, nadam, rprop, lion")
@@ -175,6 +179,85 @@ import Testing
     #expect(throws: error) { try read(#"{"type": "shampoo"}"#) }
     #expect(throws: DecodingError.self) { try read(#"{"learningRate": 0.5}"#) }
     #expect(throws: DecodingError.self) { try read(#"{"type": "adam", "learningRate": "fast"}"#) }
+  }
+
+  @Test(arguments: Optimizer.Kind.allCases)
+  func `has the core's defaults`(kind: Optimizer.Kind) {
+    let core = kind.default.core
+    #expect("\(core)" == "\(chainrule_optimizer_default(core.kind))")
+  }
+
+  /// Every hyper-parameter of every rule, with a number of each kind: the core accepts those in `range`, and names the one
+  /// that is not.
+  @Test(arguments: Optimizer.Kind.allCases)
+  func `has each hyper-parameter where the core has it, in the core's range`(kind: Optimizer.Kind) throws {
+    let network = try Network<Float>(inputs: 1) { Dense(1) }
+    for hyperparameter in kind.hyperparameters {
+      guard let range = hyperparameter.range else { continue }
+      for number in [-1, 0, 0.5, 1, 2, 100, .infinity, .nan] {
+        let optimizer = try Optimizer(kind, [hyperparameter: number])
+        let error = failure { try Trainer(network, loss: .meanSquaredError, optimizer: optimizer) }
+        // The core holds the largest step against the smallest, too.
+        let isOrdered = try optimizer[.stepMin].map { try #require(optimizer[.stepMax]) >= $0 } ?? true
+        if range.contains(number) && isOrdered {
+          #expect(error == nil)
+        } else {
+          let name = hyperparameter == .stepMin && number == 100 ? "step max" : hyperparameter.spelledOut
+          let message = try #require(error, "\(kind) \(hyperparameter) \(number)").description
+          #expect(message.hasPrefix("\(kind): \(name) must be "))
+          #expect(hyperparameter == .stepMax || !isOrdered || message.contains("must be \(range); got"))
+        }
+      }
+    }
+  }
+
+  private func failure(_ body: () throws -> Trainer<Float>) -> ChainruleError? {
+    do {
+      _ = try body()
+      return nil
+    } catch { return error as? ChainruleError }
+  }
+
+  @Test func `refuses a hyper-parameter of another rule, but not a switch that is off`() throws {
+    let message = "beta1 is not a hyper-parameter of sgd; adam, adamw, adamax, nadam and lion have it"
+    let error = ChainruleError.invalidArgument(message: message)
+    #expect(throws: error) { try Optimizer(.sgd, [.beta1: 0.5]) }
+    #expect(throws: error) { try read(#"{"type": "sgd", "beta1": 0.5}"#) }
+    var optimizer = Optimizer.sgd()
+    #expect(throws: error) { try optimizer.set([.momentum: 0.5, .beta1: 0.5]) }
+    #expect(optimizer == .sgd())
+    try optimizer.set([.momentum: 0.5, .amsgrad: 0])
+    #expect(optimizer == .sgd(momentum: 0.5) && optimizer[.momentum] == 0.5 && optimizer[.amsgrad] == nil)
+    #expect(optimizer.hyperparameters == [.learningRate, .momentum, .nesterov, .weightDecay, .l1])
+  }
+
+  /// The two tables of docs/training.md.
+  @Test func `is on the page, with its hyper-parameters and their defaults`() throws {
+    func text(_ number: Double) -> String { String(format: "%g", number).replacing("e-0", with: "e-") }
+    let rules = Optimizer.Kind.allCases.map { kind in
+      let others = kind.hyperparameters.filter { ![.learningRate, .l1].contains($0) }.compactMap {
+        (hyperparameter) -> String? in
+        let number = kind.default[hyperparameter]!
+        if hyperparameter == .weightDecay && number == 0 { return nil }
+        return "`\(hyperparameter.rawValue)` "
+          + (hyperparameter.isSwitch ? number == 0 ? "off" : "on" : text(number))
+      }
+      return "| \(kind) | \(text(kind.default.learningRate)) | \(others.joined(separator: ", ")) |\n"
+    }
+    let numbers = Optimizer.Hyperparameter.allCases.map {
+      "| `\($0.rawValue)` | `\($0.option)` | \($0.symbol ?? "") | \($0.meaning) | "
+        + "\($0.range.map { "\($0)" } ?? "on or off") |\n"
+    }
+    let root = URL(filePath: #filePath).deletingLastPathComponent().deletingLastPathComponent()
+      .deletingLastPathComponent()
+    let page = try String(contentsOf: root.appending(path: "docs/training.md"), encoding: .utf8)
+    for table in [
+      "| optimizer | learning rate | other hyper-parameters |\n| --- | --- | --- |\n" + rules.joined(),
+      "| hyper-parameter | option | symbol | meaning | range |\n| --- | --- | --- | --- | --- |\n"
+        + numbers.joined(),
+    ] {
+      #expect(page.contains(table), "docs/training.md must have:\n\(table)")
+    }
   }
 
   /// A number out of its range, and what the error says of it.

@@ -24,12 +24,11 @@ public struct ReferenceTraining {
         },
         bias: parameters.bias, activation: .init(rawValue: layer.activation.rawValue)!)
     }
+    let rule = try workload.rule
     let optimizer: ChainruleReference.Optimizer<Float> =
-      switch try workload.rule {
-      case .sgd(let learningRate, let momentum, _, _, _):
-        .sgd(learningRate: Float(learningRate), momentum: Float(momentum))
-      case let rule: .adam(learningRate: Float(rule.learningRate))
-      }
+      rule.kind == .sgd
+      ? .sgd(learningRate: Float(rule.learningRate), momentum: Float(rule[.momentum]!))
+      : .adam(learningRate: Float(rule.learningRate))
     trainer = ChainruleReference.Trainer(
       network: ChainruleReference.Network(layers: layers), loss: .init(rawValue: workload.loss.rawValue)!,
       optimizer: optimizer)

@@ -44,7 +44,7 @@ public struct TrainingWorkload: Decodable, Sendable {
     get throws {
       optimizer == "sgd"
         ? .sgd(learningRate: learningRate, momentum: momentum)
-        : try Optimizer(named: optimizer, learningRate: learningRate)
+        : try Optimizer(named: optimizer, [.learningRate: learningRate])
     }
   }
 

@@ -1,65 +1,30 @@
 import Chainrule
 
-/// A function of z in operators of ONNX, element by element.
-indirect enum Formula: Hashable {
-  case z
-  case number(Double)
-  /// Any constant, by a name of the formula's own
-  case parameter(String)
-  case apply(String, [Formula])
-
-  static func + (a: Formula, b: Formula) -> Formula { .apply("Add", [a, b]) }
-  static func - (a: Formula, b: Formula) -> Formula { .apply("Sub", [a, b]) }
-  static func * (a: Formula, b: Formula) -> Formula { .apply("Mul", [a, b]) }
-  static func / (a: Formula, b: Formula) -> Formula { .apply("Div", [a, b]) }
-}
-
-extension Formula {
-  static func tanh(_ x: Formula) -> Formula { .apply("Tanh", [x]) }
-  static func sigmoid(_ x: Formula) -> Formula { .apply("Sigmoid", [x]) }
-  static func relu(_ x: Formula) -> Formula { .apply("Relu", [x]) }
-  static func softplus(_ x: Formula) -> Formula { .apply("Softplus", [x]) }
-  static func exp(_ x: Formula) -> Formula { .apply("Exp", [x]) }
-  static func log(_ x: Formula) -> Formula { .apply("Log", [x]) }
-  static func abs(_ x: Formula) -> Formula { .apply("Abs", [x]) }
-  static func erf(_ x: Formula) -> Formula { .apply("Erf", [x]) }
-  static func clip(_ x: Formula, _ low: Formula, _ high: Formula) -> Formula {
-    .apply("Clip", [x, low, high])
-  }
-
-  /// min(0, x)
-  static func negativePart(_ x: Formula) -> Formula { .apply("Min", [x, 0.0]) }
-  /// max(0, x) + log(1 + e^-|x|), of which no exponential overflows
-  static func stableSoftplus(_ x: Formula) -> Formula {
-    relu(x) + log(1.0 + exp(.apply("Neg", [abs(x)])))
-  }
-}
-
-extension Formula: ExpressibleByFloatLiteral {
-  init(floatLiteral value: Double) { self = .number(value) }
-}
-
 /// An operator of ONNX that is an activation by itself, with its attributes.
 struct ActivationOperator {
   var name: String
   var attributes: [(name: String, value: Float)] = []
 }
-private let z = Formula.z
+
+private let z: Formula = "z"
 /// Klambauer et al. 2017
 private let α = 1.6732632423543772848170429916717
 private let λ = 1.0507009873554804934193349852946
-private let root2 = 1.4142135623730950488
-private let rootOf2OverPi = 0.79788456080286535588
-private let c = 0.044715
 
 extension Activation {
+  enum Form {
+    case `operator`(ActivationOperator)
+    case formula(Formula)
+  }
+
   /// How a graph of opset 17 has this activation for numbers of `scalar`.
   ///
-  /// An operator where there is an exact one, otherwise a formula. In float64 there is a formula too where the operator's
-  /// attribute is a float32 that rounds the constant (leakyReLU, selu, hardSigmoid), or where runtimes have the operator
-  /// for float32 alone (elu, softplus, softsign).
+  /// An operator where there is an exact one, otherwise a formula: the catalogue's, or one whose exponentials do not
+  /// overflow. In float64 there is a formula too where the operator's attribute is a float32 that rounds the constant
+  /// (leakyReLU, selu, hardSigmoid), or where runtimes have the operator for float32 alone (elu, softplus, softsign).
   func form(for scalar: ScalarType) -> Form {
     let single = scalar == .float32
+    let exponential: Formula = .exp(.min(z, 0)) - 1
     return switch self {
     case .identity: .operator(.init(name: "Identity"))
     case .sigmoid: .operator(.init(name: "Sigmoid"))
@@ -67,85 +32,49 @@ extension Activation {
     case .relu: .operator(.init(name: "Relu"))
     case .softmax: .operator(.init(name: "Softmax"))
     case .leakyReLU where single: .operator(.init(name: "LeakyRelu", attributes: [("alpha", 0.01)]))
-    case .leakyReLU: .formula(.apply("Max", [0.01 * z, z]))
+    case .leakyReLU: .formula(.max(0.01 * z, z))
     case .elu where single: .operator(.init(name: "Elu", attributes: [("alpha", 1)]))
-    case .elu: .formula(.relu(z) + (.exp(.negativePart(z)) - 1.0))
+    case .elu: .formula(.max(0, z) + exponential)
     case .selu where single:
       .operator(.init(name: "Selu", attributes: [("alpha", Float(α)), ("gamma", Float(λ))]))
-    case .selu: .formula(.number(λ) * (.relu(z) + .number(α) * (.exp(.negativePart(z)) - 1.0)))
-    case .gelu: .formula(0.5 * (z * (1.0 + .erf(z / .number(root2)))))
-    case .geluTanh:
-      .formula(0.5 * (z * (1.0 + .tanh(.number(rootOf2OverPi) * (z + .number(c) * (z * (z * z)))))))
-    case .silu: .formula(z * .sigmoid(z))
+    case .selu: .formula(.number(λ) * (.max(0, z) + .number(α) * exponential))
+    case .silu: .formula(z * (1 / (1 + .exp(-z))))
     case .softplus where single: .operator(.init(name: "Softplus"))
-    case .softplus: .formula(.stableSoftplus(z))
+    case .softplus: .formula(stableSoftplus)
     case .softsign where single: .operator(.init(name: "Softsign"))
-    case .softsign: .formula(z / (1.0 + .abs(z)))
-    case .mish where single: .formula(z * .tanh(.softplus(z)))
-    case .mish: .formula(z * .tanh(.stableSoftplus(z)))
+    case .mish where !single: .formula(z * .tanh(stableSoftplus))
     case .hardSigmoid where single:
       .operator(.init(name: "HardSigmoid", attributes: [("alpha", 1 / 6), ("beta", 0.5)]))
-    case .hardSigmoid: .formula(.clip(z / 6.0 + 0.5, 0.0, 1.0))
-    case .hardTanh: .formula(.clip(z, -1.0, 1.0))
+    case .gelu, .geluTanh, .softsign, .mish, .hardSigmoid, .hardTanh: .formula(function!)
     }
   }
 
-  enum Form {
-    case `operator`(ActivationOperator)
-    case formula(Formula)
-  }
-
-  /// The formulas that are known for activations: those above, and those that other exporters write.
+  /// The formulas that are known for activations: the catalogue's, those above, and those that other exporters write.
   static let formulas: [(formula: Formula, activation: Activation)] = {
     var formulas: [(Formula, Activation)] = []
-    for activation in Activation.allCases {
+    for activation in Activation.allCases where activation != .identity {
+      if let function = activation.function { formulas.append((function, activation)) }
       for scalar in ScalarType.allCases {
         if case .formula(let formula) = activation.form(for: scalar) {
           formulas.append((formula, activation))
         }
       }
     }
-    // ½ z (1 + t), in whichever order it is multiplied
-    func halves(_ t: Formula) -> [Formula] {
-      let sum = 1.0 + t
-      return [0.5 * (z * sum), z * (0.5 * sum), (0.5 * z) * sum, (z * sum) / 2.0, z * (sum / 2.0)]
-    }
-    let cubes = [z * (z * z), .apply("Pow", [z, 3.0])]
-    for argument in [z / .number(root2), z * .number(1 / root2)] {
-      formulas += halves(.erf(argument)).map { ($0, .gelu) }
-    }
-    for cube in cubes {
-      formulas += halves(.tanh(.number(rootOf2OverPi) * (z + .number(c) * cube))).map { ($0, .geluTanh) }
-    }
-    formulas += halves(.tanh(.number(rootOf2OverPi) * (z * (1.0 + .number(c) * (z * z))))).map {
-      ($0, .geluTanh)
-    }
-    for negative in [.apply("Neg", [z]), z * .number(-1)] {
-      formulas.append((1.0 / (1.0 + .exp(negative)), .sigmoid))
-      formulas.append((.apply("Reciprocal", [1.0 + .exp(negative)]), .sigmoid))
-    }
-    for greater in ["Greater", "GreaterOrEqual"] {
-      formulas.append((.apply("Where", [.apply(greater, [z, 0.0]), z, 0.0]), .relu))
-    }
-    for less in ["Less", "LessOrEqual"] {
-      formulas.append((.apply("Where", [.apply(less, [z, 0.0]), 0.0, z]), .relu))
-    }
-    // Keras writes these two with operators that are not ONNX's.
-    let complement = Formula.apply("Erfc", [.apply("Neg", [z]) * .number(1 / root2)])
-    formulas.append(((0.5 * z) * complement, .gelu))
-    formulas.append((.apply("Max", [z, 0.0]) + .apply("Expm1", [.apply("Min", [z, 0.0])]), .elu))
-    formulas.append((.log(1.0 + .exp(z)), .softplus))
-    formulas.append((.apply("Where", [.apply("Greater", [z, 20.0]), z, .softplus(z)]), .softplus))
-    formulas.append((z * .tanh(.log(1.0 + .exp(z))), .mish))
-    formulas.append((.clip(z * .number(1 / 6) + 0.5, 0.0, 1.0), .hardSigmoid))
-    formulas.append((.clip(z + 3.0, 0.0, 6.0) / 6.0, .hardSigmoid))
-    formulas.append((.clip(z + 3.0, 0.0, 6.0) * .number(1 / 6), .hardSigmoid))
-    return formulas
+    let factored: Formula = √(2 / .π) * z * (1 + 0.044715 * z.squared)
+    return formulas + [
+      (.cases(z > 0, z, else: 0), .relu),
+      (.half * z * (1 + .tanh(factored)), .geluTanh),
+      (.cases(z > 20, z, else: .log(1 + .exp(z))), .softplus),
+      (.min(.max(z + 3, 0), 6) / 6, .hardSigmoid),
+    ]
   }()
 }
 
+/// log(1 + eᶻ) = max(0, z) + log(1 + e^−|z|), of which no exponential overflows
+private let stableSoftplus: Formula = .max(0, z) + .log(1 + .exp(-(.abs(z))))
+
 extension Formula {
-  /// What formulas with parameters do.
+  /// What formulas with parameters do; a parameter is a symbol other than z.
   enum Idiom {
     /// z where it is above 0, else `slope` · z
     case slope
@@ -159,38 +88,109 @@ extension Formula {
 
   /// The formulas with parameters that exporters write.
   static let idioms: [(formula: Formula, idiom: Idiom)] = {
-    let slope = Formula.parameter("slope") * z
-    var idioms: [(Formula, Idiom)] = [(.apply("Max", [slope, z]), .slope)]
-    for greater in ["Greater", "GreaterOrEqual"] {
-      idioms.append((.apply("Where", [.apply(greater, [z, 0.0]), z, slope]), .slope))
-    }
-    for less in ["Less", "LessOrEqual"] {
-      idioms.append((.apply("Where", [.apply(less, [z, 0.0]), slope, z]), .slope))
-    }
-    idioms.append((.relu(z) + .relu(.apply("Neg", [z])) * .parameter("negative"), .negativeSlope))
-    let scaled = z * .parameter("factor")
-    idioms.append(
-      (
-        .apply(
-          "Where", [.apply("Greater", [scaled, 20.0]), z, .softplus(scaled) / .parameter("factor")]),
-        .softplus
-      ))
-
-    func mean(_ x: Formula) -> Formula { .apply("ReduceMean", [x]) }
-    let (γ, β) = (Formula.parameter("gamma"), Formula.parameter("beta"))
-    let centred = z - mean(z)
-    for square in [.apply("Pow", [centred, 2.0]), centred * centred] {
-      let deviation = Formula.apply("Sqrt", [mean(square) + .parameter("epsilon")])
-      let inverse = Formula.apply("Reciprocal", [deviation])
-      for normal in [centred / deviation, centred * inverse] {
-        idioms += [normal * γ + β, normal * γ, normal].map { ($0, .layerNorm) }
-      }
-      // z s + (β − μ s), s = γ / √(σ² + ε)
-      for factor in [inverse * γ, inverse] {
-        let shift = Formula.apply("Neg", [mean(z)]) * factor
-        idioms += [β - mean(z) * factor, shift + β, shift].map { (z * factor + $0, .layerNorm) }
-      }
+    let (slope, negative, factor): (Formula, Formula, Formula) = ("slope", "negative", "factor")
+    let scaled = z * factor
+    var idioms: [(Formula, Idiom)] = [
+      (.max(slope * z, z), .slope),
+      (.cases(z > 0, z, else: slope * z), .slope),
+      (.max(0, z) + .max(0, -z) * negative, .negativeSlope),
+      (.cases(scaled > 20, z, else: .log(1 + .exp(scaled)) / factor), .softplus),
+    ]
+    let (γ, β): (Formula, Formula) = ("gamma", "beta")
+    let mean = Formula.mean(z)
+    let deviation = √(.mean((z - mean).squared) + "epsilon")
+    let normal = (z - mean) / deviation
+    idioms += [normal * γ + β, normal * γ, normal].map { ($0, .layerNorm) }
+    // z s + (β − μ s), s = γ / √(σ² + ε)
+    for s in [(1 / deviation) * γ, 1 / deviation] {
+      let shift = -mean * s
+      idioms += [β - mean * s, shift + β, shift].map { (z * s + $0, .layerNorm) }
     }
     return idioms
   }()
+}
+
+// MARK: - As nodes
+
+extension Formula {
+  /// The operators that compute the formula from operands, first the one that is written for numbers of `scalar`; none for
+  /// a symbol, a number or cases. A product is written from its last factor on: a (b c).
+  func nodes(for scalar: ScalarType) -> [(type: String, operands: [Formula])] {
+    switch self {
+    case .number, .constant, .symbol, .cases: return []
+    case .sum(let terms):
+      let sum: (String, [Formula]) = ("Add", [terms[0], .sum(of: Array(terms.dropFirst()))])
+      guard case .function(.erf, let arguments)? = onePlus, case .quotient(let x, let divisor) = arguments[0]
+      else { return [sum] }
+      return [sum, ("Erfc", [-x / divisor])]  // 1 + erf u = erfc −u
+    case .difference(let left, let right):
+      let difference = ("Sub", [left, right])
+      if case .power(.e, let x) = left, right == 1 { return [difference, ("Expm1", [x])] }
+      return [difference]
+    case .product(let factors): return Self.products(factors)
+    case .quotient(let left, let right):
+      let quotient = ("Div", [left, right])
+      if left != 1 {
+        return [quotient, ("Mul", [left, right.value.map { .number(1 / $0) } ?? 1 / right])]
+      }
+      if case .power(.e, .negative(let x))? = right.onePlus {
+        return [("Sigmoid", [x]), quotient, ("Reciprocal", [right])]
+      }
+      return [quotient, ("Reciprocal", [right])]
+    case .negative(let x): return [("Neg", [x]), ("Mul", [x, -1])]
+    case .power(.e, let x): return [("Exp", [x])]
+    case .power(let x, 2): return [("Mul", [x, x]), ("Pow", [x, 2])]
+    case .power(let x, 3): return [("Mul", [x, x.squared]), ("Pow", [x, 3])]
+    case .power(let x, let exponent): return [("Pow", [x, exponent])]
+    case .function(let function, let arguments):
+      let node = (function.operator, arguments)
+      if function == .log, case .power(.e, let x)? = arguments[0].onePlus {
+        // Runtimes have Softplus for float32 alone.
+        return scalar == .float32 ? [("Softplus", [x]), node] : [node, ("Softplus", [x])]
+      }
+      if function == .max, arguments[0] == 0 { return [("Relu", [arguments[1]]), node] }
+      if function == .min, case .function(.max, let bounded) = arguments[0] {
+        return [("Clip", bounded + [arguments[1]]), node]
+      }
+      return [node]
+    }
+  }
+
+  /// x of 1 + x
+  private var onePlus: Formula? {
+    if case .sum(let terms) = self, terms.count == 2, terms[0] == 1 { terms[1] } else { nil }
+  }
+
+  /// Each way to make two of some factors, and with a number a quotient: the first is a (b c).
+  private static func products(_ factors: [Formula]) -> [(String, [Formula])] {
+    func product(_ factors: [Formula]) -> Formula { factors.count == 1 ? factors[0] : .product(factors) }
+    var nodes: [(String, [Formula])] = []
+    // The bits of `set` are the factors beside the first.
+    for set in 0..<(1 << (factors.count - 1)) - 1 {
+      let isLeft = { (index: Int) in index == 0 || set >> (index - 1) & 1 == 1 }
+      let left = product(factors.indices.filter(isLeft).map { factors[$0] })
+      let right = product(factors.indices.filter { !isLeft($0) }.map { factors[$0] })
+      nodes.append(("Mul", [left, right]))
+      if let number = left.value { nodes.append(("Div", [right, .number(1 / number)])) }
+    }
+    return nodes
+  }
+}
+
+extension Formula.Function {
+  fileprivate var `operator`: String {
+    switch self {
+    case .tanh: "Tanh"
+    case .cosh: "Cosh"
+    case .log: "Log"
+    case .erf: "Erf"
+    case .sign: "Sign"
+    case .max: "Max"
+    case .min: "Min"
+    case .squareRoot: "Sqrt"
+    case .magnitude: "Abs"
+    case .total: "ReduceSum"
+    case .mean: "ReduceMean"
+    }
+  }
 }

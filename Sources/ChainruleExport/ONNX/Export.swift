@@ -257,7 +257,7 @@ private struct GraphWriter<Scalar: NetworkScalar> {
       let axis = activation == .softmax ? [Self.integer("axis", -1)] : []
       return node(form.name, [z], form.attributes.map { Self.float($0.name, $0.value) } + axis)
     case .formula(let formula):
-      var names: [Formula: String] = [.z: z]
+      var names: [Formula: String] = ["z": z]
       return write(formula, &names)
     }
   }
@@ -265,18 +265,17 @@ private struct GraphWriter<Scalar: NetworkScalar> {
   /// Writes the nodes of a formula, one for those that are equal; `names` has what is there.
   private mutating func write(_ formula: Formula, _ names: inout [Formula: String]) -> String {
     if let name = names[formula] { return name }
-    switch formula {
-    case .z, .parameter: return ""  // It is among the names.
-    case .number(let value):
-      names[formula] = number(value)
-    case .apply("Erf", let arguments) where Scalar.self == Double.self:
+    if let value = formula.value { return number(value) }
+    if case .function(.erf, let arguments) = formula, Scalar.self == Double.self {
       // Runtimes have erf of float32 alone.
       let argument = node("Cast", [write(arguments[0], &names)], [Self.integer("to", 1)])
       names[formula] = node("Cast", [node("Erf", [argument])], [Self.integer("to", 11)])
-    case .apply(let name, let arguments):
+    } else {
+      // An activation's form has no cases, and no symbol but z, which is among the names.
+      let (type, operands) = formula.nodes(for: Scalar.scalarType)[0]
       var inputs: [String] = []
-      for argument in arguments { inputs.append(write(argument, &names)) }
-      names[formula] = node(name, inputs)
+      for operand in operands { inputs.append(write(operand, &names)) }
+      names[formula] = node(type, inputs)
     }
     return names[formula]!
   }

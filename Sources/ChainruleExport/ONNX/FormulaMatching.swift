@@ -51,38 +51,65 @@ extension Graph {
 
   /// Whether `tensor` is the formula's value for some z, which it then names.
   private func matches(_ tensor: String, _ formula: Formula, _ found: inout Captures) -> Bool {
+    if let expected = formula.value {
+      guard let value = number(tensor) ?? equalNumbers(tensor) else { return false }
+      return isClose(value, expected)
+    }
+    let source = passed(tensor)
     switch formula {
-    case .z:
-      let source = passed(tensor)
+    case "z":
       guard constants[source] == nil, found.z == nil || found.z == source else { return false }
       found.z = source
       return true
-    case .number(let expected):
-      guard let value = number(tensor) ?? equalNumbers(tensor) else { return false }
-      return isClose(value, expected)
-    case .parameter(let name):
+    case .symbol(let parameter):
       guard let constant = constants[tensor] else { return false }
-      guard let before = found.parameters.updateValue(constant, forKey: name) else { return true }
+      guard let before = found.parameters.updateValue(constant, forKey: parameter) else { return true }
       return before.name == constant.name
         || (number(before.name) != nil && number(before.name) == number(tensor))
-    case .apply(let name, let arguments):
-      let source = passed(tensor)
-      guard let node = producers[source], node.type == name, node.output == source,
-        let inputs = operands(of: node), inputs.count == arguments.count
-      else { return false }
-      func match(_ inputs: [String], _ found: inout Captures) -> Bool {
-        for (input, argument) in zip(inputs, arguments) where !matches(input, argument, &found) {
-          return false
-        }
-        return true
+    case .cases(let condition, let first, let second):
+      guard let (greater, less, whenGreater, whenLess) = choice(source) else { return false }
+      let sides = [condition.left, condition.right]
+      return match([greater, less, whenGreater, whenLess], sides + [first, second], &found)
+        || match([less, greater, whenLess, whenGreater], sides + [first, second], &found)
+    default:
+      guard let node = producers[source], node.output == source, let inputs = operands(of: node) else {
+        return false
       }
-      let before = found
-      if match(inputs, &found) { return true }
-      found = before
-      guard ["Add", "Mul", "Max", "Min"].contains(name) else { return false }
-      if match(inputs.reversed(), &found) { return true }
+      return formula.nodes(for: .float32).contains { type, operands in
+        guard type == node.type, operands.count == inputs.count else { return false }
+        let commutes = ["Add", "Mul", "Max", "Min"].contains(type)
+        return match(inputs, operands, &found) || commutes && match(inputs.reversed(), operands, &found)
+      }
+    }
+  }
+
+  /// Whether each tensor is the value of its formula; if not, `found` stays.
+  private func match(_ tensors: [String], _ formulas: [Formula], _ found: inout Captures) -> Bool {
+    let before = found
+    for (tensor, formula) in zip(tensors, formulas) where !matches(tensor, formula, &found) {
       found = before
       return false
+    }
+    return true
+  }
+
+  /// Of a Where with a comparison, the greater and the less of what is compared, and what each outcome gives. Equal ones may
+  /// go either way, as the formulas that are known are continuous there.
+  private func choice(_ tensor: String) -> (
+    greater: String, less: String, whenGreater: String, whenLess: String
+  )? {
+    guard let node = producers[tensor], node.type == "Where", node.output == tensor,
+      let inputs = operands(of: node),
+      inputs.count == 3
+    else { return nil }
+    let condition = passed(inputs[0])
+    guard let comparison = producers[condition], let sides = operands(of: comparison), sides.count == 2 else {
+      return nil
+    }
+    switch comparison.type {
+    case "Greater", "GreaterOrEqual": return (sides[0], sides[1], inputs[1], inputs[2])
+    case "Less", "LessOrEqual": return (sides[1], sides[0], inputs[1], inputs[2])
+    default: return nil
     }
   }
 

@@ -10,9 +10,9 @@ prefix operator √
 
 /// A formula: symbols, numbers, and what is done with them.
 ///
-/// A formula is written once. With numbers put in for its symbols it shows how a value comes about, and
-/// `value` computes it. How it looks is for a rendering to say.
-indirect enum Formula: Equatable, Sendable {
+/// The catalogue writes each formula once. `chainrule explain` renders it, with numbers in place of its symbols, and computes
+/// its `value`; ChainruleExport writes nodes from it and finds it among nodes.
+package indirect enum Formula: Hashable, Sendable {
   case number(Double)
   /// A number with a name: ½, π, e
   case constant(String, Double)
@@ -29,38 +29,40 @@ indirect enum Formula: Equatable, Sendable {
   case cases(Condition, Formula, else: Formula)
 
   /// left > right
-  struct Condition: Equatable, Sendable {
-    var left: Formula
-    var right: Formula
+  package struct Condition: Hashable, Sendable {
+    package var left: Formula
+    package var right: Formula
   }
 
   /// The functions of a formula, by their names in it.
-  enum Function: String, Sendable {
+  package enum Function: String, Sendable {
     case tanh, cosh, log, erf, sign, max, min
     case squareRoot = "√"
     case magnitude = "|"
     /// The sum over the outputs j.
     case total = "Σ"
+    /// The mean over the features of a row.
+    case mean
   }
 }
 
 // MARK: - Writing
 
 extension Formula: ExpressibleByFloatLiteral, ExpressibleByIntegerLiteral, ExpressibleByStringLiteral {
-  init(floatLiteral value: Double) { self = .number(value) }
-  init(integerLiteral value: Int) { self = .number(Double(value)) }
-  init(stringLiteral symbol: String) { self = .symbol(symbol) }
+  package init(floatLiteral value: Double) { self = .number(value) }
+  package init(integerLiteral value: Int) { self = .number(Double(value)) }
+  package init(stringLiteral symbol: String) { self = .symbol(symbol) }
 
-  static let half = constant("½", 0.5)
-  static let π = constant("π", .pi)
-  static let e = constant("e", M_E)
+  package static let half = constant("½", 0.5)
+  package static let π = constant("π", .pi)
+  package static let e = constant("e", M_E)
 
-  static func + (left: Formula, right: Formula) -> Formula { .sum([left, right]) }
-  static func - (left: Formula, right: Formula) -> Formula { .difference(left, right) }
-  static func / (left: Formula, right: Formula) -> Formula { .quotient(left, right) }
-  static prefix func - (operand: Formula) -> Formula { .negative(operand) }
+  package static func + (left: Formula, right: Formula) -> Formula { .sum([left, right]) }
+  package static func - (left: Formula, right: Formula) -> Formula { .difference(left, right) }
+  package static func / (left: Formula, right: Formula) -> Formula { .quotient(left, right) }
+  package static prefix func - (operand: Formula) -> Formula { .negative(operand) }
 
-  static func * (left: Formula, right: Formula) -> Formula {
+  package static func * (left: Formula, right: Formula) -> Formula {
     .product(left.factors + right.factors)
   }
 
@@ -68,37 +70,38 @@ extension Formula: ExpressibleByFloatLiteral, ExpressibleByIntegerLiteral, Expre
     if case .product(let factors) = self { factors } else { [self] }
   }
 
-  static func > (left: Formula, right: Formula) -> Condition { Condition(left: left, right: right) }
+  package static func > (left: Formula, right: Formula) -> Condition { Condition(left: left, right: right) }
 
-  static func exp(_ x: Formula) -> Formula { .power(.e, x) }
-  static func tanh(_ x: Formula) -> Formula { .function(.tanh, [x]) }
-  static func cosh(_ x: Formula) -> Formula { .function(.cosh, [x]) }
-  static func log(_ x: Formula) -> Formula { .function(.log, [x]) }
-  static func erf(_ x: Formula) -> Formula { .function(.erf, [x]) }
-  static func sign(_ x: Formula) -> Formula { .function(.sign, [x]) }
-  static prefix func √ (x: Formula) -> Formula { .function(.squareRoot, [x]) }
-  static func abs(_ x: Formula) -> Formula { .function(.magnitude, [x]) }
-  static func max(_ x: Formula, _ y: Formula) -> Formula { .function(.max, [x, y]) }
-  static func min(_ x: Formula, _ y: Formula) -> Formula { .function(.min, [x, y]) }
+  package static func exp(_ x: Formula) -> Formula { .power(.e, x) }
+  package static func tanh(_ x: Formula) -> Formula { .function(.tanh, [x]) }
+  package static func cosh(_ x: Formula) -> Formula { .function(.cosh, [x]) }
+  package static func log(_ x: Formula) -> Formula { .function(.log, [x]) }
+  package static func erf(_ x: Formula) -> Formula { .function(.erf, [x]) }
+  package static func sign(_ x: Formula) -> Formula { .function(.sign, [x]) }
+  package static prefix func √ (x: Formula) -> Formula { .function(.squareRoot, [x]) }
+  package static func abs(_ x: Formula) -> Formula { .function(.magnitude, [x]) }
+  package static func max(_ x: Formula, _ y: Formula) -> Formula { .function(.max, [x, y]) }
+  package static func min(_ x: Formula, _ y: Formula) -> Formula { .function(.min, [x, y]) }
 
   /// The sum of the terms; of one, that term.
-  static func sum(of terms: [Formula]) -> Formula { terms.count == 1 ? terms[0] : .sum(terms) }
-  static func total(_ x: Formula) -> Formula { .function(.total, [x]) }
+  package static func sum(of terms: [Formula]) -> Formula { terms.count == 1 ? terms[0] : .sum(terms) }
+  package static func total(_ x: Formula) -> Formula { .function(.total, [x]) }
+  package static func mean(_ x: Formula) -> Formula { .function(.mean, [x]) }
 
-  var squared: Formula { .power(self, 2) }
+  package var squared: Formula { .power(self, 2) }
 }
 
 // MARK: - Putting numbers in
 
 extension Formula {
   /// The formula with numbers in place of symbols. Of cases, the one that applies is left.
-  func with(_ numbers: [String: Double]) -> Formula {
+  package func with(_ numbers: [String: Double]) -> Formula {
     map { symbol in numbers[symbol].map { .number($0) } }
   }
 
   /// The formula with other formulas in place of symbols. Of cases whose condition is all numbers, the one
   /// that applies is left; a division by 1 is left out, and −(−1) is 1.
-  func map(_ replacement: (String) -> Formula?) -> Formula {
+  package func map(_ replacement: (String) -> Formula?) -> Formula {
     func map(_ formula: Formula) -> Formula { formula.map(replacement) }
     switch self {
     case .number, .constant: return self
@@ -124,7 +127,7 @@ extension Formula {
   }
 
   /// Of cases the one that applies, its symbols left; any other formula as it is.
-  func branch(_ numbers: [String: Double]) -> Formula {
+  package func branch(_ numbers: [String: Double]) -> Formula {
     guard case .cases(let condition, let first, let second) = self,
       let left = condition.left.with(numbers).value, let right = condition.right.with(numbers).value
     else { return self }
@@ -132,7 +135,7 @@ extension Formula {
   }
 
   /// What the formula comes to; nil where a symbol has no number.
-  var value: Double? {
+  package var value: Double? {
     func all(_ formulas: [Formula]) -> [Double]? {
       let values = formulas.compactMap(\.value)
       return values.count == formulas.count ? values : nil
@@ -154,7 +157,7 @@ extension Formula {
   }
 
   /// Whether the symbol occurs.
-  func contains(_ symbol: String) -> Bool {
+  package func contains(_ symbol: String) -> Bool {
     var found = false
     _ = map {
       found = found || $0 == symbol
@@ -171,7 +174,7 @@ private func mathLog(_ x: Double) -> Double { log(x) }
 private func mathErf(_ x: Double) -> Double { erf(x) }
 
 extension Formula.Function {
-  func callAsFunction(_ x: [Double]) -> Double {
+  package func callAsFunction(_ x: [Double]) -> Double {
     switch self {
     case .tanh: mathTanh(x[0])
     case .cosh: mathCosh(x[0])
@@ -180,7 +183,7 @@ extension Formula.Function {
     case .sign: x[0] > 0 ? 1 : x[0] < 0 ? -1 : 0
     case .squareRoot: x[0].squareRoot()
     case .magnitude: Swift.abs(x[0])
-    case .total: x[0]
+    case .total, .mean: x[0]
     case .max: Swift.max(x[0], x[1])
     case .min: Swift.min(x[0], x[1])
     }
