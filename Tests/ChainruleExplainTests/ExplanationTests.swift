@@ -1,3 +1,4 @@
+import Chainrule
 import ChainruleExplain
 import Foundation
 import TestSupport
@@ -145,8 +146,8 @@ private func flat(_ matrices: [[[Double]]]) -> [Double] { matrices.flatMap { $0.
         + "logCosh, binaryCrossEntropy, crossEntropy, poisson or hinge"
     ) { $0.loss = "lasso" }
     expectRefusal(
-      "layer 2, activation: unknown name maxout; expected identity, sigmoid, tanh, relu, leakyReLU, "
-        + "elu, selu, gelu, geluTanh, silu, softplus, softsign, mish, hardSigmoid, hardTanh or softmax"
+      "layer 2, activation: unknown name maxout; expected "
+        + Activation.allCases.dropLast().map(\.rawValue).joined(separator: ", ") + " or softmax"
     ) { $0.layers[1].activation = "maxout" }
     expectRefusal(
       "optimizer, type: unknown name shampoo; expected sgd, adagrad, rmsprop, adam, adamw, adadelta, "

@@ -2,11 +2,20 @@
 
 import json
 import os
+import re
 import subprocess
+from pathlib import Path
 
 import numpy as np
 
 CHAINRULE = os.environ.get("CHAINRULE", "chainrule")
+
+# The names in the catalogue's list of elementwise activations.
+ACTIVATIONS = re.findall(
+    r"^  X\(\w+, *(\w+),",
+    re.search(
+        r"define CHAINRULE_ELEMENTWISE_ACTIVATIONS\(X\)(.*?)\n\n",
+        (Path(__file__).parents[2] / "include" / "chainrule" / "catalog.h").read_text(), re.S)[1], re.M)
 
 
 def chainrule(*arguments, text=""):

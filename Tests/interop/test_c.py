@@ -8,7 +8,7 @@ import subprocess
 
 import numpy as np
 import pytest
-from program import chainrule, predict
+from program import ACTIVATIONS, chainrule, predict
 
 COMPILERS = [name for name in ("gcc", "clang") if shutil.which(name)] or [name for name in ("cc",) if shutil.which(name)]
 WARNINGS = ["-Wall", "-Wextra", "-pedantic", "-Wconversion", "-Werror"]
@@ -40,10 +40,6 @@ def test_c_has_the_bits_of_the_model(tmp_path, scalar, compiler, level):
 
 
 # ---- Other CPUs ------------------------------------------------------------------------------------
-
-ACTIVATIONS = (
-    "identity sigmoid tanh relu leakyReLU elu selu gelu geluTanh silu softplus softsign mish hardSigmoid hardTanh"
-).split()
 
 # Options of `chainrule train`; together they have every activation and every kind of layer.
 NETWORKS = {

@@ -15,14 +15,12 @@ import numpy as np
 import onnx
 import onnxruntime
 import pytest
+from program import ACTIVATIONS
 from safetensors.numpy import save_file
 
 CHAINRULE = os.environ.get("CHAINRULE", "chainrule")
 CASES = 200
 ROWS = 6
-ELEMENTWISE = (
-    "identity sigmoid tanh relu leakyReLU elu selu gelu geluTanh silu softplus softsign mish hardSigmoid hardTanh"
-).split()
 PARAMETERS = ("weights", "bias", "gamma", "beta", "mean", "variance", "deviation")
 
 
@@ -36,10 +34,10 @@ class Network:
         self.layers, self.tensors = [], {}
         self.inputs = self.width = self.choice.randint(1, 8)
         self.add_layers(self.choice.randint(1, 6), depth=2)
-        self.dense(self.choice.randint(1, 5), self.choice.choice(["softmax", *ELEMENTWISE]))
+        self.dense(self.choice.randint(1, 5), self.choice.choice(["softmax", *ACTIVATIONS]))
         # At least one network has each activation.
-        if seed < 2 * len(ELEMENTWISE):
-            self.layers[-1]["activation"] = ELEMENTWISE[seed // 2]
+        if seed < 2 * len(ACTIVATIONS):
+            self.layers[-1]["activation"] = ACTIVATIONS[seed // 2]
 
     def uniform(self, low, high, *shape):
         return self.numbers.uniform(low, high, shape or self.width).astype(self.type)
@@ -62,9 +60,9 @@ class Network:
             kind = self.choice.choice("dense dense activation dropout batchNorm layerNorm scaling residual".split())
             norm = {"gamma": self.uniform(0.5, 1.5), "beta": self.uniform(-1, 1)}
             if kind == "dense":
-                self.dense(self.choice.randint(1, 16), self.choice.choice(ELEMENTWISE))
+                self.dense(self.choice.randint(1, 16), self.choice.choice(ACTIVATIONS))
             elif kind == "activation":
-                self.add(kind, {}, activation=self.choice.choice(ELEMENTWISE))
+                self.add(kind, {}, activation=self.choice.choice(ACTIVATIONS))
             elif kind == "dropout":
                 self.add(kind, {}, rate=0.5)
             elif kind == "batchNorm":
@@ -77,7 +75,7 @@ class Network:
             elif depth > 0:
                 first, width = len(self.layers), self.width
                 self.add_layers(self.choice.randint(0, 2), depth - 1)
-                self.dense(width, self.choice.choice(ELEMENTWISE))
+                self.dense(width, self.choice.choice(ACTIVATIONS))
                 self.add(kind, {}, span=len(self.layers) - first)
 
     def save(self, path):
