@@ -126,11 +126,8 @@ size_t cr_units_after(const chainrule_network_description *description, size_t l
 
 /* It has weights, and so blocks of them. */
 static inline bool cr_has_weights(const cr_layer *layer) { return layer->kind->arrays[CHAINRULE_WEIGHTS]; }
-/* It has parameters that are learned. */
-static inline bool cr_learns(const cr_layer *layer)
-{
-  return cr_has_weights(layer) || layer->kind->arrays[CHAINRULE_GAMMA];
-}
+/* It has parameters that are learned.  (Tests/c/internal/kinds.c: a kind with such parameters has this function.) */
+static inline bool cr_learns(const cr_layer *layer) { return layer->kind->f32.descend; }
 /* a = f(W x + b) */
 static inline bool cr_is_product(const cr_layer *layer) { return layer->kind->z == CR_Z_PRODUCT; }
 /* It has an f, whose f′ makes δ of ∂L/∂a. */
