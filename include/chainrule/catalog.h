@@ -1,9 +1,8 @@
 /* The one list of activations, losses, layers, optimizers, learning-rate schedules and initialisers.
  *
  * The C enums, the names, the formulas and the tables of kernels are generated from these lists.  The enums
- * are closed, so a Swift switch fails to compile until it has each new case.  docs/adding-an-activation.md is
- * a guide.  `value` is the value of
- * the enum.  It never changes; a new row takes the next free one, wherever the row stands.
+ * are closed, so a Swift switch fails to compile until it has each new case.  docs/contributing has guides.  `value` is
+ * the value of the enum.  It never changes; a new row takes the next free one, wherever the row stands.
  */
 #ifndef CHAINRULE_CATALOG_H
 #define CHAINRULE_CATALOG_H

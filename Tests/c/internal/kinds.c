@@ -1,4 +1,4 @@
-/* What the core needs of every kind of layer, and the compiler does not ask for. */
+/* Checks the kinds of layer for mistakes that the compiler does not find. */
 #include <stdio.h>
 
 #include "layers/layers.h"
