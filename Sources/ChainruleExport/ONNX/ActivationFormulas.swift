@@ -178,7 +178,13 @@ extension Formula {
 }
 
 extension Formula.Function {
-  fileprivate var `operator`: String {
+  /// Runtimes have their operators for float32 alone. In float64 the export puts casts around them.
+  static let operatorsOfFloat32: Set<Formula.Function> = [
+    .erf
+  ]
+
+  /// The operator of ONNX that computes it.
+  var `operator`: String {
     switch self {
     case .tanh: "Tanh"
     case .cosh: "Cosh"

@@ -266,10 +266,11 @@ private struct GraphWriter<Scalar: NetworkScalar> {
   private mutating func write(_ formula: Formula, _ names: inout [Formula: String]) -> String {
     if let name = names[formula] { return name }
     if let value = formula.value { return number(value) }
-    if case .function(.erf, let arguments) = formula, Scalar.self == Double.self {
-      // Runtimes have erf of float32 alone.
+    if case .function(let function, let arguments) = formula, Scalar.self == Double.self,
+      Formula.Function.operatorsOfFloat32.contains(function)
+    {
       let argument = node("Cast", [write(arguments[0], &names)], [Self.integer("to", 1)])
-      names[formula] = node("Cast", [node("Erf", [argument])], [Self.integer("to", 11)])
+      names[formula] = node("Cast", [node(function.operator, [argument])], [Self.integer("to", 11)])
     } else {
       // An activation's form has no cases, and no symbol but z, which is among the names.
       let (type, operands) = formula.nodes(for: Scalar.scalarType)[0]
