@@ -40,9 +40,8 @@ static double peak(void) { return team_peak(chainrule_network_kernel_set(network
 
 static void epoch(void)
 {
-  check(w.float64
-            ? chainrule_trainer_epoch_f64(trainer, data.x, data.y, NULL, w.samples, &last_loss, &error)
-            : chainrule_trainer_epoch_f32(trainer, data.x, data.y, NULL, w.samples, &last_loss, &error));
+  check(w.float64 ? chainrule_trainer_epoch_f64(trainer, data.x, data.y, NULL, w.samples, &last_loss, &error)
+                  : chainrule_trainer_epoch_f32(trainer, data.x, data.y, NULL, w.samples, &last_loss, &error));
 }
 
 static void predict(void)
@@ -60,21 +59,18 @@ static void create_network(const char *isa)
                                      &error));
   }
   check(chainrule_network_create(
-      &(chainrule_network_description){CHAINRULE_NETWORK_DESCRIPTION_SIZES,
-                               .scalar = w.float64 ? CHAINRULE_FLOAT64 : CHAINRULE_FLOAT32,
-                               .inputs = workload_inputs(&w),
-                               .layer_count = w.layer_count,
-                               .layers = layers,
-                               .kernel_set = isa},
+      &(chainrule_network_description){
+          CHAINRULE_NETWORK_DESCRIPTION_SIZES, .scalar = w.float64 ? CHAINRULE_FLOAT64 : CHAINRULE_FLOAT32,
+          .inputs = workload_inputs(&w), .layer_count = w.layer_count, .layers = layers, .kernel_set = isa},
       &network, &error));
   check(chainrule_network_initialize(network, /* seed */ 1, &error));
 }
 
 static void create_trainer(bool flush_denormals)
 {
-  chainrule_trainer_options training = {
-      CHAINRULE_TRAINER_OPTIONS_SIZES,
-      .batch_size = w.batch, .in_order = true, .threads = threads, .flush_denormals = flush_denormals};
+  chainrule_trainer_options training = {CHAINRULE_TRAINER_OPTIONS_SIZES, .batch_size = w.batch,
+                                        .in_order = true, .threads = threads,
+                                        .flush_denormals = flush_denormals};
   check(chainrule_loss_named(w.loss, &training.loss, &error));
   chainrule_optimizer_kind kind;
   check(chainrule_optimizer_named(w.optimizer, &kind, &error));
@@ -90,7 +86,8 @@ static size_t count(const char *text)
 {
   char *end;
   unsigned long value = strtoul(text, &end, 10);
-  if (end == text || *end || value == 0) fail("bench: '%s' is not a count; expected a whole number, at least 1", text);
+  if (end == text || *end || value == 0)
+    fail("bench: '%s' is not a count; expected a whole number, at least 1", text);
   return value;
 }
 

@@ -48,8 +48,8 @@ static double loss_of(const chainrule_network *network)
   void *scratch = malloc(size);
   double value;
   chainrule_error error;
-  check(chainrule_network_loss_f64(network, CHAINRULE_LOSS_MEAN_SQUARED_ERROR, x, y, NULL, ROWS, scratch, size,
-                                   &value, &error),
+  check(chainrule_network_loss_f64(network, CHAINRULE_LOSS_MEAN_SQUARED_ERROR, x, y, NULL, ROWS, scratch,
+                                   size, &value, &error),
         &error);
   free(scratch);
   return value;
@@ -68,9 +68,9 @@ static void adam(double rate, size_t batch_size, int epochs)
   chainrule_error error;
   for (uint64_t seed = 0; seed < STARTS; seed++) {
     chainrule_network *network = create(seed + 1);
-    chainrule_trainer_options training = {CHAINRULE_TRAINER_OPTIONS_SIZES, .loss = CHAINRULE_LOSS_MEAN_SQUARED_ERROR,
-                                   .optimizer = chainrule_optimizer_default(CHAINRULE_OPTIMIZER_ADAM),
-                                   .batch_size = batch_size};
+    chainrule_trainer_options training = {
+        CHAINRULE_TRAINER_OPTIONS_SIZES, .loss = CHAINRULE_LOSS_MEAN_SQUARED_ERROR,
+        .optimizer = chainrule_optimizer_default(CHAINRULE_OPTIMIZER_ADAM), .batch_size = batch_size};
     training.optimizer.learning_rate = rate;
     chainrule_trainer *trainer;
     check(chainrule_trainer_create(network, &training, &trainer, &error), &error);
@@ -119,7 +119,8 @@ int main(void)
   for (size_t r = 0; r < ROWS; r++) {
     double *u = &x[r * INPUTS];
     for (size_t i = 0; i < INPUTS; i++) u[i] = next();
-    y[r] = (10 * sin(acos(-1) * u[0] * u[1]) + 20 * (u[2] - 0.5) * (u[2] - 0.5) + 10 * u[3] + 5 * u[4] - 14.4) / 5;
+    y[r] =
+        (10 * sin(acos(-1) * u[0] * u[1]) + 20 * (u[2] - 0.5) * (u[2] - 0.5) + 10 * u[3] + 5 * u[4] - 14.4) / 5;
   }
   printf("| method | loss, start 1 | 2 | 3 | CPU seconds | effort |\n|---|---|---|---|---|---|\n");
   minimize(CHAINRULE_METHOD_LEVENBERG_MARQUARDT, 100);
@@ -128,6 +129,6 @@ int main(void)
   static const double rates[] = {0.001, 0.003, 0.01, 0.03};
   for (size_t i = 0; i < 4; i++) adam(rates[i], 32, 2000);
   adam(0.01, ROWS, 2000);
-  adam(0.01, 32, 8000);  /* the time of 100 iterations of Levenberg-Marquardt */
+  adam(0.01, 32, 8000);   /* the time of 100 iterations of Levenberg-Marquardt */
   adam(0.003, 32, 80000); /* the time of 1000 */
 }

@@ -72,16 +72,17 @@ static contestant enter(const workload *w, size_t threads)
   chainrule_layer layers[WORKLOAD_LAYERS] = {{0}};
   for (size_t l = 0; l < w->layer_count; l++) {
     layers[l].units = w->widths[l + 1];
-    check(chainrule_activation_named(l + 1 < w->layer_count ? w->hidden : w->output, &layers[l].activation, &error));
+    check(chainrule_activation_named(l + 1 < w->layer_count ? w->hidden : w->output, &layers[l].activation,
+                                     &error));
   }
-  check(chainrule_network_create(&(chainrule_network_description){CHAINRULE_NETWORK_DESCRIPTION_SIZES,
-                                                          .scalar = CHAINRULE_FLOAT32,
-                                                          .inputs = workload_inputs(w),
-                                                          .layer_count = w->layer_count,
-                                                          .layers = layers},
-                                 &c.network, &error));
+  check(chainrule_network_create(
+      &(chainrule_network_description){CHAINRULE_NETWORK_DESCRIPTION_SIZES, .scalar = CHAINRULE_FLOAT32,
+                                       .inputs = workload_inputs(w), .layer_count = w->layer_count,
+                                       .layers = layers},
+      &c.network, &error));
   check(chainrule_network_initialize(c.network, /* seed */ 1, &error));
-  chainrule_trainer_options training = {CHAINRULE_TRAINER_OPTIONS_SIZES, .batch_size = w->batch, .threads = threads};
+  chainrule_trainer_options training = {CHAINRULE_TRAINER_OPTIONS_SIZES, .batch_size = w->batch,
+                                        .threads = threads};
   check(chainrule_loss_named(w->loss, &training.loss, &error));
   training.optimizer = chainrule_optimizer_default(CHAINRULE_OPTIMIZER_ADAM);
   check(chainrule_trainer_create(c.network, &training, &c.trainer, &error));

@@ -73,16 +73,16 @@ static double bandwidth(void work(void *, size_t), size_t bytes, size_t threads)
 
 enum { ROOTS = 1024, ROUNDS = 20000 };
 
-#define RUN_ROOTS(R, root)                                                             \
-  static void run_roots_##R(void *argument, size_t thread)                             \
-  {                                                                                    \
-    (void)argument, (void)thread;                                                      \
-    R a[ROOTS], b[ROOTS];                                                              \
-    for (size_t i = 0; i < ROOTS; i++) a[i] = b[i] = (R)(i + 1);                       \
-    for (size_t k = 0; k < ROUNDS; k++) {                                              \
-      for (size_t i = 0; i < ROOTS; i++) a[i] = b[i] / (root(b[i]) + (R)1e-8);         \
-      __asm__ volatile("" ::"r"(a) : "memory");                                        \
-    }                                                                                  \
+#define RUN_ROOTS(R, root)                                                                                   \
+  static void run_roots_##R(void *argument, size_t thread)                                                   \
+  {                                                                                                          \
+    (void)argument, (void)thread;                                                                            \
+    R a[ROOTS], b[ROOTS];                                                                                    \
+    for (size_t i = 0; i < ROOTS; i++) a[i] = b[i] = (R)(i + 1);                                             \
+    for (size_t k = 0; k < ROUNDS; k++) {                                                                    \
+      for (size_t i = 0; i < ROOTS; i++) a[i] = b[i] / (root(b[i]) + (R)1e-8);                               \
+      __asm__ volatile("" ::"r"(a) : "memory");                                                              \
+    }                                                                                                        \
   }
 RUN_ROOTS(float, sqrtf)
 RUN_ROOTS(double, sqrt)
@@ -102,7 +102,8 @@ static size_t count(const char *text)
 {
   char *end;
   const unsigned long value = strtoul(text, &end, 10);
-  if (end == text || *end || value == 0) fail("machine: '%s' is not a count; usage: machine [THREADS [BYTES …]]", text);
+  if (end == text || *end || value == 0)
+    fail("machine: '%s' is not a count; usage: machine [THREADS [BYTES …]]", text);
   return value;
 }
 
@@ -112,15 +113,17 @@ int main(int argc, char **argv)
   if (threads > TEAM_SIZE) fail("machine: expected at most %d threads, got %zu", TEAM_SIZE, threads);
   size_t sizes[64] = {24 << 10, 384 << 10, 6 << 20, 384 << 20}, size_count = 4; /* L1, L2, L3, memory */
   if (argc > 2) size_count = (size_t)argc - 2;
-  if (size_count > sizeof sizes / sizeof *sizes) fail("machine: expected at most 64 sizes, got %zu", size_count);
+  if (size_count > sizeof sizes / sizeof *sizes)
+    fail("machine: expected at most 64 sizes, got %zu", size_count);
   for (int i = 2; i < argc; i++) sizes[i - 2] = count(argv[i]);
 
   const char *isa = chainrule_kernel_set_name(0);
   printf("{\"threads\": %zu, \"isa\": \"%s\", \"float32\": %.4g, \"float64\": %.4g", threads, isa,
          team_peak(isa, 0, threads), team_peak(isa, 1, threads));
-  printf(", \"roots32\": %.4g, \"roots64\": %.4g", roots(run_roots_float, threads), roots(run_roots_double, threads));
+  printf(", \"roots32\": %.4g, \"roots64\": %.4g", roots(run_roots_float, threads),
+         roots(run_roots_double, threads));
   for (size_t i = 0; i < size_count; i++)
-    printf(", \"triad%zu\": %.4g, \"read%zu\": %.4g", sizes[i], bandwidth(run_triad, sizes[i], threads), sizes[i],
-           bandwidth(run_read, sizes[i], threads));
+    printf(", \"triad%zu\": %.4g, \"read%zu\": %.4g", sizes[i], bandwidth(run_triad, sizes[i], threads),
+           sizes[i], bandwidth(run_read, sizes[i], threads));
   puts("}");
 }

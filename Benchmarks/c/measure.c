@@ -77,9 +77,8 @@ void measure(const workload *w, const measurement *m, void (*run)(void))
            1e3 * best, 1e3 * median, 1e6 * best / (double)workload_updates(w), (double)w->samples / best);
     if (m->loss) printf(", \"loss\": %.6g", m->loss());
   } else {
-    printf(
-        ", \"usPerCallMedian\": %.6g, \"usPerCall\": %.6g, \"usPerCall99\": %.6g, \"samplesPerSecond\": %.6g",
-        1e6 * median, 1e6 * best, 1e6 * times[count * 99 / 100], (double)w->rows / median);
+    printf(", \"usPerCallMedian\": %.6g, \"usPerCall\": %.6g, \"usPerCall99\": %.6g, \"samplesPerSecond\": %.6g",
+           1e6 * median, 1e6 * best, 1e6 * times[count * 99 / 100], (double)w->rows / median);
   }
   printf(", \"gflops\": %.6g", gflops);
   if (peak > 0) printf(", \"peakGflops\": %.6g, \"percentOfPeak\": %.4g", peak, 100 * gflops / peak);

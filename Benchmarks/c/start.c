@@ -30,13 +30,13 @@ static int first_step(void)
   const chainrule_layer layers[] = {{.units = 128, .activation = CHAINRULE_ACTIVATION_RELU},
                                     {.units = 64, .activation = CHAINRULE_ACTIVATION_RELU},
                                     {.units = CLASSES, .activation = CHAINRULE_ACTIVATION_SOFTMAX}};
-  const chainrule_trainer_options training = {CHAINRULE_TRAINER_OPTIONS_SIZES, .loss = CHAINRULE_LOSS_CROSS_ENTROPY,
-                                       .optimizer = chainrule_optimizer_default(CHAINRULE_OPTIMIZER_ADAM),
-                                       .batch_size = ROWS};
+  const chainrule_trainer_options training = {
+      CHAINRULE_TRAINER_OPTIONS_SIZES, .loss = CHAINRULE_LOSS_CROSS_ENTROPY,
+      .optimizer = chainrule_optimizer_default(CHAINRULE_OPTIMIZER_ADAM), .batch_size = ROWS};
   chainrule_network *network;
   chainrule_trainer *trainer;
-  chainrule_network_description description = {
-      CHAINRULE_NETWORK_DESCRIPTION_SIZES, .inputs = INPUTS, .layer_count = 3, .layers = layers};
+  chainrule_network_description description = {CHAINRULE_NETWORK_DESCRIPTION_SIZES, .inputs = INPUTS,
+                                               .layer_count = 3, .layers = layers};
   return chainrule_network_create(&description, &network, NULL) ||
          chainrule_network_initialize(network, 1, NULL) ||
          chainrule_trainer_create(network, &training, &trainer, NULL) ||

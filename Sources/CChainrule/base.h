@@ -40,7 +40,8 @@ size_t cr_utf8_length(const char *text, size_t left);
 /* ---- Structs that begin with their size ------------------------------------------------------------ */
 
 /* Refuses a size below `least` or above `most`, the bytes that this library knows; `what` names it: "description.layer_size". */
-chainrule_status cr_check_size(const char *what, size_t size, size_t least, size_t most, chainrule_error *error);
+chainrule_status cr_check_size(const char *what, size_t size, size_t least, size_t most,
+                               chainrule_error *error);
 /* Copies the fields that the caller's header has to `to`, a struct of `size` bytes that has the defaults of all.  `what`: "options". */
 chainrule_status cr_read_sized(const char *what, void *to, size_t size, size_t least, const void *from,
                                chainrule_error *error);

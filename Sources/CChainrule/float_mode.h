@@ -46,7 +46,8 @@ typedef struct cr_float_mode {
 /* `flush`: denormals count as 0. */
 static inline cr_float_mode cr_float_mode_enter(bool flush)
 {
-  const uint64_t flags = CR_FLOAT_FLAGS, ours = CR_FLOAT_OURS | (flush ? CR_FLOAT_FLUSH : 0), before = cr_float_read();
+  const uint64_t flags = CR_FLOAT_FLAGS, ours = CR_FLOAT_OURS | (flush ? CR_FLOAT_FLUSH : 0),
+                 before = cr_float_read();
   const bool changed = (before & ~flags) != ours;
   if (changed) cr_float_write(ours | (before & flags));
   CR_FLOAT_FENCE();

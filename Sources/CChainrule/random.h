@@ -10,7 +10,7 @@ typedef struct cr_random {
 } cr_random;
 
 enum { CR_STREAM_PARAMETERS = 0, CR_STREAM_ORDER = 1 }; /* order: 1 + the number of the epoch */
-#define CR_STREAM_NOISE ((uint64_t)1 << 63) /* | a number of the step and the row */
+#define CR_STREAM_NOISE ((uint64_t)1 << 63)             /* | a number of the step and the row */
 
 cr_random cr_random_stream(uint64_t seed, uint64_t stream);
 /* σ n, n normal. */

@@ -19,7 +19,12 @@ const char *chainrule_version(void)
 size_t cr_utf8_length(const char *text, size_t left)
 {
   const unsigned char *byte = (const unsigned char *)text, first = byte[0];
-  const size_t length = first < 0x80 ? 1 : first < 0xc2 ? 0 : first < 0xe0 ? 2 : first < 0xf0 ? 3 : first < 0xf5 ? 4 : 0;
+  const size_t length = first < 0x80   ? 1
+                        : first < 0xc2 ? 0
+                        : first < 0xe0 ? 2
+                        : first < 0xf0 ? 3
+                        : first < 0xf5 ? 4
+                                       : 0;
   if (length < 2 || length > left) return length > left ? 0 : length;
   const unsigned char low = first == 0xe0 ? 0xa0 : first == 0xf0 ? 0x90 : 0x80;
   const unsigned char high = first == 0xed ? 0x9f : first == 0xf4 ? 0x8f : 0xbf;
@@ -50,8 +55,8 @@ static void make_showable(char *text)
     } else if (length > 0 || !lead) {
       *to++ = '?';
     }
-    if (length == 0)
-      do length++;
+    if (length == 0) do
+        length++;
       while (lead && ((unsigned char)from[length] & 0xc0) == 0x80);
     from += length;
   }
@@ -74,8 +79,7 @@ void cr_add_to_message(chainrule_error *error, const char *format, ...)
   va_end(arguments);
 }
 
-chainrule_status cr_fail(chainrule_error *error, chainrule_status status, size_t layer, const char *format,
-                         ...)
+chainrule_status cr_fail(chainrule_error *error, chainrule_status status, size_t layer, const char *format, ...)
 {
   if (!error) return status;
   va_list arguments;
@@ -173,10 +177,10 @@ chainrule_status cr_check_size(const char *what, size_t size, size_t least, size
   if (size >= least && size <= most) return CHAINRULE_OK;
   if (size > most)
     return cr_fail(error, CHAINRULE_INVALID_ARGUMENT, 0,
-                   "%s is %zu; this library, version %s, knows %zu bytes: install the version of the header", what, size,
-                   chainrule_version(), most);
-  return cr_fail(error, CHAINRULE_INVALID_ARGUMENT, 0, "%s is %zu; expected at least %zu: set it to the struct's sizeof", what,
-                 size, least);
+                   "%s is %zu; this library, version %s, knows %zu bytes: install the version of the header",
+                   what, size, chainrule_version(), most);
+  return cr_fail(error, CHAINRULE_INVALID_ARGUMENT, 0,
+                 "%s is %zu; expected at least %zu: set it to the struct's sizeof", what, size, least);
 }
 
 chainrule_status cr_read_sized(const char *what, void *to, size_t size, size_t least, const void *from,

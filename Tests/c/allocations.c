@@ -54,8 +54,7 @@ static void fill(data *d)
   for (size_t row = 0; row < ROWS; row++) {
     for (size_t i = 0; i < INPUTS; i++)
       d->x32[row][i] = (float)(d->x64[row][i] = (double)((row * 7 + i * 5) % 11) / 11 - 0.5);
-    for (size_t j = 0; j < OUTPUTS; j++)
-      d->y32[row][j] = (float)(d->y64[row][j] = row % OUTPUTS == j);
+    for (size_t j = 0; j < OUTPUTS; j++) d->y32[row][j] = (float)(d->y64[row][j] = row % OUTPUTS == j);
     d->weights32[row] = (float)(d->weights64[row] = 0.5 + (double)(row % 3));
   }
 }
@@ -104,14 +103,15 @@ static chainrule_status loss_of(chainrule_scalar scalar, const chainrule_network
 }
 
 static chainrule_network_description describe(chainrule_scalar scalar, chainrule_activation activation,
-                                      chainrule_layer layers[3])
+                                              chainrule_layer layers[3])
 {
   layers[0] = (chainrule_layer){
       .units = HIDDEN,
       .activation = activation == CHAINRULE_ACTIVATION_SOFTMAX ? CHAINRULE_ACTIVATION_TANH : activation};
   layers[1] = (chainrule_layer){.units = OUTPUTS, .activation = activation};
   layers[2] = (chainrule_layer){.kind = CHAINRULE_LAYER_SCALING};
-  return (chainrule_network_description){CHAINRULE_NETWORK_DESCRIPTION_SIZES, .scalar = scalar, .inputs = INPUTS, .layer_count = 2, .layers = layers};
+  return (chainrule_network_description){CHAINRULE_NETWORK_DESCRIPTION_SIZES, .scalar = scalar,
+                                         .inputs = INPUTS, .layer_count = 2, .layers = layers};
 }
 
 /* ---- Nothing is allocated --------------------------------------------------------------------- */
@@ -144,7 +144,8 @@ static void nothing_is_allocated(const char *kernel_set, chainrule_scalar scalar
   chainrule_layer layers[3];
   chainrule_network_description description = describe(scalar, activation, layers);
   description.kernel_set = kernel_set;
-  const bool probable = activation == CHAINRULE_ACTIVATION_SOFTMAX || activation == CHAINRULE_ACTIVATION_SIGMOID;
+  const bool probable =
+      activation == CHAINRULE_ACTIVATION_SOFTMAX || activation == CHAINRULE_ACTIVATION_SIGMOID;
   for (int l = 0; l < CHAINRULE_LOSS_COUNT; l++) {
     chainrule_loss loss = (chainrule_loss)l;
     static data d;
@@ -287,7 +288,8 @@ static size_t last_bias(const subject *s, const void **bias)
 static chainrule_status get(subject *s, chainrule_error *error)
 {
   void *all = values;
-  return TYPED(chainrule_network_get_parameter, s->network, s->layer_count - 1 - s->scales, CHAINRULE_BIAS, all, OUTPUTS, error);
+  return TYPED(chainrule_network_get_parameter, s->network, s->layer_count - 1 - s->scales, CHAINRULE_BIAS,
+               all, OUTPUTS, error);
 }
 
 static chainrule_status set(subject *s, chainrule_error *error)
@@ -371,8 +373,7 @@ static chainrule_status loss_of_rows(subject *s, chainrule_error *error)
 static chainrule_status input_jacobian(subject *s, chainrule_error *error)
 {
   void *all = values;
-  return TYPED(chainrule_network_input_jacobian, s->network, s->x, BATCH, all, BATCH * OUTPUTS * INPUTS,
-               error);
+  return TYPED(chainrule_network_input_jacobian, s->network, s->x, BATCH, all, BATCH * OUTPUTS * INPUTS, error);
 }
 
 static chainrule_status parameter_jacobian(subject *s, chainrule_error *error)
@@ -462,8 +463,8 @@ static chainrule_status gradients_of_batch(subject *s, chainrule_error *error)
 static chainrule_status view(subject *s, chainrule_error *error)
 {
   void *all = values;
-  return TYPED(chainrule_trainer_view, s->trainer, s->layer_count - 1 - s->scales, CHAINRULE_VIEW_A, all, BATCH * OUTPUTS,
-               error);
+  return TYPED(chainrule_trainer_view, s->trainer, s->layer_count - 1 - s->scales, CHAINRULE_VIEW_A, all,
+               BATCH * OUTPUTS, error);
 }
 
 static chainrule_status forget_function(subject *s, chainrule_error *error)
@@ -496,8 +497,11 @@ static chainrule_status run_minimizer(subject *s, chainrule_error *error)
   return TYPED(chainrule_minimizer_run, s->minimizer, s->x, s->y, s->weights, ROWS, NULL, error);
 }
 
-static const chainrule_schedule plateau = {
-    .struct_size = sizeof plateau, .kind = CHAINRULE_SCHEDULE_PLATEAU, .factor = 0.5, .patience = 1, .threshold = 1e-4};
+static const chainrule_schedule plateau = {.struct_size = sizeof plateau,
+                                           .kind = CHAINRULE_SCHEDULE_PLATEAU,
+                                           .factor = 0.5,
+                                           .patience = 1,
+                                           .threshold = 1e-4};
 
 static chainrule_status schedules(subject *s, chainrule_error *error)
 {
@@ -526,8 +530,7 @@ static chainrule_status catalogue(subject *s, chainrule_error *error)
          BY_NAME(initializer) || !chainrule_method_formula(of_minimizer) ||
          chainrule_method_named(chainrule_method_name(of_minimizer), &of_minimizer, error) ||
          !chainrule_parameter_name(CHAINRULE_WEIGHTS) || !chainrule_kernel_set_name(0) ||
-         !chainrule_version() ||
-         chainrule_optimizer_default(CHAINRULE_OPTIMIZER_ADAM).learning_rate <= 0 ||
+         !chainrule_version() || chainrule_optimizer_default(CHAINRULE_OPTIMIZER_ADAM).learning_rate <= 0 ||
          chainrule_trainer_options_default().batch_size == 0 ||
          chainrule_minimizer_options_default(of_minimizer).iterations == 0;
 }
@@ -544,8 +547,7 @@ static chainrule_status facts(subject *s, chainrule_error *error)
          !chainrule_network_name(n, CHAINRULE_CLASS_LABELS, 0) || !chainrule_network_metadata(n) ||
          chainrule_network_scratch_size(n, ROWS) > sizeof scratch ||
          chainrule_trainer_steps(s->trainer) == 0 || chainrule_trainer_epochs(s->trainer) == 0 ||
-         chainrule_trainer_rows(s->trainer) != 0 ||
-         chainrule_trainer_learning_rate(s->trainer) <= 0;
+         chainrule_trainer_rows(s->trainer) != 0 || chainrule_trainer_learning_rate(s->trainer) <= 0;
 }
 
 static chainrule_status frees(subject *s, chainrule_error *error)
@@ -809,9 +811,9 @@ static void every_allocation_fails_in_turn(chainrule_scalar scalar, const subjec
   static const double rates[9] = {1, 1, 1, 1, 1, 1, 1, 1, 0.5};
   const bool wide = scalar == CHAINRULE_FLOAT64;
   subject subject = *of, *s = &subject;
-  s->description = (chainrule_network_description){
-      CHAINRULE_NETWORK_DESCRIPTION_SIZES,
-      .scalar = scalar, .inputs = INPUTS, .layer_count = s->layer_count, .layers = s->layers};
+  s->description =
+      (chainrule_network_description){CHAINRULE_NETWORK_DESCRIPTION_SIZES, .scalar = scalar, .inputs = INPUTS,
+                                      .layer_count = s->layer_count, .layers = s->layers};
   s->training = (chainrule_trainer_options){
       .struct_size = sizeof(chainrule_trainer_options),
       .loss = s->scales ? CHAINRULE_LOSS_HALF_SQUARED_ERROR : CHAINRULE_LOSS_CROSS_ENTROPY,

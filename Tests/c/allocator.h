@@ -28,9 +28,9 @@
 #include <stdint.h>
 #include <string.h>
 
-static atomic_size_t allocations; /* calls that asked for memory */
-static atomic_size_t live;        /* blocks handed out and not yet freed */
-static atomic_size_t in_use;      /* bytes in blocks handed out and not yet freed */
+static atomic_size_t allocations;   /* calls that asked for memory */
+static atomic_size_t live;          /* blocks handed out and not yet freed */
+static atomic_size_t in_use;        /* bytes in blocks handed out and not yet freed */
 static atomic_size_t peak, largest; /* the most that was in use; the largest block */
 static atomic_size_t fail_at;       /* the allocation, counted from 1, that fails; 0: none */
 static atomic_bool failed_in_jansson, failed_in_libc; /* it was one of theirs */

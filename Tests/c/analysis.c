@@ -27,8 +27,7 @@ static double next(void)
 }
 
 /* `found` is `expected` within `tolerance` of the largest expected, and that is worth comparing. */
-static void agree(const double *found, const double *expected, size_t count, double tolerance,
-                  const char *what)
+static void agree(const double *found, const double *expected, size_t count, double tolerance, const char *what)
 {
   double scale = 0, worst = 0;
   for (size_t i = 0; i < count; i++) {
@@ -105,7 +104,8 @@ static chainrule_network *create(chainrule_scalar scalar, const char *set, size_
                                  const chainrule_layer *layers)
 {
   chainrule_network *network = NULL;
-  const chainrule_network_description description = {CHAINRULE_NETWORK_DESCRIPTION_SIZES, scalar, INPUTS, count, layers, set};
+  const chainrule_network_description description = {
+      CHAINRULE_NETWORK_DESCRIPTION_SIZES, scalar, INPUTS, count, layers, set};
   ACCEPTED(chainrule_network_create(&description, &network, NULL));
   if (!network) exit(1);
   ACCEPTED(chainrule_network_initialize(network, 3, NULL));
@@ -136,8 +136,7 @@ static void disturb(chainrule_network *network)
 }
 
 /* The same network in float32, with every number rounded. */
-static chainrule_network *rounded(const chainrule_network *network, size_t count,
-                                  const chainrule_layer *layers)
+static chainrule_network *rounded(const chainrule_network *network, size_t count, const chainrule_layer *layers)
 {
   chainrule_network *copy = create(CHAINRULE_FLOAT32, chainrule_network_kernel_set(network), count, layers);
   for (size_t l = 0; l < count; l++)
@@ -193,8 +192,7 @@ static void analyse(const architecture *a, const char *set, chainrule_loss loss)
   chainrule_network *network = create(CHAINRULE_FLOAT64, set, a->count, a->layers);
   disturb(network);
   chainrule_network *single = rounded(network, a->count, a->layers);
-  const size_t outputs = chainrule_network_outputs(network),
-               count = chainrule_network_parameter_count(network);
+  const size_t outputs = chainrule_network_outputs(network), count = chainrule_network_parameter_count(network);
   double x[ROWS * INPUTS], y[ROWS * 16];
   float x32[ROWS * INPUTS], y32[ROWS * 16];
   for (size_t i = 0; i < ROWS * INPUTS; i++) x32[i] = (float)(x[i] = (double)(float)next());
@@ -314,10 +312,9 @@ static void samples_sum_to_the_batch(void)
   for (size_t r = 0; r < MANY; r++)
     for (size_t p = 0; p < count; p++) sum[p] += weights[r] / total * gradients[r * count + p];
 
-  const chainrule_trainer_options training = {CHAINRULE_TRAINER_OPTIONS_SIZES, .loss = CHAINRULE_LOSS_MEAN_SQUARED_ERROR,
-                                       .optimizer = chainrule_optimizer_default(CHAINRULE_OPTIMIZER_SGD),
-                                       .batch_size = MANY,
-                                       .keep = true};
+  const chainrule_trainer_options training = {
+      CHAINRULE_TRAINER_OPTIONS_SIZES, .loss = CHAINRULE_LOSS_MEAN_SQUARED_ERROR,
+      .optimizer = chainrule_optimizer_default(CHAINRULE_OPTIMIZER_SGD), .batch_size = MANY, .keep = true};
   chainrule_trainer *trainer = NULL;
   ACCEPTED(chainrule_trainer_create(network, &training, &trainer, NULL));
   ACCEPTED(chainrule_trainer_gradients_f64(trainer, x, y, weights, MANY, NULL, NULL));
@@ -368,8 +365,7 @@ static void bad_calls_are_refused(void)
   const chainrule_loss loss = CHAINRULE_LOSS_HALF_SQUARED_ERROR;
 
   REFUSED(CHAINRULE_INVALID_ARGUMENT, "network", chainrule_network_input_jacobian_f64(NULL, x, 2, j, 12, e));
-  REFUSED(CHAINRULE_INVALID_ARGUMENT, "x is",
-          chainrule_network_input_jacobian_f64(network, NULL, 2, j, 12, e));
+  REFUSED(CHAINRULE_INVALID_ARGUMENT, "x is", chainrule_network_input_jacobian_f64(network, NULL, 2, j, 12, e));
   REFUSED(CHAINRULE_INVALID_ARGUMENT, "jacobian",
           chainrule_network_input_jacobian_f64(network, x, 2, NULL, 12, e));
   REFUSED(CHAINRULE_INVALID_ARGUMENT, "float64",
@@ -392,7 +388,8 @@ static void bad_calls_are_refused(void)
   REFUSED(CHAINRULE_INVALID_NETWORK, "crossEntropy",
           chainrule_network_sample_gradients_f64(network, CHAINRULE_LOSS_CROSS_ENTROPY, x, y, 1, j, 26, e));
   REFUSED(CHAINRULE_INVALID_ARGUMENT, "hinge",
-          chainrule_network_sample_gradients_f64(network, CHAINRULE_LOSS_HINGE, x, (const double[]){-1, 0.5}, 1, j, 26, e));
+          chainrule_network_sample_gradients_f64(network, CHAINRULE_LOSS_HINGE, x, (const double[]){-1, 0.5},
+                                                 1, j, 26, e));
 
   REFUSED(CHAINRULE_INVALID_ARGUMENT, "network",
           chainrule_network_check_gradient_f64(NULL, loss, x, y, NULL, 1, &check, e));

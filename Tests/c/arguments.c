@@ -19,8 +19,8 @@ static void expect(bool holds, int line, const char *what, const chainrule_error
   ++checks;
   if (holds) return;
   ++failures;
-  printf("FAILED  line %d: %s; got status %d, layer %zu, \"%s\"\n", line, what, (int)error->status, error->layer,
-         error->message);
+  printf("FAILED  line %d: %s; got status %d, layer %zu, \"%s\"\n", line, what, (int)error->status,
+         error->layer, error->message);
 }
 
 static bool ends_with_full_stop(const char *message)
@@ -30,25 +30,25 @@ static bool ends_with_full_stop(const char *message)
 }
 
 /* The call, written with `e` for its error, returns `wanted` with a message that contains `culprit`. */
-#define REFUSED_AT(wanted, at, culprit, call)                                                       \
-  do {                                                                                              \
-    chainrule_error error, *e = NULL;                                                               \
-    memset(&error, 0x5a, sizeof error);                                                             \
-    expect((call) == (wanted), __LINE__, "without an error to fill: " #call " is " #wanted, &blank); \
-    e = &error;                                                                                     \
-    chainrule_status status = (call);                                                               \
-    if (!memchr(error.message, 0, sizeof error.message)) error = blank;                             \
-    expect(status == (wanted), __LINE__, #call " is " #wanted, &error);                             \
-    expect(error.status == status, __LINE__, #call " fills the status", &error);                    \
-    expect(error.layer == (at), __LINE__, #call " tells the layer, " #at, &error);                  \
-    expect(strstr(error.message, culprit) != NULL, __LINE__, #call " names " #culprit, &error);      \
-    expect(!ends_with_full_stop(error.message), __LINE__, #call " writes no full stop", &error);    \
+#define REFUSED_AT(wanted, at, culprit, call)                                                                \
+  do {                                                                                                       \
+    chainrule_error error, *e = NULL;                                                                        \
+    memset(&error, 0x5a, sizeof error);                                                                      \
+    expect((call) == (wanted), __LINE__, "without an error to fill: " #call " is " #wanted, &blank);         \
+    e = &error;                                                                                              \
+    chainrule_status status = (call);                                                                        \
+    if (!memchr(error.message, 0, sizeof error.message)) error = blank;                                      \
+    expect(status == (wanted), __LINE__, #call " is " #wanted, &error);                                      \
+    expect(error.status == status, __LINE__, #call " fills the status", &error);                             \
+    expect(error.layer == (at), __LINE__, #call " tells the layer, " #at, &error);                           \
+    expect(strstr(error.message, culprit) != NULL, __LINE__, #call " names " #culprit, &error);              \
+    expect(!ends_with_full_stop(error.message), __LINE__, #call " writes no full stop", &error);             \
   } while (0)
 #define REFUSED(wanted, culprit, call) REFUSED_AT(wanted, 0, culprit, call)
-#define ACCEPTED(call)                                                                              \
-  do {                                                                                              \
-    chainrule_error error = blank, *e = &error;                                                     \
-    expect((call) == CHAINRULE_OK, __LINE__, #call " succeeds", &error);                            \
+#define ACCEPTED(call)                                                                                       \
+  do {                                                                                                       \
+    chainrule_error error = blank, *e = &error;                                                              \
+    expect((call) == CHAINRULE_OK, __LINE__, #call " succeeds", &error);                                     \
   } while (0)
 #define HOLDS(condition) expect(condition, __LINE__, #condition, &blank)
 
@@ -62,12 +62,12 @@ static const double x64[ROWS][2] = {{0, 0}, {0, 1}, {1, 0}, {1, 1}};
 static const float y32[ROWS][1] = {{0}, {1}, {1}, {0}};
 static const double y64[ROWS][1] = {{0}, {1}, {1}, {0}};
 
-static chainrule_status create(chainrule_scalar scalar, size_t inputs, size_t count, const chainrule_layer *layers,
-                               chainrule_network **network, chainrule_error *error)
+static chainrule_status create(chainrule_scalar scalar, size_t inputs, size_t count,
+                               const chainrule_layer *layers, chainrule_network **network,
+                               chainrule_error *error)
 {
-  chainrule_network_description description = {
-      CHAINRULE_NETWORK_DESCRIPTION_SIZES,
-      .scalar = scalar, .inputs = inputs, .layer_count = count, .layers = layers};
+  chainrule_network_description description = {CHAINRULE_NETWORK_DESCRIPTION_SIZES, .scalar = scalar,
+                                               .inputs = inputs, .layer_count = count, .layers = layers};
   return chainrule_network_create(&description, network, error);
 }
 
@@ -87,9 +87,9 @@ static chainrule_network *small(chainrule_scalar scalar, chainrule_activation ou
 
 static chainrule_trainer_options plan(chainrule_loss loss)
 {
-  return (chainrule_trainer_options){
-      CHAINRULE_TRAINER_OPTIONS_SIZES,
-      .loss = loss, .optimizer = chainrule_optimizer_default(CHAINRULE_OPTIMIZER_SGD), .batch_size = ROWS};
+  return (chainrule_trainer_options){CHAINRULE_TRAINER_OPTIONS_SIZES, .loss = loss,
+                                     .optimizer = chainrule_optimizer_default(CHAINRULE_OPTIMIZER_SGD),
+                                     .batch_size = ROWS};
 }
 
 /* A number that no list has; through a variable, as compilers warn of a literal out of an enum's range. */
@@ -102,7 +102,8 @@ static void descriptions_are_checked(void)
   chainrule_network *network = NULL;
   const chainrule_layer good = {.units = 3};
   const chainrule_scalar f32 = CHAINRULE_FLOAT32;
-  chainrule_network_description description = {CHAINRULE_NETWORK_DESCRIPTION_SIZES, .scalar = f32, .inputs = 2, .layer_count = 1, .layers = &good};
+  chainrule_network_description description = {CHAINRULE_NETWORK_DESCRIPTION_SIZES, .scalar = f32,
+                                               .inputs = 2, .layer_count = 1, .layers = &good};
 
   REFUSED(CHAINRULE_INVALID_ARGUMENT, "description", chainrule_network_create(NULL, &network, e));
   REFUSED(CHAINRULE_INVALID_ARGUMENT, "network", chainrule_network_create(&description, NULL, e));
@@ -133,10 +134,11 @@ static void descriptions_are_checked(void)
   const chainrule_layer unknown_activation[] = {{.units = 3, .activation = (chainrule_activation)nobody}};
   REFUSED_AT(CHAINRULE_INVALID_NETWORK, 1, "activation", create(f32, 2, 1, unknown_activation, &network, e));
 
-  const chainrule_initializer drawn[] = {
-      {(chainrule_initializer_kind)nobody, 0}, {CHAINRULE_INITIALIZER_NORMAL, NAN},
-      {CHAINRULE_INITIALIZER_CONSTANT, INFINITY}, {CHAINRULE_INITIALIZER_UNIFORM, -1},
-      {CHAINRULE_INITIALIZER_NORMAL, -1}};
+  const chainrule_initializer drawn[] = {{(chainrule_initializer_kind)nobody, 0},
+                                         {CHAINRULE_INITIALIZER_NORMAL, NAN},
+                                         {CHAINRULE_INITIALIZER_CONSTANT, INFINITY},
+                                         {CHAINRULE_INITIALIZER_UNIFORM, -1},
+                                         {CHAINRULE_INITIALIZER_NORMAL, -1}};
   for (size_t i = 0; i < sizeof drawn / sizeof *drawn; i++) {
     const chainrule_layer weights[] = {{.units = 3}, {.units = 3, .weights = drawn[i]}};
     const chainrule_layer bias[] = {{.units = 3}, {.units = 3, .bias = drawn[i]}};
@@ -146,7 +148,8 @@ static void descriptions_are_checked(void)
 
   /* The kernel set: of the description, else of the environment. */
   description.kernel_set = "avx1024";
-  REFUSED(CHAINRULE_INVALID_ARGUMENT, "kernel set avx1024", chainrule_network_create(&description, &network, e));
+  REFUSED(CHAINRULE_INVALID_ARGUMENT, "kernel set avx1024",
+          chainrule_network_create(&description, &network, e));
   setenv("CHAINRULE_ISA", "avx1024", 1);
   REFUSED(CHAINRULE_INVALID_ARGUMENT, "CHAINRULE_ISA=avx1024", create(f32, 2, 1, &good, &network, e));
   setenv("CHAINRULE_ISA", "baseline", 1);
@@ -193,7 +196,8 @@ static void the_catalogue_knows_its_names(void)
     HOLDS((int)schedule == i && strlen(chainrule_schedule_formula(schedule)) > 0);
   }
   for (int i = 0; i < CHAINRULE_INITIALIZER_COUNT; i++) {
-    ACCEPTED(chainrule_initializer_named(chainrule_initializer_name((chainrule_initializer_kind)i), &initializer, e));
+    ACCEPTED(chainrule_initializer_named(chainrule_initializer_name((chainrule_initializer_kind)i),
+                                         &initializer, e));
     HOLDS((int)initializer == i && strlen(chainrule_initializer_formula(initializer)) > 0);
   }
 
@@ -250,14 +254,14 @@ static void schedules_are_checked(void)
   }
 
   /* Each number of the schedule that uses it, out of its range. */
-#define NUMBER(kind_, field, value, culprit)                                                        \
-  do {                                                                                              \
-    chainrule_schedule wrong = chainrule_schedule_default(CHAINRULE_SCHEDULE_##kind_);              \
-    wrong.length = 2;                                                                               \
-    wrong.field = (value);                                                                          \
-    REFUSED(CHAINRULE_INVALID_ARGUMENT, culprit, chainrule_schedule_check(&wrong, e));              \
-    REFUSED(CHAINRULE_INVALID_ARGUMENT, culprit, chainrule_schedule_observe(&wrong, 1, 1, &plateau, e)); \
-    HOLDS(isnan(chainrule_schedule_rate(&wrong, 0.5, 1, NULL)));                                    \
+#define NUMBER(kind_, field, value, culprit)                                                                 \
+  do {                                                                                                       \
+    chainrule_schedule wrong = chainrule_schedule_default(CHAINRULE_SCHEDULE_##kind_);                       \
+    wrong.length = 2;                                                                                        \
+    wrong.field = (value);                                                                                   \
+    REFUSED(CHAINRULE_INVALID_ARGUMENT, culprit, chainrule_schedule_check(&wrong, e));                       \
+    REFUSED(CHAINRULE_INVALID_ARGUMENT, culprit, chainrule_schedule_observe(&wrong, 1, 1, &plateau, e));     \
+    HOLDS(isnan(chainrule_schedule_rate(&wrong, 0.5, 1, NULL)));                                             \
   } while (0)
   NUMBER(CONSTANT, warm_up, -1, "constant: warm-up must be 0 or more");
   NUMBER(STEP, length, 0, "step: length must be at least 1");
@@ -299,7 +303,8 @@ static void schedules_are_checked(void)
   /* What is observed, or where to, is refused and leaves the plateau as it was. */
   const chainrule_schedule good = chainrule_schedule_default(CHAINRULE_SCHEDULE_PLATEAU);
   REFUSED(CHAINRULE_INVALID_ARGUMENT, "plateau is NULL", chainrule_schedule_observe(&good, 1, 1, NULL, e));
-  REFUSED(CHAINRULE_NOT_FINITE, "the loss observed: NaN", chainrule_schedule_observe(&good, 1, NAN, &plateau, e));
+  REFUSED(CHAINRULE_NOT_FINITE, "the loss observed: NaN",
+          chainrule_schedule_observe(&good, 1, NAN, &plateau, e));
   REFUSED(CHAINRULE_NOT_FINITE, "the loss observed: infinity",
           chainrule_schedule_observe(&good, 1, INFINITY, &plateau, e));
   HOLDS(!plateau.observed && plateau.stale == 0 && plateau.reductions == 0);
@@ -318,15 +323,22 @@ static void null_networks_are_refused_or_empty(void)
   const char *name = "a";
   REFUSED(CHAINRULE_INVALID_ARGUMENT, "network", chainrule_network_copy(NULL, &copy, e));
   REFUSED(CHAINRULE_INVALID_ARGUMENT, "network", chainrule_network_initialize(NULL, 1, e));
-  REFUSED(CHAINRULE_INVALID_ARGUMENT, "network", chainrule_network_layer(NULL, 0, &layer, sizeof(chainrule_layer), e));
-  REFUSED(CHAINRULE_INVALID_ARGUMENT, "network", chainrule_network_get_parameter_f32(NULL, 0, CHAINRULE_BIAS, &value, 1, e));
-  REFUSED(CHAINRULE_INVALID_ARGUMENT, "network", chainrule_network_get_parameter_f64(NULL, 0, CHAINRULE_BIAS, &wide, 1, e));
-  REFUSED(CHAINRULE_INVALID_ARGUMENT, "network", chainrule_network_set_parameter_f32(NULL, 0, CHAINRULE_BIAS, &value, 1, e));
-  REFUSED(CHAINRULE_INVALID_ARGUMENT, "network", chainrule_network_set_parameter_f64(NULL, 0, CHAINRULE_BIAS, &wide, 1, e));
+  REFUSED(CHAINRULE_INVALID_ARGUMENT, "network",
+          chainrule_network_layer(NULL, 0, &layer, sizeof(chainrule_layer), e));
+  REFUSED(CHAINRULE_INVALID_ARGUMENT, "network",
+          chainrule_network_get_parameter_f32(NULL, 0, CHAINRULE_BIAS, &value, 1, e));
+  REFUSED(CHAINRULE_INVALID_ARGUMENT, "network",
+          chainrule_network_get_parameter_f64(NULL, 0, CHAINRULE_BIAS, &wide, 1, e));
+  REFUSED(CHAINRULE_INVALID_ARGUMENT, "network",
+          chainrule_network_set_parameter_f32(NULL, 0, CHAINRULE_BIAS, &value, 1, e));
+  REFUSED(CHAINRULE_INVALID_ARGUMENT, "network",
+          chainrule_network_set_parameter_f64(NULL, 0, CHAINRULE_BIAS, &wide, 1, e));
   REFUSED(CHAINRULE_INVALID_ARGUMENT, "network",
           chainrule_network_set_names(NULL, CHAINRULE_FEATURE_NAMES, &name, 1, e));
-  REFUSED(CHAINRULE_INVALID_ARGUMENT, "network", chainrule_network_predict_f32(NULL, *x32, 1, &value, &wide, 8, e));
-  REFUSED(CHAINRULE_INVALID_ARGUMENT, "network", chainrule_network_predict_f64(NULL, *x64, 1, &wide, &wide, 8, e));
+  REFUSED(CHAINRULE_INVALID_ARGUMENT, "network",
+          chainrule_network_predict_f32(NULL, *x32, 1, &value, &wide, 8, e));
+  REFUSED(CHAINRULE_INVALID_ARGUMENT, "network",
+          chainrule_network_predict_f64(NULL, *x64, 1, &wide, &wide, 8, e));
   REFUSED(CHAINRULE_INVALID_ARGUMENT, "network",
           chainrule_network_loss_f32(NULL, CHAINRULE_LOSS_HUBER, *x32, *y32, NULL, 1, &wide, 8, &wide, e));
   REFUSED(CHAINRULE_INVALID_ARGUMENT, "network",
@@ -343,29 +355,44 @@ static void parameters_are_checked(void)
   double w64[6] = {1, 2, 3, 4, 5, 6};
 
   REFUSED(CHAINRULE_INVALID_ARGUMENT, "copy", chainrule_network_copy(network, NULL, e));
-  REFUSED(CHAINRULE_INVALID_ARGUMENT, "layer", chainrule_network_layer(network, 0, NULL, sizeof(chainrule_layer), e));
-  REFUSED(CHAINRULE_INVALID_ARGUMENT, "2", chainrule_network_layer(network, 2, &layer, sizeof(chainrule_layer), e));
-  REFUSED(CHAINRULE_INVALID_ARGUMENT, "layer", chainrule_network_layer(network, SIZE_MAX, &layer, sizeof(chainrule_layer), e));
+  REFUSED(CHAINRULE_INVALID_ARGUMENT, "layer",
+          chainrule_network_layer(network, 0, NULL, sizeof(chainrule_layer), e));
+  REFUSED(CHAINRULE_INVALID_ARGUMENT, "2",
+          chainrule_network_layer(network, 2, &layer, sizeof(chainrule_layer), e));
+  REFUSED(CHAINRULE_INVALID_ARGUMENT, "layer",
+          chainrule_network_layer(network, SIZE_MAX, &layer, sizeof(chainrule_layer), e));
 
   ACCEPTED(chainrule_network_get_parameter_f32(network, 0, CHAINRULE_WEIGHTS, before, 6, e));
-  REFUSED(CHAINRULE_INVALID_ARGUMENT, "values", chainrule_network_get_parameter_f32(network, 0, CHAINRULE_WEIGHTS, NULL, 6, e));
-  REFUSED(CHAINRULE_INVALID_ARGUMENT, "values", chainrule_network_set_parameter_f32(network, 0, CHAINRULE_WEIGHTS, NULL, 6, e));
-  REFUSED(CHAINRULE_INVALID_ARGUMENT, "layer", chainrule_network_get_parameter_f32(network, 2, CHAINRULE_WEIGHTS, w, 6, e));
-  REFUSED(CHAINRULE_INVALID_ARGUMENT, "layer", chainrule_network_set_parameter_f32(network, 2, CHAINRULE_WEIGHTS, before, 6, e));
+  REFUSED(CHAINRULE_INVALID_ARGUMENT, "values",
+          chainrule_network_get_parameter_f32(network, 0, CHAINRULE_WEIGHTS, NULL, 6, e));
+  REFUSED(CHAINRULE_INVALID_ARGUMENT, "values",
+          chainrule_network_set_parameter_f32(network, 0, CHAINRULE_WEIGHTS, NULL, 6, e));
+  REFUSED(CHAINRULE_INVALID_ARGUMENT, "layer",
+          chainrule_network_get_parameter_f32(network, 2, CHAINRULE_WEIGHTS, w, 6, e));
+  REFUSED(CHAINRULE_INVALID_ARGUMENT, "layer",
+          chainrule_network_set_parameter_f32(network, 2, CHAINRULE_WEIGHTS, before, 6, e));
   REFUSED_AT(CHAINRULE_INVALID_ARGUMENT, 1, "parameter",
-          chainrule_network_get_parameter_f32(network, 0, (chainrule_parameter)nobody, w, 6, e));
+             chainrule_network_get_parameter_f32(network, 0, (chainrule_parameter)nobody, w, 6, e));
   REFUSED_AT(CHAINRULE_INVALID_ARGUMENT, 1, "parameter",
-          chainrule_network_set_parameter_f32(network, 0, (chainrule_parameter)nobody, before, 6, e));
-  REFUSED_AT(CHAINRULE_SHAPE_MISMATCH, 1, "6", chainrule_network_get_parameter_f32(network, 0, CHAINRULE_WEIGHTS, w, 5, e));
-  REFUSED_AT(CHAINRULE_SHAPE_MISMATCH, 1, "6", chainrule_network_set_parameter_f32(network, 0, CHAINRULE_WEIGHTS, before, 7, e));
-  REFUSED_AT(CHAINRULE_SHAPE_MISMATCH, 1, "bias", chainrule_network_get_parameter_f32(network, 0, CHAINRULE_BIAS, w, 6, e));
-  REFUSED_AT(CHAINRULE_SHAPE_MISMATCH, 2, "bias", chainrule_network_set_parameter_f32(network, 1, CHAINRULE_BIAS, before, 0, e));
+             chainrule_network_set_parameter_f32(network, 0, (chainrule_parameter)nobody, before, 6, e));
+  REFUSED_AT(CHAINRULE_SHAPE_MISMATCH, 1, "6",
+             chainrule_network_get_parameter_f32(network, 0, CHAINRULE_WEIGHTS, w, 5, e));
+  REFUSED_AT(CHAINRULE_SHAPE_MISMATCH, 1, "6",
+             chainrule_network_set_parameter_f32(network, 0, CHAINRULE_WEIGHTS, before, 7, e));
+  REFUSED_AT(CHAINRULE_SHAPE_MISMATCH, 1, "bias",
+             chainrule_network_get_parameter_f32(network, 0, CHAINRULE_BIAS, w, 6, e));
+  REFUSED_AT(CHAINRULE_SHAPE_MISMATCH, 2, "bias",
+             chainrule_network_set_parameter_f32(network, 1, CHAINRULE_BIAS, before, 0, e));
 
   /* A call in the other precision. */
-  REFUSED(CHAINRULE_INVALID_ARGUMENT, "float32", chainrule_network_get_parameter_f64(network, 0, CHAINRULE_WEIGHTS, w64, 6, e));
-  REFUSED(CHAINRULE_INVALID_ARGUMENT, "float32", chainrule_network_set_parameter_f64(network, 0, CHAINRULE_WEIGHTS, w64, 6, e));
-  REFUSED(CHAINRULE_INVALID_ARGUMENT, "float64", chainrule_network_get_parameter_f32(wide, 0, CHAINRULE_WEIGHTS, w, 6, e));
-  REFUSED(CHAINRULE_INVALID_ARGUMENT, "float64", chainrule_network_set_parameter_f32(wide, 0, CHAINRULE_WEIGHTS, before, 6, e));
+  REFUSED(CHAINRULE_INVALID_ARGUMENT, "float32",
+          chainrule_network_get_parameter_f64(network, 0, CHAINRULE_WEIGHTS, w64, 6, e));
+  REFUSED(CHAINRULE_INVALID_ARGUMENT, "float32",
+          chainrule_network_set_parameter_f64(network, 0, CHAINRULE_WEIGHTS, w64, 6, e));
+  REFUSED(CHAINRULE_INVALID_ARGUMENT, "float64",
+          chainrule_network_get_parameter_f32(wide, 0, CHAINRULE_WEIGHTS, w, 6, e));
+  REFUSED(CHAINRULE_INVALID_ARGUMENT, "float64",
+          chainrule_network_set_parameter_f32(wide, 0, CHAINRULE_WEIGHTS, before, 6, e));
 
   /* NaN and infinity leave the network as it was, the values before them included. */
   const float bad[] = {NAN, INFINITY, -INFINITY};
@@ -386,7 +413,8 @@ static void parameters_are_checked(void)
   const chainrule_layer unbiased = {.units = 1, .no_bias = true};
   chainrule_network *bare = NULL;
   ACCEPTED(create(CHAINRULE_FLOAT32, 2, 1, &unbiased, &bare, e));
-  REFUSED_AT(CHAINRULE_INVALID_ARGUMENT, 1, "bias", chainrule_network_get_parameter_f32(bare, 0, CHAINRULE_BIAS, w, 1, e));
+  REFUSED_AT(CHAINRULE_INVALID_ARGUMENT, 1, "bias",
+             chainrule_network_get_parameter_f32(bare, 0, CHAINRULE_BIAS, w, 1, e));
   HOLDS(chainrule_network_parameter_count(bare) == 2);
 
   chainrule_network_free(bare);
@@ -404,8 +432,10 @@ static void names_are_checked(void)
           chainrule_network_set_names(network, CHAINRULE_FEATURE_NAMES, hole, 2, e));
   REFUSED(CHAINRULE_INVALID_ARGUMENT, "names",
           chainrule_network_set_names(network, (chainrule_names)nobody, names, 2, e));
-  REFUSED(CHAINRULE_SHAPE_MISMATCH, "2", chainrule_network_set_names(network, CHAINRULE_FEATURE_NAMES, names, 1, e));
-  REFUSED(CHAINRULE_SHAPE_MISMATCH, "1", chainrule_network_set_names(network, CHAINRULE_TARGET_NAMES, names, 2, e));
+  REFUSED(CHAINRULE_SHAPE_MISMATCH, "2",
+          chainrule_network_set_names(network, CHAINRULE_FEATURE_NAMES, names, 1, e));
+  REFUSED(CHAINRULE_SHAPE_MISMATCH, "1",
+          chainrule_network_set_names(network, CHAINRULE_TARGET_NAMES, names, 2, e));
   HOLDS(chainrule_network_name_count(network, CHAINRULE_FEATURE_NAMES) == 0);
   HOLDS(chainrule_network_name(network, CHAINRULE_FEATURE_NAMES, 0) == NULL);
 
@@ -434,17 +464,21 @@ static void predictions_are_checked(void)
   HOLDS(size > 0 && chainrule_network_scratch_size(network, ROWS) <= size);
   HOLDS(chainrule_network_scratch_size(network, SIZE_MAX) == SIZE_MAX);
 
-  REFUSED(CHAINRULE_INVALID_ARGUMENT, "x", chainrule_network_predict_f32(network, NULL, ROWS, a, scratch, size, e));
+  REFUSED(CHAINRULE_INVALID_ARGUMENT, "x",
+          chainrule_network_predict_f32(network, NULL, ROWS, a, scratch, size, e));
   REFUSED(CHAINRULE_INVALID_ARGUMENT, "outputs",
           chainrule_network_predict_f32(network, *x32, ROWS, NULL, scratch, size, e));
-  REFUSED(CHAINRULE_INVALID_ARGUMENT, "scratch", chainrule_network_predict_f32(network, *x32, ROWS, a, NULL, size, e));
-  REFUSED(CHAINRULE_SHAPE_MISMATCH, "scratch", chainrule_network_predict_f32(network, *x32, ROWS, a, scratch, 0, e));
+  REFUSED(CHAINRULE_INVALID_ARGUMENT, "scratch",
+          chainrule_network_predict_f32(network, *x32, ROWS, a, NULL, size, e));
+  REFUSED(CHAINRULE_SHAPE_MISMATCH, "scratch",
+          chainrule_network_predict_f32(network, *x32, ROWS, a, scratch, 0, e));
   REFUSED(CHAINRULE_SHAPE_MISMATCH, "scratch",
           chainrule_network_predict_f32(network, *x32, ROWS, a, scratch,
                                         chainrule_network_scratch_size(network, 1) - 1, e));
   REFUSED(CHAINRULE_INVALID_ARGUMENT, "rows",
           chainrule_network_predict_f32(network, *x32, SIZE_MAX, a, scratch, size, e));
-  REFUSED(CHAINRULE_INVALID_ARGUMENT, "float64", chainrule_network_predict_f32(wide, *x32, ROWS, a, scratch, size, e));
+  REFUSED(CHAINRULE_INVALID_ARGUMENT, "float64",
+          chainrule_network_predict_f32(wide, *x32, ROWS, a, scratch, size, e));
   REFUSED(CHAINRULE_INVALID_ARGUMENT, "float32",
           chainrule_network_predict_f64(network, *x64, ROWS, a64, scratch, size, e));
 
@@ -455,13 +489,13 @@ static void predictions_are_checked(void)
   REFUSED(CHAINRULE_INVALID_ARGUMENT, "rows",
           chainrule_network_loss_f32(network, bce, *x32, *y32, NULL, 0, scratch, size, &value, e));
   REFUSED(CHAINRULE_INVALID_ARGUMENT, "loss",
-          chainrule_network_loss_f32(network, (chainrule_loss)nobody, *x32, *y32, NULL, ROWS, scratch, size, &value,
-                                     e));
+          chainrule_network_loss_f32(network, (chainrule_loss)nobody, *x32, *y32, NULL, ROWS, scratch, size,
+                                     &value, e));
   REFUSED(CHAINRULE_INVALID_ARGUMENT, "float64",
           chainrule_network_loss_f32(wide, bce, *x32, *y32, NULL, ROWS, scratch, size, &value, e));
   REFUSED_AT(CHAINRULE_INVALID_NETWORK, 2, "crossEntropy",
-             chainrule_network_loss_f32(network, CHAINRULE_LOSS_CROSS_ENTROPY, *x32, *y32, NULL, ROWS, scratch, size,
-                                        &value, e));
+             chainrule_network_loss_f32(network, CHAINRULE_LOSS_CROSS_ENTROPY, *x32, *y32, NULL, ROWS,
+                                        scratch, size, &value, e));
 
   /* Data: not finite, or not in the loss's domain.  The message names the array. */
   const float bad[] = {NAN, INFINITY, -INFINITY};
@@ -481,11 +515,12 @@ static void predictions_are_checked(void)
   REFUSED(CHAINRULE_INVALID_ARGUMENT, "targets, row 3",
           chainrule_network_loss_f32(network, bce, *x32, beyond, NULL, ROWS, scratch, size, &value, e));
   REFUSED(CHAINRULE_INVALID_ARGUMENT, "targets, row 4",
-          chainrule_network_loss_f32(network, CHAINRULE_LOSS_POISSON, *x32, negative, NULL, ROWS, scratch, size,
+          chainrule_network_loss_f32(network, CHAINRULE_LOSS_POISSON, *x32, negative, NULL, ROWS, scratch,
+                                     size, &value, e));
+  REFUSED(CHAINRULE_INVALID_ARGUMENT,
+          "targets, row 4, column 1: hinge needs targets -1, 0 or 1 (0 counts as -1)",
+          chainrule_network_loss_f32(network, CHAINRULE_LOSS_HINGE, *x32, half, NULL, ROWS, scratch, size,
                                      &value, e));
-  REFUSED(CHAINRULE_INVALID_ARGUMENT, "targets, row 4, column 1: hinge needs targets -1, 0 or 1 (0 counts as -1)",
-          chainrule_network_loss_f32(network, CHAINRULE_LOSS_HINGE, *x32, half, NULL, ROWS, scratch, size, &value,
-                                     e));
   REFUSED(CHAINRULE_INVALID_ARGUMENT, "sample weights, row 4",
           chainrule_network_loss_f32(network, bce, *x32, *y32, negative, ROWS, scratch, size, &value, e));
   HOLDS(value == -1);
@@ -548,12 +583,12 @@ static void plans_are_checked(void)
          "a batch larger than memory is refused", &error);
 
   /* Each number of the optimizer that uses it, out of its range. */
-#define NUMBER(kind_, field, value, culprit)                                                        \
-  do {                                                                                              \
-    chainrule_trainer_options wrong = good;                                                                \
-    wrong.optimizer = chainrule_optimizer_default(CHAINRULE_OPTIMIZER_##kind_);                     \
-    wrong.optimizer.field = (value);                                                                \
-    REFUSED(CHAINRULE_INVALID_ARGUMENT, culprit, chainrule_trainer_create(network, &wrong, &trainer, e)); \
+#define NUMBER(kind_, field, value, culprit)                                                                 \
+  do {                                                                                                       \
+    chainrule_trainer_options wrong = good;                                                                  \
+    wrong.optimizer = chainrule_optimizer_default(CHAINRULE_OPTIMIZER_##kind_);                              \
+    wrong.optimizer.field = (value);                                                                         \
+    REFUSED(CHAINRULE_INVALID_ARGUMENT, culprit, chainrule_trainer_create(network, &wrong, &trainer, e));    \
   } while (0)
   NUMBER(SGD, learning_rate, -0.1, "learning rate");
   NUMBER(SGD, learning_rate, NAN, "learning rate");
@@ -589,7 +624,8 @@ static void plans_are_checked(void)
   training.schedule.kind = (chainrule_schedule_kind)nobody;
   REFUSED(CHAINRULE_INVALID_ARGUMENT, "schedule", chainrule_trainer_create(network, &training, &trainer, e));
   training.schedule = chainrule_schedule_default(CHAINRULE_SCHEDULE_COSINE);
-  REFUSED(CHAINRULE_INVALID_ARGUMENT, "cosine: length", chainrule_trainer_create(network, &training, &trainer, e));
+  REFUSED(CHAINRULE_INVALID_ARGUMENT, "cosine: length",
+          chainrule_trainer_create(network, &training, &trainer, e));
 
   /* The learning rate of a trainer. */
   ACCEPTED(chainrule_trainer_create(network, &good, &trainer, e));
@@ -597,7 +633,8 @@ static void plans_are_checked(void)
   REFUSED(CHAINRULE_INVALID_ARGUMENT, "trainer", chainrule_trainer_set_learning_rate(NULL, 1, e));
   const double bad[] = {-1, NAN, INFINITY, -INFINITY};
   for (size_t i = 0; i < 4; i++)
-    REFUSED(CHAINRULE_INVALID_ARGUMENT, "learning rate", chainrule_trainer_set_learning_rate(trainer, bad[i], e));
+    REFUSED(CHAINRULE_INVALID_ARGUMENT, "learning rate",
+            chainrule_trainer_set_learning_rate(trainer, bad[i], e));
   HOLDS(chainrule_trainer_learning_rate(trainer) == good.optimizer.learning_rate);
   ACCEPTED(chainrule_trainer_set_learning_rate(trainer, 0, e));
   HOLDS(chainrule_trainer_learning_rate(trainer) == 0);
@@ -634,24 +671,26 @@ static void steps_are_checked(chainrule_scalar scalar)
 
   double loss, before[6], after[6];
   float before32[6], after32[6];
-  if (single) ACCEPTED(chainrule_network_get_parameter_f32(network, 0, CHAINRULE_WEIGHTS, before32, 6, e));
-  else ACCEPTED(chainrule_network_get_parameter_f64(network, 0, CHAINRULE_WEIGHTS, before, 6, e));
+  if (single)
+    ACCEPTED(chainrule_network_get_parameter_f32(network, 0, CHAINRULE_WEIGHTS, before32, 6, e));
+  else
+    ACCEPTED(chainrule_network_get_parameter_f64(network, 0, CHAINRULE_WEIGHTS, before, 6, e));
 
-  /* The same complaints of step, gradients and epoch, in the trainer's own precision. */
-#define EACH_OF(verb, wanted, culprit, x, y, weights, rows)                                         \
-  do {                                                                                              \
-    if (single)                                                                                     \
-      REFUSED(wanted, culprit,                                                                      \
-              chainrule_trainer_##verb##_f32(trainer, x##32, y##32, weights##32, rows, &loss, e));  \
-    else                                                                                            \
-      REFUSED(wanted, culprit,                                                                      \
-              chainrule_trainer_##verb##_f64(trainer, x##64, y##64, weights##64, rows, &loss, e));  \
+    /* The same complaints of step, gradients and epoch, in the trainer's own precision. */
+#define EACH_OF(verb, wanted, culprit, x, y, weights, rows)                                                  \
+  do {                                                                                                       \
+    if (single)                                                                                              \
+      REFUSED(wanted, culprit,                                                                               \
+              chainrule_trainer_##verb##_f32(trainer, x##32, y##32, weights##32, rows, &loss, e));           \
+    else                                                                                                     \
+      REFUSED(wanted, culprit,                                                                               \
+              chainrule_trainer_##verb##_f64(trainer, x##64, y##64, weights##64, rows, &loss, e));           \
   } while (0)
-#define EACH(wanted, culprit, x, y, weights, rows)                                                  \
-  do {                                                                                              \
-    EACH_OF(step, wanted, culprit, x, y, weights, rows);                                            \
-    EACH_OF(gradients, wanted, culprit, x, y, weights, rows);                                       \
-    EACH_OF(epoch, wanted, culprit, x, y, weights, rows);                                           \
+#define EACH(wanted, culprit, x, y, weights, rows)                                                           \
+  do {                                                                                                       \
+    EACH_OF(step, wanted, culprit, x, y, weights, rows);                                                     \
+    EACH_OF(gradients, wanted, culprit, x, y, weights, rows);                                                \
+    EACH_OF(epoch, wanted, culprit, x, y, weights, rows);                                                    \
   } while (0)
 
   const float *const null32 = NULL;
@@ -699,14 +738,18 @@ static void steps_are_checked(chainrule_scalar scalar)
     REFUSED(CHAINRULE_INVALID_ARGUMENT, "float64",
             chainrule_trainer_epoch_f32(trainer, *x32, *y32, NULL, ROWS, &loss, e));
   }
-  REFUSED(CHAINRULE_INVALID_ARGUMENT, "trainer", chainrule_trainer_step_f32(NULL, *x32, *y32, NULL, ROWS, &loss, e));
-  REFUSED(CHAINRULE_INVALID_ARGUMENT, "trainer", chainrule_trainer_step_f64(NULL, *x64, *y64, NULL, ROWS, &loss, e));
+  REFUSED(CHAINRULE_INVALID_ARGUMENT, "trainer",
+          chainrule_trainer_step_f32(NULL, *x32, *y32, NULL, ROWS, &loss, e));
+  REFUSED(CHAINRULE_INVALID_ARGUMENT, "trainer",
+          chainrule_trainer_step_f64(NULL, *x64, *y64, NULL, ROWS, &loss, e));
   REFUSED(CHAINRULE_INVALID_ARGUMENT, "trainer",
           chainrule_trainer_gradients_f32(NULL, *x32, *y32, NULL, ROWS, &loss, e));
   REFUSED(CHAINRULE_INVALID_ARGUMENT, "trainer",
           chainrule_trainer_gradients_f64(NULL, *x64, *y64, NULL, ROWS, &loss, e));
-  REFUSED(CHAINRULE_INVALID_ARGUMENT, "trainer", chainrule_trainer_epoch_f32(NULL, *x32, *y32, NULL, ROWS, &loss, e));
-  REFUSED(CHAINRULE_INVALID_ARGUMENT, "trainer", chainrule_trainer_epoch_f64(NULL, *x64, *y64, NULL, ROWS, &loss, e));
+  REFUSED(CHAINRULE_INVALID_ARGUMENT, "trainer",
+          chainrule_trainer_epoch_f32(NULL, *x32, *y32, NULL, ROWS, &loss, e));
+  REFUSED(CHAINRULE_INVALID_ARGUMENT, "trainer",
+          chainrule_trainer_epoch_f64(NULL, *x64, *y64, NULL, ROWS, &loss, e));
   chainrule_trainer_free(NULL);
   chainrule_trainer_stop(NULL);
   chainrule_minimizer_free(NULL);
@@ -773,7 +816,8 @@ static void views_are_checked(void)
 
   REFUSED(CHAINRULE_INVALID_ARGUMENT, "keep", chainrule_trainer_view_f32(shared, 0, view, z, 9, e));
   REFUSED(CHAINRULE_INVALID_ARGUMENT, "layer", chainrule_trainer_view_f32(kept, 2, view, z, 9, e));
-  REFUSED(CHAINRULE_INVALID_ARGUMENT, "view", chainrule_trainer_view_f32(kept, 0, (chainrule_view)nobody, z, 9, e));
+  REFUSED(CHAINRULE_INVALID_ARGUMENT, "view",
+          chainrule_trainer_view_f32(kept, 0, (chainrule_view)nobody, z, 9, e));
   REFUSED(CHAINRULE_INVALID_ARGUMENT, "values", chainrule_trainer_view_f32(kept, 0, view, NULL, 9, e));
   REFUSED(CHAINRULE_INVALID_ARGUMENT, "float32", chainrule_trainer_view_f64(kept, 0, view, z64, 9, e));
   chainrule_trainer_free(kept);
@@ -794,7 +838,8 @@ static chainrule_status step(chainrule_scalar scalar, chainrule_trainer *trainer
 }
 
 /* Steps until one fails; two layers, 2 × 3 × 2, both linear, all weights 10, no bias. */
-static chainrule_error diverge(chainrule_scalar scalar, chainrule_loss loss, double learning_rate, uint64_t *steps)
+static chainrule_error diverge(chainrule_scalar scalar, chainrule_loss loss, double learning_rate,
+                               uint64_t *steps)
 {
   const chainrule_initializer ten = {CHAINRULE_INITIALIZER_CONSTANT, 10};
   const chainrule_layer layers[] = {{.units = 3, .no_bias = true, .weights = ten},
@@ -826,8 +871,8 @@ static void an_overflowing_update_names_the_parameter(chainrule_scalar scalar, d
   expect(error.status == CHAINRULE_NOT_FINITE, __LINE__, "divergence is NOT_FINITE", &error);
   expect(error.layer == 1, __LINE__, "divergence tells the layer", &error);
   expect(error.step == 1 && steps == 1, __LINE__, "divergence tells the step", &error);
-  expect(strncmp(error.message, "layer 1, weights: -infinity after step 1; the learning rate, ", 60) == 0, __LINE__,
-         "divergence names the parameter", &error);
+  expect(strncmp(error.message, "layer 1, weights: -infinity after step 1; the learning rate, ", 60) == 0,
+         __LINE__, "divergence names the parameter", &error);
 }
 
 /* With a learning rate that is merely too large, the loss grows until it, or what it is made from, overflows. */
@@ -840,7 +885,8 @@ static void a_growing_loss_says_when_it_overflowed(chainrule_scalar scalar)
   snprintf(at, sizeof at, "at step %" PRIu64, steps + 1);
   expect(error.status == CHAINRULE_NOT_FINITE, __LINE__, "divergence is NOT_FINITE", &error);
   expect(error.step == steps && steps > 1, __LINE__, "divergence tells the updates done", &error);
-  expect(strstr(error.message, after) || strstr(error.message, at), __LINE__, "divergence names the step", &error);
+  expect(strstr(error.message, after) || strstr(error.message, at), __LINE__, "divergence names the step",
+         &error);
 }
 
 int main(void)

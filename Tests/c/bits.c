@@ -56,10 +56,13 @@ static void compare(const char *what, const char *name, const chainrule_network 
   HOLDS(i < sizeof table / sizeof *table && table[i].hash == hash);
 }
 
-static chainrule_network *create(chainrule_scalar scalar, size_t inputs, size_t count, const chainrule_layer *layers)
+static chainrule_network *create(chainrule_scalar scalar, size_t inputs, size_t count,
+                                 const chainrule_layer *layers)
 {
   chainrule_network *network = NULL;
-  ACCEPTED(chainrule_network_create(&(chainrule_network_description){CHAINRULE_NETWORK_DESCRIPTION_SIZES, scalar, inputs, count, layers, NULL}, &network, e));
+  ACCEPTED(chainrule_network_create(&(chainrule_network_description){CHAINRULE_NETWORK_DESCRIPTION_SIZES,
+                                                                     scalar, inputs, count, layers, NULL},
+                                    &network, e));
   ACCEPTED(chainrule_network_initialize(network, 7, e));
   return network;
 }
@@ -85,13 +88,15 @@ static void steps(chainrule_scalar scalar)
                                     {.kind = CHAINRULE_LAYER_LAYER_NORM},
                                     {.units = OUTPUTS, .activation = CHAINRULE_ACTIVATION_SOFTMAX}};
   for (int kind = 0; kind < CHAINRULE_OPTIMIZER_COUNT; kind++) {
-    chainrule_trainer_options training = {CHAINRULE_TRAINER_OPTIONS_SIZES, .loss = CHAINRULE_LOSS_CROSS_ENTROPY,
-                                   .optimizer = chainrule_optimizer_default((chainrule_optimizer_kind)kind),
-                                   .batch_size = BATCH,
-                                   .seed = 7,
-                                   .clip_norm = kind % 2 ? 1 : 0,
-                                   .input_noise = kind % 3 ? 0 : 0.1,
-                                   .label_smoothing = 0.1};
+    chainrule_trainer_options training = {
+        CHAINRULE_TRAINER_OPTIONS_SIZES,
+        .loss = CHAINRULE_LOSS_CROSS_ENTROPY,
+        .optimizer = chainrule_optimizer_default((chainrule_optimizer_kind)kind),
+        .batch_size = BATCH,
+        .seed = 7,
+        .clip_norm = kind % 2 ? 1 : 0,
+        .input_noise = kind % 3 ? 0 : 0.1,
+        .label_smoothing = 0.1};
     chainrule_network *network = create(scalar, INPUTS, 6, layers);
     chainrule_trainer *trainer = NULL;
     ACCEPTED(chainrule_trainer_create(network, &training, &trainer, e));

@@ -19,8 +19,8 @@ typedef struct program {
   size_t calls, at; /* at: the call that has the trouble */
 } program;
 
-static int squared_error(void *context_, size_t rows, size_t outputs, const void *a, const void *y_, double *losses,
-                         void *gradient)
+static int squared_error(void *context_, size_t rows, size_t outputs, const void *a, const void *y_,
+                         double *losses, void *gradient)
 {
   program *p = context_;
   const trouble trouble = ++p->calls == p->at ? p->trouble : NONE;
@@ -53,13 +53,17 @@ static run begin(program *p)
 {
   run r = {0};
   const chainrule_layer layer = {.units = OUTPUTS};
-  const chainrule_trainer_options training = {CHAINRULE_TRAINER_OPTIONS_SIZES, .optimizer = chainrule_optimizer_default(CHAINRULE_OPTIMIZER_ADAM),
-                                       .batch_size = BATCH,
-                                       .seed = 2,
-                                       .loss_function = squared_error,
-                                       .loss_context = p};
+  const chainrule_trainer_options training = {
+      CHAINRULE_TRAINER_OPTIONS_SIZES,
+      .optimizer = chainrule_optimizer_default(CHAINRULE_OPTIMIZER_ADAM),
+      .batch_size = BATCH,
+      .seed = 2,
+      .loss_function = squared_error,
+      .loss_context = p};
   chainrule_error error;
-  if (chainrule_network_create(&(chainrule_network_description){CHAINRULE_NETWORK_DESCRIPTION_SIZES, CHAINRULE_FLOAT32, INPUTS, 1, &layer, NULL}, &r.network, &error) ||
+  if (chainrule_network_create(&(chainrule_network_description){CHAINRULE_NETWORK_DESCRIPTION_SIZES,
+                                                                CHAINRULE_FLOAT32, INPUTS, 1, &layer, NULL},
+                               &r.network, &error) ||
       chainrule_network_initialize(r.network, 1, &error) ||
       chainrule_trainer_create(r.network, &training, &r.trainer, &error))
     printf("%s\n", error.message), exit(1);
@@ -87,14 +91,16 @@ static void a_loss_fails(trouble trouble, const char *message)
   HOLDS(epoch(&whole, NULL) == CHAINRULE_OK && epoch(&whole, NULL) == CHAINRULE_OK);
   HOLDS(epoch(&interrupted, &error) == CHAINRULE_CALLBACK_FAILED && error.status == CHAINRULE_CALLBACK_FAILED);
   HOLDS(!strcmp(error.message, message));
-  HOLDS(chainrule_trainer_steps(interrupted.trainer) == 1 && chainrule_trainer_rows(interrupted.trainer) == BATCH);
+  HOLDS(chainrule_trainer_steps(interrupted.trainer) == 1 &&
+        chainrule_trainer_rows(interrupted.trainer) == BATCH);
   HOLDS(epoch(&interrupted, &error) == CHAINRULE_OK && epoch(&interrupted, &error) == CHAINRULE_OK);
   end(&whole), end(&interrupted);
   HOLDS(!memcmp(whole.parameters, interrupted.parameters, sizeof whole.parameters));
 
   program first = {.trouble = trouble, .at = 1};
   run single = begin(&first), untrained = begin(&calm);
-  HOLDS(chainrule_trainer_step_f32(single.trainer, x, y, NULL, BATCH, NULL, &error) == CHAINRULE_CALLBACK_FAILED);
+  HOLDS(chainrule_trainer_step_f32(single.trainer, x, y, NULL, BATCH, NULL, &error) ==
+        CHAINRULE_CALLBACK_FAILED);
   HOLDS(!strcmp(error.message, message) && chainrule_trainer_steps(single.trainer) == 0);
   end(&single), end(&untrained);
   HOLDS(!memcmp(single.parameters, untrained.parameters, sizeof single.parameters));
@@ -110,12 +116,14 @@ static void a_step_function_fails(bool in_parts)
   if (in_parts) {
     HOLDS(chainrule_trainer_begin_epoch(interrupted.trainer, NULL) == CHAINRULE_OK);
     HOLDS(chainrule_trainer_step_f32(interrupted.trainer, x, y, NULL, BATCH, NULL, &error) == CHAINRULE_OK);
-    HOLDS(chainrule_trainer_step_f32(interrupted.trainer, x, y, NULL, BATCH, NULL, &error) == CHAINRULE_CALLBACK_FAILED);
+    HOLDS(chainrule_trainer_step_f32(interrupted.trainer, x, y, NULL, BATCH, NULL, &error) ==
+          CHAINRULE_CALLBACK_FAILED);
     HOLDS(chainrule_trainer_rows(interrupted.trainer) == 2 * BATCH);
   } else {
     HOLDS(epoch(&whole, NULL) == CHAINRULE_OK);
     HOLDS(epoch(&interrupted, &error) == CHAINRULE_CALLBACK_FAILED);
-    HOLDS(chainrule_trainer_rows(interrupted.trainer) == 2 * BATCH && chainrule_trainer_epochs(interrupted.trainer) == 0);
+    HOLDS(chainrule_trainer_rows(interrupted.trainer) == 2 * BATCH &&
+          chainrule_trainer_epochs(interrupted.trainer) == 0);
     HOLDS(epoch(&interrupted, &error) == CHAINRULE_OK && chainrule_trainer_epochs(interrupted.trainer) == 1);
   }
   HOLDS(!strcmp(error.message, "the step function failed after step 2: it returned 3"));

@@ -12,7 +12,14 @@
 
 #include "expect.h"
 
-enum { INPUTS = 4, OUTPUTS = 2, ROWS = 37, BATCH = 8, EPOCHS = 4, STOPS = 5 }; /* of each of 8 settings of an optimizer */
+enum {
+  INPUTS = 4,
+  OUTPUTS = 2,
+  ROWS = 37,
+  BATCH = 8,
+  EPOCHS = 4,
+  STOPS = 5
+}; /* of each of 8 settings of an optimizer */
 enum { STEPS = EPOCHS * ((ROWS + BATCH - 1) / BATCH) };
 
 static char path[] = "checkpoint-XXXXXX";
@@ -115,9 +122,8 @@ static bool train(run *r, size_t from, size_t until)
       } while (done % batches);
       ACCEPTED(chainrule_trainer_end_epoch(r->trainer, &r->losses[epoch], e));
     } else {
-      const chainrule_status status =
-          chainrule_trainer_epoch_f32(r->trainer, *x32, *y32, r->setting->weighted ? weights32 : NULL, ROWS,
-                                      &r->losses[epoch], e);
+      const chainrule_status status = chainrule_trainer_epoch_f32(
+          r->trainer, *x32, *y32, r->setting->weighted ? weights32 : NULL, ROWS, &r->losses[epoch], e);
       if (status == CHAINRULE_STOPPED) return false;
       ACCEPTED(status);
       if (status) return true;
@@ -140,8 +146,12 @@ static bool is_same_network(const chainrule_network *a, const chainrule_network 
       void *values[2] = {malloc(size), malloc(size)};
       const chainrule_network *networks[2] = {a, b};
       for (int i = 0; i < 2; i++) {
-        if (narrow) ACCEPTED(chainrule_network_get_parameter_f32(networks[i], l, (chainrule_parameter)p, values[i], count, e));
-        else ACCEPTED(chainrule_network_get_parameter_f64(networks[i], l, (chainrule_parameter)p, values[i], count, e));
+        if (narrow)
+          ACCEPTED(chainrule_network_get_parameter_f32(networks[i], l, (chainrule_parameter)p, values[i],
+                                                       count, e));
+        else
+          ACCEPTED(chainrule_network_get_parameter_f64(networks[i], l, (chainrule_parameter)p, values[i],
+                                                       count, e));
       }
       const bool same = memcmp(values[0], values[1], size) == 0;
       free(values[0]);
@@ -164,7 +174,8 @@ static void check_stop(const setting *s, const run *reference, size_t stop)
     HOLDS(chainrule_trainer_rows(second.trainer) == chainrule_trainer_rows(first.trainer));
     HOLDS(is_same_network(first.network, second.network));
     if (!s->in_parts && stop % ((ROWS + BATCH - 1) / BATCH) == 0)
-      ACCEPTED(chainrule_trainer_observe(second.trainer, first.losses[chainrule_trainer_epochs(first.trainer) - 1], e));
+      ACCEPTED(chainrule_trainer_observe(second.trainer,
+                                         first.losses[chainrule_trainer_epochs(first.trainer) - 1], e));
     if (s->in_parts && stop % ((ROWS + BATCH - 1) / BATCH) == 0) {
       const uint64_t epoch = chainrule_trainer_epochs(second.trainer);
       ACCEPTED(chainrule_trainer_end_epoch(second.trainer, &second.losses[epoch], e));
@@ -175,7 +186,8 @@ static void check_stop(const setting *s, const run *reference, size_t stop)
     HOLDS(chainrule_trainer_steps(second.trainer) == chainrule_trainer_steps(reference->trainer));
     /* before its first update, a trainer tells the rate of the next */
     if (stop < STEPS)
-      HOLDS(chainrule_trainer_learning_rate(second.trainer) == chainrule_trainer_learning_rate(reference->trainer));
+      HOLDS(chainrule_trainer_learning_rate(second.trainer) ==
+            chainrule_trainer_learning_rate(reference->trainer));
     for (uint64_t epoch = chainrule_trainer_epochs(first.trainer); epoch < EPOCHS; epoch++)
       if (epoch * ((ROWS + BATCH - 1) / BATCH) != stop || s->in_parts)
         HOLDS(second.losses[epoch] == reference->losses[epoch]);
@@ -191,7 +203,8 @@ static void check_setting(const setting *s)
   run reference = {0};
   begin(&reference, s, 3);
   train(&reference, 0, SIZE_MAX);
-  for (int i = 0; i < STOPS; i++) check_stop(s, &reference, 1 + (size_t)((uniform() + 1) / 2 * STEPS) % STEPS);
+  for (int i = 0; i < STOPS; i++)
+    check_stop(s, &reference, 1 + (size_t)((uniform() + 1) / 2 * STEPS) % STEPS);
   end(&reference);
 }
 
@@ -219,14 +232,11 @@ static setting make_setting(chainrule_optimizer optimizer, int form)
 {
   const bool rich = form & 1, in_parts = form & 2;
   setting s = {
-      .network = {CHAINRULE_NETWORK_DESCRIPTION_SIZES, .scalar = in_parts && rich ? CHAINRULE_FLOAT64 : CHAINRULE_FLOAT32,
-                  .inputs = INPUTS,
-                  .layer_count = rich ? DEEP : PLAIN,
-                  .layers = rich ? deep : plain},
+      .network = {CHAINRULE_NETWORK_DESCRIPTION_SIZES,
+                  .scalar = in_parts && rich ? CHAINRULE_FLOAT64 : CHAINRULE_FLOAT32, .inputs = INPUTS,
+                  .layer_count = rich ? DEEP : PLAIN, .layers = rich ? deep : plain},
       .training = {CHAINRULE_TRAINER_OPTIONS_SIZES, .loss = CHAINRULE_LOSS_BINARY_CROSS_ENTROPY,
-                   .optimizer = optimizer,
-                   .batch_size = BATCH,
-                   .seed = 7,
+                   .optimizer = optimizer, .batch_size = BATCH, .seed = 7,
                    .loss_function = in_parts ? NULL : squared_error},
       .in_parts = in_parts,
       .weighted = rich,
@@ -238,7 +248,8 @@ static setting make_setting(chainrule_optimizer optimizer, int form)
   s.training.max_norm = 1.5;
   s.training.accumulate = 3;
   s.training.label_smoothing = in_parts ? 0.1 : 0;
-  s.training.schedule = chainrule_schedule_default(in_parts ? CHAINRULE_SCHEDULE_PLATEAU : CHAINRULE_SCHEDULE_COSINE);
+  s.training.schedule =
+      chainrule_schedule_default(in_parts ? CHAINRULE_SCHEDULE_PLATEAU : CHAINRULE_SCHEDULE_COSINE);
   s.training.schedule.patience = 0;
   s.training.schedule.cooldown = 1;
   s.training.schedule.threshold = 0.2;
@@ -307,7 +318,8 @@ static void a_loop_keeps_its_own(void)
   ACCEPTED(chainrule_trainer_restore(restored.trainer, path, &best, &text, e));
   HOLDS(!best && !text);
 
-  REFUSED(CHAINRULE_INVALID_ARGUMENT, "note: not UTF-8", chainrule_trainer_save(r.trainer, NULL, "\xff", path, e));
+  REFUSED(CHAINRULE_INVALID_ARGUMENT, "note: not UTF-8",
+          chainrule_trainer_save(r.trainer, NULL, "\xff", path, e));
   const setting small = make_setting(s.training.optimizer, 0);
   run another = {0};
   begin(&another, &small, 1);
@@ -428,7 +440,8 @@ static void refuses_what_does_not_fit(void)
   DOES_NOT_FIT(&t, "the checkpoint has no w of adam: it is of other options of the optimizer");
   t = s;
   t.training.seed = 8;
-  DOES_NOT_FIT(&t, "the checkpoint is in the middle of an epoch in the order of seed 7; the trainer's seed is 8");
+  DOES_NOT_FIT(&t,
+               "the checkpoint is in the middle of an epoch in the order of seed 7; the trainer's seed is 8");
   t = s;
   t.training.in_order = true;
   DOES_NOT_FIT(&t, "the checkpoint is in the middle of an epoch in random order, the trainer's are in order");
@@ -496,8 +509,10 @@ static void notices_damage(void)
     fclose(file);
     bytes[i % size] ^= bit;
     const chainrule_status status = chainrule_trainer_restore(other.trainer, path, NULL, NULL, e);
-    if (status == CHAINRULE_OK) HOLDS(is_same_network(r.network, other.network));
-    else HOLDS(status == CHAINRULE_INVALID_FILE);
+    if (status == CHAINRULE_OK)
+      HOLDS(is_same_network(r.network, other.network));
+    else
+      HOLDS(status == CHAINRULE_INVALID_FILE);
     refusals += status != CHAINRULE_OK;
   }
   HOLDS(refusals > size + size / 2);

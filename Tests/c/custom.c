@@ -17,10 +17,10 @@ static const char *const names[] = {"function", "derivative"};
 /* What all custom layers of a network share. */
 typedef struct program {
   bool is_f32;
-  which which;          /* that fails */
-  size_t calls[2], at;  /* of each so far; the call that fails, counted from 1; 0: none */
+  which which;         /* that fails */
+  size_t calls[2], at; /* of each so far; the call that fails, counted from 1; 0: none */
   size_t failed_layer;
-  const int *caller;    /* of its thread */
+  const int *caller; /* of its thread */
 } program;
 
 typedef struct place {
@@ -43,8 +43,10 @@ static int compute(const place *place, which which, size_t count, const void *z,
   for (size_t i = 0; i < count; i++) {
     const double square = 1 + value(z, p->is_f32, i) * value(z, p->is_f32, i);
     const double f = which == FUNCTION ? 1 - 1 / square : 2 * value(z, p->is_f32, i) / square / square;
-    if (p->is_f32) ((float *)result)[i] = (float)f;
-    else ((double *)result)[i] = f;
+    if (p->is_f32)
+      ((float *)result)[i] = (float)f;
+    else
+      ((double *)result)[i] = f;
   }
   return 0;
 }
@@ -59,8 +61,8 @@ static int derivative(void *place, size_t count, const void *z, void *result)
   return compute(place, DERIVATIVE, count, z, result);
 }
 
-static int squared_error(void *is_f32_, size_t rows, size_t outputs, const void *a, const void *y, double *losses,
-                         void *gradient)
+static int squared_error(void *is_f32_, size_t rows, size_t outputs, const void *a, const void *y,
+                         double *losses, void *gradient)
 {
   const bool is_f32 = *(const bool *)is_f32_;
   for (size_t r = 0; r < rows; r++) {
@@ -68,8 +70,10 @@ static int squared_error(void *is_f32_, size_t rows, size_t outputs, const void 
     for (size_t i = r * outputs; i < (r + 1) * outputs; i++) {
       const double d = value(a, is_f32, i) - value(y, is_f32, i);
       losses[r] += d * d;
-      if (is_f32) ((float *)gradient)[i] = (float)(2 * d);
-      else ((double *)gradient)[i] = 2 * d;
+      if (is_f32)
+        ((float *)gradient)[i] = (float)(2 * d);
+      else
+        ((double *)gradient)[i] = 2 * d;
     }
   }
   return 0;
@@ -89,12 +93,12 @@ typedef struct run {
   chainrule_trainer *trainer;
   chainrule_minimizer *minimizer;
   const door *door;
-  double results[MOST];   /* of a call, as bytes; untouched bytes are 0x55 */
+  double results[MOST]; /* of a call, as bytes; untouched bytes are 0x55 */
   double parameters[MOST], before[MOST];
 } run;
 
-#define EITHER(name, handle, ...)                                                                  \
-  (r->program.is_f32 ? chainrule_##name##_f32(handle, __VA_ARGS__)                                 \
+#define EITHER(name, handle, ...)                                                                            \
+  (r->program.is_f32 ? chainrule_##name##_f32(handle, __VA_ARGS__)                                           \
                      : chainrule_##name##_f64(handle, __VA_ARGS__))
 
 static const void *x_of(const run *r) { return r->program.is_f32 ? (const void *)x_f32 : x_f64; }
@@ -140,7 +144,8 @@ static chainrule_status check_gradient(run *r)
 
 static chainrule_status minimize(run *r)
 {
-  return EITHER(minimizer_run, r->minimizer, x_of(r), y_of(r), NULL, FEW, (chainrule_minimizer_result *)r->results, e);
+  return EITHER(minimizer_run, r->minimizer, x_of(r), y_of(r), NULL, FEW,
+                (chainrule_minimizer_result *)r->results, e);
 }
 
 static chainrule_status gradients(run *r)
@@ -169,12 +174,19 @@ struct door {
   size_t accumulate;
 };
 
-#define DOOR(name_, call_, derives_, units_)                                                       \
-  {.name = name_, .call = call_, .owner = NETWORK, .derives = derives_, .units = units_}
-#define METHOD(name_, id)                                                                          \
-  {.name = name_, .call = minimize, .owner = MINIMIZER, .derives = true, .units = 2, .method = CHAINRULE_METHOD_##id}
-#define TRAINING(name_, ...) /* wide enough for a team */                                          \
-  {.name = name_, .owner = TRAINER, .derives = true, .units = 400, .call = __VA_ARGS__}
+#define DOOR(name_, call_, derives_, units_)                                                                 \
+  {                                                                                                          \
+    .name = name_, .call = call_, .owner = NETWORK, .derives = derives_, .units = units_                     \
+  }
+#define METHOD(name_, id)                                                                                    \
+  {                                                                                                          \
+    .name = name_, .call = minimize, .owner = MINIMIZER, .derives = true, .units = 2,                        \
+    .method = CHAINRULE_METHOD_##id                                                                          \
+  }
+#define TRAINING(name_, ...) /* wide enough for a team */                                                    \
+  {                                                                                                          \
+    .name = name_, .owner = TRAINER, .derives = true, .units = 400, .call = __VA_ARGS__                      \
+  }
 static const door doors[] = {
     DOOR("predict", predict, false, 5),
     DOOR("loss", loss, false, 5),
@@ -226,16 +238,20 @@ static run *begin(const door *door, bool is_f32, size_t threads)
   layers[3] = (chainrule_layer){.kind = CHAINRULE_LAYER_BATCH_NORM};
   layers[4] = (chainrule_layer){.units = OUTPUTS};
   const chainrule_scalar scalar = is_f32 ? CHAINRULE_FLOAT32 : CHAINRULE_FLOAT64;
-  ACCEPTED(chainrule_network_create(&(chainrule_network_description){CHAINRULE_NETWORK_DESCRIPTION_SIZES, scalar, INPUTS, LAYERS, layers, NULL}, &r->network, e));
+  ACCEPTED(chainrule_network_create(&(chainrule_network_description){CHAINRULE_NETWORK_DESCRIPTION_SIZES,
+                                                                     scalar, INPUTS, LAYERS, layers, NULL},
+                                    &r->network, e));
   ACCEPTED(chainrule_network_initialize(r->network, 1, e));
-  const chainrule_trainer_options training = {CHAINRULE_TRAINER_OPTIONS_SIZES, .loss = CHAINRULE_LOSS_MEAN_SQUARED_ERROR,
-                                       .optimizer = chainrule_optimizer_default(CHAINRULE_OPTIMIZER_ADAM),
-                                       .batch_size = BATCH,
-                                       .seed = 2,
-                                       .threads = threads,
-                                       .accumulate = door->accumulate,
-                                       .loss_function = door->own_loss ? squared_error : NULL,
-                                       .loss_context = &r->program.is_f32};
+  const chainrule_trainer_options training = {
+      CHAINRULE_TRAINER_OPTIONS_SIZES,
+      .loss = CHAINRULE_LOSS_MEAN_SQUARED_ERROR,
+      .optimizer = chainrule_optimizer_default(CHAINRULE_OPTIMIZER_ADAM),
+      .batch_size = BATCH,
+      .seed = 2,
+      .threads = threads,
+      .accumulate = door->accumulate,
+      .loss_function = door->own_loss ? squared_error : NULL,
+      .loss_context = &r->program.is_f32};
   if (door->owner == TRAINER) ACCEPTED(chainrule_trainer_create(r->network, &training, &r->trainer, e));
   if (door->in_parts) ACCEPTED(chainrule_trainer_begin_epoch(r->trainer, e));
   chainrule_minimizer_options minimization = chainrule_minimizer_options_default(door->method);
@@ -280,9 +296,11 @@ static void a_call_fails(const run *good, which which, size_t at, size_t threads
   HOLDS(door->call(r) == CHAINRULE_CALLBACK_FAILED);
   char message[80];
   const size_t layer = r->program.failed_layer;
-  snprintf(message, sizeof message, "layer %zu, custom: the %s failed: it returned %d", layer, names[which], RETURNED);
+  snprintf(message, sizeof message, "layer %zu, custom: the %s failed: it returned %d", layer, names[which],
+           RETURNED);
   HOLDS(e->status == CHAINRULE_CALLBACK_FAILED && e->layer == layer && !strcmp(e->message, message));
-  if (door->call == predict) a_prediction_is_partial(r, good);
+  if (door->call == predict)
+    a_prediction_is_partial(r, good);
   else if (door->owner != NETWORK || door->call == loss || door->call == check_gradient)
     HOLDS(is_untouched(r->results, 0));
 
@@ -324,10 +342,9 @@ static void a_door_fails(const door *door, bool is_f32)
 static void a_view_is_gone(void)
 {
   run *r = begin(&doors[0], false, 1);
-  const chainrule_trainer_options training = {CHAINRULE_TRAINER_OPTIONS_SIZES, .loss = CHAINRULE_LOSS_MEAN_SQUARED_ERROR,
-                                       .optimizer = chainrule_optimizer_default(CHAINRULE_OPTIMIZER_SGD),
-                                       .batch_size = BATCH,
-                                       .keep = true};
+  const chainrule_trainer_options training = {
+      CHAINRULE_TRAINER_OPTIONS_SIZES, .loss = CHAINRULE_LOSS_MEAN_SQUARED_ERROR,
+      .optimizer = chainrule_optimizer_default(CHAINRULE_OPTIMIZER_SGD), .batch_size = BATCH, .keep = true};
   snprintf(context, sizeof context, "a view");
   ACCEPTED(chainrule_trainer_create(r->network, &training, &r->trainer, e));
   ACCEPTED(gradients(r));

@@ -15,8 +15,10 @@ static char context[160];
 
 static void expect(bool holds, int line, const char *what)
 {
-  if (holds) ++passed;
-  else if (++failed <= 20) printf("FAILED  line %d: %s: %s\n", line, context, what);
+  if (holds)
+    ++passed;
+  else if (++failed <= 20)
+    printf("FAILED  line %d: %s: %s\n", line, context, what);
 }
 
 static int summary(void)
@@ -30,17 +32,17 @@ static int summary(void)
 static chainrule_error error_of_call, *const e = &error_of_call;
 
 /* The call, written with `e` for its error, succeeds. */
-#define ACCEPTED(call)                                                                              \
-  do {                                                                                              \
-    const chainrule_status status_of_call = (call);                                                 \
-    expect(status_of_call == CHAINRULE_OK, __LINE__, status_of_call ? e->message : #call);          \
+#define ACCEPTED(call)                                                                                       \
+  do {                                                                                                       \
+    const chainrule_status status_of_call = (call);                                                          \
+    expect(status_of_call == CHAINRULE_OK, __LINE__, status_of_call ? e->message : #call);                   \
   } while (0)
 /* … returns `wanted`, and a message that begins with `beginning`. */
-#define REFUSED(wanted, beginning, call)                                                            \
-  do {                                                                                              \
-    const chainrule_status status_of_call = (call);                                                 \
-    expect(status_of_call == (wanted) && strncmp(e->message, beginning, strlen(beginning)) == 0, __LINE__, \
-           status_of_call ? e->message : #call " was accepted");                                    \
+#define REFUSED(wanted, beginning, call)                                                                     \
+  do {                                                                                                       \
+    const chainrule_status status_of_call = (call);                                                          \
+    expect(status_of_call == (wanted) && strncmp(e->message, beginning, strlen(beginning)) == 0, __LINE__,   \
+           status_of_call ? e->message : #call " was accepted");                                             \
   } while (0)
 
 /* The same numbers in every run. */

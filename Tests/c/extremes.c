@@ -14,16 +14,19 @@ static chainrule_network *create(chainrule_scalar scalar, const char *kernel_set
                                  const chainrule_layer *layers, const double *mean, const double *deviation)
 {
   chainrule_network *network = NULL;
-  ACCEPTED(chainrule_network_create(&(chainrule_network_description){CHAINRULE_NETWORK_DESCRIPTION_SIZES, scalar, inputs, count, layers, kernel_set}, &network, e));
+  ACCEPTED(chainrule_network_create(&(chainrule_network_description){CHAINRULE_NETWORK_DESCRIPTION_SIZES,
+                                                                     scalar, inputs, count, layers, kernel_set},
+                                    &network, e));
   ACCEPTED(chainrule_network_initialize(network, 3, e));
   for (int parameter = CHAINRULE_MEAN; mean && parameter <= CHAINRULE_DEVIATION; parameter++) {
     const double *values = parameter == CHAINRULE_MEAN ? mean : deviation;
     float rounded[COLUMNS];
     if (parameter == CHAINRULE_VARIANCE) continue;
     for (size_t k = 0; k < inputs; k++) rounded[k] = (float)values[k];
-    ACCEPTED(scalar == CHAINRULE_FLOAT32
-                 ? chainrule_network_set_parameter_f32(network, 0, (chainrule_parameter)parameter, rounded, inputs, e)
-                 : chainrule_network_set_parameter_f64(network, 0, (chainrule_parameter)parameter, values, inputs, e));
+    ACCEPTED(scalar == CHAINRULE_FLOAT32 ? chainrule_network_set_parameter_f32(
+                                               network, 0, (chainrule_parameter)parameter, rounded, inputs, e)
+                                         : chainrule_network_set_parameter_f64(
+                                               network, 0, (chainrule_parameter)parameter, values, inputs, e));
   }
   return network;
 }
@@ -57,9 +60,9 @@ static void a_column_of_deviation(double s)
     ACCEPTED(chainrule_network_copy(small, &copy, e));
     chainrule_network *const networks[] = {small, copy, large};
     for (size_t i = 0; i < 3; i++) {
-      chainrule_trainer_options training = {
-          CHAINRULE_TRAINER_OPTIONS_SIZES,
-          .optimizer = chainrule_optimizer_default(CHAINRULE_OPTIMIZER_ADAM), .batch_size = 10, .seed = 2};
+      chainrule_trainer_options training = {CHAINRULE_TRAINER_OPTIONS_SIZES,
+                                            .optimizer = chainrule_optimizer_default(CHAINRULE_OPTIMIZER_ADAM),
+                                            .batch_size = 10, .seed = 2};
       training.optimizer.learning_rate = 0.01;
       chainrule_trainer *trainer = NULL;
       ACCEPTED(chainrule_trainer_create(networks[i], &training, &trainer, e));
@@ -107,14 +110,15 @@ static void the_quotient_is_exact(int exponent)
 }
 
 /* The message of a run that diverges ends with its cause. */
-static void a_message_names(const char *cause, double x_size, double y_size, double weight, double rate, bool steps)
+static void a_message_names(const char *cause, double x_size, double y_size, double weight, double rate,
+                            bool steps)
 {
   static const chainrule_layer layers[] = {{.units = 1}};
   double x[ROWS], y[ROWS];
   chainrule_network *network = create(CHAINRULE_FLOAT64, NULL, 1, 1, layers, NULL, NULL);
-  chainrule_trainer_options training = {
-      CHAINRULE_TRAINER_OPTIONS_SIZES,
-      .optimizer = chainrule_optimizer_default(CHAINRULE_OPTIMIZER_SGD), .batch_size = 10, .seed = 2};
+  chainrule_trainer_options training = {CHAINRULE_TRAINER_OPTIONS_SIZES,
+                                        .optimizer = chainrule_optimizer_default(CHAINRULE_OPTIMIZER_SGD),
+                                        .batch_size = 10, .seed = 2};
   chainrule_trainer *trainer = NULL;
   training.optimizer.learning_rate = rate;
   for (size_t r = 0; r < ROWS; r++) x[r] = r % 2 ? x_size : -x_size, y[r] = y_size;
@@ -142,11 +146,12 @@ int main(void)
     a_message_names("; inputs as large as 1e+200 need scaling", 1e200, 1, 1, 0.1, steps);
     a_message_names("; targets as large as 1e+200 need scaling", 1, 1e200, 1, 0.1, steps);
     a_message_names("; targets as large as 1e+06 need scaling", 1, 1e6, 1, 1e30, steps);
-    a_message_names("; inputs as large as 1e+160 need scaling; targets as large as 1e+170 need scaling", 1e160, 1e170, 1,
-                    0.1, steps);
-    a_message_names("; this is before the first update, so that the initial parameters are too large", 1, 1, 1e200, 0.1,
-                    steps);
-    a_message_names("; the learning rate, 1e+30, is probably too large, or gradients need clipping", 1, 1, 1, 1e30, steps);
+    a_message_names("; inputs as large as 1e+160 need scaling; targets as large as 1e+170 need scaling",
+                    1e160, 1e170, 1, 0.1, steps);
+    a_message_names("; this is before the first update, so that the initial parameters are too large", 1, 1,
+                    1e200, 0.1, steps);
+    a_message_names("; the learning rate, 1e+30, is probably too large, or gradients need clipping", 1, 1, 1,
+                    1e30, steps);
   }
   return summary();
 }

@@ -85,8 +85,8 @@ static bool has(const chainrule_network *network, size_t layer, chainrule_parame
 {
   float values[64];
   return chainrule_network_parameter_size(network, layer, parameter) == count &&
-         (count == 0 ||
-          chainrule_network_get_parameter_f32(network, layer, parameter, values, count, NULL) == CHAINRULE_OK) &&
+         (count == 0 || chainrule_network_get_parameter_f32(network, layer, parameter, values, count, NULL) ==
+                            CHAINRULE_OK) &&
          memcmp(values, expected, count * sizeof *values) == 0;
 }
 
@@ -156,8 +156,9 @@ static void normalisations_come_in(void)
 /* A module of a class, whose names give no order. */
 #define FC T("fc1.weight", "F32", "[2,3]", 0, 24) "," T("fc1.bias", "F32", "[2]", 24, 32)
 #define BN                                                                                                   \
-  T("bn.weight", "F32", "[2]", 32, 40) "," T("bn.bias", "F32", "[2]", 40, 48) ","                            \
-  T("bn.running_mean", "F32", "[2]", 48, 56) "," T("bn.running_var", "F32", "[2]", 56, 64)
+  T("bn.weight", "F32", "[2]", 32, 40)                                                                       \
+  "," T("bn.bias", "F32", "[2]", 40, 48) "," T("bn.running_mean", "F32", "[2]", 48, 56) "," T(               \
+      "bn.running_var", "F32", "[2]", 56, 64)
 #define HEAD T("a.head.weight", "F32", "[1,2]", 64, 72)
 
 static void listed_layers_come_in_the_order_of_the_list(void)
@@ -198,7 +199,8 @@ static void one_double_makes_all_of_them(void)
   double value = 0;
   HOLDS(chainrule_network_scalar(network) == CHAINRULE_FLOAT64);
   HOLDS(!chainrule_network_get_parameter_f64(network, 0, CHAINRULE_WEIGHTS, &value, 1, NULL) && value == 0.1);
-  HOLDS(!chainrule_network_get_parameter_f64(network, 0, CHAINRULE_BIAS, &value, 1, NULL) && value == (double)0.1f);
+  HOLDS(!chainrule_network_get_parameter_f64(network, 0, CHAINRULE_BIAS, &value, 1, NULL) &&
+        value == (double)0.1f);
   chainrule_network_free(network);
 }
 
@@ -221,8 +223,7 @@ static void names_what_is_wrong(void)
       {"{\"__metadata__\":{}}", 0, "header: no tensors"},
       {"[]", 0, "header: not a JSON object"},
       {"{" W "," W "}", 6, "header: duplicate object key"},
-      {"{\"__metadata__\":{\"chainrule\":\"{}\"}," W "}", 6,
-       "__metadata__.chainrule: this is a model already"},
+      {"{\"__metadata__\":{\"chainrule\":\"{}\"}," W "}", 6, "__metadata__.chainrule: this is a model already"},
       {"{\"0.weight\":[]}", 0, "tensor 0.weight: Expected object, got array"},
       {"{" T("0.weights", "F32", "[2,3]", 0, 24) "}", 6,
        "tensor 0.weights: expected a name that ends in weight, bias, running_mean, running_var or "
@@ -247,10 +248,8 @@ static void names_what_is_wrong(void)
        "tensor 0.weight: data_offsets [8, 32], but the data has 24 bytes"},
       {"{" T("0.weight", "F32", "[2,3]", -24, 0) "}", 6, "tensor 0.weight: data_offsets [-24, 0], but"},
       {"{" T("0.weight", "F32", "[2,3]", 24, 0) "}", 6, "tensor 0.weight: data_offsets [24, 0], but"},
-      {"{" W "," T("0.bias", "F32", "[2]", 28, 36) "}", 9,
-       "tensor 0.bias: begins at 28, after a hole from 24"},
-      {"{" W "," T("0.bias", "F32", "[2]", 20, 28) "}", 7,
-       "tensor 0.bias: begins at 20, but others end at 24"},
+      {"{" W "," T("0.bias", "F32", "[2]", 28, 36) "}", 9, "tensor 0.bias: begins at 28, after a hole from 24"},
+      {"{" W "," T("0.bias", "F32", "[2]", 20, 28) "}", 7, "tensor 0.bias: begins at 20, but others end at 24"},
       {"{" W "}", 7, "data: 4 bytes after the last tensor"},
       {"{" T("0.bias", "F32", "[2]", 0, 8) "}", 2, "tensor 0.bias: there is no weight beside it"},
       {"{" T("0.num_batches_tracked", "I64", "[]", 0, 8) "}", 2,

@@ -22,8 +22,13 @@
 
 enum { X = 64 * 784, Y = 64 * 512, SCRATCH = 1 << 22 };
 
-#define TWO_TWO_ONE                                                                                        \
-  {{.units = 2, .activation = CHAINRULE_ACTIVATION_SIGMOID}, {.units = 1, .activation = CHAINRULE_ACTIVATION_SIGMOID}}
+#define TWO_TWO_ONE                                                                                          \
+  {                                                                                                          \
+    {.units = 2, .activation = CHAINRULE_ACTIVATION_SIGMOID},                                                \
+    {                                                                                                        \
+      .units = 1, .activation = CHAINRULE_ACTIVATION_SIGMOID                                                 \
+    }                                                                                                        \
+  }
 
 static const struct work {
   const char *name;
@@ -93,9 +98,9 @@ int main(int argc, char **argv)
   chainrule_error error;
   chainrule_network *network;
   chainrule_trainer *trainer = NULL;
-  chainrule_network_description description = {
-      CHAINRULE_NETWORK_DESCRIPTION_SIZES,
-      .inputs = w->inputs, .layer_count = w->layer_count, .layers = w->layers, .kernel_set = "avx2"};
+  chainrule_network_description description = {CHAINRULE_NETWORK_DESCRIPTION_SIZES, .inputs = w->inputs,
+                                               .layer_count = w->layer_count, .layers = w->layers,
+                                               .kernel_set = "avx2"};
   if (chainrule_network_create(&description, &network, &error)) {
     printf("skipped: %s\n", error.message);
     return 77;

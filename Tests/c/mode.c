@@ -24,14 +24,12 @@ typedef struct host_mode {
 static const host_mode modes[] = {
     {"the default", FE_TONEAREST, false, false},
 #if defined __x86_64__ || defined __aarch64__
-    {"flush", FE_TONEAREST, true, false},
-    {"flush, upward", FE_UPWARD, true, false},
+    {"flush", FE_TONEAREST, true, false},          {"flush, upward", FE_UPWARD, true, false},
 #endif
 #if defined __x86_64__
     {"traps", FE_TONEAREST, false, true},
 #endif
-    {"upward", FE_UPWARD, false, false},
-    {"downward", FE_DOWNWARD, false, false},
+    {"upward", FE_UPWARD, false, false},           {"downward", FE_DOWNWARD, false, false},
     {"towards zero", FE_TOWARDZERO, false, false},
 };
 enum { MODES = sizeof modes / sizeof *modes };
@@ -67,11 +65,11 @@ static void set_mode(const host_mode *mode)
 static uint64_t default_mode;
 
 /* The call succeeds, and leaves the mode. */
-#define KEEPS_MODE(call)                        \
-  do {                                          \
-    const uint64_t mode_before = mode_now();    \
-    ACCEPTED(call);                             \
-    HOLDS(mode_now() == mode_before);           \
+#define KEEPS_MODE(call)                                                                                     \
+  do {                                                                                                       \
+    const uint64_t mode_before = mode_now();                                                                 \
+    ACCEPTED(call);                                                                                          \
+    HOLDS(mode_now() == mode_before);                                                                        \
   } while (0)
 
 /* ---- Networks --------------------------------------------------------------------------------------- */
@@ -119,7 +117,8 @@ static void make_data(void)
     for (int i = 0; i < INPUTS; i++) x32[r][i] = (float)(x64[r][i] = uniform());
     x32[r][0] = r % 2 ? 1e-38f : -1e-39f;
     x64[r][0] = r % 2 ? 1e-308 : -1e-309;
-    for (int j = 0; j < OUTPUTS; j++) y32[r][j] = (float)(y64[r][j] = x64[r][1 + j] * x64[r][3] + 0.1 * uniform());
+    for (int j = 0; j < OUTPUTS; j++)
+      y32[r][j] = (float)(y64[r][j] = x64[r][1 + j] * x64[r][3] + 0.1 * uniform());
   }
   for (int i = 0; i < INPUTS; i++) {
     numbers32[0][i] = (float)(numbers64[0][i] = 0.1 * i);
@@ -131,8 +130,9 @@ static void make_data(void)
 /* ---- What is computed ------------------------------------------------------------------------------- */
 
 enum stage { MADE, TRAINED, STEPPED, SAVED, PREDICTED, DERIVED, FOLDED, MINIMIZED, RATES, STAGES };
-static const char *const stage_names[] = {"a new network", "training", "steps", "files",    "predictions",
-                                          "derivatives",   "folding",  "full-batch training", "rates"};
+static const char *const stage_names[] = {"a new network", "training",    "steps",   "files",
+                                          "predictions",   "derivatives", "folding", "full-batch training",
+                                          "rates"};
 typedef uint64_t results[STAGES];
 
 static void add(uint64_t *hash, const void *bytes, size_t size)
@@ -150,7 +150,7 @@ static void add_file(uint64_t *hash, const char *path)
   fclose(stream);
 }
 
-#define EITHER(name, ...) \
+#define EITHER(name, ...)                                                                                    \
   (scalar == CHAINRULE_FLOAT32 ? chainrule_##name##_f32(__VA_ARGS__) : chainrule_##name##_f64(__VA_ARGS__))
 
 static void add_parameters(uint64_t *hash, const chainrule_network *network)
@@ -169,14 +169,19 @@ static void add_parameters(uint64_t *hash, const chainrule_network *network)
 static chainrule_network *make(chainrule_scalar scalar, const struct kind *kind, size_t layers)
 {
   chainrule_network *network = NULL;
-  KEEPS_MODE(chainrule_network_create(&(chainrule_network_description){CHAINRULE_NETWORK_DESCRIPTION_SIZES, scalar, INPUTS, layers, kind->layers, NULL}, &network, e));
+  KEEPS_MODE(
+      chainrule_network_create(&(chainrule_network_description){CHAINRULE_NETWORK_DESCRIPTION_SIZES, scalar,
+                                                                INPUTS, layers, kind->layers, NULL},
+                               &network, e));
   KEEPS_MODE(chainrule_network_initialize(network, 5, e));
   const void *numbers = scalar == CHAINRULE_FLOAT32 ? (void *)numbers32 : (void *)numbers64;
   for (size_t l = 0; l < layers; l++) {
     if (kind->layers[l].kind != CHAINRULE_LAYER_SCALING) continue;
-    const size_t count = l == 0 ? INPUTS : OUTPUTS, size = scalar == CHAINRULE_FLOAT32 ? sizeof(float) : sizeof(double);
+    const size_t count = l == 0 ? INPUTS : OUTPUTS,
+                 size = scalar == CHAINRULE_FLOAT32 ? sizeof(float) : sizeof(double);
     KEEPS_MODE(EITHER(network_set_parameter, network, l, CHAINRULE_MEAN, (void *)numbers, count, e));
-    KEEPS_MODE(EITHER(network_set_parameter, network, l, CHAINRULE_DEVIATION, (void *)((char *)numbers + INPUTS * size), count, e));
+    KEEPS_MODE(EITHER(network_set_parameter, network, l, CHAINRULE_DEVIATION,
+                      (void *)((char *)numbers + INPUTS * size), count, e));
   }
   return network;
 }
@@ -231,7 +236,8 @@ static void minimize(chainrule_scalar scalar, const void *x, const void *y, uint
   }
 }
 
-static void derive(chainrule_scalar scalar, const chainrule_network *network, const void *x, const void *y, uint64_t *hash)
+static void derive(chainrule_scalar scalar, const chainrule_network *network, const void *x, const void *y,
+                   uint64_t *hash)
 {
   static double values[FEW * OUTPUTS * 10000];
   const size_t parameters = chainrule_network_parameter_count(network);
@@ -241,7 +247,8 @@ static void derive(chainrule_scalar scalar, const chainrule_network *network, co
   add(hash, values, FEW * OUTPUTS * INPUTS * size);
   KEEPS_MODE(EITHER(network_parameter_jacobian, network, x, FEW, to, FEW * OUTPUTS * parameters, e));
   add(hash, values, FEW * OUTPUTS * parameters * size);
-  KEEPS_MODE(EITHER(network_sample_gradients, network, CHAINRULE_LOSS_LOG_COSH, x, y, FEW, to, FEW * parameters, e));
+  KEEPS_MODE(
+      EITHER(network_sample_gradients, network, CHAINRULE_LOSS_LOG_COSH, x, y, FEW, to, FEW * parameters, e));
   add(hash, values, FEW * parameters * size);
   if (parameters > 100) return;
   chainrule_gradient_check check = {0};
@@ -258,7 +265,8 @@ static void predict(chainrule_scalar scalar, const chainrule_network *network, c
   double loss = 0;
   KEEPS_MODE(EITHER(network_predict, network, x, ROWS, to, scratch, size, e));
   add(hash, outputs, ROWS * OUTPUTS * (scalar == CHAINRULE_FLOAT32 ? sizeof(float) : sizeof(double)));
-  KEEPS_MODE(EITHER(network_loss, network, CHAINRULE_LOSS_HALF_SQUARED_ERROR, x, y, NULL, ROWS, scratch, size, &loss, e));
+  KEEPS_MODE(EITHER(network_loss, network, CHAINRULE_LOSS_HALF_SQUARED_ERROR, x, y, NULL, ROWS, scratch, size,
+                    &loss, e));
   add(hash, &loss, sizeof loss);
   free(scratch);
 }
@@ -290,17 +298,19 @@ typedef struct setting {
 enum { MOMENTS = 3 };
 static const char *const moment_names[MOMENTS] = {"before creation", "after creation", "between epochs"};
 
-static chainrule_trainer *train(const setting *s, chainrule_network *network, const void *x, const void *y, results hashes)
+static chainrule_trainer *train(const setting *s, chainrule_network *network, const void *x, const void *y,
+                                results hashes)
 {
   const chainrule_scalar scalar = s->scalar;
-  chainrule_trainer_options training = {CHAINRULE_TRAINER_OPTIONS_SIZES, .loss = CHAINRULE_LOSS_LOG_COSH,
-                                 .optimizer = chainrule_optimizer_default(s->kind->optimizer),
-                                 .batch_size = s->kind->batch_size,
-                                 .seed = 3,
-                                 .threads = s->threads,
-                                 .clip_norm = s->kind->clip_norm,
-                                 .input_noise = s->kind->noise,
-                                 .max_norm = s->kind->clip_norm};
+  chainrule_trainer_options training = {CHAINRULE_TRAINER_OPTIONS_SIZES,
+                                        .loss = CHAINRULE_LOSS_LOG_COSH,
+                                        .optimizer = chainrule_optimizer_default(s->kind->optimizer),
+                                        .batch_size = s->kind->batch_size,
+                                        .seed = 3,
+                                        .threads = s->threads,
+                                        .clip_norm = s->kind->clip_norm,
+                                        .input_noise = s->kind->noise,
+                                        .max_norm = s->kind->clip_norm};
   chainrule_trainer *trainer = NULL;
   KEEPS_MODE(chainrule_trainer_create(network, &training, &trainer, e));
   KEEPS_MODE(chainrule_trainer_set_learning_rate(trainer, 0.01, e));
@@ -333,16 +343,18 @@ static void train_by_own_loss(const setting *s, const void *x, const void *y, ui
 {
   chainrule_scalar scalar = s->scalar;
   chainrule_network *network = make(scalar, s->kind, s->kind->count);
-  chainrule_trainer_options training = {CHAINRULE_TRAINER_OPTIONS_SIZES, .optimizer = chainrule_optimizer_default(CHAINRULE_OPTIMIZER_ADAM),
-                                 .batch_size = BATCH,
-                                 .threads = s->threads,
-                                 .loss_function = own_loss,
-                                 .loss_context = &scalar};
+  chainrule_trainer_options training = {CHAINRULE_TRAINER_OPTIONS_SIZES,
+                                        .optimizer = chainrule_optimizer_default(CHAINRULE_OPTIMIZER_ADAM),
+                                        .batch_size = BATCH,
+                                        .threads = s->threads,
+                                        .loss_function = own_loss,
+                                        .loss_context = &scalar};
   chainrule_trainer *trainer = NULL;
   KEEPS_MODE(chainrule_trainer_create(network, &training, &trainer, e));
   KEEPS_MODE(EITHER(trainer_step, trainer, x, y, NULL, BATCH, NULL, e));
   const uint64_t before = mode_now();
-  REFUSED(CHAINRULE_SHAPE_MISMATCH, "the batch has", EITHER(trainer_step, trainer, x, y, NULL, BATCH + 1, NULL, e));
+  REFUSED(CHAINRULE_SHAPE_MISMATCH, "the batch has",
+          EITHER(trainer_step, trainer, x, y, NULL, BATCH + 1, NULL, e));
   REFUSED(CHAINRULE_INVALID_ARGUMENT, "learning rate", chainrule_trainer_set_learning_rate(trainer, -1, e));
   HOLDS(mode_now() == before);
   add_parameters(hash, network);
@@ -406,7 +418,8 @@ int main(void)
           for (size_t m = 0; m < MODES; m++) {
             const setting s = {(chainrule_scalar)scalar, &kinds[k], threads, &modes[m], moment};
             run(&s, m == 0 ? expected : found);
-            for (int i = 0; m > 0 && i < STAGES; i++) expect(found[i] == expected[i], __LINE__, stage_names[i]);
+            for (int i = 0; m > 0 && i < STAGES; i++)
+              expect(found[i] == expected[i], __LINE__, stage_names[i]);
           }
         }
   return summary();

@@ -13,24 +13,24 @@ enum { MOST = 8, ROWS = 200 };
 
 /* ---- Functions --------------------------------------------------------------------------------- */
 
-#define FUNCTION(name, f, derivative)                                                              \
-  static int name(void *c, size_t count, const void *z_, void *to)                                 \
-  {                                                                                                \
-    (void)c;                                                                                       \
-    for (size_t i = 0; i < count; i++) {                                                           \
-      const double z = ((const double *)z_)[i];                                                    \
-      ((double *)to)[i] = f;                                                                       \
-    }                                                                                              \
-    return 0;                                                                                      \
-  }                                                                                                \
-  static int name##_slope(void *c, size_t count, const void *z_, void *to)                         \
-  {                                                                                                \
-    (void)c;                                                                                       \
-    for (size_t i = 0; i < count; i++) {                                                           \
-      const double z = ((const double *)z_)[i];                                                    \
-      ((double *)to)[i] = derivative;                                                              \
-    }                                                                                              \
-    return 0;                                                                                      \
+#define FUNCTION(name, f, derivative)                                                                        \
+  static int name(void *c, size_t count, const void *z_, void *to)                                           \
+  {                                                                                                          \
+    (void)c;                                                                                                 \
+    for (size_t i = 0; i < count; i++) {                                                                     \
+      const double z = ((const double *)z_)[i];                                                              \
+      ((double *)to)[i] = f;                                                                                 \
+    }                                                                                                        \
+    return 0;                                                                                                \
+  }                                                                                                          \
+  static int name##_slope(void *c, size_t count, const void *z_, void *to)                                   \
+  {                                                                                                          \
+    (void)c;                                                                                                 \
+    for (size_t i = 0; i < count; i++) {                                                                     \
+      const double z = ((const double *)z_)[i];                                                              \
+      ((double *)to)[i] = derivative;                                                                        \
+    }                                                                                                        \
+    return 0;                                                                                                \
   }
 FUNCTION(saturation, -expm1(-z), exp(-z))
 FUNCTION(saturation_b, 1 - 1 / ((1 + z / 2) * (1 + z / 2)), 1 / ((1 + z / 2) * (1 + z / 2) * (1 + z / 2)))
@@ -41,7 +41,7 @@ FUNCTION(decay, exp(-z), -exp(-z))
 FUNCTION(negative_growth, -exp(z), -exp(z))
 FUNCTION(inverse_growth, exp(1 / z), -exp(1 / z) / (z * z))
 FUNCTION(logistic, 1 / (1 + exp(z)), -1 / ((1 + exp(z)) * (1 + exp(-z))))
-FUNCTION(bell, exp(-z * z / 2), -z * exp(-z * z / 2))
+FUNCTION(bell, exp(-z *z / 2), -z *exp(-z *z / 2))
 FUNCTION(soft, log1p(exp(z)), 1 / (1 + exp(-z)))
 FUNCTION(logarithm, log(z), 1 / z)
 
@@ -63,17 +63,35 @@ static void lanczos_from(const double *p, double *b)
 static void mgh10_to(const double *b, double *p) { p[0] = 1 / b[1], p[1] = b[2] / b[1], p[2] = b[0]; }
 static void mgh10_from(const double *p, double *b) { b[1] = 1 / p[0], b[2] = p[1] / p[0], b[0] = p[2]; }
 /* MGH17: y = b1 + b2 e^(−b4 x) + b3 e^(−b5 x) */
-static void mgh17_to(const double *b, double *p) { p[0] = b[3], p[1] = b[4], p[2] = b[1], p[3] = b[2], p[4] = b[0]; }
-static void mgh17_from(const double *p, double *b) { b[3] = p[0], b[4] = p[1], b[1] = p[2], b[2] = p[3], b[0] = p[4]; }
+static void mgh17_to(const double *b, double *p)
+{
+  p[0] = b[3], p[1] = b[4], p[2] = b[1], p[3] = b[2], p[4] = b[0];
+}
+static void mgh17_from(const double *p, double *b)
+{
+  b[3] = p[0], b[4] = p[1], b[1] = p[2], b[2] = p[3], b[0] = p[4];
+}
 /* Rat42: y = b1 / (1 + e^(b2 − b3 x)) */
 static void rat42_to(const double *b, double *p) { p[0] = -b[2], p[1] = b[1], p[2] = b[0]; }
 static void rat42_from(const double *p, double *b) { b[2] = -p[0], b[1] = p[1], b[0] = p[2]; }
 /* Rat43: y = b1 / (1 + e^(b2 − b3 x))^(1 / b4) = e^(log b1 − softplus(b2 − b3 x) / b4) */
-static void rat43_to(const double *b, double *p) { p[0] = -b[2], p[1] = b[1], p[2] = -1 / b[3], p[3] = log(b[0]); }
-static void rat43_from(const double *p, double *b) { b[2] = -p[0], b[1] = p[1], b[3] = -1 / p[2], b[0] = exp(p[3]); }
+static void rat43_to(const double *b, double *p)
+{
+  p[0] = -b[2], p[1] = b[1], p[2] = -1 / b[3], p[3] = log(b[0]);
+}
+static void rat43_from(const double *p, double *b)
+{
+  b[2] = -p[0], b[1] = p[1], b[3] = -1 / p[2], b[0] = exp(p[3]);
+}
 /* Eckerle4: y = b1 / b2 e^(−½ ((x − b3) / b2)²) */
-static void eckerle4_to(const double *b, double *p) { p[0] = 1 / b[1], p[1] = -b[2] / b[1], p[2] = b[0] / b[1]; }
-static void eckerle4_from(const double *p, double *b) { b[1] = 1 / p[0], b[2] = -p[1] / p[0], b[0] = p[2] / p[0]; }
+static void eckerle4_to(const double *b, double *p)
+{
+  p[0] = 1 / b[1], p[1] = -b[2] / b[1], p[2] = b[0] / b[1];
+}
+static void eckerle4_from(const double *p, double *b)
+{
+  b[1] = 1 / p[0], b[2] = -p[1] / p[0], b[0] = p[2] / p[0];
+}
 /* Bennett5: y = b1 (b2 + x)^(−1 / b3) = −e^(−log(w x + c) / b3), w^(−1 / b3) = −b1, c = b2 w */
 static void bennett5_to(const double *b, double *p)
 {
@@ -84,8 +102,14 @@ static void bennett5_from(const double *p, double *b)
   b[2] = -1 / p[2], b[1] = p[1] / p[0], b[0] = -pow(p[0], p[2]);
 }
 
-#define DENSE(n, biased) {.units = n, .no_bias = !(biased)}
-#define CUSTOM(f) {.kind = CHAINRULE_LAYER_CUSTOM, .function = f, .derivative = f##_slope}
+#define DENSE(n, biased)                                                                                     \
+  {                                                                                                          \
+    .units = n, .no_bias = !(biased)                                                                         \
+  }
+#define CUSTOM(f)                                                                                            \
+  {                                                                                                          \
+    .kind = CHAINRULE_LAYER_CUSTOM, .function = f, .derivative = f##_slope                                   \
+  }
 #define MODEL(...) {__VA_ARGS__}, sizeof((chainrule_layer[]){__VA_ARGS__}) / sizeof(chainrule_layer)
 #define AMPLITUDE(f) 2, false, amplitude_to, amplitude_from, MODEL(DENSE(1, 0), CUSTOM(f), DENSE(1, 0))
 #define LANCZOS 6, false, lanczos_to, lanczos_from, MODEL(DENSE(3, 0), CUSTOM(decay), DENSE(1, 0))
@@ -150,7 +174,9 @@ int main(void)
       for (size_t r = 0; r < c.rows; r++) c.x[r] = log(c.x[r]);
     chainrule_network *network;
     ACCEPTED(chainrule_network_create(
-        &(chainrule_network_description){CHAINRULE_NETWORK_DESCRIPTION_SIZES, CHAINRULE_FLOAT64, 1, problems[i].layer_count, problems[i].layers, NULL}, &network, e));
+        &(chainrule_network_description){CHAINRULE_NETWORK_DESCRIPTION_SIZES, CHAINRULE_FLOAT64, 1,
+                                         problems[i].layer_count, problems[i].layers, NULL},
+        &network, e));
     for (size_t start = 0; start < 2; start++) {
       double p[MOST], b[MOST], digits = 16;
       const size_t count = problems[i].parameters;
@@ -166,9 +192,10 @@ int main(void)
       ACCEPTED(chainrule_network_get_parameters_f64(network, p, count, e));
       problems[i].from(p, b);
       for (size_t k = 0; k < count; k++) digits = fmin(digits, -log10(fabs(b[k] / c.b[k] - 1)));
-      snprintf(context, sizeof context, "%s, start %zu: %.1f digits, the squares %.9g of the certified, %zu iterations, ending %d",
-               problems[i].name, start + 1, digits, 2 * (double)c.rows * minimum.loss / c.squares, minimum.iterations,
-               (int)minimum.ending);
+      snprintf(context, sizeof context,
+               "%s, start %zu: %.1f digits, the squares %.9g of the certified, %zu iterations, ending %d",
+               problems[i].name, start + 1, digits, 2 * (double)c.rows * minimum.loss / c.squares,
+               minimum.iterations, (int)minimum.ending);
       puts(context);
       HOLDS(digits >= 6);
       HOLDS(minimum.ending == CHAINRULE_ENDED_BY_GRADIENT || minimum.ending == CHAINRULE_ENDED_BY_LOSS ||

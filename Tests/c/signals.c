@@ -67,7 +67,9 @@ static chainrule_network *make(void)
 {
   const chainrule_layer layers[] = {{.units = 4}};
   chainrule_network *network = NULL;
-  ACCEPTED(chainrule_network_create(&(chainrule_network_description){CHAINRULE_NETWORK_DESCRIPTION_SIZES, CHAINRULE_FLOAT32, 3, 1, layers, NULL}, &network, e));
+  ACCEPTED(chainrule_network_create(&(chainrule_network_description){CHAINRULE_NETWORK_DESCRIPTION_SIZES,
+                                                                     CHAINRULE_FLOAT32, 3, 1, layers, NULL},
+                                    &network, e));
   return network;
 }
 
@@ -104,10 +106,12 @@ int main(void)
     const char *name;
     bool blocked;
   } signals[] = {
-      {SIGHUP, "SIGHUP", true},   {SIGINT, "SIGINT", true},   {SIGTERM, "SIGTERM", true}, {SIGALRM, "SIGALRM", true},
-      {SIGUSR1, "SIGUSR1", true}, {SIGUSR2, "SIGUSR2", true}, {SIGCHLD, "SIGCHLD", true}, {SIGPIPE, "SIGPIPE", true},
-      {SIGIO, "SIGIO", true},     {SIGPROF, "SIGPROF", true}, {SIGQUIT, "SIGQUIT", true}, {SIGXFSZ, "SIGXFSZ", true},
-      {SIGSEGV, "SIGSEGV", false}, {SIGBUS, "SIGBUS", false}, {SIGFPE, "SIGFPE", false},  {SIGILL, "SIGILL", false},
+      {SIGHUP, "SIGHUP", true},    {SIGINT, "SIGINT", true},   {SIGTERM, "SIGTERM", true},
+      {SIGALRM, "SIGALRM", true},  {SIGUSR1, "SIGUSR1", true}, {SIGUSR2, "SIGUSR2", true},
+      {SIGCHLD, "SIGCHLD", true},  {SIGPIPE, "SIGPIPE", true}, {SIGIO, "SIGIO", true},
+      {SIGPROF, "SIGPROF", true},  {SIGQUIT, "SIGQUIT", true}, {SIGXFSZ, "SIGXFSZ", true},
+      {SIGSEGV, "SIGSEGV", false}, {SIGBUS, "SIGBUS", false},  {SIGFPE, "SIGFPE", false},
+      {SIGILL, "SIGILL", false},
   };
   sigset_t some, before;
   sigemptyset(&some);
@@ -124,8 +128,8 @@ int main(void)
     chainrule_network *network = make();
     chainrule_trainer *trainer = NULL;
     const chainrule_trainer_options training = {
-        CHAINRULE_TRAINER_OPTIONS_SIZES,
-        .optimizer = chainrule_optimizer_default(CHAINRULE_OPTIMIZER_SGD), .batch_size = 8, .threads = threads};
+        CHAINRULE_TRAINER_OPTIONS_SIZES, .optimizer = chainrule_optimizer_default(CHAINRULE_OPTIMIZER_SGD),
+        .batch_size = 8, .threads = threads};
     ACCEPTED(chainrule_trainer_create(network, &training, &trainer, e));
     HOLDS(blocked_by(self) == own); /* the caller's stays */
     size_t workers = masks_of_others(masks) - others;
@@ -143,7 +147,8 @@ int main(void)
     waits_for_the_host(SIGTERM);
     chainrule_trainer_free(trainer);
     chainrule_network_free(network);
-    for (int i = 0; i < 1000 && masks_of_others(masks) > others; i++) pause_for(1); /* joined, but still in /proc */
+    for (int i = 0; i < 1000 && masks_of_others(masks) > others; i++)
+      pause_for(1); /* joined, but still in /proc */
   }
   pthread_sigmask(SIG_SETMASK, &before, NULL);
   return summary();

@@ -17,7 +17,8 @@ static const chainrule_layer layers[LAYERS] = {{.units = 5, .activation = CHAINR
 
 static chainrule_network_description described(void)
 {
-  return (chainrule_network_description){CHAINRULE_NETWORK_DESCRIPTION_SIZES, CHAINRULE_FLOAT64, INPUTS, LAYERS, layers, NULL};
+  return (chainrule_network_description){
+      CHAINRULE_NETWORK_DESCRIPTION_SIZES, CHAINRULE_FLOAT64, INPUTS, LAYERS, layers, NULL};
 }
 
 /* Nothing in it is the default. */
@@ -89,7 +90,8 @@ static void older_structs_have_the_defaults_of_what_they_lack(void)
     size_t optimizer, schedule; /* bytes of each */
   } cases[] = {
       {"all fields", sizeof(chainrule_optimizer), sizeof(chainrule_schedule)},
-      {"an optimizer without rprop's numbers", offsetof(chainrule_optimizer, eta_minus), sizeof(chainrule_schedule)},
+      {"an optimizer without rprop's numbers", offsetof(chainrule_optimizer, eta_minus),
+       sizeof(chainrule_schedule)},
       {"a schedule without a plateau", sizeof(chainrule_optimizer), offsetof(chainrule_schedule, patience)},
       {"neither", offsetof(chainrule_optimizer, eta_minus), offsetof(chainrule_schedule, patience)},
   };
@@ -160,10 +162,16 @@ static void defaults_keep_to_the_room_there_is(void)
       older o;
       memset(o.bytes, 0x5a, sizeof o.bytes);
       switch (i) {
-      case 0: chainrule_optimizer_set_defaults((chainrule_optimizer *)o.bytes, size, CHAINRULE_OPTIMIZER_LION); break;
-      case 1: chainrule_schedule_set_defaults((chainrule_schedule *)o.bytes, size, CHAINRULE_SCHEDULE_COSINE); break;
+      case 0:
+        chainrule_optimizer_set_defaults((chainrule_optimizer *)o.bytes, size, CHAINRULE_OPTIMIZER_LION);
+        break;
+      case 1:
+        chainrule_schedule_set_defaults((chainrule_schedule *)o.bytes, size, CHAINRULE_SCHEDULE_COSINE);
+        break;
       case 2: chainrule_trainer_options_set_defaults((chainrule_trainer_options *)o.bytes, size); break;
-      default: chainrule_minimizer_options_set_defaults((chainrule_minimizer_options *)o.bytes, size, CHAINRULE_METHOD_BFGS);
+      default:
+        chainrule_minimizer_options_set_defaults((chainrule_minimizer_options *)o.bytes, size,
+                                                 CHAINRULE_METHOD_BFGS);
       }
       size_t written;
       memcpy(&written, o.bytes, sizeof written);
@@ -185,14 +193,16 @@ static void other_sizes_are_refused_by_name(void)
   const struct {
     size_t extra; /* beyond the library's size; SIZE_MAX: the size is 0 */
     const char *found;
-  } sizes[] = {{SIZE_MAX, " is 0; expected at least"}, {8, "; this library, version "}, {SIZE_MAX / 2, "; this library, version "}};
+  } sizes[] = {{SIZE_MAX, " is 0; expected at least"},
+               {8, "; this library, version "},
+               {SIZE_MAX / 2, "; this library, version "}};
   for (size_t i = 0; i < sizeof sizes / sizeof *sizes; i++) {
 #define WRONG(type) (sizes[i].extra == SIZE_MAX ? 0 : sizeof(type) + sizes[i].extra)
-#define CASE(beginning, call)                                                                       \
-  do {                                                                                              \
-    snprintf(context, sizeof context, "%s, case %zu", beginning, i);                                \
-    REFUSED(CHAINRULE_INVALID_ARGUMENT, beginning, call);                                           \
-    HOLDS(strstr(e->message, sizes[i].found) != NULL);                                              \
+#define CASE(beginning, call)                                                                                \
+  do {                                                                                                       \
+    snprintf(context, sizeof context, "%s, case %zu", beginning, i);                                         \
+    REFUSED(CHAINRULE_INVALID_ARGUMENT, beginning, call);                                                    \
+    HOLDS(strstr(e->message, sizes[i].found) != NULL);                                                       \
   } while (0)
     chainrule_network *made = NULL;
     description = described();

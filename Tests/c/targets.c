@@ -34,7 +34,8 @@ static void make_data(void)
     for (int i = 0; i < INPUTS; i++) x32[r][i] = (float)(x64[r][i] = uniform());
     for (int j = 0; j < OUTPUTS; j++) {
       y32[r][j] = (float)(y64[r][j] = mu[j] + sigma[j] * (2 * uniform() + sin(3 * x64[r][j])));
-      volatile double product = y64[r][j] * deviation64[j], product32 = (double)y32[r][j] * (double)deviation32[j];
+      volatile double product = y64[r][j] * deviation64[j],
+                      product32 = (double)y32[r][j] * (double)deviation32[j];
       standardized64[r][j] = product + mean64[j]; /* not fused */
       standardized32[r][j] = (float)(product32 + (double)mean32[j]);
     }
@@ -47,7 +48,8 @@ static void make_data(void)
 static const char *kernel_set;
 static chainrule_scalar scalar;
 
-#define TYPED(function, ...) (scalar == CHAINRULE_FLOAT32 ? function##_f32(__VA_ARGS__) : function##_f64(__VA_ARGS__))
+#define TYPED(function, ...)                                                                                 \
+  (scalar == CHAINRULE_FLOAT32 ? function##_f32(__VA_ARGS__) : function##_f64(__VA_ARGS__))
 #define EITHER(values) (scalar == CHAINRULE_FLOAT32 ? (const void *)values##32 : (const void *)values##64)
 
 enum { MOST_LAYERS = 8 };
@@ -59,7 +61,10 @@ typedef struct shape {
 
 static const shape shapes[] = {
     {"narrow", 2, {{.units = 5, .activation = CHAINRULE_ACTIVATION_TANH}, {.units = OUTPUTS}}},
-    {"wide", 2, {{.units = 90, .activation = CHAINRULE_ACTIVATION_RELU}, {.units = OUTPUTS, .activation = CHAINRULE_ACTIVATION_SOFTPLUS}}},
+    {"wide",
+     2,
+     {{.units = 90, .activation = CHAINRULE_ACTIVATION_RELU},
+      {.units = OUTPUTS, .activation = CHAINRULE_ACTIVATION_SOFTPLUS}}},
     {"deep",
      8,
      {{.kind = CHAINRULE_LAYER_SCALING},
@@ -70,7 +75,9 @@ static const shape shapes[] = {
       {.units = 6, .activation = CHAINRULE_ACTIVATION_TANH},
       {.kind = CHAINRULE_LAYER_RESIDUAL, .span = 1},
       {.units = OUTPUTS, .no_bias = true}}},
-    {"two scalings", 2, {{.units = OUTPUTS, .activation = CHAINRULE_ACTIVATION_MISH}, {.kind = CHAINRULE_LAYER_SCALING}}},
+    {"two scalings",
+     2,
+     {{.units = OUTPUTS, .activation = CHAINRULE_ACTIVATION_MISH}, {.kind = CHAINRULE_LAYER_SCALING}}},
 };
 
 static chainrule_network *make(const shape *s, bool scaled)
@@ -80,12 +87,15 @@ static chainrule_network *make(const shape *s, bool scaled)
   layers[s->count] = (chainrule_layer){.kind = CHAINRULE_LAYER_SCALING};
   chainrule_network *network = NULL;
   ACCEPTED(chainrule_network_create(
-      &(chainrule_network_description){CHAINRULE_NETWORK_DESCRIPTION_SIZES, scalar, INPUTS, s->count + scaled, layers, kernel_set}, &network, e));
+      &(chainrule_network_description){CHAINRULE_NETWORK_DESCRIPTION_SIZES, scalar, INPUTS, s->count + scaled,
+                                       layers, kernel_set},
+      &network, e));
   if (!network) exit(1);
   ACCEPTED(chainrule_network_initialize(network, 5, e));
   if (!scaled) return network;
   ACCEPTED(TYPED(chainrule_network_set_parameter, network, s->count, CHAINRULE_MEAN, EITHER(mean), OUTPUTS, e));
-  ACCEPTED(TYPED(chainrule_network_set_parameter, network, s->count, CHAINRULE_DEVIATION, EITHER(deviation), OUTPUTS, e));
+  ACCEPTED(TYPED(chainrule_network_set_parameter, network, s->count, CHAINRULE_DEVIATION, EITHER(deviation),
+                 OUTPUTS, e));
   return network;
 }
 
@@ -114,7 +124,8 @@ static double loss_of(const chainrule_network *network, chainrule_loss loss, con
   size_t size;
   void *scratch = scratch_for(network, scratch_rows, &size);
   double value = NAN;
-  ACCEPTED(TYPED(chainrule_network_loss, network, loss, EITHER(*x), y, EITHER(weights), ROWS, scratch, size, &value, e));
+  ACCEPTED(TYPED(chainrule_network_loss, network, loss, EITHER(*x), y, EITHER(weights), ROWS, scratch, size,
+                 &value, e));
   free(scratch);
   return value;
 }
@@ -122,19 +133,22 @@ static double loss_of(const chainrule_network *network, chainrule_loss loss, con
 /* ---- Training --------------------------------------------------------------------------------------- */
 
 /* ½ Σ (a − y)⁴ / 2 of each row, by whoever calls. */
-static int fourth_power(void *unused, size_t rows, size_t outputs, const void *a, const void *y, double *losses,
-                        void *gradient)
+static int fourth_power(void *unused, size_t rows, size_t outputs, const void *a, const void *y,
+                        double *losses, void *gradient)
 {
   (void)unused;
   for (size_t r = 0; r < rows; r++) {
     losses[r] = 0;
     for (size_t j = 0; j < outputs; j++) {
       const size_t i = r * outputs + j;
-      const double d = scalar == CHAINRULE_FLOAT32 ? (double)((const float *)a)[i] - (double)((const float *)y)[i]
-                                                   : ((const double *)a)[i] - ((const double *)y)[i];
+      const double d = scalar == CHAINRULE_FLOAT32
+                           ? (double)((const float *)a)[i] - (double)((const float *)y)[i]
+                           : ((const double *)a)[i] - ((const double *)y)[i];
       losses[r] += d * d * d * d / 4;
-      if (scalar == CHAINRULE_FLOAT32) ((float *)gradient)[i] = (float)(d * d * d);
-      else ((double *)gradient)[i] = d * d * d;
+      if (scalar == CHAINRULE_FLOAT32)
+        ((float *)gradient)[i] = (float)(d * d * d);
+      else
+        ((double *)gradient)[i] = d * d * d;
     }
   }
   return 0;
@@ -148,8 +162,9 @@ enum { LOSSES = sizeof losses / sizeof *losses, WAYS = 8 };
 /* One of the ways that a step can take. */
 static chainrule_trainer_options way_of(int way, chainrule_loss loss)
 {
-  chainrule_trainer_options t = {CHAINRULE_TRAINER_OPTIONS_SIZES, .loss = loss, .optimizer = chainrule_optimizer_default(CHAINRULE_OPTIMIZER_ADAM),
-                          .batch_size = 8, .seed = 3};
+  chainrule_trainer_options t = {CHAINRULE_TRAINER_OPTIONS_SIZES, .loss = loss,
+                                 .optimizer = chainrule_optimizer_default(CHAINRULE_OPTIMIZER_ADAM),
+                                 .batch_size = 8, .seed = 3};
   static const double rates[MOST_LAYERS + 1] = {1, 0.5, 1, 2, 1, 1, 1, 1, 1};
   t.optimizer.learning_rate = 0.01;
   switch (way) {
@@ -160,15 +175,17 @@ static chainrule_trainer_options way_of(int way, chainrule_loss loss)
   case 4: t.accumulate = 3, t.clip_value = 0.01, t.keep = true; break;
   case 5: t.loss_function = fourth_power; break;
   case 6: t.rates = rates, t.input_noise = 0.05, t.max_norm = 1; break;
-  case 7: t.threads = 2, t.batch_size = ROWS, t.optimizer = chainrule_optimizer_default(CHAINRULE_OPTIMIZER_RPROP); break;
+  case 7:
+    t.threads = 2, t.batch_size = ROWS, t.optimizer = chainrule_optimizer_default(CHAINRULE_OPTIMIZER_RPROP);
+    break;
   }
   return t;
 }
 
 static void trains_as_on_standardized_targets(const shape *s, int way, chainrule_loss loss)
 {
-  snprintf(context, sizeof context, "%s, float%d, %s, %s, way %d", kernel_set, scalar == CHAINRULE_FLOAT32 ? 32 : 64,
-           s->name, chainrule_loss_name(loss), way);
+  snprintf(context, sizeof context, "%s, float%d, %s, %s, way %d", kernel_set,
+           scalar == CHAINRULE_FLOAT32 ? 32 : 64, s->name, chainrule_loss_name(loss), way);
   const chainrule_trainer_options training = way_of(way, loss);
   chainrule_network *scaled = make(s, true), *plain = make(s, false);
   chainrule_trainer *of_scaled = NULL, *of_plain = NULL;
@@ -181,7 +198,8 @@ static void trains_as_on_standardized_targets(const shape *s, int way, chainrule
     ACCEPTED(TYPED(chainrule_trainer_epoch, of_plain, EITHER(*x), EITHER(*standardized), w, ROWS, &b, e));
     HOLDS(a == b);
     ACCEPTED(TYPED(chainrule_trainer_step, of_scaled, EITHER(*x), EITHER(*y), w, training.batch_size, &a, e));
-    ACCEPTED(TYPED(chainrule_trainer_step, of_plain, EITHER(*x), EITHER(*standardized), w, training.batch_size, &b, e));
+    ACCEPTED(TYPED(chainrule_trainer_step, of_plain, EITHER(*x), EITHER(*standardized), w,
+                   training.batch_size, &b, e));
     HOLDS(a == b);
     HOLDS(same_parameters(scaled, plain));
   }
@@ -196,8 +214,8 @@ static void trains_as_on_standardized_targets(const shape *s, int way, chainrule
 /* a = σ x + μ */
 static void predicts_in_the_unit_of_the_targets(const shape *s)
 {
-  snprintf(context, sizeof context, "%s, float%d, %s, predictions", kernel_set, scalar == CHAINRULE_FLOAT32 ? 32 : 64,
-           s->name);
+  snprintf(context, sizeof context, "%s, float%d, %s, predictions", kernel_set,
+           scalar == CHAINRULE_FLOAT32 ? 32 : 64, s->name);
   chainrule_network *scaled = make(s, true), *plain = make(s, false);
   double a[ROWS * OUTPUTS], b[ROWS * OUTPUTS];
   void *to_a = a, *to_b = b;
@@ -210,7 +228,8 @@ static void predicts_in_the_unit_of_the_targets(const shape *s)
   free(scratch);
   for (size_t i = 0; i < ROWS * OUTPUTS; i++) {
     const bool narrow = scalar == CHAINRULE_FLOAT32;
-    const double raw = narrow ? (double)((float *)to_a)[i] : a[i], x = narrow ? (double)((float *)to_b)[i] : b[i];
+    const double raw = narrow ? (double)((float *)to_a)[i] : a[i],
+                 x = narrow ? (double)((float *)to_b)[i] : b[i];
     const double expected = sigma[i % OUTPUTS] * x + mu[i % OUTPUTS];
     const double scale = fabs(mu[i % OUTPUTS]) + sigma[i % OUTPUTS] * fabs(x);
     HOLDS(fabs(raw - expected) <= (narrow ? 1e-6 : 1e-14) * scale);
@@ -223,8 +242,8 @@ static void predicts_in_the_unit_of_the_targets(const shape *s)
 
 static void gradients_are_of_standardized_targets(const shape *s)
 {
-  snprintf(context, sizeof context, "%s, float%d, %s, gradients", kernel_set, scalar == CHAINRULE_FLOAT32 ? 32 : 64,
-           s->name);
+  snprintf(context, sizeof context, "%s, float%d, %s, gradients", kernel_set,
+           scalar == CHAINRULE_FLOAT32 ? 32 : 64, s->name);
   const chainrule_loss loss = CHAINRULE_LOSS_HUBER;
   chainrule_network *scaled = make(s, true), *plain = make(s, false);
   const size_t count = chainrule_network_parameter_count(plain) * ROWS;
@@ -232,13 +251,16 @@ static void gradients_are_of_standardized_targets(const shape *s)
   void *a = malloc(bytes), *b = malloc(bytes);
   if (!a || !b) exit(1);
   ACCEPTED(TYPED(chainrule_network_sample_gradients, scaled, loss, EITHER(*x), EITHER(*y), ROWS, a, count, e));
-  ACCEPTED(TYPED(chainrule_network_sample_gradients, plain, loss, EITHER(*x), EITHER(*standardized), ROWS, b, count, e));
+  ACCEPTED(TYPED(chainrule_network_sample_gradients, plain, loss, EITHER(*x), EITHER(*standardized), ROWS, b,
+                 count, e));
   HOLDS(memcmp(a, b, bytes) == 0);
   free(a);
   free(b);
   chainrule_gradient_check of_scaled = {0}, of_plain = {0};
-  ACCEPTED(TYPED(chainrule_network_check_gradient, scaled, loss, EITHER(*x), EITHER(*y), EITHER(weights), ROWS, &of_scaled, e));
-  ACCEPTED(TYPED(chainrule_network_check_gradient, plain, loss, EITHER(*x), EITHER(*standardized), EITHER(weights), ROWS, &of_plain, e));
+  ACCEPTED(TYPED(chainrule_network_check_gradient, scaled, loss, EITHER(*x), EITHER(*y), EITHER(weights),
+                 ROWS, &of_scaled, e));
+  ACCEPTED(TYPED(chainrule_network_check_gradient, plain, loss, EITHER(*x), EITHER(*standardized),
+                 EITHER(weights), ROWS, &of_plain, e));
   HOLDS(of_scaled.error < 1e-6);
   HOLDS(fabs(of_scaled.loss - of_plain.loss) <= (scalar == CHAINRULE_FLOAT32 ? 1e-5 : 0) * of_plain.loss);
   chainrule_network_free(scaled);
@@ -248,7 +270,8 @@ static void gradients_are_of_standardized_targets(const shape *s)
 static void minimizes_on_standardized_targets(const shape *s)
 {
   for (int method = 0; method < CHAINRULE_METHOD_COUNT; method++) {
-    snprintf(context, sizeof context, "%s, %s, %s", kernel_set, s->name, chainrule_method_name((chainrule_method)method));
+    snprintf(context, sizeof context, "%s, %s, %s", kernel_set, s->name,
+             chainrule_method_name((chainrule_method)method));
     chainrule_network *networks[2] = {make(s, true), make(s, false)};
     chainrule_minimizer_result found[2];
     memset(found, 0, sizeof found);
@@ -275,8 +298,8 @@ static char path[] = "targets-XXXXXX";
 /* Stops after some batches of an epoch in parts; the trainer that takes the checkpoint ends in the same bits. */
 static void resumes_in_the_same_bits(const shape *s)
 {
-  snprintf(context, sizeof context, "%s, float%d, %s, checkpoint", kernel_set, scalar == CHAINRULE_FLOAT32 ? 32 : 64,
-           s->name);
+  snprintf(context, sizeof context, "%s, float%d, %s, checkpoint", kernel_set,
+           scalar == CHAINRULE_FLOAT32 ? 32 : 64, s->name);
   const chainrule_trainer_options training = way_of(0, CHAINRULE_LOSS_MEAN_SQUARED_ERROR);
   chainrule_network *first = make(s, true), *second = make(s, true);
   chainrule_trainer *of_first = NULL, *of_second = NULL;
@@ -284,7 +307,8 @@ static void resumes_in_the_same_bits(const shape *s)
   ACCEPTED(chainrule_trainer_create(second, &training, &of_second, e));
   static const double other64[OUTPUTS] = {1, 2};
   static const float other32[OUTPUTS] = {1, 2};
-  ACCEPTED(TYPED(chainrule_network_set_parameter, second, s->count, CHAINRULE_DEVIATION, EITHER(other), OUTPUTS, e));
+  ACCEPTED(TYPED(chainrule_network_set_parameter, second, s->count, CHAINRULE_DEVIATION, EITHER(other),
+                 OUTPUTS, e));
   ACCEPTED(TYPED(chainrule_trainer_epoch, of_first, EITHER(*x), EITHER(*y), NULL, ROWS, NULL, e));
   ACCEPTED(chainrule_trainer_begin_epoch(of_first, e));
   ACCEPTED(TYPED(chainrule_trainer_step, of_first, EITHER(*x), EITHER(*y), NULL, 8, NULL, e));
@@ -293,7 +317,8 @@ static void resumes_in_the_same_bits(const shape *s)
   ACCEPTED(chainrule_trainer_restore(of_second, path, &best, NULL, e));
   HOLDS(same_parameters(first, second));
   HOLDS(best && same_parameters(best, first));
-  if (best) HOLDS(loss_of(best, training.loss, EITHER(*y), 3) == loss_of(first, training.loss, EITHER(*y), 3));
+  if (best)
+    HOLDS(loss_of(best, training.loss, EITHER(*y), 3) == loss_of(first, training.loss, EITHER(*y), 3));
   chainrule_network_free(best);
   for (int i = 0; i < 2; i++) {
     chainrule_trainer *trainer = i ? of_second : of_first;
@@ -318,11 +343,16 @@ static void refuses_what_has_no_unit(void)
   chainrule_trainer *trainer = NULL;
   const chainrule_layer lone = {.kind = CHAINRULE_LAYER_SCALING};
   REFUSED(CHAINRULE_INVALID_NETWORK, "layer 1 is scaling and the only layer; a network needs",
-          chainrule_network_create(&(chainrule_network_description){CHAINRULE_NETWORK_DESCRIPTION_SIZES, scalar, 2, 1, &lone, NULL}, &network, e));
+          chainrule_network_create(
+              &(chainrule_network_description){CHAINRULE_NETWORK_DESCRIPTION_SIZES, scalar, 2, 1, &lone, NULL},
+              &network, e));
   const chainrule_layer probability[] = {{.units = OUTPUTS, .activation = CHAINRULE_ACTIVATION_SIGMOID},
                                          {.kind = CHAINRULE_LAYER_SCALING}};
-  ACCEPTED(chainrule_network_create(&(chainrule_network_description){CHAINRULE_NETWORK_DESCRIPTION_SIZES, scalar, INPUTS, 2, probability, NULL}, &network, e));
-  static const char message[] = "layer 2 scales the targets, but the output layer 1 is sigmoid: a probability has no unit";
+  ACCEPTED(chainrule_network_create(&(chainrule_network_description){CHAINRULE_NETWORK_DESCRIPTION_SIZES,
+                                                                     scalar, INPUTS, 2, probability, NULL},
+                                    &network, e));
+  static const char message[] =
+      "layer 2 scales the targets, but the output layer 1 is sigmoid: a probability has no unit";
   for (int function = 0; function < 2; function++) {
     chainrule_trainer_options training = way_of(function ? 5 : 0, CHAINRULE_LOSS_MEAN_SQUARED_ERROR);
     REFUSED(CHAINRULE_INVALID_NETWORK, message, chainrule_trainer_create(network, &training, &trainer, e));
@@ -334,13 +364,15 @@ static void refuses_what_has_no_unit(void)
   double value;
   char scratch[4096];
   REFUSED(CHAINRULE_INVALID_NETWORK, message,
-          chainrule_network_loss_f32(network, CHAINRULE_LOSS_BINARY_CROSS_ENTROPY, *x32, *y32, NULL, 1, scratch,
-                                     sizeof scratch, &value, e));
+          chainrule_network_loss_f32(network, CHAINRULE_LOSS_BINARY_CROSS_ENTROPY, *x32, *y32, NULL, 1,
+                                     scratch, sizeof scratch, &value, e));
   chainrule_network_free(network);
   const chainrule_layer classes[] = {{.units = OUTPUTS, .activation = CHAINRULE_ACTIVATION_SOFTMAX},
                                      {.kind = CHAINRULE_LAYER_SCALING}};
   REFUSED(CHAINRULE_INVALID_NETWORK, "layer 1 is softmax, which only the last layer (2) may be",
-          chainrule_network_create(&(chainrule_network_description){CHAINRULE_NETWORK_DESCRIPTION_SIZES, scalar, INPUTS, 2, classes, NULL}, &network, e));
+          chainrule_network_create(&(chainrule_network_description){CHAINRULE_NETWORK_DESCRIPTION_SIZES,
+                                                                    scalar, INPUTS, 2, classes, NULL},
+                                   &network, e));
 
   network = make(&shapes[0], true);
   chainrule_trainer_options training = way_of(4, CHAINRULE_LOSS_MEAN_SQUARED_ERROR);
@@ -353,7 +385,8 @@ static void refuses_what_has_no_unit(void)
   REFUSED(CHAINRULE_INVALID_ARGUMENT, "no layer has index 3; the network has layers 0 to 2",
           chainrule_trainer_view_f32(trainer, 3, CHAINRULE_VIEW_A, values, 8 * OUTPUTS, e));
   float far[2][OUTPUTS] = {{0, 0}, {0, 3e38f}}, nan[1][OUTPUTS] = {{0, NAN}};
-  REFUSED(CHAINRULE_INVALID_ARGUMENT, "targets, row 2, column 2: 3e+38 is inf in standardised units; meanSquaredError",
+  REFUSED(CHAINRULE_INVALID_ARGUMENT,
+          "targets, row 2, column 2: 3e+38 is inf in standardised units; meanSquaredError",
           chainrule_trainer_step_f32(trainer, *x32, *far, NULL, 2, &value, e));
   REFUSED(CHAINRULE_NOT_FINITE, "targets, row 1, column 2: NaN",
           chainrule_trainer_step_f32(trainer, *x32, *nan, NULL, 1, &value, e));
@@ -379,14 +412,20 @@ static void folds_around_the_scaling(void)
   } cases[] = {
       {2, 2, {{.kind = CHAINRULE_LAYER_DROPOUT, .rate = 0.5}, {.kind = CHAINRULE_LAYER_SCALING}}},
       {2, 2, {{.kind = CHAINRULE_LAYER_SCALING}, {.kind = CHAINRULE_LAYER_DROPOUT, .rate = 0.5}}},
-      {3, 3, {{.units = OUTPUTS}, {.kind = CHAINRULE_LAYER_SCALING}, {.kind = CHAINRULE_LAYER_DROPOUT, .rate = 0.5}}},
-      {3, 2, {{.units = OUTPUTS}, {.kind = CHAINRULE_LAYER_DROPOUT, .rate = 0.5}, {.kind = CHAINRULE_LAYER_SCALING}}},
+      {3,
+       3,
+       {{.units = OUTPUTS}, {.kind = CHAINRULE_LAYER_SCALING}, {.kind = CHAINRULE_LAYER_DROPOUT, .rate = 0.5}}},
+      {3,
+       2,
+       {{.units = OUTPUTS}, {.kind = CHAINRULE_LAYER_DROPOUT, .rate = 0.5}, {.kind = CHAINRULE_LAYER_SCALING}}},
       {3, 2, {{.units = OUTPUTS}, {.kind = CHAINRULE_LAYER_BATCH_NORM}, {.kind = CHAINRULE_LAYER_SCALING}}},
   };
   for (size_t i = 0; i < sizeof cases / sizeof *cases; i++) {
     chainrule_network *network = NULL, *folded = NULL;
     ACCEPTED(chainrule_network_create(
-        &(chainrule_network_description){CHAINRULE_NETWORK_DESCRIPTION_SIZES, CHAINRULE_FLOAT32, OUTPUTS, cases[i].count, cases[i].layers, NULL}, &network, e));
+        &(chainrule_network_description){CHAINRULE_NETWORK_DESCRIPTION_SIZES, CHAINRULE_FLOAT32, OUTPUTS,
+                                         cases[i].count, cases[i].layers, NULL},
+        &network, e));
     ACCEPTED(chainrule_network_fold(network, &folded, e));
     HOLDS(folded && chainrule_network_layer_count(folded) == cases[i].left);
     chainrule_network_free(folded);

@@ -50,7 +50,8 @@ static chainrule_activation output(chainrule_loss loss)
   switch (loss) {
   case CHAINRULE_LOSS_BINARY_CROSS_ENTROPY: return CHAINRULE_ACTIVATION_SIGMOID;
   case CHAINRULE_LOSS_CROSS_ENTROPY: return CHAINRULE_ACTIVATION_SOFTMAX;
-  case CHAINRULE_LOSS_POISSON: return chance(2) ? CHAINRULE_ACTIVATION_SIGMOID : CHAINRULE_ACTIVATION_SOFTPLUS;
+  case CHAINRULE_LOSS_POISSON:
+    return chance(2) ? CHAINRULE_ACTIVATION_SIGMOID : CHAINRULE_ACTIVATION_SOFTPLUS;
   default:
     return chance(2) ? CHAINRULE_ACTIVATION_IDENTITY : (chainrule_activation)draw(CHAINRULE_ACTIVATION_SOFTMAX);
   }
@@ -95,12 +96,13 @@ static void add_layers(problem *p, bool narrow)
   if (chance(4)) add(p, (chainrule_layer){.kind = CHAINRULE_LAYER_SCALING});
   for (size_t d = 1; d <= depth; d++) {
     const size_t units = d == depth ? p->outputs : width(narrow);
-    add(p, (chainrule_layer){
-               .units = units,
-               .activation = d == depth ? output(loss) : (chainrule_activation)draw(CHAINRULE_ACTIVATION_SOFTMAX),
-               .no_bias = chance(4),
-               .weights = {(chainrule_initializer_kind)draw(CHAINRULE_INITIALIZER_ZEROS), 0.3},
-               .bias = {chance(2) ? CHAINRULE_INITIALIZER_NORMAL : CHAINRULE_INITIALIZER_DEFAULT, 0.1}});
+    add(p,
+        (chainrule_layer){
+            .units = units,
+            .activation = d == depth ? output(loss) : (chainrule_activation)draw(CHAINRULE_ACTIVATION_SOFTMAX),
+            .no_bias = chance(4),
+            .weights = {(chainrule_initializer_kind)draw(CHAINRULE_INITIALIZER_ZEROS), 0.3},
+            .bias = {chance(2) ? CHAINRULE_INITIALIZER_NORMAL : CHAINRULE_INITIALIZER_DEFAULT, 0.1}});
     if (d < depth && (!narrow || chance(4))) add_others(p, units);
   }
   const bool scalable = p->layers[p->layer_count - 1].activation == CHAINRULE_ACTIVATION_IDENTITY &&
@@ -110,7 +112,8 @@ static void add_layers(problem *p, bool narrow)
 
 static chainrule_optimizer optimizer(void)
 {
-  chainrule_optimizer o = chainrule_optimizer_default((chainrule_optimizer_kind)draw(CHAINRULE_OPTIMIZER_COUNT));
+  chainrule_optimizer o =
+      chainrule_optimizer_default((chainrule_optimizer_kind)draw(CHAINRULE_OPTIMIZER_COUNT));
   o.learning_rate = o.kind == CHAINRULE_OPTIMIZER_ADADELTA ? 1 : 0.01;
   if (chance(2)) o.weight_decay = 0.01;
   if (chance(3)) o.l1 = 0.001;
@@ -199,8 +202,10 @@ static numbers x, y, weights, values;
 static void widen(const problem *p, numbers *to, const float *from, size_t count)
 {
   for (size_t i = 0; i < count; i++)
-    if (p->scalar == CHAINRULE_FLOAT32) to->f32[i] = from[i];
-    else to->f64[i] = (double)from[i];
+    if (p->scalar == CHAINRULE_FLOAT32)
+      to->f32[i] = from[i];
+    else
+      to->f64[i] = (double)from[i];
 }
 static void mix_values(const problem *p, size_t count)
 {
@@ -211,8 +216,10 @@ static chainrule_status epoch(const problem *p, chainrule_trainer *trainer, doub
 {
   const bool is_f32 = p->scalar == CHAINRULE_FLOAT32;
   if (!p->in_parts || !p->training.in_order)
-    return is_f32 ? chainrule_trainer_epoch_f32(trainer, x.f32, y.f32, p->weighted ? weights.f32 : NULL, p->rows, loss, e)
-                  : chainrule_trainer_epoch_f64(trainer, x.f64, y.f64, p->weighted ? weights.f64 : NULL, p->rows, loss, e);
+    return is_f32 ? chainrule_trainer_epoch_f32(trainer, x.f32, y.f32, p->weighted ? weights.f32 : NULL,
+                                                p->rows, loss, e)
+                  : chainrule_trainer_epoch_f64(trainer, x.f64, y.f64, p->weighted ? weights.f64 : NULL,
+                                                p->rows, loss, e);
   chainrule_status status = chainrule_trainer_begin_epoch(trainer, e);
   for (size_t r = 0; r < p->rows && !status; r += p->training.batch_size) {
     const size_t left = p->rows - r, rows = left < p->training.batch_size ? left : p->training.batch_size;
@@ -253,12 +260,14 @@ static void mix_views(const problem *p, const chainrule_network *network, chainr
   for (size_t l = 0; l < p->layer_count; l++)
     for (int k = CHAINRULE_VIEW_Z; k <= CHAINRULE_VIEW_BETA_GRADIENT; k++) {
       const chainrule_view view = (chainrule_view)k;
-      const size_t count = view <= CHAINRULE_VIEW_DELTA
-                               ? rows * p->layers[l].units
-                               : chainrule_network_parameter_size(network, l, of[view - CHAINRULE_VIEW_WEIGHTS_GRADIENT]);
+      const size_t count =
+          view <= CHAINRULE_VIEW_DELTA
+              ? rows * p->layers[l].units
+              : chainrule_network_parameter_size(network, l, of[view - CHAINRULE_VIEW_WEIGHTS_GRADIENT]);
       if (count == 0) continue;
-      mix_status(p->scalar == CHAINRULE_FLOAT32 ? chainrule_trainer_view_f32(trainer, l, view, values.f32, count, e)
-                                                : chainrule_trainer_view_f64(trainer, l, view, values.f64, count, e));
+      mix_status(p->scalar == CHAINRULE_FLOAT32
+                     ? chainrule_trainer_view_f32(trainer, l, view, values.f32, count, e)
+                     : chainrule_trainer_view_f64(trainer, l, view, values.f64, count, e));
       mix_values(p, count);
     }
 }
@@ -273,23 +282,28 @@ static void mix_predictions(const problem *p, const chainrule_network *network)
                  : chainrule_network_predict_f64(network, x.f64, p->rows, values.f64, scratch, size, e));
   mix_values(p, p->rows * p->outputs);
   mix_status(p->scalar == CHAINRULE_FLOAT32
-                 ? chainrule_network_loss_f32(network, p->training.loss, x.f32, y.f32, NULL, p->rows, scratch, size, &loss, e)
-                 : chainrule_network_loss_f64(network, p->training.loss, x.f64, y.f64, NULL, p->rows, scratch, size, &loss, e));
+                 ? chainrule_network_loss_f32(network, p->training.loss, x.f32, y.f32, NULL, p->rows, scratch,
+                                              size, &loss, e)
+                 : chainrule_network_loss_f64(network, p->training.loss, x.f64, y.f64, NULL, p->rows, scratch,
+                                              size, &loss, e));
   mix_number(loss);
   free(scratch);
 }
 
-static void set(chainrule_network *network, const problem *p, size_t l, chainrule_parameter parameter, double least,
-                double most)
+static void set(chainrule_network *network, const problem *p, size_t l, chainrule_parameter parameter,
+                double least, double most)
 {
   const size_t count = chainrule_network_parameter_size(network, l, parameter);
   for (size_t i = 0; i < count; i++) {
     const float value = (float)between(least, most);
-    if (p->scalar == CHAINRULE_FLOAT32) values.f32[i] = value;
-    else values.f64[i] = (double)value;
+    if (p->scalar == CHAINRULE_FLOAT32)
+      values.f32[i] = value;
+    else
+      values.f64[i] = (double)value;
   }
-  ACCEPTED(p->scalar == CHAINRULE_FLOAT32 ? chainrule_network_set_parameter_f32(network, l, parameter, values.f32, count, e)
-                                          : chainrule_network_set_parameter_f64(network, l, parameter, values.f64, count, e));
+  ACCEPTED(p->scalar == CHAINRULE_FLOAT32
+               ? chainrule_network_set_parameter_f32(network, l, parameter, values.f32, count, e)
+               : chainrule_network_set_parameter_f64(network, l, parameter, values.f64, count, e));
 }
 
 static uint64_t train(const problem *p, const char *kernels, size_t threads)
@@ -300,7 +314,9 @@ static uint64_t train(const problem *p, const char *kernels, size_t threads)
   training.threads = threads;
   hash = 0xcbf29ce484222325;
   ACCEPTED(chainrule_network_create(
-      &(chainrule_network_description){CHAINRULE_NETWORK_DESCRIPTION_SIZES, p->scalar, p->inputs, p->layer_count, p->layers, kernels}, &network, e));
+      &(chainrule_network_description){CHAINRULE_NETWORK_DESCRIPTION_SIZES, p->scalar, p->inputs,
+                                       p->layer_count, p->layers, kernels},
+      &network, e));
   ACCEPTED(chainrule_network_initialize(network, p->training.seed, e));
   for (size_t l = 0; l < p->layer_count; l++)
     if (p->layers[l].kind == CHAINRULE_LAYER_SCALING) {

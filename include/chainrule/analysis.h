@@ -53,8 +53,7 @@ CHAINRULE_API chainrule_status chainrule_network_sample_gradients_f64(const chai
 /* The largest difference between backpropagation and central differences. */
 typedef struct chainrule_gradient_check {
   double loss; /* L of the batch */
-  double
-      error; /* |gradient − slope| / max(|gradient|, |slope|, s / 1000), s = max(|L|, the largest |gradient|) */
+  double error; /* |gradient − slope| / max(|gradient|, |slope|, s / 1000), s = max(|L|, the largest |gradient|) */
   size_t layer; /* counted from 0 */
   chainrule_parameter parameter;
   size_t index;    /* of the value in the parameter, in the order of chainrule_network_get_parameter_f64 */

@@ -115,9 +115,7 @@ typedef enum CHAINRULE_CLOSED_ENUM chainrule_activation {
 #undef CHAINRULE_ROW_
 
 #define CHAINRULE_ROW_(ID, name, value, ...) CHAINRULE_LOSS_##ID CHAINRULE_SWIFT_NAME(name) = value,
-typedef enum CHAINRULE_CLOSED_ENUM chainrule_loss {
-  CHAINRULE_LOSSES(CHAINRULE_ROW_)
-} chainrule_loss;
+typedef enum CHAINRULE_CLOSED_ENUM chainrule_loss { CHAINRULE_LOSSES(CHAINRULE_ROW_) } chainrule_loss;
 #undef CHAINRULE_ROW_
 
 #define CHAINRULE_ROW_(ID, name, value, ...) CHAINRULE_LAYER_##ID CHAINRULE_SWIFT_NAME(name) = value,

@@ -15,8 +15,9 @@ extern "C" {
  *
  * A training loop can add a network with the same layers, such as the best so far, and a UTF-8 text; either
  * may be NULL.  Refuses networks with parameters that are not finite, or with a custom layer. */
-CHAINRULE_API chainrule_status chainrule_trainer_save(const chainrule_trainer *trainer, const chainrule_network *best,
-                                                      const char *note, const char *path, chainrule_error *error);
+CHAINRULE_API chainrule_status chainrule_trainer_save(const chainrule_trainer *trainer,
+                                                      const chainrule_network *best, const char *note,
+                                                      const char *path, chainrule_error *error);
 
 /* Restores the trainer and its network from a checkpoint.  With the same data, batches and settings, training
  * then gives the same bits as an uninterrupted run; an interrupted epoch resumes after its last batch.  The

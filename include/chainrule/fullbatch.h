@@ -25,9 +25,7 @@ extern "C" {
 /* clang-format on */
 
 #define CHAINRULE_ROW_(ID, name, value, ...) CHAINRULE_METHOD_##ID CHAINRULE_SWIFT_NAME(name) = value,
-typedef enum CHAINRULE_CLOSED_ENUM chainrule_method {
-  CHAINRULE_METHODS(CHAINRULE_ROW_)
-} chainrule_method;
+typedef enum CHAINRULE_CLOSED_ENUM chainrule_method { CHAINRULE_METHODS(CHAINRULE_ROW_) } chainrule_method;
 #undef CHAINRULE_ROW_
 
 enum {
@@ -43,20 +41,20 @@ CHAINRULE_API chainrule_status chainrule_method_named(const char *name, chainrul
 
 /* Why a run ended. */
 typedef enum CHAINRULE_CLOSED_ENUM chainrule_ending {
-  CHAINRULE_ENDED_BY_ITERATIONS CHAINRULE_SWIFT_NAME(iterations) = 0,  /* the limit was reached */
-  CHAINRULE_ENDED_BY_GRADIENT CHAINRULE_SWIFT_NAME(gradient) = 1,      /* the gradient is within its tolerance */
-  CHAINRULE_ENDED_BY_STEP CHAINRULE_SWIFT_NAME(step) = 2,              /* the step is within its tolerance */
-  CHAINRULE_ENDED_BY_LOSS CHAINRULE_SWIFT_NAME(loss) = 3,              /* the decrease of L is within its tolerance */
+  CHAINRULE_ENDED_BY_ITERATIONS CHAINRULE_SWIFT_NAME(iterations) = 0, /* the limit was reached */
+  CHAINRULE_ENDED_BY_GRADIENT CHAINRULE_SWIFT_NAME(gradient) = 1, /* the gradient is within its tolerance */
+  CHAINRULE_ENDED_BY_STEP CHAINRULE_SWIFT_NAME(step) = 2,         /* the step is within its tolerance */
+  CHAINRULE_ENDED_BY_LOSS CHAINRULE_SWIFT_NAME(loss) = 3, /* the decrease of L is within its tolerance */
   CHAINRULE_ENDED_BY_NO_PROGRESS CHAINRULE_SWIFT_NAME(noProgress) = 4, /* no step decreased L */
   CHAINRULE_ENDED_BY_STOP CHAINRULE_SWIFT_NAME(stop) = 5               /* chainrule_minimizer_stop */
 } chainrule_ending;
 
 /* The best point found. */
 typedef struct chainrule_minimizer_result {
-  double loss;        /* L there */
-  double gradient;    /* the largest |∂L/∂p| after the last iteration */
+  double loss;     /* L there */
+  double gradient; /* the largest |∂L/∂p| after the last iteration */
   size_t iterations;
-  size_t evaluations; /* of L over all rows, with or without derivatives */
+  size_t evaluations;      /* of L over all rows, with or without derivatives */
   chainrule_ending ending; /* in a progress call: not yet set */
 } chainrule_minimizer_result;
 
@@ -73,16 +71,16 @@ typedef struct chainrule_minimizer_options {
   size_t struct_size; /* sizeof(chainrule_minimizer_options) */
   chainrule_loss loss;
   chainrule_method method;
-  size_t iterations;         /* the largest number, at least 1 */
+  size_t iterations; /* the largest number, at least 1 */
   double gradient_tolerance; /* levenbergMarquardt: ends if the cosine of f and ∂f/∂p is at most this for every p; others:
                               * if max |∂L/∂p| / √L is at most this times its initial value */
-  double step_tolerance;     /* levenbergMarquardt: ends if |D Δp| ≤ this × |D p|; others: if |Δp| ≤ this × |p| for every p */
-  double loss_tolerance;     /* ends if the decrease of L is at most this × L; levenbergMarquardt: the expected one too */
+  double step_tolerance; /* levenbergMarquardt: ends if |D Δp| ≤ this × |D p|; others: if |Δp| ≤ this × |p| for every p */
+  double loss_tolerance; /* ends if the decrease of L is at most this × L; levenbergMarquardt: the expected one too */
   size_t memory; /* bytes.  levenbergMarquardt needs 16 for each pair of parameters and 8 for each number of a block of 96 rows
                   * of J; a run that needs more is refused.  bfgs needs 16 p for each step and stores the steps that fit. */
-  size_t history; /* lbfgs: the number of steps that it stores, at least 1 */
+  size_t history;                         /* lbfgs: the number of steps that it stores, at least 1 */
   chainrule_minimizer_progress *progress; /* may be NULL */
-  void *context;                /* of progress */
+  void *context;                          /* of progress */
 } chainrule_minimizer_options;
 
 /* halfSquaredError, 1000 iterations, tolerances 1e-10, 1e-10 and 1e-12, 1 GiB, a history of 10, no progress. */
@@ -100,7 +98,8 @@ typedef struct chainrule_minimizer chainrule_minimizer;
 /* Borrows `network`, which must outlive the minimizer.  Nothing else may use it during a run. */
 CHAINRULE_API chainrule_status chainrule_minimizer_create(chainrule_network *network,
                                                           const chainrule_minimizer_options *minimization,
-                                                          chainrule_minimizer **minimizer, chainrule_error *error);
+                                                          chainrule_minimizer **minimizer,
+                                                          chainrule_error *error);
 CHAINRULE_API void chainrule_minimizer_free(chainrule_minimizer *minimizer);
 
 /* Runs from the network's current parameters on rows x [rows][inputs], y [rows][outputs].  sample_weights
@@ -109,8 +108,9 @@ CHAINRULE_API void chainrule_minimizer_free(chainrule_minimizer *minimizer);
  * Any other error, such as that of a custom layer, leaves the network and *minimum unchanged.  The call
  * allocates memory. */
 CHAINRULE_API chainrule_status chainrule_minimizer_run_f32(chainrule_minimizer *minimizer, const float *x,
-                                                           const float *y, const float *sample_weights, size_t rows,
-                                                           chainrule_minimizer_result *minimum, chainrule_error *error);
+                                                           const float *y, const float *sample_weights,
+                                                           size_t rows, chainrule_minimizer_result *minimum,
+                                                           chainrule_error *error);
 CHAINRULE_API chainrule_status chainrule_minimizer_run_f64(chainrule_minimizer *minimizer, const double *x,
                                                            const double *y, const double *sample_weights,
                                                            size_t rows, chainrule_minimizer_result *minimum,

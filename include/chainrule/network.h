@@ -38,9 +38,9 @@ typedef int chainrule_elementwise_function(void *context, size_t count, const vo
 /* A layer.  Each kind uses only the fields that name it.  0 is the default of every field.  The description says how large
  * each layer of its array is: layer_size. */
 typedef struct chainrule_layer {
-  size_t units;                    /* dense: 1 … 2³¹ − 1; others: 0, or the number of inputs */
-  chainrule_activation activation; /* dense, activation; softmax: the last layer only */
-  bool no_bias;                    /* dense: z = W x, without b */
+  size_t units;                        /* dense: 1 … 2³¹ − 1; others: 0, or the number of inputs */
+  chainrule_activation activation;     /* dense, activation; softmax: the last layer only */
+  bool no_bias;                        /* dense: z = W x, without b */
   chainrule_initializer weights, bias; /* dense */
   chainrule_layer_kind kind;
   double rate;     /* dropout: 0 ≤ rate < 1 */
@@ -55,7 +55,7 @@ typedef struct chainrule_network_description {
   size_t struct_size; /* sizeof(chainrule_network_description) */
   size_t layer_size;  /* sizeof(chainrule_layer): bytes from one layer to the next */
   chainrule_scalar scalar;
-  size_t inputs; /* 1 … 2³¹ − 1 */
+  size_t inputs;      /* 1 … 2³¹ − 1 */
   size_t layer_count; /* 1 … 10 000 */
   const chainrule_layer *layers;
   const char *kernel_set; /* "avx512", "avx2", "baseline", "gsl"; NULL: see below */
@@ -81,13 +81,13 @@ CHAINRULE_API const char *chainrule_kernel_set_name(size_t index);
 CHAINRULE_API chainrule_status chainrule_network_create(const chainrule_network_description *description,
                                                         chainrule_network **network, chainrule_error *error);
 /* Copies the architecture, parameters, names and metadata into a new network. */
-CHAINRULE_API chainrule_status chainrule_network_copy(const chainrule_network *network, chainrule_network **copy,
-                                                      chainrule_error *error);
+CHAINRULE_API chainrule_status chainrule_network_copy(const chainrule_network *network,
+                                                      chainrule_network **copy, chainrule_error *error);
 /* Creates a network with the same predictions, up to rounding, and fewer layers: every batchNorm directly
  * after a dense layer without activation, or directly before any dense layer, is merged into it; dropouts are
  * removed. */
-CHAINRULE_API chainrule_status chainrule_network_fold(const chainrule_network *network, chainrule_network **folded,
-                                                      chainrule_error *error);
+CHAINRULE_API chainrule_status chainrule_network_fold(const chainrule_network *network,
+                                                      chainrule_network **folded, chainrule_error *error);
 CHAINRULE_API void chainrule_network_free(chainrule_network *network);
 
 /* Initialises every parameter by its layer's initialiser, layer by layer: W row by row, then b.  gamma
@@ -130,29 +130,37 @@ CHAINRULE_API const char *chainrule_parameter_name(chainrule_parameter parameter
 
 /* Copies a layer's parameters out or in.  `count` must be the exact number of values.  Setting refuses NaN,
  * infinity and statistics out of range, and then leaves the network unchanged. */
-CHAINRULE_API chainrule_status chainrule_network_get_parameter_f32(const chainrule_network *network, size_t layer,
-                                                         chainrule_parameter parameter, float *values,
-                                                         size_t count, chainrule_error *error);
-CHAINRULE_API chainrule_status chainrule_network_get_parameter_f64(const chainrule_network *network, size_t layer,
-                                                         chainrule_parameter parameter, double *values,
-                                                         size_t count, chainrule_error *error);
+CHAINRULE_API chainrule_status chainrule_network_get_parameter_f32(const chainrule_network *network,
+                                                                   size_t layer, chainrule_parameter parameter,
+                                                                   float *values, size_t count,
+                                                                   chainrule_error *error);
+CHAINRULE_API chainrule_status chainrule_network_get_parameter_f64(const chainrule_network *network,
+                                                                   size_t layer, chainrule_parameter parameter,
+                                                                   double *values, size_t count,
+                                                                   chainrule_error *error);
 CHAINRULE_API chainrule_status chainrule_network_set_parameter_f32(chainrule_network *network, size_t layer,
-                                                         chainrule_parameter parameter, const float *values,
-                                                         size_t count, chainrule_error *error);
+                                                                   chainrule_parameter parameter,
+                                                                   const float *values, size_t count,
+                                                                   chainrule_error *error);
 CHAINRULE_API chainrule_status chainrule_network_set_parameter_f64(chainrule_network *network, size_t layer,
-                                                         chainrule_parameter parameter, const double *values,
-                                                         size_t count, chainrule_error *error);
+                                                                   chainrule_parameter parameter,
+                                                                   const double *values, size_t count,
+                                                                   chainrule_error *error);
 
 /* The same for all layers at once, without statistics: layer by layer, weights row by row, then bias; or
  * gamma, then beta.  `count` must be chainrule_network_parameter_count. */
-CHAINRULE_API chainrule_status chainrule_network_get_parameters_f32(const chainrule_network *network, float *values,
-                                                                    size_t count, chainrule_error *error);
-CHAINRULE_API chainrule_status chainrule_network_get_parameters_f64(const chainrule_network *network, double *values,
-                                                                    size_t count, chainrule_error *error);
-CHAINRULE_API chainrule_status chainrule_network_set_parameters_f32(chainrule_network *network, const float *values,
-                                                                    size_t count, chainrule_error *error);
-CHAINRULE_API chainrule_status chainrule_network_set_parameters_f64(chainrule_network *network, const double *values,
-                                                                    size_t count, chainrule_error *error);
+CHAINRULE_API chainrule_status chainrule_network_get_parameters_f32(const chainrule_network *network,
+                                                                    float *values, size_t count,
+                                                                    chainrule_error *error);
+CHAINRULE_API chainrule_status chainrule_network_get_parameters_f64(const chainrule_network *network,
+                                                                    double *values, size_t count,
+                                                                    chainrule_error *error);
+CHAINRULE_API chainrule_status chainrule_network_set_parameters_f32(chainrule_network *network,
+                                                                    const float *values, size_t count,
+                                                                    chainrule_error *error);
+CHAINRULE_API chainrule_status chainrule_network_set_parameters_f64(chainrule_network *network,
+                                                                    const double *values, size_t count,
+                                                                    chainrule_error *error);
 
 /* Names that are saved with a network: of the input columns, of the output columns, and of a classifier's
  * classes.  Either none, or one for each input or output. */
@@ -198,16 +206,16 @@ CHAINRULE_API chainrule_status chainrule_network_predict_f64(const chainrule_net
 /* L, the mean of `loss` over rows x [rows][inputs] with targets y [rows][outputs]; with sample_weights
  * [rows], which may be NULL, L = Σ wᵢ lᵢ / Σ wᵢ.  With target scaling, L is that of the standardised targets.
  * An error leaves *value unchanged.  See predict. */
-CHAINRULE_API chainrule_status chainrule_network_loss_f32(const chainrule_network *network, chainrule_loss loss,
-                                                          const float *x, const float *y,
+CHAINRULE_API chainrule_status chainrule_network_loss_f32(const chainrule_network *network,
+                                                          chainrule_loss loss, const float *x, const float *y,
                                                           const float *sample_weights, size_t rows,
                                                           void *scratch, size_t scratch_size, double *value,
                                                           chainrule_error *error);
-CHAINRULE_API chainrule_status chainrule_network_loss_f64(const chainrule_network *network, chainrule_loss loss,
-                                                          const double *x, const double *y,
-                                                          const double *sample_weights, size_t rows,
-                                                          void *scratch, size_t scratch_size, double *value,
-                                                          chainrule_error *error);
+CHAINRULE_API chainrule_status chainrule_network_loss_f64(const chainrule_network *network,
+                                                          chainrule_loss loss, const double *x,
+                                                          const double *y, const double *sample_weights,
+                                                          size_t rows, void *scratch, size_t scratch_size,
+                                                          double *value, chainrule_error *error);
 
 #ifdef __cplusplus
 }

@@ -31,9 +31,9 @@ typedef struct chainrule_schedule {
   double warm_up_factor; /* the start of the rise relative to its end: 0 < f ≤ 1 */
   int64_t length; /* step: between two steps; cosine: to the minimum; cosineRestarts: the first; oneCycle: all of it.
                    * At least 1; oneCycle: 2 */
-  int64_t growth; /* cosineRestarts: ratio of a length to the previous one, ≥ 1 */
-  double factor;  /* γ > 0 of step, exponential and plateau; plateau: < 1 */
-  double minimum; /* cosine, cosineRestarts, plateau: the lowest rate, ≥ 0 */
+  int64_t growth;       /* cosineRestarts: ratio of a length to the previous one, ≥ 1 */
+  double factor;        /* γ > 0 of step, exponential and plateau; plateau: < 1 */
+  double minimum;       /* cosine, cosineRestarts, plateau: the lowest rate, ≥ 0 */
   double rise;          /* oneCycle: fraction of the length in which the rate rises, 0 … 1 */
   double divisor;       /* oneCycle: ratio of η to the first rate, > 0 */
   double final_divisor; /* oneCycle: ratio of the first rate to the last, > 0 */
@@ -54,7 +54,8 @@ static inline chainrule_schedule chainrule_schedule_default(chainrule_schedule_k
 }
 
 /* The message of CHAINRULE_INVALID_ARGUMENT names the field: "cosine: length must be at least 1". */
-CHAINRULE_API chainrule_status chainrule_schedule_check(const chainrule_schedule *schedule, chainrule_error *error);
+CHAINRULE_API chainrule_status chainrule_schedule_check(const chainrule_schedule *schedule,
+                                                        chainrule_error *error);
 
 /* The state of a plateau; all zeros: the initial state. */
 typedef struct chainrule_plateau {
@@ -69,13 +70,14 @@ typedef struct chainrule_plateau {
  * other kinds ignore it.  NaN for a schedule that chainrule_schedule_check refuses.
  *
  * After its length oneCycle keeps its last rate, and cosine rises again, as in PyTorch. */
-CHAINRULE_API double chainrule_schedule_rate(const chainrule_schedule *schedule, double learning_rate, uint64_t t,
-                                             const chainrule_plateau *plateau);
+CHAINRULE_API double chainrule_schedule_rate(const chainrule_schedule *schedule, double learning_rate,
+                                             uint64_t t, const chainrule_plateau *plateau);
 
 /* Updates a plateau with the loss after t units.  Losses of the warm-up, t ≤ warm_up, don't count.  Other
  * kinds ignore it. */
-CHAINRULE_API chainrule_status chainrule_schedule_observe(const chainrule_schedule *schedule, uint64_t t, double loss,
-                                                          chainrule_plateau *plateau, chainrule_error *error);
+CHAINRULE_API chainrule_status chainrule_schedule_observe(const chainrule_schedule *schedule, uint64_t t,
+                                                          double loss, chainrule_plateau *plateau,
+                                                          chainrule_error *error);
 
 #ifdef __cplusplus
 }

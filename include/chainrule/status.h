@@ -38,15 +38,18 @@ extern "C" {
 
 typedef enum CHAINRULE_CLOSED_ENUM chainrule_status {
   CHAINRULE_OK CHAINRULE_SWIFT_NAME(ok) = 0,
-  CHAINRULE_INVALID_ARGUMENT CHAINRULE_SWIFT_NAME(invalidArgument) = 1, /* a null pointer, a number out of its range, an unknown name */
-  CHAINRULE_INVALID_NETWORK CHAINRULE_SWIFT_NAME(invalidNetwork) = 2,  /* an impossible network description */
-  CHAINRULE_SHAPE_MISMATCH CHAINRULE_SWIFT_NAME(shapeMismatch) = 3,   /* two sizes that must be equal differ */
-  CHAINRULE_NOT_FINITE CHAINRULE_SWIFT_NAME(notFinite) = 4,       /* NaN or infinity in data, parameters or the loss */
+  CHAINRULE_INVALID_ARGUMENT CHAINRULE_SWIFT_NAME(invalidArgument) =
+      1, /* a null pointer, a number out of its range, an unknown name */
+  CHAINRULE_INVALID_NETWORK CHAINRULE_SWIFT_NAME(invalidNetwork) = 2, /* an impossible network description */
+  CHAINRULE_SHAPE_MISMATCH CHAINRULE_SWIFT_NAME(shapeMismatch) = 3, /* two sizes that must be equal differ */
+  CHAINRULE_NOT_FINITE CHAINRULE_SWIFT_NAME(notFinite) = 4, /* NaN or infinity in data, parameters or the loss */
   CHAINRULE_OUT_OF_MEMORY CHAINRULE_SWIFT_NAME(outOfMemory) = 5,
-  CHAINRULE_STOPPED CHAINRULE_SWIFT_NAME(stopped) = 6,          /* chainrule_trainer_stop was called; only whole batches were trained */
-  CHAINRULE_FILE_FAILED CHAINRULE_SWIFT_NAME(fileFailed) = 7,      /* the operating system refused a read or a write */
-  CHAINRULE_INVALID_FILE CHAINRULE_SWIFT_NAME(invalidFile) = 8,     /* the file is damaged or not a Chainrule model */
-  CHAINRULE_CALLBACK_FAILED CHAINRULE_SWIFT_NAME(callbackFailed) = 9   /* a user-supplied function failed or didn't set its results */
+  CHAINRULE_STOPPED CHAINRULE_SWIFT_NAME(stopped) =
+      6, /* chainrule_trainer_stop was called; only whole batches were trained */
+  CHAINRULE_FILE_FAILED CHAINRULE_SWIFT_NAME(fileFailed) = 7, /* the operating system refused a read or a write */
+  CHAINRULE_INVALID_FILE CHAINRULE_SWIFT_NAME(invalidFile) = 8, /* the file is damaged or not a Chainrule model */
+  CHAINRULE_CALLBACK_FAILED CHAINRULE_SWIFT_NAME(callbackFailed) =
+      9 /* a user-supplied function failed or didn't set its results */
 } chainrule_status;
 
 enum { CHAINRULE_MESSAGE_SIZE = 256 };
@@ -54,8 +57,8 @@ enum { CHAINRULE_MESSAGE_SIZE = 256 };
 /* Owned by the caller.  Every call accepts NULL instead. */
 typedef struct chainrule_error {
   chainrule_status status;
-  size_t layer;  /* the layer with the error, counted from 1; 0: none */
-  uint64_t step; /* CHAINRULE_NOT_FINITE: the number of completed updates */
+  size_t layer;                         /* the layer with the error, counted from 1; 0: none */
+  uint64_t step;                        /* CHAINRULE_NOT_FINITE: the number of completed updates */
   char message[CHAINRULE_MESSAGE_SIZE]; /* one UTF-8 sentence, without a full stop; no control characters */
 } chainrule_error;
 

@@ -21,10 +21,11 @@ typedef struct chainrule_optimizer {
   bool nesterov;        /* sgd: look ahead; needs momentum */
   double alpha;         /* rmsprop, adadelta (its ρ): decay of the mean squares, 0 ≤ α < 1 */
   bool centered;        /* rmsprop: divide by the standard deviation instead of the root mean square */
-  double beta1, beta2;  /* adam, adamw, adamax, nadam: decay of the moments, 0 ≤ β < 1; lion: for the sign, for m */
-  bool amsgrad;         /* adam, adamw: divide by √ of the largest v so far */
-  double momentum_decay; /* nadam: ψ ≥ 0 in μ = β₁ (1 − ½ 0.96^(t ψ)) */
-  double epsilon;       /* > 0, added to the root, in adadelta under both roots, in adamax to |g| */
+  double beta1,
+      beta2; /* adam, adamw, adamax, nadam: decay of the moments, 0 ≤ β < 1; lion: for the sign, for m */
+  bool amsgrad;               /* adam, adamw: divide by √ of the largest v so far */
+  double momentum_decay;      /* nadam: ψ ≥ 0 in μ = β₁ (1 − ½ 0.96^(t ψ)) */
+  double epsilon;             /* > 0, added to the root, in adadelta under both roots, in adamax to |g| */
   double eta_minus, eta_plus; /* rprop: factors of a step, 0 < η⁻ < 1 < η⁺ */
   double step_min, step_max;  /* rprop: bounds of a step, 0 ≤ step_min ≤ step_max */
 } chainrule_optimizer;
@@ -44,8 +45,8 @@ static inline chainrule_optimizer chainrule_optimizer_default(chainrule_optimize
  * ∂lᵣ/∂a, and returns 0.  If it returns another value or doesn't set a number, the step changes no parameter,
  * and the step or epoch ends with CHAINRULE_CALLBACK_FAILED.  The next call of the epoch resumes at the same
  * batch. */
-typedef int chainrule_trainer_loss_function(void *context, size_t rows, size_t outputs, const void *a, const void *y,
-                                    double *losses, void *gradient);
+typedef int chainrule_trainer_loss_function(void *context, size_t rows, size_t outputs, const void *a,
+                                            const void *y, double *losses, void *gradient);
 
 /* How to train; start from chainrule_trainer_options_default, or from CHAINRULE_TRAINER_OPTIONS_SIZES and zeros. */
 typedef struct chainrule_trainer_options {
@@ -56,20 +57,20 @@ typedef struct chainrule_trainer_options {
   uint64_t seed;     /* seeds the order of the rows */
   bool in_order;     /* don't shuffle the rows */
   bool keep;         /* keep z, a, δ and the gradients readable after a step (view.h) */
-  size_t threads;    /* number of threads of a step, including the caller's: at most 256, limited to the number of
+  size_t threads; /* number of threads of a step, including the caller's: at most 256, limited to the number of
                       * CPUs; 0: 1.  A small step uses fewer.  Any number gives the same bits.
                       * The threads of a trainer block signals. */
   double label_smoothing; /* s, 0 ≤ s < 1: y becomes (1 − s) y + s / outputs for crossEntropy, (1 − s) y + s / 2 for
                            * binaryCrossEntropy */
-  double input_noise;     /* σ ≥ 0: x becomes x + σ n, n normal, drawn for every row of every step; after the scaling layers
+  double input_noise; /* σ ≥ 0: x becomes x + σ n, n normal, drawn for every row of every step; after the scaling layers
                            * that a network begins with */
-  double clip_value;      /* c > 0: each ∂L/∂p becomes min(max(∂L/∂p, −c), c), before weight decay; 0: no limit */
-  double clip_norm;       /* c > 0: all gradients g are multiplied by min(1, c / (‖g‖₂ + 1e-6)), ‖g‖₂ over all of them;
+  double clip_value; /* c > 0: each ∂L/∂p becomes min(max(∂L/∂p, −c), c), before weight decay; 0: no limit */
+  double clip_norm; /* c > 0: all gradients g are multiplied by min(1, c / (‖g‖₂ + 1e-6)), ‖g‖₂ over all of them;
                            * before clip_value */
-  double max_norm;        /* c > 0: after an update, weights Wⱼ of a neuron with ‖Wⱼ‖₂ > c become c Wⱼ / ‖Wⱼ‖₂ */
-  size_t accumulate;      /* k: an update for every k batches, with the gradient of the k as one batch; 0: 1.  The last
+  double max_norm; /* c > 0: after an update, weights Wⱼ of a neuron with ‖Wⱼ‖₂ > c become c Wⱼ / ‖Wⱼ‖₂ */
+  size_t accumulate; /* k: an update for every k batches, with the gradient of the k as one batch; 0: 1.  The last
                            * update of an epoch may be of fewer. */
-  const double *rates;    /* [layers] ≥ 0, times the learning rate; 0: the layer is frozen, neither its parameters nor its
+  const double *rates; /* [layers] ≥ 0, times the learning rate; 0: the layer is frozen, neither its parameters nor its
                            * statistics change, and a batchNorm works as in prediction; NULL: all 1.  Copied. */
   chainrule_trainer_loss_function *loss_function; /* NULL: `loss` */
   void *loss_context;
@@ -82,7 +83,8 @@ typedef struct chainrule_trainer_options {
   .struct_size = sizeof(chainrule_trainer_options), .schedule.struct_size = sizeof(chainrule_schedule)
 
 /* meanSquaredError, adam with its defaults, batches of 32 rows, the constant schedule; all else 0. */
-CHAINRULE_API void chainrule_trainer_options_set_defaults(chainrule_trainer_options *options, size_t struct_size);
+CHAINRULE_API void chainrule_trainer_options_set_defaults(chainrule_trainer_options *options,
+                                                          size_t struct_size);
 static inline chainrule_trainer_options chainrule_trainer_options_default(void)
 {
   chainrule_trainer_options options;
@@ -157,20 +159,23 @@ CHAINRULE_API chainrule_status chainrule_trainer_epoch_f64(chainrule_trainer *tr
  * its parameters of the beginning, and the optimizer is reset.  begin_epoch and chainrule_trainer_epoch
  * abandon an earlier streamed epoch: it doesn't count, and its updates stay.  begin_epoch fails during an
  * interrupted epoch, end_epoch if no epoch has begun or it has no row. */
-CHAINRULE_API chainrule_status chainrule_trainer_begin_epoch(chainrule_trainer *trainer, chainrule_error *error);
+CHAINRULE_API chainrule_status chainrule_trainer_begin_epoch(chainrule_trainer *trainer,
+                                                             chainrule_error *error);
 CHAINRULE_API chainrule_status chainrule_trainer_end_epoch(chainrule_trainer *trainer, double *loss,
                                                            chainrule_error *error);
 
 /* Ends an interrupted or streamed epoch: it doesn't count, its updates stay, and accumulated gradients are
  * applied, as by chainrule_trainer_flush.  The next epoch can have any rows and batches. */
-CHAINRULE_API chainrule_status chainrule_trainer_abandon_epoch(chainrule_trainer *trainer, chainrule_error *error);
+CHAINRULE_API chainrule_status chainrule_trainer_abandon_epoch(chainrule_trainer *trainer,
+                                                               chainrule_error *error);
 
 /* The learning rate of the last update; before the first one, and after chainrule_trainer_set_learning_rate,
  * that of the next. */
 CHAINRULE_API double chainrule_trainer_learning_rate(const chainrule_trainer *trainer);
 /* Sets the base learning rate for later updates; the schedule scales it.  With the constant schedule the
  * caller can implement any schedule. */
-CHAINRULE_API chainrule_status chainrule_trainer_set_learning_rate(chainrule_trainer *trainer, double learning_rate,
+CHAINRULE_API chainrule_status chainrule_trainer_set_learning_rate(chainrule_trainer *trainer,
+                                                                   double learning_rate,
                                                                    chainrule_error *error);
 /* Reports the loss of an epoch, ideally its validation loss, to the plateau schedule.  Other schedules ignore
  * it. */
@@ -193,8 +198,8 @@ typedef int chainrule_trainer_step_function(void *context, const chainrule_train
 
 /* Sets the function for later batches; NULL: none. */
 CHAINRULE_API chainrule_status chainrule_trainer_on_step(chainrule_trainer *trainer,
-                                                         chainrule_trainer_step_function *function, void *context,
-                                                         chainrule_error *error);
+                                                         chainrule_trainer_step_function *function,
+                                                         void *context, chainrule_error *error);
 
 /* Can be called from any thread and from a signal handler.  NULL does nothing. */
 CHAINRULE_API void chainrule_trainer_stop(chainrule_trainer *trainer);

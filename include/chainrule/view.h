@@ -11,8 +11,9 @@ extern "C" {
 
 typedef enum CHAINRULE_CLOSED_ENUM chainrule_view {
   CHAINRULE_VIEW_Z CHAINRULE_SWIFT_NAME(z) = 0, /* [rows][units]; for a normalisation (x - mean) / deviation */
-  CHAINRULE_VIEW_A CHAINRULE_SWIFT_NAME(a) = 1,                             /* [rows][units] */
-  CHAINRULE_VIEW_DELTA CHAINRULE_SWIFT_NAME(delta) = 2, /* ∂L/∂z for a layer with an activation, else ∂L/∂a; [rows][units] */
+  CHAINRULE_VIEW_A CHAINRULE_SWIFT_NAME(a) = 1, /* [rows][units] */
+  CHAINRULE_VIEW_DELTA CHAINRULE_SWIFT_NAME(delta) =
+      2, /* ∂L/∂z for a layer with an activation, else ∂L/∂a; [rows][units] */
   CHAINRULE_VIEW_WEIGHTS_GRADIENT CHAINRULE_SWIFT_NAME(weightsGradient) = 3, /* ∂L/∂W, [units][inputs] */
   CHAINRULE_VIEW_BIAS_GRADIENT CHAINRULE_SWIFT_NAME(biasGradient) = 4,       /* ∂L/∂b, [units] */
   CHAINRULE_VIEW_GAMMA_GRADIENT CHAINRULE_SWIFT_NAME(gammaGradient) = 5,     /* ∂L/∂γ, [units] */

@@ -59,8 +59,8 @@ static chainrule_status input_jacobian(const chainrule_network *network, const c
     cr_seed(network, work, batch, k);
     status = cr_backward(network, work, batch, network->layer_count - 1, 0, error);
     if (status) break;
-    status = read_input_gradients(network, work, batch, cr_at(network->scalar, jacobian, k * width), outputs * width,
-                                  error);
+    status = read_input_gradients(network, work, batch, cr_at(network->scalar, jacobian, k * width),
+                                  outputs * width, error);
   }
   return status;
 }
@@ -95,8 +95,7 @@ static size_t row_size(const chainrule_network *network, derivative which)
 static chainrule_status check_count(const chainrule_network *network, derivative which, size_t rows,
                                     size_t count, chainrule_error *error)
 {
-  static const char *const names[] = {"the input Jacobian", "the parameter Jacobian",
-                                      "the samples' gradients"};
+  static const char *const names[] = {"the input Jacobian", "the parameter Jacobian", "the samples' gradients"};
   size_t expected;
   if (!cr_multiply(row_size(network, which), rows, &expected)) expected = SIZE_MAX;
   if (count == expected && count <= PTRDIFF_MAX / cr_scalar_size(network->scalar)) return CHAINRULE_OK;
@@ -213,10 +212,11 @@ static chainrule_status copy_f64(const chainrule_network *network, chainrule_net
   const size_t count = network->layer_count;
   chainrule_layer *layers = calloc(count, sizeof *layers);
   if (!layers) return cr_out_of_memory(error, "a copy", count * sizeof *layers);
-  for (size_t l = 0; l < count; l++) chainrule_network_layer(network, l, &layers[l], sizeof(chainrule_layer), NULL);
+  for (size_t l = 0; l < count; l++)
+    chainrule_network_layer(network, l, &layers[l], sizeof(chainrule_layer), NULL);
   chainrule_status status = chainrule_network_create(
-      &(chainrule_network_description){CHAINRULE_NETWORK_DESCRIPTION_SIZES, CHAINRULE_FLOAT64, network->inputs, count, layers,
-                                       network->kernels->name},
+      &(chainrule_network_description){CHAINRULE_NETWORK_DESCRIPTION_SIZES, CHAINRULE_FLOAT64,
+                                       network->inputs, count, layers, network->kernels->name},
       copy, error);
   free(layers);
   for (size_t l = 0; l < count && !status; l++)
@@ -229,7 +229,8 @@ static chainrule_status copy_f64(const chainrule_network *network, chainrule_net
       if (values) cr_read(network, network->parameters, l, (chainrule_parameter)parameter, values);
       if (!status) status = widen(CHAINRULE_FLOAT32, values, size, &wide, error);
       if (!status)
-        status = chainrule_network_set_parameter_f64(*copy, l, (chainrule_parameter)parameter, wide, size, error);
+        status =
+            chainrule_network_set_parameter_f64(*copy, l, (chainrule_parameter)parameter, wide, size, error);
       free(values);
       free(wide);
     }
@@ -244,7 +245,8 @@ static void standardize(const chainrule_network *network, size_t rows, double *y
   const cr_layer *scaling = &network->layers[network->layer_count - 1];
   for (size_t i = 0; i < rows * scaling->out; i++) {
     const size_t column = i % scaling->out;
-    const double deviation = cr_value(network->scalar, network->parameters, scaling->at[CHAINRULE_DEVIATION] + column);
+    const double deviation =
+        cr_value(network->scalar, network->parameters, scaling->at[CHAINRULE_DEVIATION] + column);
     const double mean = cr_value(network->scalar, network->parameters, scaling->at[CHAINRULE_MEAN] + column);
     y[i] = y[i] * deviation + mean;
   }
@@ -300,10 +302,12 @@ static void descend(const cr_objective *o, const cr_batch *batch)
 {
   cr_workspace work = o->work;
   cr_block block = CR_BEFORE_FIRST;
-  while (cr_next_block(o->network, &block)) cr_descend(o->network, &work, batch, block, o->strip, NULL, false);
+  while (cr_next_block(o->network, &block))
+    cr_descend(o->network, &work, batch, block, o->strip, NULL, false);
 }
 
-chainrule_status cr_objective_value(const cr_objective *o, double *gradient, double *value, chainrule_error *error)
+chainrule_status cr_objective_value(const cr_objective *o, double *gradient, double *value,
+                                    chainrule_error *error)
 {
   const chainrule_network *network = o->network;
   chainrule_status status = CHAINRULE_OK;
@@ -330,8 +334,8 @@ chainrule_status cr_objective_value(const cr_objective *o, double *gradient, dou
 /* ---- The check of backpropagation ---------------------------------------------------------------- */
 
 /* L with the value `p` in place of the k-th of all parameters */
-static chainrule_status value_with(const cr_objective *o, double *parameters, size_t k, double p, double *value,
-                                   chainrule_error *error)
+static chainrule_status value_with(const cr_objective *o, double *parameters, size_t k, double p,
+                                   double *value, chainrule_error *error)
 {
   const double before = parameters[k];
   parameters[k] = p;
@@ -403,8 +407,7 @@ static chainrule_status check_gradient(const chainrule_network *network, chainru
   status = cr_objective_create(network, loss, all, &o, error);
   if (status) return status;
   const size_t count = network->parameter_count;
-  double *parameters = cr_allocate(count, sizeof *parameters),
-         *gradient = cr_allocate(count, sizeof *gradient);
+  double *parameters = cr_allocate(count, sizeof *parameters), *gradient = cr_allocate(count, sizeof *gradient);
   if (!parameters || !gradient)
     status = cr_out_of_memory(error, "the gradients", 2 * count * sizeof *gradient);
   else

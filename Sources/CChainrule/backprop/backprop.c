@@ -36,14 +36,14 @@ void cr_loss(const chainrule_network *network, const cr_workspace *work, const c
   EITHER(loss, network, work, batch, loss, total, delta, losses);
 }
 
-chainrule_status cr_backward(const chainrule_network *network, const cr_workspace *work, const cr_batch *batch,
-                             size_t from, size_t end, chainrule_error *error)
+chainrule_status cr_backward(const chainrule_network *network, const cr_workspace *work,
+                             const cr_batch *batch, size_t from, size_t end, chainrule_error *error)
 {
   return EITHER(backward, network, work, batch, from, end, error);
 }
 
-chainrule_status cr_backward_input(const chainrule_network *network, const cr_workspace *work, const cr_batch *batch,
-                                   chainrule_error *error)
+chainrule_status cr_backward_input(const chainrule_network *network, const cr_workspace *work,
+                                   const cr_batch *batch, chainrule_error *error)
 {
   return EITHER(backward_input, network, work, batch, error);
 }
@@ -65,13 +65,14 @@ void cr_moments(const chainrule_network *network, const cr_workspace *work, cons
   EITHER(moments, network, work, batch, l, backward, member, members);
 }
 
-void cr_descend(const chainrule_network *network, cr_workspace *work, const cr_batch *batch,
-                cr_block block, void *gradients, const cr_descent *descent, bool follows)
+void cr_descend(const chainrule_network *network, cr_workspace *work, const cr_batch *batch, cr_block block,
+                void *gradients, const cr_descent *descent, bool follows)
 {
   EITHER(descend, network, work, batch, block, gradients, descent, follows);
 }
 
-double cr_square_norm(const chainrule_network *network, const double *rates, const void *gradients, void *scratch)
+double cr_square_norm(const chainrule_network *network, const double *rates, const void *gradients,
+                      void *scratch)
 {
   return EITHER(square_norm, network, rates, gradients, scratch);
 }
@@ -94,8 +95,8 @@ void cr_outputs(const chainrule_network *network, const cr_workspace *work, size
   EITHER(outputs, network, work, rows, outputs);
 }
 
-void cr_set_gradient(const chainrule_network *network, const cr_workspace *work, const cr_batch *batch, double total,
-                     const void *gradient)
+void cr_set_gradient(const chainrule_network *network, const cr_workspace *work, const cr_batch *batch,
+                     double total, const void *gradient)
 {
   EITHER(set_gradient, network, work, batch, total, gradient);
 }

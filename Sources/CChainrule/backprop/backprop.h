@@ -5,7 +5,7 @@
 #include "../network/network.h"
 
 /* Calls function_f32 or function_f64, whichever the network's scalar type is. */
-#define EITHER(function, ...)                                                                              \
+#define EITHER(function, ...)                                                                                \
   (network->scalar == CHAINRULE_FLOAT32 ? cr_##function##_f32(__VA_ARGS__) : cr_##function##_f64(__VA_ARGS__))
 
 typedef struct cr_batch {
@@ -18,7 +18,7 @@ typedef struct cr_workspace {
   const cr_place *places; /* of the input, then of the layers */
   size_t capacity, first;
   void *buffers;
-  void *scratch; /* backward and descend; see cr_scratch_size */
+  void *scratch;       /* backward and descend; see cr_scratch_size */
   const cr_pass *pass; /* NULL: prediction */
   const void *packed;  /* whose inputs descend has packed into the scratch last; NULL: no one's */
 } cr_workspace;
@@ -33,11 +33,11 @@ chainrule_status cr_forward(const chainrule_network *network, const cr_workspace
 void cr_loss(const chainrule_network *network, const cr_workspace *work, const cr_batch *batch,
              chainrule_loss loss, double total, bool delta, double *losses);
 /* From δ of layer `from` that of every layer down to `end`. */
-chainrule_status cr_backward(const chainrule_network *network, const cr_workspace *work, const cr_batch *batch,
-                             size_t from, size_t end, chainrule_error *error);
+chainrule_status cr_backward(const chainrule_network *network, const cr_workspace *work,
+                             const cr_batch *batch, size_t from, size_t end, chainrule_error *error);
 /* From δ of layer 0, and of the layers that add x, ∂L/∂x: the δ of the input. */
-chainrule_status cr_backward_input(const chainrule_network *network, const cr_workspace *work, const cr_batch *batch,
-                                   chainrule_error *error);
+chainrule_status cr_backward_input(const chainrule_network *network, const cr_workspace *work,
+                                   const cr_batch *batch, chainrule_error *error);
 /* After forward, the last layer's δ for L = the output `output` of each row. */
 void cr_seed(const chainrule_network *network, const cr_workspace *work, const cr_batch *batch, size_t output);
 /* From δ and a of every layer, each row's own gradient of all parameters, in their one order, `stride` apart. */
@@ -53,18 +53,19 @@ bool cr_next_block(const chainrule_network *network, cr_block *block);
 /* From δ and a of every layer: the gradients of a block's parameters.  With `gradients`, into that arena; with `descent`, each into
  * the parameters as soon as it is there.  batch NULL: the gradients are there already.  Blocks of the same inputs are best taken in a row, and a workspace for one
  * batch only, since they are packed once.  With `follows`, running statistics follow the batch. */
-void cr_descend(const chainrule_network *network, cr_workspace *work, const cr_batch *batch,
-                cr_block block, void *gradients, const cr_descent *descent, bool follows);
+void cr_descend(const chainrule_network *network, cr_workspace *work, const cr_batch *batch, cr_block block,
+                void *gradients, const cr_descent *descent, bool follows);
 /* Σ g² of the gradients of the layers that learn.  The order of the sums does not depend on the panels. */
-double cr_square_norm(const chainrule_network *network, const double *rates, const void *gradients, void *scratch);
+double cr_square_norm(const chainrule_network *network, const double *rates, const void *gradients,
+                      void *scratch);
 /* Weights of the neurons of a block, whose input is 0, with a norm above `most` are scaled down to it. */
 void cr_limit(const chainrule_network *network, cr_block block, double most);
 /* sum ← sum + weight × gradients, of all parameters */
 void cr_accumulate(const chainrule_network *network, const void *gradients, double weight, void *sum);
 /* The last layer's a, [rows][outputs]; and its δ from ∂lᵣ/∂a, [rows][outputs], as after cr_loss. */
 void cr_outputs(const chainrule_network *network, const cr_workspace *work, size_t rows, void *outputs);
-void cr_set_gradient(const chainrule_network *network, const cr_workspace *work, const cr_batch *batch, double total,
-                     const void *gradient);
+void cr_set_gradient(const chainrule_network *network, const cr_workspace *work, const cr_batch *batch,
+                     double total, const void *gradient);
 /* Σ wᵣ, or rows where there are no sample weights. */
 static inline double cr_total_weight(const chainrule_network *network, const cr_batch *batch)
 {
@@ -90,8 +91,9 @@ void cr_narrow_descend(const chainrule_network *network, const cr_batch *batch, 
 /* Steps of single rows, in this order: as many as there are, or until a loss is not finite; returns how many.  `next`, where
  * there is one, prepares each update.  The losses are added to *sum. */
 typedef void cr_next(void *context);
-size_t cr_narrow_steps(const chainrule_network *network, const cr_batch *batch, const size_t *order, chainrule_loss loss,
-                       const cr_descent *descent, cr_next *next, void *context, double *sum, void *buffers);
+size_t cr_narrow_steps(const chainrule_network *network, const cr_batch *batch, const size_t *order,
+                       chainrule_loss loss, const cr_descent *descent, cr_next *next, void *context,
+                       double *sum, void *buffers);
 
 /* ---- workspace.c --------------------------------------------------------------------------------- */
 

@@ -21,7 +21,8 @@ size_t cr_narrow_size(const chainrule_network *network)
   }
   if (widest > CR_NARROW || !network->kernels->f32->lanes_load) return 0;
   /* room behind the last δ, which is read in whole vectors of neurons */
-  return network->layer_count * sizeof(cr_row_layer_f64) + (units + CR_NARROW) * CR_STRIP_VECTORS * network->kernels->vector;
+  return network->layer_count * sizeof(cr_row_layer_f64) +
+         (units + CR_NARROW) * CR_STRIP_VECTORS * network->kernels->vector;
 }
 
 void cr_plan_narrow(const chainrule_network *network, const void *state, void *buffers)
@@ -41,8 +42,9 @@ void cr_narrow_descend(const chainrule_network *network, const cr_batch *batch, 
   EITHER(narrow_descend, network, batch, descent, gradients, buffers);
 }
 
-size_t cr_narrow_steps(const chainrule_network *network, const cr_batch *batch, const size_t *order, chainrule_loss loss,
-                       const cr_descent *descent, cr_next *next, void *context, double *sum, void *buffers)
+size_t cr_narrow_steps(const chainrule_network *network, const cr_batch *batch, const size_t *order,
+                       chainrule_loss loss, const cr_descent *descent, cr_next *next, void *context,
+                       double *sum, void *buffers)
 {
   return EITHER(narrow_steps, network, batch, order, loss, descent, next, context, sum, buffers);
 }

@@ -88,7 +88,8 @@ static chainrule_status mean_loss(const chainrule_network *network, chainrule_sc
   const double total = cr_total_weight(network, &(cr_batch){.rows = rows, .sample_weights = sample_weights});
   chainrule_network view;
   const chainrule_network *trained = cr_trained(network, &view);
-  void *standardized = trained == network ? NULL : cr_at(scalar, work.buffers, network->standardized * work.capacity);
+  void *standardized =
+      trained == network ? NULL : cr_at(scalar, work.buffers, network->standardized * work.capacity);
   double sum = 0;
   for (size_t start = 0, n; start < rows; start += n) {
     n = rows - start < work.capacity ? rows - start : work.capacity;
@@ -112,15 +113,14 @@ static chainrule_status mean_loss(const chainrule_network *network, chainrule_sc
   return CHAINRULE_OK;
 }
 
-#define LOSS(suffix, R, scalar)                                                                              \
-  chainrule_status chainrule_network_loss_##suffix(const chainrule_network *network, chainrule_loss loss,    \
-                                                   const R *x, const R *y, const R *sample_weights,          \
-                                                   size_t rows, void *scratch, size_t scratch_size,          \
-                                                   double *value, chainrule_error *error)                    \
-  {                                                                                                          \
-    const cr_float_mode mode = cr_float_mode_enter(false);                                                   \
-    return cr_left(mode, mean_loss(network, scalar, loss, x, y, sample_weights, rows, scratch, scratch_size, \
-                                   value, error));                                                           \
+#define LOSS(suffix, R, scalar)                                                                               \
+  chainrule_status chainrule_network_loss_##suffix(                                                           \
+      const chainrule_network *network, chainrule_loss loss, const R *x, const R *y, const R *sample_weights, \
+      size_t rows, void *scratch, size_t scratch_size, double *value, chainrule_error *error)                 \
+  {                                                                                                           \
+    const cr_float_mode mode = cr_float_mode_enter(false);                                                    \
+    return cr_left(mode, mean_loss(network, scalar, loss, x, y, sample_weights, rows, scratch, scratch_size,  \
+                                   value, error));                                                            \
   }
 CR_EACH_SCALAR(LOSS)
 #undef LOSS

@@ -29,8 +29,9 @@ static void print_seed(uint64_t seed, char text[24]) { snprintf(text, 24, "%" PR
 
 static bool is_same_layer(const chainrule_layer *a, const chainrule_layer *b)
 {
-  return a->kind == b->kind && a->units == b->units && a->activation == b->activation && a->no_bias == b->no_bias &&
-         a->rate == b->rate && a->momentum == b->momentum && a->epsilon == b->epsilon && a->span == b->span;
+  return a->kind == b->kind && a->units == b->units && a->activation == b->activation &&
+         a->no_bias == b->no_bias && a->rate == b->rate && a->momentum == b->momentum &&
+         a->epsilon == b->epsilon && a->span == b->span;
 }
 
 /* Whether two networks differ in their parameters alone.  `whose` is that of the first, in a message. */
@@ -42,21 +43,23 @@ static chainrule_status check_same(const char *whose, const chainrule_network *n
                    network->scalar == CHAINRULE_FLOAT32 ? "float32" : "float64",
                    trained->scalar == CHAINRULE_FLOAT32 ? "float32" : "float64");
   if (network->inputs != trained->inputs)
-    return cr_fail(error, CHAINRULE_INVALID_ARGUMENT, 0, "%s has %zu inputs, the trainer's network %zu", whose,
-                   network->inputs, trained->inputs);
+    return cr_fail(error, CHAINRULE_INVALID_ARGUMENT, 0, "%s has %zu inputs, the trainer's network %zu",
+                   whose, network->inputs, trained->inputs);
   if (network->layer_count != trained->layer_count)
-    return cr_fail(error, CHAINRULE_INVALID_ARGUMENT, 0, "%s has %zu layers, the trainer's network %zu", whose,
-                   network->layer_count, trained->layer_count);
+    return cr_fail(error, CHAINRULE_INVALID_ARGUMENT, 0, "%s has %zu layers, the trainer's network %zu",
+                   whose, network->layer_count, trained->layer_count);
   for (size_t l = 0; l < network->layer_count; l++) {
     chainrule_layer own, other;
     chainrule_network_layer(network, l, &own, sizeof(chainrule_layer), NULL);
     chainrule_network_layer(trained, l, &other, sizeof(chainrule_layer), NULL);
     if (is_same_layer(&own, &other)) continue;
     if (own.kind == other.kind && own.units != other.units)
-      return cr_fail(error, CHAINRULE_INVALID_ARGUMENT, l + 1, "layer %zu: %s has %zu units, the trainer's network %zu",
-                     l + 1, whose, own.units, other.units);
-    return cr_fail(error, CHAINRULE_INVALID_ARGUMENT, l + 1, "layer %zu: %s has another %s than the trainer's network",
-                   l + 1, whose, own.kind == other.kind ? chainrule_layer_name(own.kind) : "kind of layer");
+      return cr_fail(error, CHAINRULE_INVALID_ARGUMENT, l + 1,
+                     "layer %zu: %s has %zu units, the trainer's network %zu", l + 1, whose, own.units,
+                     other.units);
+    return cr_fail(error, CHAINRULE_INVALID_ARGUMENT, l + 1,
+                   "layer %zu: %s has another %s than the trainer's network", l + 1, whose,
+                   own.kind == other.kind ? chainrule_layer_name(own.kind) : "kind of layer");
   }
   return CHAINRULE_OK;
 }
@@ -90,6 +93,7 @@ static json_t *training_json(const chainrule_trainer *t, const cr_state *state)
   char seed[24];
   print_seed(t->training.seed, seed);
   const chainrule_plateau *p = &t->plateau;
+  /* clang-format off */
   json_t *json = json_pack(
       "{s:i, s:[], s:s, s:f, s:I, s:I, s:b, s:{s:f, s:f, s:f, s:f}, s:{s:b, s:f, s:I, s:I, s:I}, s:{s:I, s:f},"
       " s:{s:s, s:b, s:b, s:I, s:I, s:f, s:f}}",
@@ -103,6 +107,7 @@ static json_t *training_json(const chainrule_trainer *t, const cr_state *state)
       "epoch", "seed", seed, "inOrder", (int)t->training.in_order, "inParts", (int)t->in_parts, "position",
       (json_int_t)t->position, "rows", (json_int_t)(in_epoch(t) ? t->epoch_rows : 0), "loss",
       in_epoch(t) ? t->epoch_loss : 0.0, "weight", in_epoch(t) ? t->epoch_weight : 0.0);
+  /* clang-format on */
   json_t *names = json_object_get(json, "arrays");
   for (size_t a = 0; a < state->count; a++)
     if (json_array_append_new(names, json_string(state->arrays[a].name)) != 0) {
@@ -174,9 +179,10 @@ static chainrule_status read_numbers(const cr_state *state, numbers *n, chainrul
   if (json_unpack_ex(json, &problem, 0, "{s:I}", "formatVersion", &version) != 0)
     return cr_unexpected(error, 0, "training", &problem);
   if (version != FORMAT_VERSION)
-    return cr_invalid(error, 0, "training, formatVersion: %" JSON_INTEGER_FORMAT "; Chainrule %s reads %d", version,
-                      chainrule_version(), FORMAT_VERSION);
+    return cr_invalid(error, 0, "training, formatVersion: %" JSON_INTEGER_FORMAT "; Chainrule %s reads %d",
+                      version, chainrule_version(), FORMAT_VERSION);
   *n = (numbers){0};
+  /* clang-format off */
   if (json_unpack_ex(
           json, &problem, 0,
           "{s:s, s:F, s:I, s:I, s:b, s:{s:F, s:F, s:F, s:F}, s:{s:b, s:F, s:I, s:I, s:I}, s:{s:I, s:F},"
@@ -189,6 +195,7 @@ static chainrule_status read_numbers(const cr_state *state, numbers *n, chainrul
           "accumulated", "batches", &n->batches, "weight", &n->sum_weight,
           "epoch", "seed", &n->seed, "inOrder", &n->in_order, "inParts", &n->in_parts, "position", &n->position,
           "rows", &n->rows, "loss", &n->loss, "weight", &n->weight, "note", &n->note) != 0)
+    /* clang-format on */
     return cr_unexpected(error, 0, "training", &problem);
   const struct {
     const char *name;
@@ -197,15 +204,17 @@ static chainrule_status read_numbers(const cr_state *state, numbers *n, chainrul
       {"learningRate", n->learning_rate >= 0},
       {"steps", n->steps >= 0 && n->steps <= MOST},
       {"epochs", n->epochs >= 0 && n->epochs <= MOST},
-      {"powers", n->beta1 >= 0 && n->beta1 <= 1 && n->beta2 >= 0 && n->beta2 <= 1 && n->mu >= 0 && n->mu <= 1 &&
-                     n->decay >= 0 && n->decay <= 1},
-      {"plateau", n->stale >= 0 && n->stale <= MOST && n->cooling >= 0 && n->cooling <= MOST && n->reductions >= 0 &&
-                      n->reductions <= MOST},
+      {"powers", n->beta1 >= 0 && n->beta1 <= 1 && n->beta2 >= 0 && n->beta2 <= 1 && n->mu >= 0 &&
+                     n->mu <= 1 && n->decay >= 0 && n->decay <= 1},
+      {"plateau", n->stale >= 0 && n->stale <= MOST && n->cooling >= 0 && n->cooling <= MOST &&
+                      n->reductions >= 0 && n->reductions <= MOST},
       {"accumulated", n->batches >= 0 && n->batches <= MOST && n->sum_weight >= 0},
-      {"epoch", n->position >= 0 && n->rows >= n->position && n->rows <= MOST && n->weight >= 0 && !(n->in_parts && n->position > 0)},
+      {"epoch", n->position >= 0 && n->rows >= n->position && n->rows <= MOST && n->weight >= 0 &&
+                    !(n->in_parts && n->position > 0)},
   };
   for (size_t i = 0; i < CR_COUNT(checks); i++)
-    if (!checks[i].good) return cr_invalid(error, 0, "training, %s: a number out of its range", checks[i].name);
+    if (!checks[i].good)
+      return cr_invalid(error, 0, "training, %s: a number out of its range", checks[i].name);
   return CHAINRULE_OK;
 }
 
@@ -223,21 +232,23 @@ static chainrule_status check_arrays(const chainrule_trainer *t, const cr_state 
   const char *letters[CR_STATES], *optimizer = chainrule_optimizer_name(t->training.optimizer.kind);
   const size_t states = cr_optimizer_states(&t->training.optimizer, letters);
   if (strcmp(n->optimizer, optimizer) != 0)
-    return cr_fail(error, CHAINRULE_INVALID_ARGUMENT, 0, "the checkpoint is of the optimizer %.20s, the trainer's is %s",
-                   n->optimizer, optimizer);
+    return cr_fail(error, CHAINRULE_INVALID_ARGUMENT, 0,
+                   "the checkpoint is of the optimizer %.20s, the trainer's is %s", n->optimizer, optimizer);
   size_t known = 0;
   for (size_t k = 0; k < states; k++) {
     char name[24];
     snprintf(name, sizeof name, "optimizer.%s", letters[k]);
     if (!find(state, name))
       return cr_fail(error, CHAINRULE_INVALID_ARGUMENT, 0,
-                     "the checkpoint has no %s of %s: it is of other options of the optimizer", letters[k], optimizer);
+                     "the checkpoint has no %s of %s: it is of other options of the optimizer", letters[k],
+                     optimizer);
     known++;
   }
   const struct {
     const char *name;
     bool needed;
-  } others[] = {{"sum", n->batches > 0}, {"epoch", n->position > 0 || n->in_parts}, {"best", find(state, "best")}};
+  } others[] = {
+      {"sum", n->batches > 0}, {"epoch", n->position > 0 || n->in_parts}, {"best", find(state, "best")}};
   for (size_t i = 0; i < CR_COUNT(others); i++) {
     if (others[i].needed && !find(state, others[i].name))
       return cr_invalid(error, 0, "training, arrays: %s is missing", others[i].name);
@@ -245,7 +256,8 @@ static chainrule_status check_arrays(const chainrule_trainer *t, const cr_state 
   }
   if (known < state->count)
     return cr_fail(error, CHAINRULE_INVALID_ARGUMENT, 0,
-                   "the checkpoint has arrays that %s has not: it is of other options of the optimizer", optimizer);
+                   "the checkpoint has arrays that %s has not: it is of other options of the optimizer",
+                   optimizer);
   return CHAINRULE_OK;
 }
 
@@ -264,15 +276,16 @@ static chainrule_status check_settings(const chainrule_trainer *t, const numbers
                    "the checkpoint is in the middle of an epoch %s, the trainer's are %s",
                    n->in_order ? "in order" : "in random order", n->in_order ? "in random order" : "in order");
   if (!n->in_order && strcmp(n->seed, seed) != 0)
-    return cr_fail(error, CHAINRULE_INVALID_ARGUMENT, 0,
-                   "the checkpoint is in the middle of an epoch in the order of seed %.20s; the trainer's seed is %s",
-                   n->seed, seed);
+    return cr_fail(
+        error, CHAINRULE_INVALID_ARGUMENT, 0,
+        "the checkpoint is in the middle of an epoch in the order of seed %.20s; the trainer's seed is %s",
+        n->seed, seed);
   return CHAINRULE_OK;
 }
 
 /* A network with the values of an array. */
-static chainrule_status make_network(const chainrule_network *saved, const cr_array *array, chainrule_network **made,
-                                     chainrule_error *error)
+static chainrule_status make_network(const chainrule_network *saved, const cr_array *array,
+                                     chainrule_network **made, chainrule_error *error)
 {
   chainrule_status status = chainrule_network_copy(saved, made, error);
   const char *values = array->values;
@@ -282,9 +295,10 @@ static chainrule_status make_network(const chainrule_network *saved, const cr_ar
       const size_t count = cr_parameter_size(&saved->layers[l], parameter);
       if (count == 0) continue;
       chainrule_error inner;
-      status = saved->scalar == CHAINRULE_FLOAT32
-                   ? chainrule_network_set_parameter_f32(*made, l, parameter, (const float *)values, count, &inner)
-                   : chainrule_network_set_parameter_f64(*made, l, parameter, (const double *)values, count, &inner);
+      status =
+          saved->scalar == CHAINRULE_FLOAT32
+              ? chainrule_network_set_parameter_f32(*made, l, parameter, (const float *)values, count, &inner)
+              : chainrule_network_set_parameter_f64(*made, l, parameter, (const double *)values, count, &inner);
       if (status) status = cr_invalid(error, l + 1, "%s, %s", array->name, inner.message);
       values += count * cr_scalar_size(saved->scalar);
     }
@@ -304,8 +318,8 @@ static void take_array(const chainrule_trainer *t, const cr_array *array, void *
 }
 
 /* All is there and fits: nothing from here on can fail. */
-static void take(chainrule_trainer *t, const cr_state *state, const numbers *n, const chainrule_network *saved,
-                 const chainrule_network *good)
+static void take(chainrule_trainer *t, const cr_state *state, const numbers *n,
+                 const chainrule_network *saved, const chainrule_network *good)
 {
   const size_t size = cr_scalar_size(t->whole->scalar), bytes = t->whole->arena_size * size;
   const size_t all = cr_arena_end(t->whole) * size;

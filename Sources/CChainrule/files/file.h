@@ -35,8 +35,8 @@ void cr_state_free(cr_state *state);
 chainrule_status cr_save(const chainrule_network *network, cr_state *state, const char *path,
                          chainrule_error *error);
 /* The network by that kernel set, NULL: the best; `state` may be NULL: the network alone. */
-chainrule_status cr_load(const char *path, const char *kernel_set, chainrule_network **network, cr_state *state,
-                         chainrule_error *error);
+chainrule_status cr_load(const char *path, const char *kernel_set, chainrule_network **network,
+                         cr_state *state, chainrule_error *error);
 
 /* ---- Files of others --------------------------------------------------------------------------- */
 
@@ -63,8 +63,8 @@ typedef struct cr_extent {
 /* Sorts extents by their place.  They fill the data: no holes, no overlaps, nothing after the last. */
 chainrule_status cr_check_layout(cr_extent *extents, size_t count, uint64_t data_size, chainrule_error *error);
 /* The members that every tensor's entry in the header has; begin ≤ end ≤ data_size. */
-chainrule_status cr_read_entry(json_t *entry, const char *where, uint64_t data_size, const char **dtype, json_t **shape,
-                               cr_extent *extent, chainrule_error *error);
+chainrule_status cr_read_entry(json_t *entry, const char *where, uint64_t data_size, const char **dtype,
+                               json_t **shape, cr_extent *extent, chainrule_error *error);
 
 /* ---- Messages, JSON ------------------------------------------------------------------------------ */
 
@@ -76,7 +76,8 @@ chainrule_status
 cr_invalid(chainrule_error *error, size_t layer, const char *format, ...);
 
 /* A JSON value that is missing, or of another type than it has to be. */
-chainrule_status cr_unexpected(chainrule_error *error, size_t layer, const char *where, const json_error_t *problem);
+chainrule_status cr_unexpected(chainrule_error *error, size_t layer, const char *where,
+                               const json_error_t *problem);
 
 /* The JSON text, behind `before` bytes and followed by at least 8, all 0; NULL where memory runs out. */
 char *cr_json_text(const json_t *json, size_t before, size_t *length);

@@ -88,8 +88,7 @@ static chainrule_status read_dtype(tensor *tensor, const char *name, chainrule_e
       tensor->type = (dtype)d;
       return CHAINRULE_OK;
     }
-  return cr_invalid(error, 0, "tensor %.80s: dtype %.20s; expected F64, F32, F16 or BF16", tensor->name,
-                    name);
+  return cr_invalid(error, 0, "tensor %.80s: dtype %.20s; expected F64, F32, F16 or BF16", tensor->name, name);
 }
 
 static chainrule_status read_shape(tensor *tensor, const json_t *shape, chainrule_error *error)
@@ -135,9 +134,9 @@ static chainrule_status read_entry(const char *name, json_t *entry, uint64_t dat
     return cr_invalid(error, 0, "%s: shape [%zu, %zu] needs more bytes than a size can count", where,
                       tensor->shape[0], tensor->shape[1]);
   if (bytes != tensor->extent.end - tensor->extent.begin)
-    return cr_invalid(error, 0,
-                      "%s: data_offsets [%" PRIu64 ", %" PRIu64 "], but its %zu values of %s have %zu bytes",
-                      where, tensor->extent.begin, tensor->extent.end, tensor->count, dtype_names[tensor->type], bytes);
+    return cr_invalid(
+        error, 0, "%s: data_offsets [%" PRIu64 ", %" PRIu64 "], but its %zu values of %s have %zu bytes",
+        where, tensor->extent.begin, tensor->extent.end, tensor->count, dtype_names[tensor->type], bytes);
   return CHAINRULE_OK;
 }
 
@@ -147,8 +146,8 @@ static chainrule_status check_layout(importing *import, chainrule_error *error)
   const size_t count = import->tensor_count;
   cr_extent *extents = calloc(count, sizeof *extents);
   tensor *sorted = calloc(count, sizeof *sorted);
-  chainrule_status status = extents && sorted ? CHAINRULE_OK
-                                              : cr_out_of_memory(error, "the tensors", count * sizeof *sorted);
+  chainrule_status status =
+      extents && sorted ? CHAINRULE_OK : cr_out_of_memory(error, "the tensors", count * sizeof *sorted);
   for (size_t t = 0; t < count && !status; t++) {
     extents[t] = import->tensors[t].extent;
     extents[t].index = t;
@@ -359,9 +358,9 @@ static chainrule_status describe(importing *import, const chainrule_activation *
             (chainrule_layer){.kind = CHAINRULE_LAYER_ACTIVATION, .activation = activations[m]};
     }
   }
-  *description = (chainrule_network_description){
-      CHAINRULE_NETWORK_DESCRIPTION_SIZES,
-      .inputs = import->modules[0].in, .layer_count = count, .layers = import->layers};
+  *description =
+      (chainrule_network_description){CHAINRULE_NETWORK_DESCRIPTION_SIZES, .inputs = import->modules[0].in,
+                                      .layer_count = count, .layers = import->layers};
   for (size_t t = 0; t < import->tensor_count; t++)
     if (import->tensors[t].role != BATCHES && import->tensors[t].type == F64)
       description->scalar = CHAINRULE_FLOAT64;
@@ -401,7 +400,8 @@ static chainrule_status allocate_values(importing *import, chainrule_scalar scal
   for (size_t t = 0; t < import->tensor_count; t++) {
     const tensor *tensor = &import->tensors[t];
     if (tensor->role == BATCHES) continue;
-    if (tensor->extent.end - tensor->extent.begin > bytes) bytes = (size_t)(tensor->extent.end - tensor->extent.begin);
+    if (tensor->extent.end - tensor->extent.begin > bytes)
+      bytes = (size_t)(tensor->extent.end - tensor->extent.begin);
     if (tensor->count > count) count = tensor->count;
   }
   import->bytes = malloc(bytes);
@@ -415,8 +415,9 @@ static chainrule_status allocate_values(importing *import, chainrule_scalar scal
 static chainrule_status read_values(importing *import, const tensor *tensor, chainrule_scalar scalar,
                                     chainrule_error *error)
 {
-  chainrule_status status = cr_safetensors_read(&import->source, import->bytes,
-                                                (size_t)(tensor->extent.end - tensor->extent.begin), tensor->extent.begin, error);
+  chainrule_status status =
+      cr_safetensors_read(&import->source, import->bytes, (size_t)(tensor->extent.end - tensor->extent.begin),
+                          tensor->extent.begin, error);
   if (status) return status;
   for (size_t k = 0; k < tensor->count; k++) {
     const double value = value_of(tensor, import->bytes, k);
@@ -433,11 +434,10 @@ static chainrule_status read_values(importing *import, const tensor *tensor, cha
 
 static chainrule_status set_values(importing *import, chainrule_network *network, chainrule_error *error)
 {
-  static const chainrule_parameter of_dense[] = {[WEIGHT] = CHAINRULE_WEIGHTS, [BIAS] = CHAINRULE_BIAS},
-                                   of_norm[] = {[WEIGHT] = CHAINRULE_GAMMA,
-                                                [BIAS] = CHAINRULE_BETA,
-                                                [RUNNING_MEAN] = CHAINRULE_MEAN,
-                                                [RUNNING_VAR] = CHAINRULE_VARIANCE};
+  static const chainrule_parameter
+      of_dense[] = {[WEIGHT] = CHAINRULE_WEIGHTS, [BIAS] = CHAINRULE_BIAS},
+      of_norm[] = {
+          [WEIGHT] = CHAINRULE_GAMMA, [BIAS] = CHAINRULE_BETA, [RUNNING_MEAN] = CHAINRULE_MEAN, [RUNNING_VAR] = CHAINRULE_VARIANCE};
   const chainrule_scalar scalar = chainrule_network_scalar(network);
   chainrule_status status = allocate_values(import, scalar, error);
   for (size_t m = 0; m < import->module_count; m++) {
@@ -448,10 +448,11 @@ static chainrule_status set_values(importing *import, chainrule_network *network
       if (!tensor) continue;
       status = read_values(import, tensor, scalar, error);
       if (status) break;
-      status = scalar == CHAINRULE_FLOAT32 ? chainrule_network_set_parameter_f32(network, module->layer, parameters[r],
-                                                                       import->values, tensor->count, error)
-                                           : chainrule_network_set_parameter_f64(network, module->layer, parameters[r],
-                                                                       import->values, tensor->count, error);
+      status = scalar == CHAINRULE_FLOAT32
+                   ? chainrule_network_set_parameter_f32(network, module->layer, parameters[r],
+                                                         import->values, tensor->count, error)
+                   : chainrule_network_set_parameter_f64(network, module->layer, parameters[r],
+                                                         import->values, tensor->count, error);
     }
   }
   return status;

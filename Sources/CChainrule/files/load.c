@@ -84,13 +84,13 @@ static chainrule_status read_field(json_t *json, const cr_field *field, size_t n
     failed = json_unpack_ex(json, &problem, 0, "{s:b}", field->name, &bias);
     if (!failed) *(bool *)member = !bias;
     break;
-  case CR_FIELD_INITIALIZER: return read_initializer(json_object_get(json, field->name), number, where, member, error);
+  case CR_FIELD_INITIALIZER:
+    return read_initializer(json_object_get(json, field->name), number, where, member, error);
   }
   return failed ? cr_unexpected(error, number, where, &problem) : CHAINRULE_OK;
 }
 
-static chainrule_status read_layer(json_t *json, size_t number, chainrule_layer *layer,
-                                   chainrule_error *error)
+static chainrule_status read_layer(json_t *json, size_t number, chainrule_layer *layer, chainrule_error *error)
 {
   char where[40];
   snprintf(where, sizeof where, "layer %zu", number);
@@ -103,7 +103,8 @@ static chainrule_status read_layer(json_t *json, size_t number, chainrule_layer 
     return cr_invalid(error, number, "%s: %s", where, unknown.message);
   const cr_kind *kind = cr_kinds[layer->kind];
   if (kind->calls_out)
-    return cr_invalid(error, number, "%s: %s, a function of the program's own, which a file cannot hold", where, type);
+    return cr_invalid(error, number, "%s: %s, a function of the program's own, which a file cannot hold",
+                      where, type);
   chainrule_status status = CHAINRULE_OK;
   for (const cr_field *field = kind->fields; field && field->name && !status; field++)
     status = read_field(json, field, number, where, layer, error);
@@ -135,7 +136,7 @@ static chainrule_status read_architecture(const json_t *text, cr_model *model, c
     return cr_unexpected(error, 0, where, &problem);
   if (version != CR_FORMAT_VERSION)
     return cr_invalid(error, 0, "formatVersion: %" JSON_INTEGER_FORMAT "; Chainrule %s reads %d", version,
-                   chainrule_version(), CR_FORMAT_VERSION);
+                      chainrule_version(), CR_FORMAT_VERSION);
   if (json_unpack_ex(model->architecture, &problem, 0, "{s:s, s:I, s:o}", "scalar", &scalar, "inputs",
                      &inputs, "layers", &layers) != 0)
     return cr_unexpected(error, 0, where, &problem);
@@ -187,7 +188,8 @@ static chainrule_status read_metadata(const json_t *metadata, chainrule_network 
   if (!text) return CHAINRULE_OK;
   if (!json_is_string(text)) return cr_invalid(error, 0, "userMetadata: not a string");
   chainrule_error inner;
-  if (chainrule_network_set_metadata(network, json_string_value(text), json_string_length(text), &inner) == CHAINRULE_OK)
+  if (chainrule_network_set_metadata(network, json_string_value(text), json_string_length(text), &inner) ==
+      CHAINRULE_OK)
     return CHAINRULE_OK;
   return contradicted(error, &inner);
 }
@@ -199,7 +201,8 @@ static chainrule_status read_state(const json_t *metadata, cr_state *state, chai
   if (!text) return CHAINRULE_OK;
   if (!json_is_string(text)) return cr_invalid(error, 0, "training: not a string");
   const size_t length = json_string_length(text);
-  if (strlen(json_string_value(text)) != length) return cr_invalid(error, 0, "training: has a null character");
+  if (strlen(json_string_value(text)) != length)
+    return cr_invalid(error, 0, "training: has a null character");
   state->text = malloc(length + 1);
   if (!state->text) return cr_out_of_memory(error, "the training", length + 1);
   memcpy(state->text, json_string_value(text), length + 1);
@@ -215,8 +218,8 @@ static chainrule_status read_state(const json_t *metadata, cr_state *state, chai
     cr_array *array = &state->arrays[state->count];
     if (!name || !*name || strlen(name) >= sizeof array->name ||
         strspn(name, "abcdefghijklmnopqrstuvwxyz.") != strlen(name))
-      return cr_invalid(error, 0, "training, arrays: name %zu is not one of 1 to %zu letters and dots", state->count + 1,
-                     sizeof array->name - 1);
+      return cr_invalid(error, 0, "training, arrays: name %zu is not one of 1 to %zu letters and dots",
+                        state->count + 1, sizeof array->name - 1);
     for (size_t a = 0; a < state->count; a++)
       if (strcmp(name, state->arrays[a].name) == 0)
         return cr_invalid(error, 0, "training, arrays: %s is there twice", name);
@@ -239,8 +242,9 @@ static chainrule_status check_shape(const cr_tensor *tensor, const json_t *shape
   snprintf(expected, sizeof expected, tensor->rank == 2 ? "[%zu, %zu]" : "[%zu]", tensor->shape[0],
            tensor->shape[1]);
   char *found = json_dumps(shape, JSON_ENSURE_ASCII | JSON_ENCODE_ANY);
-  chainrule_status status = cr_invalid(error, tensor->layer + 1, "%s: shape %.60s, but the architecture says %s",
-                                    tensor->place, found ? found : "", expected);
+  chainrule_status status =
+      cr_invalid(error, tensor->layer + 1, "%s: shape %.60s, but the architecture says %s", tensor->place,
+                 found ? found : "", expected);
   free(found);
   return status;
 }
@@ -252,14 +256,15 @@ static chainrule_status take_tensor(const cr_model *model, cr_tensor *tensor, ui
 {
   size_t layer = tensor->layer + 1;
   json_t *entry = json_object_get(model->header, tensor->name), *shape;
-  if (!entry) return cr_invalid(error, layer, "%s: missing, there is no tensor %s", tensor->place, tensor->name);
+  if (!entry)
+    return cr_invalid(error, layer, "%s: missing, there is no tensor %s", tensor->place, tensor->name);
   const char *dtype, *expected = cr_dtypes[model->description.scalar];
   cr_extent extent = {.layer = layer};
   chainrule_status status = cr_read_entry(entry, tensor->place, data_size, &dtype, &shape, &extent, error);
   if (status) return status;
   if (strcmp(dtype, expected) != 0)
     return cr_invalid(error, layer, "%s: dtype %.40s, but the architecture says %s", tensor->place, dtype,
-                   expected);
+                      expected);
   status = check_shape(tensor, shape, error);
   if (status) return status;
   if (extent.end - extent.begin != tensor->bytes)
@@ -302,15 +307,18 @@ static chainrule_status read_tensor(int file, uint64_t data, const cr_model *mod
   size_t layer = tensor->layer, count = tensor->count;
   chainrule_error inner;
   status = model->description.scalar == CHAINRULE_FLOAT32
-               ? chainrule_network_set_parameter_f32(network, layer, tensor->parameter, model->values, count, &inner)
-               : chainrule_network_set_parameter_f64(network, layer, tensor->parameter, model->values, count, &inner);
+               ? chainrule_network_set_parameter_f32(network, layer, tensor->parameter, model->values, count,
+                                                     &inner)
+               : chainrule_network_set_parameter_f64(network, layer, tensor->parameter, model->values, count,
+                                                     &inner);
   return status ? contradicted(error, &inner) : CHAINRULE_OK;
 }
 
 static chainrule_status read_tensors(int file, uint64_t data, const cr_model *model, const json_t *text,
                                      const char *checksum, chainrule_network *network, chainrule_error *error)
 {
-  uint64_t hash = cr_hash_texts(json_string_value(text), json_string_length(text), model->state, network->metadata);
+  uint64_t hash =
+      cr_hash_texts(json_string_value(text), json_string_length(text), model->state, network->metadata);
   for (size_t t = 0; t < model->tensor_count; t++) {
     chainrule_status status = read_tensor(file, data, model, &model->tensors[t], network, &hash, error);
     if (status) return status;
@@ -347,7 +355,7 @@ static chainrule_status read_model(int file, uint64_t file_size, cr_model *model
   for (void *left = json_object_iter(model->header); left; left = json_object_iter_next(model->header, left))
     if (strcmp(json_object_iter_key(left), "__metadata__") != 0)
       return cr_invalid(error, 0, "header: the architecture has no tensor \"%.100s\"",
-                     json_object_iter_key(left));
+                        json_object_iter_key(left));
   status = check_layout(model, file_size - data, error);
   if (!status) status = cr_allocate_values(model, error);
   for (size_t a = 0; with_arrays && a < model->state->count && !status; a++) {

@@ -79,8 +79,10 @@ chainrule_status cr_no_memory(chainrule_error *error, const char *what);
 chainrule_status cr_open_file(const char *path, int *file, uint64_t *size, chainrule_error *error);
 chainrule_status cr_read_at(int file, void *bytes, size_t size, uint64_t offset, chainrule_error *error);
 /* A JSON object without double keys. */
-chainrule_status cr_parse(const char *bytes, size_t size, const char *where, json_t **object, chainrule_error *error);
+chainrule_status cr_parse(const char *bytes, size_t size, const char *where, json_t **object,
+                          chainrule_error *error);
 /* The header, an object, and where the data begin. */
-chainrule_status cr_read_header(int file, uint64_t file_size, json_t **header, uint64_t *data, chainrule_error *error);
+chainrule_status cr_read_header(int file, uint64_t file_size, json_t **header, uint64_t *data,
+                                chainrule_error *error);
 
 #endif

@@ -8,9 +8,8 @@
 
 const char *const cr_scalar_names[] = {[CHAINRULE_FLOAT32] = "float32", [CHAINRULE_FLOAT64] = "float64"};
 const char *const cr_dtypes[] = {[CHAINRULE_FLOAT32] = "F32", [CHAINRULE_FLOAT64] = "F64"};
-const char *const cr_names_keys[] = {[CHAINRULE_FEATURE_NAMES] = "features",
-                                     [CHAINRULE_TARGET_NAMES] = "targets",
-                                     [CHAINRULE_CLASS_LABELS] = "classes"};
+const char *const cr_names_keys[] = {
+    [CHAINRULE_FEATURE_NAMES] = "features", [CHAINRULE_TARGET_NAMES] = "targets", [CHAINRULE_CLASS_LABELS] = "classes"};
 
 void cr_model_free(cr_model *model)
 {
@@ -33,7 +32,8 @@ static size_t count_tensors(const cr_model *model, const cr_array *array)
   size_t inputs = description->inputs, count = 0;
   for (size_t l = 0; l < description->layer_count; l++) {
     const chainrule_layer *layer = &description->layers[l];
-    for (int p = 0; p < parameters_of(array); p++) count += cr_described_size(layer, inputs, (chainrule_parameter)p) > 0;
+    for (int p = 0; p < parameters_of(array); p++)
+      count += cr_described_size(layer, inputs, (chainrule_parameter)p) > 0;
     inputs = cr_described_units(layer, inputs);
   }
   return count;
@@ -64,12 +64,13 @@ static chainrule_status plan_array(cr_model *model, cr_array *array, size_t *pos
                             .begin = *position,
                             .offset = offset};
       snprintf(tensor->name, sizeof tensor->name, "%s%slayers.%zu.%s", prefix, array ? "." : "", l, name);
-      snprintf(tensor->place, sizeof tensor->place, "%s%slayer %zu, %s", prefix, array ? ", " : "", l + 1, name);
+      snprintf(tensor->place, sizeof tensor->place, "%s%slayer %zu, %s", prefix, array ? ", " : "", l + 1,
+               name);
       if (!cr_multiply(tensor->shape[0], tensor->shape[1], &tensor->count) ||
           !cr_multiply(tensor->count, cr_scalar_size(description->scalar), &tensor->bytes) ||
           !cr_add(*position, tensor->bytes, position))
         return cr_invalid(error, l + 1, "%s: shape [%zu, %zu] needs more bytes than a size can count",
-                       tensor->place, units, inputs);
+                          tensor->place, units, inputs);
       offset += tensor->bytes;
     }
     inputs = units;

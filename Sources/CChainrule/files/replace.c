@@ -140,7 +140,8 @@ static chainrule_status examine(const char *path, cr_destination *target, chainr
   target->descriptor = own_descriptor(path, &target->info);
   target->through = !S_ISREG(mode) || target->descriptor >= 0;
   if (target->descriptor >= 0) return CHAINRULE_OK;
-  if ((mode & 0222) == 0) return cr_fail(error, CHAINRULE_FILE_FAILED, 0, "cannot write: the file is read-only");
+  if ((mode & 0222) == 0)
+    return cr_fail(error, CHAINRULE_FILE_FAILED, 0, "cannot write: the file is read-only");
   if (faccessat(AT_FDCWD, path, W_OK, AT_EACCESS) != 0) return cr_refused(error, "cannot write", errno);
   return CHAINRULE_OK;
 }
@@ -199,9 +200,10 @@ static bool remove_leftover(int folder, const char *name)
   const int file = openat(folder, name, O_WRONLY | O_NOFOLLOW | O_NONBLOCK | O_CLOEXEC);
   if (file < 0) return false;
   struct stat held, named;
-  const bool removed = flock(file, LOCK_EX | LOCK_NB) == 0 && fstat(file, &held) == 0 && S_ISREG(held.st_mode) &&
-                       fstatat(folder, name, &named, AT_SYMLINK_NOFOLLOW) == 0 && held.st_dev == named.st_dev &&
-                       held.st_ino == named.st_ino && unlinkat(folder, name, 0) == 0;
+  const bool removed = flock(file, LOCK_EX | LOCK_NB) == 0 && fstat(file, &held) == 0 &&
+                       S_ISREG(held.st_mode) && fstatat(folder, name, &named, AT_SYMLINK_NOFOLLOW) == 0 &&
+                       held.st_dev == named.st_dev && held.st_ino == named.st_ino &&
+                       unlinkat(folder, name, 0) == 0;
   close(file);
   return removed;
 }
@@ -270,7 +272,8 @@ void cr_replacement_abandon_all(void)
 
 /* ---- One replacement ---------------------------------------------------------------------------- */
 
-static chainrule_status open_through(const char *path, const cr_destination *target, int *file, chainrule_error *error)
+static chainrule_status open_through(const char *path, const cr_destination *target, int *file,
+                                     chainrule_error *error)
 {
   if (target->descriptor >= 0) {
     *file = fcntl(target->descriptor, F_DUPFD_CLOEXEC, 0);
@@ -313,7 +316,8 @@ static chainrule_status open_beside(const char *path, const cr_destination *targ
     const int ignored = fchown(r->file, target->info.st_uid, target->info.st_gid);
     (void)ignored;
   }
-  if (fchmod(r->file, target->info.st_mode & 0777) != 0) return cr_refused(error, "cannot set the permissions", errno);
+  if (fchmod(r->file, target->info.st_mode & 0777) != 0)
+    return cr_refused(error, "cannot set the permissions", errno);
   return CHAINRULE_OK;
 }
 

@@ -18,8 +18,7 @@
 
 /* ---- Messages, JSON ------------------------------------------------------------------------------ */
 
-chainrule_status
-cr_invalid(chainrule_error *error, size_t layer, const char *format, ...)
+chainrule_status cr_invalid(chainrule_error *error, size_t layer, const char *format, ...)
 {
   char message[CHAINRULE_MESSAGE_SIZE];
   va_list arguments;
@@ -35,7 +34,7 @@ chainrule_status cr_no_memory(chainrule_error *error, const char *what)
 }
 
 chainrule_status cr_unexpected(chainrule_error *error, size_t layer, const char *where,
-                                   const json_error_t *problem)
+                               const json_error_t *problem)
 {
   if (json_error_code(problem) == json_error_out_of_memory) return cr_no_memory(error, where);
   return cr_invalid(error, layer, "%s: %s", where, problem->text);
@@ -99,7 +98,7 @@ static size_t next_byte(void *buffer, size_t size, void *data)
 }
 
 chainrule_status cr_parse(const char *bytes, size_t size, const char *where, json_t **object,
-                              chainrule_error *error)
+                          chainrule_error *error)
 {
   json_error_t problem;
   cr_source source = {bytes, size, false};
@@ -108,12 +107,13 @@ chainrule_status cr_parse(const char *bytes, size_t size, const char *where, jso
   if (source.starved || errno == ENOMEM) return cr_no_memory(error, where);
   if (!*object)
     return cr_invalid(error, 0, "%s: %s (line %d, column %d)", where, problem.text, problem.line,
-                   problem.column);
+                      problem.column);
   if (!json_is_object(*object)) return cr_invalid(error, 0, "%s: not a JSON object", where);
   return CHAINRULE_OK;
 }
 
-chainrule_status cr_read_header(int file, uint64_t file_size, json_t **header, uint64_t *data, chainrule_error *error)
+chainrule_status cr_read_header(int file, uint64_t file_size, json_t **header, uint64_t *data,
+                                chainrule_error *error)
 {
   unsigned char length_bytes[CR_LENGTH_BYTES];
   if (file_size < CR_LENGTH_BYTES)
@@ -124,12 +124,12 @@ chainrule_status cr_read_header(int file, uint64_t file_size, json_t **header, u
   for (int i = 0; i < CR_LENGTH_BYTES; i++) length |= (uint64_t)length_bytes[i] << 8 * i;
   if (length > file_size - CR_LENGTH_BYTES)
     return cr_invalid(error, 0,
-                   "header: %" PRIu64 " bytes, of which the file has %" PRIu64
-                   "; it is cut short, or no safetensors file",
-                   length, file_size - CR_LENGTH_BYTES);
+                      "header: %" PRIu64 " bytes, of which the file has %" PRIu64
+                      "; it is cut short, or no safetensors file",
+                      length, file_size - CR_LENGTH_BYTES);
   if (length > CR_LARGEST_HEADER)
     return cr_invalid(error, 0, "header: %" PRIu64 " bytes; a safetensors file may have %d", length,
-                   CR_LARGEST_HEADER);
+                      CR_LARGEST_HEADER);
   *data = CR_LENGTH_BYTES + length;
 
   char *bytes = malloc((size_t)length + 1); /* + 1: malloc(0) may be NULL */
@@ -142,13 +142,13 @@ chainrule_status cr_read_header(int file, uint64_t file_size, json_t **header, u
 
 /* ---- Tensors ------------------------------------------------------------------------------------- */
 
-chainrule_status cr_read_entry(json_t *entry, const char *where, uint64_t data_size, const char **dtype, json_t **shape,
-                               cr_extent *extent, chainrule_error *error)
+chainrule_status cr_read_entry(json_t *entry, const char *where, uint64_t data_size, const char **dtype,
+                               json_t **shape, cr_extent *extent, chainrule_error *error)
 {
   json_int_t begin, end;
   json_error_t problem;
-  if (json_unpack_ex(entry, &problem, 0, "{s:s, s:o, s:[II!]}", "dtype", dtype, "shape", shape, "data_offsets", &begin,
-                     &end) != 0)
+  if (json_unpack_ex(entry, &problem, 0, "{s:s, s:o, s:[II!]}", "dtype", dtype, "shape", shape,
+                     "data_offsets", &begin, &end) != 0)
     return cr_unexpected(error, extent->layer, where, &problem);
   if (begin < 0 || end < begin || (uint64_t)end > data_size)
     return cr_invalid(error, extent->layer,
@@ -173,8 +173,9 @@ chainrule_status cr_check_layout(cr_extent *extents, size_t count, uint64_t data
   uint64_t position = 0;
   for (const cr_extent *extent = extents; extent < extents + count; extent++) {
     if (extent->begin != position)
-      return cr_invalid(error, extent->layer, "%s%.80s: begins at %" PRIu64 ", %s %" PRIu64, extent->sort, extent->name,
-                        extent->begin, extent->begin > position ? "after a hole from" : "but others end at", position);
+      return cr_invalid(error, extent->layer, "%s%.80s: begins at %" PRIu64 ", %s %" PRIu64, extent->sort,
+                        extent->name, extent->begin,
+                        extent->begin > position ? "after a hole from" : "but others end at", position);
     position = extent->end;
   }
   if (position == data_size) return CHAINRULE_OK;

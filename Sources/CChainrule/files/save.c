@@ -14,11 +14,9 @@ static chainrule_status describe(const chainrule_network *network, cr_model *mod
   size_t count = chainrule_network_layer_count(network);
   model->layers = calloc(count, sizeof *model->layers);
   if (!model->layers) return cr_out_of_memory(error, "the layers", count * sizeof *model->layers);
-  model->description = (chainrule_network_description){CHAINRULE_NETWORK_DESCRIPTION_SIZES,
-                                               .scalar = chainrule_network_scalar(network),
-                                               .inputs = chainrule_network_inputs(network),
-                                               .layer_count = count,
-                                               .layers = model->layers};
+  model->description = (chainrule_network_description){
+      CHAINRULE_NETWORK_DESCRIPTION_SIZES, .scalar = chainrule_network_scalar(network),
+      .inputs = chainrule_network_inputs(network), .layer_count = count, .layers = model->layers};
   chainrule_status status = CHAINRULE_OK;
   for (size_t l = 0; l < count && !status; l++)
     status = chainrule_network_layer(network, l, &model->layers[l], sizeof(chainrule_layer), error);
@@ -41,9 +39,10 @@ static json_t *field_json(const cr_field *field, const chainrule_layer *layer)
 {
   const void *member = (const char *)layer + field->offset;
   switch (field->type) {
-  case CR_FIELD_SIZE: return json_integer((json_int_t)*(const size_t *)member);
+  case CR_FIELD_SIZE: return json_integer((json_int_t) * (const size_t *)member);
   case CR_FIELD_REAL: return json_real(*(const double *)member);
-  case CR_FIELD_ACTIVATION: return json_string(chainrule_activation_name(*(const chainrule_activation *)member));
+  case CR_FIELD_ACTIVATION:
+    return json_string(chainrule_activation_name(*(const chainrule_activation *)member));
   case CR_FIELD_BIAS: return json_boolean(!*(const bool *)member);
   case CR_FIELD_INITIALIZER: return initializer_json(*(const chainrule_initializer *)member);
   }
@@ -126,8 +125,8 @@ static chainrule_status hash_tensor(const chainrule_network *network, const cr_m
   for (size_t i = 0; learned && i < tensor->count; i++) {
     double value = cr_value(model->description.scalar, model->values, i);
     if (!isfinite(value))
-      return cr_fail(error, CHAINRULE_NOT_FINITE, tensor->layer + 1, "%s: value %zu is %s", tensor->place, i + 1,
-                     isnan(value) ? "NaN" : "infinite");
+      return cr_fail(error, CHAINRULE_NOT_FINITE, tensor->layer + 1, "%s: value %zu is %s", tensor->place,
+                     i + 1, isnan(value) ? "NaN" : "infinite");
   }
   *hash = cr_fnv1a64(*hash, model->values, tensor->bytes);
   return CHAINRULE_OK;

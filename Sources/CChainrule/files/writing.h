@@ -12,7 +12,6 @@ chainrule_status cr_write_all(int file, const void *bytes, size_t size, chainrul
 /* Writes the contents `what` to a new file. */
 typedef chainrule_status cr_writer(int file, const void *what, chainrule_error *error);
 /* Replaces the file at `path` by what `write` writes; replace.h says how. */
-chainrule_status cr_replace_file(const char *path, cr_writer *write, const void *what,
-                                 chainrule_error *error);
+chainrule_status cr_replace_file(const char *path, cr_writer *write, const void *what, chainrule_error *error);
 
 #endif

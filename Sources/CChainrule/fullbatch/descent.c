@@ -183,7 +183,8 @@ static void run(cr_problem *problem, memory *m, double *buffers)
 {
   const chainrule_method method = problem->settings->method;
   const size_t p = problem->parameters;
-  double *x = buffers, *g = x + p, *d = g + p, *at = d + p, *gradient = at + p, *step = gradient + p, *change = step + p;
+  double *x = buffers, *g = x + p, *d = g + p, *at = d + p, *gradient = at + p, *step = gradient + p,
+         *change = step + p;
   const bool is_conjugate = m->size == 0;
   const line l = {problem, p, x, d, at, gradient, is_conjugate ? 0.4 : 0.9};
 
@@ -199,8 +200,10 @@ static void run(cr_problem *problem, memory *m, double *buffers)
   for (;;) {
     const bool is_fresh = fallen == 0;
     if (is_fresh) m->count = 0;
-    if (!is_conjugate || is_fresh) quasi_newton(m, g, d);
-    else conjugate(p, method == CHAINRULE_METHOD_FLETCHER_REEVES, g, change, d);
+    if (!is_conjugate || is_fresh)
+      quasi_newton(m, g, d);
+    else
+      conjugate(p, method == CHAINRULE_METHOD_FLETCHER_REEVES, g, change, d);
     const point start = {.loss = loss, .slope = cr_dot(p, g, d)};
     /* Without a past a step of length 1; with H the whole step; else as far as to fall again by as much. */
     const double rate = is_fresh ? 1 / cr_norm(p, g) : is_conjugate ? 2.02 * fallen / -start.slope : 1;
@@ -236,14 +239,16 @@ chainrule_status cr_descend_lines(cr_problem *problem, chainrule_error *error)
   const size_t p = problem->parameters;
   memory m = {.p = p};
   if (settings->method == CHAINRULE_METHOD_LBFGS) m.size = settings->history;
-  if (settings->method == CHAINRULE_METHOD_BFGS) m.size = least(p, 1 + settings->memory / p / (2 * sizeof(double)));
+  if (settings->method == CHAINRULE_METHOD_BFGS)
+    m.size = least(p, 1 + settings->memory / p / (2 * sizeof(double)));
   m.size = least(m.size, settings->iterations); /* no more steps than there can be */
   size_t twice, rows, count;
-  const bool counts = cr_multiply(2, m.size, &twice) && cr_add(twice, VECTORS, &rows) && cr_multiply(rows, p, &count) &&
-                      cr_add(count, twice, &count);
+  const bool counts = cr_multiply(2, m.size, &twice) && cr_add(twice, VECTORS, &rows) &&
+                      cr_multiply(rows, p, &count) && cr_add(count, twice, &count);
   double *all = counts ? cr_allocate(count, sizeof *all) : NULL;
   if (!all)
-    return cr_out_of_memory(error, "the history", counts && count <= SIZE_MAX / sizeof *all ? count * sizeof *all : SIZE_MAX);
+    return cr_out_of_memory(error, "the history",
+                            counts && count <= SIZE_MAX / sizeof *all ? count * sizeof *all : SIZE_MAX);
   m.steps = all + VECTORS * p, m.changes = m.steps + m.size * p;
   m.inverse = m.changes + m.size * p, m.alpha = m.inverse + m.size;
   run(problem, &m, all);

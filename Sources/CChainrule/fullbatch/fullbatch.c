@@ -48,12 +48,12 @@ static chainrule_status check_settings(const chainrule_network *network, const c
     bool good;
   } checks[] = {
       {"iterations", "at least 1", (double)m->iterations, m->iterations >= 1},
-      {"gradient tolerance", "a finite number, 0 or more",
-       m->gradient_tolerance, m->gradient_tolerance >= 0 && isfinite(m->gradient_tolerance)},
-      {"step tolerance", "a finite number, 0 or more",
-       m->step_tolerance, m->step_tolerance >= 0 && isfinite(m->step_tolerance)},
-      {"loss tolerance", "a finite number, 0 or more",
-       m->loss_tolerance, m->loss_tolerance >= 0 && isfinite(m->loss_tolerance)},
+      {"gradient tolerance", "a finite number, 0 or more", m->gradient_tolerance,
+       m->gradient_tolerance >= 0 && isfinite(m->gradient_tolerance)},
+      {"step tolerance", "a finite number, 0 or more", m->step_tolerance,
+       m->step_tolerance >= 0 && isfinite(m->step_tolerance)},
+      {"loss tolerance", "a finite number, 0 or more", m->loss_tolerance,
+       m->loss_tolerance >= 0 && isfinite(m->loss_tolerance)},
       {"history", "at least 1", (double)m->history, m->method != CHAINRULE_METHOD_LBFGS || m->history >= 1},
   };
   for (size_t i = 0; i < CR_COUNT(checks); i++)
@@ -81,7 +81,8 @@ static chainrule_status create(chainrule_network *network, const chainrule_minim
   chainrule_minimizer_options settings;
   if (minimization && minimization->struct_size >= least)
     settings = chainrule_minimizer_options_default(minimization->method);
-  chainrule_status status = cr_read_sized("minimization", &settings, sizeof settings, least, minimization, error);
+  chainrule_status status =
+      cr_read_sized("minimization", &settings, sizeof settings, least, minimization, error);
   if (!status) status = check_settings(network, &settings, error);
   if (status) return status;
   chainrule_minimizer *m = calloc(1, sizeof *m);
@@ -170,7 +171,8 @@ bool cr_problem_residuals(cr_problem *p, const double *parameters, double *f, do
   size_t start = 0;
   cr_batch batch = {0};
   while (cr_objective_next(o, &start, &batch)) {
-    if (!is_done(p, cr_forward(o->network, &o->work, &batch, 0, o->network->layer_count, p->error))) return false;
+    if (!is_done(p, cr_forward(o->network, &o->work, &batch, 0, o->network->layer_count, p->error)))
+      return false;
     for (size_t r = 0; r < batch.rows; r++)
       for (size_t k = 0; k < last->out; k++) {
         const double d = a[r * last->stride + k] - ((const double *)batch.y)[r * last->out + k];

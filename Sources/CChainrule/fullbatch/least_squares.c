@@ -18,13 +18,13 @@ static const double least_mu = DBL_EPSILON * DBL_EPSILON; /* √μ D below the r
 typedef struct model {
   cr_problem *problem;
   size_t p, residuals;
-  double *T, *damped;  /* [p][p], upper triangles of J, of [J; √μ D] */
-  double *strip;       /* rows of J, or √μ D [p][p] */
+  double *T, *damped;                   /* [p][p], upper triangles of J, of [J; √μ D] */
+  double *strip;                        /* rows of J, or √μ D [p][p] */
   double *x, *trial, *step, *v, *curve; /* x, x + Δ, Δ = v + ½ curve */
-  double *Qf, *rest;   /* the right sides of T, Qᵀ f at first, and of the strip */
+  double *Qf, *rest;                    /* the right sides of T, Qᵀ f at first, and of the strip */
   double *gradient, *columns, *D; /* Jᵀf, |J e|, the scale of each parameter: the largest |J e| so far */
   double *work;
-  double *f, *ahead;   /* f(x); f elsewhere [residuals] */
+  double *f, *ahead; /* f(x); f elsewhere [residuals] */
 } model;
 
 /* ---- Triangles --------------------------------------------------------------------------------- */
@@ -41,7 +41,8 @@ static void fold(const model *m, double *T, double *r, size_t rows, double *S, d
     if (most == 0) continue;
     for (size_t i = 0; i < n; i++) sum += (S[i * p + k] / most) * (S[i * p + k] / most);
     /* I − τ u uᵀ, u = (1, S_k / head), takes (T_kk, S_k) to (−length, 0). */
-    const double a = *Tk / most, length = copysign(sqrt(a * a + sum), a), head = a + length, tau = head / length;
+    const double a = *Tk / most, length = copysign(sqrt(a * a + sum), a), head = a + length,
+                 tau = head / length;
     *Tk = -length * most;
     double *w = m->work, w_right = r[k];
     memcpy(w, Tk + 1, after * sizeof *w);
@@ -111,7 +112,8 @@ static bool linearize(model *m)
   cr_problem_move(m->problem, m->x);
   while (cr_objective_next(o, &start, &batch)) {
     const size_t rows = batch.rows * outputs;
-    if (!cr_problem_jacobian(m->problem, &batch, m->strip) || isinf(cr_largest(rows * p, m->strip))) return false;
+    if (!cr_problem_jacobian(m->problem, &batch, m->strip) || isinf(cr_largest(rows * p, m->strip)))
+      return false;
     memcpy(m->rest, m->f + start * outputs, rows * sizeof *m->rest);
     fold(m, m->T, m->Qf, rows, m->strip, m->rest, false);
   }
@@ -259,9 +261,10 @@ chainrule_status cr_minimize_squares(cr_problem *problem, chainrule_error *error
                       cr_add(matrices, VECTORS * p + strip, &vectors) &&
                       cr_add(vectors, 2 * m.residuals, &count) && cr_multiply(count, sizeof(double), &bytes);
   if (!counts || bytes > problem->settings->memory)
-    return cr_fail(error, CHAINRULE_OUT_OF_MEMORY, 0,
-                   "levenbergMarquardt takes %zu bytes for %zu residuals and %zu parameters; its memory is bound to %zu",
-                   counts ? bytes : SIZE_MAX, m.residuals, p, problem->settings->memory);
+    return cr_fail(
+        error, CHAINRULE_OUT_OF_MEMORY, 0,
+        "levenbergMarquardt takes %zu bytes for %zu residuals and %zu parameters; its memory is bound to %zu",
+        counts ? bytes : SIZE_MAX, m.residuals, p, problem->settings->memory);
   double *all = cr_allocate(count, sizeof *all), *next = all;
   if (!all) return cr_out_of_memory(error, "levenbergMarquardt", bytes);
   m.T = next, m.damped = next += p * p, m.strip = next += p * p, next += strip * p;

@@ -13,21 +13,38 @@ static size_t smaller(size_t a, size_t b) { return a < b ? a : b; }
 static chainrule_status check_call(size_t l, const char *which, int refused, chainrule_error *error)
 {
   if (!refused) return CHAINRULE_OK;
-  return cr_fail(error, CHAINRULE_CALLBACK_FAILED, l + 1, "layer %zu, custom: the %s failed: it returned %d", l + 1,
-                 which, refused);
+  return cr_fail(error, CHAINRULE_CALLBACK_FAILED, l + 1, "layer %zu, custom: the %s failed: it returned %d",
+                 l + 1, which, refused);
 }
 
 /* The fields of a kind, by their names in files, and the members of chainrule_layer that they are. */
-#define FIELD_(field_type, field_name, member)                                                                 \
+#define FIELD_(field_type, field_name, member)                                                               \
   .type = CR_FIELD_##field_type, .name = field_name, .offset = offsetof(chainrule_layer, member)
-#define SIZE_FIELD(name, member) {FIELD_(SIZE, name, member)}
-#define ACTIVATION_FIELD(name, member) {FIELD_(ACTIVATION, name, member)}
-#define BIAS_FIELD(name, member) {FIELD_(BIAS, name, member)}
-#define INITIALIZER_FIELD(name, member) {FIELD_(INITIALIZER, name, member)}
-#define REAL_FIELD(name, member, least, most, default_value, range)                                            \
-  {FIELD_(REAL, name, member), .low = least, .high = most, .usual = default_value, .expected = range}
+#define SIZE_FIELD(name, member)                                                                             \
+  {                                                                                                          \
+    FIELD_(SIZE, name, member)                                                                               \
+  }
+#define ACTIVATION_FIELD(name, member)                                                                       \
+  {                                                                                                          \
+    FIELD_(ACTIVATION, name, member)                                                                         \
+  }
+#define BIAS_FIELD(name, member)                                                                             \
+  {                                                                                                          \
+    FIELD_(BIAS, name, member)                                                                               \
+  }
+#define INITIALIZER_FIELD(name, member)                                                                      \
+  {                                                                                                          \
+    FIELD_(INITIALIZER, name, member)                                                                        \
+  }
+#define REAL_FIELD(name, member, least, most, default_value, range)                                          \
+  {                                                                                                          \
+    FIELD_(REAL, name, member), .low = least, .high = most, .usual = default_value, .expected = range        \
+  }
 #define EPSILON_FIELD REAL_FIELD("epsilon", epsilon, 0, DBL_MAX, 1e-5, "a finite number above 0")
-#define NO_FIELD {.name = NULL} /* behind the last */
+#define NO_FIELD                                                                                             \
+  {                                                                                                          \
+    .name = NULL                                                                                             \
+  } /* behind the last */
 
 /* ∂L/∂γ and ∂L/∂β pass through. */
 static bool norm_scratch(const cr_layer *layer, size_t rows, size_t members, size_t *scalars)

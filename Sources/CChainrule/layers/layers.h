@@ -20,8 +20,8 @@ enum {
 /* Arrays that a layer has besides its parameters and statistics, [units] and padded like these. */
 enum {
   CR_INVERSE = CHAINRULE_PARAMETER_COUNT, /* 1 / √(variance + ε), or 1 / deviation */
-  CR_REST,                                /* of a scaling: second factors of 1 / deviation, then zeros; see scaling_tmpl.h */
-  CR_SUMS,                                /* of a batchNorm in a step: ∂L/∂γ, then ∂L/∂β */
+  CR_REST, /* of a scaling: second factors of 1 / deviation, then zeros; see scaling_tmpl.h */
+  CR_SUMS, /* of a batchNorm in a step: ∂L/∂γ, then ∂L/∂β */
   CR_ARRAY_COUNT
 };
 
@@ -89,7 +89,8 @@ typedef struct cr_kind {
   /* What the fields' ranges don't say; layer `l` of the description. */
   chainrule_status (*check)(const chainrule_network_description *description, size_t l, chainrule_error *error);
   /* Its effect in prediction on value k, s (x − mean) + t, given its parameters in double; NULL: another.  fold.c uses it. */
-  void (*column)(const chainrule_layer *layer, double *const *values, size_t k, double *s, double *mean, double *t);
+  void (*column)(const chainrule_layer *layer, double *const *values, size_t k, double *s, double *mean,
+                 double *t);
   /* Scalars of scratch that backward and descend need for so many rows, shared by so many members; false where the number
    * overflows.  NULL: none. */
   bool (*scratch)(const cr_layer *layer, size_t rows, size_t members, size_t *scalars);
@@ -106,9 +107,9 @@ struct cr_layer {
   const cr_kind *kind;
   chainrule_layer spec; /* its description: the numbers of its kind, each with its default filled in */
   size_t in, out;
-  size_t panel;  /* neurons of a panel of weights */
-  size_t padded; /* out, rounded up to whole panels */
-  size_t stride; /* of a row of this layer's z, a and δ: at least padded */
+  size_t panel;              /* neurons of a panel of weights */
+  size_t padded;             /* out, rounded up to whole panels */
+  size_t stride;             /* of a row of this layer's z, a and δ: at least padded */
   size_t at[CR_ARRAY_COUNT]; /* offsets; all but weights are of `padded` values */
 };
 

@@ -48,7 +48,8 @@ bool cr_is_fused(chainrule_loss loss) { return loss_facts[loss].output >= 0; }
 /* ---- Values ------------------------------------------------------------------------------------- */
 
 /* Every value is one from low to high, within what the scalar has of finite numbers. */
-static bool all_within(const chainrule_network *network, const void *values, size_t count, double low, double high)
+static bool all_within(const chainrule_network *network, const void *values, size_t count, double low,
+                       double high)
 {
   if (network->scalar == CHAINRULE_FLOAT64) return network->kernels->f64->within(count, values, low, high);
   return network->kernels->f32->within(count, values, (float)fmax(low, -FLT_MAX), (float)fmin(high, FLT_MAX));
@@ -89,13 +90,21 @@ static size_t first_outside(const chainrule_network *network, cr_team *team, con
                             double low, double high)
 {
   const size_t members = count * cr_scalar_size(network->scalar) > CR_KEPT ? cr_team_ready(team) : 1;
-  scan s = {.network = network, .values = values, .count = count, .members = members, .low = low, .high = high,
+  scan s = {.network = network,
+            .values = values,
+            .count = count,
+            .members = members,
+            .low = low,
+            .high = high,
             .first = count};
   cr_team_run(team, members, scan_job, &s);
   return s.first;
 }
 
-const char *cr_not_finite_name(double value) { return isnan(value) ? "NaN" : value > 0 ? "infinity" : "-infinity"; }
+const char *cr_not_finite_name(double value)
+{
+  return isnan(value) ? "NaN" : value > 0 ? "infinity" : "-infinity";
+}
 
 size_t cr_first_not_finite(chainrule_scalar scalar, const void *values, size_t count)
 {
@@ -111,11 +120,13 @@ chainrule_status cr_check_target_scaling(const chainrule_network *network, chain
   if (!cr_scales_targets(network)) return CHAINRULE_OK;
   const size_t number = network->layer_count;
   const chainrule_activation activation = network->layers[number - 2].spec.activation;
-  if (activation != CHAINRULE_ACTIVATION_SIGMOID && activation != CHAINRULE_ACTIVATION_SOFTMAX) return CHAINRULE_OK;
-  return cr_fail(error, CHAINRULE_INVALID_NETWORK, number,
-                 "layer %zu scales the targets, but the output layer %zu is %s: a probability has no unit; leave the "
-                 "scaling out, or take another output activation",
-                 number, number - 1, chainrule_activation_name(activation));
+  if (activation != CHAINRULE_ACTIVATION_SIGMOID && activation != CHAINRULE_ACTIVATION_SOFTMAX)
+    return CHAINRULE_OK;
+  return cr_fail(
+      error, CHAINRULE_INVALID_NETWORK, number,
+      "layer %zu scales the targets, but the output layer %zu is %s: a probability has no unit; leave the "
+      "scaling out, or take another output activation",
+      number, number - 1, chainrule_activation_name(activation));
 }
 
 double cr_target(const chainrule_network *network, const void *y, size_t i)
@@ -124,7 +135,8 @@ double cr_target(const chainrule_network *network, const void *y, size_t i)
   if (!cr_scales_targets(network)) return value;
   const cr_layer *scaling = &network->layers[network->layer_count - 1];
   const size_t column = i % scaling->out;
-  const double deviation = cr_value(network->scalar, network->parameters, scaling->at[CHAINRULE_DEVIATION] + column);
+  const double deviation =
+      cr_value(network->scalar, network->parameters, scaling->at[CHAINRULE_DEVIATION] + column);
   const double mean = cr_value(network->scalar, network->parameters, scaling->at[CHAINRULE_MEAN] + column);
   const double standardized = value * deviation + mean;
   return network->scalar == CHAINRULE_FLOAT32 ? (double)(float)standardized : standardized;
@@ -171,18 +183,19 @@ chainrule_status cr_check_rows(const chainrule_network *network, size_t rows, ch
 }
 
 /* "inputs, row 3, column 2: NaN" */
-static chainrule_status refuse_not_finite(chainrule_scalar scalar, const char *what, const void *values, size_t i,
-                                          size_t columns, chainrule_error *error)
+static chainrule_status refuse_not_finite(chainrule_scalar scalar, const char *what, const void *values,
+                                          size_t i, size_t columns, chainrule_error *error)
 {
-  return cr_fail(error, CHAINRULE_NOT_FINITE, 0, "%s, row %zu, column %zu: %s", what, i / columns + 1, i % columns + 1,
-                 cr_not_finite_name(cr_value(scalar, values, i)));
+  return cr_fail(error, CHAINRULE_NOT_FINITE, 0, "%s, row %zu, column %zu: %s", what, i / columns + 1,
+                 i % columns + 1, cr_not_finite_name(cr_value(scalar, values, i)));
 }
 
 chainrule_status cr_check_finite(const chainrule_network *network, cr_team *team, const char *what,
                                  const void *values, size_t rows, size_t columns, chainrule_error *error)
 {
   const size_t i = first_outside(network, team, values, rows * columns, -DBL_MAX, DBL_MAX);
-  return i == rows * columns ? CHAINRULE_OK : refuse_not_finite(network->scalar, what, values, i, columns, error);
+  return i == rows * columns ? CHAINRULE_OK
+                             : refuse_not_finite(network->scalar, what, values, i, columns, error);
 }
 
 /* Targets are finite, and, in the unit of the loss, in its domain. */
@@ -215,14 +228,15 @@ static chainrule_status check_targets(const chainrule_network *network, cr_team 
   if (scaled)
     return cr_fail(error, CHAINRULE_INVALID_ARGUMENT, 0,
                    "targets, row %zu, column %zu: %g is %g in standardised units; %s needs targets %s",
-                   i / outputs + 1, i % outputs + 1, given, value, chainrule_loss_name(loss), domains[domain].expected);
-  return cr_fail(error, CHAINRULE_INVALID_ARGUMENT, 0, "targets, row %zu, column %zu: %s needs targets %s; got %s",
-                 i / outputs + 1, i % outputs + 1, chainrule_loss_name(loss), domains[domain].expected,
-                 cr_number(value, (char[CR_NUMBER]){0}));
+                   i / outputs + 1, i % outputs + 1, given, value, chainrule_loss_name(loss),
+                   domains[domain].expected);
+  return cr_fail(error, CHAINRULE_INVALID_ARGUMENT, 0,
+                 "targets, row %zu, column %zu: %s needs targets %s; got %s", i / outputs + 1, i % outputs + 1,
+                 chainrule_loss_name(loss), domains[domain].expected, cr_number(value, (char[CR_NUMBER]){0}));
 }
 
-static chainrule_status check_weights(const chainrule_network *network, cr_team *team, const void *weights, size_t rows,
-                                      chainrule_error *error)
+static chainrule_status check_weights(const chainrule_network *network, cr_team *team, const void *weights,
+                                      size_t rows, chainrule_error *error)
 {
   const size_t r = first_outside(network, team, weights, rows, 0, DBL_MAX);
   if (r == rows) return CHAINRULE_OK;
@@ -231,8 +245,9 @@ static chainrule_status check_weights(const chainrule_network *network, cr_team 
   return cr_fail(error, CHAINRULE_INVALID_ARGUMENT, 0, "sample weights, row %zu: negative", r + 1);
 }
 
-chainrule_status cr_check_data(const chainrule_network *network, cr_team *team, chainrule_loss loss, const void *x,
-                               const void *y, const void *sample_weights, size_t rows, chainrule_error *error)
+chainrule_status cr_check_data(const chainrule_network *network, cr_team *team, chainrule_loss loss,
+                               const void *x, const void *y, const void *sample_weights, size_t rows,
+                               chainrule_error *error)
 {
   if (!x) return cr_null(error, "x");
   if (!y) return cr_null(error, "y");

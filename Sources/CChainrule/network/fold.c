@@ -141,7 +141,8 @@ static chainrule_status fold(parts *parts, chainrule_error *error)
     part *list = parts->list;
     const cr_kind *kind = kind_of(&list[l]);
     const bool behind = l > 0 && is_product(&list[l - 1]) &&
-                        list[l - 1].layer.activation == CHAINRULE_ACTIVATION_IDENTITY && !is_joined(parts, l - 1);
+                        list[l - 1].layer.activation == CHAINRULE_ACTIVATION_IDENTITY &&
+                        !is_joined(parts, l - 1);
     const bool before = l + 1 < parts->count && is_product(&list[l + 1]) && !is_joined(parts, l);
     const bool guards = kind->is_identity && guards_scaling(parts, l);
     if (parts->count == 1 || guards || is_alone(parts, l)) {
@@ -177,16 +178,16 @@ static chainrule_status set_values(chainrule_network *network, size_t l, chainru
   return status;
 }
 
-static chainrule_status put_together(const chainrule_network *network, const parts *parts, chainrule_network **folded,
-                                     chainrule_error *error)
+static chainrule_status put_together(const chainrule_network *network, const parts *parts,
+                                     chainrule_network **folded, chainrule_error *error)
 {
   chainrule_layer *layers = calloc(parts->count, sizeof *layers);
   if (!layers) return cr_out_of_memory(error, "the layers", parts->count * sizeof *layers);
   for (size_t l = 0; l < parts->count; l++) layers[l] = parts->list[l].layer;
   chainrule_status status = chainrule_network_create(
-      &(chainrule_network_description){CHAINRULE_NETWORK_DESCRIPTION_SIZES, network->scalar, network->inputs, parts->count,
-                                       layers, network->kernels->name}, folded,
-      error);
+      &(chainrule_network_description){CHAINRULE_NETWORK_DESCRIPTION_SIZES, network->scalar, network->inputs,
+                                       parts->count, layers, network->kernels->name},
+      folded, error);
   free(layers);
   for (size_t l = 0; l < parts->count && !status; l++)
     for (int parameter = 0; parameter < CHAINRULE_PARAMETER_COUNT && !status; parameter++)

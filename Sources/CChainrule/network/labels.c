@@ -72,8 +72,8 @@ chainrule_status chainrule_network_set_metadata(chainrule_network *network, cons
   for (size_t i = 0, bytes; i < length; i += bytes) {
     bytes = cr_utf8_length(text + i, length - i);
     if (bytes == 0)
-      return cr_fail(error, CHAINRULE_INVALID_ARGUMENT, 0, "metadata: byte %zu, 0x%02x, is not UTF-8",
-                     i + 1, (unsigned char)text[i]);
+      return cr_fail(error, CHAINRULE_INVALID_ARGUMENT, 0, "metadata: byte %zu, 0x%02x, is not UTF-8", i + 1,
+                     (unsigned char)text[i]);
     if (text[i] == 0)
       return cr_fail(error, CHAINRULE_INVALID_ARGUMENT, 0,
                      "metadata: byte %zu is a null character, which a text may not contain", i + 1);
@@ -103,8 +103,9 @@ chainrule_status cr_copy_labels(const chainrule_network *network, chainrule_netw
 {
   chainrule_status status = CHAINRULE_OK;
   for (int which = 0; which < 3 && !status; which++)
-    status = chainrule_network_set_names(to, (chainrule_names)which, (const char *const *)network->names[which],
-                                         chainrule_network_name_count(network, (chainrule_names)which), error);
+    status =
+        chainrule_network_set_names(to, (chainrule_names)which, (const char *const *)network->names[which],
+                                    chainrule_network_name_count(network, (chainrule_names)which), error);
   const char *text = network->metadata;
   return status ? status : chainrule_network_set_metadata(to, text, text ? strlen(text) : 0, error);
 }

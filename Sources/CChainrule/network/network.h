@@ -25,7 +25,7 @@ struct chainrule_network {
   bool calls_out;         /* a layer is a function of the program's own */
   size_t widest;          /* the largest stride of a layer */
   cr_layer *layers;
-  cr_place *predicting;   /* of the input, then of the layers: z and a of neighbours alternate between two buffers */
+  cr_place *predicting; /* of the input, then of the layers: z and a of neighbours alternate between two buffers */
   size_t standardized;    /* with target scaling, where a loss puts targets of a strip, [rows][outputs] */
   size_t predicting_size; /* scalars per row of those buffers */
   void *parameters;
@@ -60,7 +60,8 @@ static inline size_t cr_arena_end(const chainrule_network *network)
 
 enum { CR_MOST_LAYERS = 10000 }; /* planning looks from each layer at those before and behind it */
 
-chainrule_status cr_check_scalar(const chainrule_network *network, chainrule_scalar scalar, chainrule_error *error);
+chainrule_status cr_check_scalar(const chainrule_network *network, chainrule_scalar scalar,
+                                 chainrule_error *error);
 /* There is a layer with that index. */
 chainrule_status cr_check_index(const chainrule_network *network, size_t l, chainrule_error *error);
 
@@ -84,8 +85,8 @@ void cr_write(const chainrule_network *network, void *arena, size_t layer, chain
 /* All parameters in the order of chainrule_network_get_parameters, out of a parameter-shaped arena. */
 void cr_read_all(const chainrule_network *network, const void *arena, void *values);
 /* Whose the k-th of all parameters is, in that order. */
-void cr_name_parameter(const chainrule_network *network, size_t k, size_t *layer, chainrule_parameter *parameter,
-                       size_t *index);
+void cr_name_parameter(const chainrule_network *network, size_t k, size_t *layer,
+                       chainrule_parameter *parameter, size_t *index);
 /* Variances and deviations become 1. */
 void cr_clear_statistics(chainrule_network *network);
 /* The first layer with a parameter that is not finite: "layer 2, weights: NaN after step 137". */
@@ -96,7 +97,8 @@ chainrule_status cr_check_parameters(const chainrule_network *network, uint64_t 
 enum { CR_LARGEST_TEXT = 100000000 }; /* bytes of a safetensors header, and so of metadata in it */
 
 /* Copies names and metadata to a network of the same inputs and outputs. */
-chainrule_status cr_copy_labels(const chainrule_network *network, chainrule_network *to, chainrule_error *error);
+chainrule_status cr_copy_labels(const chainrule_network *network, chainrule_network *to,
+                                chainrule_error *error);
 void cr_free_labels(chainrule_network *network);
 
 /* ---- checks.c ----------------------------------------------------------------------------------- */
@@ -126,7 +128,8 @@ chainrule_status cr_check_rows(const chainrule_network *network, size_t rows, ch
 chainrule_status cr_check_finite(const chainrule_network *network, cr_team *team, const char *what,
                                  const void *values, size_t rows, size_t columns, chainrule_error *error);
 /* Data of a call: finite x and y, targets in the loss's domain, finite sample weights ≥ 0. */
-chainrule_status cr_check_data(const chainrule_network *network, cr_team *team, chainrule_loss loss, const void *x,
-                               const void *y, const void *sample_weights, size_t rows, chainrule_error *error);
+chainrule_status cr_check_data(const chainrule_network *network, cr_team *team, chainrule_loss loss,
+                               const void *x, const void *y, const void *sample_weights, size_t rows,
+                               chainrule_error *error);
 
 #endif

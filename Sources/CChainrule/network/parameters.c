@@ -8,8 +8,8 @@
 #include "../random.h"
 
 static const char *const parameter_names[] = {
-    [CHAINRULE_WEIGHTS] = "weights", [CHAINRULE_BIAS] = "bias", [CHAINRULE_GAMMA] = "gamma",
-    [CHAINRULE_BETA] = "beta",       [CHAINRULE_MEAN] = "mean", [CHAINRULE_VARIANCE] = "variance",
+    [CHAINRULE_WEIGHTS] = "weights",    [CHAINRULE_BIAS] = "bias", [CHAINRULE_GAMMA] = "gamma",
+    [CHAINRULE_BETA] = "beta",          [CHAINRULE_MEAN] = "mean", [CHAINRULE_VARIANCE] = "variance",
     [CHAINRULE_DEVIATION] = "deviation"};
 
 const char *chainrule_parameter_name(chainrule_parameter parameter)
@@ -75,7 +75,8 @@ void cr_read_all(const chainrule_network *network, const void *arena, void *valu
     }
 }
 
-void cr_write(const chainrule_network *network, void *arena, size_t l, chainrule_parameter parameter, const void *values)
+void cr_write(const chainrule_network *network, void *arena, size_t l, chainrule_parameter parameter,
+              const void *values)
 {
   const cr_layer *layer = &network->layers[l];
   const size_t size = cr_scalar_size(network->scalar), count = cr_parameter_size(layer, parameter);
@@ -83,7 +84,8 @@ void cr_write(const chainrule_network *network, void *arena, size_t l, chainrule
     memcpy((char *)arena + arena_offset(layer, parameter, k) * size, (const char *)values + k * size, size);
 }
 
-static void write_parameter(chainrule_network *network, size_t l, chainrule_parameter parameter, const void *values)
+static void write_parameter(chainrule_network *network, size_t l, chainrule_parameter parameter,
+                            const void *values)
 {
   cr_write(network, network->parameters, l, parameter, values);
   if (parameter >= CHAINRULE_VARIANCE) settle(network, &network->layers[l]);
@@ -134,17 +136,17 @@ static chainrule_status set(chainrule_network *network, chainrule_scalar scalar,
     const double value = cr_value(scalar, values, k);
     const bool variance = parameter == CHAINRULE_VARIANCE;
     if (!(variance ? value >= 0 : value > 0))
-      return cr_fail(error, CHAINRULE_INVALID_ARGUMENT, l + 1, "layer %zu, %s: value %zu is %g; expected %s", l + 1,
-                     parameter_names[parameter], k + 1, value, variance ? "0 or more" : "above 0");
+      return cr_fail(error, CHAINRULE_INVALID_ARGUMENT, l + 1, "layer %zu, %s: value %zu is %g; expected %s",
+                     l + 1, parameter_names[parameter], k + 1, value, variance ? "0 or more" : "above 0");
   }
   write_parameter(network, l, parameter, values);
   return CHAINRULE_OK;
 }
 
 #define GET_PARAMETER(suffix, R, scalar)                                                                     \
-  chainrule_status chainrule_network_get_parameter_##suffix(const chainrule_network *network, size_t layer,            \
-                                                  chainrule_parameter parameter, R *values, size_t count,    \
-                                                  chainrule_error *error)                                    \
+  chainrule_status chainrule_network_get_parameter_##suffix(const chainrule_network *network, size_t layer,  \
+                                                            chainrule_parameter parameter, R *values,        \
+                                                            size_t count, chainrule_error *error)            \
   {                                                                                                          \
     return get(network, scalar, layer, parameter, values, count, error);                                     \
   }
@@ -152,9 +154,9 @@ CR_EACH_SCALAR(GET_PARAMETER)
 #undef GET_PARAMETER
 
 #define SET_PARAMETER(suffix, R, scalar)                                                                     \
-  chainrule_status chainrule_network_set_parameter_##suffix(chainrule_network *network, size_t layer,                  \
-                                                  chainrule_parameter parameter, const R *values,            \
-                                                  size_t count, chainrule_error *error)                      \
+  chainrule_status chainrule_network_set_parameter_##suffix(chainrule_network *network, size_t layer,        \
+                                                            chainrule_parameter parameter, const R *values,  \
+                                                            size_t count, chainrule_error *error)            \
   {                                                                                                          \
     const cr_float_mode mode = cr_float_mode_enter(false);                                                   \
     return cr_left(mode, set(network, scalar, layer, parameter, values, count, error));                      \
@@ -164,8 +166,8 @@ CR_EACH_SCALAR(SET_PARAMETER)
 
 /* ---- All parameters at once -------------------------------------------------------------------- */
 
-static chainrule_status check_all(const chainrule_network *network, chainrule_scalar scalar, const void *values,
-                                  size_t count, chainrule_error *error)
+static chainrule_status check_all(const chainrule_network *network, chainrule_scalar scalar,
+                                  const void *values, size_t count, chainrule_error *error)
 {
   if (!network) return cr_null(error, "network");
   if (!values && network->parameter_count > 0) return cr_null(error, "values");
@@ -175,8 +177,8 @@ static chainrule_status check_all(const chainrule_network *network, chainrule_sc
                  network->parameter_count, count);
 }
 
-void cr_name_parameter(const chainrule_network *network, size_t k, size_t *layer, chainrule_parameter *parameter,
-                       size_t *index)
+void cr_name_parameter(const chainrule_network *network, size_t k, size_t *layer,
+                       chainrule_parameter *parameter, size_t *index)
 {
   *index = k;
   for (*layer = 0; *layer < network->layer_count; ++*layer)
@@ -269,8 +271,7 @@ static chainrule_status initialize(chainrule_network *network, uint64_t seed, ch
   return CHAINRULE_OK;
 }
 
-chainrule_status chainrule_network_initialize(chainrule_network *network, uint64_t seed,
-                                              chainrule_error *error)
+chainrule_status chainrule_network_initialize(chainrule_network *network, uint64_t seed, chainrule_error *error)
 {
   const cr_float_mode mode = cr_float_mode_enter(false);
   return cr_left(mode, initialize(network, seed, error));

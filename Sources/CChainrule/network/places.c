@@ -55,7 +55,8 @@ size_t cr_plan_places(const chainrule_network *network, cr_purpose purpose, cr_p
     place->z = layer->kind->z == CR_Z_INPUT ? place[-1].a : place->a;
     if (has_own_z(network, purpose, l)) place->z = size, size += layer->stride;
     if (!predicts) place->delta = size, size += layer->stride;
-    if (layer->kind->has_row_inverse) place->inverse = size, size += CR_ALIGNMENT / cr_scalar_size(network->scalar);
+    if (layer->kind->has_row_inverse)
+      place->inverse = size, size += CR_ALIGNMENT / cr_scalar_size(network->scalar);
   }
   return size;
 }

@@ -42,13 +42,14 @@ static chainrule_status check_field(const cr_field *field, const chainrule_layer
                  cr_number(value, (char[CR_NUMBER]){0}));
 }
 
-static chainrule_status check_layer(const chainrule_network_description *description, size_t l, chainrule_error *error)
+static chainrule_status check_layer(const chainrule_network_description *description, size_t l,
+                                    chainrule_error *error)
 {
   const chainrule_layer *layer = &description->layers[l];
   const size_t number = l + 1;
   if ((size_t)layer->kind >= CHAINRULE_LAYER_COUNT)
-    return cr_fail(error, CHAINRULE_INVALID_NETWORK, number, "layer %zu: kind %d is not in the catalogue", number,
-                   (int)layer->kind);
+    return cr_fail(error, CHAINRULE_INVALID_NETWORK, number, "layer %zu: kind %d is not in the catalogue",
+                   number, (int)layer->kind);
   if ((size_t)layer->activation >= CHAINRULE_ACTIVATION_COUNT)
     return cr_fail(error, CHAINRULE_INVALID_NETWORK, number,
                    "layer %zu: activation %d is not in the catalogue", number, (int)layer->activation);
@@ -68,7 +69,8 @@ static chainrule_status check_layer(const chainrule_network_description *descrip
   return status;
 }
 
-static chainrule_status check_description(const chainrule_network_description *description, chainrule_error *error)
+static chainrule_status check_description(const chainrule_network_description *description,
+                                          chainrule_error *error)
 {
   if (description->scalar != CHAINRULE_FLOAT32 && description->scalar != CHAINRULE_FLOAT64)
     return cr_fail(error, CHAINRULE_INVALID_ARGUMENT, 0, "scalar %d is neither float32 nor float64",
@@ -251,11 +253,11 @@ static chainrule_status read_description(const chainrule_network_description *gi
                                          chainrule_error *error)
 {
   *description = (chainrule_network_description){0};
-  chainrule_status status =
-      cr_read_sized("description", description, sizeof *description,
-                    offsetof(chainrule_network_description, kernel_set), given, error);
+  chainrule_status status = cr_read_sized("description", description, sizeof *description,
+                                          offsetof(chainrule_network_description, kernel_set), given, error);
   const size_t size = description->layer_size, count = description->layer_count;
-  if (!status) status = cr_check_size("description.layer_size", size, LEAST_LAYER, sizeof(chainrule_layer), error);
+  if (!status)
+    status = cr_check_size("description.layer_size", size, LEAST_LAYER, sizeof(chainrule_layer), error);
   if (status || size == sizeof(chainrule_layer) || !description->layers || count > most_layers) return status;
   chainrule_layer *layers = calloc(count, sizeof *layers);
   if (!layers) return cr_out_of_memory(error, "the layers", count * sizeof *layers);
@@ -264,8 +266,8 @@ static chainrule_status read_description(const chainrule_network_description *gi
   return CHAINRULE_OK;
 }
 
-static chainrule_status create_described(const chainrule_network_description *given, chainrule_network **network,
-                                         chainrule_error *error)
+static chainrule_status create_described(const chainrule_network_description *given,
+                                         chainrule_network **network, chainrule_error *error)
 {
   if (!network) return cr_null(error, "network");
   *network = NULL;
@@ -300,8 +302,8 @@ static chainrule_status copy_network(const chainrule_network *network, chainrule
 
   chainrule_network *made = NULL;
   chainrule_status status =
-      create(&(chainrule_network_description){CHAINRULE_NETWORK_DESCRIPTION_SIZES, network->scalar, network->inputs,
-                                              network->layer_count, layers, NULL},
+      create(&(chainrule_network_description){CHAINRULE_NETWORK_DESCRIPTION_SIZES, network->scalar,
+                                              network->inputs, network->layer_count, layers, NULL},
              network->kernels, &made, error);
   free(layers);
   if (status) return status;

@@ -21,8 +21,8 @@ static void largest_values(const chainrule_network *network, const cr_batch *bat
 
 /* Adds what mostly is the cause of a number that is not finite.  The rows may be NULL; `network` has the target scaling where
  * their targets are not yet standardised. */
-static void add_cause(const chainrule_trainer *trainer, const chainrule_network *network, const cr_batch *batch,
-                      chainrule_error *error)
+static void add_cause(const chainrule_trainer *trainer, const chainrule_network *network,
+                      const cr_batch *batch, chainrule_error *error)
 {
   static const double large = 1e5;
   if (!error) return;
@@ -60,8 +60,7 @@ chainrule_status cr_step_diagnose(const chainrule_trainer *trainer, const cr_bat
       if (!cr_all_finite(network, cr_at(network->scalar, z, r * dense->stride), dense->out)) layer = l + 1;
   }
   if (layer)
-    cr_fail(error, CHAINRULE_NOT_FINITE, layer,
-            "layer %zu, z: not finite at step %llu", layer,
+    cr_fail(error, CHAINRULE_NOT_FINITE, layer, "layer %zu, z: not finite at step %llu", layer,
             (unsigned long long)trainer->steps + 1);
   else
     cr_fail(error, CHAINRULE_NOT_FINITE, 0, "the loss: %s at step %llu", isnan(loss) ? "NaN" : "infinity",

@@ -52,8 +52,9 @@ static chainrule_status count_batch(chainrule_trainer *t, size_t rows, double lo
   const chainrule_trainer_step step = {t->steps, rows, loss, t->optimizer.update.rate};
   const int refused = t->on_step(t->step_context, &step);
   if (!refused) return CHAINRULE_OK;
-  return cr_fail(error, CHAINRULE_CALLBACK_FAILED, 0, "the step function failed after step %llu: it returned %d",
-                 (unsigned long long)t->steps, refused);
+  return cr_fail(error, CHAINRULE_CALLBACK_FAILED, 0,
+                 "the step function failed after step %llu: it returned %d", (unsigned long long)t->steps,
+                 refused);
 }
 
 static chainrule_status step_call(chainrule_trainer *trainer, chainrule_scalar scalar, cr_batch batch,
@@ -136,8 +137,8 @@ static chainrule_status check_epoch(const chainrule_trainer *trainer, const cr_b
     return cr_fail(error, CHAINRULE_SHAPE_MISMATCH, 0,
                    "epoch %llu was stopped within %zu rows; it goes on with as many, not %zu, or abandon it",
                    (unsigned long long)trainer->epochs + 1, trainer->epoch_rows, all->rows);
-  return cr_check_data(trainer->whole, trainer->team, trainer->training.loss, all->x, all->y, all->sample_weights,
-                       all->rows, error);
+  return cr_check_data(trainer->whole, trainer->team, trainer->training.loss, all->x, all->y,
+                       all->sample_weights, all->rows, error);
 }
 
 /* The epoch has ended.  *loss is the mean of its batches', weighted by rows. */
@@ -170,8 +171,7 @@ static chainrule_status epoch(chainrule_trainer *trainer, chainrule_scalar scala
     double batch_loss, weight;
     status = cr_step(trainer, &batch, gathering.order ? &gathering : NULL, true, &batch_loss, &weight, error);
     if (status) break;
-    if (trainer->position + batch.rows == all.rows)
-      cr_step_flush(trainer, batch.rows);
+    if (trainer->position + batch.rows == all.rows) cr_step_flush(trainer, batch.rows);
     trainer->position += batch.rows;
     status = count_batch(trainer, batch.rows, batch_loss, weight, error);
   }

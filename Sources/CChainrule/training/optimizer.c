@@ -81,9 +81,11 @@ static const rule rules[] = {
 #undef ROW
 };
 
-void chainrule_optimizer_set_defaults(chainrule_optimizer *optimizer, size_t struct_size, chainrule_optimizer_kind kind)
+void chainrule_optimizer_set_defaults(chainrule_optimizer *optimizer, size_t struct_size,
+                                      chainrule_optimizer_kind kind)
 {
-  chainrule_optimizer defaults = rules[(size_t)kind < CR_COUNT(rules) ? kind : CHAINRULE_OPTIMIZER_SGD].defaults;
+  chainrule_optimizer defaults =
+      rules[(size_t)kind < CR_COUNT(rules) ? kind : CHAINRULE_OPTIMIZER_SGD].defaults;
   defaults.kind = kind;
   cr_write_sized(optimizer, struct_size, &defaults, sizeof defaults);
 }
@@ -119,7 +121,10 @@ static const struct {
   size_t at;
   const range *range;
 } numbers[] = {
-#define NUMBER(field, name, range) {name, offsetof(chainrule_optimizer, field), &range}
+#define NUMBER(field, name, range)                                                                           \
+  {                                                                                                          \
+    name, offsetof(chainrule_optimizer, field), &range                                                       \
+  }
     NUMBER(learning_rate, "learning rate", not_negative),
     NUMBER(weight_decay, "weight decay", not_negative),
     NUMBER(l1, "l1", not_negative),
@@ -136,11 +141,11 @@ static const struct {
 #undef NUMBER
 };
 
-static chainrule_status refuse(const chainrule_optimizer *o, const char *name, const char *expected, double value,
-                               chainrule_error *error)
+static chainrule_status refuse(const chainrule_optimizer *o, const char *name, const char *expected,
+                               double value, chainrule_error *error)
 {
-  return cr_fail(error, CHAINRULE_INVALID_ARGUMENT, 0, "%s: %s must be %s; got %s", chainrule_optimizer_name(o->kind),
-                 name, expected, cr_number(value, (char[CR_NUMBER]){0}));
+  return cr_fail(error, CHAINRULE_INVALID_ARGUMENT, 0, "%s: %s must be %s; got %s",
+                 chainrule_optimizer_name(o->kind), name, expected, cr_number(value, (char[CR_NUMBER]){0}));
 }
 
 chainrule_status cr_optimizer_check(const chainrule_optimizer *o, chainrule_error *error)
@@ -151,7 +156,8 @@ chainrule_status cr_optimizer_check(const chainrule_optimizer *o, chainrule_erro
     const double value = *(const double *)((const char *)o + numbers[i].at);
     const range *range = numbers[i].range;
     if (value < range->high && (value > range->low || (range->low_is_in && value == range->low))) continue;
-    const bool is_rho = o->kind == CHAINRULE_OPTIMIZER_ADADELTA && numbers[i].at == offsetof(chainrule_optimizer, alpha);
+    const bool is_rho =
+        o->kind == CHAINRULE_OPTIMIZER_ADADELTA && numbers[i].at == offsetof(chainrule_optimizer, alpha);
     return refuse(o, is_rho ? "rho" : numbers[i].name, range->expected, value, error);
   }
   if (o->step_max < o->step_min) return refuse(o, "step max", step.expected, o->step_max, error);
@@ -170,13 +176,22 @@ void cr_optimizer_restart(cr_optimizer *optimizer)
 
 cr_optimizer cr_optimizer_start(const chainrule_optimizer *o)
 {
-  cr_optimizer optimizer = {
-      .kind = o->kind,
-      .decay_factor = momentum_factor(o->momentum_decay),
-      .update = {.weight_decay = o->weight_decay, .l1 = o->l1, .momentum = o->momentum, .alpha = o->alpha,
-                 .beta1 = o->beta1, .beta2 = o->beta2, .epsilon = o->epsilon, .eta_minus = o->eta_minus,
-                 .eta_plus = o->eta_plus, .step_min = o->step_min, .step_max = o->step_max, .nesterov = o->nesterov,
-                 .centered = o->centered, .amsgrad = o->amsgrad}};
+  cr_optimizer optimizer = {.kind = o->kind,
+                            .decay_factor = momentum_factor(o->momentum_decay),
+                            .update = {.weight_decay = o->weight_decay,
+                                       .l1 = o->l1,
+                                       .momentum = o->momentum,
+                                       .alpha = o->alpha,
+                                       .beta1 = o->beta1,
+                                       .beta2 = o->beta2,
+                                       .epsilon = o->epsilon,
+                                       .eta_minus = o->eta_minus,
+                                       .eta_plus = o->eta_plus,
+                                       .step_min = o->step_min,
+                                       .step_max = o->step_max,
+                                       .nesterov = o->nesterov,
+                                       .centered = o->centered,
+                                       .amsgrad = o->amsgrad}};
   cr_optimizer_restart(&optimizer);
   return optimizer;
 }

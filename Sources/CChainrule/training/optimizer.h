@@ -7,8 +7,8 @@
 
 typedef struct cr_optimizer {
   chainrule_optimizer_kind kind;
-  cr_update update; /* what the kernels read; `rate` is set before each */
-  bool fresh;       /* no update yet */
+  cr_update update;                 /* what the kernels read; `rate` is set before each */
+  bool fresh;                       /* no update yet */
   double beta1_power, beta2_power;  /* β₁ᵗ, β₂ᵗ */
   double mu_product;                /* nadam: μ₁…μₜ */
   double decay_power, decay_factor; /* nadam: 0.96^(t ψ), 0.96^ψ */

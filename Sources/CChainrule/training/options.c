@@ -5,10 +5,11 @@
 
 void chainrule_trainer_options_set_defaults(chainrule_trainer_options *options, size_t struct_size)
 {
-  const chainrule_trainer_options defaults = {.loss = CHAINRULE_LOSS_MEAN_SQUARED_ERROR,
-                                              .optimizer = chainrule_optimizer_default(CHAINRULE_OPTIMIZER_ADAM),
-                                              .batch_size = 32,
-                                              .schedule = chainrule_schedule_default(CHAINRULE_SCHEDULE_CONSTANT)};
+  const chainrule_trainer_options defaults = {
+      .loss = CHAINRULE_LOSS_MEAN_SQUARED_ERROR,
+      .optimizer = chainrule_optimizer_default(CHAINRULE_OPTIMIZER_ADAM),
+      .batch_size = 32,
+      .schedule = chainrule_schedule_default(CHAINRULE_SCHEDULE_CONSTANT)};
   cr_write_sized(options, struct_size, &defaults, sizeof defaults);
 }
 
@@ -35,12 +36,13 @@ static size_t next_size(const source *from)
   return size;
 }
 
-static chainrule_status check_room(const char *what, size_t size, const source *from, size_t given, chainrule_error *error)
+static chainrule_status check_room(const char *what, size_t size, const source *from, size_t given,
+                                   chainrule_error *error)
 {
   if (size <= from->left) return CHAINRULE_OK;
   return cr_fail(error, CHAINRULE_INVALID_ARGUMENT, 0,
-                 "training.struct_size is %zu, which leaves %zu bytes; expected room for the %s's %zu", given, from->left, what,
-                 size);
+                 "training.struct_size is %zu, which leaves %zu bytes; expected room for the %s's %zu", given,
+                 from->left, what, size);
 }
 
 chainrule_status cr_read_options(const chainrule_trainer_options *given, chainrule_trainer_options *options,
@@ -72,7 +74,8 @@ chainrule_status cr_read_options(const chainrule_trainer_options *given, chainru
   take(&from, (char *)options + AFTER_OPTIMIZER, SCHEDULE - AFTER_OPTIMIZER);
   if (from.left > 0) {
     size = next_size(&from);
-    if (size <= sizeof options->schedule) status = check_room("schedule", size, &from, given->struct_size, error);
+    if (size <= sizeof options->schedule)
+      status = check_room("schedule", size, &from, given->struct_size, error);
     if (!status) status = cr_read_schedule((const chainrule_schedule *)from.next, &options->schedule, error);
     if (status) return status;
     from.next += size;

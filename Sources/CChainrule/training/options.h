@@ -8,6 +8,7 @@
  * sizes of their own, and what follows one stands where that size ends. */
 chainrule_status cr_read_options(const chainrule_trainer_options *given, chainrule_trainer_options *options,
                                  chainrule_error *error);
-chainrule_status cr_read_schedule(const chainrule_schedule *given, chainrule_schedule *schedule, chainrule_error *error);
+chainrule_status cr_read_schedule(const chainrule_schedule *given, chainrule_schedule *schedule,
+                                  chainrule_error *error);
 
 #endif

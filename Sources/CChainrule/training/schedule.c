@@ -4,7 +4,8 @@
 
 #include <math.h>
 
-void chainrule_schedule_set_defaults(chainrule_schedule *schedule, size_t struct_size, chainrule_schedule_kind kind)
+void chainrule_schedule_set_defaults(chainrule_schedule *schedule, size_t struct_size,
+                                     chainrule_schedule_kind kind)
 {
   chainrule_schedule s = {.kind = kind,
                           .warm_up_factor = 1.0 / 3,
@@ -26,7 +27,8 @@ void chainrule_schedule_set_defaults(chainrule_schedule *schedule, size_t struct
   cr_write_sized(schedule, struct_size, &s, sizeof s);
 }
 
-chainrule_status cr_read_schedule(const chainrule_schedule *given, chainrule_schedule *schedule, chainrule_error *error)
+chainrule_status cr_read_schedule(const chainrule_schedule *given, chainrule_schedule *schedule,
+                                  chainrule_error *error)
 {
   const size_t least = offsetof(chainrule_schedule, warm_up);
   if (given && given->struct_size >= least) *schedule = chainrule_schedule_default(given->kind);
@@ -60,26 +62,25 @@ static chainrule_status check(const chainrule_schedule *given, chainrule_error *
     bool good;
   } checks[] = {
       {ANY, "warm-up", "0 or more", (double)s->warm_up, s->warm_up >= 0},
-      {s->warm_up > 0 ? ANY : 0, "warm-up factor", "above 0, and at most 1",
-       s->warm_up_factor, s->warm_up_factor > 0 && s->warm_up_factor <= 1},
+      {s->warm_up > 0 ? ANY : 0, "warm-up factor", "above 0, and at most 1", s->warm_up_factor,
+       s->warm_up_factor > 0 && s->warm_up_factor <= 1},
       {STEP | COSINE | COSINE_RESTARTS, "length", "at least 1", (double)s->length, s->length >= 1},
       {ONE_CYCLE, "length", "at least 2", (double)s->length, s->length >= 2},
       {COSINE_RESTARTS, "growth", "at least 1", (double)s->growth, s->growth >= 1},
-      {STEP | EXPONENTIAL, "factor", "a finite number above 0",
-       s->factor, s->factor > 0 && isfinite(s->factor)},
+      {STEP | EXPONENTIAL, "factor", "a finite number above 0", s->factor, s->factor > 0 && isfinite(s->factor)},
       {PLATEAU, "factor", "above 0, and less than 1", s->factor, s->factor > 0 && s->factor < 1},
-      {COSINE | COSINE_RESTARTS | PLATEAU, "minimum", "a finite number, 0 or more",
-       s->minimum, s->minimum >= 0 && isfinite(s->minimum)},
+      {COSINE | COSINE_RESTARTS | PLATEAU, "minimum", "a finite number, 0 or more", s->minimum,
+       s->minimum >= 0 && isfinite(s->minimum)},
       {ONE_CYCLE, "rise", "0 to 1", s->rise, s->rise >= 0 && s->rise <= 1},
       {ONE_CYCLE, "divisor", "a finite number above 0", s->divisor, s->divisor > 0 && isfinite(s->divisor)},
-      {ONE_CYCLE, "final divisor", "a finite number above 0",
-       s->final_divisor, s->final_divisor > 0 && isfinite(s->final_divisor)},
+      {ONE_CYCLE, "final divisor", "a finite number above 0", s->final_divisor,
+       s->final_divisor > 0 && isfinite(s->final_divisor)},
       {PLATEAU, "patience", "0 or more", (double)s->patience, s->patience >= 0},
       {PLATEAU, "cooldown", "0 or more", (double)s->cooldown, s->cooldown >= 0},
-      {s->absolute ? 0 : PLATEAU, "threshold", "0 or more, and less than 1",
-       s->threshold, s->threshold >= 0 && s->threshold < 1},
-      {s->absolute ? PLATEAU : 0, "threshold", "a finite number, 0 or more",
-       s->threshold, s->threshold >= 0 && isfinite(s->threshold)},
+      {s->absolute ? 0 : PLATEAU, "threshold", "0 or more, and less than 1", s->threshold,
+       s->threshold >= 0 && s->threshold < 1},
+      {s->absolute ? PLATEAU : 0, "threshold", "a finite number, 0 or more", s->threshold,
+       s->threshold >= 0 && isfinite(s->threshold)},
   };
   for (size_t i = 0; i < CR_COUNT(checks); i++)
     if ((checks[i].kinds & (1 << s->kind)) && !checks[i].good)

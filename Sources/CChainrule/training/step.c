@@ -49,8 +49,8 @@ static void add_noise(const chainrule_trainer *t, size_t row, void *x)
 /* ---- The passes over the rows -------------------------------------------------------------------- */
 
 /* What the team does with the rows of a batch, slice by slice, since rows have nothing to do with one another. */
-typedef chainrule_status slice_function(const step *s, const cr_workspace *work, const cr_batch *slice, size_t from,
-                                        size_t end);
+typedef chainrule_status slice_function(const step *s, const cr_workspace *work, const cr_batch *slice,
+                                        size_t from, size_t end);
 typedef struct pass {
   const step *step;
   slice_function *function;
@@ -73,20 +73,23 @@ static void gather(const step *s, const cr_batch *slice, size_t first)
 }
 
 /* z and a of layers `from` to `end` − 1. */
-static chainrule_status forward(const step *s, const cr_workspace *work, const cr_batch *slice, size_t from, size_t end)
+static chainrule_status forward(const step *s, const cr_workspace *work, const cr_batch *slice, size_t from,
+                                size_t end)
 {
   if (from == 0) gather(s, slice, work->first);
   return cr_forward(s->trainer->network, work, slice, from, end, s->error);
 }
 
 /* δ of layers `from` − 1 to `end`, from that of layer `from`. */
-static chainrule_status backward(const step *s, const cr_workspace *work, const cr_batch *slice, size_t from, size_t end)
+static chainrule_status backward(const step *s, const cr_workspace *work, const cr_batch *slice, size_t from,
+                                 size_t end)
 {
   return cr_backward(s->trainer->network, work, slice, from, end, s->error);
 }
 
 /* Forward from layer `from` to the last, the loss, and backward to layer `end`. */
-static chainrule_status turn(const step *s, const cr_workspace *work, const cr_batch *slice, size_t from, size_t end)
+static chainrule_status turn(const step *s, const cr_workspace *work, const cr_batch *slice, size_t from,
+                             size_t end)
 {
   chainrule_trainer *t = s->trainer;
   const size_t count = t->network->layer_count;
@@ -130,7 +133,8 @@ static void slice_job(void *context, size_t member)
 
 static chainrule_status pass_slices(const step *s, slice_function *function, size_t from, size_t end)
 {
-  const size_t members = s->trainer->network->calls_out ? 1 : s->members; /* a function of the caller's is called once */
+  const size_t members =
+      s->trainer->network->calls_out ? 1 : s->members; /* a function of the caller's is called once */
   pass pass = {.step = s, .function = function, .from = from, .end = end, .members = members};
   cr_team_run(s->trainer->team, members, slice_job, &pass);
   return pass.status;
@@ -181,16 +185,18 @@ static chainrule_status call_loss(chainrule_trainer *t, const cr_batch *batch, c
   const size_t outputs = chainrule_network_outputs(t->network), count = batch->rows * outputs;
   memset(t->losses, 0xff, batch->rows * sizeof *t->losses);
   memset(t->output_gradient, 0xff, count * cr_scalar_size(scalar));
-  const int refused = t->training.loss_function(t->training.loss_context, batch->rows, outputs, t->outputs, batch->y,
-                                                t->losses, t->output_gradient);
-  if (refused) return cr_fail(error, CHAINRULE_CALLBACK_FAILED, 0, "the loss function failed: it returned %d", refused);
+  const int refused = t->training.loss_function(t->training.loss_context, batch->rows, outputs, t->outputs,
+                                                batch->y, t->losses, t->output_gradient);
+  if (refused)
+    return cr_fail(error, CHAINRULE_CALLBACK_FAILED, 0, "the loss function failed: it returned %d", refused);
   for (size_t r = 0; r < batch->rows; r++)
     if (is_untouched(CHAINRULE_FLOAT64, t->losses, r))
-      return cr_fail(error, CHAINRULE_CALLBACK_FAILED, 0, "the loss function left the loss of row %zu as it was", r + 1);
+      return cr_fail(error, CHAINRULE_CALLBACK_FAILED, 0,
+                     "the loss function left the loss of row %zu as it was", r + 1);
   for (size_t i = 0; i < count; i++)
     if (is_untouched(scalar, t->output_gradient, i))
-      return cr_fail(error, CHAINRULE_CALLBACK_FAILED, 0, "the loss function left the gradient of row %zu as it was",
-                     i / outputs + 1);
+      return cr_fail(error, CHAINRULE_CALLBACK_FAILED, 0,
+                     "the loss function left the gradient of row %zu as it was", i / outputs + 1);
   return CHAINRULE_OK;
 }
 
@@ -324,8 +330,14 @@ static void descend(const step *s, cr_workspace *work, const cr_batch *batch, cr
     cr_descend(t->network, work, batch, block, s->gradients, NULL, false);
   }
 }
-static void descend_at_once(const step *s, cr_workspace *work, cr_block block) { descend(s, work, &s->batch, block); }
-static void descend_by_arena(const step *s, cr_workspace *work, cr_block block) { descend(s, work, NULL, block); }
+static void descend_at_once(const step *s, cr_workspace *work, cr_block block)
+{
+  descend(s, work, &s->batch, block);
+}
+static void descend_by_arena(const step *s, cr_workspace *work, cr_block block)
+{
+  descend(s, work, NULL, block);
+}
 
 /* Neurons' weights of blocks with a norm above the limit. */
 static void limit_job(void *context, size_t member)
@@ -350,7 +362,8 @@ static void next_update(chainrule_trainer *t)
 
 static void count_update(chainrule_trainer *t) /* no other thread writes it */
 {
-  atomic_store_explicit(&t->steps, atomic_load_explicit(&t->steps, memory_order_relaxed) + 1, memory_order_relaxed);
+  atomic_store_explicit(&t->steps, atomic_load_explicit(&t->steps, memory_order_relaxed) + 1,
+                        memory_order_relaxed);
 }
 
 /* The update by gradients times `scale`. */
@@ -405,8 +418,10 @@ static void descend_all(step *s)
   chainrule_trainer *t = s->trainer;
   if (cr_needs_all_gradients(&t->training)) {
     walk_blocks(s, find_gradients);
-    if (s->updates && t->sum) accumulate(s);
-    else if (s->updates) update_by(s, t->gradients, 1);
+    if (s->updates && t->sum)
+      accumulate(s);
+    else if (s->updates)
+      update_by(s, t->gradients, 1);
   } else if (s->updates) {
     update(s, descend_at_once, 1);
   } else if (s->gradients) {
@@ -422,7 +437,8 @@ static chainrule_status pass_narrow(const step *s)
   chainrule_trainer *t = s->trainer;
   const cr_batch *batch = &s->batch;
   if (s->gathering.x)
-    cr_gather(t->network->scalar, batch->x, s->gathering.x, s->gathering.order, batch->rows, t->network->inputs);
+    cr_gather(t->network->scalar, batch->x, s->gathering.x, s->gathering.order, batch->rows,
+              t->network->inputs);
   const cr_float_mode mode = cr_float_mode_enter(t->training.flush_denormals);
   cr_narrow(t->network, batch, t->training.loss, s->total, t->losses, t->narrow_gradients, t->narrow);
   cr_float_mode_leave(mode);
@@ -500,8 +516,8 @@ static chainrule_status diagnose(const step *s, double loss)
   return cr_step_diagnose(t, &s->batch, loss, s->error);
 }
 
-chainrule_status cr_step(chainrule_trainer *trainer, const cr_batch *batch, const cr_gathering *gathering, bool updates,
-                         double *loss, double *total, chainrule_error *error)
+chainrule_status cr_step(chainrule_trainer *trainer, const cr_batch *batch, const cr_gathering *gathering,
+                         bool updates, double *loss, double *total, chainrule_error *error)
 {
   step s = {
       .trainer = trainer, .batch = *batch, .updates = updates, .gradients = trainer->gradients, .error = error};
@@ -536,8 +552,8 @@ size_t cr_step_singly(chainrule_trainer *t, const cr_batch *all)
   const cr_float_mode mode = cr_float_mode_enter(g->flush_denormals);
   const bool alike = t->descent.rule == CHAINRULE_OPTIMIZER_SGD; /* the updates of an epoch */
   if (alike) next_update(t);
-  const size_t done = cr_narrow_steps(network, &batch, g->in_order ? NULL : t->order + start, g->loss, &t->descent,
-                                      alike ? NULL : prepare_update, t, &t->epoch_loss, t->narrow);
+  const size_t done = cr_narrow_steps(network, &batch, g->in_order ? NULL : t->order + start, g->loss,
+                                      &t->descent, alike ? NULL : prepare_update, t, &t->epoch_loss, t->narrow);
   cr_float_mode_leave(mode);
   atomic_store_explicit(&t->steps, t->steps + done, memory_order_relaxed);
   t->position += done;

@@ -23,8 +23,8 @@ static chainrule_status check_batch_size(size_t batch_size, chainrule_error *err
 
 static bool is_amount(double x) { return x >= 0 && isfinite(x); }
 
-static chainrule_status check_training(const chainrule_network *network, const chainrule_trainer_options *training,
-                                       chainrule_error *error)
+static chainrule_status check_training(const chainrule_network *network,
+                                       const chainrule_trainer_options *training, chainrule_error *error)
 {
   if (training->threads > CR_THREADS)
     return cr_fail(error, CHAINRULE_INVALID_ARGUMENT, 0, "threads is %zu; expected at most %d",
@@ -34,26 +34,26 @@ static chainrule_status check_training(const chainrule_network *network, const c
     double value;
     bool good;
   } checks[] = {
-      {"label smoothing", "0 or more, and less than 1",
-       training->label_smoothing, training->label_smoothing >= 0 && training->label_smoothing < 1},
+      {"label smoothing", "0 or more, and less than 1", training->label_smoothing,
+       training->label_smoothing >= 0 && training->label_smoothing < 1},
       {"input noise", "a finite number, 0 or more", training->input_noise, is_amount(training->input_noise)},
-      {"clip value", "a finite number above 0, or 0 for none",
-       training->clip_value, is_amount(training->clip_value)},
-      {"clip norm", "a finite number above 0, or 0 for none",
-       training->clip_norm, is_amount(training->clip_norm)},
-      {"max norm", "a finite number above 0, or 0 for none",
-       training->max_norm, is_amount(training->max_norm)},
+      {"clip value", "a finite number above 0, or 0 for none", training->clip_value,
+       is_amount(training->clip_value)},
+      {"clip norm", "a finite number above 0, or 0 for none", training->clip_norm,
+       is_amount(training->clip_norm)},
+      {"max norm", "a finite number above 0, or 0 for none", training->max_norm, is_amount(training->max_norm)},
   };
   for (size_t i = 0; i < CR_COUNT(checks); i++)
     if (!checks[i].good)
-      return cr_fail(error, CHAINRULE_INVALID_ARGUMENT, 0, "%s must be %s; got %s", checks[i].name, checks[i].expected,
-                     cr_number(checks[i].value, (char[CR_NUMBER]){0}));
+      return cr_fail(error, CHAINRULE_INVALID_ARGUMENT, 0, "%s must be %s; got %s", checks[i].name,
+                     checks[i].expected, cr_number(checks[i].value, (char[CR_NUMBER]){0}));
   for (size_t l = 0; training->rates && l < network->layer_count; l++)
     if (!is_amount(training->rates[l]))
-      return cr_fail(error, CHAINRULE_INVALID_ARGUMENT, l + 1, "layer %zu: rate must be a finite number, 0 or more; got %s",
-                     l + 1, cr_number(training->rates[l], (char[CR_NUMBER]){0}));
-  const bool entropy = training->loss == CHAINRULE_LOSS_CROSS_ENTROPY ||
-                       training->loss == CHAINRULE_LOSS_BINARY_CROSS_ENTROPY;
+      return cr_fail(error, CHAINRULE_INVALID_ARGUMENT, l + 1,
+                     "layer %zu: rate must be a finite number, 0 or more; got %s", l + 1,
+                     cr_number(training->rates[l], (char[CR_NUMBER]){0}));
+  const bool entropy =
+      training->loss == CHAINRULE_LOSS_CROSS_ENTROPY || training->loss == CHAINRULE_LOSS_BINARY_CROSS_ENTROPY;
   if (training->label_smoothing > 0 && (!entropy || training->loss_function))
     return cr_fail(error, CHAINRULE_INVALID_ARGUMENT, 0,
                    "label smoothing needs crossEntropy or binaryCrossEntropy; the loss is %s",
@@ -96,10 +96,12 @@ static void *allocate(const chainrule_network *network, size_t count, size_t row
 static bool is_narrow(const chainrule_trainer *t)
 {
   const chainrule_network *network = t->network;
-  const bool softmax = network->layers[network->layer_count - 1].spec.activation == CHAINRULE_ACTIVATION_SOFTMAX;
+  const bool softmax =
+      network->layers[network->layer_count - 1].spec.activation == CHAINRULE_ACTIVATION_SOFTMAX;
   const chainrule_trainer_options *g = &t->training;
-  return !g->keep && !cr_needs_all_gradients(g) && g->clip_value == 0 && g->max_norm == 0 && g->input_noise == 0 &&
-         !g->rates && !g->loss_function && cr_narrow_size(network) > 0 && (!softmax || cr_is_fused(g->loss));
+  return !g->keep && !cr_needs_all_gradients(g) && g->clip_value == 0 && g->max_norm == 0 &&
+         g->input_noise == 0 && !g->rates && !g->loss_function && cr_narrow_size(network) > 0 &&
+         (!softmax || cr_is_fused(g->loss));
 }
 
 static void free_batches(cr_workspace *work, cr_batch *gathered)
@@ -173,8 +175,10 @@ static chainrule_status create(chainrule_network *network, const chainrule_train
   t->optimizer = cr_optimizer_start(o);
   if (training->rates) {
     t->rates = calloc(network->layer_count, sizeof *t->rates);
-    if (!t->rates) status = cr_out_of_memory(error, "the rates", network->layer_count * sizeof *t->rates);
-    else memcpy(t->rates, training->rates, network->layer_count * sizeof *t->rates);
+    if (!t->rates)
+      status = cr_out_of_memory(error, "the rates", network->layer_count * sizeof *t->rates);
+    else
+      memcpy(t->rates, training->rates, network->layer_count * sizeof *t->rates);
     t->training.rates = t->pass.rates = t->rates;
   }
   if (training->accumulate > 1)
@@ -251,8 +255,9 @@ void chainrule_trainer_free(chainrule_trainer *t)
   free(t);
 }
 
-chainrule_status chainrule_trainer_on_step(chainrule_trainer *trainer, chainrule_trainer_step_function *function,
-                                           void *context, chainrule_error *error)
+chainrule_status chainrule_trainer_on_step(chainrule_trainer *trainer,
+                                           chainrule_trainer_step_function *function, void *context,
+                                           chainrule_error *error)
 {
   if (!trainer) return cr_null(error, "trainer");
   trainer->on_step = function;
@@ -278,7 +283,7 @@ void cr_update_rate(chainrule_trainer *t)
   const chainrule_schedule *schedule = &t->training.schedule;
   const bool per_step = schedule->unit == CHAINRULE_PER_STEP;
   t->optimizer.update.rate = chainrule_schedule_rate(schedule, t->training.optimizer.learning_rate,
-                                           per_step ? t->steps : t->epochs, &t->plateau);
+                                                     per_step ? t->steps : t->epochs, &t->plateau);
   t->rate_is_due = per_step;
   atomic_store_explicit(&t->learning_rate, t->optimizer.update.rate, memory_order_relaxed);
 }

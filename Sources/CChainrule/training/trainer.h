@@ -25,14 +25,14 @@ struct chainrule_trainer {
   cr_pass pass;
   cr_batch gathered; /* a batch of an epoch, in memory of ours */
   double *losses;    /* wᵣ lᵣ of a batch */
-  void *gradients;   /* parameter-shaped, as is each array of state; NULL unless someone looks at all of them */
+  void *gradients; /* parameter-shaped, as is each array of state; NULL unless someone looks at all of them */
   void *state;
-  double *rates;     /* of layers, times the learning rate; NULL: all 1 */
+  double *rates; /* of layers, times the learning rate; NULL: all 1 */
 
-  void *sum;         /* of gradients of batches times their weights, parameter-shaped; NULL: each batch has its update */
+  void *sum; /* of gradients of batches times their weights, parameter-shaped; NULL: each batch has its update */
   double sum_weight;
   size_t sum_batches;
-  void *good; /* the parameters and statistics at the beginning of the epoch */
+  void *good;                      /* the parameters and statistics at the beginning of the epoch */
   void *outputs, *output_gradient; /* of a batch, for a loss of the program's own */
 
   void *narrow; /* buffers of a narrow network's step; NULL: it is not narrow, or z, a and δ are kept */
@@ -41,7 +41,7 @@ struct chainrule_trainer {
   cr_team *team;
   size_t members;         /* of the team */
   double threads_per_row; /* that a step is worth */
-  cr_block *blocks; /* of all layers' weights, in their order */
+  cr_block *blocks;       /* of all layers' weights, in their order */
   size_t block_count;
   cr_share *shares; /* of the blocks, by member */
   size_t scratch_scalars;
@@ -87,8 +87,8 @@ void cr_gather(chainrule_scalar scalar, const void *to, const void *from, const 
                size_t width);
 /* L, δ of every layer, and, where they are kept, the gradients; with `updates`, the update too.  The data have
  * been checked.  *total is Σ wᵣ. */
-chainrule_status cr_step(chainrule_trainer *trainer, const cr_batch *batch, const cr_gathering *gathering, bool updates,
-                         double *loss, double *total, chainrule_error *error);
+chainrule_status cr_step(chainrule_trainer *trainer, const cr_batch *batch, const cr_gathering *gathering,
+                         bool updates, double *loss, double *total, chainrule_error *error);
 /* The next few steps of an epoch, of single rows of a narrow network, if there is nothing to do between them: the same as
  * by cr_step.  Returns how many were done; that whose loss is not finite is not. */
 size_t cr_step_singly(chainrule_trainer *trainer, const cr_batch *all);

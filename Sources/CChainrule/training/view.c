@@ -20,9 +20,8 @@ static chainrule_status view_rows(const chainrule_trainer *trainer, size_t l, si
   return CHAINRULE_OK;
 }
 
-static chainrule_status view_gradient(const chainrule_trainer *trainer, size_t l,
-                                      chainrule_parameter parameter, void *values, size_t count,
-                                      chainrule_error *error)
+static chainrule_status view_gradient(const chainrule_trainer *trainer, size_t l, chainrule_parameter parameter,
+                                      void *values, size_t count, chainrule_error *error)
 {
   const cr_layer *layer = &trainer->network->layers[l];
   const size_t expected = cr_parameter_size(layer, parameter);
@@ -54,8 +53,9 @@ static chainrule_status view(const chainrule_trainer *trainer, chainrule_scalar 
     return cr_fail(error, CHAINRULE_INVALID_ARGUMENT, 0,
                    "the trainer was made without keep, so that no view is left");
   if (trainer->rows_in_view == 0)
-    return cr_fail(error, CHAINRULE_INVALID_ARGUMENT, 0,
-                   "there is nothing to view: no step has been done, or a function that the last one called failed");
+    return cr_fail(
+        error, CHAINRULE_INVALID_ARGUMENT, 0,
+        "there is nothing to view: no step has been done, or a function that the last one called failed");
   switch (which) {
   case CHAINRULE_VIEW_Z: return view_rows(trainer, l, trainer->places[l + 1].z, values, count, error);
   case CHAINRULE_VIEW_A: return view_rows(trainer, l, trainer->places[l + 1].a, values, count, error);

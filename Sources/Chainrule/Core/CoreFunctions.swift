@@ -35,7 +35,9 @@ struct CoreFunctions<Scalar>: Sendable {
       Network?, chainrule_loss, In?, In?, In?, Int, UnsafeMutablePointer<chainrule_gradient_check>?, Failure?
     ) -> chainrule_status
   let minimize:
-    @Sendable (OpaquePointer?, In?, In?, In?, Int, UnsafeMutablePointer<chainrule_minimizer_result>?, Failure?) ->
+    @Sendable (
+      OpaquePointer?, In?, In?, In?, Int, UnsafeMutablePointer<chainrule_minimizer_result>?, Failure?
+    ) ->
       chainrule_status
 }
 

@@ -155,7 +155,9 @@ final class CoreTrainer<Scalar: NetworkScalar>: @unchecked Sendable {
   ) throws(ChainruleError) -> Result {
     guard let observer else { return try body() }
     func tell(
-      _ function: (@convention(c) (UnsafeMutableRawPointer?, UnsafePointer<chainrule_trainer_step>?) -> Int32)?
+      _ function: (
+        @convention(c) (UnsafeMutableRawPointer?, UnsafePointer<chainrule_trainer_step>?) -> Int32
+      )?
     )
       throws(ChainruleError)
     {
