@@ -206,7 +206,9 @@ extension LayerParameters {
 @Suite struct `A batchNorm` {
   @Test func `follows its batches, and predicts with what it has seen`() throws {
     let network = try Network<Double>(inputs: 1, layers: [.batchNorm(BatchNorm(momentum: 0.25))])
-    let trainer = try Trainer(network, loss: .meanSquaredError, optimizer: .sgd(learningRate: 0))
+    let trainer = try Trainer(
+      network, loss: .meanSquaredError, optimizer: .sgd(learningRate: 0),
+      options: TrainerOptions(recordsTrace: true))
     let batch = try Dataset<Double>(features: [[1], [2], [6]], targets: [[0], [0], [0]])
     try trainer.gradients(batch)
     #expect(try network.parameters(ofLayer: 0).mean == [0], "gradients alone change nothing")

@@ -90,8 +90,8 @@ struct ImportTests {
         == "Error: <file> is plain.pt; expected a name that ends in .safetensors or .onnx")
     #expect(
       try refused("plain.safetensors \(save)", 64)
-        == "Error: --activations is missing: a .safetensors file has none; expected what follows each layer, such as "
-        + "relu,relu,softmax")
+        == "Error: --activations is missing: a .safetensors file has no activations; "
+        + "expected the activation after each layer, such as relu,relu,softmax")
     #expect(
       try refused("plain.safetensors --activations relo,relu,tanh \(save)", 64)
         .hasPrefix(

@@ -334,7 +334,7 @@ struct RunFolderTests {
     #expect(
       second.errors.contains(
         "run: this folder has checkpoints of another run, the newest run/checkpoint-000000000012"))
-    #expect(second.errors.contains("Continue that run with --resume, or choose another folder"))
+    #expect(second.errors.contains("Add --resume to continue that run, or choose another folder"))
     #expect(try place.names("run") == before)
   }
 

@@ -134,11 +134,11 @@ private func flat(_ matrices: [[[Double]]]) -> [Double] { matrices.flatMap { $0.
       let error = #expect(throws: StepFileError.self) { try Explanation(stepFile) }
       #expect(error?.description == message)
     }
-    expectRefusal("loss: mse ; did you mean meanSquaredError?") { $0.loss = "mse" }
-    expectRefusal("layer 2, activation: swish ; did you mean silu?") {
+    expectRefusal("loss: unknown name mse; did you mean meanSquaredError?") { $0.loss = "mse" }
+    expectRefusal("layer 2, activation: unknown name swish; did you mean silu?") {
       $0.layers[1].activation = "swish"
     }
-    expectRefusal("optimizer, type: Adm ; did you mean adam?") {
+    expectRefusal("optimizer, type: unknown name Adm; did you mean adam?") {
       $0.optimizer.type = "Adm"
     }
     expectRefusal(

@@ -38,10 +38,7 @@ static void CR(prefetch)(const CR(layer_rows) *at, const cr_descent *descent, si
 static void CR(pack)(size_t rows, size_t columns, const R *restrict x, size_t stride, R *restrict packed)
 {
   for (size_t r = 0; r < rows; r++, x += stride, packed += CR_CHUNK)
-    if (columns == CR_CHUNK)
-      for (size_t i = 0; i < CR_CHUNK; i++) packed[i] = x[i];
-    else
-      memcpy(packed, x, columns * sizeof(R));
+    memcpy(packed, x, columns * sizeof(R));
 }
 
 /* Panel by panel.  A gradient that is not kept goes into its parameters while it is in the cache, and never reaches
