@@ -375,7 +375,7 @@ extension DataSource {
     case (nil, _): throw bad("there are no data")
     }
     guard count == model.inputs else {
-      throw bad("\(thereAre(count, "feature")); the model takes \(model.inputs)")
+      throw bad("\(thereAre(count, "feature")); the model needs \(model.inputs)")
     }
     try body(features, nil)
   }
@@ -401,7 +401,7 @@ extension DataSource {
     let isByName = table.columnNames != nil && model.featureNames != nil
     guard isByName || table.columns == model.inputs else {
       throw bad(
-        "\(thereAre(table.columns, "column")); the model takes \(counted(model.inputs, "feature"))"
+        "\(thereAre(table.columns, "column")); the model needs \(counted(model.inputs, "feature"))"
       )
     }
     return try table.features(named: model.featureNames, count: model.inputs)
