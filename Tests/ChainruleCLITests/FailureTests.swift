@@ -206,7 +206,8 @@ struct FailureTests {
       "train iris --full-batch bfgs --normalization batch", 64, "--normalization batch and --"),
     Refusal(
       "train iris --full-batch bfgs --patience 5", 64, "--patience and --full-batch cannot be combined"),
-    Refusal("bench --workload W9", 64, "expected one of peak, W1a, W1b, W2, W3, W4, W5, W6, W7, I1s, I1m, I2s, I2m"),
+    Refusal(
+      "bench --workload W9", 64, "expected one of peak, W1a, W1b, W2, W3, W4, W5, W6, W7, I1s, I1m, I2s, I2m"),
     Refusal("bench --threads 0", 64, "--threads is 0; expected 1 to 256"),
     Refusal("bench --seconds 0", 64, "--seconds is 0.0; expected a number above 0"),
     Refusal("bench --seconds inf", 64, "--seconds is inf; expected a number above 0"),
