@@ -12,7 +12,7 @@ public struct ReferenceTraining {
   public init(_ workload: TrainingWorkload) throws {
     let data: Dataset<Float> = try workload.dataset()
     batches = stride(from: 0, to: data.rows, by: workload.batch).map { first in
-      let rows = (first..<min(first + workload.batch, data.rows)).map(data.row)
+      let rows = (first..<min(first + workload.batch, data.rows)).map { data[row: $0] }
       return (x: rows.map { Array($0.features) }, y: rows.map { Array($0.targets) })
     }
     let network: Chainrule.Network<Float> = try workload.network()
