@@ -1,5 +1,5 @@
 /// A network and how it is trained, for data whose size and targets are known: what a table gets where nothing is asked
-/// for. docs/training.md gives the numbers' reasons.
+/// for. docs/contributing/recommended-defaults.md gives the reasons of its numbers.
 ///
 ///     let recipe = TrainingRecipe.recommended(forRows: 1000)
 public struct TrainingRecipe: Sendable, Equatable {

@@ -47,7 +47,7 @@ void cr_row_gradients(const chainrule_network *network, const cr_workspace *work
  * are this member's. */
 void cr_moments(const chainrule_network *network, const cr_workspace *work, const cr_batch *batch, size_t l,
                 bool backward, size_t member, size_t members);
-/* The next block of the layers that learn, in their order; false: there is none.  Start at CR_BEFORE_FIRST. */
+/* Moves to the next block of the layers that learn, in their order; false after the last.  Start at CR_BEFORE_FIRST. */
 #define CR_BEFORE_FIRST ((cr_block){.layer = SIZE_MAX})
 bool cr_next_block(const chainrule_network *network, cr_block *block);
 /* From δ and a of every layer: the gradients of a block's parameters.  With `gradients`, into that arena; with `descent`, each into
@@ -66,7 +66,7 @@ void cr_accumulate(const chainrule_network *network, const void *gradients, doub
 void cr_outputs(const chainrule_network *network, const cr_workspace *work, size_t rows, void *outputs);
 void cr_set_gradient(const chainrule_network *network, const cr_workspace *work, const cr_batch *batch,
                      double total, const void *gradient);
-/* Σ wᵣ, or rows where there are no sample weights. */
+/* Σ wᵣ; the number of rows if sample_weights is NULL. */
 static inline double cr_total_weight(const chainrule_network *network, const cr_batch *batch)
 {
   if (!batch->sample_weights) return (double)batch->rows;

@@ -20,7 +20,7 @@ size_t cr_narrow_size(const chainrule_network *network)
     units += 3 * out;
   }
   if (widest > CR_NARROW || !network->kernels->f32->lanes_load) return 0;
-  /* room behind the last δ, which is read in whole vectors of neurons */
+  /* padding after the last δ, which is read in whole vectors of neurons */
   return network->layer_count * sizeof(cr_row_layer_f64) +
          (units + CR_NARROW) * CR_STRIP_VECTORS * network->kernels->vector;
 }

@@ -1,4 +1,4 @@
-/* Checkpoints.  docs/files.md has the format: a model file, with the trainer's numbers as JSON in a text of its own, and
+/* Checkpoints.  docs/file-format.md has the format: a model file, with the trainer's numbers as JSON in a text of its own, and
  * with its arrays as further tensors:
  *
  *   optimizer.m.layers.0.weights   an array of the optimizer's state, by its letter in update_tmpl.h

@@ -1,4 +1,4 @@
-/* Model files.  docs/files.md has the format; in brief, a safetensors file:
+/* Model files.  docs/file-format.md has the format; in brief, a safetensors file:
  *
  *   8 bytes   N, little-endian
  *   N bytes   {"__metadata__": {"format": "chainrule", "chainrule": TEXT, "checksum": "fnv1a64:…"},
@@ -66,7 +66,7 @@ chainrule_status cr_allocate_values(cr_model *model, chainrule_error *error);
 
 #define CR_FNV1A64_START UINT64_C(0xcbf29ce484222325)
 uint64_t cr_fnv1a64(uint64_t hash, const void *bytes, size_t size);
-/* Of TEXT, of a checkpoint's, and of the caller's; NULL: there is none. */
+/* Of TEXT, of a checkpoint's, and of the caller's; NULL if the file has no such text. */
 uint64_t cr_hash_texts(const char *text, size_t length, const cr_state *state, const char *metadata);
 enum { CR_CHECKSUM_SIZE = sizeof "fnv1a64:0123456789abcdef" };
 void cr_print_checksum(uint64_t hash, char checksum[CR_CHECKSUM_SIZE]);

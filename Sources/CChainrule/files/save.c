@@ -1,4 +1,4 @@
-/* Saving: a network, and in a checkpoint what is beside it, replaces a file. */
+/* Writes a network, or a checkpoint with its arrays, and replaces a file atomically. */
 #include <math.h>
 #include <stdio.h>
 #include <stdlib.h>

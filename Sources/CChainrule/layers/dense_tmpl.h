@@ -75,7 +75,7 @@ static void CR(dense_descend)(const CR(layer_rows) *at, cr_block block, R *gradi
   if (descent) CR(update)(kernels, at->parameters, at->arena_size, descent, offset, n, gradient, passing);
 }
 
-#if REAL_BITS == 64 /* behind the functions of both scalar types */
+#if REAL_BITS == 64 /* once, after the functions of both scalar types */
 
 /* backward transposes δ and ∂L/∂x, in panels of rows; descend packs the inputs of a block, and its gradients pass through. */
 static bool dense_scratch(const cr_layer *layer, size_t rows, size_t members, size_t *scalars)
