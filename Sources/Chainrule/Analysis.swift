@@ -45,14 +45,14 @@ extension Network {
 
   /// ∂a/∂x of every row, row-major rows × ``outputs`` × ``inputs``, as prediction computes a.
   ///
-  /// - Throws: as ``predict(_:)``; `.outOfMemory`.
+  /// - Throws: as `predict(_:)`; `.outOfMemory`.
   public func inputJacobian(_ features: [Scalar]) throws(ChainruleError) -> [Scalar] {
     try exclusivity { () throws(ChainruleError) in try core.inputJacobian(features) }
   }
 
   /// ∂a/∂p of every row, row-major rows × ``outputs`` × ``parameterCount``, p in the order of ``parameterVector()``.
   ///
-  /// - Throws: as ``predict(_:)``; `.outOfMemory`.
+  /// - Throws: as `predict(_:)`; `.outOfMemory`.
   public func parameterJacobian(_ features: [Scalar]) throws(ChainruleError) -> [Scalar] {
     try exclusivity { () throws(ChainruleError) in try core.parameterJacobian(features) }
   }
@@ -60,7 +60,9 @@ extension Network {
   /// ∂lᵣ/∂p of every row r's own loss, row-major rows × ``parameterCount``, p in the order of ``parameterVector()``. The
   /// gradient of a batch is their mean, weighted where its rows have weights: Σ wᵣ ∂lᵣ/∂p / Σ wᵣ.
   ///
-  /// - Parameter loss: nil for the loss usual with the output layer, ``Loss/default(for:)``.
+  /// - Parameters:
+  ///   - data: The rows, of any number.
+  ///   - loss: nil for the loss usual with the output layer, ``Loss/default(for:)``.
   /// - Throws: `ChainruleError.shapeMismatch` where the data do not fit, `.invalidNetwork` for a loss that does not fit the
   ///   output layer, `.invalidArgument` for targets that it cannot have, `.outOfMemory`, `.busy`.
   public func sampleGradients(
@@ -75,7 +77,9 @@ extension Network {
   /// largest error is some 1e-7 or less; a kink, as relu's, within the step of a difference looks like a mistake
   /// and is none.
   ///
-  /// - Parameter loss: nil for the loss usual with the output layer, ``Loss/default(for:)``.
+  /// - Parameters:
+  ///   - data: The rows, of any number.
+  ///   - loss: nil for the loss usual with the output layer, ``Loss/default(for:)``.
   /// - Throws: as ``sampleGradients(on:loss:)``; `.notFinite` where the loss is not finite, `.invalidArgument` for a network
   ///   without parameters.
   public func gradientCheck(

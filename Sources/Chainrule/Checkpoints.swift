@@ -38,7 +38,10 @@ public struct Checkpoints: Hashable, Sendable {
   public var continuesOnFailure: Bool
 
   /// - Parameters:
+  ///   - folder: The path of the folder, which is created if it does not exist.
+  ///   - interval: When a checkpoint is due.
   ///   - kept: The number of newest checkpoints to keep, at least 1.
+  ///   - continuesOnFailure: Whether training continues when a checkpoint cannot be written.
   public init(
     in folder: String, every interval: Interval = .epochs(1), keeping kept: Int = 3,
     continuesOnFailure: Bool = false

@@ -50,7 +50,7 @@ extension Epoch: CustomStringConvertible {
   }
 }
 
-/// The epochs of a training run; see ``Trainer/epochs(_:on:batchSize:validating:until:patience:checkpoints:resuming:run:onStep:)``.
+/// The epochs of a training run, which `epochs(…)` of a ``Trainer`` begins.
 public struct Epochs<Scalar: NetworkScalar>: AsyncSequence {
   /// The report of an epoch.
   public typealias Element = Epoch
@@ -70,8 +70,8 @@ public struct Epochs<Scalar: NetworkScalar>: AsyncSequence {
   let onStep: (@Sendable (TrainingStep) throws -> TrainingDecision)?
   fileprivate let found = BestOfRun<Scalar>()
 
-  /// The network as it was after the epoch of the lowest loss so far, by which the patience of
-  /// ``Trainer/epochs(_:on:batchSize:validating:until:patience:checkpoints:resuming:run:onStep:)-(_,Dataset<Scalar>,_,_,_,_,_)`` judges; nil before the first
+  /// The network as it was after the epoch of the lowest loss so far, by which the
+  /// patience of the run judges; nil before the first
   /// epoch, and without patience. It can be had at any time: within the loop, and after it, however it ends.
   public var best: Model<Scalar>? {
     patience == nil ? nil : found.value.map { Model(core: $0.network) }

@@ -116,13 +116,17 @@ extension Network {
   ///
   ///     let minimum = try await network.minimize(data, loss: .meanSquaredError, method: .levenbergMarquardt())
   ///
-  /// It computes in `Double`, whatever ``Scalar``, and in prediction mode: a `BatchNorm` takes its running statistics and does
+  /// It computes in `Double`, whatever `Scalar`, and in prediction mode: a `BatchNorm` takes its running statistics and does
   /// not change them, a `Dropout` does nothing. It runs on a queue of its own. The network is left with the
   /// parameters of the smallest loss that was met, also where the task is cancelled.
   ///
   /// - Parameters:
+  ///   - data: The rows to train on.
   ///   - loss: nil for the loss usual with the output layer, ``Loss/default(for:)``.
+  ///   - method: The rule by which an iteration finds the next parameters.
   ///   - iterations: The most there may be.
+  ///   - tolerances: What is met where the run ends before that.
+  ///   - isolation: The actor that calls, which the function goes on with afterwards.
   ///   - onIteration: Called after each iteration, on that queue, with its number and the smallest loss so far; ends the
   ///     run by `.stop`.
   /// - Throws: `ChainruleError.invalidArgument` for a number out of its range, a loss that the method cannot have, or targets

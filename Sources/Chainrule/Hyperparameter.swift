@@ -3,11 +3,43 @@ internal import CChainrule
 extension Optimizer {
   /// A number, or a switch, of an optimizer's rule.
   ///
-  /// `rawValue` is its name in Swift and in files; the command line's option is ``option``. One row of the table in
-  /// `row` holds everything else that is known of it.
+  /// `rawValue` is its name in Swift and in files; the command line's option is the same with hyphens. One row of the
+  /// table in `row` holds everything else that is known of it.
   public enum Hyperparameter: String, CaseIterable, Codable, Sendable {
-    case learningRate, alpha, rho, beta1, beta2, epsilon, momentum, nesterov, centered, amsgrad, momentumDecay
-    case etaMinus, etaPlus, stepMin, stepMax, weightDecay, l1
+    /// η, the factor of a step.
+    case learningRate
+    /// The decay of RMSprop's mean of squares.
+    case alpha
+    /// The decay of Adadelta's means of squares.
+    case rho
+    /// β₁, the decay of the mean of gradients.
+    case beta1
+    /// β₂, the decay of the mean of squares.
+    case beta2
+    /// ε, which keeps a divisor from being 0.
+    case epsilon
+    /// μ, how much of the last step the next one keeps.
+    case momentum
+    /// Whether momentum looks ahead, as Nesterov's does.
+    case nesterov
+    /// Whether RMSprop takes the variance instead of the mean of squares.
+    case centered
+    /// Whether Adam divides by the largest mean of squares so far.
+    case amsgrad
+    /// ψ, the decay of NAdam's momentum schedule.
+    case momentumDecay
+    /// η⁻, Rprop's factor of a step where the gradient changes its sign.
+    case etaMinus
+    /// η⁺, Rprop's factor of a step where the gradient keeps its sign.
+    case etaPlus
+    /// The smallest step of Rprop.
+    case stepMin
+    /// The largest step of Rprop.
+    case stepMax
+    /// λ of the L2 penalty, or of decoupled weight decay.
+    case weightDecay
+    /// λ of the L1 penalty.
+    case l1
   }
 }
 

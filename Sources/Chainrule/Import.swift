@@ -13,6 +13,7 @@ extension SavedModel {
   ///       safetensors: "net.safetensors", layers: ["fc1", "bn1", "head"], activations: [.identity, .relu, .softmax])
   ///
   /// - Parameters:
+  ///   - path: The safetensors file.
   ///   - layers: The prefixes of the layers' tensors, first to last; nil: by their numbers.
   ///   - activations: What follows each layer that has tensors, which such a file does not say.
   /// - Throws: `ChainruleError.file` where the system refuses, `.invalidModel` for a file that is damaged or holds other

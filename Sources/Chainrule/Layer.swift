@@ -218,9 +218,9 @@ public struct Scaling: Hashable, Codable, Sendable {
     self.init(mean: zip(mean, deviation).map { 0 - $0 / $1 }, deviation: deviation.map { 1 / $0 })
   }
 
-  /// The numbers of a ``Standardization`` fitted to the features of `data`.
+  /// The numbers of a `Standardization` fitted to the features of `data`.
   ///
-  /// - Throws: As ``Standardization/init(fitting:)-(Dataset<Scalar>)``.
+  /// - Throws: As `Standardization(fitting:)`.
   public init<Scalar: NetworkScalar>(of data: Dataset<Scalar>) throws(ChainruleError) {
     let fitted = try Standardization(fitting: data)
     self.init(mean: fitted.mean, deviation: fitted.standardDeviation)
@@ -272,7 +272,7 @@ public struct Residual: Sendable {
 /// layer cannot be saved.
 ///
 /// Either may throw. What computes the network then throws, be it a step, an epoch, a prediction, an evaluation, a Jacobian or
-/// a fit: the error itself if it is a ``ChainruleError``, else `ChainruleError.callbackFailed` with its description; and
+/// a fit: the error itself if it is a `ChainruleError`, else `ChainruleError.callbackFailed` with its description; and
 /// `.shapeMismatch` for another number of values. Nothing changes by the step that fails, the network goes on as before, and
 /// ``Network/minimize(_:loss:method:iterations:tolerances:isolation:onIteration:)`` leaves it as it was. What a ``Predictor`` was
 /// to fill then has some rows of its outputs.

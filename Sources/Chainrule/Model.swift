@@ -72,7 +72,9 @@ public struct Model<Scalar: NetworkScalar>: Sendable {
 
   /// Compares predictions with the targets of `data`.
   ///
-  /// - Parameter loss: nil for the loss usual with the output layer, ``Loss/default(for:)``.
+  /// - Parameters:
+  ///   - data: The rows; their targets are what is to be predicted.
+  ///   - loss: nil for the loss usual with the output layer, ``Loss/default(for:)``.
   public func evaluate(_ data: Dataset<Scalar>, loss: Loss? = nil) throws(ChainruleError) -> Evaluation {
     try core.evaluate(data, loss: loss)
   }
@@ -83,7 +85,7 @@ public struct Model<Scalar: NetworkScalar>: Sendable {
     Model(core: try core.fold())
   }
 
-  /// Compares predictions with the targets of a source; see ``Network/evaluate(_:loss:)-(BatchSource,_)``.
+  /// Compares predictions with the targets of a source; as the network's `evaluate(_:loss:)` does, batch by batch.
   public func evaluate(
     _ source: some BatchSource<Scalar>, loss: Loss? = nil
   ) throws(ChainruleError) -> Evaluation {
@@ -136,7 +138,9 @@ extension Model {
 
 /// What a model file holds, whichever its scalar type.
 public enum SavedModel: Sendable {
+  /// A model whose parameters are `Float`.
   case float32(Model<Float>)
+  /// A model whose parameters are `Double`.
   case float64(Model<Double>)
 
   /// Reads a model file; throws as ``Model/init(contentsOf:)-(String)``.

@@ -99,11 +99,13 @@ public final class Network<Scalar: NetworkScalar> {
   /// μ and σ of each target, a ``Scaling`` layer at the end computes a = σ x + μ, and every loss compares x, the output of
   /// the layer before, with (y - μ) / σ. A step gives the same parameters as one of the network without that layer on
   /// standardised targets. Losses, and so learning rates and stop conditions, are in standardised units; metrics such as
-  /// ``Evaluation/meanSquaredError`` are in the unit of the targets.
+  /// ``Evaluation/rootMeanSquaredError`` are in the unit of the targets.
   ///
   /// - Parameters:
   ///   - inputs: The number of features of a row, 1 … 2³¹ − 1.
+  ///   - layers: From the first hidden layer to the output layer.
   ///   - targetScaling: μ and σ of each output, such as `Standardization(fitting: train.targets, columns: 1)`. nil: none.
+  ///   - seed: Decides the first parameters.
   ///   - kernelSet: One of ``kernelSets``; nil for the one that the environment variable CHAINRULE_ISA names,
   ///     or else the best of this CPU.
   /// - Throws: `ChainruleError.invalidNetwork` for no layers, a layer without units, a hidden softmax layer, an
@@ -203,7 +205,9 @@ public final class Network<Scalar: NetworkScalar> {
 
   /// Compares predictions with the targets of `data`.
   ///
-  /// - Parameter loss: nil for the loss usual with the output layer, ``Loss/default(for:)``.
+  /// - Parameters:
+  ///   - data: The rows; their targets are what is to be predicted.
+  ///   - loss: nil for the loss usual with the output layer, ``Loss/default(for:)``.
   public func evaluate(_ data: Dataset<Scalar>, loss: Loss? = nil) throws(ChainruleError) -> Evaluation {
     try exclusivity { () throws(ChainruleError) in try core.evaluate(data, loss: loss) }
   }

@@ -33,7 +33,26 @@ public struct Optimizer: Hashable, Sendable {
 extension Optimizer {
   /// The catalogue's rules, by the names that files and the command line use.
   public enum Kind: String, CaseIterable, Codable, Sendable {
-    case sgd, adagrad, rmsprop, adam, adamw, adadelta, adamax, nadam, rprop, lion
+    /// Stochastic gradient descent, with or without momentum.
+    case sgd
+    /// Adagrad, by Duchi, Hazan and Singer (2011).
+    case adagrad
+    /// RMSprop, by Hinton (2012).
+    case rmsprop
+    /// Adam, by Kingma and Ba (2015).
+    case adam
+    /// AdamW, Adam with decoupled weight decay, by Loshchilov and Hutter (2019).
+    case adamw
+    /// Adadelta, by Zeiler (2012).
+    case adadelta
+    /// AdaMax, Adam's variant by the largest gradient, by Kingma and Ba (2015).
+    case adamax
+    /// NAdam, Adam with Nesterov's momentum, by Dozat (2016).
+    case nadam
+    /// Rprop, by Riedmiller and Braun (1993).
+    case rprop
+    /// Lion, by Chen et al. (2023).
+    case lion
 
     /// The rule with its default numbers.
     public var `default`: Optimizer {

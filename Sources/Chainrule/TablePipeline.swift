@@ -37,18 +37,20 @@ public struct TablePipeline<Scalar: NetworkScalar>: Sendable {
     self.epochs = epochs
   }
 
-  /// Trains on a table, by the options it was read with; ``CSVOptions/anyTable(target:task:)`` takes any.
+  /// Trains on a table, by the options it was read with; `CSVOptions.anyTable(target:task:)` takes any.
   ///
   /// Rows without a target are left out. Some rows are held out to validate on, of each class its share; the values for
   /// missing cells and the categories are those of the others. The same table, recipe and seed give the same bits.
   ///
   /// - Parameters:
+  ///   - table: The rows, targets included.
   ///   - recipe: The network and its training; nil: ``TrainingRecipe/recommended(forRows:)``.
   ///   - seed: Seeds the choice of the validation rows, the initial weights and the order of the rows.
   ///   - threads: How many threads share the work of an update, 1 … 256; any number trains the same model.
+  ///   - isolation: The actor that calls, which the function goes on with afterwards.
   ///   - onStep: Called after each batch, on the trainer's queue; by `.stop` training ends after this batch.
   /// - Throws: `ChainruleError.badData` for cells that do not fit, `.notFinite` where training diverges, and as
-  ///   ``TableEncoding/fitting(_:)`` and ``Trainer``.
+  ///   `TableEncoding.fitting(_:)` and ``Trainer``.
   public static func fitting(
     _ table: CSVTable, recipe: TrainingRecipe? = nil, seed: UInt64 = 0, threads: Int = 1,
     isolation: isolated (any Actor)? = #isolation,
@@ -81,10 +83,10 @@ public struct TablePipeline<Scalar: NetworkScalar>: Sendable {
   }
 
   /// The outputs, row-major rows × ``Model/outputs``, for a table with the columns of the features, in any order and among
-  /// others. Read it by the options that ``FeatureEncoding/readingOptions`` of the encoding are: its numbers and missing
+  /// others. Read it by the options that `FeatureEncoding.readingOptions` of the encoding are: its numbers and missing
   /// cells are then those of the table that was fitted.
   ///
-  /// - Throws: As ``FeatureEncoding/features(of:as:)``.
+  /// - Throws: As `FeatureEncoding.features(of:as:)`.
   public func predict(_ table: CSVTable) throws(ChainruleError) -> [Scalar] {
     try model.predict(encoding.features.features(of: table))
   }

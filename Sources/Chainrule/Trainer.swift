@@ -83,8 +83,8 @@ public final class Trainer<Scalar: NetworkScalar> {
     try core.exclusivity { () throws(ChainruleError) in try core.setLearningRate(learningRate) }
   }
 
-  /// Tells the schedule `plateau` the loss of the epoch that has ended; to others it is nothing. Epochs of
-  /// ``epochs(_:on:batchSize:validating:until:patience:checkpoints:resuming:run:onStep:)`` are told without it.
+  /// Tells the schedule `plateau` the loss of the epoch that has ended; to others it is nothing. `epochs(…)` and
+  /// `fit(…)` tell it themselves.
   ///
   /// - Throws: `ChainruleError.notFinite`, `.busy`.
   public func observe(_ loss: Double) throws(ChainruleError) {
@@ -220,6 +220,7 @@ public final class Trainer<Scalar: NetworkScalar> {
   ///
   /// - Parameters:
   ///   - count: At least 0.
+  ///   - data: The rows to train on.
   ///   - batchSize: The rows of an update; the last of an epoch may have fewer.
   ///   - validation: Evaluated after every epoch.
   ///   - condition: Ends training after the epoch that meets it.
@@ -235,7 +236,8 @@ public final class Trainer<Scalar: NetworkScalar> {
   ///     `ChainruleError.differentRun`, which lists the differences; the trainer is then unchanged. `count`, `condition`,
   ///     `patience`, `checkpoints` and the number of threads may differ.
   ///   - onStep: Called after each batch, on the trainer's queue, which waits for it; it may not use the trainer or its
-  ///     network. An error that it throws ends the run, as `ChainruleError.callbackFailed` if it is of another type. By `.stop` training ends after this batch, and an epoch asked for later goes on behind it, or begins anew after
+  ///     network. An error that it throws ends the run, as `ChainruleError.callbackFailed` if it is of another type.
+  ///     By `.stop` training ends after this batch, and an epoch asked for later goes on behind it, or begins anew after
   ///     ``abandonEpoch()``.
   public func epochs(
     _ count: Int, on data: Dataset<Scalar>, batchSize: Int = 32,
@@ -250,8 +252,8 @@ public final class Trainer<Scalar: NetworkScalar> {
       description: run, onStep: onStep)
   }
 
-  /// Up to `count` epochs over the batches of a source, in its order; see ``epoch(on:batchSize:)-(BatchSource,_)`` and
-  /// ``epochs(_:on:batchSize:validating:until:patience:checkpoints:resuming:run:onStep:)-(_,Dataset<Scalar>,_,_,_,_,_)``.
+  /// Up to `count` epochs over the batches of a source, in its order; with the parameters of
+  /// `epochs(…)` over a `Dataset`.
   ///
   /// When the task is cancelled, or `onStep` stops training, an epoch asked for later goes on behind the last batch, over
   /// the same source; ``abandonEpoch()`` gives it up.

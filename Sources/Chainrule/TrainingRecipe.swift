@@ -87,12 +87,13 @@ public struct TrainingRecipe: Sendable, Equatable {
   /// The network for some rows to train on.
   ///
   /// - Parameters:
+  ///   - rows: The rows to train on.
   ///   - output: The activation of the output layer.
   ///   - loss: What is to be made small; nil: the loss usual with `output`.
   ///   - areNumbers: Whether each feature may be any number, rather than 0 or 1 alone; nil: it may where its training
   ///     rows have another one.
   ///   - areClasses: Whether the targets are classes, one-hot.
-  /// - Throws: As ``Standardization/init(fitting:)``.
+  /// - Throws: As `Standardization(fitting:)`.
   public func design<Scalar: NetworkScalar>(
     for rows: some BatchSource<Scalar>, output: Activation, loss: Loss? = nil, areNumbers: [Bool]? = nil,
     areClasses: Bool = false
@@ -204,7 +205,9 @@ public struct NetworkDesign: Sendable, Equatable {
   /// The design of a network that there is: training leaves the scaling layers in front as they are, and the dense layer
   /// of pieces between two of them, as ``TrainingRecipe/FeatureScaling/pieces`` has it.
   ///
-  /// - Parameter loss: nil: the loss usual with the output activation.
+  /// - Parameters:
+  ///   - model: A model that this library has trained.
+  ///   - loss: nil: the loss usual with the output activation.
   public init<Scalar: NetworkScalar>(of model: Model<Scalar>, loss: Loss? = nil) throws(ChainruleError) {
     targetScaling = model.targetScaling
     self.loss = loss ?? Loss.default(for: model.outputActivation)

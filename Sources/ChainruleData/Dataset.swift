@@ -267,9 +267,12 @@ extension Dataset {
   /// SplitMix64, so a seed gives the same split on every platform; the first rows of that order are
   /// held out, and both parts keep it.
   ///
-  /// - Parameter stratified: Whether each class keeps its share in both parts: its held-out rows are its rows ×
-  ///   fraction, rounded down or up, and of two rows or more at least one lies in either part. A class of one row
-  ///   is trained on. Classes of few rows may make the held-out part larger or smaller than above.
+  /// - Parameters:
+  ///   - fraction: The share of the rows that is held out, between 0 and 1.
+  ///   - seed: Decides the order.
+  ///   - stratified: Whether each class keeps its share in both parts: its held-out rows are its rows × fraction,
+  ///     rounded down or up, and of two rows or more at least one lies in either part. A class of one row is trained
+  ///     on. Classes of few rows may make the held-out part larger or smaller than above.
   /// - Throws: `ChainruleError.invalidValue` where either part would be empty, and for a regression that is to be
   ///   stratified.
   public func split(

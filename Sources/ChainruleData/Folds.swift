@@ -64,8 +64,11 @@ extension Dataset {
   /// out in the order of a Fisher–Yates shuffle driven by SplitMix64, so a seed gives the same folds on every
   /// platform.
   ///
-  /// - Parameter stratified: Whether the rows of each class, too, come to numbers a fold that differ by at most 1.
-  ///   A class of fewer rows than there are folds is missing from some.
+  /// - Parameters:
+  ///   - count: The number of folds, at least 2 and at most the number of rows.
+  ///   - seed: Decides which rows each fold gets.
+  ///   - stratified: Whether the rows of each class, too, come to numbers a fold that differ by at most 1. A class of
+  ///     fewer rows than there are folds is missing from some.
   /// - Throws: `ChainruleError.invalidValue` for fewer than 2 folds or more than there are rows, and for a
   ///   regression that is to be stratified.
   public func folds(

@@ -81,7 +81,7 @@ extension Explanation {
   /// Runs the steps of a step file, with its own numbers and nothing drawn at random.
   ///
   /// - Throws: `StepFileError` for a file that is wrong, or that asks for what this version does not have;
-  ///   `ChainruleError` as from a ``Trainer``.
+  ///   `ChainruleError` as from a `Trainer`.
   public init(_ stepFile: StepFile) throws {
     try stepFile.validate()
     switch try stepFile.scalarType {

@@ -74,7 +74,9 @@ public struct Network<Scalar: Real> {
 
   /// z and a of every layer for the rows of x, [rows][inputs], in training.
   ///
-  /// - Parameter kept: Which values each dropout keeps, [rows][features], by its layer.
+  /// - Parameters:
+  ///   - x: The inputs, [rows][inputs].
+  ///   - kept: Which values each dropout keeps, [rows][features], by its layer.
   @_specialize(where Scalar == Double)
   public func forward(_ x: [[Scalar]], kept: [Int: [[Bool]]] = [:]) -> Trace<Scalar> {
     var trace = Trace(x: x, kept: kept)
@@ -211,6 +213,9 @@ public struct Trainer<Scalar: Real> {
   ///     ∂L/∂p = Σ w ∂L/∂p of a batch / Σ w
   ///
   /// - Parameters:
+  ///   - x: The inputs, [rows][inputs].
+  ///   - y: The targets, [rows][outputs].
+  ///   - sampleWeights: w of each row; nil: 1.
   ///   - kept: Which values each dropout keeps, [rows][features], by its layer.
   ///   - noise: What is added to x, [rows][inputs], as it is behind the scalings that the network begins with.
   @_specialize(where Scalar == Double)

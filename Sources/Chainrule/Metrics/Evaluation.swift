@@ -50,6 +50,8 @@ public struct Evaluation: Sendable {
   ///
   /// - Parameters:
   ///   - loss: The value that ``loss`` will have.
+  ///   - outputs: What the network makes of the rows, row-major rows × outputs.
+  ///   - dataset: The rows, with their targets and weights.
   ///   - activation: The activation that made the outputs, which decides between the tasks. nil: a single target
   ///     column of 0 and 1 is two classes, and several columns without class labels are a regression.
   ///   - threshold: The probability of the second of two classes, or of each label, above which it is predicted,

@@ -26,6 +26,8 @@ public struct EvaluationReport: Sendable {
   ///
   /// - Parameters:
   ///   - loss: The loss of these rows, which ``Evaluation/loss`` will be.
+  ///   - outputs: What the network makes of the rows, row-major rows × outputs.
+  ///   - dataset: The rows, with their targets and weights.
   ///   - activation: The activation that made the outputs; see ``Evaluation/init(loss:outputs:dataset:activation:threshold:)``.
   ///     nil: the outputs of classes count as probabilities if all are in 0 … 1.
   ///   - threshold: The probability of the second of two classes, or of each label, above which it is predicted,
@@ -149,11 +151,11 @@ struct EvaluationReportSum {
 
 extension Network {
   /// Compares predictions with the targets of a data set or a source, with all metrics: those of
-  /// ``evaluate(_:loss:)-(Dataset<Scalar>,_)`` and those that rank or weigh the outputs. The memory for the metrics is
+  /// `evaluate(_:loss:)` and those that rank or weigh the outputs. The memory for the metrics is
   /// bounded.
   ///
   /// - Parameters:
-  ///   - data: A ``Dataset`` or any other source, which is read once.
+  ///   - data: A `Dataset` or any other source, which is read once.
   ///   - loss: nil for the loss usual with the output layer, ``Loss/default(for:)``.
   ///   - threshold: The probability of the second of two classes, or of each label of a model of several labels a row,
   ///     above which it is predicted, 0 … 1.

@@ -22,7 +22,7 @@ extension Dataset {
   /// where they ask for it, ``CSVTable/withoutBadRows(for:encoding:)``.
   ///
   /// - Throws: `ChainruleError.badData` with file, line and column for contents that do not fit, and as
-  ///   ``FeatureEncoding/init(fitting:)``.
+  ///   ``FeatureEncoding/init(fitting:valuesOf:)``.
   public init(csv table: CSVTable) throws(ChainruleError) {
     self = try EncodedTable(fitting: table).rows
   }

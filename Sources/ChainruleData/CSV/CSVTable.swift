@@ -21,7 +21,7 @@ public struct CSVTable: Sendable {
   /// `header`, `delimiter`, `decimal` and `thousands` have had their effect.
   public var options: CSVOptions
   /// The bad rows left out so far, where ``CSVOptions/skipsBadRows`` asks for it: those of other numbers of cells and
-  /// those with quotes that do not fit; ``withoutBadRows(for:)`` leaves out the others.
+  /// those with quotes that do not fit; ``withoutBadRows(for:encoding:)`` leaves out the others.
   public private(set) var skippedRows: SkippedRows
   let scanner: CSVScanner
   /// Where each row begins, as an offset into the text.

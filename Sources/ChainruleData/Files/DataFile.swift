@@ -33,9 +33,10 @@ public struct DataFile: Sendable {
 
   /// Reads the file at `path`, which may be a pipe; "-" is standard input.
   ///
-  /// - Parameter format: The format; nil to detect it. `.npy`, `.npz` and IDX files begin with marks of their own. A text is
-  ///   FANN's where it begins with three whole numbers that fit what follows: rows, inputs and outputs. Every other file is
-  ///   CSV.
+  /// - Parameters:
+  ///   - path: The file, or "-".
+  ///   - format: The format; nil to detect it. `.npy`, `.npz` and IDX files begin with marks of their own. A text is FANN's
+  ///     where it begins with three whole numbers that fit what follows: rows, inputs and outputs. Every other file is CSV.
   /// - Throws: `ChainruleError.file` for a file that cannot be read, `.badData` for a directory, or compressed data that
   ///   are damaged, cut short, or more than may be.
   public init(_ path: String, format: Format? = nil) throws(ChainruleError) {

@@ -259,7 +259,9 @@ private struct FANNWords {
 extension Dataset {
   /// A data set from a file of FANN's.
   ///
-  /// - Parameter task: Whether the outputs are classes, as for ``init(features:targets:task:)``.
+  /// - Parameters:
+  ///   - file: The file's contents.
+  ///   - task: Whether the outputs are classes, as for ``init(features:targets:task:)``.
   /// - Throws: `ChainruleError.badData` as ``FANNFile/values(as:)``, and for outputs that `task` does not allow.
   public init(fann file: FANNFile, task: CSVOptions.LearningTask = .automatic) throws(ChainruleError) {
     let (features, targets): ([Scalar], [Double]) = try file.values()

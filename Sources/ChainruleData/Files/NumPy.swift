@@ -454,13 +454,18 @@ extension Dataset {
   ///
   ///     let data = try Dataset<Float>(features: NumPyArray(file: "x.npy"), targets: NumPyArray(file: "y.npy"))
   ///
-  /// - Parameter task: The meaning of the targets.
-  ///   - `automatic`: One column is classes where it is text or boolean, or has 2 to 20 different numbers, all whole, that
-  ///     occur at least twice on average. Everything else is regression targets.
-  ///   - `classification`: The elements of one column name the classes. Several columns must have a single 1 and zeros in
-  ///     each row, and are the classes 0, 1, ….
-  ///   - `multilabel`: Every element is 0 or 1, and says whether the row has the label of its column.
-  ///   - `regression`: The targets are numbers to predict, 0 and 1 too.
+  /// The task decides what the targets mean:
+  /// - `automatic`: One column is classes where it is text or boolean, or has 2 to 20 different numbers, all whole, that
+  ///   occur at least twice on average. Everything else is regression targets.
+  /// - `classification`: The elements of one column name the classes. Several columns must have a single 1 and zeros in
+  ///   each row, and are the classes 0, 1, ….
+  /// - `multilabel`: Every element is 0 or 1, and says whether the row has the label of its column.
+  /// - `regression`: The targets are numbers to predict, 0 and 1 too.
+  ///
+  /// - Parameters:
+  ///   - features: x, rows × inputs.
+  ///   - targets: y of the same rows.
+  ///   - task: What the targets mean.
   /// - Throws: `ChainruleError.badData` where the arrays have different numbers of rows, for a number that is NaN or
   ///   infinite, and for targets that `task` does not allow, with their row; `.outOfMemory`.
   public init(

@@ -67,7 +67,9 @@ public struct FeatureEncoding: Sendable, Equatable {
 
   /// How one column becomes features.
   public enum Column: Sendable, Equatable {
+    /// As a number, one feature.
     case number(Number)
+    /// As a category, a feature for each that is known.
     case category(Category)
   }
 
@@ -155,9 +157,11 @@ public struct FeatureEncoding: Sendable, Equatable {
 
   /// Fits the feature columns of `table`.
   ///
-  /// - Parameter rows: The rows, counted from 0, such as those trained on, whose means, medians and most frequent values
-  ///   take the place of missing cells, and whose categories are known where an unknown one is no error; nil: all. What
-  ///   the columns hold is decided by all rows. Traps for a row that is not there.
+  /// - Parameters:
+  ///   - table: The table, whose other columns are not looked at.
+  ///   - rows: The rows, counted from 0, such as those trained on, whose means, medians and most frequent values take the
+  ///     place of missing cells, and whose categories are known where an unknown one is no error; nil: all. What the
+  ///     columns hold is decided by all rows. Traps for a row that is not there.
   /// - Throws: `ChainruleError.badData` for a column that is not there or twice, and, with file, line and column,
   ///   for a cell that the fit has to read and cannot: numbers where ``CSVOptions/missing`` asks for their mean or
   ///   the like, and categories. `.invalidValue` for a column of which every cell is missing, or that has more
@@ -414,7 +418,7 @@ extension FeatureEncoding: Codable {
   /// Reads an encoding; what is left out, but for the columns, has its default in ``CSVOptions``.
   ///
   /// - Throws: A `DecodingError`, `ChainruleError.shapeMismatch` where names and columns are not as many, and
-  ///   `.invalidValue` for columns as ``init(fitting:)`` would not make them.
+  ///   `.invalidValue` for columns as ``init(fitting:valuesOf:)`` would not make them.
   public init(from decoder: any Decoder) throws {
     let container = try decoder.container(keyedBy: CodingKeys.self)
     columnNames = try container.decodeIfPresent([String].self, forKey: .columnNames)

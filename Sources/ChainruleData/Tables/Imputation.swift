@@ -26,7 +26,11 @@ public struct Imputation: Sendable, Equatable {
 
   /// Fits a row-major matrix of rows × `columns`, in which NaN is a missing value.
   ///
-  /// - Parameter names: The names of the columns, for errors.
+  /// - Parameters:
+  ///   - strategy: What takes the place of a missing value.
+  ///   - features: The matrix.
+  ///   - columns: How many there are.
+  ///   - names: The names of the columns, for errors.
   /// - Throws: `ChainruleError.invalidValue` for a column that has no value at all, unless the strategy is
   ///   `constant`, or for a constant that is not finite; `.badData` for an infinite value; `.shapeMismatch` where
   ///   there are not whole rows.
