@@ -90,12 +90,7 @@ import Testing
     #expect(throws: ChainruleError.self) { try JSONEncoder().encode(Layer.custom(custom)) }
     for layer in layers {
       try expectRoundTrip(layer)
-      #expect(
-        Layer(layer.core) {
-          scaling
-        } custom: {
-          custom
-        } == layer)
+      #expect(Layer(layer.core) { scaling } == layer)
     }
   }
 

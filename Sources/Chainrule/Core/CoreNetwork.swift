@@ -1,59 +1,39 @@
 internal import CChainrule
 
-/// What an error says of the numbers of inputs and units that there may be.
-private let sizes = "1 to \(Int32.max)"
-
 /// Owns a network of the core. It is Sendable because whoever holds it reads it only: a ``Model`` never
 /// changes it, and a ``Network``, which does, guards its own with ``Exclusivity`` and is not Sendable.
 final class CoreNetwork<Scalar: NetworkScalar>: @unchecked Sendable {
   let pointer: OpaquePointer
   let functions: CoreFunctions<Scalar>
   /// What the contexts of custom layers point to.
-  private let boxes: [CustomActivationBox]
+  private let activations: [CustomActivation]
 
-  /// Takes over `pointer`, whose scalar type must be `Scalar`, and keeps the boxes of its custom layers.
-  init(owning pointer: OpaquePointer, boxes: [CustomActivationBox] = []) {
+  /// Takes over `pointer`, whose scalar type must be `Scalar`, and keeps the activations of its custom layers.
+  init(owning pointer: OpaquePointer, activations: [CustomActivation] = []) {
     self.pointer = pointer
-    self.boxes = boxes
+    self.activations = activations
     functions = Scalar.coreFunctions
     assert(chainrule_network_scalar(pointer) == functions.scalar)
   }
 
   convenience init(inputs: Int, layers: [Layer], kernelSet: String? = nil) throws(ChainruleError) {
     guard inputs >= 0 else {
-      throw .invalidNetwork(layer: nil, reason: "the network has \(inputs) inputs; expected \(sizes)")
+      throw .invalidNetwork(
+        layer: nil, reason: "the network has \(inputs) inputs; expected 1 to \(Int32.max)")
     }
     for (index, layer) in layers.enumerated() {
-      switch layer {
-      case .dense(let dense) where dense.units < 0:
-        throw .invalidNetwork(
-          layer: index + 1, reason: "layer \(index + 1) has \(dense.units) units; expected \(sizes)")
-      case .residual(let span) where span < 0:
-        throw .invalidNetwork(
-          layer: index + 1,
-          reason:
-            "layer \(index + 1), residual: span is \(span); expected 1 to \(index), the layers before it")
-      // 0 is the core's word for the default.
-      case .batchNorm(let norm) where norm.momentum == 0:
-        throw .zero("momentum", of: layer, index, expected: "above 0, and at most 1")
-      case .batchNorm(let norm) where norm.epsilon == 0:
-        throw .zero("epsilon", of: layer, index, expected: "a finite number above 0")
-      case .layerNorm(let norm) where norm.epsilon == 0:
-        throw .zero("epsilon", of: layer, index, expected: "a finite number above 0")
-      default: break
+      if let reason = layer.kind.objection(at: index) {
+        throw .invalidNetwork(layer: index + 1, reason: reason)
       }
     }
-    var boxes: [CustomActivationBox] = []
     let coreLayers = layers.map { layer in
       var core = layer.core
-      guard case .custom(let activation) = layer else { return core }
-      let box = CustomActivationBox(activation)
-      boxes.append(box)
+      guard case .custom = layer else { return core }
       core.function = Scalar.customFunction
       core.derivative = Scalar.customDerivative
-      core.context = Unmanaged.passUnretained(box).toOpaque()
       return core
     }
+    let activations = layers.compactMap { if case .custom(let activation) = $0 { activation } else { nil } }
     var pointer: OpaquePointer?
     try check { error in
       coreLayers.withUnsafeBufferPointer { layers in
@@ -67,7 +47,7 @@ final class CoreNetwork<Scalar: NetworkScalar>: @unchecked Sendable {
         }
       }
     }
-    self.init(owning: pointer!, boxes: boxes)
+    self.init(owning: pointer!, activations: activations)
     for case (let layer, .scaling(let scaling)) in layers.enumerated() {
       try set(.mean, ofLayer: layer, to: scaling.mean.map { Scalar($0) })
       try set(.deviation, ofLayer: layer, to: scaling.deviation.map { Scalar($0) })
@@ -79,13 +59,13 @@ final class CoreNetwork<Scalar: NetworkScalar>: @unchecked Sendable {
   func copy() throws(ChainruleError) -> CoreNetwork {
     var copy: OpaquePointer?
     try check { chainrule_network_copy(pointer, &copy, &$0) }
-    return CoreNetwork(owning: copy!, boxes: boxes)
+    return CoreNetwork(owning: copy!, activations: activations)
   }
 
   func fold() throws(ChainruleError) -> CoreNetwork {
     var folded: OpaquePointer?
     try check { chainrule_network_fold(pointer, &folded, &$0) }
-    return CoreNetwork(owning: folded!, boxes: boxes)
+    return CoreNetwork(owning: folded!, activations: activations)
   }
 
   func initialize(seed: UInt64) throws(ChainruleError) {
@@ -123,8 +103,6 @@ final class CoreNetwork<Scalar: NetworkScalar>: @unchecked Sendable {
         return Scaling(
           mean: parameters?.mean?.map { Double($0) } ?? [],
           deviation: parameters?.deviation?.map { Double($0) } ?? [])
-      } custom: {
-        Unmanaged<CustomActivationBox>.fromOpaque(core.context).takeUnretainedValue().activation
       }
     }
   }
@@ -488,62 +466,5 @@ extension Dataset {
         return sampleWeights.withUnsafeBufferPointer { body(x.baseAddress, y.baseAddress, $0.baseAddress) }
       }
     }
-  }
-}
-
-// MARK: - Functions of the program's own
-
-/// An activation where the core's callbacks find it.
-final class CustomActivationBox: Sendable {
-  let activation: CustomActivation
-
-  init(_ activation: CustomActivation) { self.activation = activation }
-
-  /// Applies f or f′ to `count` scalars.
-  static func call<Scalar: NetworkScalar>(
-    _: Scalar.Type, derivative: Bool, _ context: UnsafeMutableRawPointer?, _ count: Int,
-    _ z: UnsafeRawPointer?, _ result: UnsafeMutableRawPointer?
-  ) -> Int32 {
-    let activation = Unmanaged<CustomActivationBox>.fromOpaque(context!).takeUnretainedValue().activation
-    let z = UnsafeBufferPointer(start: z!.assumingMemoryBound(to: Scalar.self), count: count)
-    let result = UnsafeMutableBufferPointer(start: result!.assumingMemoryBound(to: Scalar.self), count: count)
-    let name = "the \(derivative ? "derivative" : "function") of the activation \"\(activation.name)\""
-    return CallbackFailure.keeping { () throws(ChainruleError) in
-      let values = try calling(name) {
-        try (derivative ? activation.derivative : activation.function)(z.map { Double($0) })
-      }
-      guard values.count == count else {
-        throw .shapeMismatch(what: "values of \(name)", expected: count, actual: values.count)
-      }
-      for index in 0..<count { result[index] = Scalar(values[index]) }
-    }
-  }
-}
-
-/// As the core calls them.
-typealias ElementwiseFunction =
-  @convention(c) (
-    UnsafeMutableRawPointer?, Int, UnsafeRawPointer?, UnsafeMutableRawPointer?
-  ) -> Int32
-
-extension NetworkScalar {
-  static var customFunction: ElementwiseFunction {
-    Self.scalarType == .float32
-      ? { CustomActivationBox.call(Float.self, derivative: false, $0, $1, $2, $3) }
-      : { CustomActivationBox.call(Double.self, derivative: false, $0, $1, $2, $3) }
-  }
-
-  static var customDerivative: ElementwiseFunction {
-    Self.scalarType == .float32
-      ? { CustomActivationBox.call(Float.self, derivative: true, $0, $1, $2, $3) }
-      : { CustomActivationBox.call(Double.self, derivative: true, $0, $1, $2, $3) }
-  }
-}
-
-extension ChainruleError {
-  /// What the core says of a number that is out of its range.
-  fileprivate static func zero(_ name: String, of layer: Layer, _ index: Int, expected: String) -> Self {
-    .invalidNetwork(
-      layer: index + 1, reason: "layer \(index + 1), \(layer.name): \(name) must be \(expected); got 0")
   }
 }

@@ -186,7 +186,8 @@ struct CExport<Scalar: NetworkScalar> {
       throw .invalidNetwork(
         layer: number,
         reason:
-          "layer \(number) is \(custom.name), a function of the program's own, which C cannot be made of")
+          "layer \(number) is \(custom.name), an activation that is a Swift function, which cannot be written as C"
+      )
     }
   }
 

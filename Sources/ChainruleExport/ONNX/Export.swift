@@ -20,7 +20,7 @@ extension Model {
   /// The graph takes `input`, [batch, inputs], and gives `output`, [batch, outputs], both of the model's scalar type. The
   /// same model gives the same bytes.
   ///
-  /// - Throws: `ChainruleError.invalidNetwork` for a layer with a function of the program's own, `.notFinite` for a
+  /// - Throws: `ChainruleError.invalidNetwork` for a layer whose activation is a Swift function, `.notFinite` for a
   ///   parameter that is NaN or infinite, `.invalidArgument` for a model above the 2 GiB of an ONNX file.
   public func exportONNX() throws(ChainruleError) -> Data {
     var bytes = Data()
@@ -246,7 +246,7 @@ private struct GraphWriter<Scalar: NetworkScalar> {
       throw .invalidNetwork(
         layer: self.layer + 1,
         reason:
-          "layer \(self.layer + 1), \(custom.name): a function of the program's own cannot be written to ONNX"
+          "layer \(self.layer + 1), \(custom.name): an activation that is a Swift function cannot be written to ONNX"
       )
     }
   }

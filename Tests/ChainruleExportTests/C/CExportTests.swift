@@ -473,10 +473,10 @@ struct CExportTests {
     }
   }
 
-  @Test func `a function of the program's own is refused`() throws {
+  @Test func `an activation that is a Swift function is refused`() throws {
     let custom = CustomActivation("square", function: { $0 }, derivative: { $0 })
     let model = try Model(Network<Float>(inputs: 1, layers: [.dense(Dense(1)), .custom(custom)]))
-    let message = "layer 2 is square, a function of the program's own, which C cannot be made of"
+    let message = "layer 2 is square, an activation that is a Swift function, which cannot be written as C"
     #expect(throws: ChainruleError.invalidNetwork(layer: 2, reason: message)) { try model.exportC() }
   }
 }

@@ -187,11 +187,11 @@ private func expectRoundTrip<Scalar: NetworkScalar>(
     #expect(second.targetNames == ["price"] && second.featureNames == nil && second.classLabels == nil)
   }
 
-  @Test func `is refused where a layer is a function of the program's own`() throws {
+  @Test func `is refused where a layer is a Swift function`() throws {
     let square = CustomActivation("square", function: { $0 }, derivative: { $0 })
     let model = try Model(Network<Float>(inputs: 2, layers: [.dense(Dense(2)), .custom(square)]))
     let expected = ChainruleError.invalidNetwork(
-      layer: 2, reason: "layer 2, square: a function of the program's own cannot be written to ONNX")
+      layer: 2, reason: "layer 2, square: an activation that is a Swift function cannot be written to ONNX")
     #expect(throws: expected) { try model.exportONNX() }
   }
 }

@@ -1,0 +1,204 @@
+internal import CChainrule
+
+/// One layer of a network's description.
+public enum Layer: Hashable, Sendable {
+  /// A fully connected layer.
+  case dense(Dense)
+  /// An activation on its own: a = f(x); softmax as the last layer only.
+  case activation(Activation)
+  /// Dropout in training.
+  case dropout(Dropout)
+  /// Normalisation over the batch.
+  case batchNorm(BatchNorm)
+  /// Normalisation over the row.
+  case layerNorm(LayerNorm)
+  /// Scaling by given numbers.
+  case scaling(Scaling)
+  /// a = x + the input of the block of the last `span` layers; ``Residual`` writes it.
+  case residual(span: Int)
+  /// An activation of your own.
+  case custom(CustomActivation)
+
+  /// The number of values a dense layer hands on; nil for the others, which hand on as many as they are given.
+  public var units: Int? {
+    if case .dense(let dense) = self { dense.units } else { nil }
+  }
+
+  /// The layer's activation, identity where it has none.
+  public var activation: Activation {
+    switch self {
+    case .dense(let dense): dense.activation
+    case .activation(let activation): activation
+    default: .identity
+    }
+  }
+
+  /// The kind's name, as files spell it.
+  public var name: String { String(cString: chainrule_layer_name(coreKind)) }
+
+  /// What the layer computes, in ASCII.
+  public var formula: String { String(cString: chainrule_layer_formula(coreKind)) }
+
+  /// The names of all kinds that can be written down: all but ``custom(_:)``.
+  public static let names = (0..<UInt32(CHAINRULE_LAYER_COUNT)).map { chainrule_layer_kind(rawValue: $0)! }
+    .filter { $0 != .custom }.map { String(cString: chainrule_layer_name($0)) }
+}
+
+// MARK: - Its kind
+
+/// What a kind of layer is to Chainrule. Each is a type in a file of its own; beside it, ``Layer`` has a case for it, and
+/// ``LayerBuilder`` a line.
+protocol LayerKind: Sendable {
+  /// Its row in the core's catalogue.
+  static var kind: chainrule_layer_kind { get }
+  /// The layer of which the core has this description, which does not hold the numbers of a scaling layer.
+  static func layer(_ core: chainrule_layer, scaling: () -> Scaling) -> Layer
+  /// The layer that a file describes.
+  static func layer(from decoder: any Decoder) throws -> Layer
+
+  var layer: Layer { get }
+  /// A few words.
+  var words: String { get }
+  /// Why a network cannot have it behind `index` others, where the core would read the number as another, such as 0 as
+  /// the default; nil: it can, or the core says why not.
+  func objection(at index: Int) -> String?
+  /// Fills in what the core's description has of it. `objection` has been heard before.
+  func describe(_ core: inout chainrule_layer)
+  /// Writes it as in a model file, but for the type.
+  func encode(to encoder: any Encoder) throws
+}
+
+extension LayerKind {
+  var words: String { layer.name }
+  func objection(at index: Int) -> String? { nil }
+
+  /// What the core says of a number that is out of its range, here 0.
+  func zero(_ name: String, at index: Int, expected: String) -> String {
+    "layer \(index + 1), \(layer.name): \(name) must be \(expected); got 0"
+  }
+}
+
+extension LayerKind where Self: Decodable {
+  static func layer(from decoder: any Decoder) throws -> Layer { try Self(from: decoder).layer }
+}
+
+extension Layer {
+  var kind: any LayerKind {
+    switch self {
+    case .dense(let dense): dense
+    case .activation(let activation): LoneActivation(activation: activation)
+    case .dropout(let dropout): dropout
+    case .batchNorm(let norm): norm
+    case .layerNorm(let norm): norm
+    case .scaling(let scaling): scaling
+    case .residual(let span): ResidualSum(span: span)
+    case .custom(let activation): activation
+    }
+  }
+
+  private static func type(of kind: chainrule_layer_kind) -> any LayerKind.Type {
+    switch kind {
+    case .dense: Dense.self
+    case .activation: LoneActivation.self
+    case .dropout: Dropout.self
+    case .batchNorm: BatchNorm.self
+    case .layerNorm: LayerNorm.self
+    case .scaling: Scaling.self
+    case .residual: ResidualSum.self
+    case .custom: CustomActivation.self
+    }
+  }
+
+  private var coreKind: chainrule_layer_kind { Swift.type(of: kind).kind }
+
+  /// The core's description, without the functions of a custom layer.
+  var core: chainrule_layer {
+    var core = chainrule_layer()
+    core.kind = coreKind
+    kind.describe(&core)
+    return core
+  }
+
+  /// The layer of this description; `scaling` gives the numbers of a scaling layer, which it does not hold.
+  init(_ core: chainrule_layer, scaling: () -> Scaling) {
+    self = Self.type(of: core.kind).layer(core, scaling: scaling)
+  }
+}
+
+/// An activation on its own.
+private struct LoneActivation: LayerKind, Codable {
+  static let kind = chainrule_layer_kind.activation
+
+  let activation: Activation
+
+  static func layer(_ core: chainrule_layer, scaling: () -> Scaling) -> Layer {
+    .activation(Activation(core.activation))
+  }
+
+  var layer: Layer { .activation(activation) }
+  var words: String { activation.rawValue }
+
+  func describe(_ core: inout chainrule_layer) { core.activation = activation.core }
+}
+
+extension Layer: CustomStringConvertible {
+  /// A few words: "64 relu", "dropout 0.5", "batchNorm".
+  public var description: String { kind.words }
+}
+
+/// As in a model file: `{"type": "dense", "units": 128, "activation": "relu", …}`.
+extension Layer: Codable {
+  private enum CodingKeys: String, CodingKey { case type }
+
+  /// Reads a layer whose type is known; any other throws with the names there are.
+  public init(from decoder: any Decoder) throws {
+    let name = try decoder.container(keyedBy: CodingKeys.self).decode(String.self, forKey: .type)
+    var kind = chainrule_layer_kind.dense
+    try check { chainrule_layer_named(name, &kind, &$0) }
+    self = try Self.type(of: kind).layer(from: decoder)
+  }
+
+  /// Writes the type beside the layer's own fields.
+  public func encode(to encoder: any Encoder) throws {
+    var container = encoder.container(keyedBy: CodingKeys.self)
+    try container.encode(name, forKey: .type)
+    try kind.encode(to: encoder)
+  }
+}
+
+// MARK: - Layers in braces
+
+/// Collects the layers in the braces of ``Network/init(inputs:targetScaling:seed:layers:)`` and of a ``Residual``.
+@resultBuilder
+public enum LayerBuilder {
+  /// One layer.
+  public static func buildExpression(_ dense: Dense) -> [Layer] { [.dense(dense)] }
+  /// An activation on its own.
+  public static func buildExpression(_ activation: Activation) -> [Layer] { [.activation(activation)] }
+  /// One layer.
+  public static func buildExpression(_ dropout: Dropout) -> [Layer] { [.dropout(dropout)] }
+  /// One layer.
+  public static func buildExpression(_ norm: BatchNorm) -> [Layer] { [.batchNorm(norm)] }
+  /// One layer.
+  public static func buildExpression(_ norm: LayerNorm) -> [Layer] { [.layerNorm(norm)] }
+  /// One layer.
+  public static func buildExpression(_ scaling: Scaling) -> [Layer] { [.scaling(scaling)] }
+  /// One layer.
+  public static func buildExpression(_ custom: CustomActivation) -> [Layer] { [.custom(custom)] }
+  /// The layers of a block and the sum behind them.
+  public static func buildExpression(_ residual: Residual) -> [Layer] { residual.layers }
+  /// One layer.
+  public static func buildExpression(_ layer: Layer) -> [Layer] { [layer] }
+  /// Layers that stand in an array.
+  public static func buildExpression(_ layers: [Layer]) -> [Layer] { layers }
+  /// One part after the other.
+  public static func buildBlock(_ parts: [Layer]...) -> [Layer] { parts.flatMap(\.self) }
+  /// The layers of an `if` without `else`.
+  public static func buildOptional(_ part: [Layer]?) -> [Layer] { part ?? [] }
+  /// The layers of an `if`.
+  public static func buildEither(first part: [Layer]) -> [Layer] { part }
+  /// The layers of an `else`.
+  public static func buildEither(second part: [Layer]) -> [Layer] { part }
+  /// The layers of a `for`.
+  public static func buildArray(_ parts: [[Layer]]) -> [Layer] { parts.flatMap(\.self) }
+}
