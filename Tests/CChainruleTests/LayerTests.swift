@@ -119,6 +119,17 @@ extension LayerParameters {
     #expect(compared > 20, "gradients worth comparing")
   }
 
+  @Test(arguments: Network<Double>.kernelSets)
+  func `that is a residual block adds its input`(kernelSet: String) throws {
+    let block: [Layer] = [.dense(Dense(7, activation: .tanh)), .layerNorm(LayerNorm()), .dense(Dense(3))]
+    let alone = try Network<Double>(inputs: 3, layers: block, seed: 2, kernelSet: kernelSet)
+    let added = try Network<Double>(
+      inputs: 3, layers: block + [.residual(span: 3)], seed: 2, kernelSet: kernelSet)
+    let data: Dataset<Double> = try Zoo.data(rows: 11)
+    let sums = zip(data.features, try alone.predict(data)).map { $0 + $1 }
+    #expect(try added.predict(data) == sums)
+  }
+
   func trained<Scalar: NetworkScalar>(
     _: Scalar.Type, _ index: Int, _ kernelSet: String, threads: Int = 1, tracing: Bool = false
   ) throws -> [Scalar] {

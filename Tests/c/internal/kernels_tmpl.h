@@ -355,6 +355,8 @@ static void T(losses)(const cr_kernel_set *set, const CR(kernels) *k, size_t row
         if (kind == CHAINRULE_LOSS_POISSON) zs[c] = (R)fabs(zs[c]) + (R)0.5, ys[c] = (R)(c % 4);
         if (kind == CHAINRULE_LOSS_HINGE) ys[c] = (R)((int)(c % 3) - 1);
         if (cr_is_fused(kind)) ys[c] = (R)fabs(ys[c]);
+        const bool at_kink = fabs((double)(zs[c] - ys[c])) < 1e-4 || fabs(1 - (double)(zs[c] * ys[c])) < 1e-4;
+        if (at_kink) zs[c] += (R)0.01; /* where a difference is no derivative */
         total += exp((double)zs[c]);
       }
       for (size_t c = 0; c < n; c++)
@@ -466,6 +468,40 @@ static void T(updates)(const char *set, const CR(kernels) *k, size_t n)
   }
 }
 
+/* Each value is 0 or x / (1 − rate), and a slice of the rows gets the values that it gets among all rows. */
+static void T(dropout)(const char *set, const CR(kernels) *k, size_t rows, size_t n)
+{
+  const size_t padded = (n + 15) / 16 * 16;
+  const uint64_t key = 0x243f6a8885a308d3u;
+  const double rate = 0.25;
+  T(matrix) x = T(make)(rows, n, padded, padded), a = T(make)(rows, n, padded, padded), slice = T(make)(rows, n, padded, padded);
+  bool good = true;
+  k->dropout(rows, padded, x.values, padded, key, 0, rate, a.values);
+  for (size_t r = 0; r < rows; r++) {
+    k->dropout(1, padded, &x.values[r * padded], padded, key, r, rate, &slice.values[r * padded]);
+    for (size_t j = 0; j < n; j++)
+      good &= T(at)(&a, r, j) == 0 || T(close)(T(at)(&a, r, j), T(at)(&x, r, j) / (1 - rate), 0, 2);
+  }
+  const bool same = !memcmp(a.values, slice.values, rows * padded * sizeof(R));
+  expect(good && T(guarded)(&a, padded), set, "dropout", "a value");
+  expect(same, set, "dropout", "rows in slices");
+  T(release)(&x), T(release)(&a), T(release)(&slice);
+}
+
+/* x + y, also where the sum replaces x or y. */
+static void T(add)(const char *set, const CR(kernels) *k, size_t n)
+{
+  const size_t padded = (n + 15) / 16 * 16;
+  T(matrix) x = T(make)(1, n, padded, padded), y = T(make)(1, n, padded, padded), sum = T(make)(1, n, padded, padded);
+  bool good = true;
+  k->add(padded, x.values, y.values, sum.values);
+  for (size_t j = 0; j < n; j++) good &= sum.values[j] == x.values[j] + y.values[j];
+  k->add(padded, x.values, y.values, y.values);
+  good &= !memcmp(sum.values, y.values, padded * sizeof(R));
+  expect(good && T(guarded)(&sum, padded), set, "x + y", "a value");
+  T(release)(&x), T(release)(&y), T(release)(&sum);
+}
+
 static void T(within)(const char *set, const CR(kernels) *k, size_t n)
 {
   static const double bad[] = {NAN, INFINITY, -INFINITY, 1.5, -1.5};
@@ -502,6 +538,8 @@ static void T(set)(const cr_kernel_set *set, const CR(kernels) *k)
       T(lanes)(set, k, sizes[(i + j) % CR_COUNT(sizes)], sizes[i], sizes[j]);
     }
     T(updates)(set->name, k, sizes[i]);
+    T(dropout)(set->name, k, 5, sizes[i]);
+    T(add)(set->name, k, sizes[i]);
     T(within)(set->name, k, sizes[i]);
   }
 }
