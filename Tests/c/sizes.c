@@ -194,8 +194,8 @@ static void other_sizes_are_refused_by_name(void)
     size_t extra; /* beyond the library's size; SIZE_MAX: the size is 0 */
     const char *found;
   } sizes[] = {{SIZE_MAX, " is 0; expected at least"},
-               {8, "; this library, version "},
-               {SIZE_MAX / 2, "; this library, version "}};
+               {8, ": the header is newer than the library, version "},
+               {SIZE_MAX / 2, ": the header is newer than the library, version "}};
   for (size_t i = 0; i < sizeof sizes / sizeof *sizes; i++) {
 #define WRONG(type) (sizes[i].extra == SIZE_MAX ? 0 : sizeof(type) + sizes[i].extra)
 #define CASE(beginning, call)                                                                                \
