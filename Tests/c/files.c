@@ -572,7 +572,7 @@ static const damage damages_of_varied[] = {
       {Q "span" Q ":2", Q "span" Q ":2.0", 0, 8, "layer 8: Expected integer, got real"},
       {Q "span" Q ":2", Q "span" Q ":8", 0, 8, "layer 8, residual: span is 8; expected 1 to 7, the layers before it"},
       {Q "span" Q ":2", Q "span" Q ":7", 0, 8,
-       "layer 8, residual: 3 values come out of its block of 7 layers, 2 go in; they have to be as many"},
+       "layer 8, residual: its block of 7 layers has 2 inputs and 3 outputs; expected the same number"},
       {Q "span" Q ":2", Q "long" Q ":2", 0, 8, "layer 8: Object item not found: span"},
       {"\"layers.2.gamma\"", "\"layers.2.weights\"", 0, 3, "layer 3, gamma: missing, there is no tensor layers.2.gamma"},
       {"\"layers.0.mean\"", "\"layers.3.mean\"", 0, 1, "layer 1, mean: missing, there is no tensor layers.0.mean"},
