@@ -59,10 +59,10 @@ static void CR(batch_norm_descend)(const CR(layer_rows) *at, cr_block block, R *
   const cr_layer *layer = at->layer;
   if (!follows || !at->rows || !cr_wants_moments(layer, at->index, at->pass)) return;
   R *running = at->parameters;
-  at->kernels->follow(at->rows, layer->padded, layer->spec.momentum, layer->spec.epsilon,
-                      CR(statistic)(at, CHAINRULE_MEAN), CR(statistic)(at, CHAINRULE_VARIANCE),
-                      &running[layer->at[CHAINRULE_MEAN]], &running[layer->at[CHAINRULE_VARIANCE]],
-                      &running[layer->at[CR_INVERSE]]);
+  at->kernels->update_statistics(at->rows, layer->padded, layer->spec.momentum, layer->spec.epsilon,
+                                 CR(statistic)(at, CHAINRULE_MEAN), CR(statistic)(at, CHAINRULE_VARIANCE),
+                                 &running[layer->at[CHAINRULE_MEAN]], &running[layer->at[CHAINRULE_VARIANCE]],
+                                 &running[layer->at[CR_INVERSE]]);
 }
 
 /* 1 / √(σ² + ε), each operation rounded as in the kernel `moments`. */

@@ -486,7 +486,7 @@ static void T(set)(const cr_kernel_set *set, const CR(kernels) *k)
 {
   T(products)(set, k, 0, 3, 5);
   T(activations)(set->name, k, 0, 3);
-  T(products)(set, k, 1200, 7, 20); /* sums in several stretches */
+  T(products)(set, k, 1200, 7, 20); /* sums in several KC blocks */
   T(products)(set, k, 7, 1200, 20);
   T(products)(set, k, 20, 55, 1200);
   T(updates)(set->name, k, 0);

@@ -67,7 +67,7 @@ static void cuts_names(size_t shift, const char *character)
   const chainrule_layer layers[] = {{.units = 1}};
   const chainrule_network_description description = {CHAINRULE_NETWORK_DESCRIPTION_SIZES, CHAINRULE_FLOAT32, 1, 1, layers, name};
   HOLDS(chainrule_network_create(&description, &network, e) == CHAINRULE_INVALID_ARGUMENT);
-  snprintf(expected, sizeof expected, "kernel set %.*s: not here; expected avx512, avx2, baseline or gsl", kept, name);
+  snprintf(expected, sizeof expected, "kernel set %.*s: no such kernel set; expected avx512, avx2, baseline or gsl", kept, name);
   HOLDS(strcmp(e->message, expected) == 0);
 }
 
