@@ -250,8 +250,8 @@ static CR_INLINE V CR(v_tanh)(V x)
   return (V)((B)CR(fma)(-n, n / (1 + h), n) | ((B)x & SIGN));
 }
 
-/* tanh(softplus x) = n − n q, with t = e^−|x| and q = e / d.  For x < 0: n = e = t + ½ t², d = 1 + e; else n
- * = 1, e = t², d = ½ + t + e. */
+/* tanh(softplus x) = n − n q, with t = e^−|x| and q = e / d.  For x < 0: n = e = t + ½ t², d = 1 + e; else
+ * n = 1, e = t², d = ½ + t + e. */
 static CR_INLINE V CR(v_tanh_softplus)(V x)
 {
   V u; /* 1 + t */
