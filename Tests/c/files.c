@@ -663,13 +663,13 @@ static void rejects_sizes_beyond_memory(void)
               ",\"layers.0.weights\":{\"dtype\":\"F64\",\"shape\":[2147483647,2147483647],\"data_offsets\":[0,16]}", 16);
   chainrule_status status = load(in_folder("made"), &loaded, e);
   refused(CHAINRULE_INVALID_FILE, 1,
-          "layer 1, weights: shape [2147483647, 2147483647] needs more bytes than a size_t can hold", status,
+          "layer 1, weights: shape [2147483647, 2147483647] needs more bytes than can be addressed", status,
           e, __LINE__, "a network of 2^65 bytes");
   write_model(TEXT("float32", "2147483647", DENSE("2147483647") "," DENSE("2147483647")),
               ",\"layers.0.weights\":{\"dtype\":\"F32\",\"shape\":[2147483647,2147483647],\"data_offsets\":[0,16]}", 16);
   status = load(in_folder("made"), &loaded, e);
   refused(CHAINRULE_INVALID_FILE, 2,
-          "layer 2, weights: shape [2147483647, 2147483647] needs more bytes than a size_t can hold", status,
+          "layer 2, weights: shape [2147483647, 2147483647] needs more bytes than can be addressed", status,
           e, __LINE__, "two layers of 2^64 - 2^34 bytes each");
   write_model(TEXT("float32", "2147483647", DENSE("2147483647")),
               ",\"layers.0.weights\":{\"dtype\":\"F32\",\"shape\":[2147483647,2147483647],\"data_offsets\":[0,16]}", 16);

@@ -243,7 +243,7 @@ static void names_what_is_wrong(void)
       {"{" W "," T("0.bias", "F32", "[3]", 24, 36) "}", 9,
        "tensor 0.bias: shape [3]; expected [2], the units of 0.weight"},
       {"{" T("0.weight", "F32", "[4294967296,4294967296]", 0, 24) "}", 6,
-       "tensor 0.weight: shape [4294967296, 4294967296] needs more bytes than a size_t can hold"},
+       "tensor 0.weight: shape [4294967296, 4294967296] needs more bytes than can be addressed"},
       {"{" T("0.weight", "F32", "[2,3]", 0, 20) "}", 5,
        "tensor 0.weight: data_offsets [0, 20], but its 6 values of F32 have 24 bytes"},
       {"{" T("0.weight", "F32", "[2,3]", 8, 32) "}", 6,

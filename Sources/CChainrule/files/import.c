@@ -132,7 +132,7 @@ static chainrule_status read_entry(const char *name, json_t *entry, uint64_t dat
   size_t bytes;
   if (!cr_multiply(tensor->shape[0], tensor->rank == 2 ? tensor->shape[1] : 1, &tensor->count) ||
       !cr_multiply(tensor->count, dtype_sizes[tensor->type], &bytes))
-    return cr_invalid(error, 0, "%s: shape [%zu, %zu] needs more bytes than a size_t can hold", where,
+    return cr_invalid(error, 0, "%s: shape [%zu, %zu] needs more bytes than can be addressed", where,
                       tensor->shape[0], tensor->shape[1]);
   if (bytes != tensor->extent.end - tensor->extent.begin)
     return cr_invalid(

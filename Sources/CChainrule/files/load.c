@@ -15,7 +15,7 @@
 
 /* Passes on an error of the core as an error of the file, except if the process is the cause: its memory, or
  * its CHAINRULE_ISA, an error without a layer. */
-static chainrule_status invalid_by(chainrule_error *error, const chainrule_error *inner)
+static chainrule_status as_invalid_file(chainrule_error *error, const chainrule_error *inner)
 {
   const bool isa = inner->status == CHAINRULE_INVALID_ARGUMENT && inner->layer == 0;
   if (inner->status == CHAINRULE_OUT_OF_MEMORY || isa)
@@ -177,7 +177,7 @@ static chainrule_status read_names(const cr_model *model, chainrule_names which,
   }
   chainrule_error inner;
   if (!status && chainrule_network_set_names(network, which, names, count, &inner) != CHAINRULE_OK)
-    status = invalid_by(error, &inner);
+    status = as_invalid_file(error, &inner);
   free(names);
   return status;
 }
@@ -192,7 +192,7 @@ static chainrule_status read_metadata(const json_t *metadata, chainrule_network 
   if (chainrule_network_set_metadata(network, json_string_value(text), json_string_length(text), &inner) ==
       CHAINRULE_OK)
     return CHAINRULE_OK;
-  return invalid_by(error, &inner);
+  return as_invalid_file(error, &inner);
 }
 
 /* Reads the text of a checkpoint and the names of its arrays; a model has neither. */
@@ -313,7 +313,7 @@ static chainrule_status read_tensor(int file, uint64_t data, const cr_model *mod
                                                      &inner)
                : chainrule_network_set_parameter_f64(network, layer, tensor->parameter, model->values, count,
                                                      &inner);
-  return status ? invalid_by(error, &inner) : CHAINRULE_OK;
+  return status ? as_invalid_file(error, &inner) : CHAINRULE_OK;
 }
 
 static chainrule_status read_tensors(int file, uint64_t data, const cr_model *model, const json_t *text,
@@ -373,7 +373,7 @@ static chainrule_status read_model(int file, uint64_t file_size, cr_model *model
 
   chainrule_error inner;
   if (chainrule_network_create(&model->description, network, &inner) != CHAINRULE_OK)
-    return invalid_by(error, &inner);
+    return as_invalid_file(error, &inner);
   for (size_t which = 0; which < CR_COUNT(cr_names_keys) && !status; which++)
     status = read_names(model, (chainrule_names)which, *network, error);
   if (!status) status = read_metadata(metadata, *network, error);

@@ -70,7 +70,7 @@ static chainrule_status plan_array(cr_model *model, cr_array *array, size_t *pos
       if (!cr_multiply(tensor->shape[0], tensor->shape[1], &tensor->count) ||
           !cr_multiply(tensor->count, cr_scalar_size(description->scalar), &tensor->bytes) ||
           !cr_add(*position, tensor->bytes, position))
-        return cr_invalid(error, l + 1, "%s: shape [%zu, %zu] needs more bytes than a size_t can hold",
+        return cr_invalid(error, l + 1, "%s: shape [%zu, %zu] needs more bytes than can be addressed",
                           tensor->place, units, inputs);
       offset += tensor->bytes;
     }

@@ -81,8 +81,8 @@ static bool is_alone(const parts *parts, size_t l)
   return l + 1 < parts->count && parts->list[l + 1].layer.span == 1;
 }
 
-/* Removes layer l.  Residual blocks that contain it, or that begin after it, become shorter, so that a layer
- * that added its a adds that of the layer before. */
+/* Removes layer l.  Residual blocks that contain it become shorter.  A block that begins right after it, and
+ * so adds its a, then adds that of the layer before. */
 static void remove_layer(parts *parts, size_t l)
 {
   for (size_t r = l + 1; r < parts->count; r++) {

@@ -229,7 +229,7 @@ static chainrule_status create(const chainrule_network_description *description,
   if (!plan_layers(network, description) || !plan_statistics(network)) {
     chainrule_network_free(network);
     return cr_fail(error, CHAINRULE_INVALID_NETWORK, 0,
-                   "the network's parameters need more bytes than a size_t can hold; expected smaller layers");
+                   "the network's parameters need more bytes than can be addressed; expected smaller layers");
   }
   network->predicting_size = cr_plan_places(network, CR_PREDICTION, network->predicting);
   network->standardized = network->predicting_size;
