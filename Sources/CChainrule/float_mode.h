@@ -1,9 +1,11 @@
-/* The floating-point mode in which the library computes, whatever the host has set in its thread: to nearest, no traps,
- * denormals as IEEE 754 says unless a trainer flushes them.  Audio hosts, -ffast-math and fesetround set another, and in
- * the calling thread alone, so that the bits of a result would depend on which rows it took.
+/* The floating-point mode of the library: round to nearest, no traps, and denormals as in IEEE 754 unless a
+ * trainer flushes them to 0.  Audio hosts, -ffast-math and fesetround set other modes, and only in the
+ * calling thread.  Without a mode of our own, the bits of a row's result would depend on the thread that
+ * computes it.
  *
- * Every public call that computes enters the mode, and leaves it for the caller's; a team's threads enter it for good.
- * Nothing is written where the mode is ours already.  Exception flags are raised as by any arithmetic. */
+ * Every public call that computes enters the mode and restores the caller's mode before it returns.  The
+ * threads of a team enter it once, for good.  If the caller's mode is the library's already, nothing is
+ * written.  Exception flags are raised as by any other arithmetic. */
 #ifndef CR_FLOAT_MODE_H
 #define CR_FLOAT_MODE_H
 
@@ -13,7 +15,7 @@
 
 #include <chainrule/status.h>
 
-/* No access to memory, and so nothing that is computed of it, moves to the other side. */
+/* The compiler moves no access to memory across this line, and so no computation on loaded values. */
 #define CR_FLOAT_FENCE() __asm__ volatile("" ::: "memory")
 
 #if defined __x86_64__ /* MXCSR */
@@ -31,19 +33,19 @@ static inline uint64_t cr_float_read(void)
 }
 static inline void cr_float_write(uint64_t mode) { __asm__ volatile("msr fpcr, %0" ::"r"(mode)); }
 
-#else /* what C has: a rounding */
+#else /* standard C: the rounding mode only */
 enum { CR_FLOAT_OURS = FE_TONEAREST, CR_FLOAT_FLUSH = 0, CR_FLOAT_FLAGS = 0 };
 static inline uint64_t cr_float_read(void) { return (uint64_t)fegetround(); }
 static inline void cr_float_write(uint64_t mode) { fesetround((int)mode); }
 #endif
 
-/* What there was before cr_float_mode_enter, for cr_float_mode_leave. */
+/* The mode before cr_float_mode_enter, for cr_float_mode_leave. */
 typedef struct cr_float_mode {
   uint64_t before;
   bool changed;
 } cr_float_mode;
 
-/* `flush`: denormals count as 0. */
+/* With `flush`, denormals count as 0. */
 static inline cr_float_mode cr_float_mode_enter(bool flush)
 {
   const uint64_t flags = CR_FLOAT_FLAGS, ours = CR_FLOAT_OURS | (flush ? CR_FLOAT_FLUSH : 0),
@@ -61,15 +63,16 @@ static inline void cr_float_mode_leave(cr_float_mode mode)
   if (mode.changed) cr_float_write((mode.before & ~flags) | (cr_float_read() & flags));
 }
 
-/* Hands on the status of a call, so that it reads `return cr_left(mode, …)`. */
+/* Leaves the mode and passes the status of a call through, so that a call reads `return cr_left(mode, …)`. */
 static inline chainrule_status cr_left(cr_float_mode mode, chainrule_status status)
 {
   cr_float_mode_leave(mode);
   return status;
 }
 
-/* Numbers that become text, or come of it.  On x86-64 glibc's printf and strtod go by the rounding of the x87, which these
- * functions set, and nothing is computed with; within a cr_float_mode, which has the last word on the rest. */
+/* Between these two calls, conversions of numbers to and from text round to nearest.  On x86-64 glibc's
+ * printf and strtod use the rounding mode of the x87, which cr_float_mode does not set.  Call them inside a
+ * cr_float_mode, which restores the rest of the mode. */
 static inline int cr_rounding_enter(void)
 {
   const int rounding = fegetround();

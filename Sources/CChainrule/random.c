@@ -1,6 +1,7 @@
-/* Random draws, from a generator that is GSL's too.
+/* Random numbers from our own generator, which GSL's functions use, too.
  *
- * GSL's error handler belongs to the host and by default aborts.  Nothing here lets GSL fail: nothing is allocated.
+ * GSL's error handler belongs to the host, and aborts by default.  No GSL call here can fail, because none
+ * allocates.
  */
 #include "random.h"
 
@@ -10,9 +11,10 @@
 #include <gsl/gsl_rng.h>
 
 /* ---- Random numbers ----------------------------------------------------------------------------
- * GSL shuffles by a generator of ours, because its own take 32 bits of seed: xoshiro256++ (Blackman & Vigna 2021), its
- * state filled by SplitMix64 (Steele et al. 2014).  Its distributions would not give the same bits everywhere: where GSL is
- * compiled for a CPU with fma, its products and sums are fused. */
+ * The generator is xoshiro256++ (Blackman & Vigna 2021), with its state filled by SplitMix64 (Steele et al. 2014),
+ * because GSL's generators take only 32 bits of seed.  The shuffle is GSL's, which uses integers only.  The
+ * distributions are our own: GSL's would not give the same bits everywhere, because a GSL compiled for a CPU with fma
+ * fuses products and sums. */
 
 static uint64_t split_mix(uint64_t *state)
 {
@@ -44,7 +46,7 @@ static void reseed(void *state, unsigned long seed) { *(cr_random *)state = cr_r
 _Static_assert(sizeof(unsigned long) == 8, "GSL returns random numbers as unsigned long");
 static const gsl_rng_type xoshiro = {"xoshiro256++", ~0ul, 0, sizeof(cr_random), reseed, next, next_double};
 
-/* A GSL generator over our state, without gsl_rng_alloc. */
+/* A GSL generator over our state; gsl_rng_alloc would allocate. */
 static gsl_rng generator(cr_random *random) { return (gsl_rng){&xoshiro, random->state}; }
 
 cr_random cr_random_stream(uint64_t seed, uint64_t stream)
@@ -56,14 +58,15 @@ cr_random cr_random_stream(uint64_t seed, uint64_t stream)
   return random;
 }
 
-/* Uniform in ±bound; `next_double` draws u. */
+/* Uniform in [−bound, bound). */
 static double uniform(cr_random *random, double bound)
 {
   const double u = next_double(random);
   return -bound * (1 - u) + bound * u;
 }
 
-/* log u of a normal u > 0, to some ULP: 2 artanh((m − 1) / (m + 1)) + k log 2, u = 2ᵏ m, √½ ≤ m < √2. */
+/* log u for a normal number u > 0, to a few ULP: 2 artanh((m − 1) / (m + 1)) + k log 2, where u = 2ᵏ m, √½ ≤
+ * m < √2.  The C library's log does not have the same bits on every system. */
 static double logarithm(double u)
 {
   int k;
@@ -75,8 +78,9 @@ static double logarithm(double u)
   return 2 * f * sum + k * 0x1.62e42fefa39efp-1;
 }
 
-/* A normal deviate by the ratio of uniforms (Kinderman & Monahan 1977): v / u of a point that is uniform in
- * 0 < u ≤ 1, |v| ≤ √(2/e), and lies within v² ≤ −4 u² log u; two ellipses spare most of the logarithms (Leva 1992). */
+/* A normal deviate by the ratio of uniforms (Kinderman & Monahan 1977): v / u, for a point (u, v) that is
+ * uniform in 0 < u ≤ 1, |v| ≤ √(2/e) and accepted if v² ≤ −4 u² log u.  Two ellipses decide most points
+ * without a logarithm (Leva 1992). */
 static double normal(cr_random *random, double sigma)
 {
   for (;;) {
@@ -99,7 +103,7 @@ double cr_draw(cr_random *random, chainrule_initializer initializer, size_t fan_
   case CHAINRULE_INITIALIZER_UNIFORM: return uniform(random, value);
   case CHAINRULE_INITIALIZER_NORMAL: return normal(random, value);
   case CHAINRULE_INITIALIZER_CONSTANT: return value;
-  case CHAINRULE_INITIALIZER_DEFAULT: /* the plan has put another in its place */
+  case CHAINRULE_INITIALIZER_DEFAULT: /* plan.c has replaced it */
   case CHAINRULE_INITIALIZER_ZEROS: break;
   }
   return 0;

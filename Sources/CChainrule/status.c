@@ -1,4 +1,4 @@
-/* Failing, the version, and the names in the catalogue. */
+/* Errors, the version, the names in the catalogue, versioned structs, and memory. */
 #include <math.h>
 #include <stdarg.h>
 #include <stdio.h>
@@ -34,15 +34,15 @@ size_t cr_utf8_length(const char *text, size_t left)
   return length;
 }
 
-/* C0, DEL and C1: a terminal would obey them. */
+/* C0, DEL and C1 control characters, which a terminal would interpret. */
 static bool is_control(const char *character)
 {
   const unsigned char first = (unsigned char)character[0], second = (unsigned char)character[1];
   return first < ' ' || first == 0x7f || (first == 0xc2 && second < 0xa0);
 }
 
-/* What is left of a character that a precision such as %.40s, or the end of the message, has cut goes; other bytes that are
- * no character, and control characters, become question marks.  The text grows no longer. */
+/* Removes a character that %.40s or the end of the message has truncated.  Replaces control characters and
+ * other bytes that are not UTF-8 by question marks.  The text never grows. */
 static void make_showable(char *text)
 {
   char *to = text;
@@ -110,6 +110,8 @@ chainrule_status cr_out_of_memory(chainrule_error *error, const char *what, size
   return cr_fail(error, CHAINRULE_OUT_OF_MEMORY, 0, "no memory for %s: %zu bytes", what, bytes);
 }
 
+/* ---- The catalogue ------------------------------------------------------------------------------- */
+
 typedef struct cr_entry {
   const char *name, *formula;
 } cr_entry;
@@ -124,7 +126,7 @@ static const char *formula_at(const cr_entry *list, size_t count, size_t index)
   return index < count ? list[index].formula : NULL;
 }
 
-/* The index of `name`, or `count` and an error that lists all names. */
+/* The index of `name`; `count` and an error that lists all names if there is no such name. */
 static size_t find(const char *what, const cr_entry *list, size_t count, const char *name,
                    chainrule_error *error)
 {
@@ -136,7 +138,7 @@ static size_t find(const char *what, const cr_entry *list, size_t count, const c
   return count;
 }
 
-/* The four public functions of a list: `kind` is its enum, `what` its word in a message. */
+/* The public functions of a list: `type` is its enum, `what` its name in functions and messages. */
 #define ACTIVATION(ID, name, value, from, range, initializer, formula) [value] = {#name, formula},
 #define LOSS(ID, name, value, output, target, formula) [value] = {#name, formula},
 #define SIMPLE(ID, name, value, formula) [value] = {#name, formula},
@@ -177,10 +179,11 @@ chainrule_status cr_check_size(const char *what, size_t size, size_t least, size
   if (size >= least && size <= most) return CHAINRULE_OK;
   if (size > most)
     return cr_fail(error, CHAINRULE_INVALID_ARGUMENT, 0,
-                   "%s is %zu; this library, version %s, knows %zu bytes: install the version of the header",
-                   what, size, chainrule_version(), most);
+                   "%s is %zu; expected at most %zu: the header is newer than the library, version %s, so install "
+                   "the library of the header's version",
+                   what, size, most, chainrule_version());
   return cr_fail(error, CHAINRULE_INVALID_ARGUMENT, 0,
-                 "%s is %zu; expected at least %zu: set it to the struct's sizeof", what, size, least);
+                 "%s is %zu; expected at least %zu: set it to the sizeof of the struct", what, size, least);
 }
 
 chainrule_status cr_read_sized(const char *what, void *to, size_t size, size_t least, const void *from,

@@ -1,12 +1,14 @@
-/* A team of threads that do one job together, and then the next.
+/* A team of threads that run one job after the other.
  *
- * A job has parts, which are the same whoever does them.  The caller announces it and begins; the others take what parts are
- * left as they come.  So nobody waits for a thread that has no CPU, unless it lost it in the middle of a part.  Who waits does
- * so a short while awake, for the next job of a step is never far, then asleep.  Where there are more threads than CPUs
- * nobody waits awake, since it would keep another from its work.
+ * A job is divided into parts.  The result of a part is the same whichever thread runs it.  The caller
+ * announces a job and starts on its parts; the workers take the parts that are left.  So no thread waits for
+ * one without a CPU, unless that one lost its CPU in the middle of a part.  A waiting thread first spins,
+ * because the next job of a step comes soon, and then sleeps.  With more threads than CPUs no thread spins,
+ * because it would take the CPU from one that works.
  *
- * On a busy machine two threads can take longer than one: each is stopped in turn, and the other waits for it.  So the team
- * keeps an account of what its threads save the caller and of what they cost it, and where they cost, it rests.
+ * On a busy machine two threads can be slower than one: each is preempted in turn, and the other waits for
+ * it.  So the team measures how much time the workers save the caller and how much they cost it, and when
+ * they cost more it pauses them.
  */
 #if !defined __linux__
 #define _POSIX_C_SOURCE 200809L /* sigset_t */
@@ -33,50 +35,50 @@
 
 /* In nanoseconds. */
 enum {
-  AWAKE = 50000,      /* that a thread waits before it sleeps: as long as waking it would take */
-  SAVED = 1000000,    /* the most that an account holds: an old gain pays for no new loss */
-  OVERDRAWN = 200000, /* where it ends: the threads have had time to wake up */
+  SPIN_TIME = 50000,   /* a thread spins this long before it sleeps: about as long as waking it takes */
+  MOST_GAIN = 1000000, /* limit of the balance: an old gain must not hide a new loss */
+  MOST_LOSS = 200000,  /* with this loss the workers are paused; they have had time to wake up */
 };
-enum { REST = 30 }; /* times the loss: what the threads lose stays within a thirtieth of the time */
+enum { PAUSE_FACTOR = 30 }; /* pause ÷ loss: the workers lose at most 1/30 of the time */
 
-enum { GLANCES = 32 }; /* between two looks at the clock */
+enum { SPINS = 32 }; /* between two readings of the clock */
 
-/* The word that a job is announced with: its number, and how many parts it has. */
+/* A job is announced as one word: its number, shifted left by PARTS_BITS, and the number of its parts. */
 enum { PARTS_BITS = 16 };
 
-/* What sleepers are woken by: a count of rings. */
-typedef struct bell {
-  _Atomic uint32_t rings, sleepers;
+/* An event wakes the threads that sleep on it.  `count` counts how often it was signalled. */
+typedef struct event {
+  _Atomic uint32_t count, sleepers;
 #ifndef __linux__
   pthread_mutex_t mutex;
-  pthread_cond_t rung;
+  pthread_cond_t condition;
 #endif
-} bell;
+} event;
 
 typedef struct part {
-  _Atomic uint64_t job; /* the last one that someone took it in */
-  int64_t time;         /* that a thread other than the caller took for it; 0: the caller did it */
+  _Atomic uint64_t job; /* the last job in which a thread has taken this part */
+  int64_t time;         /* that a worker needed for it; 0: the caller ran it */
 } part;
 
 struct cr_team {
   size_t size;
-  bool patient;  /* waits awake at first */
-  pid_t process; /* that the threads live in: a fork has none of them */
+  bool spins;    /* waiting threads spin before they sleep */
+  pid_t process; /* of the workers: after a fork, the child has none of them */
   cr_job *job;
   void *context;
   _Atomic uint64_t announced;
-  _Atomic size_t undone; /* parts of this job */
-  atomic_bool dismissed;
-  bell called, done; /* for the threads; for the caller */
+  _Atomic size_t unfinished; /* parts of this job */
+  atomic_bool quits;
+  event called, done; /* for the workers; for the caller */
   part *parts;
-  int64_t account, rests_until;
+  int64_t balance, paused_until; /* time that the workers have saved, less what they have cost */
   pthread_t *threads;
 };
 
-typedef struct recruit {
+typedef struct worker {
   cr_team *team;
-  size_t member;
-} recruit;
+  size_t member; /* 1 … size − 1; the caller is 0 */
+} worker;
 
 static int64_t now(void)
 {
@@ -85,7 +87,7 @@ static int64_t now(void)
   return (int64_t)t.tv_sec * 1000000000 + t.tv_nsec;
 }
 
-static void glance(void)
+static void cpu_relax(void)
 {
 #if defined __x86_64__
   __builtin_ia32_pause();
@@ -97,110 +99,111 @@ static void glance(void)
 /* ---- Sleep -------------------------------------------------------------------------------------- */
 
 #ifdef __linux__
-static void bell_init(bell *b) { (void)b; }
-static void bell_destroy(bell *b) { (void)b; }
+static void event_init(event *e) { (void)e; }
+static void event_destroy(event *e) { (void)e; }
 
-static void sleep_since(bell *b, uint32_t heard)
+static void event_wait(event *e, uint32_t seen)
 {
-  syscall(SYS_futex, &b->rings, FUTEX_WAIT_PRIVATE, heard, NULL, NULL, 0);
+  syscall(SYS_futex, &e->count, FUTEX_WAIT_PRIVATE, seen, NULL, NULL, 0);
 }
 
-static void wake_all(bell *b)
+static void wake_all(event *e)
 {
-  b->rings++;
-  syscall(SYS_futex, &b->rings, FUTEX_WAKE_PRIVATE, INT32_MAX, NULL, NULL, 0);
+  e->count++;
+  syscall(SYS_futex, &e->count, FUTEX_WAKE_PRIVATE, INT32_MAX, NULL, NULL, 0);
 }
 #else
-static void bell_init(bell *b)
+static void event_init(event *e)
 {
-  pthread_mutex_init(&b->mutex, NULL);
-  pthread_cond_init(&b->rung, NULL);
+  pthread_mutex_init(&e->mutex, NULL);
+  pthread_cond_init(&e->condition, NULL);
 }
 
-static void bell_destroy(bell *b)
+static void event_destroy(event *e)
 {
-  pthread_cond_destroy(&b->rung);
-  pthread_mutex_destroy(&b->mutex);
+  pthread_cond_destroy(&e->condition);
+  pthread_mutex_destroy(&e->mutex);
 }
 
-static void sleep_since(bell *b, uint32_t heard)
+static void event_wait(event *e, uint32_t seen)
 {
-  pthread_mutex_lock(&b->mutex);
-  while (b->rings == heard) pthread_cond_wait(&b->rung, &b->mutex);
-  pthread_mutex_unlock(&b->mutex);
+  pthread_mutex_lock(&e->mutex);
+  while (e->count == seen) pthread_cond_wait(&e->condition, &e->mutex);
+  pthread_mutex_unlock(&e->mutex);
 }
 
-static void wake_all(bell *b)
+static void wake_all(event *e)
 {
-  pthread_mutex_lock(&b->mutex);
-  b->rings++;
-  pthread_cond_broadcast(&b->rung);
-  pthread_mutex_unlock(&b->mutex);
+  pthread_mutex_lock(&e->mutex);
+  e->count++;
+  pthread_cond_broadcast(&e->condition);
+  pthread_mutex_unlock(&e->mutex);
 }
 #endif
 
-/* After a change that someone may wait for.  A sleeper counts itself before it looks a last time, so that either it
- * sees the change or this sees the sleeper. */
-static void ring(bell *b)
+/* Wakes the sleepers after a change that they wait for.  A sleeper counts itself before it checks its
+ * condition for the last time.  So either it sees the change, or this function sees the sleeper. */
+static void signal_event(event *e)
 {
-  if (b->sleepers > 0) wake_all(b);
+  if (e->sleepers > 0) wake_all(e);
 }
 
-static bool announcement(cr_team *team, uint64_t seen) { return team->announced != seen; }
-static bool idle(cr_team *team, uint64_t nothing) { return (void)nothing, team->undone == 0; }
+/* Conditions to wait for: a job other than the last one seen; the end of all parts. */
+static bool has_new_job(cr_team *team, uint64_t seen) { return team->announced != seen; }
+static bool is_finished(cr_team *team, uint64_t unused) { return (void)unused, team->unfinished == 0; }
 
-/* Until `ready`, awake at first. */
-static void wait_for(cr_team *team, bell *bell, bool ready(cr_team *, uint64_t), uint64_t what)
+/* Waits until `ready(team, seen)`: spins first, then sleeps on the event. */
+static void wait_for(cr_team *team, event *event, bool ready(cr_team *, uint64_t), uint64_t seen)
 {
-  for (int64_t time = 0, end = INT64_MAX; team->patient && time < end;) {
-    for (int i = 0; i < GLANCES; i++) {
-      if (ready(team, what)) return;
-      glance();
+  for (int64_t time = 0, end = INT64_MAX; team->spins && time < end;) {
+    for (int i = 0; i < SPINS; i++) {
+      if (ready(team, seen)) return;
+      cpu_relax();
     }
     time = now();
-    if (end == INT64_MAX) end = time + AWAKE;
+    if (end == INT64_MAX) end = time + SPIN_TIME;
   }
-  bell->sleepers++;
-  for (uint32_t heard; heard = bell->rings, !ready(team, what);) sleep_since(bell, heard);
-  bell->sleepers--;
+  event->sleepers++;
+  for (uint32_t count; count = event->count, !ready(team, seen);) event_wait(event, count);
+  event->sleepers--;
 }
 
 /* ---- Work --------------------------------------------------------------------------------------- */
 
-/* Whether the part is this thread's.  Nobody takes a part of a job that is over: all of its parts have its number, or a
- * later one's. */
+/* Takes a part for this thread; false if another thread has it.  No thread can take a part of a job that is
+ * over: all of its parts have the number of that job, or of a later one. */
 static bool take(part *part, uint64_t job)
 {
   uint64_t last = part->job;
   return last < job && atomic_compare_exchange_strong(&part->job, &last, job);
 }
 
-/* One's own part of what has been announced, then those that others have not come to. */
+/* Runs the parts of the announced job that no other thread has taken, beginning with part `member`. */
 static void do_parts(cr_team *team, uint64_t announced, size_t member)
 {
   const uint64_t job = announced >> PARTS_BITS;
   const size_t parts = announced & ((1 << PARTS_BITS) - 1);
   for (size_t i = 0; i < parts; i++) {
-    const size_t mine = (member + i) % parts;
-    part *part = &team->parts[mine];
+    const size_t index = (member + i) % parts;
+    part *part = &team->parts[index];
     if (!take(part, job)) continue;
     const int64_t begun = member > 0 ? now() : 0;
-    team->job(team->context, mine);
+    team->job(team->context, index);
     part->time = member > 0 ? now() - begun : 0;
-    if (atomic_fetch_sub(&team->undone, 1) == 1 && member > 0) ring(&team->done);
+    if (atomic_fetch_sub(&team->unfinished, 1) == 1 && member > 0) signal_event(&team->done);
   }
 }
 
 static void *work(void *argument)
 {
-  const recruit me = *(recruit *)argument;
+  const worker me = *(worker *)argument;
   cr_team *team = me.team;
   free(argument);
-  cr_float_mode_enter(false); /* a thread is born in the mode of its creator, the host's */
+  cr_float_mode_enter(false); /* a thread starts in the mode of its creator, the host's */
   for (uint64_t seen = 0;;) {
-    wait_for(team, &team->called, announcement, seen);
+    wait_for(team, &team->called, has_new_job, seen);
     seen = team->announced;
-    if (team->dismissed) return NULL;
+    if (team->quits) return NULL;
     do_parts(team, seen, me.member);
   }
 }
@@ -215,25 +218,26 @@ size_t cr_cpu_count(void)
   return count < 1 ? 1 : (size_t)count;
 }
 
-/* Announces the next job; returns its word. */
+/* Announces the next job; returns the word that announces it. */
 static uint64_t announce(cr_team *team, size_t parts)
 {
   const uint64_t number = (team->announced >> PARTS_BITS) + 1, announced = number << PARTS_BITS | parts;
   team->announced = announced;
-  ring(&team->called);
+  signal_event(&team->called);
   return announced;
 }
 
-/* Enters into the account what the job's parts would have taken the caller, which worked for `own`, less what calling the
- * others and waiting for them has cost it.  A part counts no more than `own`, as its thread may have been without a CPU. */
-static void settle(cr_team *team, size_t parts, int64_t own, int64_t cost, int64_t time)
+/* Adds to the balance the time that the workers' parts would have taken the caller, and subtracts `cost`, the
+ * time in which the caller woke the workers and waited for them.  The caller worked for `own`; a part counts
+ * for at most that, since its worker may have lost its CPU.  `time` is now. */
+static void update_balance(cr_team *team, size_t parts, int64_t own, int64_t cost, int64_t time)
 {
-  for (size_t i = 0; i < parts; i++) team->account += team->parts[i].time < own ? team->parts[i].time : own;
-  team->account -= cost;
-  if (team->account > SAVED) team->account = SAVED;
-  if (team->account > -OVERDRAWN) return;
-  team->rests_until = time - REST * team->account;
-  team->account = 0;
+  for (size_t i = 0; i < parts; i++) team->balance += team->parts[i].time < own ? team->parts[i].time : own;
+  team->balance -= cost;
+  if (team->balance > MOST_GAIN) team->balance = MOST_GAIN;
+  if (team->balance > -MOST_LOSS) return;
+  team->paused_until = time - PAUSE_FACTOR * team->balance;
+  team->balance = 0;
 }
 
 void cr_team_run(cr_team *team, size_t parts, cr_job *job, void *context)
@@ -245,21 +249,21 @@ void cr_team_run(cr_team *team, size_t parts, cr_job *job, void *context)
   const int64_t start = now();
   team->job = job;
   team->context = context;
-  team->undone = parts;
+  team->unfinished = parts;
   const uint64_t announced = announce(team, parts);
   const int64_t begun = now();
   do_parts(team, announced, 0);
   const int64_t finished = now();
-  wait_for(team, &team->done, idle, 0);
+  wait_for(team, &team->done, is_finished, 0);
   const int64_t end = now();
-  settle(team, parts, finished - begun, begun - start + end - finished, end);
+  update_balance(team, parts, finished - begun, begun - start + end - finished, end);
 }
 
 size_t cr_team_ready(cr_team *team)
 {
   if (!team) return 1;
-  if (team->rests_until > 0 && now() < team->rests_until) return 1;
-  team->rests_until = 0;
+  if (team->paused_until > 0 && now() < team->paused_until) return 1;
+  team->paused_until = 0;
   return team->size;
 }
 
@@ -267,20 +271,21 @@ void cr_team_free(cr_team *team)
 {
   if (!team) return;
   if (team->process == getpid()) {
-    team->dismissed = true;
+    team->quits = true;
     announce(team, team->size);
     for (size_t i = 1; i < team->size; i++) pthread_join(team->threads[i], NULL);
-    bell_destroy(&team->called);
-    bell_destroy(&team->done);
+    event_destroy(&team->called);
+    event_destroy(&team->done);
   }
   free(team->threads);
   free(team->parts);
   free(team);
 }
 
-/* The host's signals are for its own threads: one of a team would run a handler in the midst of a step, and a host that
- * blocks a signal, to wait for it, blocks it in its own threads alone.  What a thread's own instructions raise stays, for
- * the host's crash handler.  Returns what the calling thread had. */
+/* Blocks signals in the calling thread and returns its old mask.  A worker must not take the host's signals:
+ * it would run a handler in the middle of a step, and a host that blocks a signal in its own threads, to wait
+ * for it, would not get it.  Signals that an instruction raises stay unblocked, for the host's crash
+ * handler. */
 static sigset_t block_signals(void)
 {
   static const int own[] = {SIGSEGV, SIGBUS, SIGFPE, SIGILL, SIGTRAP, SIGSYS};
@@ -291,13 +296,14 @@ static sigset_t block_signals(void)
   return before;
 }
 
-/* A thread is born with the mask of its creator. */
-static int start(pthread_t *thread, recruit *me)
+/* Starts a worker with signals blocked: a thread inherits the mask of its creator.  Returns an errno, or
+ * 0. */
+static int start(pthread_t *thread, worker *me)
 {
   const sigset_t before = block_signals();
-  const int refused = pthread_create(thread, NULL, work, me);
+  const int failure = pthread_create(thread, NULL, work, me);
   pthread_sigmask(SIG_SETMASK, &before, NULL);
-  return refused;
+  return failure;
 }
 
 chainrule_status cr_team_create(size_t size, cr_team **result, chainrule_error *error)
@@ -312,22 +318,22 @@ chainrule_status cr_team_create(size_t size, cr_team **result, chainrule_error *
     return cr_out_of_memory(error, "threads", sizeof *team + size * (sizeof *threads + sizeof *parts));
   }
   *team = (cr_team){
-      .size = 1, .patient = size <= cr_cpu_count(), .process = getpid(), .parts = parts, .threads = threads};
-  bell_init(&team->called);
-  bell_init(&team->done);
+      .size = 1, .spins = size <= cr_cpu_count(), .process = getpid(), .parts = parts, .threads = threads};
+  event_init(&team->called);
+  event_init(&team->done);
   for (; team->size < size; team->size++) {
-    recruit *me = malloc(sizeof *me);
-    int refused = me ? 0 : ENOMEM;
+    worker *me = malloc(sizeof *me);
+    int failure = me ? 0 : ENOMEM;
     if (me) {
-      *me = (recruit){team, team->size};
-      refused = start(&threads[team->size], me);
+      *me = (worker){team, team->size};
+      failure = start(&threads[team->size], me);
     }
-    if (!refused) continue;
+    if (!failure) continue;
     const size_t started = team->size;
     free(me);
     cr_team_free(team);
     return cr_fail(error, CHAINRULE_OUT_OF_MEMORY, 0, "cannot start thread %zu of %zu: %s", started + 1, size,
-                   strerror(refused));
+                   strerror(failure));
   }
   *result = team;
   return CHAINRULE_OK;

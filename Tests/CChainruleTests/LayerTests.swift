@@ -309,13 +309,13 @@ extension LayerParameters {
     (.activation(.softmax), "layer 2 is softmax, which only the last layer (3) may be"),
     (
       .scaling(Scaling(mean: [1], deviation: [1])),
-      "layer 2, scaling: 1 units; it has as many as come in, 4"
+      "layer 2, scaling: 1 units; expected 4, one for each of its inputs, or 0"
     ),
     (.residual(span: 0), "layer 2, residual: span is 0; expected 1 to 1, the layers before it"),
     (.residual(span: 2), "layer 2, residual: span is 2; expected 1 to 1, the layers before it"),
     (
       .residual(span: 1),
-      "layer 2, residual: 4 values come out of its block of 1 layers, 3 go in; they have to be as many"
+      "layer 2, residual: its block of 1 layers has 3 inputs and 4 outputs; expected the same number"
     ),
   ]
 

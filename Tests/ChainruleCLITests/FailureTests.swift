@@ -302,7 +302,7 @@ struct FailureTests {
       "nowhere: there is no such file; the bundled sets are digits, iris, xor, spirals"),
     Refusal(
       "train good.csv --full-batch levenbergMarquardt --memory 1kB", 1,
-      "its memory is bound to 1000; a larger --memory allows it"),
+      "its memory limit is 1000 bytes; a larger --memory allows it"),
     Refusal("train nowhere.csv", 1, "nowhere.csv: there is no such file"),
     Refusal("train iris --save folder", 1, "folder: cannot write: Is a directory"),
     Refusal("train iris --save pipe --quiet", 1, "pipe: cannot write: no process reads from this pipe"),

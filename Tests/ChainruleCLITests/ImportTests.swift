@@ -62,13 +62,13 @@ struct ImportTests {
           "head.weight": ([1, 2], [2, -1]),
         ]), to: "named.safetensors")
     let options = "named.safetensors --activations identity,relu,tanh --save model.safetensors"
-    #expect(try refused(options, 65).contains("nothing says which comes first"))
+    #expect(try refused(options, 65).contains("their order is not known"))
     #expect(
       try refused(options + " --layers fc1,bn1", 64)
         == "Error: --layers, --activations: 3 activations; expected 2, one for each layer listed")
     #expect(
       try refused(options + " --layers fc1,bn,head", 64).hasPrefix(
-        "Error: --layers, --activations: layer \"bn\" has no tensor in the file, such as bn.weight; the first"
+        "Error: --layers, --activations: layer \"bn\" has no tensor in the file; expected one such as bn.weight;"
       ))
     let run = try place.chainrule(
       "import", "named.safetensors", "--layers", "fc1,bn1,head", "--activations", "identity,relu,tanh",
@@ -98,7 +98,7 @@ struct ImportTests {
           "Error: The value 'relo,relu,tanh' is invalid for '--activations <names>': no activation is named"))
     #expect(
       try refused("plain.safetensors --activations relu,tanh \(save)", 64)
-        == "Error: --activations: 2 activations; expected 3, one for each layer that the file has weights of")
+        == "Error: --activations: 2 activations; expected 3, one for each layer with weights in the file")
     #expect(
       try refused("plain.safetensors --activations softmax,relu,tanh \(save)", 64)
         .hasPrefix("Error: --activations: layer 1"))
@@ -115,7 +115,7 @@ struct ImportTests {
     try place.chainrule("train", "xor", "--epochs", "1", "--quiet", "--save", "own.safetensors")
     #expect(
       try refused("own.safetensors \(options)", 65)
-        == "chainrule: own.safetensors: __metadata__.chainrule: this is a model already, which is loaded as it is"
+        == "chainrule: own.safetensors: __metadata__.chainrule: this is a Chainrule model already; load it instead"
     )
   }
 

@@ -128,7 +128,7 @@ struct CheckpointTests {
 
     #expect(
       throws: ChainruleError.invalidArgument(
-        message: "the checkpoint is of the optimizer nadam, the trainer's is sgd")
+        message: "the checkpoint's optimizer is nadam; expected sgd, the trainer's")
     ) { try makeTrainer(of: .sgd()).restoreCheckpoint(from: folder + "/c") }
     try model.save(to: folder + "/m")
     #expect(

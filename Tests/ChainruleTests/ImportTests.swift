@@ -75,14 +75,14 @@ struct ImportTests {
     #expect(
       throws: ChainruleError.invalidModel(
         path: path,
-        reason: "layers \"a\" and \"b\": nothing says which comes first; expected names that differ in a "
-          + "number alone, as 0.weight and 2.weight, or the layers listed in their order (--layers)")
+        reason: "layers \"a\" and \"b\": their order is not known; expected names that differ only in a "
+          + "number, as 0.weight and 2.weight, or a list of the layers in order (--layers)")
     ) {
       try model(safetensors(of: Float.self, ["a.weight": square, "b.weight": square]), [.relu, .relu])
     }
     #expect(
       throws: ChainruleError.invalidArgument(
-        message: "1 activations; expected 2, one for each layer that the file has weights of")
+        message: "1 activations; expected 2, one for each layer with weights in the file")
     ) {
       try model(good, [.relu])
     }

@@ -185,7 +185,7 @@ extension Network {
   @Test func `with a kernel set that nobody knows`() {
     #expect(
       throws: ChainruleError.invalidArgument(
-        message: "kernel set mmx: not here; expected avx512, avx2, baseline or gsl")
+        message: "kernel set mmx: no such kernel set; expected avx512, avx2, baseline or gsl")
     ) {
       try Network<Float>(inputs: 1, layers: [.dense(Dense(1))], kernelSet: "mmx")
     }

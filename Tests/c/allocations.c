@@ -1,6 +1,6 @@
-/* Memory is planned once: a step, a prediction, a loss and every epoch after the first allocate
- * nothing, whatever the network, the optimizer and the kernel set.  And where an allocation fails, whichever it
- * is, the call says so, leaks nothing and leaves what it was given as it was; made again, it succeeds. */
+/* Memory is planned once: a step, a prediction, a loss and every epoch after the first allocate nothing, with
+ * any network, optimizer and kernel set.  If any allocation fails, the call returns an error, leaks nothing
+ * and leaves its arguments unchanged.  The same call afterwards succeeds. */
 #include "allocator.h"
 
 #include <dirent.h>
@@ -119,7 +119,7 @@ static chainrule_network_description describe(chainrule_scalar scalar, chainrule
 static size_t activation_runs[CHAINRULE_ACTIVATION_COUNT], loss_runs[CHAINRULE_LOSS_COUNT];
 static size_t optimizer_runs[CHAINRULE_OPTIMIZER_COUNT];
 
-/* False where the loss does not fit the network's output. */
+/* False if the loss does not fit the network's output. */
 static bool trains_without_allocating(chainrule_network *network, chainrule_scalar scalar,
                                       const chainrule_trainer_options *training, const data *d)
 {
@@ -306,7 +306,7 @@ static chainrule_status get_parameters(subject *s, chainrule_error *error)
                chainrule_network_parameter_count(s->network), error);
 }
 
-/* Those that get_parameters got. */
+/* The parameters from get_parameters. */
 static chainrule_status set_parameters(subject *s, chainrule_error *error)
 {
   const void *all = values;
@@ -337,7 +337,7 @@ static chainrule_status load(subject *s, chainrule_error *error)
 
 static char tensors[sizeof folder + 8];
 
-/* A dense layer [1][2] and its bias, of zeros, as others save them. */
+/* A dense layer [1][2] and its bias, all zeros, as other programs save them. */
 static void write_tensors(void)
 {
   static const char header[] = "{\"0.weight\":{\"dtype\":\"F32\",\"shape\":[1,2],\"data_offsets\":[0,8]},"
@@ -559,7 +559,7 @@ static chainrule_status frees(subject *s, chainrule_error *error)
   return CHAINRULE_OK;
 }
 
-/* In an order in which each succeeds.  A function is named without its precision. */
+/* The operations, in an order in which each succeeds.  The name of a function lacks its precision. */
 static const struct {
   const char *function;
   operation *run;
@@ -656,11 +656,11 @@ static const struct {
     {"trainer_free", frees, false},
 };
 
-/* Those of every_method_fails_cleanly. */
+/* The operations of every_method_fails_cleanly. */
 static const char *const of_methods[] = {"minimizer_create", "minimizer_run", "minimizer_stop",
                                          "minimizer_free"};
 
-/* The headers' functions, from CMake; a new one has to be called here. */
+/* The functions of the public headers, from CMake: each must be called here. */
 static void every_function_is_called(void)
 {
 #define FUNCTION(name) #name,
@@ -683,7 +683,7 @@ static void every_function_is_called(void)
   }
 }
 
-/* What a call that fails must leave as it was. */
+/* What a failing call must not change. */
 typedef struct state {
   double values[CHAINRULE_PARAMETER_COUNT * MOST_PARAMETERS];
   char names[OUTPUTS][16], metadata[16];
@@ -724,7 +724,7 @@ static void take_state(const subject *s, const chainrule_network *network, state
 
 static size_t refusals;
 
-/* A copy, and what is loaded, are the network's equals. */
+/* A copy and a loaded network are equal to the network. */
 static void is_right(const subject *s, operation *run, const state *wanted)
 {
   static state made;
@@ -733,7 +733,7 @@ static void is_right(const subject *s, operation *run, const state *wanted)
   expect(memcmp(wanted, &made, sizeof made) == 0, "makes the same network");
 }
 
-/* A thread frees what it was started with; create does not wait for that. */
+/* A thread frees its argument; create does not wait for that. */
 static void let_threads_begin(void)
 {
   for (size_t seen = SIZE_MAX; seen != live;) {
@@ -742,7 +742,8 @@ static void let_threads_begin(void)
   }
 }
 
-/* N = 1, 2, …: the N-th allocation fails, until the operation succeeds.  Returns how often it failed. */
+/* Lets the N-th allocation fail, for N = 1, 2, … until the operation succeeds.  Returns the number of
+ * failures. */
 static size_t fails_cleanly(const char *function, operation *run, subject *s)
 {
   static state before, after;
@@ -833,7 +834,7 @@ static void every_allocation_fails_in_turn(chainrule_scalar scalar, const subjec
   snprintf(checkpoint, sizeof checkpoint, "%s/checkpoint", folder);
   snprintf(tensors, sizeof tensors, "%s/tensors", folder);
   write_tensors();
-  /* The first thread of a process; glibc keeps memory of it for the next. */
+  /* Starts the first thread of the process, whose memory glibc keeps for later threads. */
   expect(create(s, NULL) == CHAINRULE_OK, "creates a network");
   s->network = s->made;
   fails_cleanly("trainer_create, the first", create_trainer, s);
@@ -867,7 +868,7 @@ int main(void)
   static char output[1 << 16]; /* standard output buffers here, and does not allocate */
   setvbuf(stdout, output, _IOFBF, sizeof output);
 
-  /* The hook itself: a call that does allocate is seen. */
+  /* The hook itself works: a call that allocates is counted. */
   find_libraries();
   size_t before = allocations;
   void *volatile block = malloc(1);

@@ -1,8 +1,8 @@
-/* The functions of the allocator, for one C file of a test program: defined in the executable, so that the
- * library's calls and those of GSL and jansson come through here, are counted, and fail when told.
+/* Replaces the functions of the allocator, for one C file of a test program.  They are defined in the
+ * executable, so that the library, GSL and jansson call them.  They count allocations, and fail on request.
  *
- * That takes glibc, and no sanitizer in between; elsewhere ALLOCATIONS_ARE_COUNTED is 0, and nothing else is
- * defined.  Include this first: it asks for GNU's names. */
+ * This needs glibc without a sanitizer; elsewhere ALLOCATIONS_ARE_COUNTED is 0, and nothing else is defined.
+ * Include this header first, because it defines _GNU_SOURCE. */
 #ifndef CHAINRULE_TEST_ALLOCATOR_H
 #define CHAINRULE_TEST_ALLOCATOR_H
 
@@ -28,12 +28,12 @@
 #include <stdint.h>
 #include <string.h>
 
-static atomic_size_t allocations;   /* calls that asked for memory */
-static atomic_size_t live;          /* blocks handed out and not yet freed */
-static atomic_size_t in_use;        /* bytes in blocks handed out and not yet freed */
-static atomic_size_t peak, largest; /* the most that was in use; the largest block */
+static atomic_size_t allocations;   /* calls that allocate */
+static atomic_size_t live;          /* allocated blocks */
+static atomic_size_t in_use;        /* bytes in allocated blocks */
+static atomic_size_t peak, largest; /* the largest in_use; the largest block */
 static atomic_size_t fail_at;       /* the allocation, counted from 1, that fails; 0: none */
-static atomic_bool failed_in_jansson, failed_in_libc; /* it was one of theirs */
+static atomic_bool failed_in_jansson, failed_in_libc; /* the caller of the allocation that failed */
 
 void *__libc_malloc(size_t size);
 void *__libc_calloc(size_t count, size_t size);
@@ -41,9 +41,9 @@ void *__libc_realloc(void *block, size_t size);
 void *__libc_memalign(size_t alignment, size_t size);
 void __libc_free(void *block);
 
-/* ---- Whose a block is ------------------------------------------------------------------------- */
+/* ---- The caller of an allocation -------------------------------------------------------------- */
 
-/* A library's code, where it is a library of its own. */
+/* The addresses of a library's code, if it is linked dynamically. */
 typedef struct library {
   const char *name;
   uintptr_t begin, end;
@@ -65,7 +65,8 @@ static int find_in(struct dl_phdr_info *info, size_t size, void *context)
   return 1;
 }
 
-/* Until this is called, and where a library is linked statically, no caller is known to be in it. */
+/* Finds the libraries' code.  Before this call, and for statically linked libraries, no caller is
+ * recognised. */
 static inline void find_libraries(void)
 {
   dl_iterate_phdr(find_in, &jansson);

@@ -1,5 +1,5 @@
-/* Jacobians and the gradients of samples are the slopes of what the network predicts, by central differences, for every
- * kind of layer, every activation and every kernel set; in float32 they are those of float64, rounded. */
+/* Jacobians and sample gradients agree with central differences of predictions, for every kind of layer,
+ * activation and kernel set.  In float32 they agree with those of float64, up to rounding. */
 #include <float.h>
 #include <math.h>
 #include <stdio.h>
@@ -26,7 +26,7 @@ static double next(void)
   return (double)(state >> 11) * 0x1p-52 - 1;
 }
 
-/* `found` is `expected` within `tolerance` of the largest expected, and that is worth comparing. */
+/* `found` differs from `expected` by at most `tolerance` times the largest expected value, which is not 0. */
 static void agree(const double *found, const double *expected, size_t count, double tolerance, const char *what)
 {
   double scale = 0, worst = 0;
@@ -70,7 +70,8 @@ typedef struct architecture {
   chainrule_layer layers[MOST_LAYERS];
 } architecture;
 
-/* Every kind of layer, each first and last somewhere; x added by a residual layer, and blocks in blocks. */
+/* Every kind of layer, also as the first and as the last; a residual layer that adds x; nested residual
+ * blocks. */
 static const architecture architectures[] = {
     {"scaling first",
      9,
@@ -120,7 +121,7 @@ static void set_statistic(chainrule_network *network, size_t l, chainrule_parame
   if (count) ACCEPTED(chainrule_network_set_parameter_f64(network, l, parameter, values, count, NULL));
 }
 
-/* Every parameter away from its first value, and statistics other than 0 and 1. */
+/* Changes every parameter from its initial value, and statistics from 0 and 1. */
 static void disturb(chainrule_network *network)
 {
   static double values[MOST];
@@ -179,7 +180,7 @@ enum { ROWS = 11 };
 static double found[ROWS * MOST], slopes[ROWS * MOST], above[ROWS * 16], below[ROWS * 16], parameters[MOST];
 static float found32[ROWS * MOST];
 
-/* What the calls in float32 find is what is in `found`. */
+/* The calls in float32 give the results in `found`. */
 static void agrees_in_float32(size_t count, const char *what)
 {
   static double wide[ROWS * MOST];
@@ -293,7 +294,8 @@ static void every_activation_and_loss(void)
   }
 }
 
-/* Their mean is what a trainer computes for a batch, of any number of rows; strips do not show. */
+/* The mean of sample gradients is the gradient of a trainer, for any number of rows, in one row block or
+ * several. */
 static void samples_sum_to_the_batch(void)
 {
   snprintf(context, sizeof context, "a batch");

@@ -1,5 +1,5 @@
-/* Bad input is a status and a message that names the culprit; nothing changes, and nothing aborts.
- * Every call is made twice, with an error to fill and with NULL in its place. */
+/* Bad input gives a status and a message that names the culprit.  Nothing changes, and nothing aborts.
+ * Every call is made twice: with an error to fill, and with NULL instead. */
 #define _POSIX_C_SOURCE 200809L
 
 #include <float.h>
@@ -54,7 +54,7 @@ static bool ends_with_full_stop(const char *message)
 
 static const chainrule_error blank = {.message = "(no message)"};
 
-/* ---- A small network to ask in ---------------------------------------------------------------- */
+/* ---- A small network -------------------------------------------------------------------------- */
 
 enum { ROWS = 4 };
 static const float x32[ROWS][2] = {{0, 0}, {0, 1}, {1, 0}, {1, 1}};
@@ -92,7 +92,8 @@ static chainrule_trainer_options plan(chainrule_loss loss)
                                      .batch_size = ROWS};
 }
 
-/* A number that no list has; through a variable, as compilers warn of a literal out of an enum's range. */
+/* A number that no catalogue has; in a variable, because compilers warn about a literal out of an enum's
+ * range. */
 static volatile int nobody = 99;
 
 /* ---- Descriptions ----------------------------------------------------------------------------- */
@@ -146,7 +147,7 @@ static void descriptions_are_checked(void)
     REFUSED_AT(CHAINRULE_INVALID_NETWORK, 2, "bias", create(f32, 2, 2, bias, &network, e));
   }
 
-  /* The kernel set: of the description, else of the environment. */
+  /* The kernel set from the description, or from the environment. */
   description.kernel_set = "avx1024";
   REFUSED(CHAINRULE_INVALID_ARGUMENT, "kernel set avx1024",
           chainrule_network_create(&description, &network, e));
@@ -201,7 +202,7 @@ static void the_catalogue_knows_its_names(void)
     HOLDS((int)initializer == i && strlen(chainrule_initializer_formula(initializer)) > 0);
   }
 
-  /* An unknown name is repeated, and the names there are stand beside it. */
+  /* The message for an unknown name has that name and all known names. */
   REFUSED(CHAINRULE_INVALID_ARGUMENT, "ReLU", chainrule_activation_named("ReLU", &activation, e));
   REFUSED(CHAINRULE_INVALID_ARGUMENT, "softsign", chainrule_activation_named("ReLU", &activation, e));
   REFUSED(CHAINRULE_INVALID_ARGUMENT, "l2", chainrule_loss_named("l2", &loss, e));
@@ -244,7 +245,7 @@ static void schedules_are_checked(void)
   const chainrule_schedule timeless = {.struct_size = sizeof timeless, .unit = (chainrule_schedule_unit)nobody};
   REFUSED(CHAINRULE_INVALID_ARGUMENT, "unit 99", chainrule_schedule_check(&timeless, e));
 
-  /* Of the defaults only the length, and the factor of exponential, are still to be set. */
+  /* The defaults lack only the length and, for exponential, the factor. */
   for (int i = 0; i < CHAINRULE_SCHEDULE_COUNT; i++) {
     chainrule_schedule schedule = chainrule_schedule_default((chainrule_schedule_kind)i);
     schedule.length = 2;
@@ -253,7 +254,7 @@ static void schedules_are_checked(void)
     HOLDS(chainrule_schedule_rate(&schedule, 0.5, UINT64_MAX, NULL) <= 0.5);
   }
 
-  /* Each number of the schedule that uses it, out of its range. */
+  /* Each number out of its range, with a schedule that uses it. */
 #define NUMBER(kind_, field, value, culprit)                                                                 \
   do {                                                                                                       \
     chainrule_schedule wrong = chainrule_schedule_default(CHAINRULE_SCHEDULE_##kind_);                       \
@@ -300,7 +301,7 @@ static void schedules_are_checked(void)
     REFUSED(CHAINRULE_INVALID_ARGUMENT, "constant: warm-up factor", chainrule_schedule_check(&rising, e));
   }
 
-  /* What is observed, or where to, is refused and leaves the plateau as it was. */
+  /* A bad loss or a NULL plateau is refused, and leaves the plateau unchanged. */
   const chainrule_schedule good = chainrule_schedule_default(CHAINRULE_SCHEDULE_PLATEAU);
   REFUSED(CHAINRULE_INVALID_ARGUMENT, "plateau is NULL", chainrule_schedule_observe(&good, 1, 1, NULL, e));
   REFUSED(CHAINRULE_NOT_FINITE, "the loss observed: NaN",
@@ -394,7 +395,7 @@ static void parameters_are_checked(void)
   REFUSED(CHAINRULE_INVALID_ARGUMENT, "float64",
           chainrule_network_set_parameter_f32(wide, 0, CHAINRULE_WEIGHTS, before, 6, e));
 
-  /* NaN and infinity leave the network as it was, the values before them included. */
+  /* NaN and infinity are refused, and no value before them is written. */
   const float bad[] = {NAN, INFINITY, -INFINITY};
   for (size_t i = 0; i < 3; i++) {
     float values[6] = {9, 9, 9, 9, 9, bad[i]};
@@ -582,7 +583,7 @@ static void plans_are_checked(void)
   expect(status == CHAINRULE_OUT_OF_MEMORY || status == CHAINRULE_INVALID_ARGUMENT, __LINE__,
          "a batch larger than memory is refused", &error);
 
-  /* Each number of the optimizer that uses it, out of its range. */
+  /* Each number out of its range, with an optimizer that uses it. */
 #define NUMBER(kind_, field, value, culprit)                                                                 \
   do {                                                                                                       \
     chainrule_trainer_options wrong = good;                                                                  \
@@ -676,7 +677,7 @@ static void steps_are_checked(chainrule_scalar scalar)
   else
     ACCEPTED(chainrule_network_get_parameter_f64(network, 0, CHAINRULE_WEIGHTS, before, 6, e));
 
-    /* The same complaints of step, gradients and epoch, in the trainer's own precision. */
+    /* step, gradients and epoch refuse the same, in the trainer's precision. */
 #define EACH_OF(verb, wanted, culprit, x, y, weights, rows)                                                  \
   do {                                                                                                       \
     if (single)                                                                                              \
@@ -759,7 +760,7 @@ static void steps_are_checked(chainrule_scalar scalar)
   REFUSED(CHAINRULE_INVALID_ARGUMENT, "batch size", chainrule_trainer_set_batch_size(trainer, 0, e));
   REFUSED(CHAINRULE_INVALID_ARGUMENT, "batch size", chainrule_trainer_set_batch_size(trainer, SIZE_MAX, e));
 
-  /* All that was refused changed nothing; nor does a batch in which no sample has weight. */
+  /* The refused calls have changed nothing, and a batch with all sample weights 0 changes nothing. */
   const float none32[ROWS] = {0};
   const double none64[ROWS] = {0};
   HOLDS(chainrule_trainer_steps(trainer) == 0 && chainrule_trainer_epochs(trainer) == 0);
@@ -863,7 +864,7 @@ static chainrule_error diverge(chainrule_scalar scalar, chainrule_loss loss, dou
   return error;
 }
 
-/* An update that leaves the numbers there are says where and when. */
+/* The error for an update that overflows names the layer and the step. */
 static void an_overflowing_update_names_the_parameter(chainrule_scalar scalar, double largest)
 {
   uint64_t steps;
@@ -875,7 +876,7 @@ static void an_overflowing_update_names_the_parameter(chainrule_scalar scalar, d
          __LINE__, "divergence names the parameter", &error);
 }
 
-/* With a learning rate that is merely too large, the loss grows until it, or what it is made from, overflows. */
+/* With a learning rate that is too large, the loss grows until it, or a z or a, overflows. */
 static void a_growing_loss_says_when_it_overflowed(chainrule_scalar scalar)
 {
   uint64_t steps;

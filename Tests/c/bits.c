@@ -1,7 +1,7 @@
-/* The same bits on every CPU: hashes of initial weights, of parameters after a few steps of each optimizer, and after a few
- * iterations of each full-batch method, against those of x86-64.
+/* The same bits on every CPU: compares hashes with those of x86-64, for initial weights, for parameters after
+ * a few steps of each optimizer, and after a few iterations of each full-batch method.
  *
- * With an argument it prints the table of them, for bits.h. */
+ * With an argument it prints the table of hashes, for bits.h. */
 #include <chainrule.h>
 
 #include <inttypes.h>

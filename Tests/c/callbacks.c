@@ -1,5 +1,5 @@
-/* Functions of the program's own that fail, or do not do what they are called for: the call says so, and no parameter is the
- * worse for it. */
+/* User-supplied functions that fail or return bad values: the call returns an error, and no parameter
+ * changes. */
 #include <chainrule.h>
 
 #include <stdio.h>
@@ -16,7 +16,7 @@ typedef enum trouble { NONE, REFUSES, LEAVES_ALL, LEAVES_A_LOSS, LEAVES_A_GRADIE
 
 typedef struct program {
   trouble trouble;
-  size_t calls, at; /* at: the call that has the trouble */
+  size_t calls, at; /* at: the call that fails */
 } program;
 
 static int squared_error(void *context_, size_t rows, size_t outputs, const void *a, const void *y_,
@@ -82,7 +82,7 @@ static chainrule_status epoch(run *r, chainrule_error *error)
   return chainrule_trainer_epoch_f32(r->trainer, x, y, NULL, ROWS, NULL, error);
 }
 
-/* Two epochs, of which one is interrupted and goes on, are those that nothing interrupts. */
+/* Two epochs, one of which is interrupted and resumed, give the same result as without the interruption. */
 static void a_loss_fails(trouble trouble, const char *message)
 {
   chainrule_error error = {0};

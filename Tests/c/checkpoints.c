@@ -1,5 +1,6 @@
-/* Checkpoints: training that is stopped after any step, saved, and restored elsewhere ends in the same bits as training
- * that never stopped, whatever the optimizer and the settings; what does not fit is refused and changes nothing. */
+/* Checkpoints: training that is stopped after any step, saved, and restored into another trainer ends in the
+ * same bits as training without a stop, with any optimizer and settings.  A checkpoint that does not fit is
+ * refused and changes nothing. */
 #define _XOPEN_SOURCE 700
 #define _DARWIN_C_SOURCE
 
@@ -39,7 +40,7 @@ static void make_data(void)
   }
 }
 
-/* Stops the trainer in one of its steps: the epoch ends behind that batch. */
+/* Stops the trainer in one of its steps: the call ends after that batch. */
 typedef struct stopper {
   chainrule_trainer *trainer;
   size_t calls, stop_at, fail_at; /* fail_at: the loss is NaN */
@@ -63,11 +64,11 @@ static int squared_error(void *context_of_loss, size_t rows, size_t outputs, con
   return 0;
 }
 
-/* How a trainer is made, and its data fed. */
+/* The trainer's options, and how it gets its data. */
 typedef struct setting {
   chainrule_network_description network;
   chainrule_trainer_options training;
-  bool in_parts; /* a step at a time; the loss is the catalogue's.  Else an epoch at a time, and the squared error. */
+  bool in_parts; /* streams steps, with a loss of the catalogue; else trains epochs, with the squared error above */
   bool weighted;
 } setting;
 
@@ -106,7 +107,7 @@ static chainrule_status step(run *r, size_t from)
                                           r->setting->weighted ? &weights64[from] : NULL, rows, NULL, e);
 }
 
-/* Trains from step `from` on until `until` steps are done, or the last epoch is; whether that is done. */
+/* Trains from step `from` to step `until`, or to the end of the last epoch; true in the second case. */
 static bool train(run *r, size_t from, size_t until)
 {
   const size_t batches = (ROWS + BATCH - 1) / BATCH;
@@ -127,7 +128,7 @@ static bool train(run *r, size_t from, size_t until)
       if (status == CHAINRULE_STOPPED) return false;
       ACCEPTED(status);
       if (status) return true;
-      /* a stop in the last batch is found by the epoch after it: not yet, here */
+      /* the next epoch notices a stop in the last batch; this one does not */
       if (r->stopper.calls == until && until % batches == 0) return false;
     }
     ACCEPTED(chainrule_trainer_observe(r->trainer, r->losses[epoch], e));
@@ -161,7 +162,8 @@ static bool is_same_network(const chainrule_network *a, const chainrule_network 
   return true;
 }
 
-/* Training that is stopped after `stop` steps and goes on in another network and trainer, against one that is not. */
+/* Compares training that is stopped after `stop` steps and resumed in another trainer with training without a
+ * stop. */
 static void check_stop(const setting *s, const run *reference, size_t stop)
 {
   run first = {0}, second = {0};
@@ -184,7 +186,7 @@ static void check_stop(const setting *s, const run *reference, size_t stop)
     train(&second, stop, SIZE_MAX);
     HOLDS(is_same_network(second.network, reference->network));
     HOLDS(chainrule_trainer_steps(second.trainer) == chainrule_trainer_steps(reference->trainer));
-    /* before its first update, a trainer tells the rate of the next */
+    /* before its first update, a trainer returns the rate of that update */
     if (stop < STEPS)
       HOLDS(chainrule_trainer_learning_rate(second.trainer) ==
             chainrule_trainer_learning_rate(reference->trainer));
@@ -227,7 +229,7 @@ static const chainrule_layer deep[] = {
 
 enum { PLAIN = sizeof plain / sizeof *plain, DEEP = sizeof deep / sizeof *deep };
 
-/* In four forms: an epoch at a time and in parts, with few settings and with all. */
+/* Four cases: by epochs and streamed, with few settings and with all. */
 static setting make_setting(chainrule_optimizer optimizer, int form)
 {
   const bool rich = form & 1, in_parts = form & 2;
@@ -279,7 +281,7 @@ static void every_optimizer(void)
       }
 }
 
-/* ---- What goes with it ------------------------------------------------------------------------------ */
+/* ---- The note, the best network, metadata ----------------------------------------------------------- */
 
 static void a_loop_keeps_its_own(void)
 {
@@ -312,7 +314,7 @@ static void a_loop_keeps_its_own(void)
   HOLDS(loaded && is_same_network(loaded, r.network));
   chainrule_network_free(loaded);
 
-  /* Neither is there, and neither is asked for. */
+  /* Without a note and a best network, and without pointers for them. */
   ACCEPTED(chainrule_trainer_restore(restored.trainer, path, NULL, NULL, e));
   ACCEPTED(chainrule_trainer_save(r.trainer, NULL, NULL, path, e));
   ACCEPTED(chainrule_trainer_restore(restored.trainer, path, &best, &text, e));
@@ -323,7 +325,7 @@ static void a_loop_keeps_its_own(void)
   const setting small = make_setting(s.training.optimizer, 0);
   run another = {0};
   begin(&another, &small, 1);
-  REFUSED(CHAINRULE_INVALID_ARGUMENT, "best has 2 layers, the trainer's network 8",
+  REFUSED(CHAINRULE_INVALID_ARGUMENT, "best has 2 layers; expected 8, as the trainer's network",
           chainrule_trainer_save(r.trainer, another.network, NULL, path, e));
   end(&another);
   end(&restored);
@@ -331,7 +333,7 @@ static void a_loop_keeps_its_own(void)
   end(&r);
 }
 
-/* The network's text is in the file; restoring leaves the trainer's network its own. */
+/* The file has the network's metadata; the trainer's network keeps its own. */
 static void the_networks_metadata_goes_with_it(void)
 {
   snprintf(context, sizeof context, "metadata");
@@ -357,7 +359,8 @@ static void the_networks_metadata_goes_with_it(void)
   end(&r);
 }
 
-/* Where training diverges behind a checkpoint in the middle of an epoch, it goes back to the beginning of that epoch. */
+/* If training diverges after a checkpoint within an epoch, it returns to the parameters at the beginning of
+ * that epoch. */
 static void goes_back_to_the_beginning_of_the_epoch(void)
 {
   snprintf(context, sizeof context, "divergence");
@@ -380,7 +383,7 @@ static void goes_back_to_the_beginning_of_the_epoch(void)
   end(&r);
 }
 
-/* What the trainer had accumulated before is forgotten. */
+/* Restoring discards the gradients that the trainer had accumulated. */
 static void takes_the_place_of_what_there_was(void)
 {
   snprintf(context, sizeof context, "accumulated before");
@@ -400,9 +403,9 @@ static void takes_the_place_of_what_there_was(void)
   end(&r);
 }
 
-/* ---- What does not fit ------------------------------------------------------------------------------- */
+/* ---- Checkpoints that do not fit --------------------------------------------------------------------- */
 
-/* Refused by a trainer of that setting, which stays as it was. */
+/* A trainer with these settings refuses the checkpoint and stays unchanged. */
 static void does_not_fit(const setting *s, chainrule_status wanted, const char *beginning, int line)
 {
   run r = {0}, twin = {0};
@@ -434,31 +437,34 @@ static void refuses_what_does_not_fit(void)
 
   setting t = s;
   t.training.optimizer = chainrule_optimizer_default(CHAINRULE_OPTIMIZER_SGD);
-  DOES_NOT_FIT(&t, "the checkpoint is of the optimizer adam, the trainer's is sgd");
+  DOES_NOT_FIT(&t, "the checkpoint's optimizer is adam; expected sgd, the trainer's");
   t = s;
   t.training.optimizer.amsgrad = true;
-  DOES_NOT_FIT(&t, "the checkpoint has no w of adam: it is of other options of the optimizer");
+  DOES_NOT_FIT(&t, "the checkpoint has no w of adam: it was saved with other options of the optimizer");
   t = s;
   t.training.seed = 8;
-  DOES_NOT_FIT(&t,
-               "the checkpoint is in the middle of an epoch in the order of seed 7; the trainer's seed is 8");
+  DOES_NOT_FIT(
+      &t, "the checkpoint is in the middle of an epoch with the row order of seed 7; the trainer's seed is 8");
   t = s;
   t.training.in_order = true;
-  DOES_NOT_FIT(&t, "the checkpoint is in the middle of an epoch in random order, the trainer's are in order");
+  DOES_NOT_FIT(
+      &t,
+      "the checkpoint is in the middle of an epoch with rows in random order; the trainer takes rows in order");
   chainrule_layer layers[PLAIN];
   memcpy(layers, plain, sizeof layers);
   layers[0].units = 5;
   t = s;
   t.network.layers = layers;
-  DOES_NOT_FIT(&t, "layer 1: the checkpoint has 3 units, the trainer's network 5");
+  DOES_NOT_FIT(&t, "layer 1: the checkpoint has 3 units; expected 5, as the trainer's network");
   layers[0].units = 3;
   layers[0].activation = CHAINRULE_ACTIVATION_RELU;
-  DOES_NOT_FIT(&t, "layer 1: the checkpoint has another dense than the trainer's network");
+  DOES_NOT_FIT(
+      &t, "layer 1: the checkpoint has a dense with other options; expected those of the trainer's network");
   setting deeper = make_setting(adam, 1);
-  DOES_NOT_FIT(&deeper, "the checkpoint has 2 layers, the trainer's network 8");
+  DOES_NOT_FIT(&deeper, "the checkpoint has 2 layers; expected 8, as the trainer's network");
   deeper = make_setting(adam, 2);
   deeper.network.scalar = CHAINRULE_FLOAT64;
-  DOES_NOT_FIT(&deeper, "the checkpoint is of float32, the trainer's network of float64");
+  DOES_NOT_FIT(&deeper, "the checkpoint is float32; expected float64, as the trainer's network");
 
   t = s;
   t.training.optimizer.amsgrad = true;
@@ -466,7 +472,7 @@ static void refuses_what_does_not_fit(void)
   begin(&with, &t, 3);
   HOLDS(!train(&with, 0, 7));
   ACCEPTED(chainrule_trainer_save(with.trainer, NULL, NULL, path, e));
-  DOES_NOT_FIT(&s, "the checkpoint has arrays that adam has not");
+  DOES_NOT_FIT(&s, "the checkpoint has arrays that adam does not have");
   end(&with);
 
   t = s;
@@ -474,7 +480,8 @@ static void refuses_what_does_not_fit(void)
   begin(&with, &t, 3);
   HOLDS(!train(&with, 0, 3));
   ACCEPTED(chainrule_trainer_save(with.trainer, NULL, NULL, path, e));
-  DOES_NOT_FIT(&s, "the checkpoint waits for an update of more than 3 batches; the trainer accumulates 1");
+  DOES_NOT_FIT(
+      &s, "the checkpoint has accumulated 3 batches and needs more for an update; the trainer accumulates 1");
   end(&with);
 
   ACCEPTED(chainrule_network_save(r.network, path, e));
@@ -482,7 +489,8 @@ static void refuses_what_does_not_fit(void)
   end(&r);
 }
 
-/* A bit of every byte of a checkpoint flipped, and every beginning of it: an error, or the same training. */
+/* A checkpoint with one flipped bit, in any byte, or truncated anywhere, gives an error or the same
+ * training. */
 static void notices_damage(void)
 {
   snprintf(context, sizeof context, "damage");

@@ -1,6 +1,6 @@
-/* A custom layer whose function or derivative fails, at any call of it, through every door by which a network is
- * computed: the call fails, nothing has changed, and the same call afterwards gives the bits that it gives without the
- * failure. */
+/* A custom layer whose function or derivative fails, at any of its calls, in every public call that computes
+ * the network: the call fails, nothing has changed, and the same call afterwards gives the same bits as
+ * without the failure. */
 #include <chainrule.h>
 
 #include <stdlib.h>
@@ -14,11 +14,11 @@ enum { INPUTS = 3, OUTPUTS = 2, ROWS = 250, BATCH = 100, FEW = 120, LAYERS = 6, 
 typedef enum which { FUNCTION, DERIVATIVE } which;
 static const char *const names[] = {"function", "derivative"};
 
-/* What all custom layers of a network share. */
+/* The context that all custom layers of a network share. */
 typedef struct program {
   bool is_f32;
   which which;         /* that fails */
-  size_t calls[2], at; /* of each so far; the call that fails, counted from 1; 0: none */
+  size_t calls[2], at; /* calls of each so far; the call that fails, from 1; 0: none */
   size_t failed_layer;
   const int *caller; /* of its thread */
 } program;
@@ -28,7 +28,7 @@ typedef struct place {
   size_t layer;
 } place;
 
-static _Thread_local int here; /* another in each thread */
+static _Thread_local int here; /* its address identifies the thread */
 
 static double value(const void *values, bool is_f32, size_t i)
 {
@@ -79,7 +79,7 @@ static int squared_error(void *is_f32_, size_t rows, size_t outputs, const void 
   return 0;
 }
 
-/* ---- A network, and the doors to it ------------------------------------------------------------- */
+/* ---- A network, and the calls that compute it --------------------------------------------------- */
 
 static double x_f64[ROWS * INPUTS], y_f64[ROWS * OUTPUTS];
 static float x_f32[ROWS * INPUTS], y_f32[ROWS * OUTPUTS];
@@ -167,7 +167,7 @@ struct door {
   const char *name;
   chainrule_status (*call)(run *r);
   enum { NETWORK, TRAINER, MINIMIZER } owner;
-  bool derives; /* it calls the derivative too */
+  bool derives; /* the call also needs the derivative */
   size_t units;
   chainrule_method method;
   bool in_parts, own_loss;
@@ -278,7 +278,7 @@ static bool is_untouched(const double *results, size_t from)
   return true;
 }
 
-/* Of 96-row strips, those before the one that failed have been predicted; `good` has all predictions. */
+/* The row blocks of 96 rows before the one that failed have been predicted; `good` has all predictions. */
 static void a_prediction_is_partial(const run *r, const run *good)
 {
   const size_t strip = 96 * OUTPUTS * (r->program.is_f32 ? sizeof(float) : sizeof(double));
@@ -329,7 +329,7 @@ static void a_door_fails(const door *door, bool is_f32)
     snprintf(context, sizeof context, "%s, %s", door->name, is_f32 ? "float32" : "float64");
     HOLDS((calls > 0) == (which == FUNCTION || door->derives));
     for (size_t threads = 1; threads <= 3; threads += door->owner == TRAINER ? 2 : 3)
-      for (size_t at = 1; at <= calls; at += 1 + calls / 40) { /* of many, some */
+      for (size_t at = 1; at <= calls; at += 1 + calls / 40) { /* only some, if there are many */
         snprintf(context, sizeof context, "%s, %s, call %zu of %zu of the %s, %zu threads", door->name,
                  is_f32 ? "float32" : "float64", at, calls, names[which], threads);
         a_call_fails(good, which, at, threads);
@@ -338,7 +338,8 @@ static void a_door_fails(const door *door, bool is_f32)
   end(good);
 }
 
-/* A failed step leaves no view: its z and a are new, its δ those of the step before. */
+/* After a failed step there is no view, because z and a are those of this step, but δ those of the step
+ * before. */
 static void a_view_is_gone(void)
 {
   run *r = begin(&doors[0], false, 1);

@@ -1,5 +1,5 @@
-/* Counts what holds, and says where something does not: for one C file of a test program, which says in `context` what
- * is under test, and ends with `return summary();`. */
+/* Expectations, for one C file of a test program: counts those that hold, and prints those that fail.  The
+ * program describes in `context` what it tests, and ends with `return summary();`. */
 #ifndef CHAINRULE_TEST_EXPECT_H
 #define CHAINRULE_TEST_EXPECT_H
 

@@ -1,4 +1,5 @@
-/* Numbers at the ends of their range: columns whose deviation has no inverse, and messages that name what is too large. */
+/* Very large and very small numbers: columns whose 1 / deviation overflows, and messages that name a value
+ * that is too large. */
 #include <chainrule.h>
 
 #include <math.h>
@@ -31,8 +32,9 @@ static chainrule_network *create(chainrule_scalar scalar, const char *kernel_set
   return network;
 }
 
-/* Two epochs of the same network on the same rows in float32 and float64, the first layer a scaling by `s`: the first column is
- * as large as s, the second as 1, the third as 1 / s, but no smaller than float32 has with some digits. */
+/* Trains the same network for two epochs in float32 and float64.  Its first layer is a scaling by `s`.  The
+ * first column has the size of s, the second of 1, the third of 1 / s, but not below what float32 represents
+ * with some digits. */
 static void a_column_of_deviation(double s)
 {
   static const chainrule_layer layers[] = {
@@ -79,7 +81,7 @@ static void a_column_of_deviation(double s)
       HOLDS(most < 1e-3);
     }
 
-    /* ∂a/∂x s is of the size of 1, wherever float32 has it. */
+    /* ∂a/∂x times s has the size of 1, if float32 can represent it. */
     double slopes[COLUMNS];
     float slopes32[COLUMNS];
     ACCEPTED(chainrule_network_input_jacobian_f64(large, x, 1, slopes, COLUMNS, e));
@@ -94,7 +96,7 @@ static void a_column_of_deviation(double s)
   }
 }
 
-/* In float64 the quotient is right to the bit where all numbers are powers of 2. */
+/* In float64 the quotient is exact if all numbers are powers of 2. */
 static void the_quotient_is_exact(int exponent)
 {
   static const chainrule_layer layers[] = {{.kind = CHAINRULE_LAYER_SCALING}, {.units = 1, .no_bias = true}};

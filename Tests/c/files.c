@@ -1,6 +1,6 @@
-/* Model files: what is saved comes back bit by bit; a damaged file is an error that names the damage, and
- * never a crash, nor a leak, nor more memory than the file accounts for; a save that fails leaves the file that
- * was there. */
+/* Model files: a network that is saved and loaded is the same bit by bit.  A damaged file gives an error that
+ * names the damage, never a crash, a leak, or an allocation out of proportion to the file.  A save that fails
+ * leaves the old file. */
 #define _DARWIN_C_SOURCE
 #include "allocator.h"
 
@@ -69,7 +69,7 @@ static void skipped(const char *what, const char *why) { printf("skipped: %s: %s
 
 static char folder[] = "files-XXXXXX";
 
-/* One of four strings that take turns. */
+/* One of four buffers, used in rotation. */
 static const char *in_folder(const char *name)
 {
   static char paths[4][sizeof folder + 260];
@@ -132,13 +132,14 @@ static bool same_contents(const contents *a, const contents *b)
 /* ---- Loading, measured --------------------------------------------------------------------------- */
 
 #if ALLOCATIONS_ARE_COUNTED
-static double most_taken; /* bytes that a load has taken, of a file's 1000 and more */
+static double most_taken; /* the largest ratio of a load's memory to the file's size, for files of 1000 bytes or more */
 
-/* jansson takes some 330 bytes for the 3 of "{},"; the weights of a single neuron fill a panel of 32. */
+/* jansson needs about 330 bytes for the 3 of "{},"; the weights of a single neuron fill a panel of 32. */
 static size_t bound(size_t file_size) { return 128 * file_size + 16384; }
 #endif
 
-/* chainrule_network_load, which takes memory in proportion to the file, and where it fails, keeps none. */
+/* Calls chainrule_network_load, and checks that its memory is proportional to the file, and freed after an
+ * error. */
 static chainrule_status load(const char *path, chainrule_network **network, chainrule_error *error)
 {
 #if ALLOCATIONS_ARE_COUNTED
@@ -201,7 +202,7 @@ static chainrule_network *rich(chainrule_scalar scalar)
   return network;
 }
 
-/* Every kind of layer that a file can hold, and a number of its own for every parameter. */
+/* Every kind of layer that a file can hold, with a different number in every parameter. */
 static chainrule_network *varied(chainrule_scalar scalar)
 {
   const chainrule_layer layers[] = {
@@ -304,7 +305,7 @@ static bool same_network(const chainrule_network *a, const chainrule_network *b)
   return true;
 }
 
-/* ---- What is saved comes back ------------------------------------------------------------------- */
+/* ---- Saving and loading ------------------------------------------------------------------------- */
 
 static void round_trips(void)
 {
@@ -329,7 +330,7 @@ static void round_trips(void)
     }
 }
 
-/* Numbers in a file have a point, whatever the host's locale writes. */
+/* Numbers in a file have a decimal point in any locale of the host. */
 static void ignores_the_locale(void)
 {
   if (!setlocale(LC_ALL, "de_DE.UTF-8") && !setlocale(LC_ALL, "fr_FR.UTF-8")) {
@@ -381,7 +382,7 @@ static void notices_every_flipped_bit(chainrule_network *network)
     chainrule_network_free(loaded);
     HOLDS(pwrite(descriptor, &file.bytes[bit / 8], 1, (off_t)(bit / 8)) == 1);
   }
-  /* Only the word "format" and its value say nothing that anything else depends on. */
+  /* Nothing depends on the word "format" and its value. */
   check(harmless <= 8 * strlen("formatchainrule"), __LINE__, "%zu flips were harmless", harmless);
   close(descriptor);
 }
@@ -397,8 +398,8 @@ static void survives_any_damage(void)
   }
 }
 
-/* The file named `original` with the first `from` of its header replaced by `to`, a new length, and `more` bytes of data
- * (cut off where negative). */
+/* The file `original` with the first `from` in its header replaced by `to`, the length adjusted, and `more`
+ * bytes of data added, or removed if negative. */
 static void edit(const char *original, const char *from, const char *to, int more)
 {
   const char *path = in_folder("edited");
@@ -430,7 +431,7 @@ static void edit(const char *original, const char *from, const char *to, int mor
 #define W1 "\"layers.1.weights\":{\"dtype\":\"F32\",\"shape\":[1,2],\"data_offsets\":[24,32]}"
 #define B1 "\"layers.1.bias\":{\"dtype\":\"F32\",\"shape\":[1],\"data_offsets\":[32,36]}"
 
-/* 2560 arrays in one another, where jansson takes 2048. */
+/* 2560 nested arrays; jansson accepts 2048. */
 #define DEEP8 "[[[[[[[["
 #define DEEP64 DEEP8 DEEP8 DEEP8 DEEP8 DEEP8 DEEP8 DEEP8 DEEP8
 #define DEEP512 DEEP64 DEEP64 DEEP64 DEEP64 DEEP64 DEEP64 DEEP64 DEEP64
@@ -451,7 +452,7 @@ static const damage damages_of_small[] = {
       {"\"__metadata__\":{\"format\":\"chainrule\",\"chainrule\"", "\"__metadata__\":{\"model\"", 0, 0,
        "no __metadata__.chainrule: a safetensors file, but not a Chainrule model"},
       {"\"format\"", "\"checksum\"", 0, 0, "header: duplicate object key near '\"checksum\"'"},
-      {"\"checksum\":\"fnv1a64:", "\"checksum\":\"md5:", 0, 0, "checksum: the contents give fnv1a64:"},
+      {"\"checksum\":\"fnv1a64:", "\"checksum\":\"md5:", 0, 0, "checksum: the contents have fnv1a64:"},
       {"\"checksum\"", "\"sum\"", 0, 0, "no __metadata__.checksum"},
       {"\"chainrule\":\"{", "\"chainrule\":\"", 0, 0, "architecture: "},
       {"\"chainrule\":\"{", "\"chainrule\":\"[0] {", 0, 0, "architecture: end of file expected near '{'"},
@@ -460,8 +461,8 @@ static const damage damages_of_small[] = {
       {Q "formatVersion" Q ":1", Q "formatVersion" Q ":1.0", 0, 0, "architecture: Expected integer, got real"},
       {Q "formatVersion" Q, Q "version" Q, 0, 0, "architecture: duplicate object key"},
       {Q "float32" Q, Q "float16" Q, 0, 0, "no scalar is named \"float16\"; there are: float32, float64"},
-      {Q "inputs" Q ":2", Q "inputs" Q ":0", 0, 0, "inputs: 0 is not in 1 to 2147483647"},
-      {Q "inputs" Q ":2", Q "inputs" Q ":-2", 0, 0, "inputs: -2 is not in 1 to 2147483647"},
+      {Q "inputs" Q ":2", Q "inputs" Q ":0", 0, 0, "inputs: 0; expected 1 to 2147483647"},
+      {Q "inputs" Q ":2", Q "inputs" Q ":-2", 0, 0, "inputs: -2; expected 1 to 2147483647"},
       {Q "inputs" Q ":2", Q "inputs" Q ":99999999999999999999", 0, 0, "architecture: too big integer"},
       {Q "inputs" Q ":2", Q "inputs" Q ":" Q "2" Q, 0, 0, "architecture: Expected integer, got string"},
       {Q "layers" Q ":[", Q "layers" Q ":[], " Q "more" Q ":[", 0, 0, "layers: not an array, or an empty one"},
@@ -472,8 +473,8 @@ static const damage damages_of_small[] = {
       {Q "tanh" Q, Q "tan" Q, 0, 1,
        "layer 1: no activation is named \"tan\"; there are: identity, sigmoid, tanh, "},
       {Q "tanh" Q, Q "softmax" Q, 0, 1, "layer 1 is softmax, which only the last layer (2) may be"},
-      {Q "units" Q ":2", Q "units" Q ":0", 0, 1, "layer 1, units: 0 is not in 1 to 2147483647"},
-      {Q "units" Q ":1", Q "units" Q ":2147483648", 0, 2, "layer 2, units: 2147483648 is not in 1 to 2147483647"},
+      {Q "units" Q ":2", Q "units" Q ":0", 0, 1, "layer 1, units: 0; expected 1 to 2147483647"},
+      {Q "units" Q ":1", Q "units" Q ":2147483648", 0, 2, "layer 2, units: 2147483648; expected 1 to 2147483647"},
       {Q "units" Q ":2", Q "units" Q ":3", 0, 1, "layer 1, weights: shape [2, 2], but the architecture says [3, 2]"},
       {Q "units" Q ":1", Q "units" Q ":4", 0, 2, "layer 2, weights: shape [1, 2], but the architecture says [4, 2]"},
       {Q "kind" Q ":" Q "glorotUniform", Q "kind" Q ":" Q "glorot", 0, 1,
@@ -484,7 +485,7 @@ static const damage damages_of_small[] = {
       {Q "inputs" Q, Q "features" Q ":[" Q "a" Q "]," Q "inputs" Q, 0, 0, "names of features: expected 2, got 1"},
       {Q "inputs" Q, Q "classes" Q ":[1]," Q "inputs" Q, 0, 0, "classes: name 1 is not a string"},
       {Q "inputs" Q, Q "targets" Q ":{}," Q "inputs" Q, 0, 0, "targets: not an array, or an empty one"},
-      {"\"layers.1.bias\"", "\"layers.1.biases\"", 0, 2, "layer 2, bias: missing, there is no tensor layers.1.bias"},
+      {"\"layers.1.bias\"", "\"layers.1.biases\"", 0, 2, "layer 2, bias: missing; expected a tensor layers.1.bias"},
       {"\"layers.0.weights\"", "\"extra\":{},\"layers.0.weights\"", 0, 0,
        "header: the architecture has no tensor \"extra\""},
       {"\"layers.0.weights\"", "\"\\u001b[2J\":{},\"layers.0.weights\"", 0, 0,
@@ -502,14 +503,14 @@ static const damage damages_of_small[] = {
       {"[0,16]", "[9223372036854775791,9223372036854775807]", 0, 1,
        "layer 1, weights: data_offsets [9223372036854775791, 9223372036854775807], but the data has 36 bytes"},
       {"[0,16]", "[0,16,16]", 0, 1, "layer 1, weights: 1 array item(s) left unpacked"},
-      {"[0,16]", "[1,17]", 0, 1, "layer 1, weights: begins at 1, after a hole from 0"},
-      {"[16,24]", "[8,16]", 0, 1, "layer 1, bias: begins at 8, but others end at 16"},
-      {"[32,36]", "[36,40]", 4, 2, "layer 2, bias: begins at 36, after a hole from 32"},
+      {"[0,16]", "[1,17]", 0, 1, "layer 1, weights: begins at 1, after a gap from 0"},
+      {"[16,24]", "[8,16]", 0, 1, "layer 1, bias: begins at 8, but another tensor ends at 16"},
+      {"[32,36]", "[36,40]", 4, 2, "layer 2, bias: begins at 36, after a gap from 32"},
       {"[32,36]", "[36,40]", 0, 2, "layer 2, bias: data_offsets [36, 40], but the data has 36 bytes"},
       {"{", "{", 1, 0, "data: 1 bytes after the last tensor"},
       {"{", "{", -1, 2, "layer 2, bias: data_offsets [32, 36], but the data has 35 bytes"},
-      {W0 ",", "", 0, 1, "layer 1, weights: missing, there is no tensor layers.0.weights"},
-      /* The architecture of a petabyte, without its petabyte. */
+      {W0 ",", "", 0, 1, "layer 1, weights: missing; expected a tensor layers.0.weights"},
+      /* An architecture with a petabyte of parameters, in a small file. */
       {Q "inputs" Q ":2", Q "inputs" Q ":2147483647", 0, 1,
        "layer 1, weights: shape [2, 2], but the architecture says [2, 2147483647]"},
       {W0, W0 "," W0, 0, 0, "header: duplicate object key near '\"layers.0.weights\"'"},
@@ -526,7 +527,7 @@ static const damage damages_of_small[] = {
       {Q "units" Q ":2", Q "units" Q ":1e300", 0, 1, "layer 1: Expected integer, got real"},
       {Q "units" Q ":2", Q "units" Q ":1e999", 0, 0, "architecture: real number overflow"},
       {Q "units" Q ":2", Q "units" Q ":1.5", 0, 1, "layer 1: Expected integer, got real"},
-      {Q "units" Q ":2", Q "units" Q ":-2", 0, 1, "layer 1, units: -2 is not in 1 to 2147483647"},
+      {Q "units" Q ":2", Q "units" Q ":-2", 0, 1, "layer 1, units: -2; expected 1 to 2147483647"},
       {Q "units" Q ":2", Q "units" Q ":18446744073709551618", 0, 0, "architecture: too big integer"},
       {Q "units" Q ":2", Q "units" Q ":NaN", 0, 0, "architecture: invalid token near 'NaN'"},
       {Q "kind" Q ":" Q "glorotUniform" Q "," Q "value" Q ":0.0", Q "kind" Q ":" Q "uniform" Q "," Q "value" Q ":-1", 0, 1,
@@ -546,18 +547,18 @@ static const damage damages_of_small[] = {
 static const damage damages_of_varied[] = {
       {Q "scaling" Q, Q "layerNorm" Q, 0, 1, "layer 1: Object item not found: epsilon"},
       {Q "scaling" Q, Q "activation" Q, 0, 1, "layer 1: Object item not found: activation"},
-      {Q "scaling" Q, Q "custom" Q, 0, 1, "layer 1: custom, a function of the program's own, which a file cannot hold"},
+      {Q "scaling" Q, Q "custom" Q, 0, 1, "layer 1: custom, a user-supplied function, which a file cannot hold"},
       {Q "scaling" Q, Q "dropout" Q "," Q "rate" Q ":0", 0, 0, "header: the architecture has no tensor \"layers.0.mean\""},
       {Q "batchNorm" Q, Q "layerNorm" Q, 0, 0, "header: the architecture has no tensor \"layers.2.mean\""},
-      {Q "momentum" Q ":0.25", Q "momentum" Q ":0", 0, 3, "layer 3, momentum: 0 is not above 0"},
-      {Q "momentum" Q ":0.25", Q "momentum" Q ":1e-999", 0, 3, "layer 3, momentum: 0 is not above 0"},
+      {Q "momentum" Q ":0.25", Q "momentum" Q ":0", 0, 3, "layer 3, momentum: 0; expected a number above 0"},
+      {Q "momentum" Q ":0.25", Q "momentum" Q ":1e-999", 0, 3, "layer 3, momentum: 0; expected a number above 0"},
       {Q "momentum" Q ":0.25", Q "momentum" Q ":-0.25", 0, 3, "layer 3, batchNorm: momentum must be above 0, and at most 1"},
       {Q "momentum" Q ":0.25", Q "momentum" Q ":1.25", 0, 3, "layer 3, batchNorm: momentum must be above 0, and at most 1"},
       {Q "momentum" Q ":0.25", Q "momentum" Q ":true", 0, 3, "layer 3: Expected real or integer, got true"},
       {Q "momentum" Q ":0.25,", "", 0, 3, "layer 3: Object item not found: momentum"},
-      {Q "epsilon" Q ":0.125", Q "epsilon" Q ":0.0", 0, 3, "layer 3, epsilon: 0 is not above 0"},
+      {Q "epsilon" Q ":0.125", Q "epsilon" Q ":0.0", 0, 3, "layer 3, epsilon: 0; expected a number above 0"},
       {Q "epsilon" Q ":0.125", Q "epsilon" Q ":-1e-5", 0, 3, "layer 3, batchNorm: epsilon must be a finite number above 0"},
-      {Q "epsilon" Q ":0.0625", Q "epsilon" Q ":0", 0, 7, "layer 7, epsilon: 0 is not above 0"},
+      {Q "epsilon" Q ":0.0625", Q "epsilon" Q ":0", 0, 7, "layer 7, epsilon: 0; expected a number above 0"},
       {Q "epsilon" Q ":0.0625", Q "epsilon" Q ":-1", 0, 7, "layer 7, layerNorm: epsilon must be a finite number above 0"},
       {Q "relu" Q, Q "softmax" Q, 0, 4, "layer 4 is softmax, which only the last layer (9) may be"},
       {Q "relu" Q, Q "custom" Q, 0, 4, "layer 4: no activation is named \"custom\"; there are: identity, "},
@@ -566,16 +567,16 @@ static const damage damages_of_varied[] = {
       {Q "rate" Q ":0.75", Q "rate" Q ":1e300", 0, 5, "layer 5, dropout: rate must be 0 or more, and less than 1"},
       {Q "rate" Q ":0.75", Q "rate" Q ":1e999", 0, 0, "architecture: real number overflow"},
       {Q "rate" Q ":0.75", Q "rate" Q ":null", 0, 5, "layer 5: Expected real or integer, got null"},
-      {Q "span" Q ":2", Q "span" Q ":0", 0, 8, "layer 8, span: 0 is not in 1 to 2147483647"},
-      {Q "span" Q ":2", Q "span" Q ":-2", 0, 8, "layer 8, span: -2 is not in 1 to 2147483647"},
-      {Q "span" Q ":2", Q "span" Q ":4294967298", 0, 8, "layer 8, span: 4294967298 is not in 1 to 2147483647"},
+      {Q "span" Q ":2", Q "span" Q ":0", 0, 8, "layer 8, span: 0; expected 1 to 2147483647"},
+      {Q "span" Q ":2", Q "span" Q ":-2", 0, 8, "layer 8, span: -2; expected 1 to 2147483647"},
+      {Q "span" Q ":2", Q "span" Q ":4294967298", 0, 8, "layer 8, span: 4294967298; expected 1 to 2147483647"},
       {Q "span" Q ":2", Q "span" Q ":2.0", 0, 8, "layer 8: Expected integer, got real"},
       {Q "span" Q ":2", Q "span" Q ":8", 0, 8, "layer 8, residual: span is 8; expected 1 to 7, the layers before it"},
       {Q "span" Q ":2", Q "span" Q ":7", 0, 8,
-       "layer 8, residual: 3 values come out of its block of 7 layers, 2 go in; they have to be as many"},
+       "layer 8, residual: its block of 7 layers has 2 inputs and 3 outputs; expected the same number"},
       {Q "span" Q ":2", Q "long" Q ":2", 0, 8, "layer 8: Object item not found: span"},
-      {"\"layers.2.gamma\"", "\"layers.2.weights\"", 0, 3, "layer 3, gamma: missing, there is no tensor layers.2.gamma"},
-      {"\"layers.0.mean\"", "\"layers.3.mean\"", 0, 1, "layer 1, mean: missing, there is no tensor layers.0.mean"},
+      {"\"layers.2.gamma\"", "\"layers.2.weights\"", 0, 3, "layer 3, gamma: missing; expected a tensor layers.2.gamma"},
+      {"\"layers.0.mean\"", "\"layers.3.mean\"", 0, 1, "layer 1, mean: missing; expected a tensor layers.0.mean"},
       {"\"layers.0.mean\"", "\"layers.3.bias\":{},\"layers.0.mean\"", 0, 0,
        "header: the architecture has no tensor \"layers.3.bias\""},
       {"\"layers.2.gamma\":{\"dtype\":\"F32\",\"shape\":[3]", "\"layers.2.gamma\":{\"dtype\":\"F32\",\"shape\":[1,3]", 0, 3,
@@ -584,7 +585,7 @@ static const damage damages_of_varied[] = {
        "layer 7, beta: dtype F64, but the architecture says F32"},
       {"\"layers.0.deviation\":{\"dtype\":\"F32\",\"shape\":[2],\"data_offsets\":[8,16]",
        "\"layers.0.deviation\":{\"dtype\":\"F32\",\"shape\":[2],\"data_offsets\":[0,8]", 0, 1,
-       "layer 1, deviation: begins at 0, but others end at 8"},
+       "layer 1, deviation: begins at 0, but another tensor ends at 8"},
 };
 static void names_each_damage(const char *original, chainrule_network *network, const damage *damages, size_t count)
 {
@@ -611,7 +612,7 @@ static void names_what_is_wrong(void)
   names_each_damage("small", network, damages_of_small,
                     sizeof damages_of_small / sizeof *damages_of_small);
 
-  /* Harmless: what no tensor depends on, and another order of the same tensors. */
+  /* Harmless changes: to what no tensor depends on, and to the order of the tensors. */
   edit("small", "\"format\":\"chainrule\"", "\"format\":\"pt\",\"note\":\"mine\"", 0);
   chainrule_network *loaded = NULL;
   ACCEPTED(load(in_folder("edited"), &loaded, e));
@@ -636,7 +637,7 @@ static void names_what_is_wrong(void)
   chainrule_network_free(network);
 }
 
-/* A file of this TEXT and these tensors, as they are in a header, and of `size` bytes of data, all 0. */
+/* A file with this TEXT, these entries of tensors, and `size` bytes of data, all 0. */
 static void write_model(const char *text, const char *tensors, size_t size)
 {
   static const char form[] = "{\"__metadata__\":{\"checksum\":\"\",\"chainrule\":\"%s\"}%s}";
@@ -654,7 +655,7 @@ static void write_model(const char *text, const char *tensors, size_t size)
   "{" Q "formatVersion" Q ":1," Q "scalar" Q ":" Q scalar Q "," Q "inputs" Q ":" inputs "," Q "layers" Q ":[" layers "]}"
 #define DENSE(units) "{" Q "type" Q ":" Q "dense" Q "," Q "units" Q ":" units "," Q "activation" Q ":" Q "relu" Q "," Q "bias" Q ":false}"
 
-/* Shapes whose product overflows, agreed on by architecture and header. */
+/* Shapes whose product overflows, the same in the architecture and the header. */
 static void rejects_sizes_beyond_memory(void)
 {
   chainrule_network *loaded = NULL;
@@ -662,13 +663,13 @@ static void rejects_sizes_beyond_memory(void)
               ",\"layers.0.weights\":{\"dtype\":\"F64\",\"shape\":[2147483647,2147483647],\"data_offsets\":[0,16]}", 16);
   chainrule_status status = load(in_folder("made"), &loaded, e);
   refused(CHAINRULE_INVALID_FILE, 1,
-          "layer 1, weights: shape [2147483647, 2147483647] needs more bytes than a size can count", status,
+          "layer 1, weights: shape [2147483647, 2147483647] needs more bytes than can be addressed", status,
           e, __LINE__, "a network of 2^65 bytes");
   write_model(TEXT("float32", "2147483647", DENSE("2147483647") "," DENSE("2147483647")),
               ",\"layers.0.weights\":{\"dtype\":\"F32\",\"shape\":[2147483647,2147483647],\"data_offsets\":[0,16]}", 16);
   status = load(in_folder("made"), &loaded, e);
   refused(CHAINRULE_INVALID_FILE, 2,
-          "layer 2, weights: shape [2147483647, 2147483647] needs more bytes than a size can count", status,
+          "layer 2, weights: shape [2147483647, 2147483647] needs more bytes than can be addressed", status,
           e, __LINE__, "two layers of 2^64 - 2^34 bytes each");
   write_model(TEXT("float32", "2147483647", DENSE("2147483647")),
               ",\"layers.0.weights\":{\"dtype\":\"F32\",\"shape\":[2147483647,2147483647],\"data_offsets\":[0,16]}", 16);
@@ -678,7 +679,7 @@ static void rejects_sizes_beyond_memory(void)
           status, e, __LINE__, "a network of 2^64 bytes, nearly");
 }
 
-/* The text `piece` so many times, with commas between. */
+/* The text `piece` repeated, with commas between. */
 static char *repeated(const char *before, const char *piece, size_t count, const char *after)
 {
   const size_t length = strlen(piece);
@@ -692,13 +693,13 @@ static char *repeated(const char *before, const char *piece, size_t count, const
 
 #define SCALING "{" Q "type" Q ":" Q "scaling" Q "}"
 #define NORM "{" Q "type" Q ":" Q "batchNorm" Q "," Q "momentum" Q ":1," Q "epsilon" Q ":1}"
-/* A checkpoint's text, behind the architecture's. */
+/* A checkpoint's text, which follows the architecture's. */
 #define SIX_ARRAYS                                                                                  \
   "\",\"training\":\"{" Q "arrays" Q ":[" Q "a" Q "," Q "b" Q "," Q "c" Q "," Q "d" Q "," Q "epoch" Q "," Q "best" Q "]}"
 #define DROPOUT "{" Q "type" Q ":" Q "dropout" Q "," Q "rate" Q ":0}"
 #define BEFORE_LAYERS "{" Q "formatVersion" Q ":1," Q "scalar" Q ":" Q "float32" Q "," Q "inputs" Q ":1," Q "layers" Q ":["
 
-/* Files made so as to take the most memory or time for their bytes. */
+/* Files that would need the most memory or time for their size. */
 static void takes_memory_in_proportion(void)
 {
   static const struct {
@@ -714,8 +715,8 @@ static void takes_memory_in_proportion(void)
       {BEFORE_LAYERS, "{}", "]}", 100000, 0, "the network has 100000 layers; expected 1 to 10000"},
       {BEFORE_LAYERS, SCALING, "]}", 100000, 0, "the network has 100000 layers; expected 1 to 10000"},
       {BEFORE_LAYERS, SCALING, "]}" SIX_ARRAYS, 100000, 0, "the network has 100000 layers; expected 1 to 10000"},
-      {BEFORE_LAYERS, SCALING, "]}" SIX_ARRAYS, 10000, 1, "layer 1, mean: missing, there is no tensor layers.0.mean"},
-      {BEFORE_LAYERS, SCALING, "]}", 10000, 1, "layer 1, mean: missing, there is no tensor layers.0.mean"},
+      {BEFORE_LAYERS, SCALING, "]}" SIX_ARRAYS, 10000, 1, "layer 1, mean: missing; expected a tensor layers.0.mean"},
+      {BEFORE_LAYERS, SCALING, "]}", 10000, 1, "layer 1, mean: missing; expected a tensor layers.0.mean"},
       {"{" Q "formatVersion" Q ":1," Q "features" Q ":[", "{}", "]}", 100000, 0,
        "architecture: Object item not found: scalar"},
       {"{" Q "formatVersion" Q ":1," Q "features" Q ":[", Q Q, "]}", 100000, 0,
@@ -730,7 +731,7 @@ static void takes_memory_in_proportion(void)
     refused(CHAINRULE_INVALID_FILE, cases[i].layer, cases[i].message, status, e, __LINE__, cases[i].piece);
   }
 
-  /* As many entries of the header as the layers have tensors, for which there is room, then. */
+  /* The header has as many entries as the layers have tensors, so the plan is allocated. */
   enum { ENTRIES = 200000 };
   char *entries = calloc(ENTRIES, 12), *end = entries, *text = repeated(BEFORE_LAYERS, NORM, 10000, "]}" SIX_ARRAYS);
   if (!entries) exit(1);
@@ -738,7 +739,7 @@ static void takes_memory_in_proportion(void)
   chainrule_network *loaded = NULL;
   write_model(text, entries, 0);
   free(text), free(entries);
-  refused(CHAINRULE_INVALID_FILE, 1, "layer 1, gamma: missing, there is no tensor layers.0.gamma",
+  refused(CHAINRULE_INVALID_FILE, 1, "layer 1, gamma: missing; expected a tensor layers.0.gamma",
           load(in_folder("made"), &loaded, e), e, __LINE__, "entries of the header");
 
   char *zeros = repeated(",\"a\":[", "0", 200000, "]");
@@ -756,11 +757,11 @@ static void rejects_what_is_no_model(void)
 {
   chainrule_network *loaded = NULL;
   write_file(in_folder("not"), "", 0);
-  REFUSED(CHAINRULE_INVALID_FILE, "file: 0 bytes are too few",
+  REFUSED(CHAINRULE_INVALID_FILE, "file: 0 bytes; expected a safetensors file",
           load(in_folder("not"), &loaded, e));
   write_file(in_folder("not"), "a,b,c\n1,2,3\n", 12);
   REFUSED(CHAINRULE_INVALID_FILE,
-          "header: 3184337832590322785 bytes, of which the file has 4; it is cut short",
+          "header: 3184337832590322785 bytes, but only 4 follow; the file is truncated",
           load(in_folder("not"), &loaded, e));
   write_file(in_folder("not"), "\0\0\0\0\0\0\0\0{}", 10);
   REFUSED(CHAINRULE_INVALID_FILE, "header: ", load(in_folder("not"), &loaded, e));
@@ -777,7 +778,7 @@ static void rejects_what_is_no_model(void)
   write_file(in_folder("not"), "\6\0\0\0\0\0\0\0{\"\0\":", 14);
   REFUSED(CHAINRULE_INVALID_FILE, "header: control character 0x0", load(in_folder("not"), &loaded, e));
   write_file(in_folder("not"), "\xff\xff\xff\xff\xff\xff\xff\xff{}", 10);
-  REFUSED(CHAINRULE_INVALID_FILE, "header: 18446744073709551615 bytes, of which the file has 2; it is cut short",
+  REFUSED(CHAINRULE_INVALID_FILE, "header: 18446744073709551615 bytes, but only 2 follow; the file is truncated",
           load(in_folder("not"), &loaded, e));
 
   unsigned char nested[8 + 65535] = {0xff, 0xff};
@@ -786,10 +787,10 @@ static void rejects_what_is_no_model(void)
   REFUSED(CHAINRULE_INVALID_FILE, "header: maximum parsing depth",
           load(in_folder("not"), &loaded, e));
 
-  /* 100 000 001 bytes of header, of a file that is a hole on the disk. */
+  /* A header of 100 000 001 bytes, in a sparse file. */
   write_file(in_folder("not"), "\x01\xe1\xf5\x05\0\0\0\0", 8);
   HOLDS(truncate(in_folder("not"), 100000016) == 0);
-  REFUSED(CHAINRULE_INVALID_FILE, "header: 100000001 bytes; a safetensors file may have 100000000",
+  REFUSED(CHAINRULE_INVALID_FILE, "header: 100000001 bytes; expected at most 100000000",
           load(in_folder("not"), &loaded, e));
 }
 
@@ -862,7 +863,7 @@ static void reports_refused_reads(void)
   HOLDS(unlink(in_folder("pipe")) == 0);
 }
 
-/* Saves over the file of another network, which must fail and leave that file and nothing else. */
+/* Saving over the file of another network must fail, and leave that file and no other. */
 static void fails_and_leaves(const char *what, const char *path, const char *beginning)
 {
   chainrule_network *network = rich(CHAINRULE_FLOAT64);
@@ -951,7 +952,7 @@ static void write_text(const char *path, const char *text)
   close(file);
 }
 
-/* Mounts of this process's own, which nobody else sees: as root, or as the root of a user namespace. */
+/* Enters a mount namespace of this process: as root, or as the root of a user namespace. */
 static bool has_own_mounts(void)
 {
   if (unshare(CLONE_NEWNS) != 0) {
@@ -966,7 +967,7 @@ static bool has_own_mounts(void)
   return mount("none", "/", NULL, MS_REC | MS_PRIVATE, NULL) == 0;
 }
 
-/* A disk of 64 KiB, with a model and a file that fills it. */
+/* A file system of 64 KiB, with a model and a file that fills it. */
 static void reports_a_full_disk(chainrule_network *network)
 {
   char path[sizeof folder + 20], other[sizeof folder + 20];
@@ -1095,7 +1096,7 @@ static void metadata_is_text(void)
   chainrule_network_free(network);
 }
 
-/* A text that fits, but not once its control characters are escaped. */
+/* A text that fits, but becomes too long when its control characters are escaped. */
 static void metadata_fits_the_header(void)
 {
   enum { LENGTH = 20000000 };

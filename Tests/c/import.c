@@ -1,4 +1,5 @@
-/* Networks from the tensors of others: names, order, shapes and types; what is wrong is named. */
+/* Importing networks from tensors of other programs: names, order, shapes and types; errors name the
+ * culprit. */
 #define _POSIX_C_SOURCE 200809L
 
 #include <inttypes.h>
@@ -97,9 +98,9 @@ static chainrule_layer layer(const chainrule_network *network, size_t l)
   return layer;
 }
 
-/* ---- What comes in ------------------------------------------------------------------------------ */
+/* ---- What is imported --------------------------------------------------------------------------- */
 
-/* By the numbers of their names, 9 before 10, in whatever order of the header and the data. */
+/* Layers are ordered by the numbers in their names, 9 before 10, in any order of the header and the data. */
 static void layers_come_in_the_order_of_their_numbers(void)
 {
   count_floats(6 + 2 + 2 + 1);
@@ -117,7 +118,7 @@ static void layers_come_in_the_order_of_their_numbers(void)
   chainrule_network_free(network);
 }
 
-/* A name without a prefix, no bias, metadata that is not ours. */
+/* A name without a prefix, no bias, metadata of another program. */
 static void a_single_layer_comes_in(void)
 {
   count_floats(4);
@@ -153,7 +154,7 @@ static void normalisations_come_in(void)
   chainrule_network_free(network);
 }
 
-/* A module of a class, whose names give no order. */
+/* A module with named layers, whose names give no order. */
 #define FC T("fc1.weight", "F32", "[2,3]", 0, 24) "," T("fc1.bias", "F32", "[2]", 24, 32)
 #define BN                                                                                                   \
   T("bn.weight", "F32", "[2]", 32, 40)                                                                       \
@@ -176,7 +177,7 @@ static void listed_layers_come_in_the_order_of_the_list(void)
   chainrule_network_free(network);
 }
 
-/* 0, the least, a normal one, the largest of F16; the same of BF16. */
+/* For F16 and BF16: 0, the smallest, a normal and the largest number. */
 static void short_floats_are_widened_exactly(void)
 {
   const uint16_t bits[] = {0x8000, 0x0001, 0xc001, 0x7bff, 0x8000, 0x0001, 0xc001, 0x7f7f};
@@ -217,13 +218,14 @@ static void names_what_is_wrong(void)
     const char *message;
   } cases[] = {
       {"{" T("0.weight", "F32", "[2]", 0, 8) "}", 2,
-       "tensor 0.weight: it has one dimension and no bias beside it, as an RMSNorm, a PReLU and a LayerNorm "
-       "without bias have; expected a bias"},
+       "tensor 0.weight: one dimension and no bias, as in an RMSNorm, a PReLU and a LayerNorm without bias; "
+       "expected a bias"},
       {"{}", 0, "header: no tensors"},
       {"{\"__metadata__\":{}}", 0, "header: no tensors"},
       {"[]", 0, "header: not a JSON object"},
       {"{" W "," W "}", 6, "header: duplicate object key"},
-      {"{\"__metadata__\":{\"chainrule\":\"{}\"}," W "}", 6, "__metadata__.chainrule: this is a model already"},
+      {"{\"__metadata__\":{\"chainrule\":\"{}\"}," W "}", 6,
+       "__metadata__.chainrule: this is a Chainrule model already"},
       {"{\"0.weight\":[]}", 0, "tensor 0.weight: Expected object, got array"},
       {"{" T("0.weights", "F32", "[2,3]", 0, 24) "}", 6,
        "tensor 0.weights: expected a name that ends in weight, bias, running_mean, running_var or "
@@ -239,37 +241,38 @@ static void names_what_is_wrong(void)
       {"{" T("0.weight", "F32", "[2.0,3]", 0, 24) "}", 6, "tensor 0.weight: shape [2.0, 3]; expected"},
       {"{" W "," T("0.bias", "F32", "[1,2]", 24, 32) "}", 8, "tensor 0.bias: shape [1, 2]; expected [units]"},
       {"{" W "," T("0.bias", "F32", "[3]", 24, 36) "}", 9,
-       "tensor 0.bias: shape [3]; expected [2], as many as 0.weight has units"},
+       "tensor 0.bias: shape [3]; expected [2], the units of 0.weight"},
       {"{" T("0.weight", "F32", "[4294967296,4294967296]", 0, 24) "}", 6,
-       "tensor 0.weight: shape [4294967296, 4294967296] needs more bytes than a size can count"},
+       "tensor 0.weight: shape [4294967296, 4294967296] needs more bytes than can be addressed"},
       {"{" T("0.weight", "F32", "[2,3]", 0, 20) "}", 5,
        "tensor 0.weight: data_offsets [0, 20], but its 6 values of F32 have 24 bytes"},
       {"{" T("0.weight", "F32", "[2,3]", 8, 32) "}", 6,
        "tensor 0.weight: data_offsets [8, 32], but the data has 24 bytes"},
       {"{" T("0.weight", "F32", "[2,3]", -24, 0) "}", 6, "tensor 0.weight: data_offsets [-24, 0], but"},
       {"{" T("0.weight", "F32", "[2,3]", 24, 0) "}", 6, "tensor 0.weight: data_offsets [24, 0], but"},
-      {"{" W "," T("0.bias", "F32", "[2]", 28, 36) "}", 9, "tensor 0.bias: begins at 28, after a hole from 24"},
-      {"{" W "," T("0.bias", "F32", "[2]", 20, 28) "}", 7, "tensor 0.bias: begins at 20, but others end at 24"},
+      {"{" W "," T("0.bias", "F32", "[2]", 28, 36) "}", 9, "tensor 0.bias: begins at 28, after a gap from 24"},
+      {"{" W "," T("0.bias", "F32", "[2]", 20, 28) "}", 7,
+       "tensor 0.bias: begins at 20, but another tensor ends at 24"},
       {"{" W "}", 7, "data: 4 bytes after the last tensor"},
-      {"{" T("0.bias", "F32", "[2]", 0, 8) "}", 2, "tensor 0.bias: there is no weight beside it"},
+      {"{" T("0.bias", "F32", "[2]", 0, 8) "}", 2, "tensor 0.bias: its layer has no weight; expected one"},
       {"{" T("0.num_batches_tracked", "I64", "[]", 0, 8) "}", 2,
-       "tensor 0.num_batches_tracked: there is no weight beside it"},
+       "tensor 0.num_batches_tracked: its layer has no weight; expected one"},
       {"{" W "," T("0.running_mean", "F32", "[2]", 24, 32) "}", 8,
-       "tensor 0.running_mean: 0.weight has two dimensions, as of a dense layer; expected one"},
+       "tensor 0.running_mean: 0.weight has two dimensions, as in a dense layer; expected one, as in a batchNorm"},
       {"{" T("0.weight", "F32", "[2]", 0, 8) "," T("0.running_mean", "F32", "[2]", 8, 16) "}", 4,
-       "tensor 0.running_mean: there is no running_var beside it"},
+       "tensor 0.running_mean: its layer has no running_var; expected one"},
       {"{" T("0.weight", "F32", "[2]", 0, 8) "," T("0.running_var", "F32", "[2]", 8, 16) "}", 4,
-       "tensor 0.running_var: there is no running_mean beside it"},
+       "tensor 0.running_var: its layer has no running_mean; expected one"},
       {"{" T("0.weight", "F32", "[2]", 0, 8) "," T("0.num_batches_tracked", "I64", "[]", 8, 16) "}", 4,
-       "tensor 0.num_batches_tracked: there is no running_mean beside it"},
+       "tensor 0.num_batches_tracked: its layer has no running_mean; expected one"},
       {"{" W "," T("2.weight", "F32", "[1,3]", 24, 36) "}", 9,
-       "tensor 2.weight: takes 3 inputs, but 0.weight gives 2"},
+       "tensor 2.weight: 3 inputs; expected 2, the units of 0.weight before it"},
       {"{" T("in.weight", "F32", "[2,2]", 0, 16) "," T("out.weight", "F32", "[2,2]", 16, 32) "}", 8,
-       "layers \"in\" and \"out\": nothing says which comes first"},
+       "layers \"in\" and \"out\": their order is not known"},
       {"{" T("fc.1.weight", "F32", "[2,2]", 0, 16) "," T("fc.01.weight", "F32", "[2,2]", 16, 32) "}", 8,
-       "layers \"fc.01\" and \"fc.1\": nothing says which comes first"},
+       "layers \"fc.01\" and \"fc.1\": their order is not known"},
       {"{" T("fc.weight", "F32", "[2,2]", 0, 16) "," T("fc1.weight", "F32", "[2,2]", 16, 32) "}", 8,
-       "layers \"fc\" and \"fc1\": nothing says which comes first"},
+       "layers \"fc\" and \"fc1\": their order is not known"},
   };
   for (size_t c = 0; c < sizeof cases / sizeof *cases; c++) {
     count_floats(cases[c].floats);
@@ -292,7 +295,7 @@ static void refused(chainrule_status wanted, const char *begin, chainrule_status
   check(status == wanted && strncmp(e->message, begin, strlen(begin)) == 0, line, begin, e->message);
   check(!network, line, "no network is left", "");
 }
-/* The call, written with `e` for its error, is refused, also with NULL in its place. */
+/* The call, written with `e` for its error, is refused, also with NULL for its error. */
 #define REFUSED(wanted, begin, call)                                                                         \
   do {                                                                                                       \
     e = NULL;                                                                                                \
@@ -335,8 +338,7 @@ static void arguments_are_checked(void)
           chainrule_network_import_safetensors("", NULL, two, 1, &network, e));
   REFUSED(CHAINRULE_INVALID_ARGUMENT, "activations is NULL",
           chainrule_network_import_safetensors(path, NULL, NULL, 1, &network, e));
-  REFUSED(CHAINRULE_INVALID_ARGUMENT,
-          "2 activations; expected 1, one for each layer that the file has weights of",
+  REFUSED(CHAINRULE_INVALID_ARGUMENT, "2 activations; expected 1, one for each layer with weights in the file",
           chainrule_network_import_safetensors(path, NULL, two, 2, &network, e));
   REFUSED(CHAINRULE_INVALID_ARGUMENT, "0 activations; expected 1",
           chainrule_network_import_safetensors(path, NULL, NULL, 0, &network, e));
@@ -356,12 +358,11 @@ static void lists_are_checked(void)
     const char *layers[3], *message;
   } cases[] = {
       {{"fc1", "head", "bn"},
-       "layer \"head\" has no tensor in the file, such as head.weight; the first that it has is "},
-      {{"fc1", "bn", "fc1"}, "layer \"fc1\" is listed twice; expected it once"},
+       "layer \"head\" has no tensor in the file; expected one such as head.weight; the file's first is "},
+      {{"fc1", "bn", "fc1"}, "layer \"fc1\" is listed twice; expected each layer once"},
       {{"fc1", "bn"},
-       "tensor a.head.weight is of layer \"a.head\", which is not among those listed; expected every layer of "
-       "the file"},
-      {{"a.head", "bn", "fc1"}, "tensor bn.weight: takes 2 inputs, but a.head.weight gives 1"},
+       "tensor a.head.weight belongs to layer \"a.head\", which is not listed; expected every layer of the file"},
+      {{"a.head", "bn", "fc1"}, "tensor bn.weight: 2 inputs; expected 1, the units of a.head.weight before it"},
       {{"fc1", "", "bn"}, "layer \"\" has no tensor in the file"},
   };
   count_floats(6 + 2 + 8 + 2);
@@ -377,7 +378,8 @@ static void lists_are_checked(void)
   }
 }
 
-/* Every file that is cut short, and every flipped bit of a header: an error or a network, never a crash. */
+/* A file truncated anywhere, or with any bit of its header flipped, gives an error or a network, never a
+ * crash. */
 static void damaged_files_are_survived(void)
 {
   char header[] = "{" T("0.weight", "F32", "[2,3]", 0, 24) "," T("0.bias", "F16", "[2]", 24, 28) "}";

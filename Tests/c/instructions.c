@@ -1,9 +1,9 @@
-/* Does one of a few things a number of times, for instructions.sh to count the instructions of:
+/* Runs one of a few cases a number of times, whose instructions instructions.sh counts:
  *
  *     instructions CASE        steps of W1a, W1b, W2 or W3, in an epoch; or `gemm`: predictions of 64 rows by 784-512
- *     instructions --compiler  with what it was compiled, as instructions.txt names it
+ *     instructions --compiler  prints the compiler, as instructions.txt names it
  *
- * It trains and predicts with the kernel set avx2, which valgrind can run; 77 where this CPU has none. */
+ * It uses the kernel set avx2, which valgrind can run, and exits with 77 if the CPU does not have it. */
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -72,7 +72,7 @@ static void check(chainrule_status status, const chainrule_error *error)
   exit(1);
 }
 
-/* What is counted: callgrind starts when this is entered, and stops when it is left. */
+/* Callgrind counts the instructions of this function only. */
 #if defined __GNUC__
 __attribute__((noinline))
 #endif

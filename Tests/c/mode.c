@@ -1,6 +1,6 @@
-/* The host's floating-point mode stays outside: whatever the calling thread has set, before a network is made, after it or
- * between two epochs, every result has the bits of the default mode, on any number of threads; every call returns in the
- * mode that it was called in; and a callback is called in the default one. */
+/* The host's floating-point mode has no effect: with any mode of the calling thread, set before a network is
+ * made, after it or between two epochs, every result has the bits of the default mode, on any number of
+ * threads.  Every call returns in the mode in which it was called.  Callbacks run in the default mode. */
 #define _XOPEN_SOURCE 700
 
 #include <fenv.h>
@@ -34,7 +34,7 @@ static const host_mode modes[] = {
 };
 enum { MODES = sizeof modes / sizeof *modes };
 
-/* What the thread is set to, without the flags of exceptions. */
+/* The thread's mode, without exception flags. */
 static uint64_t mode_now(void)
 {
 #if defined __x86_64__
@@ -64,7 +64,7 @@ static void set_mode(const host_mode *mode)
 
 static uint64_t default_mode;
 
-/* The call succeeds, and leaves the mode. */
+/* The call succeeds, and does not change the mode. */
 #define KEEPS_MODE(call)                                                                                     \
   do {                                                                                                       \
     const uint64_t mode_before = mode_now();                                                                 \
@@ -99,7 +99,7 @@ static const struct kind {
   chainrule_optimizer_kind optimizer;
   double clip_norm, noise;
 } kinds[] = {
-    /* Lion goes by the sign of a gradient, so that one that is denormal counts. */
+    /* lion uses the sign of a gradient, so that even a denormal gradient has an effect. */
     {"wide, lion", wide, sizeof wide / sizeof *wide, BATCH, CHAINRULE_OPTIMIZER_LION, 0, 0},
     {"wide, nadam, clipped", wide, sizeof wide / sizeof *wide, BATCH, CHAINRULE_OPTIMIZER_NADAM, 0.5, 0.05},
     {"narrow, rprop", narrow, sizeof narrow / sizeof *narrow, 7, CHAINRULE_OPTIMIZER_RPROP, 0, 0},
@@ -107,7 +107,7 @@ static const struct kind {
 };
 enum { KINDS = sizeof kinds / sizeof *kinds };
 
-/* The first input is denormal in either precision. */
+/* The first input is denormal in both precisions. */
 static double x64[ROWS][INPUTS], y64[ROWS][OUTPUTS], numbers64[2][INPUTS];
 static float x32[ROWS][INPUTS], y32[ROWS][OUTPUTS], numbers32[2][INPUTS];
 
@@ -127,7 +127,7 @@ static void make_data(void)
   numbers32[0][0] = (float)(numbers64[0][0] = 0);
 }
 
-/* ---- What is computed ------------------------------------------------------------------------------- */
+/* ---- Computations ----------------------------------------------------------------------------------- */
 
 enum stage { MADE, TRAINED, STEPPED, SAVED, PREDICTED, DERIVED, FOLDED, MINIMIZED, RATES, STAGES };
 static const char *const stage_names[] = {"a new network", "training",    "steps",   "files",
@@ -186,7 +186,7 @@ static chainrule_network *make(chainrule_scalar scalar, const struct kind *kind,
   return network;
 }
 
-/* In a callback; the rounding of long double is nobody's but the host's. */
+/* Checks the mode in a callback, except the rounding of long double, which stays the host's. */
 static bool is_default(void) { return (uint32_t)mode_now() == (uint32_t)default_mode; }
 
 static int look(void *context, const chainrule_trainer_step *step)
@@ -338,7 +338,7 @@ static chainrule_trainer *train(const setting *s, chainrule_network *network, co
   return trainer;
 }
 
-/* A loss of the program's own, and a call that fails. */
+/* A user-supplied loss, and a call that fails. */
 static void train_by_own_loss(const setting *s, const void *x, const void *y, uint64_t *hash)
 {
   chainrule_scalar scalar = s->scalar;

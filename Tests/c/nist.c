@@ -1,5 +1,6 @@
-/* Levenberg-Marquardt on NIST's StRD problems of nonlinear regression: those whose model is a small network with custom
- * activations.  From both starts, with the default tolerances, every parameter has six certified digits. */
+/* Levenberg-Marquardt on NIST's StRD problems of nonlinear regression, as far as their models are small
+ * networks with custom activations.  From both starts, with the default tolerances, six digits of every
+ * parameter are the certified ones. */
 #include <chainrule.h>
 
 #include <math.h>
@@ -147,7 +148,7 @@ typedef struct certified {
   size_t rows;
 } certified;
 
-/* Starts and certified values stand in lines 41 and on, y and x in lines 61 and on. */
+/* Starts and certified values begin in line 41, y and x in line 61. */
 static certified read_problem(const char *name)
 {
   certified c = {0};

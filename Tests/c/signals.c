@@ -1,5 +1,6 @@
-/* A signal of the host's never reaches a trainer's threads: its handler runs in a thread of the host's own, or waits until
- * one takes it.  What a thread's own instructions raise, it still gets. */
+/* A trainer's threads never receive the host's signals: a handler runs in a thread of the host, or the signal
+ * stays pending until one unblocks it.  Threads still receive the signals that their own instructions
+ * raise. */
 #define _XOPEN_SOURCE 700
 
 #include <dirent.h>
@@ -42,7 +43,7 @@ static uint64_t blocked_by(const char *thread)
   return mask;
 }
 
-/* The masks of all threads but the main one; returns how many there are. */
+/* The masks of all threads except the main one; returns their number. */
 static size_t masks_of_others(uint64_t masks[MOST])
 {
   size_t count = 0;
@@ -55,7 +56,7 @@ static size_t masks_of_others(uint64_t masks[MOST])
   return count;
 }
 
-/* Until a thread runs, the C library has it block everything. */
+/* The C library blocks all signals of a thread until it runs. */
 static bool have_begun(const uint64_t *masks, size_t count)
 {
   for (size_t i = 0; i < count; i++)
@@ -81,7 +82,7 @@ static void pause_for(long milliseconds)
   nanosleep(&(struct timespec){.tv_nsec = milliseconds * 1000000}, NULL);
 }
 
-/* While the main thread blocks a signal that comes to the process, nobody takes it. */
+/* While the main thread blocks a signal of the process, no thread receives it. */
 static void waits_for_the_host(int number)
 {
   sigset_t one, before, pending;
@@ -131,7 +132,7 @@ int main(void)
         CHAINRULE_TRAINER_OPTIONS_SIZES, .optimizer = chainrule_optimizer_default(CHAINRULE_OPTIMIZER_SGD),
         .batch_size = 8, .threads = threads};
     ACCEPTED(chainrule_trainer_create(network, &training, &trainer, e));
-    HOLDS(blocked_by(self) == own); /* the caller's stays */
+    HOLDS(blocked_by(self) == own); /* the caller's mask is unchanged */
     size_t workers = masks_of_others(masks) - others;
     for (int i = 0; i < 2000 && !have_begun(masks + others, workers); i++) {
       pause_for(1);

@@ -1,5 +1,6 @@
-/* Structs that begin with their size: a program that was compiled with an older header, whose structs are shorter, trains as
- * one with the defaults of what it lacks; a size of 0 or beyond the library's is refused by name. */
+/* Structs that begin with their size: a program compiled with an older header, whose structs are shorter,
+ * gets the defaults of the missing fields.  A size of 0, or above the library's, is refused with the name of
+ * the field. */
 #include <chainrule.h>
 
 #include <stddef.h>
@@ -21,7 +22,7 @@ static chainrule_network_description described(void)
       CHAINRULE_NETWORK_DESCRIPTION_SIZES, CHAINRULE_FLOAT64, INPUTS, LAYERS, layers, NULL};
 }
 
-/* Nothing in it is the default. */
+/* No field has its default. */
 static chainrule_trainer_options chosen(void)
 {
   chainrule_trainer_options options = chainrule_trainer_options_default();
@@ -57,7 +58,7 @@ static double trained(const void *description, const void *options)
 
 /* ---- An older header ---------------------------------------------------------------------------- */
 
-/* A struct in which others stand, as an older header has them: parts one behind the other. */
+/* A struct that contains others, with the layout of an older header: its parts one after the other. */
 typedef struct older {
   _Alignas(max_align_t) char bytes[1024];
   size_t size;
@@ -145,7 +146,7 @@ static void older_structs_have_the_defaults_of_what_they_lack(void)
   HOLDS(chainrule_schedule_rate(s, 0.5, 9, NULL) == chainrule_schedule_rate(&options.schedule, 0.5, 9, NULL));
 }
 
-/* What an older header gives room for is written, and no byte behind it. */
+/* Only the bytes of an older header's struct are written, and none after them. */
 static void defaults_keep_to_the_room_there_is(void)
 {
   const struct {
@@ -181,7 +182,7 @@ static void defaults_keep_to_the_room_there_is(void)
     }
 }
 
-/* ---- Sizes that no header has --------------------------------------------------------------------- */
+/* ---- Invalid sizes --------------------------------------------------------------------------------- */
 
 static void other_sizes_are_refused_by_name(void)
 {
@@ -194,8 +195,8 @@ static void other_sizes_are_refused_by_name(void)
     size_t extra; /* beyond the library's size; SIZE_MAX: the size is 0 */
     const char *found;
   } sizes[] = {{SIZE_MAX, " is 0; expected at least"},
-               {8, "; this library, version "},
-               {SIZE_MAX / 2, "; this library, version "}};
+               {8, ": the header is newer than the library, version "},
+               {SIZE_MAX / 2, ": the header is newer than the library, version "}};
   for (size_t i = 0; i < sizeof sizes / sizeof *sizes; i++) {
 #define WRONG(type) (sizes[i].extra == SIZE_MAX ? 0 : sizeof(type) + sizes[i].extra)
 #define CASE(beginning, call)                                                                                \

@@ -1,6 +1,6 @@
-/* Target scaling: a network whose last layer is a scaling trains to the bits of the network without that layer on
- * standardised targets, whatever the kernel set, the precision, the loss and the way a step takes; its losses and
- * gradients are those of standardised targets, and its predictions have the unit of the targets. */
+/* Target scaling: a network whose last layer is a scaling trains to the same bits as the network without that
+ * layer on standardised targets, with any kernel set, precision, loss and code path of a step.  Its losses
+ * and gradients are those of standardised targets.  Its predictions have the unit of the targets. */
 #define _XOPEN_SOURCE 700
 #define _DARWIN_C_SOURCE
 
@@ -132,7 +132,7 @@ static double loss_of(const chainrule_network *network, chainrule_loss loss, con
 
 /* ---- Training --------------------------------------------------------------------------------------- */
 
-/* ½ Σ (a − y)⁴ / 2 of each row, by whoever calls. */
+/* A user-supplied loss: ½ Σ (a − y)⁴ / 2 of each row. */
 static int fourth_power(void *unused, size_t rows, size_t outputs, const void *a, const void *y,
                         double *losses, void *gradient)
 {
@@ -159,7 +159,7 @@ static const chainrule_loss losses[] = {CHAINRULE_LOSS_HALF_SQUARED_ERROR, CHAIN
                                         CHAINRULE_LOSS_LOG_COSH};
 enum { LOSSES = sizeof losses / sizeof *losses, WAYS = 8 };
 
-/* One of the ways that a step can take. */
+/* One of the code paths of a step. */
 static chainrule_trainer_options way_of(int way, chainrule_loss loss)
 {
   chainrule_trainer_options t = {CHAINRULE_TRAINER_OPTIONS_SIZES, .loss = loss,
@@ -295,7 +295,8 @@ static void minimizes_on_standardized_targets(const shape *s)
 
 static char path[] = "targets-XXXXXX";
 
-/* Stops after some batches of an epoch in parts; the trainer that takes the checkpoint ends in the same bits. */
+/* Stops after some batches of a streamed epoch; the trainer that restores the checkpoint ends in the same
+ * bits. */
 static void resumes_in_the_same_bits(const shape *s)
 {
   snprintf(context, sizeof context, "%s, float%d, %s, checkpoint", kernel_set,
@@ -392,7 +393,7 @@ static void refuses_what_has_no_unit(void)
           chainrule_trainer_step_f32(trainer, *x32, *nan, NULL, 1, &value, e));
   chainrule_trainer_free(trainer);
   chainrule_network_free(network);
-  network = make(&shapes[1], true); /* softplus: poisson's targets are 0 or more once they are standardised */
+  network = make(&shapes[1], true); /* softplus: poisson needs standardised targets of at least 0 */
   training = way_of(0, CHAINRULE_LOSS_POISSON);
   ACCEPTED(chainrule_trainer_create(network, &training, &trainer, e));
   float below[1][OUTPUTS] = {{1600, -0.002f}};
@@ -402,7 +403,7 @@ static void refuses_what_has_no_unit(void)
   chainrule_network_free(network);
 }
 
-/* Folding leaves the scaling where it is, whatever goes away around it. */
+/* Folding keeps the scaling as the last layer when it removes other layers. */
 static void folds_around_the_scaling(void)
 {
   snprintf(context, sizeof context, "folding");

@@ -1,9 +1,9 @@
-/* The same bits as before a change: random trainings of all kinds of layer, activations, losses, optimizers, schedules and
- * initialisers, in both precisions, each brought to one hash of all that it shows: losses, parameters, statistics,
- * gradients and predictions.  Those of trainings.h are compared, for every kernel set that makes the promise.
+/* The same bits as before a change: random trainings with all kinds of layer, activations, losses,
+ * optimizers, schedules and initialisers, in both precisions.  Each gives one hash of its losses, parameters,
+ * statistics, gradients and predictions, which is compared with trainings.h, for every kernel set except gsl.
  *
  *   trainings        compares
- *   trainings N      prints the hashes of the first N: for trainings.h, and for diff(1) before and after a change */
+ *   trainings N      prints the first N hashes: for trainings.h, and for diff(1) before and after a change */
 #include <chainrule.h>
 
 #include <inttypes.h>
@@ -35,7 +35,7 @@ static double between(double least, double most) { return least + (uniform() + 1
 /* Once in n times. */
 static bool chance(size_t n) { return draw(n) == 0; }
 
-/* ---- what is trained: a function of its number -------------------------------------------------- */
+/* ---- A training, determined by its number ------------------------------------------------------- */
 
 static size_t width(bool narrow)
 {
@@ -44,7 +44,7 @@ static size_t width(bool narrow)
   return edge + draw(3) - (edge > 1);
 }
 
-/* An output that the loss admits. */
+/* An output activation that fits the loss. */
 static chainrule_activation output(chainrule_loss loss)
 {
   switch (loss) {
@@ -57,7 +57,7 @@ static chainrule_activation output(chainrule_loss loss)
   }
 }
 
-/* A target that the loss admits, of column j for a row of class k. */
+/* A target that fits the loss: column j of a row of class k. */
 static double target(chainrule_loss loss, size_t j, size_t k)
 {
   switch (loss) {
@@ -71,7 +71,7 @@ static double target(chainrule_loss loss, size_t j, size_t k)
 
 static void add(problem *p, chainrule_layer layer) { p->layers[p->layer_count++] = layer; }
 
-/* Layers that keep a width of `units`. */
+/* Adds layers that have `units` inputs and outputs. */
 static void add_others(problem *p, size_t units)
 {
   const chainrule_activation f = (chainrule_activation)draw(CHAINRULE_ACTIVATION_SOFTMAX);
@@ -123,7 +123,7 @@ static chainrule_optimizer optimizer(void)
   o.amsgrad = chance(2);
   if (chance(3)) o.beta1 = 0.8, o.beta2 = 0.99, o.alpha = 0.95;
   if (chance(3)) o.epsilon = 1e-4;
-  if (chance(20)) o.learning_rate = 1e25; /* it diverges, and is as it was before the epoch */
+  if (chance(20)) o.learning_rate = 1e25; /* it diverges, and returns to the parameters before the epoch */
   return o;
 }
 
@@ -181,7 +181,7 @@ static void make(problem *p, size_t number)
   }
 }
 
-/* ---- the hash of what a training shows: FNV-1a ---------------------------------------------------- */
+/* ---- The hash of a training: FNV-1a ---------------------------------------------------------------- */
 
 static uint64_t hash;
 
@@ -354,7 +354,7 @@ int main(int argc, char **argv)
     }
     const char *kernels;
     for (size_t set = 0; (kernels = chainrule_kernel_set_name(set)); set++) {
-      if (!strcmp(kernels, "gsl")) continue; /* makes no such promise */
+      if (!strcmp(kernels, "gsl")) continue; /* its bits depend on the BLAS */
       make(&p, number);
       snprintf(context, sizeof context, "training %zu with %s", number, kernels);
       HOLDS(train(&p, kernels, p.training.threads) == known[number]);

@@ -161,7 +161,7 @@ def test_python_can_put_a_scaling_layer_before_the_others(page, scalar):
     close(predict(path, x), forward(layers, tensors, x), scalar)
     metadata["userMetadata"] += " "
     save_file(tensors, path, metadata=metadata)
-    with pytest.raises(AssertionError, match="checksum: the contents give"):
+    with pytest.raises(AssertionError, match="checksum: the contents have"):
         predict(path, x)
 
 

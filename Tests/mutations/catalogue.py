@@ -114,7 +114,7 @@ _GROUPS = [
          "(R)(1 - u->rate * u->weight_decay)", "(R)(1 + u->rate * u->weight_decay)"),
         ("core-update-l1", "CR(sparse)", "CR(fma)(l1, CR(v_sign)(p), g)", "CR(fma)(-l1, CR(v_sign)(p), g)"),
         ("core-update-l1-zero", "CR(v_sign)", "CR(select)(x < 0, -one, zero)", "CR(select)(x <= 0, -one, zero)"),
-        ("core-update-l1-stretch", "CR(update_sparse)",
+        ("core-update-l1-block", "CR(update_sparse)",
          "update(&rest, count, &p[start], sum,", "update(&rest, count, &p[start], &g[start],"),
         ("core-update-amsgrad", "CR(adam_step)",
          "v = CR(larger)(CR(load)(&state[2 * stride]), v)", "v = CR(smaller)(CR(load)(&state[2 * stride]), v)"),
@@ -248,7 +248,7 @@ _GROUPS = [
     (CORE, KERNEL, [
         ("layers-moments-variance", "CR(moments)",
          "1 / CR(root)(squares / (R)rows + (R)epsilon)", "1 / CR(root)(squares + (R)epsilon)"),
-        ("layers-follow", "CR(follow)",
+        ("layers-follow", "CR(update_statistics)",
          "unbiased * CR(load)(&batch_variance[j]) - s", "CR(load)(&batch_variance[j]) - s"),
         ("layers-normalize", "CR(normalize)",
          "CR(fma)(CR(load)(&gamma[j]), s, CR(load)(&beta[j]))", "CR(load)(&gamma[j]) * s"),

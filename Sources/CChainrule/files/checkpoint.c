@@ -1,10 +1,10 @@
-/* Checkpoints.  docs/file-format.md has the format: a model file, with the trainer's numbers as JSON in a text of its own, and
- * with its arrays as further tensors:
+/* Saves and restores checkpoints.  docs/file-format.md has the format: a model file with the trainer's
+ * numbers as JSON in another text, and with the trainer's arrays as further tensors:
  *
  *   optimizer.m.layers.0.weights   an array of the optimizer's state, by its letter in update_tmpl.h
- *   sum.layers.0.weights           gradients that wait for an update
- *   epoch.layers.0.weights         the parameters at the beginning of the epoch that is under way
- *   best.layers.0.weights          the network that a training loop would go back to
+ *   sum.layers.0.weights           accumulated gradients before their update
+ *   epoch.layers.0.weights         the parameters at the beginning of the current epoch
+ *   best.layers.0.weights          the best network so far of a training loop
  */
 #define _POSIX_C_SOURCE 200809L /* strdup */
 #include <inttypes.h>
@@ -17,7 +17,7 @@
 #include "../training/trainer.h"
 
 enum { FORMAT_VERSION = 1 };
-/* Of steps and epochs: more than any training reaches, and far from overflow. */
+/* The limit of steps and epochs: more than any training reaches, and far from overflow. */
 #define MOST ((json_int_t)1 << 53)
 
 /* Whether an epoch has begun and not ended. */
@@ -25,7 +25,7 @@ static bool in_epoch(const chainrule_trainer *t) { return t->position > 0 || t->
 
 static void print_seed(uint64_t seed, char text[24]) { snprintf(text, 24, "%" PRIu64, seed); }
 
-/* ---- The same layers --------------------------------------------------------------------------- */
+/* ---- Comparing networks ------------------------------------------------------------------------ */
 
 static bool is_same_layer(const chainrule_layer *a, const chainrule_layer *b)
 {
@@ -34,20 +34,23 @@ static bool is_same_layer(const chainrule_layer *a, const chainrule_layer *b)
          a->epsilon == b->epsilon && a->span == b->span;
 }
 
-/* Whether two networks differ in their parameters alone.  `whose` is that of the first, in a message. */
+/* Checks that a network differs from the trainer's only in its parameters.  `whose` is its name in a
+ * message. */
 static chainrule_status check_same(const char *whose, const chainrule_network *network,
                                    const chainrule_network *trained, chainrule_error *error)
 {
   if (network->scalar != trained->scalar)
-    return cr_fail(error, CHAINRULE_INVALID_ARGUMENT, 0, "%s is of %s, the trainer's network of %s", whose,
-                   network->scalar == CHAINRULE_FLOAT32 ? "float32" : "float64",
+    return cr_fail(error, CHAINRULE_INVALID_ARGUMENT, 0, "%s is %s; expected %s, as the trainer's network",
+                   whose, network->scalar == CHAINRULE_FLOAT32 ? "float32" : "float64",
                    trained->scalar == CHAINRULE_FLOAT32 ? "float32" : "float64");
   if (network->inputs != trained->inputs)
-    return cr_fail(error, CHAINRULE_INVALID_ARGUMENT, 0, "%s has %zu inputs, the trainer's network %zu",
-                   whose, network->inputs, trained->inputs);
+    return cr_fail(error, CHAINRULE_INVALID_ARGUMENT, 0,
+                   "%s has %zu inputs; expected %zu, as the trainer's network", whose, network->inputs,
+                   trained->inputs);
   if (network->layer_count != trained->layer_count)
-    return cr_fail(error, CHAINRULE_INVALID_ARGUMENT, 0, "%s has %zu layers, the trainer's network %zu",
-                   whose, network->layer_count, trained->layer_count);
+    return cr_fail(error, CHAINRULE_INVALID_ARGUMENT, 0,
+                   "%s has %zu layers; expected %zu, as the trainer's network", whose, network->layer_count,
+                   trained->layer_count);
   for (size_t l = 0; l < network->layer_count; l++) {
     chainrule_layer own, other;
     chainrule_network_layer(network, l, &own, sizeof(chainrule_layer), NULL);
@@ -55,11 +58,15 @@ static chainrule_status check_same(const char *whose, const chainrule_network *n
     if (is_same_layer(&own, &other)) continue;
     if (own.kind == other.kind && own.units != other.units)
       return cr_fail(error, CHAINRULE_INVALID_ARGUMENT, l + 1,
-                     "layer %zu: %s has %zu units, the trainer's network %zu", l + 1, whose, own.units,
-                     other.units);
+                     "layer %zu: %s has %zu units; expected %zu, as the trainer's network", l + 1, whose,
+                     own.units, other.units);
+    if (own.kind == other.kind)
+      return cr_fail(error, CHAINRULE_INVALID_ARGUMENT, l + 1,
+                     "layer %zu: %s has a %s with other options; expected those of the trainer's network",
+                     l + 1, whose, chainrule_layer_name(own.kind));
     return cr_fail(error, CHAINRULE_INVALID_ARGUMENT, l + 1,
-                   "layer %zu: %s has another %s than the trainer's network", l + 1, whose,
-                   own.kind == other.kind ? chainrule_layer_name(own.kind) : "kind of layer");
+                   "layer %zu: %s has %s; expected %s, as the trainer's network", l + 1, whose,
+                   chainrule_layer_name(own.kind), chainrule_layer_name(other.kind));
   }
   return CHAINRULE_OK;
 }
@@ -87,7 +94,7 @@ static void add_arrays(const chainrule_trainer *t, const chainrule_network *best
   if (best) add_array(state, "best", best, best->parameters);
 }
 
-/* NULL where memory runs out. */
+/* The trainer's numbers; NULL if memory runs out. */
 static json_t *training_json(const chainrule_trainer *t, const cr_state *state)
 {
   char seed[24];
@@ -120,7 +127,7 @@ static json_t *training_json(const chainrule_trainer *t, const cr_state *state)
 static chainrule_status make_text(const chainrule_trainer *trainer, const char *note, cr_state *state,
                                   chainrule_error *error)
 {
-  json_error_t problem = {0}; /* jansson leaves its code as it is where memory runs out */
+  json_error_t problem = {0}; /* jansson sets no code if memory runs out */
   json_t *json = training_json(trainer, state), *value = NULL;
   chainrule_status status = CHAINRULE_OK;
   if (json && note) {
@@ -163,7 +170,7 @@ chainrule_status chainrule_trainer_save(const chainrule_trainer *trainer, const 
 
 /* ---- Restoring --------------------------------------------------------------------------------- */
 
-/* What a checkpoint says, before the trainer takes it. */
+/* The numbers of a checkpoint, before they are compared with the trainer. */
 typedef struct numbers {
   const char *optimizer, *seed, *note;
   int fresh, observed, in_order, in_parts;
@@ -214,7 +221,7 @@ static chainrule_status read_numbers(const cr_state *state, numbers *n, chainrul
   };
   for (size_t i = 0; i < CR_COUNT(checks); i++)
     if (!checks[i].good)
-      return cr_invalid(error, 0, "training, %s: a number out of its range", checks[i].name);
+      return cr_invalid(error, 0, "training, %s: a number is out of its range", checks[i].name);
   return CHAINRULE_OK;
 }
 
@@ -225,7 +232,7 @@ static const cr_array *find(const cr_state *state, const char *name)
   return NULL;
 }
 
-/* The arrays that the numbers call for, and no others. */
+/* Checks that the checkpoint has the arrays that its numbers and the optimizer require, and no others. */
 static chainrule_status check_arrays(const chainrule_trainer *t, const cr_state *state, const numbers *n,
                                      chainrule_error *error)
 {
@@ -233,15 +240,15 @@ static chainrule_status check_arrays(const chainrule_trainer *t, const cr_state 
   const size_t states = cr_optimizer_states(&t->training.optimizer, letters);
   if (strcmp(n->optimizer, optimizer) != 0)
     return cr_fail(error, CHAINRULE_INVALID_ARGUMENT, 0,
-                   "the checkpoint is of the optimizer %.20s, the trainer's is %s", n->optimizer, optimizer);
+                   "the checkpoint's optimizer is %.20s; expected %s, the trainer's", n->optimizer, optimizer);
   size_t known = 0;
   for (size_t k = 0; k < states; k++) {
     char name[24];
     snprintf(name, sizeof name, "optimizer.%s", letters[k]);
     if (!find(state, name))
       return cr_fail(error, CHAINRULE_INVALID_ARGUMENT, 0,
-                     "the checkpoint has no %s of %s: it is of other options of the optimizer", letters[k],
-                     optimizer);
+                     "the checkpoint has no %s of %s: it was saved with other options of the optimizer",
+                     letters[k], optimizer);
     known++;
   }
   const struct {
@@ -255,35 +262,38 @@ static chainrule_status check_arrays(const chainrule_trainer *t, const cr_state 
     known += others[i].needed;
   }
   if (known < state->count)
-    return cr_fail(error, CHAINRULE_INVALID_ARGUMENT, 0,
-                   "the checkpoint has arrays that %s has not: it is of other options of the optimizer",
-                   optimizer);
+    return cr_fail(
+        error, CHAINRULE_INVALID_ARGUMENT, 0,
+        "the checkpoint has arrays that %s does not have: it was saved with other options of the optimizer",
+        optimizer);
   return CHAINRULE_OK;
 }
 
+/* Checks that the trainer can continue what the checkpoint has begun: an accumulation of gradients, an
+ * epoch. */
 static chainrule_status check_settings(const chainrule_trainer *t, const numbers *n, chainrule_error *error)
 {
   char seed[24];
   print_seed(t->training.seed, seed);
   if (n->batches > 0 && (!t->sum || (size_t)n->batches >= t->training.accumulate))
     return cr_fail(error, CHAINRULE_INVALID_ARGUMENT, 0,
-                   "the checkpoint waits for an update of more than %" JSON_INTEGER_FORMAT
-                   " batches; the trainer accumulates %zu",
+                   "the checkpoint has accumulated %" JSON_INTEGER_FORMAT
+                   " batches and needs more for an update; the trainer accumulates %zu",
                    n->batches, t->training.accumulate > 1 ? t->training.accumulate : 1);
   if (n->position == 0) return CHAINRULE_OK;
   if (!n->in_order != !t->training.in_order)
     return cr_fail(error, CHAINRULE_INVALID_ARGUMENT, 0,
-                   "the checkpoint is in the middle of an epoch %s, the trainer's are %s",
+                   "the checkpoint is in the middle of an epoch with rows %s; the trainer takes rows %s",
                    n->in_order ? "in order" : "in random order", n->in_order ? "in random order" : "in order");
   if (!n->in_order && strcmp(n->seed, seed) != 0)
     return cr_fail(
         error, CHAINRULE_INVALID_ARGUMENT, 0,
-        "the checkpoint is in the middle of an epoch in the order of seed %.20s; the trainer's seed is %s",
+        "the checkpoint is in the middle of an epoch with the row order of seed %.20s; the trainer's seed is %s",
         n->seed, seed);
   return CHAINRULE_OK;
 }
 
-/* A network with the values of an array. */
+/* Makes a network with the values of an array. */
 static chainrule_status make_network(const chainrule_network *saved, const cr_array *array,
                                      chainrule_network **made, chainrule_error *error)
 {
@@ -305,7 +315,7 @@ static chainrule_status make_network(const chainrule_network *saved, const cr_ar
   return status;
 }
 
-/* An array, which has no statistics, into an arena of the trainer's. */
+/* Copies an array without statistics into an arena of the trainer. */
 static void take_array(const chainrule_trainer *t, const cr_array *array, void *arena)
 {
   size_t done = 0;
@@ -317,7 +327,7 @@ static void take_array(const chainrule_trainer *t, const cr_array *array, void *
     }
 }
 
-/* All is there and fits: nothing from here on can fail. */
+/* Sets the trainer to the checkpoint's state, after all checks: nothing here can fail. */
 static void take(chainrule_trainer *t, const cr_state *state, const numbers *n,
                  const chainrule_network *saved, const chainrule_network *good)
 {

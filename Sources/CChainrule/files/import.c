@@ -1,18 +1,19 @@
-/* A network from a safetensors file without an architecture: what layers there are follows from the tensors' names and
- * shapes.
+/* Imports a network from a safetensors file without an architecture.  The names and shapes of the tensors
+ * determine the layers:
  *
  *     P.weight [units, inputs]                                      dense
  *     P.bias   [units]
  *
  *     P.weight [units]                                              layerNorm, and with running_mean batchNorm
  *     P.bias, P.running_mean, P.running_var [units]
- *     P.num_batches_tracked                                         not needed
+ *     P.num_batches_tracked                                         ignored
  *
- * A weight of one dimension alone is refused: an RMSNorm, a PReLU and a LayerNorm without bias all have one.
+ * A weight of one dimension without other tensors is refused, because it can be an RMSNorm, a PReLU or a
+ * LayerNorm without bias.
  *
- * P is a layer's prefix, "0" or "net.fc1".  The caller lists the prefixes in the order of the layers; without a
- * list they are alike but for their numbers, which give the order.  (The order in a file says nothing: the
- * safetensors library sorts by name.)
+ * P is a layer's prefix, "0" or "net.fc1".  The caller lists the prefixes in the order of the layers.
+ * Without a list, prefixes may differ only in numbers, which then give the order.  (The order in the file
+ * means nothing: the safetensors library sorts by name.)
  */
 #define _XOPEN_SOURCE 700
 
@@ -39,7 +40,7 @@ static const size_t dtype_sizes[DTYPES] = {4, 8, 2, 2};
 typedef struct tensor {
   const char *name; /* "net.0.weight" */
   size_t prefix;    /* the length of "net.0" */
-  size_t place;     /* of its layer in the caller's list */
+  size_t place;     /* of its layer in the caller's list, from 1; 0: it is not listed */
   role role;
   dtype type;
   size_t rank, shape[2], count;
@@ -61,7 +62,7 @@ typedef struct importing {
   module *modules;
   size_t module_count;
   chainrule_layer *layers;
-  void *bytes, *values; /* of a tensor */
+  void *bytes, *values; /* of one tensor: as in the file, and as the network's scalars */
 } importing;
 
 /* ---- The tensors of the header ----------------------------------------------------------------- */
@@ -97,7 +98,7 @@ static chainrule_status read_shape(tensor *tensor, const json_t *shape, chainrul
   tensor->rank = json_array_size(shape);
   bool fits = tensor->rank >= 1 && tensor->rank <= most;
   for (size_t i = 0; fits && i < tensor->rank; i++) {
-    const json_int_t extent = json_integer_value(json_array_get(shape, i)); /* 0 where it is no integer */
+    const json_int_t extent = json_integer_value(json_array_get(shape, i)); /* 0 if it is not an integer */
     fits = extent >= 1;
     tensor->shape[i] = (size_t)extent;
   }
@@ -131,7 +132,7 @@ static chainrule_status read_entry(const char *name, json_t *entry, uint64_t dat
   size_t bytes;
   if (!cr_multiply(tensor->shape[0], tensor->rank == 2 ? tensor->shape[1] : 1, &tensor->count) ||
       !cr_multiply(tensor->count, dtype_sizes[tensor->type], &bytes))
-    return cr_invalid(error, 0, "%s: shape [%zu, %zu] needs more bytes than a size can count", where,
+    return cr_invalid(error, 0, "%s: shape [%zu, %zu] needs more bytes than can be addressed", where,
                       tensor->shape[0], tensor->shape[1]);
   if (bytes != tensor->extent.end - tensor->extent.begin)
     return cr_invalid(
@@ -140,7 +141,7 @@ static chainrule_status read_entry(const char *name, json_t *entry, uint64_t dat
   return CHAINRULE_OK;
 }
 
-/* The tensors fill the data.  Leaves them in its order. */
+/* Checks that the tensors fill the data, and sorts them by their offsets. */
 static chainrule_status check_layout(importing *import, chainrule_error *error)
 {
   const size_t count = import->tensor_count;
@@ -164,7 +165,7 @@ static chainrule_status read_tensors(importing *import, chainrule_error *error)
 {
   json_t *header = import->source.header;
   if (json_object_get(json_object_get(header, "__metadata__"), "chainrule"))
-    return cr_invalid(error, 0, "__metadata__.chainrule: this is a model already, which is loaded as it is");
+    return cr_invalid(error, 0, "__metadata__.chainrule: this is a Chainrule model already; load it instead");
   json_object_del(header, "__metadata__");
   const size_t count = json_object_size(header);
   if (count == 0) return cr_invalid(error, 0, "header: no tensors");
@@ -181,11 +182,11 @@ static chainrule_status read_tensors(importing *import, chainrule_error *error)
   return check_layout(import, error);
 }
 
-/* ---- Their layers ------------------------------------------------------------------------------ */
+/* ---- The layers --------------------------------------------------------------------------------- */
 
 static bool is_digit(char c) { return c >= '0' && c <= '9'; }
 
-/* The digits at *text, without zeros in front; *text moves behind them. */
+/* The digits at *text without leading zeros, and their number; moves *text past them. */
 static size_t take_number(const char **text, const char *end, const char **digits)
 {
   while (*text < end && **text == '0') ++*text;
@@ -194,7 +195,7 @@ static size_t take_number(const char **text, const char *end, const char **digit
   return (size_t)(*text - *digits);
 }
 
-/* The order of two prefixes: numbers by their values, all else byte by byte.  `alike`: they differ in numbers alone. */
+/* Compares two prefixes: numbers by value, other text byte by byte.  *alike: they differ only in numbers. */
 static int compare_prefixes(const tensor *first, const tensor *second, bool *alike)
 {
   const char *a = first->name, *a_end = a + first->prefix, *b = second->name, *b_end = b + second->prefix;
@@ -229,7 +230,8 @@ static int by_place(const void *a, const void *b)
   return strcmp(first->name, second->name);
 }
 
-/* Puts the tensors in the order of the caller's list, which has the layer of each, and each once. */
+/* Sorts the tensors in the order of the caller's list, which must have the prefix of every tensor, each
+ * once. */
 static chainrule_status order_as_listed(importing *import, chainrule_error *error)
 {
   for (size_t p = 0; p < import->prefix_count; p++) {
@@ -238,7 +240,7 @@ static chainrule_status order_as_listed(importing *import, chainrule_error *erro
     for (size_t q = 0; q < p; q++)
       if (strcmp(prefix, import->prefixes[q]) == 0)
         return cr_fail(error, CHAINRULE_INVALID_ARGUMENT, 0,
-                       "layer \"%.60s\" is listed twice; expected it once", prefix);
+                       "layer \"%.60s\" is listed twice; expected each layer once", prefix);
     bool found = false;
     for (size_t t = 0; t < import->tensor_count; t++) {
       tensor *tensor = &import->tensors[t];
@@ -247,18 +249,19 @@ static chainrule_status order_as_listed(importing *import, chainrule_error *erro
       found = true;
     }
     if (!found)
-      return cr_fail(error, CHAINRULE_INVALID_ARGUMENT, 0,
-                     "layer \"%.60s\" has no tensor in the file, such as %.60s.weight; the first that it has "
-                     "is %.80s",
-                     prefix, prefix, import->tensors[0].name);
+      return cr_fail(
+          error, CHAINRULE_INVALID_ARGUMENT, 0,
+          "layer \"%.60s\" has no tensor in the file; expected one such as %.60s.weight; the file's first "
+          "is %.80s",
+          prefix, prefix, import->tensors[0].name);
   }
   for (size_t t = 0; t < import->tensor_count; t++) {
     const tensor *tensor = &import->tensors[t];
     if (tensor->place == 0)
-      return cr_fail(error, CHAINRULE_INVALID_ARGUMENT, 0,
-                     "tensor %.80s is of layer \"%.*s\", which is not among those listed; expected every layer "
-                     "of the file",
-                     tensor->name, (int)(tensor->prefix < 60 ? tensor->prefix : 60), tensor->name);
+      return cr_fail(
+          error, CHAINRULE_INVALID_ARGUMENT, 0,
+          "tensor %.80s belongs to layer \"%.*s\", which is not listed; expected every layer of the file",
+          tensor->name, (int)(tensor->prefix < 60 ? tensor->prefix : 60), tensor->name);
   }
   qsort(import->tensors, import->tensor_count, sizeof *import->tensors, by_place);
   return CHAINRULE_OK;
@@ -287,8 +290,8 @@ static chainrule_status find_modules(importing *import, chainrule_error *error)
       if (compare_prefixes(last, tensor, &alike) == 0 || !alike)
         return cr_invalid(
             error, 0,
-            "layers \"%.*s\" and \"%.*s\": nothing says which comes first; expected names that differ in a "
-            "number alone, as 0.weight and 2.weight, or the layers listed in their order (--layers)",
+            "layers \"%.*s\" and \"%.*s\": their order is not known; expected names that differ only in a "
+            "number, as 0.weight and 2.weight, or a list of the layers in order (--layers)",
             (int)(last->prefix < 60 ? last->prefix : 60), last->name,
             (int)(tensor->prefix < 60 ? tensor->prefix : 60), tensor->name);
     }
@@ -300,7 +303,7 @@ static chainrule_status find_modules(importing *import, chainrule_error *error)
 
 static chainrule_status missing(const tensor *tensor, const char *what, chainrule_error *error)
 {
-  return cr_invalid(error, 0, "tensor %.80s: there is no %s beside it", tensor->name, what);
+  return cr_invalid(error, 0, "tensor %.80s: its layer has no %s; expected one", tensor->name, what);
 }
 
 static chainrule_status check_module(module *module, const struct module *before, chainrule_error *error)
@@ -313,10 +316,12 @@ static chainrule_status check_module(module *module, const struct module *before
     if (r == BATCHES) {
       if (!tensors[RUNNING_MEAN]) return missing(tensor, role_names[RUNNING_MEAN], error);
     } else if (r != BIAS && weight->rank == 2) {
-      return cr_invalid(error, 0, "tensor %.80s: %.80s has two dimensions, as of a dense layer; expected one",
-                        tensor->name, weight->name);
+      return cr_invalid(
+          error, 0,
+          "tensor %.80s: %.80s has two dimensions, as in a dense layer; expected one, as in a batchNorm",
+          tensor->name, weight->name);
     } else if (tensor->shape[0] != weight->shape[0]) {
-      return cr_invalid(error, 0, "tensor %.80s: shape [%zu]; expected [%zu], as many as %.80s has units",
+      return cr_invalid(error, 0, "tensor %.80s: shape [%zu]; expected [%zu], the units of %.80s",
                         tensor->name, tensor->shape[0], weight->shape[0], weight->name);
     }
   }
@@ -325,18 +330,18 @@ static chainrule_status check_module(module *module, const struct module *before
                    role_names[tensors[RUNNING_MEAN] ? RUNNING_VAR : RUNNING_MEAN], error);
   if (weight->rank == 1 && !tensors[BIAS] && !tensors[RUNNING_MEAN])
     return cr_invalid(error, 0,
-                      "tensor %.80s: it has one dimension and no bias beside it, as an RMSNorm, a PReLU and a "
-                      "LayerNorm without bias have; expected a bias, which tells a LayerNorm",
+                      "tensor %.80s: one dimension and no bias, as in an RMSNorm, a PReLU and a LayerNorm without "
+                      "bias; expected a bias, which identifies a LayerNorm",
                       weight->name);
   module->out = weight->shape[0];
   module->in = weight->rank == 2 ? weight->shape[1] : module->out;
   if (before && module->in != before->out)
-    return cr_invalid(error, 0, "tensor %.80s: takes %zu inputs, but %.80s gives %zu", weight->name,
-                      module->in, before->tensors[WEIGHT]->name, before->out);
+    return cr_invalid(error, 0, "tensor %.80s: %zu inputs; expected %zu, the units of %.80s before it",
+                      weight->name, module->in, before->out, before->tensors[WEIGHT]->name);
   return CHAINRULE_OK;
 }
 
-/* The layers of the network; an activation behind a normalisation is one of its own. */
+/* Describes the network.  An activation after a normalisation becomes a layer of its own. */
 static chainrule_status describe(importing *import, const chainrule_activation *activations,
                                  chainrule_network_description *description, chainrule_error *error)
 {
@@ -367,7 +372,7 @@ static chainrule_status describe(importing *import, const chainrule_activation *
   return CHAINRULE_OK;
 }
 
-/* ---- Their values ------------------------------------------------------------------------------ */
+/* ---- The values --------------------------------------------------------------------------------- */
 
 /* IEEE 754 binary16: 1 bit of sign, 5 of exponent, 10 of fraction. */
 static double half(uint16_t bits)
@@ -458,9 +463,9 @@ static chainrule_status set_values(importing *import, chainrule_network *network
   return status;
 }
 
-/* ---- The whole --------------------------------------------------------------------------------- */
+/* ---- The import --------------------------------------------------------------------------------- */
 
-/* *network exists from the moment when the header has passed; where this fails, the caller frees it. */
+/* Imports an open file.  After an error the caller frees *network, which may have been made already. */
 static chainrule_status import_network(importing *import, const chainrule_activation *activations,
                                        size_t count, chainrule_network **network, chainrule_error *error)
 {
@@ -471,7 +476,7 @@ static chainrule_status import_network(importing *import, const chainrule_activa
   if (status) return status;
   if (count != import->module_count)
     return cr_fail(error, CHAINRULE_INVALID_ARGUMENT, 0,
-                   "%zu activations; expected %zu, one for each layer that the file has weights of", count,
+                   "%zu activations; expected %zu, one for each layer with weights in the file", count,
                    import->module_count);
   chainrule_network_description description;
   status = describe(import, activations, &description, error);

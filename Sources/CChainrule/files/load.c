@@ -1,4 +1,5 @@
-/* Loading: a network is made only once the file has been found to have all of it. */
+/* Loads a network or a checkpoint.  The network is made only after the header has been checked: the file has
+ * all of its tensors. */
 #define _XOPEN_SOURCE 700
 #define _FILE_OFFSET_BITS 64
 
@@ -12,22 +13,23 @@
 
 #include "model.h"
 
-/* What the core refused is wrong in the file, unless it is a matter of this process: its memory, or its
- * CHAINRULE_ISA, which is no layer's. */
-static chainrule_status contradicted(chainrule_error *error, const chainrule_error *inner)
+/* Passes on an error of the core as an error of the file, except if the process is the cause: its memory, or
+ * its CHAINRULE_ISA, an error without a layer. */
+static chainrule_status as_invalid_file(chainrule_error *error, const chainrule_error *inner)
 {
   const bool isa = inner->status == CHAINRULE_INVALID_ARGUMENT && inner->layer == 0;
   if (inner->status == CHAINRULE_OUT_OF_MEMORY || isa)
     return cr_fail(error, inner->status, inner->layer, "%s", inner->message);
   return cr_invalid(error, inner->layer, "%s", inner->message);
 }
-/* ---- The architecture ----------------------------------------------------------------- */
+
+/* ---- The architecture ----------------------------------------------------------------------------- */
 
 static chainrule_status read_size(json_int_t number, size_t layer, const char *what, size_t *size,
                                   chainrule_error *error)
 {
   if (number < 1 || number > INT32_MAX)
-    return cr_invalid(error, layer, "%s: %" JSON_INTEGER_FORMAT " is not in 1 to %d", what, number, INT32_MAX);
+    return cr_invalid(error, layer, "%s: %" JSON_INTEGER_FORMAT "; expected 1 to %d", what, number, INT32_MAX);
   *size = (size_t)number;
   return CHAINRULE_OK;
 }
@@ -54,7 +56,7 @@ static chainrule_status read_activation(const char *name, size_t number, const c
   return cr_invalid(error, number, "%s: %s", where, unknown.message);
 }
 
-/* A number of a layer, a member of its description. */
+/* Reads a field of a layer into its member of the description. */
 static chainrule_status read_field(json_t *json, const cr_field *field, size_t number, const char *where,
                                    chainrule_layer *layer, chainrule_error *error)
 {
@@ -71,10 +73,10 @@ static chainrule_status read_field(json_t *json, const cr_field *field, size_t n
     failed = json_unpack_ex(json, &problem, 0, "{s:I}", field->name, &size);
     if (!failed) return read_size(size, number, what, member, error);
     break;
-  case CR_FIELD_REAL: /* a description takes 0 for the default */
+  case CR_FIELD_REAL: /* in a description 0 stands for the default, so a file must not have it */
     failed = json_unpack_ex(json, &problem, 0, "{s:F}", field->name, (double *)member);
     if (!failed && *(double *)member == 0 && field->usual != 0)
-      return cr_invalid(error, number, "%s: 0 is not above 0", what);
+      return cr_invalid(error, number, "%s: 0; expected a number above 0", what);
     break;
   case CR_FIELD_ACTIVATION:
     failed = json_unpack_ex(json, &problem, 0, "{s:s}", field->name, &name);
@@ -103,8 +105,7 @@ static chainrule_status read_layer(json_t *json, size_t number, chainrule_layer 
     return cr_invalid(error, number, "%s: %s", where, unknown.message);
   const cr_kind *kind = cr_kinds[layer->kind];
   if (kind->calls_out)
-    return cr_invalid(error, number, "%s: %s, a function of the program's own, which a file cannot hold",
-                      where, type);
+    return cr_invalid(error, number, "%s: %s, a user-supplied function, which a file cannot hold", where, type);
   chainrule_status status = CHAINRULE_OK;
   for (const cr_field *field = kind->fields; field && field->name && !status; field++)
     status = read_field(json, field, number, where, layer, error);
@@ -149,7 +150,7 @@ static chainrule_status read_architecture(const json_t *text, cr_model *model, c
   if (status) return status;
   size_t count = json_array_size(layers);
   if (count == 0) return cr_invalid(error, 0, "layers: not an array, or an empty one");
-  if (count > CR_MOST_LAYERS) /* before memory is taken for each */
+  if (count > CR_MOST_LAYERS) /* checked before memory is allocated for them */
     return cr_invalid(error, 0, "the network has %zu layers; expected 1 to %d", count, CR_MOST_LAYERS);
   description->layer_count = count;
   description->layers = model->layers = calloc(count, sizeof *model->layers);
@@ -176,12 +177,12 @@ static chainrule_status read_names(const cr_model *model, chainrule_names which,
   }
   chainrule_error inner;
   if (!status && chainrule_network_set_names(network, which, names, count, &inner) != CHAINRULE_OK)
-    status = contradicted(error, &inner);
+    status = as_invalid_file(error, &inner);
   free(names);
   return status;
 }
 
-/* The caller's text, where the file has one. */
+/* Reads the caller's text, if the file has one. */
 static chainrule_status read_metadata(const json_t *metadata, chainrule_network *network, chainrule_error *error)
 {
   const json_t *text = json_object_get(metadata, "userMetadata");
@@ -191,10 +192,10 @@ static chainrule_status read_metadata(const json_t *metadata, chainrule_network 
   if (chainrule_network_set_metadata(network, json_string_value(text), json_string_length(text), &inner) ==
       CHAINRULE_OK)
     return CHAINRULE_OK;
-  return contradicted(error, &inner);
+  return as_invalid_file(error, &inner);
 }
 
-/* The text of a checkpoint, and the names of its arrays; of a model nothing. */
+/* Reads the text of a checkpoint and the names of its arrays; a model has neither. */
 static chainrule_status read_state(const json_t *metadata, cr_state *state, chainrule_error *error)
 {
   const json_t *text = json_object_get(metadata, "training");
@@ -202,7 +203,7 @@ static chainrule_status read_state(const json_t *metadata, cr_state *state, chai
   if (!json_is_string(text)) return cr_invalid(error, 0, "training: not a string");
   const size_t length = json_string_length(text);
   if (strlen(json_string_value(text)) != length)
-    return cr_invalid(error, 0, "training: has a null character");
+    return cr_invalid(error, 0, "training: has a null character; expected a JSON text without one");
   state->text = malloc(length + 1);
   if (!state->text) return cr_out_of_memory(error, "the training", length + 1);
   memcpy(state->text, json_string_value(text), length + 1);
@@ -218,17 +219,18 @@ static chainrule_status read_state(const json_t *metadata, cr_state *state, chai
     cr_array *array = &state->arrays[state->count];
     if (!name || !*name || strlen(name) >= sizeof array->name ||
         strspn(name, "abcdefghijklmnopqrstuvwxyz.") != strlen(name))
-      return cr_invalid(error, 0, "training, arrays: name %zu is not one of 1 to %zu letters and dots",
-                        state->count + 1, sizeof array->name - 1);
+      return cr_invalid(
+          error, 0, "training, arrays: name %zu is not valid; expected 1 to %zu lower-case letters and dots",
+          state->count + 1, sizeof array->name - 1);
     for (size_t a = 0; a < state->count; a++)
       if (strcmp(name, state->arrays[a].name) == 0)
-        return cr_invalid(error, 0, "training, arrays: %s is there twice", name);
+        return cr_invalid(error, 0, "training, arrays: %s occurs twice; expected different names", name);
     snprintf(array->name, sizeof array->name, "%s", name);
   }
   return CHAINRULE_OK;
 }
 
-/* ---- The tensors ---------------------------------------------------------------------- */
+/* ---- The tensors ---------------------------------------------------------------------------------- */
 
 static chainrule_status check_shape(const cr_tensor *tensor, const json_t *shape, chainrule_error *error)
 {
@@ -249,15 +251,15 @@ static chainrule_status check_shape(const cr_tensor *tensor, const json_t *shape
   return status;
 }
 
-/* Compares a tensor with its entry in the header, whose offsets it takes over.  The entry is removed: what
- * is left in the end, the architecture does not have. */
+/* Compares a planned tensor with its entry in the header, takes its offset from there, and removes the entry.
+ * Entries that are left in the end are not part of the architecture. */
 static chainrule_status take_tensor(const cr_model *model, cr_tensor *tensor, uint64_t data_size,
                                     chainrule_error *error)
 {
   size_t layer = tensor->layer + 1;
   json_t *entry = json_object_get(model->header, tensor->name), *shape;
   if (!entry)
-    return cr_invalid(error, layer, "%s: missing, there is no tensor %s", tensor->place, tensor->name);
+    return cr_invalid(error, layer, "%s: missing; expected a tensor %s", tensor->place, tensor->name);
   const char *dtype, *expected = cr_dtypes[model->description.scalar];
   cr_extent extent = {.layer = layer};
   chainrule_status status = cr_read_entry(entry, tensor->place, data_size, &dtype, &shape, &extent, error);
@@ -275,7 +277,7 @@ static chainrule_status take_tensor(const cr_model *model, cr_tensor *tensor, ui
   return CHAINRULE_OK;
 }
 
-/* In whatever order, the tensors fill the data. */
+/* Checks that the tensors, in any order, fill the data. */
 static chainrule_status check_layout(const cr_model *model, uint64_t data_size, chainrule_error *error)
 {
   cr_extent *extents = calloc(model->tensor_count + 1, sizeof *extents);
@@ -311,7 +313,7 @@ static chainrule_status read_tensor(int file, uint64_t data, const cr_model *mod
                                                      &inner)
                : chainrule_network_set_parameter_f64(network, layer, tensor->parameter, model->values, count,
                                                      &inner);
-  return status ? contradicted(error, &inner) : CHAINRULE_OK;
+  return status ? as_invalid_file(error, &inner) : CHAINRULE_OK;
 }
 
 static chainrule_status read_tensors(int file, uint64_t data, const cr_model *model, const json_t *text,
@@ -326,11 +328,14 @@ static chainrule_status read_tensors(int file, uint64_t data, const cr_model *mo
   char found[CR_CHECKSUM_SIZE];
   cr_print_checksum(hash, found);
   if (strcmp(checksum, found) != 0)
-    return cr_invalid(error, 0, "checksum: the contents give %s, the header says %.40s", found, checksum);
+    return cr_invalid(error, 0,
+                      "checksum: the contents have %s, but the header says %.40s: the file is damaged", found,
+                      checksum);
   return CHAINRULE_OK;
 }
 
-/* *network exists from the moment when the header has passed; where this fails, the caller frees it. */
+/* Reads a file into *network and model->state.  After an error the caller frees *network, which may have been
+ * made already. */
 static chainrule_status read_model(int file, uint64_t file_size, cr_model *model, bool with_arrays,
                                    chainrule_network **network, chainrule_error *error)
 {
@@ -346,8 +351,9 @@ static chainrule_status read_model(int file, uint64_t file_size, cr_model *model
 
   status = read_architecture(text, model, error);
   if (!status) status = read_state(metadata, model->state, error);
-  /* The header has its metadata and one entry for each tensor.  Where it has fewer, one of as many is missing already, and
-   * no memory is taken for the others. */
+  /* The header has its metadata and one entry for each tensor.  If it has too few entries, the plan is
+   * limited to their number, which already has a missing tensor.  So an architecture cannot allocate more
+   * than the header's size. */
   if (!status) status = cr_plan_tensors(model, json_object_size(model->header), error);
   for (size_t t = 0; t < model->tensor_count && !status; t++)
     status = take_tensor(model, &model->tensors[t], file_size - data, error);
@@ -367,7 +373,7 @@ static chainrule_status read_model(int file, uint64_t file_size, cr_model *model
 
   chainrule_error inner;
   if (chainrule_network_create(&model->description, network, &inner) != CHAINRULE_OK)
-    return contradicted(error, &inner);
+    return as_invalid_file(error, &inner);
   for (size_t which = 0; which < CR_COUNT(cr_names_keys) && !status; which++)
     status = read_names(model, (chainrule_names)which, *network, error);
   if (!status) status = read_metadata(metadata, *network, error);

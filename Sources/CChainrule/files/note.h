@@ -8,8 +8,8 @@
 extern "C" {
 #endif
 
-/* Reads and checks a whole checkpoint.  *note: the text that its training loop gave, to be freed with free(); NULL where
- * it gave none. */
+/* Reads and checks a whole checkpoint.  *note is the text of the training loop, which the caller frees with
+ * free(); NULL if there is none. */
 chainrule_status cr_checkpoint_note(const char *path, char **note, chainrule_error *error);
 
 #ifdef __cplusplus

@@ -20,7 +20,7 @@ void cr_model_free(cr_model *model)
   json_decref(model->header);
 }
 
-/* An array, or the network, has those before this one. */
+/* The end of the parameters that an array has; NULL: the network itself. */
 static int parameters_of(const cr_array *array)
 {
   return !array || cr_has_statistics(array) ? CHAINRULE_PARAMETER_COUNT : CHAINRULE_BETA + 1;
@@ -39,7 +39,8 @@ static size_t count_tensors(const cr_model *model, const cr_array *array)
   return count;
 }
 
-/* The tensors of the network, or of an array, behind those that are planned already, as far as there is room. */
+/* Plans the tensors of an array, or of the network if it is NULL, after those already planned, as far as
+ * there is room. */
 static chainrule_status plan_array(cr_model *model, cr_array *array, size_t *position, chainrule_error *error)
 {
   const chainrule_network_description *description = &model->description;
@@ -69,7 +70,7 @@ static chainrule_status plan_array(cr_model *model, cr_array *array, size_t *pos
       if (!cr_multiply(tensor->shape[0], tensor->shape[1], &tensor->count) ||
           !cr_multiply(tensor->count, cr_scalar_size(description->scalar), &tensor->bytes) ||
           !cr_add(*position, tensor->bytes, position))
-        return cr_invalid(error, l + 1, "%s: shape [%zu, %zu] needs more bytes than a size can count",
+        return cr_invalid(error, l + 1, "%s: shape [%zu, %zu] needs more bytes than can be addressed",
                           tensor->place, units, inputs);
       offset += tensor->bytes;
     }
@@ -102,7 +103,8 @@ chainrule_status cr_allocate_values(cr_model *model, chainrule_error *error)
   return model->values ? CHAINRULE_OK : cr_out_of_memory(error, "a layer's parameters", largest);
 }
 
-/* FNV-1a: h = (h xor byte) p.  Both halves are bijections of h, so that one changed byte is always seen. */
+/* FNV-1a: h ← (h xor byte) p.  Both operations are bijections of h, so that a single changed byte always
+ * changes the hash. */
 uint64_t cr_fnv1a64(uint64_t hash, const void *bytes, size_t size)
 {
   for (const unsigned char *byte = bytes, *end = byte + size; byte < end; byte++)

@@ -62,7 +62,7 @@ struct cr_replacement {
   char *path; /* without symbolic links in its last component */
   const char *name;
   char temporary[TEMPORARY_SIZE];
-  cr_replacement *next; /* of those under way */
+  cr_replacement *next; /* in the list of those under way */
 };
 
 /* Replacements under way; the lock also covers the renaming, so that cr_replacement_abandon_all removes no file of
@@ -121,12 +121,12 @@ static int own_descriptor(const char *path, const struct stat *info)
 }
 
 typedef struct cr_destination {
-  bool exists, through;
-  int descriptor; /* of those that are written through: an open one of this process, or −1 */
+  bool exists, through; /* through: it is written in place, as a device or a pipe */
+  int descriptor;       /* of a target that is written through: this process's open descriptor, or −1 */
   struct stat info;
 } cr_destination;
 
-/* Says what stands at `path`, and refuses what cannot be written. */
+/* Examines what `path` is, and refuses what cannot be written. */
 static chainrule_status examine(const char *path, cr_destination *target, chainrule_error *error)
 {
   *target = (cr_destination){.descriptor = -1};
@@ -136,7 +136,7 @@ static chainrule_status examine(const char *path, cr_destination *target, chainr
   target->exists = true;
   const mode_t mode = target->info.st_mode;
   if (S_ISDIR(mode)) return cr_refused(error, "cannot write", EISDIR);
-  if (S_ISBLK(mode)) return cr_fail(error, CHAINRULE_FILE_FAILED, 0, "cannot write: this is a block device");
+  if (S_ISBLK(mode)) return cr_fail(error, CHAINRULE_FILE_FAILED, 0, "cannot write: it is a block device");
   target->descriptor = own_descriptor(path, &target->info);
   target->through = !S_ISREG(mode) || target->descriptor >= 0;
   if (target->descriptor >= 0) return CHAINRULE_OK;
@@ -146,7 +146,7 @@ static chainrule_status examine(const char *path, cr_destination *target, chainr
   return CHAINRULE_OK;
 }
 
-/* Opens the folder of the target.  *path is the target's own, without links, to be freed. */
+/* Opens the folder of the target.  *path is the target without symbolic links, which the caller frees. */
 static chainrule_status open_folder(const char *given, char **path, const char **name, int *folder,
                                     chainrule_error *error)
 {
@@ -256,7 +256,7 @@ static void remove_temporary(const cr_replacement *replacement)
   unlinkat(replacement->folder, replacement->temporary, 0);
 }
 
-/* Takes it out of the list, whose lock the caller holds. */
+/* Removes a replacement from the list, whose lock the caller holds. */
 static void leave(const cr_replacement *replacement)
 {
   cr_replacement **link = &under_way;
@@ -266,12 +266,13 @@ static void leave(const cr_replacement *replacement)
 
 void cr_replacement_abandon_all(void)
 {
-  pthread_mutex_lock(&under_way_lock); /* for good */
+  pthread_mutex_lock(&under_way_lock); /* never unlocked */
   for (const cr_replacement *one = under_way; one; one = one->next) remove_temporary(one);
 }
 
 /* ---- One replacement ---------------------------------------------------------------------------- */
 
+/* Opens a target that is written through. */
 static chainrule_status open_through(const char *path, const cr_destination *target, int *file,
                                      chainrule_error *error)
 {
@@ -290,6 +291,7 @@ static chainrule_status open_through(const char *path, const cr_destination *tar
   return CHAINRULE_OK;
 }
 
+/* Creates the temporary file, with the owner and permissions of the target. */
 static chainrule_status open_beside(const char *path, const cr_destination *target, cr_replacement *r,
                                     chainrule_error *error)
 {

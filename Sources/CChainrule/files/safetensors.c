@@ -1,4 +1,4 @@
-/* Safetensors files: opened, and their headers read, as if by an enemy; what is wrong in them, and JSON. */
+/* Opens safetensors files and reads their headers, as untrusted input; the errors of files, and JSON. */
 #define _XOPEN_SOURCE 700
 #define _FILE_OFFSET_BITS 64
 
@@ -40,7 +40,7 @@ chainrule_status cr_unexpected(chainrule_error *error, size_t layer, const char 
   return cr_invalid(error, layer, "%s: %s", where, problem->text);
 }
 
-/* json_dumps grows its memory, and drops characters without a word where that fails. */
+/* json_dumps is not used, because it drops characters silently if it cannot grow its memory. */
 char *cr_json_text(const json_t *json, size_t before, size_t *length)
 {
   *length = json_dumpb(json, NULL, 0, JSON_COMPACT);
@@ -69,7 +69,7 @@ chainrule_status cr_read_at(int file, void *bytes, size_t size, uint64_t offset,
 {
   for (char *next = bytes; size > 0;) {
     ssize_t count = pread(file, next, size < SSIZE_MAX ? size : SSIZE_MAX, (off_t)offset);
-    if (count == 0) return cr_invalid(error, 0, "file: became shorter while it was read");
+    if (count == 0) return cr_invalid(error, 0, "file: it became shorter while it was read; read it again");
     if (count < 0 && errno != EINTR) return cr_refused(error, "cannot read", errno);
     if (count < 0) continue;
     next += count;
@@ -79,19 +79,20 @@ chainrule_status cr_read_at(int file, void *bytes, size_t size, uint64_t offset,
   return CHAINRULE_OK;
 }
 
-/* Where memory runs out, jansson drops characters of a string without a word.  malloc leaves ENOMEM in
- * errno, but jansson clears errno before it converts a number: served byte by byte, no ENOMEM escapes. */
+/* If memory runs out, jansson silently drops characters of a string.  malloc then sets errno to ENOMEM, but
+ * jansson clears errno before it converts a number.  So the text is passed byte by byte, and errno is checked
+ * before each. */
 typedef struct cr_source {
   const char *next;
   size_t left;
-  bool starved;
+  bool out_of_memory;
 } cr_source;
 
 static size_t next_byte(void *buffer, size_t size, void *data)
 {
   cr_source *source = data;
-  if (errno == ENOMEM) source->starved = true;
-  if (size == 0 || source->left == 0 || source->starved) return 0;
+  if (errno == ENOMEM) source->out_of_memory = true;
+  if (size == 0 || source->left == 0 || source->out_of_memory) return 0;
   *(char *)buffer = *source->next++;
   source->left--;
   return 1;
@@ -104,7 +105,7 @@ chainrule_status cr_parse(const char *bytes, size_t size, const char *where, jso
   cr_source source = {bytes, size, false};
   errno = 0;
   *object = json_load_callback(next_byte, &source, JSON_REJECT_DUPLICATES, &problem);
-  if (source.starved || errno == ENOMEM) return cr_no_memory(error, where);
+  if (source.out_of_memory || errno == ENOMEM) return cr_no_memory(error, where);
   if (!*object)
     return cr_invalid(error, 0, "%s: %s (line %d, column %d)", where, problem.text, problem.line,
                       problem.column);
@@ -117,19 +118,19 @@ chainrule_status cr_read_header(int file, uint64_t file_size, json_t **header, u
 {
   unsigned char length_bytes[CR_LENGTH_BYTES];
   if (file_size < CR_LENGTH_BYTES)
-    return cr_invalid(error, 0, "file: %" PRIu64 " bytes are too few for a model", file_size);
+    return cr_invalid(error, 0, "file: %" PRIu64 " bytes; expected a safetensors file, of at least %d bytes",
+                      file_size, CR_LENGTH_BYTES);
   chainrule_status status = cr_read_at(file, length_bytes, CR_LENGTH_BYTES, 0, error);
   if (status) return status;
   uint64_t length = 0;
   for (int i = 0; i < CR_LENGTH_BYTES; i++) length |= (uint64_t)length_bytes[i] << 8 * i;
   if (length > file_size - CR_LENGTH_BYTES)
     return cr_invalid(error, 0,
-                      "header: %" PRIu64 " bytes, of which the file has %" PRIu64
-                      "; it is cut short, or no safetensors file",
+                      "header: %" PRIu64 " bytes, but only %" PRIu64
+                      " follow; the file is truncated, or not a safetensors file",
                       length, file_size - CR_LENGTH_BYTES);
   if (length > CR_LARGEST_HEADER)
-    return cr_invalid(error, 0, "header: %" PRIu64 " bytes; a safetensors file may have %d", length,
-                      CR_LARGEST_HEADER);
+    return cr_invalid(error, 0, "header: %" PRIu64 " bytes; expected at most %d", length, CR_LARGEST_HEADER);
   *data = CR_LENGTH_BYTES + length;
 
   char *bytes = malloc((size_t)length + 1); /* + 1: malloc(0) may be NULL */
@@ -175,14 +176,14 @@ chainrule_status cr_check_layout(cr_extent *extents, size_t count, uint64_t data
     if (extent->begin != position)
       return cr_invalid(error, extent->layer, "%s%.80s: begins at %" PRIu64 ", %s %" PRIu64, extent->sort,
                         extent->name, extent->begin,
-                        extent->begin > position ? "after a hole from" : "but others end at", position);
+                        extent->begin > position ? "after a gap from" : "but another tensor ends at", position);
     position = extent->end;
   }
   if (position == data_size) return CHAINRULE_OK;
   return cr_invalid(error, 0, "data: %" PRIu64 " bytes after the last tensor", data_size - position);
 }
 
-/* ---- Files of others ----------------------------------------------------------------------------- */
+/* ---- Files of other programs ---------------------------------------------------------------------- */
 
 chainrule_status cr_safetensors_open(const char *path, cr_safetensors *source, chainrule_error *error)
 {

@@ -1,4 +1,4 @@
-/* Writes a network, or a checkpoint with its arrays, and replaces a file atomically. */
+/* Saves a network, or a checkpoint with its arrays, and replaces a file atomically. */
 #include <math.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -23,18 +23,19 @@ static chainrule_status describe(const chainrule_network *network, cr_model *mod
   for (size_t l = 0; l < count && !status; l++)
     if (cr_kinds[model->layers[l].kind]->calls_out)
       status = cr_fail(error, CHAINRULE_INVALID_NETWORK, l + 1,
-                       "layer %zu is a function of the program's own, which a file cannot hold", l + 1);
+                       "layer %zu is a user-supplied function, which a file cannot hold", l + 1);
   return status;
 }
 
-/* The functions that end in _json return NULL where memory runs out, and jansson passes a NULL on. */
+/* The functions that end in _json return NULL if memory runs out.  jansson returns NULL for a NULL argument,
+ * so one check is enough. */
 static json_t *initializer_json(chainrule_initializer initializer)
 {
   return json_pack("{s:s, s:f}", "kind", chainrule_initializer_name(initializer.kind), "value",
                    initializer.value);
 }
 
-/* A number of a layer: the inverse of read_field. */
+/* A field of a layer; read_field in load.c is the inverse. */
 static json_t *field_json(const cr_field *field, const chainrule_layer *layer)
 {
   const void *member = (const char *)layer + field->offset;
@@ -49,7 +50,7 @@ static json_t *field_json(const cr_field *field, const chainrule_layer *layer)
   return NULL;
 }
 
-/* The numbers of a layer of its kind. */
+/* The fields of a layer. */
 static json_t *layer_json(const chainrule_layer *layer)
 {
   json_t *json = json_pack("{s:s}", "type", chainrule_layer_name(layer->kind));
@@ -82,7 +83,7 @@ static chainrule_status add_names(json_t *architecture, const chainrule_network 
   size_t count = chainrule_network_name_count(network, which);
   json_t *names = json_array();
   for (size_t i = 0; i < count; i++) {
-    json_error_t problem = {0}; /* jansson leaves its code as it is where memory runs out */
+    json_error_t problem = {0}; /* jansson sets no code if memory runs out */
     json_t *name = json_pack_ex(&problem, 0, "s", chainrule_network_name(network, which, i));
     bool wrong = !name && json_error_code(&problem) == json_error_invalid_utf8;
     if (json_array_append_new(names, name) == 0) continue;
@@ -116,7 +117,7 @@ static void get_values(const chainrule_network *network, const cr_tensor *tensor
     cr_read(network, network->parameters, tensor->layer, tensor->parameter, values);
 }
 
-/* Adds a tensor to the checksum, after a look at its values: all of this before anything is written. */
+/* Checks that a tensor's values are finite, and adds them to the checksum, before anything is written. */
 static chainrule_status hash_tensor(const chainrule_network *network, const cr_model *model,
                                     const cr_tensor *tensor, uint64_t *hash, chainrule_error *error)
 {
@@ -143,7 +144,7 @@ static json_t *tensor_json(const cr_tensor *tensor, chainrule_scalar scalar)
                    (json_int_t)tensor->begin, (json_int_t)tensor->begin + (json_int_t)tensor->bytes);
 }
 
-/* Adds a text, unless it is NULL, to an object; false where memory runs out. */
+/* Adds a text, unless it is NULL, to an object; false if memory runs out. */
 static bool add_text(json_t *object, const char *key, const char *text)
 {
   return !text || json_object_set_new(object, key, json_string(text)) == 0;
@@ -170,7 +171,8 @@ static json_t *header_json(const cr_model *model, const char *text, const char *
   return header;
 }
 
-/* The length's 8 bytes and the JSON, with spaces to a multiple of 8, where the tensors begin. */
+/* The 8 bytes of the length and the JSON, which spaces extend to a multiple of 8 bytes, so that the tensors
+ * are aligned. */
 static chainrule_status make_header(cr_model *model, const char *text, const char *metadata, uint64_t hash,
                                     char **bytes, size_t *size, chainrule_error *error)
 {
@@ -181,7 +183,7 @@ static chainrule_status make_header(cr_model *model, const char *text, const cha
   size_t padded = (length + 7) / 8 * 8;
   if (padded > CR_LARGEST_HEADER)
     return cr_fail(error, CHAINRULE_INVALID_ARGUMENT, 0,
-                   "header: %zu bytes of layers, names and metadata; a safetensors file may have %d", padded,
+                   "header: %zu bytes of layers, names and metadata; expected at most %d", padded,
                    CR_LARGEST_HEADER);
   for (int i = 0; i < CR_LENGTH_BYTES; i++) (*bytes)[i] = (char)((uint64_t)padded >> 8 * i & 0xff);
   memset(*bytes + CR_LENGTH_BYTES + length, ' ', padded - length);
@@ -189,7 +191,7 @@ static chainrule_status make_header(cr_model *model, const char *text, const cha
   return CHAINRULE_OK;
 }
 
-/* ---- Saving: the file -------------------------------------------------------------------------- */
+/* ---- The file ------------------------------------------------------------------------------------- */
 
 typedef struct cr_saving {
   const chainrule_network *network;

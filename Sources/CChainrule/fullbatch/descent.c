@@ -1,5 +1,5 @@
-/* Methods that search along one line after the other for a smaller L: conjugate gradients, BFGS and L-BFGS, with one line
- * search for the strong Wolfe conditions. */
+/* Line search methods: conjugate gradients, BFGS and L-BFGS, with one line search for the strong Wolfe
+ * conditions. */
 #include "fullbatch.h"
 #include "vectors.h"
 
@@ -7,22 +7,23 @@
 #include <stdlib.h>
 #include <string.h>
 
-/* ---- Along a line ------------------------------------------------------------------------------- */
+/* ---- The line search ----------------------------------------------------------------------------- */
 
-/* φ(α) = L(x + α d), and where the search for α is. */
+/* φ(α) = L(x + α d), and the last point at which it was evaluated. */
 typedef struct line {
   cr_problem *problem;
   size_t p;
   const double *x, *direction;
   double *at, *gradient; /* x + α d, and ∂L/∂p there */
-  double curvature;      /* the second Wolfe condition's: 0 < curvature < 1 */
+  double curvature;      /* the constant of the second Wolfe condition, between 0 and 1 */
 } line;
 
 typedef struct point {
   double rate, loss, slope; /* α, φ(α), φ′(α); an infinite φ has no slope */
 } point;
 
-static point probe(const line *l, double rate)
+/* Evaluates φ and φ′ at α = rate. */
+static point evaluate(const line *l, double rate)
 {
   point found = {.rate = rate, .loss = INFINITY};
   memcpy(l->at, l->x, l->p * sizeof *l->at);
@@ -46,13 +47,13 @@ static bool is_flat(const line *l, const point *p, const point *start)
   return fabs(p->slope) <= -l->curvature * start->slope;
 }
 
-/* Where the cubic through two points with their slopes is least, as a part of the way from a to b (Nocedal & Wright 2006,
- * 3.59); NAN where it falls for ever. */
+/* The minimum of the cubic through two points with their slopes, as a fraction of the way from a to b
+ * (Nocedal & Wright 2006, 3.59); NAN if it has none. */
 static double cubic(const point *a, const point *b)
 {
   const double width = b->rate - a->rate;
   const double d1 = a->slope + b->slope - 3 * (b->loss - a->loss) / width;
-  /* Slopes of large losses have squares that overflow. */
+  /* The squares of steep slopes overflow, so they are scaled. */
   const double scale = fmax(fabs(d1), fmax(fabs(a->slope), fabs(b->slope)));
   const double square = (d1 / scale) * (d1 / scale) - (a->slope / scale) * (b->slope / scale);
   if (!(square >= 0)) return NAN;
@@ -60,7 +61,8 @@ static double cubic(const point *a, const point *b)
   return 1 - (b->slope + d2 - d1) / (b->slope - a->slope + 2 * d2);
 }
 
-/* Between two points, a tenth of the way or more from either; half way where the cubic says nothing. */
+/* The next α between two points: the minimum of the cubic, at least a tenth of the way from either; half way
+ * if there is no minimum. */
 static double between(const point *low, const point *high)
 {
   double part = isfinite(high->loss) ? cubic(low, high) : NAN;
@@ -68,7 +70,8 @@ static double between(const point *low, const point *high)
   return low->rate + part * (high->rate - low->rate);
 }
 
-/* Beyond the second of two points, where the cubic is least: twice to ten times as far. */
+/* The next α beyond the second of two points: the minimum of the cubic, limited to 2 to 10 times the second
+ * α. */
 static double beyond(const point *before, const point *last)
 {
   double part = cubic(before, last);
@@ -76,11 +79,12 @@ static double beyond(const point *before, const point *last)
   return fmin(fmax(before->rate + part * (last->rate - before->rate), 2 * last->rate), 10 * last->rate);
 }
 
-/* Algorithm 3.6: `low` has the least φ that is low enough, and φ falls from it towards `high`. */
+/* Algorithm 3.6: `low` has the smallest φ so far that satisfies the first condition, and φ decreases from it
+ * towards `high`. */
 static point zoom(const line *l, const point *start, point low, point high)
 {
   for (int i = 0; i < 30; i++) {
-    const point trial = probe(l, between(&low, &high));
+    const point trial = evaluate(l, between(&low, &high));
     if (!is_low(&trial, start) || trial.loss >= low.loss) {
       high = trial;
       continue;
@@ -89,15 +93,16 @@ static point zoom(const line *l, const point *start, point low, point high)
     if (trial.slope * (high.rate - low.rate) >= 0) high = low;
     low = trial;
   }
-  return low.rate > 0 ? probe(l, low.rate) : low; /* at least lower */
+  return low.rate > 0 ? evaluate(l, low.rate) : low; /* φ is smaller, though still too steep */
 }
 
-/* Algorithm 3.5: an α that meets the strong Wolfe conditions, or at least makes φ smaller; 0 if none was found. */
+/* Algorithm 3.5: an α that satisfies the strong Wolfe conditions, or at least decreases φ; 0 if there is
+ * none. */
 static point search(const line *l, const point *start, double rate)
 {
   point before = *start;
   for (int i = 0; i < 20; i++) {
-    const point trial = probe(l, rate);
+    const point trial = evaluate(l, rate);
     if (!is_low(&trial, start) || (i > 0 && trial.loss >= before.loss)) return zoom(l, start, before, trial);
     if (is_flat(l, &trial, start)) return trial;
     if (trial.slope >= 0) return zoom(l, start, trial, before);
@@ -109,15 +114,15 @@ static point search(const line *l, const point *start, double rate)
 
 /* ---- Directions --------------------------------------------------------------------------------- */
 
-/* The last steps s and changes of the gradient y, in a ring of `size`. */
+/* The history: a ring of the last steps s and changes of the gradient y. */
 typedef struct memory {
-  size_t p, size, count, next; /* of a vector, of the ring, in it, the place of the next */
-  double *steps, *changes;     /* [size][p] */
-  double *inverse, *alpha;     /* 1 / sᵀy; [size] */
+  size_t p, size, count, next; /* length of a vector; capacity and content of the ring; index of the next */
+  double *steps, *changes;     /* s and y, [size][p] */
+  double *inverse, *alpha;     /* 1 / sᵀy, and the α of the two loops, [size] */
 } memory;
 
-/* d = −H g by two loops over the history, latest to oldest and back; H₀ = sᵀy / yᵀy of the latest (Nocedal & Wright 2006,
- * 7.4 and 7.20). */
+/* d = −H g by the two loops over the history, from the latest step to the oldest and back, with H₀ = sᵀy /
+ * yᵀy of the latest (Nocedal & Wright 2006, 7.4 and 7.20). */
 static void quasi_newton(const memory *m, const double *gradient, double *d)
 {
   const size_t p = m->p;
@@ -139,7 +144,8 @@ static void quasi_newton(const memory *m, const double *gradient, double *d)
   }
 }
 
-/* A step and the change of the gradient, where they show a curvature above 0. */
+/* Adds a step and its change of the gradient to the history, if their curvature sᵀy is positive beyond
+ * rounding. */
 static void remember(memory *m, const double *step, const double *change)
 {
   const double product = cr_dot(m->p, step, change);
@@ -151,8 +157,9 @@ static void remember(memory *m, const double *step, const double *change)
   if (m->count < m->size) m->count++;
 }
 
-/* d ← −g + β d, where `change` is what g has changed by.  Polak and Ribière's β where it is above 0; Fletcher and Reeves' where g
- * is nearly at right angles to the g before, as it is on a quadratic (Powell 1977).  Else β = 0, and d starts afresh. */
+/* d ← −g + β d, where `change` is g less the previous g.  β is Polak and Ribière's, if that is positive.
+ * With `fletcher_reeves` it is Fletcher and Reeves', if g is nearly orthogonal to the previous g, as it is on
+ * a quadratic (Powell 1977).  Otherwise β = 0: a restart. */
 static void conjugate(size_t p, bool fletcher_reeves, const double *gradient, const double *change, double *d)
 {
   double before = 0, now = 0, product = 0; /* |g before|², |g|², gᵀ(g − g before) */
@@ -171,8 +178,9 @@ static void conjugate(size_t p, bool fletcher_reeves, const double *gradient, co
 
 enum { VECTORS = 7 };
 
-/* The gradient's measure: that of √L against that of the start, max |∂L/∂p| / √L.  Of L = ½ |f|² this is |Jᵀf| / |f|, the cosine
- * but for the lengths of the columns of J. */
+/* max |∂L/∂p| / √L, the gradient of √L up to a factor.  The measure of the gradient is its value divided by
+ * that at the start.  For L = ½ |f|² it is max |Jᵀf| / |f| up to a factor: the cosine of least_squares.c,
+ * without the norms of J's columns. */
 static double steepness(size_t p, const double *gradient, double loss)
 {
   const double largest = cr_largest(p, gradient);
@@ -196,7 +204,7 @@ static void run(cr_problem *problem, memory *m, double *buffers)
   }
   const double first = steepness(p, g, loss);
   if (cr_problem_starts_at_minimum(problem, g, first > 0 ? INFINITY : 0)) return;
-  double fallen = 0; /* by the last step; 0: the direction is the gradient's, without a past */
+  double fallen = 0; /* the last decrease of L; 0: start, or restart, along the negative gradient */
   for (;;) {
     const bool is_fresh = fallen == 0;
     if (is_fresh) m->count = 0;
@@ -205,7 +213,8 @@ static void run(cr_problem *problem, memory *m, double *buffers)
     else
       conjugate(p, method == CHAINRULE_METHOD_FLETCHER_REEVES, g, change, d);
     const point start = {.loss = loss, .slope = cr_dot(p, g, d)};
-    /* Without a past a step of length 1; with H the whole step; else as far as to fall again by as much. */
+    /* The first α: at a start a step of length 1; with H the whole step, α = 1; else for a decrease like the
+     * last one. */
     const double rate = is_fresh ? 1 / cr_norm(p, g) : is_conjugate ? 2.02 * fallen / -start.slope : 1;
     const point found = start.slope < 0 ? search(&l, &start, rate) : start;
     if (cr_problem_stopped(problem) || !(found.loss < loss)) {
@@ -232,7 +241,8 @@ static void run(cr_problem *problem, memory *m, double *buffers)
 
 static size_t least(size_t a, size_t b) { return a < b ? a : b; }
 
-/* BFGS remembers as many steps as there are parameters, which is all that H can hold, or as many as its memory does. */
+/* BFGS is L-BFGS with a history of as many steps as there are parameters, which determine H, or as many as
+ * its memory limit allows. */
 chainrule_status cr_descend_lines(cr_problem *problem, chainrule_error *error)
 {
   const chainrule_minimizer_options *settings = problem->settings;
@@ -241,7 +251,7 @@ chainrule_status cr_descend_lines(cr_problem *problem, chainrule_error *error)
   if (settings->method == CHAINRULE_METHOD_LBFGS) m.size = settings->history;
   if (settings->method == CHAINRULE_METHOD_BFGS)
     m.size = least(p, 1 + settings->memory / p / (2 * sizeof(double)));
-  m.size = least(m.size, settings->iterations); /* no more steps than there can be */
+  m.size = least(m.size, settings->iterations); /* a run has no more steps than this */
   size_t twice, rows, count;
   const bool counts = cr_multiply(2, m.size, &twice) && cr_add(twice, VECTORS, &rows) &&
                       cr_multiply(rows, p, &count) && cr_add(count, twice, &count);

@@ -1,4 +1,4 @@
-/* Full-batch training: L of all rows as the methods of least_squares.c and descent.c see it, and what ends a run. */
+/* Full-batch training: the public calls, the evaluation of L for the methods, and the end of a run. */
 #include "fullbatch.h"
 #include "vectors.h"
 
@@ -107,7 +107,7 @@ void chainrule_minimizer_stop(chainrule_minimizer *minimizer)
   if (minimizer) atomic_store(&minimizer->stop, true);
 }
 
-/* ---- L, and the residuals whose squares it is the sum of --------------------------------------- */
+/* ---- L and its residuals ------------------------------------------------------------------------- */
 
 bool cr_problem_stopped(cr_problem *p)
 {
@@ -116,15 +116,15 @@ bool cr_problem_stopped(cr_problem *p)
   return p->stopped;
 }
 
-/* Takes the parameters; false where one is not finite. */
+/* Sets the parameters; false if one is not finite. */
 static bool move_to(cr_problem *p, const double *parameters)
 {
   return chainrule_network_set_parameters_f64(p->objective.network, parameters, p->parameters, NULL) ==
          CHAINRULE_OK;
 }
 
-/* Whether L is finite; then, where it is the smallest so far, the parameters are kept. */
-static bool judge(cr_problem *p, const double *parameters, double loss)
+/* Keeps the parameters if their L is the smallest so far; false if L is not finite. */
+static bool keep_best(cr_problem *p, const double *parameters, double loss)
 {
   if (!isfinite(loss)) return false;
   if (loss < p->so_far.loss) {
@@ -134,8 +134,8 @@ static bool judge(cr_problem *p, const double *parameters, double loss)
   return true;
 }
 
-/* Whether a pass came to its end; a custom layer's function that failed stops the run. */
-static bool is_done(cr_problem *p, chainrule_status status)
+/* Stops the run if a pass has failed, which only a custom layer's function can cause; true if it has not. */
+static bool has_succeeded(cr_problem *p, chainrule_status status)
 {
   if (status) p->status = status, p->stopped = true;
   return !status;
@@ -145,12 +145,13 @@ bool cr_problem_value(cr_problem *p, const double *parameters, double *loss, dou
 {
   if (cr_problem_stopped(p) || !move_to(p, parameters)) return false;
   p->so_far.evaluations++;
-  if (!is_done(p, cr_objective_value(&p->objective, gradient, loss, p->error))) return false;
+  if (!has_succeeded(p, cr_objective_value(&p->objective, gradient, loss, p->error))) return false;
   if (gradient && !cr_all_finite(p->objective.network, gradient, p->parameters)) return false;
-  return judge(p, parameters, *loss);
+  return keep_best(p, parameters, *loss);
 }
 
-/* What (a − y) of row r is multiplied with, so that L = ½ Σ f²: √(wᵣ / Σ w), √(2 / n) of it for meanSquaredError. */
+/* The factor of (a − y) in the residuals of row r, for which L = ½ Σ f²: √(wᵣ / Σ w), and √(2 / n) times that
+ * for meanSquaredError with n outputs. */
 static double factor(const cr_problem *p, const cr_batch *batch, size_t r)
 {
   const cr_objective *o = &p->objective;
@@ -171,7 +172,7 @@ bool cr_problem_residuals(cr_problem *p, const double *parameters, double *f, do
   size_t start = 0;
   cr_batch batch = {0};
   while (cr_objective_next(o, &start, &batch)) {
-    if (!is_done(p, cr_forward(o->network, &o->work, &batch, 0, o->network->layer_count, p->error)))
+    if (!has_succeeded(p, cr_forward(o->network, &o->work, &batch, 0, o->network->layer_count, p->error)))
       return false;
     for (size_t r = 0; r < batch.rows; r++)
       for (size_t k = 0; k < last->out; k++) {
@@ -182,14 +183,14 @@ bool cr_problem_residuals(cr_problem *p, const double *parameters, double *f, do
       }
   }
   *loss = sum / 2;
-  return judge(p, parameters, *loss);
+  return keep_best(p, parameters, *loss);
 }
 
 bool cr_problem_jacobian(cr_problem *p, const cr_batch *batch, double *jacobian)
 {
   const cr_objective *o = &p->objective;
   const size_t width = chainrule_network_outputs(o->network) * p->parameters;
-  if (!is_done(p, cr_parameter_jacobian(o->network, &o->work, batch, jacobian, p->error))) return false;
+  if (!has_succeeded(p, cr_parameter_jacobian(o->network, &o->work, batch, jacobian, p->error))) return false;
   for (size_t r = 0; r < batch->rows; r++) {
     const double s = factor(p, batch, r);
     for (size_t i = 0; i < width; i++) jacobian[r * width + i] *= s;
@@ -199,7 +200,7 @@ bool cr_problem_jacobian(cr_problem *p, const cr_batch *batch, double *jacobian)
 
 bool cr_problem_move(cr_problem *p, const double *parameters) { return move_to(p, parameters); }
 
-/* ---- What ends a run ---------------------------------------------------------------------------- */
+/* ---- The end of a run ---------------------------------------------------------------------------- */
 
 static bool end(cr_problem *p, chainrule_ending ending)
 {
@@ -239,8 +240,8 @@ void cr_problem_gives_up(cr_problem *p)
 
 /* ---- A run --------------------------------------------------------------------------------------- */
 
-/* The best parameters, rounded where the network is float32. */
-static chainrule_status bring_back(chainrule_network *network, const cr_problem *p, chainrule_error *error)
+/* Sets the network's parameters to the best ones, rounded if the network is float32. */
+static chainrule_status set_best(chainrule_network *network, const cr_problem *p, chainrule_error *error)
 {
   if (network->scalar == CHAINRULE_FLOAT64)
     return chainrule_network_set_parameters_f64(network, p->best, p->parameters, error);
@@ -252,7 +253,7 @@ static chainrule_status bring_back(chainrule_network *network, const cr_problem 
   return status;
 }
 
-/* The loss at the start, which has to be finite. */
+/* Computes the loss at the start, which must be finite. */
 static chainrule_status begin(cr_problem *p, chainrule_error *error)
 {
   chainrule_status status =
@@ -260,8 +261,10 @@ static chainrule_status begin(cr_problem *p, chainrule_error *error)
   if (!status) status = cr_objective_value(&p->objective, NULL, &p->so_far.loss, error);
   if (status) return status;
   if (isfinite(p->so_far.loss)) return CHAINRULE_OK;
-  return cr_fail(error, CHAINRULE_NOT_FINITE, 0, "the loss: %s at the start",
-                 isnan(p->so_far.loss) ? "NaN" : "infinity");
+  return cr_fail(
+      error, CHAINRULE_NOT_FINITE, 0,
+      "the loss is %s at the start; expected a finite number: initialize the network, or scale the data",
+      isnan(p->so_far.loss) ? "NaN" : "infinity");
 }
 
 static chainrule_status run(chainrule_minimizer *m, chainrule_scalar scalar, cr_batch all,
@@ -277,7 +280,7 @@ static chainrule_status run(chainrule_minimizer *m, chainrule_scalar scalar, cr_
   if (status) return status;
   if (!(cr_total_weight(network, &all) > 0))
     return cr_fail(error, CHAINRULE_INVALID_ARGUMENT, 0,
-                   "every sample weight is 0; at least one must be above");
+                   "every sample weight is 0; expected at least one above 0");
 
   cr_problem p = {
       .settings = &m->settings, .stop = &m->stop, .parameters = network->parameter_count, .error = error};
@@ -290,7 +293,7 @@ static chainrule_status run(chainrule_minimizer *m, chainrule_scalar scalar, cr_
     status = m->settings.method == CHAINRULE_METHOD_LEVENBERG_MARQUARDT ? cr_minimize_squares(&p, error)
                                                                         : cr_descend_lines(&p, error);
   if (!status) status = p.status;
-  if (!status) status = bring_back(m->network, &p, error);
+  if (!status) status = set_best(m->network, &p, error);
   if (!status && minimum) *minimum = p.so_far;
   free(p.best);
   cr_objective_free(&p.objective);

@@ -1,8 +1,9 @@
-/* Levenberg-Marquardt for L = ½ |f|²: steps v with (JᵀJ + μ D²) v = −Jᵀ f (Moré 1978), μ by Nielsen (1999), and geodesic
- * acceleration (Transtrum & Sethna 2012).
+/* Levenberg-Marquardt for L = ½ |f|²: steps v with (JᵀJ + μ D²) v = −Jᵀ f (Moré 1978), μ by Nielsen (1999),
+ * and geodesic acceleration (Transtrum & Sethna 2012).
  *
- * J [residuals][p] is never whole in memory: its rows are folded, a strip at a time, into the triangle T of J = Q T, from
- * which all else follows: Jᵀf = Tᵀ (Qᵀf), |J v| = |T v|, and the step by a second triangle, that of [T; √μ D].
+ * J [residuals][p] is never in memory as a whole.  Its rows are folded, one row block at a time, into the
+ * triangle T of the QR decomposition J = Q T.  Jᵀf = Tᵀ (Qᵀf) and |J v| = |T v| follow from T.  The step
+ * follows from a second triangle, that of [T; √μ D].
  */
 #include "fullbatch.h"
 #include "vectors.h"
@@ -12,25 +13,26 @@
 #include <string.h>
 
 enum { VECTORS = 10, MOST_REFUSALS = 40 };
-static const double least_mu = DBL_EPSILON * DBL_EPSILON; /* √μ D below the rounding of T */
+static const double least_mu =
+    DBL_EPSILON * DBL_EPSILON; /* below it, √μ D is smaller than the rounding errors of T */
 
-/* f around x, and what a step is made from; all but f are of p numbers. */
+/* The linear model of f around x, and a step.  Vectors have p numbers, except those of residuals. */
 typedef struct model {
   cr_problem *problem;
   size_t p, residuals;
-  double *T, *damped;                   /* [p][p], upper triangles of J, of [J; √μ D] */
-  double *strip;                        /* rows of J, or √μ D [p][p] */
+  double *T, *damped;                   /* [p][p], the triangles of J and of [J; √μ D] */
+  double *block;                        /* a row block of J, or √μ D [p][p] */
   double *x, *trial, *step, *v, *curve; /* x, x + Δ, Δ = v + ½ curve */
-  double *Qf, *rest;                    /* the right sides of T, Qᵀ f at first, and of the strip */
-  double *gradient, *columns, *D; /* Jᵀf, |J e|, the scale of each parameter: the largest |J e| so far */
+  double *Qf, *rest;                    /* the right sides of T, which is Qᵀf, and of the row block */
+  double *gradient, *columns, *D; /* Jᵀf, the norm of each column of J, the largest such norm so far */
   double *work;
-  double *f, *ahead; /* f(x); f elsewhere [residuals] */
+  double *f, *ahead; /* f(x), f at another point [residuals] */
 } model;
 
 /* ---- Triangles --------------------------------------------------------------------------------- */
 
-/* [T r; S s] → [T′ r′; 0 s′] by a Householder reflection for each column: T upper triangular [p][p], S [rows][p].  A diagonal
- * S fills up on the way, column k as far as row k. */
+/* [T r; S s] → [T′ r′; 0 s′] by a Householder reflection for each column, where T [p][p] is upper triangular
+ * and S is [rows][p].  If S is diagonal, it fills up from the left: column k as far as row k. */
 static void fold(const model *m, double *T, double *r, size_t rows, double *S, double *s, bool is_diagonal)
 {
   const size_t p = m->p;
@@ -98,9 +100,10 @@ static double scaled_norm(const model *m, const double *v)
   return cr_norm(m->p, m->work);
 }
 
-/* ---- f near x ---------------------------------------------------------------------------------- */
+/* ---- The linear model --------------------------------------------------------------------------- */
 
-/* T and Qᵀf, and from them the gradient and the columns' norms; false where a derivative is not finite. */
+/* Computes T and Qᵀf at x, and from them the gradient and the norms of the columns; false if a derivative is
+ * not finite. */
 static bool linearize(model *m)
 {
   const cr_objective *o = &m->problem->objective;
@@ -112,10 +115,10 @@ static bool linearize(model *m)
   cr_problem_move(m->problem, m->x);
   while (cr_objective_next(o, &start, &batch)) {
     const size_t rows = batch.rows * outputs;
-    if (!cr_problem_jacobian(m->problem, &batch, m->strip) || isinf(cr_largest(rows * p, m->strip)))
+    if (!cr_problem_jacobian(m->problem, &batch, m->block) || isinf(cr_largest(rows * p, m->block)))
       return false;
     memcpy(m->rest, m->f + start * outputs, rows * sizeof *m->rest);
-    fold(m, m->T, m->Qf, rows, m->strip, m->rest, false);
+    fold(m, m->T, m->Qf, rows, m->block, m->rest, false);
   }
   multiply_transposed(m, m->T, m->Qf, m->gradient);
   for (size_t k = 0; k < p; k++) {
@@ -126,7 +129,7 @@ static bool linearize(model *m)
   return !isinf(cr_largest(p, m->gradient));
 }
 
-/* The largest cosine between f and a column of J, as MINPACK's gtol bounds it. */
+/* The largest cosine of the angles between f and the columns of J, which MINPACK's gtol bounds. */
 static double cosine(const model *m)
 {
   const double length = cr_norm(m->residuals, m->f);
@@ -136,16 +139,17 @@ static double cosine(const model *m)
   return most;
 }
 
-/* v, and the triangle of [J; √μ D] in `damped`.  A parameter that moves nothing, |J e| = 0, stays: its D counts as 1. */
+/* Computes v, and the triangle of [J; √μ D] in `damped`; false if v is not finite.  A parameter on which f
+ * does not depend, whose column of J is 0, stays where it is, with D = 1. */
 static bool propose(model *m, double mu)
 {
   const size_t p = m->p;
   memcpy(m->damped, m->T, p * p * sizeof *m->T);
   memcpy(m->v, m->Qf, p * sizeof *m->v);
-  memset(m->strip, 0, p * p * sizeof *m->strip);
+  memset(m->block, 0, p * p * sizeof *m->block);
   memset(m->rest, 0, p * sizeof *m->rest);
-  for (size_t k = 0; k < p; k++) m->strip[k * p + k] = sqrt(mu) * (m->D[k] > 0 ? m->D[k] : 1);
-  fold(m, m->damped, m->v, p, m->strip, m->rest, true);
+  for (size_t k = 0; k < p; k++) m->block[k * p + k] = sqrt(mu) * (m->D[k] > 0 ? m->D[k] : 1);
+  fold(m, m->damped, m->v, p, m->block, m->rest, true);
   for (size_t k = 0; k < p; k++) {
     if (m->damped[k * p + k] == 0) return false;
     m->v[k] = -m->v[k];
@@ -154,8 +158,8 @@ static bool propose(model *m, double mu)
   return !isinf(cr_largest(p, m->v));
 }
 
-/* The acceleration along v: (JᵀJ + μ D²) curve = −Jᵀ f″, where f″ = 2/h ((f(x + h v) − f) / h − J v) is the second
- * derivative of f along v; false where it is not small against v, so that v goes too far. */
+/* Computes the acceleration along v: (JᵀJ + μ D²) curve = −Jᵀ f″, where f″ = 2/h ((f(x + h v) − f) / h − J v)
+ * is the second derivative of f along v.  False if it is not small compared to v: then v is too long. */
 static bool accelerate(model *m)
 {
   static const double h = 0.02, most = 0.1;
@@ -171,9 +175,9 @@ static bool accelerate(model *m)
   cr_batch batch = {0};
   cr_problem_move(problem, m->x);
   while (cr_objective_next(o, &start, &batch)) {
-    if (!cr_problem_jacobian(problem, &batch, m->strip)) return false;
+    if (!cr_problem_jacobian(problem, &batch, m->block)) return false;
     for (size_t i = 0; i < batch.rows * outputs; i++) {
-      const double *row = m->strip + i * p;
+      const double *row = m->block + i * p;
       const size_t at = start * outputs + i;
       const double second = 2 / h * ((m->ahead[at] - m->f[at]) / h - cr_dot(p, row, m->v));
       cr_add_scaled(p, -second, row, m->curve);
@@ -186,12 +190,12 @@ static bool accelerate(model *m)
 
 /* ---- The method -------------------------------------------------------------------------------- */
 
-/* From x with its f, T and gradient to a better x with its f; false where the run is to end, and says why. */
+/* Moves x to a point with a smaller L, and updates f.  False if the run ends, whose reason it records. */
 static bool improve(model *m, double *mu, double *nu, double *loss, cr_measure *measure)
 {
   cr_problem *problem = m->problem;
   for (int refusals = 0; refusals < MOST_REFUSALS; refusals++) {
-    /* Both falls are in parts of L, as is MINPACK's ftol. */
+    /* The predicted and the actual decrease of L are relative to L, as is MINPACK's ftol. */
     double promised = 0, fall = -INFINITY, reached = INFINITY;
     if (propose(m, *mu)) {
       multiply(m, m->T, m->v, m->work);
@@ -199,7 +203,7 @@ static bool improve(model *m, double *mu, double *nu, double *loss, cr_measure *
       const double across = scaled_norm(m, m->v) / length;
       promised = along * along + 2 * *mu * across * across;
       memset(m->curve, 0, m->p * sizeof *m->curve);
-      /* Steps within rounding have no curvature that a difference would show. */
+      /* For a very short step the difference quotient of f″ would be rounding errors only. */
       if (along < 1e-6 || accelerate(m)) {
         memcpy(m->step, m->v, m->p * sizeof *m->v);
         cr_add_scaled(m->p, 0.5, m->curve, m->step);
@@ -255,23 +259,23 @@ chainrule_status cr_minimize_squares(cr_problem *problem, chainrule_error *error
 {
   const size_t outputs = chainrule_network_outputs(problem->objective.network), p = problem->parameters;
   model m = {.problem = problem, .p = p, .residuals = problem->objective.batch.rows * outputs};
-  const size_t rows = problem->objective.work.capacity * outputs, strip = rows > p ? rows : p;
+  const size_t rows = problem->objective.work.capacity * outputs, block = rows > p ? rows : p;
   size_t matrices, vectors, count = SIZE_MAX, bytes = SIZE_MAX;
-  const bool counts = cr_multiply(2 * p + strip, p, &matrices) &&
-                      cr_add(matrices, VECTORS * p + strip, &vectors) &&
+  const bool counts = cr_multiply(2 * p + block, p, &matrices) &&
+                      cr_add(matrices, VECTORS * p + block, &vectors) &&
                       cr_add(vectors, 2 * m.residuals, &count) && cr_multiply(count, sizeof(double), &bytes);
   if (!counts || bytes > problem->settings->memory)
     return cr_fail(
         error, CHAINRULE_OUT_OF_MEMORY, 0,
-        "levenbergMarquardt takes %zu bytes for %zu residuals and %zu parameters; its memory is bound to %zu",
+        "levenbergMarquardt needs %zu bytes for %zu residuals and %zu parameters; its memory limit is %zu bytes",
         counts ? bytes : SIZE_MAX, m.residuals, p, problem->settings->memory);
   double *all = cr_allocate(count, sizeof *all), *next = all;
   if (!all) return cr_out_of_memory(error, "levenbergMarquardt", bytes);
-  m.T = next, m.damped = next += p * p, m.strip = next += p * p, next += strip * p;
+  m.T = next, m.damped = next += p * p, m.block = next += p * p, next += block * p;
   double **const vector[VECTORS] = {&m.x,  &m.trial,    &m.step,    &m.v, &m.curve,
                                     &m.Qf, &m.gradient, &m.columns, &m.D, &m.work};
   for (size_t i = 0; i < VECTORS; i++, next += p) *vector[i] = next;
-  m.rest = next, m.f = next += strip, m.ahead = next += m.residuals;
+  m.rest = next, m.f = next += block, m.ahead = next += m.residuals;
   run(&m);
   free(all);
   return CHAINRULE_OK;

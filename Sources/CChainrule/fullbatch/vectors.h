@@ -1,11 +1,12 @@
-/* Sums of full-batch training, in double: each in one fixed order, so that it has the same bits on every CPU. */
+/* Sums of full-batch training, in double.  Each adds its terms in one fixed order, so that it has the same
+ * bits on every CPU. */
 #ifndef CR_VECTORS_H
 #define CR_VECTORS_H
 
 #include <math.h>
 #include <stddef.h>
 
-/* Σ a b: eight sums side by side, of every eighth product, then their sum. */
+/* Σ a b: eight partial sums, each of every eighth product, then their sum. */
 static inline double cr_dot(size_t n, const double *a, const double *b)
 {
   double s[8] = {0};
@@ -22,7 +23,7 @@ static inline void cr_add_scaled(size_t n, double s, const double *x, double *y)
   for (size_t i = 0; i < n; i++) y[i] += s * x[i];
 }
 
-/* max |a|; infinite where one is not finite. */
+/* max |a|; infinity if an element is not finite. */
 static inline double cr_largest(size_t n, const double *a)
 {
   double most = 0;
@@ -30,7 +31,7 @@ static inline double cr_largest(size_t n, const double *a)
   return most;
 }
 
-/* |a|, the root of Σ a², whose squares neither overflow nor vanish. */
+/* |a| = √Σ a², without overflow or underflow of the squares. */
 static inline double cr_norm(size_t n, const double *a)
 {
   const double most = cr_largest(n, a);

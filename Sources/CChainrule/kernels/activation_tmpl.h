@@ -1,13 +1,13 @@
-/* Activations: f and f′ side by side, on vectors.
+/* The activations: each f and its f′, on vectors.
  *
- * f′ is written in terms of a = f(z) where that is exact and cheaper, otherwise of z; the catalogue says which.
- * NaN goes through every f as NaN, so that it is seen in the loss.  σ(z) = 1 / (1 + e⁻ᶻ).
+ * f′ is a function of a = f(z) if that is exact and cheaper, otherwise of z; the catalogue says which.
+ * f(NaN) is NaN, so that a NaN reaches the loss, where it is found.  σ(z) = 1 / (1 + e⁻ᶻ).
  */
 
 #define ONE CR(splat)(1)
 #define ZERO CR(splat)(0)
 
-/* clang-format off: a short function stands in its line */
+/* clang-format off: a short function has one line */
 static inline V CR(identity)(V z) { return z; }
 static inline V CR(identity_derivative)(V a) { (void)a; return ONE; }
 
@@ -29,7 +29,8 @@ static inline V CR(leakyReLU_derivative)(V a) { return CR(select)(a > 0, ONE, CR
 static inline V CR(elu)(V z) { return CR(select)(z > 0, z, CR(v_expm1)(z)); }
 static inline V CR(elu_derivative)(V a) { return CR(select)(a > 0, ONE, a + 1); }
 
-/* λ elu_α with the fixed point mean 0, variance 1; f′ = λ α eᶻ = a + λ α for z ≤ 0 (Klambauer et al. 2017) */
+/* λ elu_α, with λ and α for which mean 0 and variance 1 are a fixed point; f′ = λ α eᶻ = a + λ α for z ≤ 0
+ * (Klambauer et al.  2017) */
 #define ALPHA ((R)1.6732632423543772848170429916717)
 #define LAMBDA ((R)1.0507009873554804934193349852946)
 static inline V CR(selu)(V z) { return LAMBDA * CR(select)(z > 0, z, ALPHA * CR(v_expm1)(z)); }
@@ -37,7 +38,8 @@ static inline V CR(selu_derivative)(V a) { return CR(select)(a > 0, CR(splat)(LA
 #undef ALPHA
 #undef LAMBDA
 
-/* z Φ(z), Φ the normal distribution;  f′ = Φ(z) + z φ(z), φ(z) = e^(−z²/2) / √(2π) (Hendrycks & Gimpel 2016) */
+/* z Φ(z), where Φ is the normal distribution;  f′ = Φ(z) + z φ(z), φ(z) = e^(−z²/2) / √(2π) (Hendrycks &
+ * Gimpel 2016) */
 static inline V CR(gelu)(V z) { return z * CR(v_normal_cdf)(z); }
 static inline V CR(gelu_derivative)(V z)
 {
@@ -47,7 +49,7 @@ static inline V CR(gelu_derivative)(V z)
 }
 
 /* ½ z (1 + t), t = tanh u, u = √(2/π) (z + c z³);  f′ = ½ (1 + t) + ½ z (1 − t²) u′.
- * Beyond ±32 t is ±1 in either precision; the clamp keeps z³ finite. */
+ * Beyond ±32, t is ±1 in both precisions; the clamp keeps z³ finite. */
 #define ROOT ((R)0.79788456080286535588)
 #define C ((R)0.044715)
 static inline V CR(clamped)(V z) { return CR(larger)(CR(splat)(-32), CR(smaller)(CR(splat)(32), z)); }
@@ -100,7 +102,7 @@ static inline V CR(hardSigmoid_derivative)(V a)
 static inline V CR(hardTanh)(V z) { return CR(larger)(-ONE, CR(smaller)(ONE, z)); }
 static inline V CR(hardTanh_derivative)(V a) { return CR(select)((a > -1) & (a < 1), ONE, ZERO); }
 
-/* A kernel of each f and of each f′, over rows of whole vectors. */
+/* The kernels of each f and each f′, on n scalars, a multiple of LANES.  `of` is z or a. */
 static CR_INLINE void CR(activate_all)(V f(V), size_t n, const R *z, R *a)
 {
   for (size_t j = 0; j < n; j += LANES) CR(store)(&a[j], f(CR(load)(&z[j])));
@@ -129,8 +131,8 @@ CHAINRULE_ELEMENTWISE_ACTIVATIONS(DERIVE)
 #undef ONE
 #undef ZERO
 
-/* aⱼ = e^(zⱼ − m) / Σₖ e^(zₖ − m), m = maxₖ zₖ: no exponent is positive.  LANES rows at a time, a row a lane: a sum is
- * taken in the order of its terms, and waits for no other.  stride, step: as in CR(columns). */
+/* aⱼ = e^(zⱼ − m) / Σₖ e^(zₖ − m), m = maxₖ zₖ, so that no exponent is positive.  Each lane computes one row,
+ * so that a sum adds its terms in order, and LANES sums are independent.  stride, step: as in CR(columns). */
 static CR_CALLED void CR(softmax)(size_t rows, size_t n, const R *z, R *a, size_t stride, size_t step)
 {
   for (size_t r = 0; r < rows; r += LANES, z += LANES * stride, a += LANES * stride) {

@@ -1,7 +1,7 @@
-/* Every kernel of an instruction set, for float and for double: what an isa_*.c includes once it has set
- * its target and named its SIMD header, and said with HAS_LANES and HAS_ROWS whether the kernels of narrow networks are to be
- * compiled here, those of a batch and those of a single row.
- * Products are fused only where fma says so: the compiler may not contract on its own. */
+/* All kernels of an instruction set, for float and for double.  An isa_*.c includes this file after it has
+ * set its target, the name of its SIMD header, and HAS_LANES and HAS_ROWS: whether it has the kernels of
+ * narrow networks, for a batch and for a single row.  Products are fused only where the source says fma: the
+ * compiler may not contract. */
 #if defined __clang__
 #pragma STDC FP_CONTRACT OFF
 #endif

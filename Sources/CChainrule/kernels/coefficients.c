@@ -1,7 +1,9 @@
-/* The coefficients of math_tmpl.h's polynomials, scripts/minimax.py's, each in every lane of the widest vector.
+/* The coefficients of the polynomials of math_tmpl.h, computed by scripts/minimax.py, each repeated for every
+ * lane of the widest vector.
  *
- * They stand in a file of their own so that no kernel knows their values: it then takes one out of memory as it multiplies,
- * where a constant would first be spread over a vector by an instruction more, in every round of a loop. */
+ * They are in a file of their own so that the compiler does not know their values in a kernel.  It then uses
+ * each as a memory operand of a multiplication.  A constant would take a broadcast first, one more
+ * instruction in every iteration of a loop. */
 #include "kernels.h"
 
 #define EVERY(c) {c, c, c, c, c, c, c, c, c, c, c, c, c, c, c, c}

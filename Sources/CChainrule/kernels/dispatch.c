@@ -1,4 +1,5 @@
-/* The kernel set of a network: the one that its description or CHAINRULE_ISA names, or the best of the CPU. */
+/* Chooses a network's kernel set: the one that its description or CHAINRULE_ISA names, or the fastest that
+ * the CPU can run. */
 #include <stdlib.h>
 #include <string.h>
 
@@ -6,7 +7,8 @@
 #include "kernels.h"
 #include "peak.h"
 
-/* Best first.  gsl, the baseline to beat, is never chosen unasked: it stands behind one that always runs. */
+/* Fastest first.  gsl is for comparison and never the default, because baseline comes before it and runs on
+ * every CPU. */
 static const cr_kernel_set *const sets[] = {
 #if defined __x86_64__
     &cr_isa_avx512,
@@ -51,8 +53,10 @@ chainrule_status cr_select_kernels(const char *name, const cr_kernel_set **kerne
   for (size_t i = 0; i < CR_COUNT(sets); i++) {
     if (!any && strcmp(name, sets[i]->name) != 0) continue;
     if (sets[i]->supported()) return *kernels = sets[i], CHAINRULE_OK;
-    if (!any) return cr_fail(error, CHAINRULE_INVALID_ARGUMENT, 0, "%s%s: this CPU lacks it", source, name);
+    if (!any)
+      return cr_fail(error, CHAINRULE_INVALID_ARGUMENT, 0,
+                     "%s%s: this CPU does not have these instructions; baseline runs on every CPU", source, name);
   }
   return cr_fail(error, CHAINRULE_INVALID_ARGUMENT, 0,
-                 "%s%.40s: not here; expected avx512, avx2, baseline or gsl", source, any ? "" : name);
+                 "%s%.40s: no such kernel set; expected avx512, avx2, baseline or gsl", source, any ? "" : name);
 }

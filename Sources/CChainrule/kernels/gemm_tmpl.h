@@ -1,16 +1,17 @@
-/* The three matrix products of a dense layer.
+/* The three matrix products of a dense layer, in the manner of BLIS.
  *
- * Every element is one chain of fused multiply-adds in increasing order of the summed index, held in one
- * register from the first to the last: its bits depend neither on the width of a vector nor on the tile that
- * it is in, nor on who computes its neighbours.
+ * Every element is one chain of fused multiply-adds in increasing order of the summed index.  So its bits
+ * depend neither on the width of a vector, nor on the tile that it is in, nor on the thread that computes it.
  *
- * Vectors run along what is contiguous: neurons j in the first two products, rows r in the third, which
- * transposes δ and dX (small) rather than W (large).  All three come down to one tile:
+ * A vector holds consecutive neurons j in the first two products.  In the third it holds consecutive rows r:
+ * that product transposes δ and dX, which are small, instead of W, which is large.  All three use one
+ * micro-kernel, for a tile of MR = TILE_ROWS rows and NR = two vectors of columns:
  *
- *     C[r][·] = start[r][·] + Σₖ A[r][k] B[k][·]        rows ≤ TILE_ROWS, two vectors wide, or one
+ *     C[r][·] = start[r][·] + Σₖ A[r][k] B[k][·]        r < MR; one or two vectors of columns
  */
 
-/* A CASE for every number of rows that a tile may have: each is compiled with that number a constant. */
+/* A CASE for each number of rows of a tile, so that the micro-kernel is compiled with that number as a
+ * constant. */
 #undef TILE_CASES
 #define TILE_CASES_4(...) CASE(1, __VA_ARGS__) CASE(2, __VA_ARGS__) CASE(3, __VA_ARGS__) CASE(4, __VA_ARGS__)
 #define TILE_CASES_6(...) TILE_CASES_4(__VA_ARGS__) CASE(5, __VA_ARGS__) CASE(6, __VA_ARGS__)
@@ -28,15 +29,15 @@
 #endif
 
 typedef struct CR(operands) {
-  size_t depth;                              /* of the sum */
-  size_t wanted;                             /* columns of C; those of a tile beyond them are padding */
+  size_t depth;                              /* the number of k */
+  size_t wanted;                             /* columns of C that are needed; the tile's others are padding */
   const R *a; size_t a_row, a_step, a_group; /* A[r][k]: see product */
   const R *b; size_t b_step;                 /* B[k] = b[k b_step …] */
   const R *start; size_t start_row;          /* start[r] = start[r start_row …]; NULL: 0 */
   R *c; size_t c_row;                        /* C[r] = c[r c_row …]; may be start */
 } CR(operands);
 
-/* c[r][·] += A[r][k] B[k][·], of one k; A[r][k] = a[r a_row] */
+/* c[r][·] += A[r][k] B[k][·] for one k, with A[r][k] = a[r a_row] */
 static CR_INLINE void CR(outer)(const size_t rows, const size_t vectors, const R *a, size_t a_row, const R *b, V c[][2])
 {
   const V b0 = CR(load)(b), b1 = vectors == 2 ? CR(load)(b + LANES) : b0;
@@ -47,10 +48,11 @@ static CR_INLINE void CR(outer)(const size_t rows, const size_t vectors, const R
   }
 }
 
-/* A[r][k] = a[r a_row + k a_step] for a group of terms; the next group is a_group scalars behind.  Of a tile of one vector
- * the other is 0.  `rows`, `vectors` and most strides are constants where this is inlined: c lives in registers, and a large
- * tile takes TILE_TERMS terms in a round of its loop, which leaves little but multiplications and loads.  (A core that is
- * shared with another's thread is shared by the instruction.) */
+/* The micro-kernel.  A[r][k] = a[r a_row + k a_step] for the k of a group; the next group begins a_group
+ * scalars later.  With one vector, the second vector of C is written as 0.  `rows`, `vectors` and most
+ * strides are constants after inlining, so that c is in registers.  A large tile is unrolled by TILE_TERMS
+ * steps of k, which leaves few instructions but fma and loads.  (Hyper-threads share a core's instruction
+ * slots, so every saved instruction counts.) */
 static CR_INLINE void CR(product)(const size_t rows, const size_t vectors, const size_t a_row, const size_t a_step,
                                   const size_t b_step, const size_t group, const CR(operands) *o)
 {
@@ -73,9 +75,10 @@ static CR_INLINE void CR(product)(const size_t rows, const size_t vectors, const
     CR_UNROLL for (size_t v = 0; v < 2; v++) CR(store)(&to[r * c_row + v * LANES], v < vectors ? c[r][v] : (V){0});
 }
 
-/* The tiles of the three products, by what A is: rows of x; columns of CR_CHUNK inputs, k being the row of the batch; inputs
- * of panel after panel of W, k being the neuron.  And, where a vector is so long that it pays, one for any of them, of the
- * panels that are no fuller than that. */
+/* The micro-kernel for each product, by the layout of A: rows of x (row_tile); columns of packed inputs, k
+ * being the row of the batch (column_tile); inputs of successive panels of W, k being the neuron
+ * (panel_tile).  With the longest vectors there is also half_tile, for any of these and panels with at most
+ * one vector of columns. */
 #define TILE(name, ...)                                                                                    \
   static void CR(name)(size_t rows, const CR(operands) *o)                                                 \
   {                                                                                                        \
@@ -94,7 +97,7 @@ static void CR(half_tile)(size_t rows, const CR(operands) *o)
 TILE(row_tile, 2, o->a_row, 1, 2 * LANES, o->depth)
 TILE(column_tile, 2, 1, CR_CHUNK, o->b_step, o->depth)
 TILE(panel_tile, 2, 2 * LANES, 1, 2 * LANES, 2 * LANES)
-#else /* room is worth more than what constants would save */
+#else /* one micro-kernel without constant strides: smaller code counts more here */
 TILE(row_tile, 2, o->a_row, o->a_step, o->b_step, o->a_group ? 2 * LANES : o->depth)
 static void CR(column_tile)(size_t rows, const CR(operands) *o) { CR(row_tile)(rows, o); }
 static void CR(panel_tile)(size_t rows, const CR(operands) *o) { CR(row_tile)(rows, o); }
@@ -102,14 +105,14 @@ static void CR(panel_tile)(size_t rows, const CR(operands) *o) { CR(row_tile)(ro
 #undef TILE
 #undef CASE
 
-/* What a tile would do if nothing had to be loaded. */
+/* The fused multiply-adds of a tile without loads: an upper bound for the speed of a product. */
 #undef PEAK
 #define PEAK CR(peak)
 static double CR(peak)(uint64_t rounds, R *sink)
 {
   V c[TILE_ROWS][2], sum = {0};
   const V factor = CR(splat)((R)0.999999), term = CR(splat)((R)1e-7);
-  CR_UNROLL for (size_t r = 0; r < TILE_ROWS; r++) c[r][0] = CR(splat)((R)r), c[r][1] = -1 - c[r][0]; /* no two alike */
+  CR_UNROLL for (size_t r = 0; r < TILE_ROWS; r++) c[r][0] = CR(splat)((R)r), c[r][1] = -1 - c[r][0]; /* all different */
   for (uint64_t k = 0; k < rounds; k++)
     CR_UNROLL for (size_t r = 0; r < TILE_ROWS; r++)
       CR_UNROLL for (size_t v = 0; v < 2; v++) c[r][v] = CR(fma)(c[r][v], factor, term);
@@ -118,13 +121,14 @@ static double CR(peak)(uint64_t rounds, R *sink)
   return 2.0 * (double)(LANES * 2 * TILE_ROWS) * (double)rounds;
 }
 
-/* Sums are taken in stretches of at most DEPTH terms, so that B's two vectors a term stay in the first cache while the
- * tiles of a column pass over them; between stretches C rests in memory, which rounds nothing.  Half of it where A takes as
- * much room. */
-#undef DEPTH
-#define DEPTH ((size_t)24576 / (2 * VECTOR_BYTES))
+/* A sum is divided into KC blocks of at most KC values of k, so that a KC block of B, two vectors for each k,
+ * stays in the L1 cache while all tiles of a column use it.  Between KC blocks C is in memory, which rounds
+ * nothing.  If A takes as much of the cache as B, blocks have KC / 2. */
+#undef KC
+#define KC ((size_t)24576 / (2 * VECTOR_BYTES))
 
-/* One row takes four panels at a time, or its few chains would wait for one another. */
+/* z for a single row: four panels at a time, because the two chains of one panel would wait for the latency
+ * of fma. */
 static void CR(affine_row)(size_t in, size_t panels, const R *x, const R *weights, const R *bias, R *z)
 {
   const size_t width = 2 * LANES;
@@ -149,8 +153,8 @@ static void CR(affine_row)(size_t in, size_t panels, const R *x, const R *weight
                                     .b_step = width, .start = bias ? bias + p * width : NULL, .c = z + p * width});
 }
 
-/* z_rj = b_j + Σᵢ x_ri W_ji.  Where weights come from beyond the second cache, each tile asks for the z of the next, and for
- * its share of the stretch of the next panel. */
+/* z_rj = b_j + Σᵢ x_ri W_ji.  If the weights do not fit into the L2 cache (`far`), each tile prefetches the z
+ * of the next tile and a part of the KC block of the next panel. */
 static void CR(affine)(size_t rows, size_t in, size_t out, const R *x, size_t x_stride, const R *weights,
                        size_t panel, const R *bias, R *z, size_t z_stride)
 {
@@ -160,11 +164,11 @@ static void CR(affine)(size_t rows, size_t in, size_t out, const R *x, size_t x_
     CR(affine_row)(in, panels, x, weights, bias, z);
     return;
   }
-  const cr_parts stretches = cr_split(in, DEPTH), tiles = cr_split(rows, TILE_ROWS);
+  const cr_parts blocks = cr_split(in, KC), tiles = cr_split(rows, TILE_ROWS);
   const bool far = TILE_KINDS > 1 && tiles.count > 1 && in * out * sizeof(R) > CR_KEPT;
-  for (size_t s = 0, i = 0; s < stretches.count; i += cr_part(stretches, s++))
+  for (size_t block = 0, i = 0; block < blocks.count; i += cr_part(blocks, block++))
     for (size_t p = 0; p < panels; p++) {
-      CR(operands) o = {.depth = cr_part(stretches, s), .wanted = out - p * width, .a = &x[i], .a_row = x_stride,
+      CR(operands) o = {.depth = cr_part(blocks, block), .wanted = out - p * width, .a = &x[i], .a_row = x_stride,
                         .a_step = 1, .b = &weights[(p * in + i) * width], .b_step = width,
                         .start = bias ? &bias[p * width] : NULL, .c = &z[p * width], .c_row = z_stride};
       const size_t share = far ? o.depth / tiles.count * width : 0;
@@ -182,15 +186,15 @@ static void CR(affine)(size_t rows, size_t in, size_t out, const R *x, size_t x_
     }
 }
 
-/* ∂L/∂W_ji = Σᵣ δ_rj x_ri, for the neurons of one panel and some of the inputs */
+/* ∂L/∂W_ji = Σᵣ δ_rj x_ri, for the neurons j of one panel and some inputs i */
 static void CR(affine_gradient)(size_t rows, size_t columns, const R *x, size_t out, const R *delta, size_t delta_stride,
                                 size_t panel, R *gradient)
 {
   (void)panel;
   const size_t width = 2 * LANES;
-  const cr_parts stretches = cr_split(rows, DEPTH / 2), tiles = cr_split(columns, TILE_ROWS);
-  for (size_t s = 0, r = 0; s < stretches.count; r += cr_part(stretches, s++)) {
-    CR(operands) o = {.depth = cr_part(stretches, s), .wanted = out, .a = &x[r * CR_CHUNK], .a_row = 1,
+  const cr_parts blocks = cr_split(rows, KC / 2), tiles = cr_split(columns, TILE_ROWS);
+  for (size_t block = 0, r = 0; block < blocks.count; r += cr_part(blocks, block++)) {
+    CR(operands) o = {.depth = cr_part(blocks, block), .wanted = out, .a = &x[r * CR_CHUNK], .a_row = 1,
                       .a_step = CR_CHUNK, .b = &delta[r * delta_stride], .b_step = delta_stride, .start_row = width,
                       .c = gradient, .c_row = width};
     for (size_t t = 0; t < tiles.count; t++) {
@@ -214,8 +218,8 @@ static void CR(bias_gradient)(size_t rows, size_t out, const R *delta, size_t de
   }
 }
 
-/* to[j][i] = from[i][j] for a block of LANES × LANES, of which only the first `rows` rows of `from` are there, the
- * others being 0, and only the first `columns` are wanted. */
+/* to[j][i] = from[i][j] for a block of LANES × LANES.  Only the first `rows` rows of `from` exist; the others
+ * count as 0.  Only its first `columns` columns are stored. */
 static CR_INLINE void CR(transpose_block)(size_t rows, const R *from, size_t from_row, size_t columns, R *to,
                                           size_t to_row)
 {
@@ -228,8 +232,8 @@ static CR_INLINE void CR(transpose_block)(size_t rows, const R *from, size_t fro
       if (j < columns) CR(store)(&to[j * to_row], v[j]);
 }
 
-/* ∂L/∂x_ri = Σⱼ δ_rj W_ji, as dXᵀ = Wᵀ δᵀ: a tile is TILE_ROWS inputs by two vectors of rows.  δᵀ lies in panels of
- * rows, [rows / width][out][width], behind them dXᵀ, [in][padded rows]. */
+/* ∂L/∂x_ri = Σⱼ δ_rj W_ji, computed as dXᵀ = Wᵀ δᵀ: a tile is TILE_ROWS inputs by two vectors of rows.
+ * scratch holds δᵀ in panels of rows, [rows / width][out][width], then dXᵀ, [in][padded rows]. */
 static void CR(affine_transpose)(size_t rows, size_t in, size_t out, const R *delta, size_t delta_stride,
                                  const R *weights, size_t panel, R *dx, size_t dx_stride, R *scratch)
 {
@@ -240,10 +244,11 @@ static void CR(affine_transpose)(size_t rows, size_t in, size_t out, const R *de
     for (size_t j = 0; j < out; j += LANES)
       CR(transpose_block)(rows > r ? rows - r : 0, &delta[r * delta_stride + j], delta_stride, out - j,
                           &delta_t[r / width * out * width + j * width + r % width], width);
-  /* A stretch of a panel of δᵀ stays in the first cache while a block of W, which stays in the second, passes. */
+  /* A KC block of a panel of δᵀ stays in the L1 cache while a block of W is read, which stays in the L2
+   * cache. */
   enum { BLOCK = 8 * TILE_ROWS };
   for (size_t j = 0, neurons; j < out; j += neurons) {
-    neurons = out - j < DEPTH / 2 + width ? out - j : DEPTH / 2;
+    neurons = out - j < KC / 2 + width ? out - j : KC / 2;
     for (size_t block = 0, end; block < in; block = end) {
       end = in - block < BLOCK ? in : block + BLOCK;
       const cr_parts tiles = cr_split(end - block, TILE_ROWS);

@@ -1,8 +1,8 @@
-/* The products and updates of a dense layer on gsl_blas and GSL's vectors: the kernel set `gsl`, which has all else from
- * `baseline`.
+/* The kernel set `gsl`: the products of a dense layer and the updates by gsl_blas and GSL's vectors.  All
+ * other kernels are those of `baseline`.
  *
- * GSL_VECTOR, GSL_MATRIX and BLAS give GSL's name of a function in this precision.  What GSL has no
- * function for (elementwise roots) is a loop.
+ * GSL_VECTOR, GSL_MATRIX and BLAS are GSL's names of a function in this precision.  Elementwise roots and
+ * signs, for which GSL has no function, are loops.
  */
 
 /* Z = X Wᵀ + 1 bᵀ */
@@ -55,7 +55,7 @@ void CR(gsl_affine_transpose)(size_t rows, size_t in, size_t out, const R *delta
   BLAS(gemm)(CblasNoTrans, CblasTrans, 1, &D.matrix, &W_t.matrix, 0, &dX.matrix);
 }
 
-/* The updates go in chunks, with a chunk of temporaries on the stack. */
+/* An update handles this many parameters at a time, with temporaries on the stack. */
 enum { CR(chunk) = 512 };
 
 typedef struct CR(part) {
@@ -66,6 +66,7 @@ typedef struct CR(part) {
 
 static R CR(sign)(R x) { return (R)((x > 0) - (x < 0)); }
 
+/* Begins the next part: views of p and the state, and g ← gradient + λ₁ sign p + λ p. */
 static void CR(begin_part)(CR(part) *part, const cr_update *u, size_t start, size_t n, R decay, R *p, const R *g,
                            R *state, size_t stride, size_t state_count)
 {
@@ -96,7 +97,7 @@ static void CR(denominator)(GSL_VECTOR(view) *x, R scale, R epsilon)
   GSL_VECTOR(add_constant)(&x->vector, epsilon);
 }
 
-/* x ← x²: as g ⊙ g, or into another vector */
+/* to ← x ⊙ x */
 static void CR(square)(GSL_VECTOR(view) *to, const GSL_VECTOR(view) *x)
 {
   GSL_VECTOR(memcpy)(&to->vector, &x->vector);

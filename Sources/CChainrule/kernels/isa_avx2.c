@@ -31,5 +31,5 @@ static bool supported(void) { return __builtin_cpu_supports("x86-64-v3"); }
 
 const cr_kernel_set cr_isa_avx2 = {"avx2", supported, VECTOR_BYTES, &cr_table_f32, &cr_table_f64};
 #else
-typedef int cr_no_avx2; /* ISO C wants a declaration */
+typedef int cr_no_avx2; /* ISO C requires a declaration */
 #endif

@@ -19,7 +19,7 @@
 #define HAS_LANES 1
 #define HAS_ROWS 0
 #define NARROW_KERNEL(name) CR(name)
-#define ROWS &CR(rows) /* avx2's: its vectors are as wide as a narrow layer, or nearly */
+#define ROWS &CR(rows) /* of isa_avx2.c, whose vectors suit the width of a narrow layer */
 #include "all_tmpl.h"
 
 #if defined __clang__
@@ -32,5 +32,5 @@ static bool supported(void) { return __builtin_cpu_supports("x86-64-v4"); }
 
 const cr_kernel_set cr_isa_avx512 = {"avx512", supported, VECTOR_BYTES, &cr_table_f32, &cr_table_f64};
 #else
-typedef int cr_no_avx512; /* ISO C wants a declaration */
+typedef int cr_no_avx512; /* ISO C requires a declaration */
 #endif

@@ -1,11 +1,11 @@
-/* Any CPU: fma() of the C library where the CPU has none. */
+/* Any CPU; fma() is the C library's, which emulates the instruction if the CPU lacks it. */
 #include <float.h>
 #include <math.h>
 #include <stdint.h>
 
 #include "kernels.h"
 #define SIMD "simd_baseline.h"
-#if defined __x86_64__ /* without fma a call saved is nothing */
+#if defined __x86_64__ /* no fma instruction: a product takes so long that saved calls do not count */
 #define HAS_LANES 0
 #define HAS_ROWS 0
 #define NARROW_KERNEL(name) NULL
@@ -23,7 +23,7 @@ static bool supported(void) { return true; }
 
 const cr_kernel_set cr_isa_baseline = {"baseline", supported, VECTOR_BYTES, &cr_table_f32, &cr_table_f64};
 
-/* ---- The set gsl: products and updates by GSL, all else as above -------------------------------- */
+/* ---- The set gsl: products and updates by GSL, all other kernels as above ------------------------ */
 
 #undef TABLE
 #undef PRODUCT

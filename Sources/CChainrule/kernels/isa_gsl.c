@@ -1,7 +1,7 @@
-/* The kernel set `gsl`: products by GSL's BLAS, the baseline to beat.
+/* The kernel set `gsl`: products and updates by GSL's BLAS, for comparison.
  *
- * GSL's error handler belongs to the host and by default aborts.  Nothing here lets GSL fail: sizes are at least 1, and views
- * fit their arrays.
+ * GSL's error handler belongs to the host, and aborts by default.  No GSL call here can fail: sizes are at
+ * least 1, and views fit their arrays.
  */
 #include <math.h>
 #include <string.h>

@@ -1,12 +1,13 @@
-/* The table for one scalar type R.  See kernels.h. */
+/* The table of kernels for one scalar type R.  kernels.h has the layout of matrices and weights. */
 
-/* The coefficients of the elementary functions' polynomials, each in every lane of the widest vector. */
+/* The coefficients of the polynomials of the elementary functions (coefficients.c). */
 typedef R SHARED(coefficient)[CR_ALIGNMENT / sizeof(R)];
 extern const SHARED(coefficient) SHARED(c_exp)[REAL_BITS == 32 ? 5 : 10], SHARED(c_log)[REAL_BITS == 32 ? 3 : 7],
     SHARED(c_mills)[REAL_BITS == 32 ? 11 : 23];
 
-/* A layer of a narrow network for a single row, its units in lanes, padded to whole vectors.  `panel` is a power of two,
- * whichever set's; bias may be NULL; state, that of W, lies to that of b as W lies to b. */
+/* A layer of a narrow network with a single row, its units in lanes, padded to whole vectors.  `panel` is any
+ * power of two.  bias may be NULL.  `state` is the optimizer state of W; that of b has the same offset from
+ * it as b from W. */
 typedef struct CR(row_layer) {
   _Alignas(CR_ALIGNMENT) R z[CR_NARROW], a[CR_NARROW], delta[CR_NARROW];
   size_t in, out, panel;
@@ -14,44 +15,45 @@ typedef struct CR(row_layer) {
   chainrule_activation activation;
 } CR(row_layer);
 
-/* A step of a single row through a narrow network; the bits of rows. */
+/* A training step of a single row in a narrow network, with the same bits as the kernels for rows. */
 typedef struct CR(row_kernels) {
-  /* z, a and δ of every layer; returns l.  The last δ is scale × ∂l/∂a ⊙ f′(z) or, `fused`, as a softmax has to
-   * be, scale × ∂l/∂z. */
+  /* Forward, loss and backward: z, a and δ of every layer.  Returns the row's loss l.  The last layer's δ is
+   * scale × ∂l/∂a ⊙ f′(z), or scale × ∂l/∂z if the loss is `fused`, which a softmax requires. */
   R (*pass)(CR(row_layer) *layers, size_t count, const R *x, const R *y, chainrule_loss loss, bool fused, R scale);
-  /* One update of every W and b by dW = δᵀ x, db = δ. */
+  /* One update of every W and b, with ∂L/∂W = δᵀ x and ∂L/∂b = δ. */
   void (*descend[CHAINRULE_OPTIMIZER_COUNT])(const cr_update *u, const CR(row_layer) *layers, size_t count,
                                              const R *x, size_t stride);
 } CR(row_kernels);
 
-/* Those of the set whose vectors suit a narrow layer: on x86-64, avx2; the same bits on any. */
+/* The kernels of the instruction set whose vectors suit a narrow layer: on x86-64, avx2. */
 extern const CR(row_kernels) CR(rows);
 
 typedef struct CR(kernels) {
   /* Z = X Wᵀ + 1 bᵀ       x [rows][in], b [out] padded or NULL, z [rows][out].
-   * Each z is one chain of fused multiply-adds: starts at b, or 0, and takes i = 0 … in − 1 in order.
-   * Writes z up to the end of the last panel. */
+   * Each z is one chain of fused multiply-adds: it starts at b, or 0, and adds the terms i = 0 … in − 1 in
+   * order.  The padding of the last panel is written, too. */
   void (*affine)(size_t rows, size_t in, size_t out, const R *x, size_t x_stride, const R *weights,
                  size_t panel, const R *bias, R *z, size_t z_stride);
 
-  /* dW = δᵀ X             of some columns of x, [rows][CR_CHUNK], and of one panel, whose first neuron's δ is at
-   * `delta` and which has `out` neurons.  gradient: [columns][panel], 0 where there is no neuron.  Each element is one
-   * chain over r = 0 … rows − 1. */
+  /* dW = δᵀ X             for `columns` columns of x, packed as [rows][CR_CHUNK], and one panel of `out`
+   * neurons, with the δ of its first neuron at `delta`.  gradient: [columns][panel], 0 in the padding.  Each
+   * element is one chain over r = 0 … rows − 1. */
   void (*affine_gradient)(size_t rows, size_t columns, const R *x, size_t out, const R *delta, size_t delta_stride,
                           size_t panel, R *gradient);
 
-  /* db = δᵀ 1             gradient [out] padded; each a sum over r = 0 … rows − 1. */
+  /* db = δᵀ 1             gradient [out], padded; each element is a sum over r = 0 … rows − 1, in order. */
   void (*bias_gradient)(size_t rows, size_t out, const R *delta, size_t delta_stride, R *gradient);
 
-  /* dX = δ W              dx [rows][in], padded with 0; each element one chain over j = 0 … out − 1.
-   * scratch: (in + out) × rows, rounded up to a panel, scalars. */
+  /* dX = δ W              dx [rows][in], padded with 0; each element is one chain over j = 0 … out − 1.
+   * scratch: (in + out) × rows scalars, with rows rounded up to a multiple of the panel. */
   void (*affine_transpose)(size_t rows, size_t in, size_t out, const R *delta, size_t delta_stride,
                            const R *weights, size_t panel, R *dx, size_t dx_stride, R *scratch);
 
-  /* The same for a strip of a narrow network's batch, a row a lane: [units][pitch], pitch being whole
-   * vectors, CR_STRIP_VECTORS at most; the same bits.  lanes_load brings rows of [rows][n] there; lanes_gradient goes on
-   * with what is in the panels unless this strip is the first, and may read a vector's units behind δ.  All NULL: there
-   * are none. */
+  /* The same products, with the same bits, for a row block of a narrow network's batch, one row in each lane.
+   * Matrices are [units][pitch]; pitch is a multiple of a vector, up to CR_STRIP_VECTORS vectors.  lanes_load
+   * transposes [rows][n] into this layout.  lanes_gradient adds to the gradients, or overwrites them for the
+   * `first` row block; it may read one vector of units beyond the end of δ.  All NULL: the set does not have
+   * these kernels. */
   void (*lanes_load)(size_t rows, size_t n, const R *x, size_t pitch, R *to);
   void (*lanes_affine)(size_t pitch, size_t in, size_t out, const R *x, const R *weights, const R *bias, R *z);
   void (*lanes_transpose)(size_t pitch, size_t in, size_t out, const R *delta, const R *weights, R *dx);
@@ -61,34 +63,42 @@ typedef struct CR(kernels) {
   void (*lanes_loss)(chainrule_loss loss, size_t rows, size_t pitch, size_t n, const R *z, const R *a, const R *y,
                      const R *weights, double total, R *delta, double *losses);
 
-  /* What a single row of a narrow network takes, with any set's weights; NULL: there is nothing. */
+  /* The kernels for a single row of a narrow network, for the weight layout of any set.  NULL: there are
+   * none. */
   const CR(row_kernels) *row;
 
-  /* a = f(z)               z, a [rows][n] and the padding behind; may be the same buffer. */
+  /* a = f(z)               z, a [rows][n], with their padding; may be the same buffer. */
   void (*activate[CHAINRULE_ACTIVATION_COUNT])(size_t rows, size_t n, const R *z, R *a, size_t stride);
 
-  /* δ = g ⊙ f′(z)          delta [rows][n], and its padding, comes in as g = ∂L/∂a; softmax: δ = g J, J its
-   * Jacobian.  z is read only by activations that the catalogue marks Z; else it may be the same buffer as a. */
+  /* δ = g ⊙ f′(z)          delta [rows][n], with its padding, is g = ∂L/∂a before the call and δ after it.
+   * softmax: δ = g J, J being its Jacobian.  Only activations that the catalogue marks Z read z; for others z
+   * may be the same buffer as a. */
   void (*derive[CHAINRULE_ACTIVATION_COUNT])(size_t rows, size_t n, const R *z, const R *a, R *delta,
                                              size_t stride);
 
-  /* losses[r] = wᵣ lᵣ, the loss of rows of n outputs times their weights, 1 where they are NULL; with delta, unless that
-   * is NULL, delta = wᵣ / total × ∂lᵣ/∂a, or, for the losses that the catalogue fuses with their output layer,
-   * × ∂lᵣ/∂z; 0 where total is.  z is read by the fused losses only; y [rows][n]. */
+  /* losses[r] = wᵣ lᵣ: the loss of each row of n outputs, times its weight, which is 1 if weights is NULL.
+   * Unless delta is NULL, delta = wᵣ / total × ∂lᵣ/∂a, or wᵣ / total × ∂lᵣ/∂z for the losses that are fused
+   * with their output layer; 0 if total is 0.  Only the fused losses read z.  y is [rows][n]. */
   void (*loss)(chainrule_loss loss, size_t rows, size_t n, const R *z, const R *a, size_t stride, const R *y,
                const R *weights, double total, R *delta, double *losses);
 
-  /* The layers beside the dense one (norm_tmpl.h).  n columns of rows padded to whole vectors, `stride` apart in every
-   * matrix of a call; what belongs to a column, [n], is padded too.
+  /* The other layers (norm_tmpl.h).  Matrices are [rows][n], padded to whole vectors, and all have the same
+   * stride.  Arrays with one number a column, [n], are padded, too.
    *
-   * moments: mean, variance and 1 / √(variance + ε) of the columns.  follow: running statistics take their share.
-   * normalize: z = (x − mean) inverse, a = γ z + β.  normalize_transpose: dx of some of a batch's rows, with dγ and dβ
-   * of all; NULL: mean and inverse are given.  γ may be NULL in both.  The same by rows: inverse [rows + a vector].
-   * norm_gradient: dγ and dβ.  dropout: by key, row, counted from `first`, and column.  add: to = x + y. */
+   *   moments               mean, variance and inverse = 1 / √(variance + ε) of each column
+   *   update_statistics     running mean, variance and inverse, from the mean and variance of a batch
+   *   normalize             z = (x − mean) inverse, a = γ z + β; γ NULL: a = (x − mean) inverse
+   *   normalize_transpose   dx of some rows, with dγ and dβ of all batch_rows rows; dγ NULL: mean and inverse
+   *                         do not depend on x; γ may be NULL
+   *   normalize_rows, normalize_rows_transpose
+   *                         the same with the mean and variance of each row; inverse [rows + a vector]
+   *   norm_gradient         dγ and dβ
+   *   dropout               the mask depends on the key, the row, counted from `first`, and the column
+   *   add                   to = x + y */
   void (*moments)(size_t rows, size_t n, const R *x, size_t stride, double epsilon, R *mean, R *variance,
                   R *inverse);
-  void (*follow)(size_t rows, size_t n, double momentum, double epsilon, const R *batch_mean,
-                 const R *batch_variance, R *mean, R *variance, R *inverse);
+  void (*update_statistics)(size_t rows, size_t n, double momentum, double epsilon, const R *batch_mean,
+                            const R *batch_variance, R *mean, R *variance, R *inverse);
   void (*normalize)(size_t rows, size_t n, const R *x, size_t stride, const R *mean, const R *inverse,
                     const R *gamma, const R *beta, R *z, R *a);
   void (*normalize_transpose)(size_t rows, size_t n, size_t batch_rows, const R *z, const R *delta, size_t stride,
@@ -102,23 +112,28 @@ typedef struct CR(kernels) {
   void (*dropout)(size_t rows, size_t n, const R *x, size_t stride, uint64_t key, size_t first, double rate, R *a);
   void (*add)(size_t n, const R *x, const R *y, R *to);
 
-  /* Gradients and weights as a whole.  squares: Σᵣ xᵣⱼ² of the columns.  limit: columns of a norm above `most` come down
-   * to it.  clip: to = g × scale within ±bound.  axpy: sum ← sum + weight × g. */
+  /* Gradients and weights.
+   *
+   *   squares   sums[j] = Σᵣ xᵣⱼ²
+   *   limit     scales each column whose norm is above `most` down to that norm
+   *   clip      to = g × scale, limited to ±bound
+   *   axpy      sum ← sum + weight × g */
   void (*squares)(size_t rows, size_t n, const R *x, size_t stride, R *sums);
   void (*limit)(size_t rows, size_t n, R *x, size_t stride, double most);
   void (*clip)(size_t n, const R *g, double scale, double bound, R *to);
   void (*axpy)(size_t n, const R *g, double weight, R *sum);
 
-  /* One update of n parameters p by gradients g; n is a multiple of the panel.  state: the optimizer's arrays,
-   * `stride` scalars apart, as many as cr_optimizer_states says. */
+  /* One update of n parameters p by their gradients g; n is a multiple of the panel.  state: the optimizer's
+   * arrays, `stride` scalars apart; cr_optimizer_states has their number. */
   void (*update[CHAINRULE_OPTIMIZER_COUNT])(const cr_update *u, size_t n, R *p, const R *g, R *state,
                                             size_t stride);
 
-  /* rounds × as many fused multiply-adds as a tile holds, on registers; returns 2 × their number.  sink: one
-   * vector, so that the sum has somewhere to go.  NULL: no such measure. */
+  /* Fused multiply-adds on registers only, `rounds` on each element of a tile; returns twice their number.
+   * Their sum is written to sink, one vector, so that the compiler keeps them.  NULL: there is no such
+   * kernel. */
   double (*peak)(uint64_t rounds, R *sink);
 
-  /* Every value is one from low to high. */
+  /* Whether low ≤ value ≤ high for all n values; false if one is NaN. */
   bool (*within)(size_t n, const R *values, R low, R high);
 } CR(kernels);
 

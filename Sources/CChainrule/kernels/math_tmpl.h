@@ -1,15 +1,16 @@
-/* Elementary functions of a vector: the same operations in the same order on every instruction set, so the
- * same bits.
+/* Elementary functions of a vector.  Every instruction set does the same operations in the same order, so
+ * that the bits are the same.
  *
- * Each reduces its argument to a short interval, takes a polynomial there, and puts the result together again,
- * as in Cody & Waite, "Software Manual for the Elementary Functions" (1980), and Muller, "Elementary Functions"
- * (3rd ed. 2016), chapters 3, 5 and 11.  The polynomials are in coefficients.c.  No branch: what is special
- * is selected at the end.  NaN gives NaN; denormal arguments and results are as good as others.  Bounds of the
- * error are in docs/numerics.md, measured by Tests/c/internal/ulp.c.
+ * Each function reduces its argument to a short interval, evaluates a polynomial there, and reconstructs the
+ * result, as in Cody & Waite, "Software Manual for the Elementary Functions" (1980), and Muller, "Elementary
+ * Functions" (3rd ed. 2016), chapters 3, 5 and 11.  coefficients.c has the polynomials.  There are no
+ * branches: results for special arguments are selected at the end.  NaN gives NaN.  Denormal arguments and
+ * results are as exact as others.  docs/numerics.md has bounds of the error, which Tests/c/internal/ulp.c
+ * measures.
  *
- * u = 2^-24 (float) or 2^-53 is the unit of rounding.
+ * u = 2^-24 (float) or 2^-53 (double) is the unit roundoff.
  *
- * scripts/c-functions translates these functions to ones of a single number, for exported C.
+ * scripts/c-functions translates these functions into scalar ones, for exported C.
  */
 
 #undef NATURAL
@@ -26,9 +27,9 @@
 #undef MILLS_CENTER
 #if REAL_BITS == 32
 #define NATURAL uint32_t
-#define FRACTION 23          /* bits of a fraction */
+#define FRACTION 23          /* bits of the fraction */
 #define ROOT_HALF 0x3f3504f3 /* the bits of √½ */
-#define SMALLEST 0x1p-126f   /* of normal numbers */
+#define SMALLEST 0x1p-126f   /* the smallest normal number */
 #define LOG2_E 0x1.715476p+0f
 #define LN2_HIGH 0x1.62e4p-1f /* 15 bits, so that its product with an exponent is exact */
 #define LN2_LOW 0x1.7f7d1cp-20f
@@ -36,7 +37,7 @@
 #define EXP_HIGHEST 89          /* ∞ from here, */
 #define EXPM1_LOWEST -20        /* and less than u/2 from here */
 #define GAUSS_END 15            /* e^(-x²/2) is 0 from here */
-#define MILLS_CENTER 3.375f     /* c₀ loses little by rounding */
+#define MILLS_CENTER 3.375f     /* c, chosen so that c₀ has a small rounding error */
 #else
 #define NATURAL uint64_t
 #define FRACTION 52
@@ -52,7 +53,7 @@
 #define MILLS_CENTER 5.375
 #endif
 
-/* What the others are made of: inlined, but for a set where room counts more than a call. */
+/* Functions that the others call: inlined, except in a set where small code matters more than calls. */
 #ifndef CR_ELEMENTARY
 #define CR_ELEMENTARY CR_INLINE
 #endif
@@ -61,7 +62,7 @@
 #define B CR(bits)
 typedef NATURAL B __attribute__((vector_size(VECTOR_BYTES)));
 
-/* A number as the sum of two: high, itself rounded, and low, what rounding took from it. */
+/* A number as a sum of two: high is the number rounded, low the rounding error. */
 typedef struct CR(pair) {
   V high, low;
 } CR(pair);
@@ -69,16 +70,16 @@ typedef struct CR(pair) {
 #ifndef SHIFTER
 #define BIAS ((1 << (REAL_BITS - FRACTION - 2)) - 1)       /* of exponents: 127, 1023 */
 #define FAR ((BIAS + 1) / 2)                               /* an exponent far from both ends: 64, 512 */
-#define PLACED(exponent) ((NATURAL)(exponent) << FRACTION) /* where the exponent stands */
-#define WHOLE ((R)PLACED(1))                               /* from here on a number has no fraction */
+#define PLACED(exponent) ((NATURAL)(exponent) << FRACTION) /* the exponent in its bits */
+#define WHOLE ((R)PLACED(1))                               /* numbers from here on are integers */
 #define SHIFTER (WHOLE + WHOLE / 2 + (BIAS - 1)) /* x + SHIFTER ends in the bits of x + BIAS − 1, rounded */
 #define TINY (1 / (8 * WHOLE))                   /* u/4 */
 #define HORNER(x, c) CR(v_horner)(x, sizeof c / sizeof *c, c)
 #define WHERE(condition, bits) ((B)(condition) & (bits)) /* bits in lanes where it holds, else 0 */
 #endif
 
-/* c₀ + c₁ x + c₂ x² + … of count coefficients, a constant: Horner's rule in x², of pairs c₂ᵢ + c₂ᵢ₊₁ x, which do not wait
- * for one another: half as long a chain. */
+/* c₀ + c₁ x + c₂ x² + … with `count` coefficients, a constant: Horner's rule in x², on pairs c₂ᵢ + c₂ᵢ₊₁ x.
+ * The pairs are independent, which halves the length of the dependency chain. */
 static CR_INLINE V CR(v_horner)(V x, size_t count, const SHARED(coefficient) *c)
 {
   const V square = x * x;
@@ -95,16 +96,17 @@ static CR_INLINE V CR(v_magnitude)(V x) { return (V)((B)x & (SIGN - 1)); }
 
 /* ---- eˣ = 2ᵏ eʳ,  k = ⌊x log₂ e⌉, r = x − k log 2, |r| ≤ ½ log 2 ----
  *
- * Adding SHIFTER rounds x log₂ e to an integer and leaves k + BIAS − 1, where a shift makes 2ᵏ⁻¹ of it.  log 2 is
- * taken off in two parts, the first product exact.  eʳ = 1 + r + r² q(r).
+ * Adding SHIFTER rounds x log₂ e to the integer k and leaves k + BIAS − 1 in the low bits, which a shift turns into 2ᵏ⁻¹.
+ * k log 2 is subtracted in two parts, the first of which is exact.  eʳ = 1 + r + r² q(r).
  */
 #define EXP_REDUCE(x)                                                                                        \
   const V shifted = CR(fma)(x, CR(splat)(LOG2_E), CR(splat)(SHIFTER)), k = shifted - SHIFTER,                \
           high = CR(fma)(k, CR(splat)(-LN2_HIGH), x)
 
-/* eʳ 2ᵏ⁻¹ 2; for a small k 2ᵏ⁻¹⁺⁶⁴ and 2⁻⁶³ (float), so that only the last product, that with *last, may become denormal.
- * The first is one with r, as 2ᵏ⁻¹ (1 + r (…)) = 2ᵏ⁻¹ + 2ᵏ⁻¹ r (…), rounds nothing, and need not wait for the polynomial.
- * Where the low part is of no use, it is not computed. */
+/* Returns eʳ 2ᵏ⁻¹, which the caller multiplies by *last = 2.  For a small k the two factors are 2ᵏ⁻¹⁺⁶⁴ and
+ * 2⁻⁶³ (float), so that only the product with *last can be denormal.  The first factor is applied as 2ᵏ⁻¹ +
+ * 2ᵏ⁻¹ r (…), where 2ᵏ⁻¹ r is exact and does not wait for the polynomial.  The compiler drops the low part if
+ * it is not used. */
 static CR_INLINE CR(pair) CR(v_exp_scaled)(V r, V shifted, V *last)
 {
   const B far = WHERE(shifted < SHIFTER - FAR, PLACED(FAR));
@@ -115,7 +117,7 @@ static CR_INLINE CR(pair) CR(v_exp_scaled)(V r, V shifted, V *last)
   return (CR(pair)){high, CR(fma)(rest, scaled, scale - high)};
 }
 
-/* eˣ before that product, x ≤ EXP_HIGHEST */
+/* eˣ before the product with *last, for x ≤ EXP_HIGHEST */
 static CR_ELEMENTARY CR(pair) CR(v_exp_part)(V x, V *last)
 {
   x = CR(larger)(CR(splat)(EXP_LOWEST), x);
@@ -130,8 +132,8 @@ static CR_INLINE V CR(v_exp)(V x)
   return part.high * last;
 }
 
-/* e^(−x²/2) before that product, 0 ≤ x ≤ GAUSS_END.  x² has twice the digits of x, and an error in it is a relative error of
- * the result: it is taken as a pair, whose low part joins r. */
+/* e^(−x²/2) before the product with *last, for 0 ≤ x ≤ GAUSS_END.  x² has twice the digits of x, and its
+ * absolute error is a relative error of the result.  So x² is a pair, whose low part is added to r. */
 static CR_INLINE CR(pair) CR(v_gauss_part)(V x, V *last)
 {
   const V square = x * x, rest = CR(fma)(x, x, -square);
@@ -146,8 +148,9 @@ static CR_INLINE V CR(v_gauss)(V x)
   return part.high * last;
 }
 
-/* ½ (eˣ − 1) = (2ᵏ⁻¹ − ½) + 2ᵏ⁻¹ r + 2ᵏ⁻¹ (r² q(r) + c), for x ≥ EXPM1_LOWEST; c is what r lost to rounding, and
- * what the first sum loses joins the rest.  The half keeps 2ᵏ⁻¹ finite; it loses the last bit of denormals. */
+/* ½ (eˣ − 1) = (2ᵏ⁻¹ − ½) + 2ᵏ⁻¹ r + 2ᵏ⁻¹ (r² q(r) + c), for x ≥ EXPM1_LOWEST.  c is the rounding error of r;
+ * the rounding error of the first sum is added to the rest.  The factor ½ keeps 2ᵏ⁻¹ finite, but loses the
+ * last bit of denormals. */
 static CR_ELEMENTARY CR(pair) CR(v_half_expm1)(V x)
 {
   EXP_REDUCE(x);
@@ -158,7 +161,7 @@ static CR_ELEMENTARY CR(pair) CR(v_half_expm1)(V x)
   return (CR(pair)){y, rest - (y - sum)};
 }
 
-/* eˣ − 1, which is x where x² is nothing beside it */
+/* eˣ − 1; for |x| < u/4 it is x, because x²/2 is below the rounding error */
 static CR_INLINE V CR(v_expm1)(V x)
 {
   const V clamped = CR(larger)(CR(splat)(EXPM1_LOWEST), CR(smaller)(CR(splat)(EXP_HIGHEST), x));
@@ -168,15 +171,15 @@ static CR_INLINE V CR(v_expm1)(V x)
 
 /* ---- log x = k log 2 + log m,  x = 2ᵏ m, √½ ≤ m < √2 ----
  *
- * With f = m − 1, s = f / (2 + f), z = s²:  log m = log((1 + s) / (1 − s)) = 2 s + s z p(z), and as 2 s = f − s f
- * and s f = ½ f² − ½ s f², also f − (½ f² − s (½ f² + z p(z))), whose first term is exact and by far the largest.
- * It is joined with k log 2 by a sum that keeps its rounding error (Dekker 1971; |k log 2| > |f| or k = 0).
+ * With f = m − 1, s = f / (2 + f), z = s²:  log m = log((1 + s) / (1 − s)) = 2 s + s z p(z).  Because 2 s = f − s f and
+ * s f = ½ f² − ½ s f², this is f − (½ f² − s (½ f² + z p(z))), whose first term is exact and by far the largest.  The sum of
+ * this term and k log 2 keeps its rounding error (Dekker 1971; |k log 2| > |f| or k = 0).
  */
 
-/* log x − shift log 2 + rest, x positive and normal */
+/* log x − shift log 2 + rest, for x positive and normal */
 static CR_ELEMENTARY V CR(v_log_sum)(V x, V shift, V rest)
 {
-  const B parts = (B)x + (PLACED(BIAS) - ROOT_HALF); /* exponent k + BIAS; fraction that of x from √½ on */
+  const B parts = (B)x + (PLACED(BIAS) - ROOT_HALF); /* exponent k + BIAS; the fraction counts from √½ */
   const V k = (V)((parts >> FRACTION) | PLACED(BIAS + FRACTION)) - (shift + (WHOLE + BIAS));
   const V f = (V)((parts & (PLACED(1) - 1)) + ROOT_HALF) - 1;
   const V s = f / (f + 2), z = s * s, half = (R)0.5 * f * f;
@@ -185,14 +188,14 @@ static CR_ELEMENTARY V CR(v_log_sum)(V x, V shift, V rest)
   return head + (lost + (tail - half));
 }
 
-/* y = log x where x is positive and finite; log 0 = −∞, log ∞ = ∞, and NaN otherwise */
+/* Selects y = log x for positive finite x, log 0 = −∞, log ∞ = ∞, and otherwise NaN */
 static CR_INLINE V CR(v_log_special)(V x, V y)
 {
   const V infinity = CR(splat)((R)INFINITY), pole = CR(select)(x == 0, -infinity, CR(splat)((R)NAN));
   return CR(select)(x > 0, CR(select)(x < infinity, y, x), pole);
 }
 
-/* A denormal is made normal first. */
+/* A denormal is scaled to a normal number first. */
 static CR_INLINE V CR(v_log)(V x)
 {
   const IV denormal = x < SMALLEST;
@@ -200,7 +203,7 @@ static CR_INLINE V CR(v_log)(V x)
   return CR(v_log_special)(x, CR(v_log_sum)(CR(select)(denormal, x * (2 * WHOLE), x), shift, CR(splat)(0)));
 }
 
-/* log(u + c) = log u + c / u, u + c = 1 + x without rounding (Knuth's sum) */
+/* log(1 + x) = log(u + c) = log u + c / u, where u + c = 1 + x exactly (Knuth's sum) */
 static CR_INLINE V CR(v_log1p)(V x)
 {
   const V u = 1 + x, b = u - 1, c = (1 - (u - b)) + (x - b);
@@ -208,9 +211,10 @@ static CR_INLINE V CR(v_log1p)(V x)
   return CR(select)(CR(v_magnitude)(x) < TINY, x, y);
 }
 
-/* ---- What is made of these: e^−|x| never overflows ---- */
+/* ---- Functions of e^−|x|, which never overflows ---- */
 
-/* t = e^−|x|, and 1 + t, which does not wait for it: where their product rounds, it is nothing beside 1. */
+/* t = e^−|x|, and *one_more = 1 + t by one fma, which does not wait for t.  If t is rounded, it is negligible
+ * compared to 1. */
 static CR_INLINE CR(pair) CR(v_exp_falling)(V x, V *one_more)
 {
   V last;
@@ -219,8 +223,8 @@ static CR_INLINE CR(pair) CR(v_exp_falling)(V x, V *one_more)
   return (CR(pair)){part.high * last, part.low * last};
 }
 
-/* 1 / (1 + e⁻ˣ) = n − n q, q = t / (1 + t), t = e^−|x|; n = t where x < 0, 1 elsewhere.  The rounding of q counts
- * little where it is small, which t / (1 + t) alone would not have. */
+/* 1 / (1 + e⁻ˣ) = n − n q, with t = e^−|x|, q = t / (1 + t), and n = t for x < 0, else 1.  If q is small, its
+ * rounding error is negligible in n (1 − q), while t / (1 + t) alone would have all of it. */
 static CR_INLINE V CR(v_sigmoid)(V x)
 {
   V u;
@@ -236,7 +240,8 @@ static CR_INLINE V CR(v_softplus)(V x)
   return CR(larger)(CR(splat)(0), x) + CR(v_log_sum)(u, CR(splat)(0), (t - (u - 1)) / u);
 }
 
-/* tanh |x| = h / (1 + h), h = ½ (e^(2|x|) − 1): an error of h is lessened, by 1 + h; and x has its sign, 0 too */
+/* tanh |x| = h / (1 + h), h = ½ (e^(2|x|) − 1), where 1 / (1 + h) reduces the error of h.  The result has the
+ * sign of x, also for x = ±0. */
 static CR_INLINE V CR(v_tanh)(V x)
 {
   const V size = CR(v_magnitude)(x);
@@ -245,8 +250,8 @@ static CR_INLINE V CR(v_tanh)(V x)
   return (V)((B)CR(fma)(-n, n / (1 + h), n) | ((B)x & SIGN));
 }
 
-/* tanh(softplus x) = n − n q, q = e / d, t = e^−|x|: where x < 0, n = e = t + ½ t², d = 1 + e; elsewhere n = 1,
- * e = t², d = ½ + t + e */
+/* tanh(softplus x) = n − n q, with t = e^−|x| and q = e / d.  For x < 0: n = e = t + ½ t², d = 1 + e; else
+ * n = 1, e = t², d = ½ + t + e. */
 static CR_INLINE V CR(v_tanh_softplus)(V x)
 {
   V u; /* 1 + t */
@@ -257,9 +262,9 @@ static CR_INLINE V CR(v_tanh_softplus)(V x)
   return CR(fma)(-n, e / d, n);
 }
 
-/* and its derivative σ(x) (1 − tanh²(softplus x)) = v n, v = (1 + t) t / d², d as above, n = 1 where x < 0, t elsewhere.
- * Pairs all the way, since what is squared brings its error twice; the last product is scaled, or low parts would fall below the
- * smallest number. */
+/* Its derivative σ(x) (1 − tanh²(softplus x)) = v n, with v = (1 + t) t / d², d as above, and n = 1 for x <
+ * 0, else t.  All intermediate results are pairs, because a square doubles the relative error.  The last
+ * product is scaled, because low parts would underflow. */
 static CR_INLINE V CR(v_tanh_softplus_derivative)(V x)
 {
   V u;
@@ -276,8 +281,8 @@ static CR_INLINE V CR(v_tanh_softplus_derivative)(V x)
   return CR(fma)(WHOLE * v, n, CR(fma)(WHOLE * v, n_low, WHOLE * v_low * n)) * (1 / WHOLE);
 }
 
-/* log cosh x = log(1 + q), q = h w, w = 2 h / (1 + 2 h), h = ½ (e^|x| − 1), without cancellation at 0 and, as h counts twice,
- * in pairs; far from 0, |x| − log 2 */
+/* log cosh x = log(1 + q), with q = h w, w = 2 h / (1 + 2 h), h = ½ (e^|x| − 1): no cancellation at 0.  h and
+ * w are pairs, because the error of h counts twice.  Far from 0 the result is |x| − log 2. */
 static CR_INLINE V CR(v_log_cosh)(V x)
 {
   const V size = CR(v_magnitude)(x), near = CR(smaller)(CR(splat)(-EXPM1_LOWEST), size);
@@ -289,10 +294,11 @@ static CR_INLINE V CR(v_log_cosh)(V x)
   return CR(select)(q < TINY, q + q_low, y) + (size - near);
 }
 
-/* Φ(x) = ½ erfc(−x/√2):  Φ(−y) = e^(−y²/2) h(w) / (y + 1), w = (y − c) / (y + c), for y ≥ 0; Φ(y) = 1 − Φ(−y).
- * e^(y²/2) Φ(−y), Mills' ratio over √(2π), falls from ½ like 1 / y; times y + 1 it stays between 0.4 and 0.53, and its
- * polynomial in w (the variable of Schonfelder 1978) is little beside its c₀, and so are the errors of both.  e^(−y²/2), h and
- * 1 / (y + 1) are pairs, or each would add its own.  *gauss: e^(−x²/2), on the way. */
+/* Φ(x) = ½ erfc(−x/√2):  Φ(−y) = e^(−y²/2) h(w) / (y + 1), w = (y − c) / (y + c), for y ≥ 0; Φ(y) = 1 −
+ * Φ(−y).  e^(y²/2) Φ(−y), Mills' ratio over √(2π), falls from ½ like 1 / y.  Times y + 1 it is h, between 0.4
+ * and 0.53.  h is a polynomial in w (the variable of Schonfelder 1978), whose other terms, and their errors,
+ * are small compared to c₀.  e^(−y²/2), h and 1 / (y + 1) are pairs, so that their rounding errors do not add
+ * up.  *gauss is e^(−x²/2). */
 static CR_ELEMENTARY V CR(v_normal_cdf_and_gauss)(V x, V *gauss)
 {
   const V y = CR(smaller)(CR(splat)(GAUSS_END), CR(v_magnitude)(x));

@@ -1,19 +1,20 @@
-/* The layers beside the dense one: normalisation, scaling, dropout, and a sum; and what is done to gradients and
- * weights as a whole.
+/* Kernels of the other layers: normalisation, scaling, dropout, residual.  Kernels on gradients and weights:
+ * clip, limit, axpy, squares, within.
  *
  *     z = (x − μ) / √(σ² + ε)        a = γ z + β
  *
- * batchNorm takes μ and σ² of a column, over the n rows of a batch (Ioffe & Szegedy 2015), layerNorm of a row, over its n
- * columns (Ba, Kiros & Hinton 2016).  μ and σ² depend on every x, so that either way, with g = γ ∂L/∂a,
+ * In a batchNorm μ and σ² are those of a column, over the n rows of a batch (Ioffe & Szegedy 2015); in a
+ * layerNorm those of a row, over its n columns (Ba, Kiros & Hinton 2016).  μ and σ² depend on every x, so
+ * that in both, with g = γ ∂L/∂a,
  *
  *     ∂L/∂x = (g − Σ g / n − z Σ g z / n) / √(σ² + ε)
  *
- * Where μ and σ² are given, as in prediction, the two sums are not there.  Vectors run along columns where sums run down
- * the rows, and along rows, a row a lane, where they run along a row; either takes its terms in their order.
- * Rows are padded to whole vectors.
+ * If μ and σ² are given, as in prediction, the two sums are absent.  For sums over rows, a vector holds LANES
+ * columns of one row; for sums along a row, it holds one column of LANES rows.  Each sum adds its terms in
+ * order.  Rows are padded to whole vectors.
  */
 
-/* μ, σ² and 1 / √(σ² + ε) of n columns */
+/* μ, σ² and 1 / √(σ² + ε) of n columns, over all rows */
 static void CR(moments)(size_t rows, size_t n, const R *x, size_t stride, double epsilon, R *mean, R *variance,
                         R *inverse)
 {
@@ -31,10 +32,11 @@ static void CR(moments)(size_t rows, size_t n, const R *x, size_t stride, double
   }
 }
 
-/* Running statistics follow those of a batch, m their share: μ ← μ + m (μ_batch − μ), and so σ², of which the estimate
- * without bias is n / (n − 1) times that of the batch.  One row has no variance, and changes nothing. */
-static void CR(follow)(size_t rows, size_t n, double momentum, double epsilon, const R *batch_mean,
-                       const R *batch_variance, R *mean, R *variance, R *inverse)
+/* Updates the running statistics with those of a batch of n rows: μ ← μ + m (μ_batch − μ), and σ² likewise
+ * with the unbiased estimate n / (n − 1) σ²_batch; m is the momentum.  A single row has no variance, and
+ * changes nothing. */
+static void CR(update_statistics)(size_t rows, size_t n, double momentum, double epsilon, const R *batch_mean,
+                                  const R *batch_variance, R *mean, R *variance, R *inverse)
 {
   if (rows < 2) return;
   const V m = CR(splat)((R)momentum), unbiased = CR(splat)((R)rows / (R)(rows - 1));
@@ -47,7 +49,7 @@ static void CR(follow)(size_t rows, size_t n, double momentum, double epsilon, c
   }
 }
 
-/* z = (x − μ) inverse, a = γ z + β by columns; γ NULL: z alone, into a */
+/* z = (x − μ) inverse, a = γ z + β, column by column; γ NULL: a = (x − μ) inverse, and z is not written */
 static void CR(normalize)(size_t rows, size_t n, const R *x, size_t stride, const R *mean, const R *inverse,
                           const R *gamma, const R *beta, R *z, R *a)
 {
@@ -59,7 +61,7 @@ static void CR(normalize)(size_t rows, size_t n, const R *x, size_t stride, cons
     }
 }
 
-/* The same of every row by its own μ and σ²; inverse [rows], and room for a vector. */
+/* The same with the μ and σ² of each row, whose inverse it also computes; inverse [rows + a vector] */
 static void CR(normalize_rows)(size_t rows, size_t n, const R *x, size_t stride, double epsilon, const R *gamma,
                                const R *beta, R *z, R *a, R *inverse)
 {
@@ -105,7 +107,8 @@ static void CR(norm_gradient)(size_t rows, size_t n, const R *z, const R *delta,
   }
 }
 
-/* ∂L/∂x of some rows of a batch, with its ∂L/∂γ and ∂L/∂β; NULL where μ and σ² are given, as is γ where there is none. */
+/* ∂L/∂x = (γ δ − (∂L/∂β + z ∂L/∂γ) γ / n) inverse of some rows of a batch of n rows.  ∂L/∂γ NULL: μ and σ²
+ * are given, so that ∂L/∂x = γ δ inverse.  γ NULL: it is 1. */
 static void CR(normalize_transpose)(size_t rows, size_t n, size_t batch_rows, const R *z, const R *delta,
                                     size_t stride, const R *gamma, const R *inverse, const R *gamma_gradient,
                                     const R *beta_gradient, R *dx)
@@ -120,6 +123,7 @@ static void CR(normalize_transpose)(size_t rows, size_t n, size_t batch_rows, co
     }
 }
 
+/* ∂L/∂x = (g − mean(g) − z mean(g z)) inverse, with g = γ δ and means over the columns of a row */
 static void CR(normalize_rows_transpose)(size_t rows, size_t n, const R *z, const R *delta, size_t stride,
                                          const R *gamma, const R *inverse, R *dx)
 {
@@ -146,9 +150,9 @@ static void CR(normalize_rows_transpose)(size_t rows, size_t n, const R *z, cons
   }
 }
 
-/* a = x / (1 − p), or 0 with probability p (Srivastava et al. 2014).  Whether depends on the key, the row and the
- * column alone: a counter, mixed by multiplication and shifts (after Wellons' lowbias32), so that it is the same
- * whoever computes it, and again for ∂L/∂x. */
+/* a = 0 with probability p = rate, else x / (1 − p) (Srivastava et al. 2014).  The choice is a hash of the
+ * key, the row and the column (after Wellons' lowbias32).  So it is the same in every thread, and the
+ * backward pass repeats it. */
 typedef uint32_t CR(words) __attribute__((vector_size(VECTOR_BYTES / sizeof(R) * sizeof(uint32_t))));
 
 static void CR(dropout)(size_t rows, size_t n, const R *x, size_t stride, uint64_t key, size_t first, double rate,
@@ -190,7 +194,7 @@ static void CR(squares)(size_t rows, size_t n, const R *x, size_t stride, R *sum
   }
 }
 
-/* Columns whose √Σ x² is above `most` are scaled down to it. */
+/* Scales each column whose norm √Σᵣ x² is above `most` down to that norm. */
 static void CR(limit)(size_t rows, size_t n, R *x, size_t stride, double most)
 {
   for (size_t j = 0; j < n; j += LANES) {
@@ -204,7 +208,7 @@ static void CR(limit)(size_t rows, size_t n, R *x, size_t stride, double most)
   }
 }
 
-/* to = g × scale, within ±bound */
+/* to = g × scale, limited to ±bound */
 static void CR(clip)(size_t n, const R *g, double scale, double bound, R *to)
 {
   const V least = CR(splat)((R)-bound), most = CR(splat)((R)bound);
@@ -221,7 +225,7 @@ static void CR(axpy)(size_t n, const R *g, double weight, R *sum)
   for (size_t i = 0; i < n; i += LANES) CR(store)(&sum[i], CR(fma)(w, CR(load)(&g[i]), CR(load)(&sum[i])));
 }
 
-/* low ≤ x ≤ high, which NaN is not. */
+/* Whether low ≤ x ≤ high for all values; false if one is NaN */
 static bool CR(within)(size_t n, const R *values, R low, R high)
 {
   IV good = (IV){0} == (IV){0};

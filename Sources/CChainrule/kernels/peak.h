@@ -1,4 +1,4 @@
-/* The speed of the CPU's multiply-adds.  Private, for the benchmarks in C and in Swift. */
+/* Measures the CPU's peak of multiply-adds.  Private, for the benchmarks in C and in Swift. */
 #ifndef CR_PEAK_H
 #define CR_PEAK_H
 
@@ -8,9 +8,9 @@
 extern "C" {
 #endif
 
-/* Runs `rounds` rounds of fused multiply-adds on registers alone, which bounds the speed of any product.  Returns the number of
- * floating-point operations, two a multiply-add.  `name` is a kernel set; NULL: the best of this CPU.  0: the set has no such
- * measure (gsl), or the CPU cannot run it. */
+/* Runs `rounds` rounds of fused multiply-adds on registers only: no product can be faster.  Returns the
+ * number of floating-point operations, two for each multiply-add.  `name` is a kernel set; NULL: the fastest
+ * of this CPU.  Returns 0 if the set has no such kernel (gsl), or the CPU cannot run it. */
 double cr_kernel_set_peak(const char *name, chainrule_scalar scalar, uint64_t rounds);
 
 #ifdef __cplusplus

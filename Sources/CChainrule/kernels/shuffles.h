@@ -1,6 +1,6 @@
-/* The lanes that a stage of CR(transpose) takes: CR_LOW_n_s and CR_HIGH_n_s for n lanes and stage s, counting the lanes
- * of the first vector from 0, and those of the second from n.  CR_EVEN_n, CR_ODD_n: every other of both;
- * CR_ZIP_LOW_n, CR_ZIP_HIGH_n: of both by turns. */
+/* Lanes for __builtin_shufflevector, which counts the n lanes of its first vector from 0 and those of the
+ * second from n.  CR_LOW_n_s, CR_HIGH_n_s: stage s of CR(transpose).  CR_EVEN_n, CR_ODD_n: the even and the
+ * odd lanes of both vectors.  CR_ZIP_LOW_n, CR_ZIP_HIGH_n: the lanes of both vectors interleaved. */
 #ifndef CR_SHUFFLES_H
 #define CR_SHUFFLES_H
 #define CR_LOW_2_1 0, 2

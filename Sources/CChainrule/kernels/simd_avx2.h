@@ -1,4 +1,5 @@
-/* AVX2 and FMA: vectors of 32 bytes, 16 registers: a tile of 6 rows by 2 vectors, its factors beside it. */
+/* AVX2 and FMA: vectors of 32 bytes.  A tile is 6 rows by 2 vectors: 12 of the 16 registers; the others hold
+ * factors. */
 #ifndef VECTOR_BYTES
 #define VECTOR_BYTES 32
 #define TILE_ROWS 6

@@ -1,4 +1,5 @@
-/* AVX-512: vectors of 64 bytes, 32 registers: a tile of 12 rows by 2 vectors, its factors beside it. */
+/* AVX-512: vectors of 64 bytes.  A tile is 12 rows by 2 vectors: 24 of the 32 registers; the others hold
+ * factors. */
 #ifndef VECTOR_BYTES
 #define VECTOR_BYTES 64
 #define TILE_ROWS 12

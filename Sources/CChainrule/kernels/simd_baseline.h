@@ -1,5 +1,5 @@
-/* Any CPU: vectors of 16 bytes, in whatever the compiler makes of them; fma of the C library, lane by lane:
- * called, since it is in a thousand places and slow anyway. */
+/* Any CPU: vectors of 16 bytes, compiled to whatever instructions there are.  fma is the C library's, lane by
+ * lane; it is not inlined, because it has very many callers and is slow anyway. */
 #ifndef VECTOR_BYTES
 #define VECTOR_BYTES 16
 #define TILE_ROWS 4

@@ -1,12 +1,12 @@
-/* Vectors of R, for one instruction set: V, of LANES lanes.
+/* V: a vector of LANES scalars R, for one instruction set.
  *
- * + − × ÷ and comparisons are the compiler's, which knows vectors; products are fused only by CR(fma).  What
- * an instruction set adds stands in its simd_*.h, which also sets VECTOR_BYTES and the tile:
+ * + − × ÷ and comparisons are the vector extensions of gcc and clang.  Only CR(fma) fuses products.  The
+ * simd_*.h of an instruction set defines these functions, VECTOR_BYTES, and the size of the tile:
  *
  *     V fma(V a, V b, V c)     a b + c, rounded once
  *     V root(V x)              √x, correctly rounded
  *     V nearest(V x)           to the nearest integer, ties to even
- *     V load_first(n, p)       the first n ≤ LANES scalars, and 0 behind them: nothing there is read
+ *     V load_first(n, p)       the first n ≤ LANES scalars, then 0; reads only these n
  */
 #undef V
 #undef IV
@@ -21,14 +21,15 @@ typedef R CR(unaligned) __attribute__((vector_size(VECTOR_BYTES), aligned(sizeof
 
 static inline V CR(load)(const R *p) { return *(const CR(unaligned) *)p; }
 static inline void CR(store)(R *p, V x) { *(CR(unaligned) *)p = x; }
-/* x in every lane; x − 0 is x, for −0 and NaN too */
+/* x in every lane.  x − 0 is x, also for −0 and NaN. */
 static inline V CR(splat)(R x) { return x - (V){0}; }
 /* a where the mask's lane is −1, b where it is 0 */
 static inline V CR(select)(IV mask, V a, V b) { return (V)((mask & (IV)a) | (~mask & (IV)b)); }
-/* max(a, b), but b where either is NaN */
+/* max(a, b) and min(a, b); b if either is NaN */
 static inline V CR(larger)(V a, V b) { return CR(select)(a > b, a, b); }
 static inline V CR(smaller)(V a, V b) { return CR(select)(a < b, a, b); }
 
+/* min(n, LANES) */
 static CR_INLINE size_t CR(least)(size_t n) { return n < LANES ? n : LANES; }
 
 /* The mask of the first n lanes, n ≤ LANES. */
@@ -39,8 +40,8 @@ static inline IV CR(first)(size_t n)
 }
 
 /* ---- Transposing a block of LANES vectors ------------------------------------------------------
- * Stage s = 1, 2, 4 … exchanges, between vectors i and i + s, the lanes in which the index has the bit s with
- * those in which it has not (Eklundh 1972). */
+ * Stage s = 1, 2, 4 … exchanges lanes between vectors i and i + s: those of vector i whose index has bit s set, and
+ * those of vector i + s whose index has not (Eklundh 1972). */
 
 #if VECTOR_BYTES * 8 == 2 * REAL_BITS
 #define CR_EVEN CR_LOW_2_1
@@ -93,8 +94,9 @@ static CR_INLINE void CR(transpose)(V *v)
 #endif
 }
 
-/* LANES columns of the first LANES rows, of which `rows` are there and the others 0, as vectors: v[i] is column i, a row a
- * lane.  (Called, not inlined: some hundred shuffles, wanted in many places.) */
+/* Loads and transposes a block of LANES × LANES: v[i] is column i, with one row in each lane.  If there are
+ * fewer than LANES rows, the other lanes are 0.  (Not inlined: it has about a hundred shuffles, and many
+ * callers.) */
 static CR_CALLED void CR(turn)(size_t rows, const R *from, size_t stride, V *v)
 {
   if (rows >= LANES)
@@ -104,7 +106,7 @@ static CR_CALLED void CR(turn)(size_t rows, const R *from, size_t stride, V *v)
   CR(transpose)(v);
 }
 
-/* The other way round; columns from `count` on become 0. */
+/* The inverse: transposes and stores.  Columns from `count` on are written as 0. */
 static CR_CALLED void CR(turn_back)(size_t rows, V *v, R *to, size_t stride, size_t count)
 {
   for (size_t i = count; i < LANES; i++) v[i] = (V){0};
@@ -116,7 +118,7 @@ static CR_CALLED void CR(turn_back)(size_t rows, V *v, R *to, size_t stride, siz
       if (r < rows) CR(store)(&to[r * stride], v[r]);
 }
 
-/* As turn, from column j on, but of rows without padding, [rows][n]: nothing behind the last is read. */
+/* As turn, from column j, for rows without padding, [rows][n].  Reads nothing beyond the last element. */
 static CR_CALLED void CR(turn_tight)(size_t rows, size_t n, const R *from, size_t j, V *v)
 {
   if (n == 1 && rows >= LANES) {
@@ -133,7 +135,7 @@ static CR_CALLED void CR(turn_tight)(size_t rows, size_t n, const R *from, size_
   }
 }
 
-/* Two columns, in vectors of their own, become rows of two, one behind the other; and back. */
+/* zip: to[i][0] = a[i], to[i][1] = b[i] for all lanes i.  unzip is the inverse. */
 static CR_INLINE void CR(zip)(V a, V b, R *to)
 {
   CR(store)(to, __builtin_shufflevector(a, b, CR_ZIP_LOW));
@@ -154,8 +156,8 @@ static CR_INLINE void CR(unzip)(const R *from, V *a, V *b)
 #undef CR_HIGH
 #undef CR_STAGE
 
-/* `count` ≤ LANES columns, in and out.  Element j of row r is at r stride + j step: rows have step 1; in lanes, [columns][step],
- * stride is 1. */
+/* Load and store `count` ≤ LANES columns, each in a vector.  Element j of row r is at r stride + j step: a
+ * matrix [rows][stride] has step 1, a matrix [columns][step] has stride 1. */
 static CR_INLINE void CR(columns)(size_t rows, const R *from, size_t stride, size_t step, size_t count, V *v)
 {
   if (step == 1) CR(turn)(rows, from, stride, v);

@@ -1,5 +1,6 @@
-/* TABLE, the table of one instantiation, from the templates included before it; PRODUCT(name) and NARROW_KERNEL(name) are
- * the functions for a dense layer, ROWS those for a single row of a narrow one. */
+/* TABLE: the table of one instantiation, made of the functions of the templates before it.  PRODUCT(name) is
+ * a product or an update, NARROW_KERNEL(name) a kernel of narrow networks, ROWS the kernels for a single row
+ * of one. */
 
 #define ACTIVATE(ID, name, ...) [CHAINRULE_ACTIVATION_##ID] = CR(activate_##name),
 #define DERIVE(ID, name, ...) [CHAINRULE_ACTIVATION_##ID] = CR(derive_##name),
@@ -15,7 +16,7 @@ static const CR(kernels) TABLE = {
     .loss = CR(loss),
     .update = {CHAINRULE_OPTIMIZERS(UPDATE)},
     .moments = CR(moments),
-    .follow = CR(follow),
+    .update_statistics = CR(update_statistics),
     .normalize = CR(normalize),
     .normalize_transpose = CR(normalize_transpose),
     .normalize_rows = CR(normalize_rows),

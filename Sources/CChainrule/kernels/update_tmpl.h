@@ -1,18 +1,18 @@
-/* Optimizers: one update of n parameters p by their gradients g.
+/* The optimizers: one update of n parameters p by their gradients g.
  *
- * The rules are PyTorch's, lion's its authors'.  λ, the weight decay, is added to the gradient as λ p; adamw and lion
- * shrink p instead.  λ₁, that of L1, is added as λ₁ sign p by all.  State arrays lie `stride` scalars apart and start at
- * 0.  √ and ÷ are correctly rounded.
+ * The rules are those of PyTorch; lion is that of its authors.  The weight decay λ adds λ p to the gradient;
+ * in adamw and lion it shrinks p instead.  L1 adds λ₁ sign p to the gradient, in all rules.  State arrays are
+ * `stride` scalars apart, and 0 at the start.  √ and ÷ are correctly rounded.
  */
 
-/* The numbers of an update, in every lane. */
+/* The numbers of cr_update, each in every lane. */
 typedef struct CR(numbers) {
   V rate, decay, keep, l1;          /* η, λ, 1 − η λ, λ₁ */
   V momentum;                       /* μ */
   V alpha, rest;                    /* α, 1 − α; adadelta's ρ is α */
   V beta1, rest1, beta2, rest2;     /* β, 1 − β */
   V step, scale;                    /* η / (1 − β₁ᵗ), 1 / √(1 − β₂ᵗ) */
-  V mean_step, gradient_step;       /* η times nadam's shares of m and g */
+  V mean_step, gradient_step;       /* η times nadam's factors of m and g */
   V eta_minus, eta_plus, step_min, step_max;
   V epsilon;
   bool has_momentum, nesterov, centered, amsgrad, first;
@@ -41,7 +41,7 @@ static CR_INLINE CR(numbers) CR(spread)(const cr_update *u)
   };
 }
 
-/* p after the update; what is in `state` moves on. */
+/* Returns p after the update, and updates `state`. */
 typedef V CR(rule)(const CR(numbers) *u, V p, V g, R *state, size_t stride);
 
 /* −1, 0 or 1 */
@@ -54,7 +54,7 @@ static CR_INLINE V CR(v_sign)(V x)
 /* g + λ₁ sign p */
 static CR_INLINE V CR(sparse)(V l1, V p, V g) { return CR(fma)(l1, CR(v_sign)(p), g); }
 
-/* g + λ p, where λ is 0, too: less than to ask */
+/* g + λ p, also for λ = 0, because a branch would take longer */
 static CR_INLINE V CR(decayed)(const CR(numbers) *u, V p, V g) { return CR(fma)(u->decay, p, g); }
 
 /* s ← α s + (1 − α) g² */
@@ -81,7 +81,7 @@ static CR_INLINE V CR(second_moment)(const CR(numbers) *u, V g, R *state)
   return v;
 }
 
-/* v ← μ v + g;  p ← p − η v,  or with Nesterov's look ahead p ← p − η (g + μ v) */
+/* v ← μ v + g;  p ← p − η v,  or, with Nesterov's momentum, p ← p − η (g + μ v) */
 static CR_INLINE V CR(rule_sgd)(const CR(numbers) *u, V p, V g, R *state, size_t stride)
 {
   (void)stride;
@@ -94,7 +94,7 @@ static CR_INLINE V CR(rule_sgd)(const CR(numbers) *u, V p, V g, R *state, size_t
   return p - u->rate * step;
 }
 
-/* the same, where there is neither decay nor momentum */
+/* p ← p − η g: sgd without decay and momentum */
 static CR_INLINE V CR(rule_plain)(const CR(numbers) *u, V p, V g, R *state, size_t stride)
 {
   (void)state;
@@ -158,7 +158,7 @@ static CR_INLINE V CR(rule_adamw)(const CR(numbers) *u, V p, V g, R *state, size
   return u->keep * p - CR(adam_step)(u, g, state, stride);
 }
 
-/* Either: adam with η λ = 0, adamw with λ = 0 */
+/* Both with amsgrad: adam with keep = 1, adamw with λ = 0 */
 static CR_INLINE V CR(rule_amsgrad)(const CR(numbers) *u, V p, V g, R *state, size_t stride)
 {
   return u->keep * p - CR(adam_step)(u, CR(decayed)(u, p, g), state, stride);
@@ -193,8 +193,9 @@ static CR_INLINE V CR(rule_nadam)(const CR(numbers) *u, V p, V g, R *state, size
   return p - CR(fma)(u->mean_step, m, u->gradient_step * g) / CR(fma)(CR(root)(v), u->scale, u->epsilon);
 }
 
-/* A step of each parameter's own, at first η: it grows by η⁺ where g keeps the sign it had, and shrinks by η⁻ where that
- * turns, which also makes g 0, for this step and for the next comparison.  p ← p − step sign g (Riedmiller & Braun 1993) */
+/* Each parameter has a step of its own, at first η.  The step is multiplied by η⁺ if g has the same sign as
+ * before, and by η⁻ if the sign has changed; then g becomes 0, for this update and for the next comparison.
+ * p ← p − step sign g (Riedmiller & Braun 1993) */
 static CR_INLINE V CR(rule_rprop)(const CR(numbers) *u, V p, V g, R *state, size_t stride)
 {
   g = CR(decayed)(u, p, g);
@@ -218,29 +219,32 @@ static CR_INLINE V CR(rule_lion)(const CR(numbers) *u, V p, V g, R *state, size_
   return u->keep * p - u->rate * CR(v_sign)(c);
 }
 
+/* Applies a rule to n parameters. */
 static CR_INLINE void CR(all)(CR(rule) rule, const CR(numbers) *u, size_t n, R *p, const R *g, R *state, size_t stride)
 {
   for (size_t i = 0; i < n; i += LANES)
     CR(store)(&p[i], rule(u, CR(load)(&p[i]), CR(load)(&g[i]), &state[i], stride));
 }
 
-/* With L1, which few ask for, its share goes into the gradient first, a stretch at a time. */
+/* An update with L1, which is rare: computes g + λ₁ sign p first, for up to BLOCK parameters at a time, then
+ * updates these. */
 static CR_CALLED void CR(update_sparse)(void update(const cr_update *, size_t, R *, const R *, R *, size_t),
                                         const cr_update *u, size_t n, R *p, const R *g, R *state, size_t stride)
 {
-  enum { STRETCH = 256 };
-  R sum[STRETCH];
+  enum { BLOCK = 256 };
+  R sum[BLOCK];
   cr_update rest = *u;
   rest.l1 = 0;
   for (size_t start = 0, count; start < n; start += count) {
-    count = n - start < STRETCH ? n - start : STRETCH;
+    count = n - start < BLOCK ? n - start : BLOCK;
     for (size_t i = start; i < start + count; i += LANES)
       CR(store)(&sum[i - start], CR(sparse)(CR(splat)((R)u->l1), CR(load)(&p[i]), CR(load)(&g[i])));
     update(&rest, count, &p[start], sum, &state[start], stride);
   }
 }
 
-/* Without amsgrad, its switch is a constant in the loop; so it is with it, of the two rules that know it. */
+/* adam or, `decoupled`, adamw, with amsgrad.  It is a function of its own so that the flag is a constant in
+ * every loop. */
 static CR_CALLED void CR(update_amsgrad)(const cr_update *update, bool decoupled, size_t n, R *p, const R *g, R *state,
                                          size_t stride)
 {

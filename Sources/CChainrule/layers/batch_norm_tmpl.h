@@ -1,12 +1,13 @@
-/* batchNorm: z = (x − μ) / √(σ² + ε), a = γ z + β, by columns (Ioffe & Szegedy 2015).
+/* batchNorm: z = (x − μ) / √(σ² + ε), a = γ z + β, column by column (Ioffe & Szegedy 2015).
  *
- * In training μ and σ² are the batch's mean and variance, of all its n rows; running ones follow them, with which
- * prediction computes, as does the training of a frozen layer.  δ is ∂L/∂a; Σ is over the rows:
+ * In training μ and σ² are the mean and variance of the batch, over all its n rows, and they update the
+ * running statistics.  Prediction uses the running statistics, and so does the training of a frozen layer.  δ
+ * is ∂L/∂a; Σ is over the rows:
  *
  *     ∂L/∂γ = Σ δ z        ∂L/∂β = Σ δ        ∂L/∂x = γ / √(σ² + ε) (δ − (∂L/∂β + z ∂L/∂γ) / n)
  */
 
-/* A statistic of the layer: the batch's where the pass takes them from there, else the network's. */
+/* A statistic of the layer: the batch's if this pass uses them, else the network's. */
 static R *CR(statistic)(const CR(layer_rows) *at, size_t array)
 {
   const size_t offset = at->layer->at[array];
@@ -36,6 +37,8 @@ static chainrule_status CR(batch_norm_backward)(const CR(layer_rows) *at, chainr
   return CHAINRULE_OK;
 }
 
+/* Of the n columns from j, over all rows of the batch: μ, σ² and 1 / √(σ² + ε) or, for backward, ∂L/∂γ and
+ * ∂L/∂β. */
 static void CR(batch_norm_moments)(const CR(layer_rows) *at, bool backward, size_t j, size_t n)
 {
   const cr_layer *layer = at->layer;
@@ -48,7 +51,7 @@ static void CR(batch_norm_moments)(const CR(layer_rows) *at, bool backward, size
                          CR(statistic)(at, CR_INVERSE) + j);
 }
 
-/* ∂L/∂γ and ∂L/∂β, which are neighbours; the running statistics take their share of the batch's. */
+/* Updates γ and β and, with `follows`, the running statistics. */
 static void CR(batch_norm_descend)(const CR(layer_rows) *at, cr_block block, R *gradients, const cr_descent *descent,
                                    bool follows)
 {
@@ -56,13 +59,13 @@ static void CR(batch_norm_descend)(const CR(layer_rows) *at, cr_block block, R *
   const cr_layer *layer = at->layer;
   if (!follows || !at->rows || !cr_wants_moments(layer, at->index, at->pass)) return;
   R *running = at->parameters;
-  at->kernels->follow(at->rows, layer->padded, layer->spec.momentum, layer->spec.epsilon,
-                      CR(statistic)(at, CHAINRULE_MEAN), CR(statistic)(at, CHAINRULE_VARIANCE),
-                      &running[layer->at[CHAINRULE_MEAN]], &running[layer->at[CHAINRULE_VARIANCE]],
-                      &running[layer->at[CR_INVERSE]]);
+  at->kernels->update_statistics(at->rows, layer->padded, layer->spec.momentum, layer->spec.epsilon,
+                                 CR(statistic)(at, CHAINRULE_MEAN), CR(statistic)(at, CHAINRULE_VARIANCE),
+                                 &running[layer->at[CHAINRULE_MEAN]], &running[layer->at[CHAINRULE_VARIANCE]],
+                                 &running[layer->at[CR_INVERSE]]);
 }
 
-/* 1 / √(σ² + ε) as the kernels compute a batch's: each operation rounded. */
+/* 1 / √(σ² + ε), each operation rounded as in the kernel `moments`. */
 static void CR(batch_norm_settle)(const cr_layer *layer, R *parameters)
 {
   const R *variance = parameters + layer->at[CHAINRULE_VARIANCE];
@@ -75,6 +78,7 @@ static void CR(batch_norm_settle)(const cr_layer *layer, R *parameters)
 
 #if REAL_BITS == 64
 
+/* a = γ / √(σ² + ε) (x − μ) + β, with the running μ and σ². */
 static void batch_norm_column(const chainrule_layer *layer, double *const *values, size_t k, double *s, double *mean,
                               double *t)
 {

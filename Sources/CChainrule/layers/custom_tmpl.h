@@ -1,4 +1,4 @@
-/* custom: a = f(x), ∂L/∂x = δ ⊙ f′(x), with two functions of the caller's. */
+/* custom: a = f(x), ∂L/∂x = δ ⊙ f′(x), where f and f′ are user-supplied functions. */
 
 static chainrule_status CR(custom_forward)(const CR(layer_rows) *at, chainrule_error *error)
 {
@@ -24,14 +24,14 @@ static chainrule_status CR(custom_backward)(const CR(layer_rows) *at, chainrule_
 
 static bool custom_scratch(const cr_layer *layer, size_t rows, size_t members, size_t *scalars)
 {
-  return (void)members, cr_multiply(rows, layer->stride, scalars); /* f′; one member passes all rows */
+  return (void)members, cr_multiply(rows, layer->stride, scalars); /* f′(x) of all rows, in one thread */
 }
 
 static chainrule_status custom_check(const chainrule_network_description *description, size_t l, chainrule_error *error)
 {
   if (description->layers[l].function && description->layers[l].derivative) return CHAINRULE_OK;
-  return cr_fail(error, CHAINRULE_INVALID_NETWORK, l + 1, "layer %zu, custom: function and derivative must be there",
-                 l + 1);
+  return cr_fail(error, CHAINRULE_INVALID_NETWORK, l + 1, "layer %zu, custom: %s is NULL; expected a function", l + 1,
+                 description->layers[l].function ? "derivative" : "function");
 }
 
 static const cr_kind kind_custom = {

@@ -24,7 +24,7 @@ static chainrule_status CR(dense_backward)(const CR(layer_rows) *at, chainrule_e
   return CHAINRULE_OK;
 }
 
-/* Prefetches n parameters and their state, so that they are in the cache when they are updated. */
+/* Prefetches n parameters and their optimizer state, unless all of them fit into the L2 cache. */
 static void CR(prefetch)(const CR(layer_rows) *at, const cr_descent *descent, size_t offset, size_t n)
 {
   if ((descent->states + 1) * at->arena_size * sizeof(R) <= CR_KEPT) return;
@@ -34,15 +34,16 @@ static void CR(prefetch)(const CR(layer_rows) *at, const cr_descent *descent, si
   }
 }
 
-/* x's first columns, CR_CHUNK at most, as affine_gradient takes them. */
+/* Packs the first columns of x, at most CR_CHUNK, into rows of CR_CHUNK: the layout that affine_gradient
+ * reads. */
 static void CR(pack)(size_t rows, size_t columns, const R *restrict x, size_t stride, R *restrict packed)
 {
   for (size_t r = 0; r < rows; r++, x += stride, packed += CR_CHUNK)
     memcpy(packed, x, columns * sizeof(R));
 }
 
-/* Panel by panel.  A gradient that is not kept goes into its parameters while it is in the cache, and never reaches
- * memory. */
+/* Gradient and update, micropanel by micropanel.  Without an arena, the gradient of a micropanel is used for
+ * the update while it is in the cache, and never reaches memory. */
 static void CR(dense_descend)(const CR(layer_rows) *at, cr_block block, R *gradients, const cr_descent *descent,
                               bool follows)
 {
@@ -51,7 +52,7 @@ static void CR(dense_descend)(const CR(layer_rows) *at, cr_block block, R *gradi
   const cr_layer *layer = at->layer;
   const size_t columns = smaller(layer->in - block.input, CR_CHUNK), count = columns * layer->panel;
   const size_t end = smaller(layer->out, block.neuron + CR_BLOCK_PANELS * layer->panel);
-  R *packed = at->scratch, *passing = packed + CR_CHUNK * at->capacity;
+  R *packed = at->scratch, *buffer = packed + CR_CHUNK * at->capacity;
   if (at->rows) {
     const R *x = at->x + block.input;
     if (x != *at->packed) CR(pack)(at->rows, columns, x, at->x_stride, packed);
@@ -59,25 +60,26 @@ static void CR(dense_descend)(const CR(layer_rows) *at, cr_block block, R *gradi
   }
   for (size_t j = block.neuron; j < end; j += layer->panel) {
     const size_t offset = layer->at[CHAINRULE_WEIGHTS] + cr_weight_offset(layer->panel, layer->in, j, block.input);
-    R *gradient = gradients ? gradients + offset : passing;
+    R *gradient = gradients ? gradients + offset : buffer;
     if (descent) CR(prefetch)(at, descent, offset, count);
     if (at->rows)
       kernels->affine_gradient(at->rows, columns, packed, layer->out - j, at->delta + j, layer->stride, layer->panel,
                                gradient);
     if (descent)
-      CR(update)(kernels, at->parameters, at->arena_size, descent, offset, count, gradient, passing);
+      CR(update)(kernels, at->parameters, at->arena_size, descent, offset, count, gradient, buffer);
   }
   if (block.input > 0 || layer->spec.no_bias) return;
   const size_t offset = layer->at[CHAINRULE_BIAS] + block.neuron;
   const size_t n = smaller(layer->padded - block.neuron, CR_BLOCK_PANELS * layer->panel);
-  R *gradient = gradients ? gradients + offset : passing;
+  R *gradient = gradients ? gradients + offset : buffer;
   if (at->rows) kernels->bias_gradient(at->rows, n, at->delta + block.neuron, layer->stride, gradient);
-  if (descent) CR(update)(kernels, at->parameters, at->arena_size, descent, offset, n, gradient, passing);
+  if (descent) CR(update)(kernels, at->parameters, at->arena_size, descent, offset, n, gradient, buffer);
 }
 
 #if REAL_BITS == 64 /* once, after the functions of both scalar types */
 
-/* backward transposes δ and ∂L/∂x, in panels of rows; descend packs the inputs of a block, and its gradients pass through. */
+/* backward needs δᵀ and ∂L/∂xᵀ, whose rows are padded to micropanels; descend needs, for each thread, the
+ * packed inputs of a block and the gradient of a micropanel. */
 static bool dense_scratch(const cr_layer *layer, size_t rows, size_t members, size_t *scalars)
 {
   size_t packed;

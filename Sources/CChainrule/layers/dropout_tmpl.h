@@ -1,5 +1,6 @@
-/* dropout: in training a = m ⊙ x / (1 − rate), each mₖ being 0 with probability `rate`, else 1; ∂L/∂x = m ⊙ δ / (1 − rate).
- * In prediction a = x, which lies where x does.  m follows from the step's key, the layer, the row and the column. */
+/* dropout: in training a = m ⊙ x / (1 − rate), where each element of the mask m is 0 with probability `rate`,
+ * else 1.  ∂L/∂x = m ⊙ δ / (1 − rate).  In prediction a = x, in the same memory.  m depends only on the
+ * step's key, the layer, the row and the column, so that backward computes it again. */
 
 static chainrule_status CR(dropout_forward)(const CR(layer_rows) *at, chainrule_error *error)
 {

@@ -1,6 +1,7 @@
-/* layerNorm: z = (x − μ) / √(σ² + ε), a = γ z + β, with the mean and variance of each row (Ba, Kiros & Hinton 2016).
+/* layerNorm: z = (x − μ) / √(σ² + ε), a = γ z + β, where μ and σ² are the mean and variance of a row (Ba,
+ * Kiros & Hinton 2016).
  *
- * δ is ∂L/∂a, g = γ δ; mean(·) is over the columns of a row:
+ * δ is ∂L/∂a, and g = γ δ.  Σ is over the rows; mean(·) is over the columns of a row:
  *
  *     ∂L/∂γ = Σ δ z        ∂L/∂β = Σ δ        ∂L/∂x = (g − mean(g) − z mean(g z)) / √(σ² + ε)
  */

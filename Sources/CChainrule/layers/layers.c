@@ -1,15 +1,15 @@
-/* The kinds of layer, each from its own file, and what follows from their facts. */
+/* The table of the kinds of layer, and what follows from their properties. */
 #include "layers.h"
 
 #include <float.h>
 #include <math.h>
 #include <string.h>
 
-/* ---- What kinds share ---------------------------------------------------------------------------- */
+/* ---- Shared by the kinds ------------------------------------------------------------------------- */
 
 static size_t smaller(size_t a, size_t b) { return a < b ? a : b; }
 
-/* What a function of the caller's returned; anything but 0 ends the pass. */
+/* A user-supplied function has returned `refused`; anything but 0 ends the pass. */
 static chainrule_status check_call(size_t l, const char *which, int refused, chainrule_error *error)
 {
   if (!refused) return CHAINRULE_OK;
@@ -17,7 +17,7 @@ static chainrule_status check_call(size_t l, const char *which, int refused, cha
                  l + 1, which, refused);
 }
 
-/* The fields of a kind, by their names in files, and the members of chainrule_layer that they are. */
+/* The fields of a kind: their names in files, and their members of chainrule_layer. */
 #define FIELD_(field_type, field_name, member)                                                               \
   .type = CR_FIELD_##field_type, .name = field_name, .offset = offsetof(chainrule_layer, member)
 #define SIZE_FIELD(name, member)                                                                             \
@@ -44,9 +44,9 @@ static chainrule_status check_call(size_t l, const char *which, int refused, cha
 #define NO_FIELD                                                                                             \
   {                                                                                                          \
     .name = NULL                                                                                             \
-  } /* behind the last */
+  } /* ends the list */
 
-/* ∂L/∂γ and ∂L/∂β pass through. */
+/* Room for ∂L/∂γ and ∂L/∂β, for each thread. */
 static bool norm_scratch(const cr_layer *layer, size_t rows, size_t members, size_t *scalars)
 {
   return (void)rows, cr_multiply(2 * members, layer->padded, scalars);
@@ -65,7 +65,7 @@ const cr_kind *const cr_kinds[CHAINRULE_LAYER_COUNT] = {
 #undef KIND
 };
 
-/* ---- What follows from their facts --------------------------------------------------------------- */
+/* ---- Sizes that follow from their properties ----------------------------------------------------- */
 
 size_t cr_described_units(const chainrule_layer *layer, size_t inputs)
 {

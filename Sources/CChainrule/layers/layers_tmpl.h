@@ -1,38 +1,39 @@
-/* What the functions of a kind of layer are given, and what they do, for one scalar type R. */
+/* The functions of a kind of layer and their argument, for one scalar type R. */
 
-/* Some rows of a layer in a pass.  Rows lie `stride` of the layer apart unless said otherwise. */
+/* Some rows of a batch at one layer.  Rows are layer->stride scalars apart unless another stride is given. */
 typedef struct CR(layer_rows) {
   const cr_layer *layer;
   size_t index; /* of the layer */
   const CR(kernels) *kernels;
-  R *parameters;     /* of the network, and its statistics behind them */
+  R *parameters;     /* of the network, followed by its statistics */
   size_t arena_size; /* scalars of the parameters */
   const cr_pass *pass; /* NULL: prediction */
-  size_t rows, first;  /* how many; the first one's index in the batch */
+  size_t rows, first;  /* the number of rows; the index of the first in the batch */
   const R *x;          /* [rows][in], x_stride apart */
   size_t x_stride;
-  const R *joined; /* of a layer that joins: the a that it adds */
-  R *z, *a;        /* [rows][out], and padding up to whole vectors */
-  R *inverse;      /* of a kind with a row inverse: a cache line a row */
-  R *delta;        /* ∂L/∂z where there is an f, else ∂L/∂a; behind forward, undefined */
+  const R *joined; /* of a layer that joins: the a that it adds, [rows][out] */
+  R *z, *a;        /* [rows][out], padded to whole vectors */
+  R *inverse;      /* of a kind with a row inverse: one cache line a row */
+  R *delta;        /* δ, [rows][out]: ∂L/∂z if there is an f, else ∂L/∂a; undefined before the backward pass */
   R *dx;           /* ∂L/∂x, [rows][in], dx_stride apart */
   size_t dx_stride;
-  R *scratch;      /* of cr_scratch_size */
+  R *scratch;      /* cr_scratch_size scalars */
   size_t capacity; /* rows for which the scratch was planned */
-  const void **packed; /* whose inputs `descend` has packed into the scratch last; NULL: no one's */
+  const void **packed; /* the address of the inputs that `descend` last packed into the scratch; NULL: none */
 } CR(layer_rows);
 
 typedef struct CR(layer_functions) {
-  /* z and a from x.  A function of the caller's may fail; nothing else does. */
+  /* z and a from x.  Only a user-supplied function can fail. */
   chainrule_status (*forward)(const CR(layer_rows) *at, chainrule_error *error);
   /* ∂L/∂x from δ. */
   chainrule_status (*backward)(const CR(layer_rows) *at, chainrule_error *error);
-  /* Of kinds with moments: what forward needs of all rows or, with `backward`, what backward does; of n columns, from
-   * column j on. */
+  /* Of a kind with moments: computes, over all rows, what forward needs, or what backward needs if
+   * `backward`, for the n columns from j. */
   void (*moments)(const CR(layer_rows) *at, bool backward, size_t j, size_t n);
-  /* The gradients of a block, of all rows of the batch: into that arena, unless it is NULL; with a descent, from there into the
-   * parameters.  No rows: the gradients are in the arena already.  With `follows`, running statistics are updated. */
+  /* Computes the gradients of a block over all rows of the batch, into the arena `gradients` unless it is
+   * NULL.  With 0 rows, the gradients are already in the arena.  Then updates the block's parameters, unless
+   * `descent` is NULL.  `follows`: also updates the running statistics. */
   void (*descend)(const CR(layer_rows) *at, cr_block block, R *gradients, const cr_descent *descent, bool follows);
-  /* Computes the arrays that follow from the statistics; NULL: there are none. */
+  /* Computes the arrays that depend on the statistics.  NULL: there are none. */
   void (*settle)(const cr_layer *layer, R *parameters);
 } CR(layer_functions);

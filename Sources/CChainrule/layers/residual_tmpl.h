@@ -1,5 +1,5 @@
-/* residual: a = x + the x of the first of the last `span` layers.  ∂L/∂x = δ; the joined a has δ added to its own ∂L/∂a
- * (backward, in backprop_tmpl.h). */
+/* residual: a = x + x₀, where x₀ is the input of the block: the `span` layers before this one.  ∂L/∂x = δ.
+ * The backward pass in backprop_tmpl.h also adds δ to ∂L/∂x₀. */
 
 static chainrule_status CR(residual_forward)(const CR(layer_rows) *at, chainrule_error *error)
 {
@@ -19,8 +19,8 @@ static chainrule_status residual_check(const chainrule_network_description *desc
   const size_t units = cr_units_after(description, l), joined = cr_units_after(description, l - span - 1);
   if (joined == units) return CHAINRULE_OK;
   return cr_fail(error, CHAINRULE_INVALID_NETWORK, number,
-                 "layer %zu, residual: %zu values come out of its block of %zu layers, %zu go in; they have to be as many",
-                 number, units, span, joined);
+                 "layer %zu, residual: its block of %zu layers has %zu inputs and %zu outputs; expected the same number",
+                 number, span, joined, units);
 }
 
 static const cr_kind kind_residual = {

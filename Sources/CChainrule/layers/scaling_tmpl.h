@@ -1,9 +1,12 @@
-/* scaling: a = (x − mean) / deviation, by columns, with numbers that are given and not learned.  ∂L/∂x = δ / deviation.
+/* scaling: a = (x − mean) / deviation, column by column.  Mean and deviation are given, not learned.  ∂L/∂x =
+ * δ / deviation.
  *
- * Where 1 / deviation overflows, or is too small for full precision, it is two factors: a power of 2, by which x − mean keeps its
- * bits, in CR_INVERSE, and the rest in CR_REST.  All columns of the layer then have two. */
+ * If 1 / deviation overflows or is denormal in any column, all columns of the layer have two factors: a power
+ * of 2 in CR_INVERSE, which leaves the bits of x − mean as they are, and the rest of 1 / deviation in
+ * CR_REST. */
 
-/* The second factors, then zeros, which stand for a mean; NULL where there is one factor. */
+/* The second factors [padded], followed by zeros [padded], which serve as their mean; NULL if one factor is
+ * enough. */
 static const R *CR(scaling_rest)(const CR(layer_rows) *at)
 {
   const R *rest = at->parameters + at->layer->at[CR_REST];
@@ -33,6 +36,7 @@ static chainrule_status CR(scaling_backward)(const CR(layer_rows) *at, chainrule
   return CHAINRULE_OK;
 }
 
+/* 1 / deviation, as one factor or two. */
 static void CR(scaling_settle)(const cr_layer *layer, R *parameters)
 {
   const R *deviation = parameters + layer->at[CHAINRULE_DEVIATION];

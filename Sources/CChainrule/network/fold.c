@@ -1,7 +1,9 @@
-/* A network for prediction alone: layers that are affine by columns go into the products next to them, identities go away.
+/* Folding: makes a network for prediction only.  Layers that are affine in each column are folded into an
+ * adjacent dense layer, and identities are removed.
  *
- * In prediction a batchNorm is a = s (x − m) + t, s = γ / √(σ² + ε), m = μ, t = β, by columns (its kind's `column`).  After a
- * product without activation, and before any, it is one with that product:
+ * In prediction a batchNorm is a = s (x − m) + t in each column, with s = γ / √(σ² + ε), m = μ, t = β
+ * (`column` of its kind).  It is folded into a dense layer without activation before it (left), or into any
+ * dense layer after it (right):
  *
  *     s (W x + b − m) + t = (s W) x + (s (b − m) + t)        W (s (x − m) + t) + b = (W s) x + (b + W (t − s m))
  */
@@ -11,7 +13,7 @@
 #include <stdlib.h>
 #include <string.h>
 
-/* A layer on its way: its description and, in float64, its parameters. */
+/* A layer while it is folded: its description and its parameters in double. */
 typedef struct part {
   chainrule_layer layer;
   size_t in, out;
@@ -25,7 +27,7 @@ typedef struct parts {
 
 static const cr_kind *kind_of(const part *p) { return cr_kinds[p->layer.kind]; }
 
-/* A product of weights: dense. */
+/* The layer is dense. */
 static bool is_product(const part *p) { return kind_of(p)->z == CR_Z_PRODUCT; }
 
 static void free_part(part *p)
@@ -39,6 +41,7 @@ static void free_parts(parts *parts)
   free(parts->list);
 }
 
+/* Copies the description and the parameters of every layer. */
 static chainrule_status take_apart(const chainrule_network *network, parts *parts, chainrule_error *error)
 {
   parts->list = calloc(network->layer_count, sizeof *parts->list);
@@ -64,7 +67,7 @@ static chainrule_status take_apart(const chainrule_network *network, parts *part
   return CHAINRULE_OK;
 }
 
-/* A residual layer adds this layer's a. */
+/* A residual layer adds the a of layer l. */
 static bool is_joined(const parts *parts, size_t l)
 {
   for (size_t r = l + 1; r < parts->count; r++)
@@ -72,14 +75,15 @@ static bool is_joined(const parts *parts, size_t l)
   return false;
 }
 
-/* It is all that a residual layer goes round. */
+/* Layer l is a residual block by itself. */
 static bool is_alone(const parts *parts, size_t l)
 {
   return l + 1 < parts->count && parts->list[l + 1].layer.span == 1;
 }
 
-/* What added its a adds that of the layer before; other spans get shorter where they reach across. */
-static void take_out(parts *parts, size_t l)
+/* Removes layer l.  Residual blocks that contain it become shorter.  A block that begins right after it, and
+ * so adds its a, then adds that of the layer before. */
+static void remove_layer(parts *parts, size_t l)
 {
   for (size_t r = l + 1; r < parts->count; r++) {
     chainrule_layer *layer = &parts->list[r].layer;
@@ -90,7 +94,8 @@ static void take_out(parts *parts, size_t l)
   parts->count--;
 }
 
-/* An identity without which a scaling would be the only layer, or the last, and so scale the targets. */
+/* Identity l must stay: without it a scaling would be the only layer, or the last one, and so a target
+ * scaling. */
 static bool guards_scaling(const parts *parts, size_t l)
 {
   const size_t count = parts->count;
@@ -98,7 +103,7 @@ static bool guards_scaling(const parts *parts, size_t l)
   return count == 2 && parts->list[1 - l].values[CHAINRULE_DEVIATION];
 }
 
-/* A layer into the product before it. */
+/* W ← s W, b ← s (b − m) + t: folds a layer into the dense layer before it. */
 static void fold_back(const part *norm, part *dense)
 {
   for (size_t j = 0; j < dense->out; j++) {
@@ -109,7 +114,7 @@ static void fold_back(const part *norm, part *dense)
   }
 }
 
-/* A layer into the product after it. */
+/* b ← b + W (t − s m), W ← W s: folds a layer into the dense layer after it. */
 static void fold_forth(const part *norm, part *dense)
 {
   for (size_t i = 0; i < dense->in; i++) {
@@ -123,8 +128,8 @@ static void fold_forth(const part *norm, part *dense)
   }
 }
 
-/* A bias to fold into, 0 where there was none. */
-static chainrule_status need_bias(part *dense, chainrule_error *error)
+/* Gives a dense layer without bias the bias 0. */
+static chainrule_status ensure_bias(part *dense, chainrule_error *error)
 {
   if (!dense->values[CHAINRULE_BIAS]) {
     dense->values[CHAINRULE_BIAS] = calloc(dense->out, sizeof(double));
@@ -134,27 +139,28 @@ static chainrule_status need_bias(part *dense, chainrule_error *error)
                                        : cr_out_of_memory(error, "a bias", dense->out * sizeof(double));
 }
 
+/* Folds or removes every layer that allows it. */
 static chainrule_status fold(parts *parts, chainrule_error *error)
 {
   chainrule_status status = CHAINRULE_OK;
   for (size_t l = 0; l < parts->count && !status;) {
     part *list = parts->list;
     const cr_kind *kind = kind_of(&list[l]);
-    const bool behind = l > 0 && is_product(&list[l - 1]) &&
-                        list[l - 1].layer.activation == CHAINRULE_ACTIVATION_IDENTITY &&
-                        !is_joined(parts, l - 1);
+    const bool after = l > 0 && is_product(&list[l - 1]) &&
+                       list[l - 1].layer.activation == CHAINRULE_ACTIVATION_IDENTITY &&
+                       !is_joined(parts, l - 1);
     const bool before = l + 1 < parts->count && is_product(&list[l + 1]) && !is_joined(parts, l);
     const bool guards = kind->is_identity && guards_scaling(parts, l);
     if (parts->count == 1 || guards || is_alone(parts, l)) {
       l++;
     } else if (kind->is_identity) {
-      take_out(parts, l);
-    } else if (kind->column && (behind || before)) {
-      part *dense = &list[behind ? l - 1 : l + 1];
-      status = need_bias(dense, error);
+      remove_layer(parts, l);
+    } else if (kind->column && (after || before)) {
+      part *dense = &list[after ? l - 1 : l + 1];
+      status = ensure_bias(dense, error);
       if (status) break;
-      (behind ? fold_back : fold_forth)(&list[l], dense);
-      take_out(parts, l);
+      (after ? fold_back : fold_forth)(&list[l], dense);
+      remove_layer(parts, l);
     } else {
       l++;
     }
@@ -162,7 +168,7 @@ static chainrule_status fold(parts *parts, chainrule_error *error)
   return status;
 }
 
-/* A parameter, rounded where the network is float32. */
+/* Sets a parameter, rounded if the network is float32. */
 static chainrule_status set_values(chainrule_network *network, size_t l, chainrule_parameter parameter,
                                    const double *values, chainrule_error *error)
 {
@@ -178,6 +184,7 @@ static chainrule_status set_values(chainrule_network *network, size_t l, chainru
   return status;
 }
 
+/* Makes the network of the layers that are left. */
 static chainrule_status put_together(const chainrule_network *network, const parts *parts,
                                      chainrule_network **folded, chainrule_error *error)
 {

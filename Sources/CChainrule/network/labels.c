@@ -1,4 +1,4 @@
-/* What travels with a network into its file: names, and a text of the caller's. */
+/* Names and metadata, which a network's file keeps. */
 #define _POSIX_C_SOURCE 200809L /* strdup */
 #include "network.h"
 
@@ -24,7 +24,8 @@ chainrule_status chainrule_network_set_names(chainrule_network *network, chainru
   if (!network) return cr_null(error, "network");
   if ((size_t)which > CHAINRULE_CLASS_LABELS)
     return cr_fail(error, CHAINRULE_INVALID_ARGUMENT, 0,
-                   "names %d are neither of features, targets nor classes", (int)which);
+                   "names: kind %d is not in the catalogue; expected 0 (features), 1 (targets) or 2 (classes)",
+                   (int)which);
   const size_t slots = name_slots(network, which);
   if (count != 0 && count != slots)
     return cr_fail(error, CHAINRULE_SHAPE_MISMATCH, 0, "names of %s: expected %zu, got %zu",
@@ -94,7 +95,7 @@ const char *chainrule_network_metadata(const chainrule_network *network) { retur
 
 void cr_free_labels(chainrule_network *network)
 {
-  for (int which = 0; which < 3; which++) /* a network that was never planned has none, and no layers */
+  for (int which = 0; which < 3; which++) /* without names there may be no layers yet, so no number of slots */
     if (network->names[which]) free_names(network->names[which], name_slots(network, (chainrule_names)which));
   free(network->metadata);
 }

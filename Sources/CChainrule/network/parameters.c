@@ -1,4 +1,4 @@
-/* Parameters and statistics: their sizes, where they lie, copies out and in, and their first values. */
+/* Parameters and statistics: their sizes, copies in and out of an arena, and their initial values. */
 #include "network.h"
 
 #include <float.h>
@@ -23,14 +23,14 @@ size_t chainrule_network_parameter_size(const chainrule_network *network, size_t
   return network && layer < network->layer_count ? cr_parameter_size(&network->layers[layer], parameter) : 0;
 }
 
-/* Where value k of a dense parameter, [out][in] or [out], lies in an arena. */
+/* The offset in an arena of value k of a parameter, [out][in] or [out]. */
 static size_t arena_offset(const cr_layer *layer, chainrule_parameter parameter, size_t k)
 {
   if (parameter != CHAINRULE_WEIGHTS) return layer->at[parameter] + k;
   return layer->at[parameter] + cr_weight_offset(layer->panel, layer->in, k / layer->in, k % layer->in);
 }
 
-/* ---- Statistics --------------------------------------------------------------------------------- */
+/* ---- Values in the network's arena --------------------------------------------------------------- */
 
 static void put_value(chainrule_network *network, size_t at, double value)
 {
@@ -46,7 +46,7 @@ static void fill(chainrule_network *network, const cr_layer *layer, chainrule_pa
     put_value(network, layer->at[parameter] + k, value);
 }
 
-/* The arrays that follow from a layer's statistics. */
+/* Computes the arrays that depend on a layer's statistics. */
 static void settle(chainrule_network *network, const cr_layer *layer)
 {
   if (network->scalar == CHAINRULE_FLOAT32 && layer->kind->f32.settle)
@@ -55,7 +55,7 @@ static void settle(chainrule_network *network, const cr_layer *layer)
     layer->kind->f64.settle(layer, network->parameters);
 }
 
-/* ---- Out and in --------------------------------------------------------------------------------- */
+/* ---- Copies out and in --------------------------------------------------------------------------- */
 
 void cr_read(const chainrule_network *network, const void *arena, size_t l, chainrule_parameter parameter,
              void *values)
@@ -238,6 +238,8 @@ CR_EACH_SCALAR(GET_PARAMETERS)
 CR_EACH_SCALAR(SET_PARAMETERS)
 #undef SET_PARAMETERS
 
+/* ---- Initial values ------------------------------------------------------------------------------ */
+
 void cr_clear_statistics(chainrule_network *network)
 {
   for (size_t l = 0; l < network->layer_count; l++) {
@@ -276,6 +278,8 @@ chainrule_status chainrule_network_initialize(chainrule_network *network, uint64
   const cr_float_mode mode = cr_float_mode_enter(false);
   return cr_left(mode, initialize(network, seed, error));
 }
+
+/* ---- Checks -------------------------------------------------------------------------------------- */
 
 chainrule_status cr_check_parameters(const chainrule_network *network, uint64_t step, chainrule_error *error)
 {

@@ -1,7 +1,8 @@
-/* Where z, a and δ of the input and of every layer lie in a workspace. */
+/* Plans where z, a and δ of the input and of every layer lie in a workspace. */
 #include "network.h"
 
-/* A residual layer adds a of layer l, or of one of the layers after it that, in prediction, have the same a. */
+/* A later residual layer adds the a of layer l, or of an identity after it, which in prediction has the same
+ * a. */
 static bool is_joined(const chainrule_network *network, size_t l)
 {
   const size_t last = network->layer_count - 1;
@@ -15,8 +16,8 @@ static bool is_joined(const chainrule_network *network, size_t l)
   return false;
 }
 
-/* z has a place of its own where someone reads it after a is written: f′ of some activations, the losses fused with the last
- * layer, the backward of a normalisation. */
+/* z has its own place if it is read after a is written: by f′ of some activations, by the losses that are
+ * fused with the last layer, and by the backward pass of a normalisation. */
 static bool has_own_z(const chainrule_network *network, cr_purpose purpose, size_t l)
 {
   const cr_layer *layer = &network->layers[l];
@@ -35,7 +36,8 @@ static bool has_own_z(const chainrule_network *network, cr_purpose purpose, size
 size_t cr_plan_places(const chainrule_network *network, cr_purpose purpose, cr_place *places)
 {
   const bool predicts = purpose == CR_PREDICTION, trains = purpose == CR_SHARE || purpose == CR_KEEP;
-  /* Prediction has two buffers, of which layers take turns, and one for each a that a residual layer adds later. */
+  /* Prediction alternates between two buffers.  Each a that a residual layer adds later has a buffer of its
+   * own. */
   size_t size = predicts ? 2 * network->widest : 0;
   places[0] = (cr_place){.z = size, .a = size};
   size += network->pads_input ? network->input_stride : 0;

@@ -1,4 +1,4 @@
-/* From a description to a validated plan: sizes, offsets, and one arena for all parameters. */
+/* Checks a description and plans the network: sizes, offsets, and one arena for all parameters. */
 #include "network.h"
 
 #include <math.h>
@@ -26,7 +26,7 @@ static chainrule_status check_initializer(chainrule_initializer initializer, siz
   return CHAINRULE_OK;
 }
 
-/* A number of a layer is in its range. */
+/* Checks the range of one number of a layer. */
 static chainrule_status check_field(const cr_field *field, const chainrule_layer *layer, size_t number,
                                     chainrule_error *error)
 {
@@ -61,7 +61,7 @@ static chainrule_status check_layer(const chainrule_network_description *descrip
   const size_t units = cr_units_after(description, l);
   if (!kind->has_units && layer->units != 0 && layer->units != units)
     return cr_fail(error, CHAINRULE_INVALID_NETWORK, number,
-                   "layer %zu, %s: %zu units; it has as many as come in, %zu", number,
+                   "layer %zu, %s: %zu units; expected %zu, one for each of its inputs, or 0", number,
                    chainrule_layer_name(layer->kind), layer->units, units);
   chainrule_status status = kind->check ? kind->check(description, l, error) : CHAINRULE_OK;
   for (const cr_field *field = kind->fields; field && field->name && !status; field++)
@@ -110,7 +110,7 @@ static size_t field_size(const cr_field *field)
   return 0;
 }
 
-/* A description that has what its kind reads, each number's default filled in, and nothing else. */
+/* The description with the members that its kind has, and defaults filled in; all others are 0. */
 static chainrule_layer complete(const chainrule_layer *given, size_t out)
 {
   const cr_kind *kind = cr_kinds[given->kind];
@@ -130,14 +130,14 @@ static chainrule_layer complete(const chainrule_layer *given, size_t out)
   return spec;
 }
 
-/* n, rounded up to a multiple of `unit`. */
+/* n rounded up to a multiple of `unit`. */
 static size_t round_up(size_t n, size_t unit) { return (n + unit - 1) / unit * unit; }
 
-/* Bytes after which a first cache has its next line for the same set. */
+/* Addresses that differ by a multiple of this fall into the same set of an L1 cache. */
 enum { SAME_SET = 4096 };
 
-/* Scalars from a row of z, a and δ to the next: an odd number of cache lines, so that the rows of a column do
- * not fall into the same few sets of a cache. */
+/* Scalars from a row of z, a and δ to the next: an odd number of cache lines, so that the elements of a
+ * column do not all fall into the same few sets of a cache. */
 static size_t row_stride(const chainrule_network *network, size_t padded)
 {
   const size_t line = CR_ALIGNMENT / cr_scalar_size(network->scalar);
@@ -145,14 +145,14 @@ static size_t row_stride(const chainrule_network *network, size_t padded)
   return lines > 4 && lines % 2 == 0 ? (lines + 1) * line : lines * line;
 }
 
-/* Gives a layer's parameter a place of `count` scalars; false where an offset overflows. */
+/* Places `count` scalars at the end of the arena; false if an offset overflows. */
 static bool place(size_t *size, size_t count, size_t *at)
 {
   *at = *size;
   return cr_add(*size, count, size);
 }
 
-/* Sizes and offsets of every layer's parameters; false where one overflows. */
+/* Plans the sizes and offsets of every layer's parameters; false if one overflows. */
 static bool plan_layers(chainrule_network *network, const chainrule_network_description *description)
 {
   const size_t lanes = network->kernels->vector / cr_scalar_size(network->scalar);
@@ -194,7 +194,7 @@ static bool plan_layers(chainrule_network *network, const chainrule_network_desc
   return cr_multiply(network->arena_size, cr_scalar_size(network->scalar), &bytes);
 }
 
-/* Statistics and other arrays lie behind the parameters. */
+/* Plans statistics and other arrays, which follow after all parameters; false if an offset overflows. */
 static bool plan_statistics(chainrule_network *network)
 {
   size_t end = network->arena_size, bytes;
@@ -229,7 +229,7 @@ static chainrule_status create(const chainrule_network_description *description,
   if (!plan_layers(network, description) || !plan_statistics(network)) {
     chainrule_network_free(network);
     return cr_fail(error, CHAINRULE_INVALID_NETWORK, 0,
-                   "the network's parameters need more bytes than a size can count");
+                   "the network's parameters need more bytes than can be addressed; expected smaller layers");
   }
   network->predicting_size = cr_plan_places(network, CR_PREDICTION, network->predicting);
   network->standardized = network->predicting_size;
@@ -247,7 +247,8 @@ static chainrule_status create(const chainrule_network_description *description,
 
 enum { LEAST_LAYER = offsetof(chainrule_layer, rate) };
 
-/* The description with layers of this library's size: an older header's are copied to *wide, which the caller frees. */
+/* Reads a description.  Layers of an older header, which are shorter, are copied to *wide, which the caller
+ * frees. */
 static chainrule_status read_description(const chainrule_network_description *given,
                                          chainrule_network_description *description, chainrule_layer **wide,
                                          chainrule_error *error)
@@ -331,7 +332,7 @@ void chainrule_network_free(chainrule_network *network)
   free(network);
 }
 
-/* ---- What it is -------------------------------------------------------------------------------- */
+/* ---- Properties ---------------------------------------------------------------------------------- */
 
 chainrule_scalar chainrule_network_scalar(const chainrule_network *network) { return network->scalar; }
 size_t chainrule_network_inputs(const chainrule_network *network) { return network->inputs; }

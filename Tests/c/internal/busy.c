@@ -1,8 +1,8 @@
-/* Threads beside other work: training has the same bits with one thread to four, and two threads on a CPU that they share with
- * each other and with a competitor take little more of it than one thread does.
+/* Threads on a busy machine: training has the same bits with one to four threads.  Two threads on one CPU,
+ * which they share with another process, need little more CPU time than one thread.
  *
- * The trainer is compiled into this program, so that every step is worth every thread, and so that there are as many
- * CPUs as anyone asks for.  The threads are then all put on one CPU. */
+ * The trainer is compiled into this program, so that every step uses every thread, and any number of CPUs can
+ * be pretended.  Then all threads are put on one CPU. */
 #if defined __linux__ && !defined _GNU_SOURCE
 #define _GNU_SOURCE /* sched_setaffinity */
 #endif
@@ -38,7 +38,7 @@ static double cpu_seconds(void)
   return (double)t.tv_sec + 1e-9 * (double)t.tv_nsec;
 }
 
-/* All threads of this process that there are, those of a team too. */
+/* All threads of this process, also those of a team. */
 static bool put_on_one_cpu(void)
 {
   DIR *tasks = opendir("/proc/self/task");
@@ -49,7 +49,7 @@ static bool put_on_one_cpu(void)
   return done;
 }
 
-/* Keeps the CPU until it is killed or the parent is gone. */
+/* Keeps the CPU busy until it is killed or the parent has ended. */
 static pid_t compete(void)
 {
   const pid_t parent = getpid(), child = fork();
@@ -96,7 +96,7 @@ int main(void)
 {
   static result alone, together;
   cpu_set_t all;
-  if (sched_getaffinity(0, sizeof all, &all) || CPU_COUNT(&all) < 2) return 77; /* nobody would wait awake */
+  if (sched_getaffinity(0, sizeof all, &all) || CPU_COUNT(&all) < 2) return 77; /* no thread would spin */
   int cpu = 0;
   while (!CPU_ISSET(cpu, &all)) cpu++;
   CPU_SET(cpu, &one);
@@ -109,7 +109,7 @@ int main(void)
   for (int attempt = 0; good && attempt < ATTEMPTS && (attempt == 0 || ratio > most_cpu); attempt++) {
     good = train(1, &alone);
     for (size_t threads = 2; good && threads <= MOST_THREADS; threads++) {
-      sched_setaffinity(0, sizeof all, &all); /* for the team to find so many CPUs */
+      sched_setaffinity(0, sizeof all, &all); /* so that the team finds all CPUs */
       good = train(threads, &together);
       if (good && memcmp(alone.parameters, together.parameters, sizeof alone.parameters) != 0) {
         printf("%zu threads have other bits\n", threads);

@@ -1,4 +1,4 @@
-/* Random numbers of a test: the same ones for the same `state`. */
+/* Random numbers for tests, which depend only on `state`. */
 #include "kernels/kernels.h"
 
 static uint64_t state;

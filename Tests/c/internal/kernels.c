@@ -1,8 +1,8 @@
 /* Every kernel of every kernel set against a naive double-precision computation of the same formula.
  *
- * Sizes go around every vector width (0, 1, lane ± 1); what lies between rows is NaN, so that a kernel which
- * reads it is caught, and is compared afterwards, so that one which writes it is caught too.  Links the static
- * library, whose private names it uses.
+ * Sizes are 0, 1 and around every vector width (lanes ± 1).  The gaps between rows are NaN, and are compared
+ * afterwards, so that a kernel that reads or writes them fails.  The test links the static library, because
+ * it uses private names.
  */
 #include <float.h>
 #include <math.h>
@@ -12,7 +12,7 @@
 
 #include "backprop/backprop.h"
 
-/* The templates once more, in vectors of 64 bytes and AVX-512's tiles, for whatever CPU runs this. */
+/* The templates with vectors of 64 bytes and the tiles of AVX-512, compiled for any CPU. */
 #define VECTOR_BYTES 64
 #define TILE_ROWS 12
 #define TILE_TERMS 1
@@ -21,7 +21,7 @@
 #define HAS_LANES 1
 #define HAS_ROWS 0
 #define NARROW_KERNEL(name) CR(name)
-#define ROWS &CR(rows) /* as avx512 has them: a narrower set's */
+#define ROWS &CR(rows) /* of a narrower set, as in avx512 */
 #include "kernels/all_tmpl.h"
 
 static bool everywhere(void) { return true; }
@@ -44,7 +44,7 @@ static double uniform(void) /* [-1, 1) */
 
 static const size_t sizes[] = {1, 2, 3, 4, 5, 7, 8, 9, 13, 15, 16, 17, 25, 31, 32, 33, 65};
 
-/* ---- The formulas, in the plainest form there is ---- */
+/* ---- The formulas, in their simplest form ---- */
 
 static double logistic(double z) { return 1 / (1 + exp(-z)); }
 
@@ -74,7 +74,7 @@ static double activation(chainrule_activation kind, double z)
 
 static double loss(chainrule_loss kind, size_t n, const double *z, const double *y)
 {
-  /* The two cross-entropies take z; for the others z stands for a. */
+  /* The two cross-entropies read z; for the others z is a. */
   double sum = 0, total = 0;
   for (size_t k = 0; k < n; k++) total += exp(z[k]);
   for (size_t k = 0; k < n; k++) {

@@ -3,8 +3,8 @@
 #define T1(name, suffix) T2(name, suffix)
 #define T(name) T1(name, SCALAR)
 
-/* A matrix of random numbers in [-1, 1), 0 in the columns from `columns` to `padded`, and NaN in the gap before the
- * next row, before the first and behind the last. */
+/* A matrix of random numbers in [-1, 1), with 0 in the columns from `columns` to `padded`, and NaN in the
+ * gaps between rows, before the first and after the last. */
 typedef struct T(matrix) {
   size_t rows, columns, padded, stride, size;
   R *memory, *values, *before;
@@ -51,7 +51,7 @@ static size_t T(panel)(const cr_kernel_set *set, size_t out)
   return set->vector ? 2 * set->vector / sizeof(R) : (out + 15) / 16 * 16;
 }
 
-/* Columns of x as affine_gradient takes them. */
+/* Columns of x, packed for affine_gradient. */
 static R *T(columns)(size_t rows, size_t columns, const R *x, size_t stride)
 {
   R *to = calloc(rows * CR_CHUNK + 1, sizeof(R));
@@ -185,7 +185,7 @@ static void T(softmax)(const char *set, const CR(kernels) *k, size_t rows, size_
   T(release)(&z), T(release)(&a), T(release)(&delta);
 }
 
-/* The products of rows in lanes have the bits of those of rows. */
+/* The products with one row in each lane have the same bits as those of rows. */
 static void T(lanes)(const cr_kernel_set *set, const CR(kernels) *k, size_t rows, size_t in, size_t out)
 {
   if (!k->lanes_load) return;
@@ -219,7 +219,7 @@ static void T(lanes)(const cr_kernel_set *set, const CR(kernels) *k, size_t rows
   }
   memset(sums.values, 0, sums.rows * sums.stride * sizeof(R));
   memset(bias_sums.values, 0, padded * sizeof(R));
-  for (size_t r = 0; r < rows; r += lanes) { /* strips of one vector, of which the first, too, may find zeros */
+  for (size_t r = 0; r < rows; r += lanes) { /* row blocks of one vector; the first may also add to zeros */
     T(matrix) x_r = T(make)(in, lanes, lanes, lanes), d_r = T(make)(out + lanes, lanes, lanes, lanes);
     for (size_t i = 0; i < in; i++) memcpy(&x_r.values[i * lanes], &x_t.values[i * pitch + r], lanes * sizeof(R));
     for (size_t j = 0; j < out; j++) memcpy(&d_r.values[j * lanes], &d_t.values[j * pitch + r], lanes * sizeof(R));
@@ -252,7 +252,7 @@ static void T(lanes)(const cr_kernel_set *set, const CR(kernels) *k, size_t rows
   for (size_t i = 0; i < CR_COUNT(all); i++) T(release)(all[i]);
 }
 
-/* A single row through two layers, and its update, have the bits of what rows do. */
+/* A single row through two layers, and its update, have the same bits as the kernels for rows. */
 static void T(row)(const cr_kernel_set *set, const CR(kernels) *k, size_t in, size_t out)
 {
   const CR(row_kernels) *row_kernels = k->row;
@@ -264,7 +264,7 @@ static void T(row)(const cr_kernel_set *set, const CR(kernels) *k, size_t in, si
   snprintf(detail, sizeof detail, "in %zu, out %zu, %s", in, out, sizeof(R) == 4 ? "float" : "double");
 
   for (int kind = 0; kind < CHAINRULE_ACTIVATION_COUNT; kind++) {
-    if (kind == CHAINRULE_ACTIVATION_SOFTMAX) continue; /* of last layers only */
+    if (kind == CHAINRULE_ACTIVATION_SOFTMAX) continue; /* only as the last layer */
     T(matrix) x = T(make)(1, in, in, in), w = T(make)(1, all, all, all), b = T(make)(1, out, padded, padded);
     T(matrix) z = T(make)(1, out, padded, padded), a = T(make)(1, out, padded, padded), d = T(make)(1, out, padded, padded);
     T(matrix) last_w = T(make)(1, last_all, last_all, last_all), last_z = T(make)(1, 1, panel, panel);
@@ -321,7 +321,7 @@ static void T(row)(const cr_kernel_set *set, const CR(kernels) *k, size_t in, si
         memcpy(layer.delta, d.values, out * sizeof(R));
         row_kernels->descend[kind](&u, &layer, 1, x.values, all + padded);
       }
-      for (size_t array = 0; array < 3; array++) /* no one reads the state of the padding */
+      for (size_t array = 0; array < 3; array++) /* the state of the padding is never read */
         for (size_t j = out; j < padded; j++)
           for (size_t i = 0; i <= in; i++) {
             const size_t at = array * (all + padded) + (i < in ? cr_weight_offset(panel, in, j, i) : all + j);
@@ -337,8 +337,8 @@ static void T(row)(const cr_kernel_set *set, const CR(kernels) *k, size_t in, si
   free(scratch);
 }
 
-/* l of weighted rows against its formula, its gradient against the central difference of that formula; and the same
- * bits of rows in lanes. */
+/* l of weighted rows against its formula, its gradient against the central difference of that formula.  One
+ * row in each lane gives the same bits. */
 static void T(losses)(const cr_kernel_set *set, const CR(kernels) *k, size_t rows, size_t n)
 {
   const size_t padded = (n + 15) / 16 * 16, lanes = set->vector / sizeof(R);
@@ -367,7 +367,7 @@ static void T(losses)(const cr_kernel_set *set, const CR(kernels) *k, size_t row
     k->loss((chainrule_loss)kind, rows, n, z.values, a.values, padded, y.values, w.values, 2, g.values, losses);
     k->loss((chainrule_loss)kind, rows, n, z.values, a.values, padded, y.values, NULL, 0, NULL, without);
     for (size_t r = 0; r < rows; r++) {
-      double mass = 1; /* a cross-entropy's terms are as large as its targets' sum */
+      double mass = 1; /* the terms of a cross-entropy have the size of the sum of its targets */
       const double weight = (double)w.values[r];
       for (size_t c = 0; c < n; c++) {
         at[c] = T(at)(&z, r, c);
@@ -438,15 +438,15 @@ static void T(losses)(const cr_kernel_set *set, const CR(kernels) *k, size_t row
   }
 }
 
-/* An update of n parameters is n / 16 updates of 16.  (The rules themselves are held against the goldens.)  And it
- * moves every parameter against its gradient. */
+/* An update of n parameters equals n / 16 updates of 16, and moves every parameter against its gradient.
+ * (Other tests compare the rules with those of PyTorch.) */
 static void T(updates)(const char *set, const CR(kernels) *k, size_t n)
 {
   const size_t step = 32;
   n = (n + step - 1) / step * step;
   for (int c = 0; c < 2 * CHAINRULE_OPTIMIZER_COUNT; c++) {
     const int kind = c / 2;
-    const bool seldom = c % 2; /* with L1 and amsgrad: loops of their own */
+    const bool seldom = c % 2; /* with L1 and amsgrad, which have their own loops */
     const cr_update u = {.rate = 0.1, .weight_decay = 0.01, .momentum = 0.9, .alpha = 0.99, .beta1 = 0.9, .beta2 = 0.999,
                          .epsilon = 1e-8, .step = 1, .scale = 30, .mean_share = 0.5, .gradient_share = 0.9,
                          .eta_minus = 0.5, .eta_plus = 1.2, .step_min = 1e-6, .step_max = 50, .l1 = seldom ? 0.001 : 0,
@@ -522,7 +522,7 @@ static void T(set)(const cr_kernel_set *set, const CR(kernels) *k)
 {
   T(products)(set, k, 0, 3, 5);
   T(activations)(set->name, k, 0, 3);
-  T(products)(set, k, 1200, 7, 20); /* sums in several stretches */
+  T(products)(set, k, 1200, 7, 20); /* sums in several KC blocks */
   T(products)(set, k, 7, 1200, 20);
   T(products)(set, k, 20, 55, 1200);
   T(updates)(set->name, k, 0);

@@ -1,5 +1,6 @@
-/* A message is UTF-8 that can be shown, whatever it quotes and wherever that is cut: names in characters of every length,
- * cut by a precision or by the end of the message at each of their bytes. */
+/* A message is printable UTF-8, whatever it quotes and wherever that is truncated.  The names have characters
+ * of every length, and are truncated at each byte by a precision such as %.40s or by the end of the
+ * message. */
 #define _XOPEN_SOURCE 700
 
 #include <stdio.h>
@@ -11,7 +12,7 @@
 
 #include "../expect.h"
 
-/* By a decoder of its own: every character is one, and not of the terminal's. */
+/* Checks with an independent decoder that the text is UTF-8 without control characters. */
 static bool is_showable(const char *text)
 {
   const unsigned char *byte = (const unsigned char *)text;
@@ -33,7 +34,7 @@ static bool is_showable(const char *text)
 
 static const char *const characters[] = {"x", "\xc3\xb6", "\xe6\x97\xa5", "\xf0\x9f\x98\x80"}; /* x ö 日 😀 */
 
-/* `shift` letters, then one character again and again. */
+/* `shift` letters, then one character repeated. */
 static const char *name_of(size_t shift, const char *character)
 {
   static char name[400];
@@ -44,7 +45,7 @@ static const char *name_of(size_t shift, const char *character)
   return name;
 }
 
-/* The bytes of whole characters among the first `most` of a name. */
+/* The bytes of the complete characters in the first `most` bytes of a name. */
 static int whole(size_t most, size_t shift, const char *character)
 {
   const size_t size = strlen(character);
@@ -67,7 +68,7 @@ static void cuts_names(size_t shift, const char *character)
   const chainrule_layer layers[] = {{.units = 1}};
   const chainrule_network_description description = {CHAINRULE_NETWORK_DESCRIPTION_SIZES, CHAINRULE_FLOAT32, 1, 1, layers, name};
   HOLDS(chainrule_network_create(&description, &network, e) == CHAINRULE_INVALID_ARGUMENT);
-  snprintf(expected, sizeof expected, "kernel set %.*s: not here; expected avx512, avx2, baseline or gsl", kept, name);
+  snprintf(expected, sizeof expected, "kernel set %.*s: no such kernel set; expected avx512, avx2, baseline or gsl", kept, name);
   HOLDS(strcmp(e->message, expected) == 0);
 }
 
@@ -139,7 +140,7 @@ static void quotes_files(const char *path, const char *name)
   }
 }
 
-/* ---- What is no text -------------------------------------------------------------------------------- */
+/* ---- Bytes that are not UTF-8 ----------------------------------------------------------------------- */
 
 static void replaces_what_is_no_text(void)
 {
@@ -171,7 +172,7 @@ int main(void)
       snprintf(context, sizeof context, "characters of %zu bytes behind %zu others", strlen(characters[c]), shift);
       cuts_names(shift, characters[c]);
       cuts_at_the_end(shift, characters[c]);
-      if (shift < 12) quotes_files(path, name_of(shift, characters[c])); /* every byte of the last is cut at */
+      if (shift < 12) quotes_files(path, name_of(shift, characters[c])); /* truncates the last character at each of its bytes */
     }
   remove(path);
   replaces_what_is_no_text();

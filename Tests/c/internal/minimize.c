@@ -1,5 +1,5 @@
-/* Full-batch training: every method makes L smaller and leaves the best finite point it met, whatever it is given; what it
- * cannot do it refuses. */
+/* Full-batch training: every method decreases L and returns the best finite point that it has evaluated, for
+ * any data.  It refuses what it cannot minimise. */
 #include <float.h>
 #include <math.h>
 #include <stdio.h>
@@ -81,7 +81,7 @@ static chainrule_status run(chainrule_network *network, const chainrule_minimize
   }
 static const chainrule_layer small[] = {DENSE(4, TANH), DENSE(OUTPUTS, IDENTITY)};
 
-/* ---- What a run does ---------------------------------------------------------------------------- */
+/* ---- Runs --------------------------------------------------------------------------------------- */
 
 static size_t calls;
 static double last;
@@ -139,7 +139,7 @@ static void every_method_goes_down(void)
     }
 }
 
-/* Also where the last point that was tried is worse. */
+/* The best point is returned, even if the last point is worse. */
 static void the_best_point_is_kept(void)
 {
   const chainrule_layer layer = DENSE(OUTPUTS, IDENTITY);
@@ -163,7 +163,7 @@ static void the_best_point_is_kept(void)
   }
 }
 
-/* A weight of 2 is a row that is there twice, one of 0 a row that is not. */
+/* A sample weight of 2 equals a row that occurs twice; a weight of 0 equals a row that is absent. */
 static void weights_count_rows(void)
 {
   static double more_x[2 * ROWS * INPUTS], more_y[2 * ROWS * OUTPUTS];
@@ -191,8 +191,8 @@ static void weights_count_rows(void)
   }
 }
 
-/* A linear network has one minimum, here of loss 0, which Levenberg-Marquardt and L-BFGS reach; also with fewer residuals than
- * parameters. */
+/* A linear network has one minimum, here with L = 0, which Levenberg-Marquardt and L-BFGS reach, also with
+ * fewer residuals than parameters. */
 static void a_linear_network_is_solved(void)
 {
   const chainrule_layer layer = DENSE(OUTPUTS, IDENTITY);
@@ -225,8 +225,9 @@ static void a_linear_network_is_solved(void)
   }
 }
 
-/* y = s sin 3u, from the same start for every s: a small s alone does not end a run.  With a large s the hidden layer saturates;
- * with a small one the methods that have the gradient alone use up their iterations.  Hence the bound. */
+/* y = s sin 3u, with the same start for every s: a small s alone does not end a run.  With a large s the
+ * hidden layer saturates; with a small s the methods that use only the gradient need all iterations.  Hence
+ * the bound. */
 static void scale_does_not_matter(void)
 {
   static const chainrule_layer layers[] = {DENSE(6, TANH), DENSE(1, IDENTITY)};
@@ -257,7 +258,8 @@ static void scale_does_not_matter(void)
     }
 }
 
-/* Of four outputs meanSquaredError is half of halfSquaredError, to the bit: the same steps, and the same ending. */
+/* With four outputs, meanSquaredError is exactly half of halfSquaredError: the same steps, and the same
+ * reason to end. */
 static void a_multiple_of_the_loss_is_the_same_run(void)
 {
   static const chainrule_layer layers[] = {DENSE(4, TANH), DENSE(4, IDENTITY)};
@@ -269,7 +271,7 @@ static void a_multiple_of_the_loss_is_the_same_run(void)
       snprintf(context, sizeof context, "half of L, %s", chainrule_method_name((chainrule_method)i));
       chainrule_minimizer_options m = chainrule_minimizer_options_default((chainrule_method)i);
       m.loss = mean ? CHAINRULE_LOSS_MEAN_SQUARED_ERROR : CHAINRULE_LOSS_HALF_SQUARED_ERROR;
-      m.gradient_tolerance = 1e-3; /* so that all methods come so far */
+      m.gradient_tolerance = 1e-3; /* which all methods reach */
       chainrule_network *network = create(CHAINRULE_FLOAT64, 2, layers);
       chainrule_minimizer *minimizer = NULL;
       ACCEPTED(chainrule_minimizer_create(network, &m, &minimizer, NULL));
@@ -285,8 +287,8 @@ static void a_multiple_of_the_loss_is_the_same_run(void)
   }
 }
 
-/* Levenberg-Marquardt takes the same steps where targets and output layer, or an input and its weights, are of another
- * scale. */
+/* Levenberg-Marquardt takes the same steps when targets and output layer, or an input and its weights, are
+ * scaled. */
 static void levenberg_marquardt_is_scale_free(void)
 {
   static const chainrule_layer layers[] = {DENSE(5, TANH), DENSE(1, IDENTITY)};
@@ -325,18 +327,19 @@ static void memory_is_bound(void)
   chainrule_minimizer_options m = chainrule_minimizer_options_default(CHAINRULE_METHOD_LEVENBERG_MARQUARDT);
   chainrule_network *network = create(CHAINRULE_FLOAT64, 2, small);
   chainrule_error error;
-  /* 22 parameters, 2 of 96 rows in a strip, 260 residuals: (2 * 22 + 192) * 22 + 10 * 22 + 192 + 2 * 260 numbers */
+  /* 22 parameters, 2 of 96 rows in a row block, 260 residuals: (2 * 22 + 192) * 22 + 10 * 22 + 192 + 2 * 260
+   * numbers */
   m.iterations = 3, m.memory = 8 * 6124;
   ACCEPTED(run(network, &m, NULL, ROWS, NULL, NULL));
   m.memory--;
   expect(run(network, &m, NULL, ROWS, NULL, &error) == CHAINRULE_OUT_OF_MEMORY, "too little is refused");
-  expect(strstr(error.message, "takes 48992 bytes for 260 residuals and 22 parameters; its memory is bound to 48991") !=
+  expect(strstr(error.message, "needs 48992 bytes for 260 residuals and 22 parameters; its memory limit is 48991") !=
              NULL,
          error.message);
   chainrule_network_free(network);
 }
 
-/* ---- What it does not do ------------------------------------------------------------------------ */
+/* ---- Refusals, stops and failures --------------------------------------------------------------- */
 
 typedef struct stopping {
   chainrule_minimizer *minimizer;
@@ -392,7 +395,7 @@ static void a_run_is_stopped(void)
   }
 }
 
-/* Inputs so large that a step too far is one to infinity. */
+/* Inputs so large that a step that is too long overflows. */
 static void what_is_not_finite_is_kept_out(void)
 {
   const chainrule_layer deep[] = {DENSE(3, IDENTITY), DENSE(3, IDENTITY), DENSE(3, SOFTPLUS),
@@ -427,7 +430,7 @@ static void what_is_not_finite_is_kept_out(void)
   const chainrule_minimizer_options m = chainrule_minimizer_options_default(CHAINRULE_METHOD_LBFGS);
   chainrule_error error;
   expect(run(network, &m, NULL, ROWS, NULL, &error) == CHAINRULE_NOT_FINITE, "it is refused");
-  expect(strstr(error.message, "the loss: infinity at the start") != NULL, error.message);
+  expect(strstr(error.message, "the loss is infinity at the start") != NULL, error.message);
   ACCEPTED(chainrule_network_get_parameters_f64(network, p, 6, NULL));
   expect(memcmp(p, huge, sizeof p) == 0, "the network is as it was");
   chainrule_network_free(network);

@@ -1,8 +1,9 @@
-/* A step of a narrow network has the bits of any other's.
+/* The kernels of narrow networks give the same bits as those of wide networks.
  *
- * Random networks no wider than CR_NARROW are trained twice: as narrow ones, and with `keep`, which takes the kernels of
- * wide networks.  There the same rows come with others of weight 0, so that a single row is not one there.  And epochs of
- * single rows have the bits of such whose every step is told to a function, which are taken one by one. */
+ * Random networks no wider than CR_NARROW are trained twice: as narrow networks, and with `keep`, which uses
+ * the kernels of wide networks.  The second training adds rows of weight 0, so that no batch has a single
+ * row.  Epochs of single rows also have the same bits as epochs with a progress function, whose steps run one
+ * by one. */
 #include <math.h>
 #include <stdio.h>
 
@@ -25,7 +26,7 @@ typedef struct problem {
   bool weighted;
 } problem;
 
-/* An output layer that the loss admits. */
+/* An output layer that fits the loss. */
 static chainrule_activation output(chainrule_loss loss)
 {
   static const chainrule_activation positive[] = {CHAINRULE_ACTIVATION_SIGMOID,
@@ -81,7 +82,7 @@ static problem make(int number, const char *set)
   return p;
 }
 
-/* The parameters and losses after training, as one stretch of bytes; NULL after a message. */
+/* The parameters and losses after training, in one array; NULL after an error, which it prints. */
 static char *train(const problem *p, bool narrow, size_t *bytes)
 {
   chainrule_error error = {0};
@@ -112,7 +113,7 @@ static char *train(const problem *p, bool narrow, size_t *bytes)
     memcpy(bits + step * sizeof loss, &loss, sizeof loss);
   }
   char *to = bits + STEPS * sizeof(double);
-  for (size_t l = 0; !status && l < p->layer_count; l++) /* dense: padding is of no interest */
+  for (size_t l = 0; !status && l < p->layer_count; l++) /* without padding */
     for (int parameter = 0; parameter < 2; parameter++) {
       cr_read(network, network->parameters, l, (chainrule_parameter)parameter, to);
       to += cr_parameter_size(&network->layers[l], (chainrule_parameter)parameter) * size;
@@ -127,7 +128,7 @@ static char *train(const problem *p, bool narrow, size_t *bytes)
 
 static int look(void *context, const chainrule_trainer_step *step) { return *(uint64_t *)context += step->rows, 0; }
 
-/* The losses and parameters after EPOCHS of single rows, of which the last may fail, and the message; as above. */
+/* The same after EPOCHS of single rows, the last of which may fail; also its message. */
 static char *train_singly(const problem *p, bool watched, size_t *bytes)
 {
   chainrule_error error = {0};
@@ -176,7 +177,7 @@ int main(void)
   size_t compared = 0, failed = 0;
   for (size_t set = 0; chainrule_kernel_set_name(set); set++) {
     const char *name = chainrule_kernel_set_name(set);
-    if (!strcmp(name, "gsl")) continue; /* has no narrow networks */
+    if (!strcmp(name, "gsl")) continue; /* it has no kernels for narrow networks */
     for (int number = 0; number < PROBLEMS; number++) {
       const problem p = make(number, name);
       size_t bytes = 0, wide_bytes = 0;

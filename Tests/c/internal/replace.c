@@ -1,4 +1,4 @@
-/* Replacing files: what is written where, what is kept, what is left behind. */
+/* Replacing files: which file is written, which permissions it has, and which temporary files remain. */
 #undef _GNU_SOURCE
 #define _XOPEN_SOURCE 700
 #define _DARWIN_C_SOURCE
@@ -130,7 +130,7 @@ static void writes_through_what_is_no_file(void)
   HOLDS(stat("pipe", &after) == 0 && S_ISFIFO(after.st_mode));
   close(reader);
 
-  /* What standard output appends to is not replaced, by whatever name. */
+  /* The file of standard output is written through, under any name. */
   make("output", "before ", 0600);
   fflush(stdout);
   const int kept = dup(STDOUT_FILENO), appended = open("output", O_WRONLY | O_APPEND);
@@ -144,8 +144,8 @@ static void writes_through_what_is_no_file(void)
   HOLDS(temporaries() == 0);
 }
 
-/* A process that is killed while it writes leaves its temporary file, which the next replacement in the folder removes,
- * whatever number the process had; that of a process that lives stays. */
+/* A process that is killed while it writes leaves its temporary file, which the next replacement in the
+ * folder removes, whatever the process's number was.  The temporary file of a running process stays. */
 static void removes_what_the_killed_left(void)
 {
   cr_replacement *replacement;
@@ -194,7 +194,7 @@ static void leaves_nothing_behind(void)
   cr_replacement_abandon(replacement);
   HOLDS(has("kept", "old") && temporaries() == 0);
 
-  /* The new file cannot have its name: a folder has taken it. */
+  /* The new file cannot be renamed, because a folder has its name. */
   HOLDS(cr_replacement_begin("taken", &replacement, &error) == CHAINRULE_OK && mkdir("taken", 0700) == 0);
   HOLDS(cr_replacement_commit(replacement, &error) == CHAINRULE_FILE_FAILED && temporaries() == 0);
   HOLDS(strstr(error.message, "cannot replace the file: ") != NULL);
@@ -217,7 +217,7 @@ int main(void)
   char folder[] = "replace-XXXXXX";
   if (!mkdtemp(folder) || chdir(folder) != 0) return 1;
   umask(022);
-  alarm(60); /* of a child that says nothing */
+  alarm(60); /* if a child hangs */
   keeps_permissions_and_links();
   refuses_what_cannot_be_replaced();
   writes_through_what_is_no_file();

@@ -1,12 +1,12 @@
-/* The same bits on any number of threads and with every kernel set of the promise: 1,000 steps of networks whose sizes
- * lie around the edges of tiles, panels, chunks and slices.
+/* The same bits on any number of threads and with every kernel set except gsl: 1,000 steps of networks whose
+ * sizes are close to the sizes of tiles, panels, chunks and slices.
  *
- * The trainer is compiled into this program, so that every step is worth every thread, and so that there are as many
- * CPUs as anyone asks for: on a small machine the threads then sleep and wake a hundred thousand times. */
+ * The trainer is compiled into this program, so that every step uses every thread, and any number of CPUs can
+ * be pretended.  On a small machine the threads then sleep and wake a hundred thousand times. */
 #include "backprop/backprop.h"
 
 #define cr_cpu_count() ((size_t)CR_THREADS)
-#define cr_team_ready(team) (t->members) /* never rests */
+#define cr_team_ready(team) (t->members) /* never pauses */
 #define CR_WORTH_A_THREAD 1
 #include "../../../Sources/CChainrule/training/trainer.c"
 #include "../../../Sources/CChainrule/training/step.c"
@@ -19,7 +19,7 @@
 enum { NETWORKS = 20, STEPS = 1000, MOST_LAYERS = 4 };
 static const size_t thread_counts[] = {1, 2, 3, 7, 16};
 
-/* What is trained: a function of its number alone. */
+/* A training, determined by its number. */
 typedef struct problem {
   chainrule_layer layers[3 * MOST_LAYERS];
   size_t inputs, layer_count, rows;
@@ -33,7 +33,8 @@ static size_t size(void)
   return edge + draw(3) - (edge > 1);
 }
 
-/* Behind every dense layer but the last another kind of layer, and sometimes the sum of the two before. */
+/* After every dense layer except the last there is another kind of layer, and sometimes a residual layer over
+ * these two. */
 static void mix_in_others(problem *p)
 {
   const problem plain = *p;
@@ -96,7 +97,7 @@ static void *train(const problem *p, chainrule_scalar scalar, const char *set, s
   if (status) printf("%s, %zu threads: %s\n", set, threads, error.message);
 
   void *bits = NULL;
-  if (!status) { /* dense, since panels differ between the sets */
+  if (!status) { /* without padding, because panels differ between the sets */
     *bytes = cr_arena_end(network) * cr_scalar_size(scalar);
     char *to = bits = calloc(1, *bytes);
     for (size_t l = 0; l < p->layer_count; l++)
@@ -111,8 +112,8 @@ static void *train(const problem *p, chainrule_scalar scalar, const char *set, s
   return bits;
 }
 
-/* Layers of long rows, and of more weights than a second cache holds: every element of ∂L/∂W = δᵀ a is the chain over the
- * rows, of the very δ and a that a trainer shows.  True, or a message. */
+/* Layers with long rows, and with more weights than an L2 cache holds: every element of ∂L/∂W = δᵀ a is the
+ * chain over the rows of the δ and a in the trainer's view.  False after an error, which it prints. */
 static bool wide_sums(const char *set, size_t threads)
 {
   enum { ROWS = 37, LAYERS = 3, INPUTS = 200, WIDEST = 600 };
@@ -159,10 +160,10 @@ static bool wide_sums(const char *set, size_t threads)
   return !status && others == 0;
 }
 
-/* Data that threads look through together: one NaN is found in anyone's share, and named. */
+/* Data that several threads scan: a NaN is found in the part of any thread, and named. */
 static bool finds_nan(size_t threads)
 {
-  enum { ROWS = 300001, BATCH = 5000 }; /* more than a second cache keeps; all in a batch would want 1 GB of scratch */
+  enum { ROWS = 300001, BATCH = 5000 }; /* larger than an L2 cache; a batch of all rows would need 1 GB of scratch */
   static float x[ROWS], y[ROWS];
   chainrule_error error = {0};
   chainrule_network *network = NULL;
@@ -207,8 +208,8 @@ int main(void)
     void *expected = NULL;
     for (size_t set = 0; chainrule_kernel_set_name(set); set++) {
       const char *name = chainrule_kernel_set_name(set);
-      if (!strcmp(name, "gsl")) continue; /* makes no such promise */
-      /* baseline calls fma() a million times a second: one number of threads will do */
+      if (!strcmp(name, "gsl")) continue; /* its bits depend on the BLAS */
+      /* baseline calls the slow fma(), so it is tested with one number of threads */
       const size_t first = strcmp(name, "baseline") ? 0 : 2, end = first ? first + 1 : CR_COUNT(thread_counts);
       for (size_t i = first; i < end; i++) {
         void *bits = train(&p, scalar, name, thread_counts[i], &bytes);

@@ -1,12 +1,12 @@
-/* The error of the elementary functions, in units of the last place, and whether every kernel set has the same
- * bits.
+/* The error of the elementary functions, in units of the last place, and whether every kernel set has the
+ * same bits.
  *
  *     ulp                      a sample, in seconds: the test
  *     ulp --full [FUNCTION …]  all floats and 10⁸ doubles of each function: half an hour
- *     ulp --time [FUNCTION …]  what they take, with the fastest set
+ *     ulp --time [FUNCTION …]  their time, with the fastest set
  *
- * Float is held against the C library's double, double against its long double where that is wider.  The kernel
- * sets whose fma is a call take part in every 16th block of --full.
+ * Float is compared with the C library's double, double with its long double if that is wider.  With --full,
+ * kernel sets that call fma() compute only every 16th block.
  */
 #include <float.h>
 #include <inttypes.h>
@@ -169,7 +169,7 @@ static uint64_t random_bits(void)
 
 static double uniform(void) { return ldexp((double)(int64_t)random_bits(), -63); } /* [-1, 1] */
 
-/* By turns: any bits, uniform in ±40, any exponent from 2⁻⁶⁰ to 2¹⁰, and as close to ±1 */
+/* Alternates: any bits; uniform in ±40; any exponent from 2⁻⁶⁰ to 2¹⁰; as close to ±1 */
 static double random_double(size_t i)
 {
   double x;
@@ -201,7 +201,7 @@ static void evaluate(size_t index, bool is_double, bool all, const void *argumen
       if (!memcmp((char *)values + i * size, (char *)other + i * size, size)) continue;
       const double a = is_double ? ((double *)values)[i] : (double)((float *)values)[i];
       const double b = is_double ? other[i] : (double)((float *)other)[i];
-      if (isnan(a) && isnan(b)) continue; /* which NaN is not promised */
+      if (isnan(a) && isnan(b)) continue; /* the bits of a NaN may differ */
       const double x = is_double ? ((const double *)arguments)[i] : (double)((const float *)arguments)[i];
       printf("%s(%a): %s has other bits, %a for %a\n", names[index], x, sets[s].name, b, a);
       failed = true;
@@ -252,7 +252,7 @@ static void test_double(size_t index, uint64_t count, bool full)
   report(index, "double", found);
 }
 
-/* The least of 500 runs of 20 blocks of numbers in ±4, in ns a number */
+/* The shortest of 500 runs with 20 blocks of numbers in ±4, in ns a number */
 static double time_of(function f, const void *x, void *y)
 {
   double least = INFINITY;

@@ -1,5 +1,5 @@
-/* The functions by the C library in a wider type W, and the error of R against them; X(exp) is W's exp.
- * Arguments are R's, so that W has digits to spare.  See ulp.c. */
+/* The functions computed by the C library in a wider type W, and the error of R compared with them.  X(exp)
+ * is W's exp.  Arguments have the type R, so that W has extra digits.  See ulp.c. */
 
 static W REF(exp)(W x) { return X(exp)(x); }
 static W REF(expm1)(W x) { return X(expm1)(x); }
@@ -9,7 +9,7 @@ static W REF(tanh)(W x) { return X(tanh)(x); }
 static W REF(sigmoid)(W x) { return 1 / (1 + X(exp)(-x)); }
 static W REF(softplus)(W x) { return (x < 0 ? 0 : x) + X(log1p)(X(exp)(-X(fabs)(x))); }
 
-/* x²/2 does not fit in W where R has 53 bits: the rest of the square is a factor by itself. */
+/* If R has 53 bits, W cannot represent x²/2: the rest of the square becomes a second factor. */
 static W REF(gauss)(W x)
 {
   if (X(fabs)(x) > 100) return 0;
@@ -47,7 +47,7 @@ static W REF(tanh_softplus_derivative)(W x)
   return 4 * (x < 0 ? t : t * t) * (1 + t) / (d * d);
 }
 
-/* |value − right| in units of the last place that right has in R; what overflows stands for the next power of 2 */
+/* |value − right| in units of the last place of `right` in R; an overflow counts as the next power of 2 */
 static double REF(error)(R value, W right)
 {
   const R rounded = (R)right;
@@ -61,7 +61,7 @@ static double REF(error)(R value, W right)
   return (double)X(ldexp)(X(fabs)(wide - right), -last);
 }
 
-/* The worst of n; at: its argument */
+/* The largest error of n; at: its argument */
 static void REF(judge)(size_t index, const R *x, const R *y, size_t n, worst *found)
 {
   static W (*const references[])(W) = {FUNCTIONS(REFERENCE)};

@@ -1,5 +1,5 @@
-/* The functions of math_tmpl.h over arrays, for one kernel set ISA: its operations in SIMD, VECTOR_BYTES wide.
- * See ulp.c. */
+/* The functions of math_tmpl.h on arrays, for one kernel set ISA, with the operations of SIMD on vectors of
+ * VECTOR_BYTES.  See ulp.c. */
 #define OVER_ARRAY(name, ...)                                                                                \
   __attribute__((flatten)) static void CR(name)(const void *from, void *to, size_t n)                        \
   {                                                                                                          \
