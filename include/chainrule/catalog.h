@@ -66,7 +66,7 @@ extern "C" {
   X(LAYER_NORM, layerNorm,  4,  "a = gamma z + beta, z = (x - mean) / sqrt(variance + epsilon) over the row") \
   X(SCALING,    scaling,    5,  "a = (x - mean) / deviation, which are given")                      \
   X(RESIDUAL,   residual,   6,  "a = x + the x of the first of the last `span` layers")           \
-  X(CUSTOM,     custom,     7,  "a = f(x), a function of the program's own")
+  X(CUSTOM,     custom,     7,  "a = f(x), f is a user-supplied function")
 
 /* Optimizers with PyTorch's rules and defaults; lion's are those of Chen et al. (2023).  g is the gradient,
  * p a parameter. */

@@ -33,7 +33,7 @@ struct chainrule_trainer {
   double sum_weight;
   size_t sum_batches;
   void *good;                      /* the parameters and statistics at the beginning of the epoch */
-  void *outputs, *output_gradient; /* of a batch, for a loss of the program's own */
+  void *outputs, *output_gradient; /* of a batch, for a user-supplied loss */
 
   void *narrow; /* buffers of a narrow network's step; NULL: it is not narrow, or z, a and δ are kept */
   void *narrow_gradients; /* parameter-shaped */
