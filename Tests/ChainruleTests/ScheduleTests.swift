@@ -238,8 +238,8 @@ import Testing
 
   @Test func `is set to no number that is none`() throws {
     let trainer = try trainer()
-    for (rate, shown) in [(-1, "-1"), (Double.infinity, "inf")] {
-      let message = "learning rate is \(shown); expected a finite number, 0 or more"
+    for (rate, shown) in [(-1, "-1"), (Double.infinity, "infinity")] {
+      let message = "sgd: learning rate must be a finite number, 0 or more; got \(shown)"
       #expect(throws: ChainruleError.invalidArgument(message: message)) { try trainer.setLearningRate(rate) }
     }
     #expect(throws: ChainruleError.self) { try trainer.setLearningRate(.nan) }

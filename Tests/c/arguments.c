@@ -634,7 +634,7 @@ static void plans_are_checked(void)
   REFUSED(CHAINRULE_INVALID_ARGUMENT, "trainer", chainrule_trainer_set_learning_rate(NULL, 1, e));
   const double bad[] = {-1, NAN, INFINITY, -INFINITY};
   for (size_t i = 0; i < 4; i++)
-    REFUSED(CHAINRULE_INVALID_ARGUMENT, "learning rate",
+    REFUSED(CHAINRULE_INVALID_ARGUMENT, "sgd: learning rate must be a finite number, 0 or more; got ",
             chainrule_trainer_set_learning_rate(trainer, bad[i], e));
   HOLDS(chainrule_trainer_learning_rate(trainer) == good.optimizer.learning_rate);
   ACCEPTED(chainrule_trainer_set_learning_rate(trainer, 0, e));

@@ -163,7 +163,8 @@ CHAINRULE_API chainrule_status chainrule_network_set_parameters_f64(chainrule_ne
                                                                     chainrule_error *error);
 
 /* Names that are saved with a network: of the input columns, of the output columns, and of a classifier's
- * classes.  Either none, or one for each input or output. */
+ * classes.  Either none, or one for each input or output.  Names can repeat: files of earlier builds have
+ * repeated names, and the library finds nothing by name. */
 typedef enum CHAINRULE_CLOSED_ENUM chainrule_names {
   CHAINRULE_FEATURE_NAMES CHAINRULE_SWIFT_NAME(features) = 0,
   CHAINRULE_TARGET_NAMES CHAINRULE_SWIFT_NAME(targets) = 1,

@@ -395,8 +395,10 @@ static double value_of(const tensor *tensor, const void *bytes, size_t k)
     memcpy(&value, &bits, sizeof value);
     return value;
   }
-  default: return ((const float *)bytes)[k];
+  case F32:
+  case DTYPES: break; /* their number: no tensor has it */
   }
+  return ((const float *)bytes)[k];
 }
 
 static chainrule_status allocate_values(importing *import, chainrule_scalar scalar, chainrule_error *error)

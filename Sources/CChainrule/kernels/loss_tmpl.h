@@ -157,19 +157,25 @@ static CR_CALLED V CR(crossEntropy)(const CR(outputs) *o, V scale)
   return loss;
 }
 
-/* The losses that are sums of terms, or their means. */
+/*                                    what adds the terms,           of z,  their mean */
+#define SUM_HALF_SQUARED_ERROR       {CR(terms_halfSquaredError),   false, false}
+#define SUM_MEAN_SQUARED_ERROR       {CR(terms_meanSquaredError),   false, true}
+#define SUM_MEAN_ABSOLUTE_ERROR      {CR(terms_meanAbsoluteError),  false, true}
+#define SUM_HUBER                    {CR(terms_huber),              false, true}
+#define SUM_LOG_COSH                 {CR(terms_logCosh),            false, true}
+#define SUM_BINARY_CROSS_ENTROPY     {CR(terms_binaryCrossEntropy), true,  true}
+#define SUM_CROSS_ENTROPY            {NULL,                         true,  false} /* by crossEntropy */
+#define SUM_POISSON                  {CR(terms_poisson),            false, true}
+#define SUM_HINGE                    {CR(terms_hinge),              false, true}
+
+/* One of each row of the catalogue: a loss without a sum does not compile. */
 static const struct {
   CR(terms) *add;
   bool of_z, mean;
-} CR(terms_of)[CHAINRULE_LOSS_COUNT] = {
-    [CHAINRULE_LOSS_HALF_SQUARED_ERROR] = {CR(terms_halfSquaredError), false, false},
-    [CHAINRULE_LOSS_MEAN_SQUARED_ERROR] = {CR(terms_meanSquaredError), false, true},
-    [CHAINRULE_LOSS_MEAN_ABSOLUTE_ERROR] = {CR(terms_meanAbsoluteError), false, true},
-    [CHAINRULE_LOSS_HUBER] = {CR(terms_huber), false, true},
-    [CHAINRULE_LOSS_LOG_COSH] = {CR(terms_logCosh), false, true},
-    [CHAINRULE_LOSS_BINARY_CROSS_ENTROPY] = {CR(terms_binaryCrossEntropy), true, true},
-    [CHAINRULE_LOSS_POISSON] = {CR(terms_poisson), false, true},
-    [CHAINRULE_LOSS_HINGE] = {CR(terms_hinge), false, true},
+} CR(terms_of)[] = {
+#define ROW(ID, ...) [CHAINRULE_LOSS_##ID] = SUM_##ID,
+    CHAINRULE_LOSSES(ROW)
+#undef ROW
 };
 
 /* Rows are turned, LANES by LANES, for the terms of their outputs. */

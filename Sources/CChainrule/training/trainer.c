@@ -297,10 +297,11 @@ static chainrule_status set_learning_rate(chainrule_trainer *trainer, double lea
                                           chainrule_error *error)
 {
   if (!trainer) return cr_null(error, "trainer");
-  if (!(learning_rate >= 0 && isfinite(learning_rate)))
-    return cr_fail(error, CHAINRULE_INVALID_ARGUMENT, 0,
-                   "learning rate is %g; expected a finite number, 0 or more", learning_rate);
-  trainer->training.optimizer.learning_rate = learning_rate;
+  chainrule_optimizer changed = trainer->training.optimizer;
+  changed.learning_rate = learning_rate;
+  const chainrule_status status = cr_optimizer_check(&changed, error);
+  if (status) return status;
+  trainer->training.optimizer = changed;
   cr_update_rate(trainer);
   return CHAINRULE_OK;
 }
