@@ -3,9 +3,9 @@ internal import CChainrule
 /// Where backpropagation and central differences are furthest apart, over all parameters of a network.
 public struct GradientCheck: Equatable, Codable, Sendable {
   /// L of the data.
-  public let loss: Double
+  @Figure public private(set) var loss: Double
   /// |gradient − slope| / max(|gradient|, |slope|, s / 1000), where s = max(|L|, the largest |gradient|).
-  public let largestError: Double
+  @Figure public private(set) var largestError: Double
   /// The layer of that parameter, counted from 0.
   public let layer: Int
   /// "weights", "bias", "gamma" or "beta".
@@ -13,9 +13,9 @@ public struct GradientCheck: Equatable, Codable, Sendable {
   /// Which of its values, as ``Network/parameters(ofLayer:)`` has them.
   public let index: Int
   /// ∂L/∂p by backpropagation.
-  public let gradient: Double
+  @Figure public private(set) var gradient: Double
   /// (L(p + h) − L(p − h)) / 2h, h = ε^⅓ max(1, |p|).
-  public let slope: Double
+  @Figure public private(set) var slope: Double
 }
 
 extension GradientCheck: CustomStringConvertible {

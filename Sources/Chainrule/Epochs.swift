@@ -21,9 +21,9 @@ public struct TrainingStep: Hashable, Codable, Sendable {
   /// The number of rows of the batch.
   public let rows: Int
   /// L of the batch, before its update.
-  public let loss: Double
+  @Figure public private(set) var loss: Double
   /// The learning rate of the last update.
-  public let learningRate: Double
+  @Figure public private(set) var learningRate: Double
 }
 
 /// The report of one epoch.
@@ -31,13 +31,13 @@ public struct Epoch: Equatable, Codable, Sendable {
   /// The number of the epoch, counted from 1 since the trainer was made.
   public let number: Int
   /// The mean of the batches' losses, each before its update.
-  public let loss: Double
+  @Figure public private(set) var loss: Double
   /// The evaluation of the validation set after the epoch; nil where there is none.
   public let validation: Evaluation?
   /// The learning rate of the last update of the epoch.
-  public let learningRate: Double
+  @Figure public private(set) var learningRate: Double
   /// Wall-clock time of the epoch, its validation and its checkpoint, in seconds.
-  public let seconds: Double
+  @Figure public private(set) var seconds: Double
   /// Why a checkpoint of this epoch could not be written; nil where none failed.
   public let checkpointFailure: ChainruleError?
 }

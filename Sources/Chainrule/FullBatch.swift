@@ -77,9 +77,9 @@ public struct Minimum: Hashable, Codable, Sendable {
   }
 
   /// L there.
-  public let loss: Double
+  @Figure public private(set) var loss: Double
   /// The largest |∂L/∂p| after the last iteration.
-  public let gradient: Double
+  @Figure public private(set) var gradient: Double
   /// The number of iterations.
   public let iterations: Int
   /// How often L was computed, over all rows, with or without its derivatives.

@@ -16,6 +16,9 @@ struct BenchCommand: ParsableCommand {
       multiply-add. The peak is the measured speed of fused multiply-adds on registers, before and after each workload. \
       Other programs on the machine make all of these numbers worse.
 
+      --json prints one object for each workload: workload, threads, isa; msPerEpoch, msPerEpochMedian and usPerUpdate, or \
+      usPerCall and usPerCallMedian; samplesPerSecond, gflops, percentOfPeak. For the peak: gflopsFloat32, gflopsFloat64.
+
         chainrule bench
         chainrule bench --workload W3 --workload I1 --threads 2 --json
       """)
@@ -28,33 +31,28 @@ struct BenchCommand: ParsableCommand {
     transform: names(beginningWith:))
   var chosen: [[String]] = []
 
-  @Option(help: ArgumentHelp("Threads that compute an update, 1 to 256.", valueName: "count"))
-  var threads = 1
+  @OptionGroup var threading: ThreadArguments
 
   @Option(
     help: ArgumentHelp("Seconds to time each workload, after one call to warm up.", valueName: "number"))
   var seconds = 1.0
 
-  @Flag(
-    help: """
-      Print one JSON object for each workload: workload, threads, isa; msPerEpoch, msPerEpochMedian and usPerUpdate, or \
-      usPerCall and usPerCallMedian; samplesPerSecond, gflops, percentOfPeak. For the peak: gflopsFloat32, \
-      gflopsFloat64.
-      """)
-  var json = false
+  @OptionGroup var form: JSONArguments
+
+  private var threads: Int { threading.threads }
 
   func validate() throws {
-    try require("--threads", threads, "1 to 256") { 1...256 ~= $0 }
     try require("--seconds", seconds, "a number above 0") { $0 > 0 && $0.isFinite }
   }
 
   func run() throws {
     let names = chosen.isEmpty ? Self.names : chosen.flatMap(\.self)
-    let peaks = !json || names.contains(Peak.name) ? Set([1, threads]).sorted().map(Peak.init(threads:)) : []
-    try Output.write(json ? peaks.map { "\($0.json)\n" }.joined() : heading(peaks))
+    let peaks =
+      !form.json || names.contains(Peak.name) ? Set([1, threads]).sorted().map(Peak.init(threads:)) : []
+    try Output.write(form.json ? peaks.map { "\($0.json)\n" }.joined() : heading(peaks))
     for workload in Workload.all where names.contains(workload.name) {
       let measurement = try workload.measure(threads: threads, seconds: seconds)
-      try Output.write(json ? "\(measurement.json)\n" : measurement.row)
+      try Output.write(form.json ? "\(measurement.json)\n" : measurement.row)
     }
   }
 

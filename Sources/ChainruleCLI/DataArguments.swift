@@ -140,12 +140,9 @@ struct ColumnArguments: ParsableArguments {
     transform: parseColumns)
   var categorical: [[String]] = []
 
-  @Option(help: ArgumentHelp("A column that identifies the rows; it is not a feature.", valueName: "column"))
-  var id: String?
+  @OptionGroup var identification: IDArguments
 
-  @Option(
-    help: ArgumentHelp("A column with the weight of each row in the loss, 0 or more.", valueName: "column"))
-  var weights: String?
+  @OptionGroup var rows: RowArguments
 
   @Option(
     help: ArgumentHelp(
@@ -184,27 +181,21 @@ struct ColumnArguments: ParsableArguments {
     transform: { try parseCharacter($0, among: ",.' _", "one of , . ' _ and space") })
   var thousands: Character?
 
-  @Flag(
-    help: """
-      Skip bad CSV rows and report their number: a wrong number of cells, an unclosed quote, or text in a column of numbers. \
-      Default: the first bad row is an error.
-      """)
-  var skipBadRows = false
-
   /// The options of CSV alone, and whether each is given.
   private var ofCSV: [(String, Bool)] {
     [
       ("--ignore", !ignored.isEmpty), ("--only", !only.isEmpty), ("--keep", !kept.isEmpty),
-      ("--categorical", !categorical.isEmpty), ("--id", id != nil), ("--weights", weights != nil),
+      ("--categorical", !categorical.isEmpty), ("--id", identification.id != nil),
       ("--missing", missing != nil), ("--missing-values", !missingValues.isEmpty),
       ("--unknown", unknown != nil),
-      ("--decimal", decimal != nil), ("--thousands", thousands != nil), ("--skip-bad-rows", skipBadRows),
+      ("--decimal", decimal != nil), ("--thousands", thousands != nil),
     ]
   }
 
   func check(against source: DataSource) throws {
     if task != .automatic { try source.require([.csv, .npy, .npz, .fann], for: "--task") }
     for (option, isGiven) in ofCSV where isGiven { try source.require([.csv], for: option) }
+    try rows.check(against: source)
   }
 
   /// How a table is read. `infers` whether the columns' cells decide what they are, where no option does.
@@ -215,13 +206,13 @@ struct ColumnArguments: ParsableArguments {
     options.ignored = ignored.flatMap(\.self)
     options.kept = kept.flatMap(\.self)
     options.categorical = categorical.flatMap(\.self)
-    options.id = id
-    options.weights = weights
+    options.id = identification.id
+    options.weights = rows.weights
     options.centersLargeNumbers = infers || centers
     options.decimal = decimal ?? "."
     options.thousands = thousands
     options.missingTexts += missingValues.flatMap(\.self)
-    options.skipsBadRows = skipBadRows
+    options.skipsBadRows = rows.skipBadRows
     switch missing {
     case nil: break
     case .error:

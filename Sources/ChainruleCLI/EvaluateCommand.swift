@@ -27,24 +27,28 @@ struct EvaluateCommand: ParsableCommand {
       read as in training. A CSV file may be larger than memory. A row without a target is an error unless --skip-bad-rows \
       is given.
 
+      --json prints one object. Always: rows, loss; with --skip-bad-rows skippedRows; with --importance importance \
+      (metric, score, repeats, and of each of the columns name, features, mean, lower, upper). Classes: accuracy, \
+      balancedAccuracy, macroF1, areaUnderROC, logLoss, expectedCalibrationError, calibration (of each bin lower, \
+      upper, rows, confidence, accuracy), perClass (class, precision, recall, f1, areaUnderROC, support), classes, \
+      confusionMatrix (a row for each actual class; for more than 4,096 classes confusionCounts, [actual, predicted, \
+      count] of every count above 0). Two classes: also averagePrecision, brierScore, threshold, bestF1 (threshold, \
+      f1). Labels: subsetAccuracy, hammingLoss, microF1, macroF1, samplesF1, areaUnderROC, threshold, perLabel \
+      (label, precision, recall, f1, areaUnderROC, support). Regression: meanAbsoluteError, rootMeanSquaredError, \
+      r2, explainedVariance, medianAbsoluteError. A figure computed from merged scores has its largest error next to \
+      it: areaUnderROCUncertainty, averagePrecisionUncertainty, medianAbsoluteErrorUncertainty. An undefined figure \
+      is left out.
+
         chainrule evaluate digits.safetensors digits
         chainrule evaluate wine.safetensors wine.csv --target quality --json
       """)
 
-  @Argument(help: "A model file, as \"chainrule train --save\" writes it.")
-  var model: String
+  @OptionGroup var modelFile: ModelArguments
 
   @OptionGroup var data: DataArguments
   @OptionGroup var target: TargetArguments
 
-  @Option(help: ArgumentHelp("CSV: a column with the weight of each row, 0 or more.", valueName: "column"))
-  var weights: String?
-
-  @Flag(
-    help: """
-      Skip CSV rows that are bad or have no target, and report their number. Default: the first such row is an error.
-      """)
-  var skipBadRows = false
+  @OptionGroup var rows: RowArguments
 
   @Option(
     help: ArgumentHelp(
@@ -64,29 +68,15 @@ struct EvaluateCommand: ParsableCommand {
   @Option(help: "With --importance: permutations of each column, 2 or more. Default: 10.")
   var repeats: Int?
 
-  @Option(help: "With --importance: seeds the permutations. Default: 0.")
-  var seed: UInt64?
+  @OptionGroup var seeding: SeedArguments
+  @OptionGroup var form: JSONArguments
 
-  @Flag(
-    help: """
-      Print one JSON object. Always: rows, loss; with --skip-bad-rows skippedRows; with --importance importance \
-      (metric, score, repeats, and of each of the columns name, features, mean, lower, upper). Classes: accuracy, \
-      balancedAccuracy, macroF1, areaUnderROC, logLoss, expectedCalibrationError, calibration (of each bin lower, \
-      upper, rows, confidence, accuracy), perClass (class, precision, recall, f1, areaUnderROC, support), classes, \
-      confusionMatrix (a row for each actual class; for more than 4,096 classes confusionCounts, [actual, predicted, \
-      count] of every count above 0). Two classes: also averagePrecision, brierScore, threshold, bestF1 (threshold, \
-      f1). Labels: subsetAccuracy, hammingLoss, microF1, macroF1, samplesF1, areaUnderROC, threshold, perLabel \
-      (label, precision, recall, f1, areaUnderROC, support). Regression: meanAbsoluteError, rootMeanSquaredError, \
-      r2, explainedVariance, medianAbsoluteError. A figure computed from merged scores has its largest error next to \
-      it: areaUnderROCUncertainty, averagePrecisionUncertainty, medianAbsoluteErrorUncertainty. An undefined figure \
-      is left out.
-      """)
-  var json = false
+  private var model: String { modelFile.model }
 
   func validate() throws {
     try require("--threshold", threshold, "a probability, 0 to 1") { 0...1 ~= $0 }
     try require("--repeats", repeats, "at least 2") { $0 >= 2 }
-    guard importance || (repeats == nil && seed == nil) else {
+    guard importance || (repeats == nil && seeding.given == nil) else {
       throw ValidationError(
         "\(repeats == nil ? "--seed" : "--repeats") needs --importance")
     }
@@ -102,11 +92,10 @@ struct EvaluateCommand: ParsableCommand {
   private func run<Scalar: NetworkScalar>(_ model: Model<Scalar>) throws {
     let source = try data.source()
     try target.check(against: source)
-    if skipBadRows { try source.require([.csv], for: "--skip-bad-rows") }
-    if weights != nil { try source.require([.csv], for: "--weights") }
+    try rows.check(against: source)
     let encoding = try model.encoding(savedAt: self.model)
-    var options = data.applied(to: CSVOptions(target: target.targets, weights: weights))
-    options.skipsBadRows = skipBadRows
+    var options = data.applied(to: CSVOptions(target: target.targets, weights: rows.weights))
+    options.skipsBadRows = rows.skipBadRows
     let loss = model.trainingLoss ?? Loss.default(for: model.outputActivation)
     var met = EncodingReport()
     let report: EvaluationReport
@@ -127,7 +116,7 @@ struct EvaluateCommand: ParsableCommand {
       report = try self.report(of: model, on: rows, loss: loss)
       if self.importance { importance = try self.importance(of: model, on: rows, encoding?.features) }
     }
-    if let line = met.firstMissingTarget, !skipBadRows {
+    if let line = met.firstMissingTarget, !rows.skipBadRows {
       throw ChainruleError.badData(
         file: "\(source)", line: line, column: nil,
         reason: "the target is missing; use --skip-bad-rows to skip such rows")
@@ -135,8 +124,8 @@ struct EvaluateCommand: ParsableCommand {
     met.show(in: source)
     skipped.report()
     try Output.write(
-      json
-        ? "\(try report.json(skippedRows: skipBadRows ? skipped.count : nil, importance: importance?.json))\n"
+      form.json
+        ? "\(try report.json(skippedRows: rows.skipBadRows ? skipped.count : nil, importance: importance?.json))\n"
         : try report.text(loss: loss) + (importance?.text ?? ""))
   }
 
@@ -160,7 +149,7 @@ struct EvaluateCommand: ParsableCommand {
     return try model.permutationImportance(
       on: rows,
       groups: groups ?? model.featureNames?.enumerated().map { FeatureGroup(name: $1, features: [$0]) },
-      repeats: repeats ?? 10, seed: seed ?? 0)
+      repeats: repeats ?? 10, seed: seeding.seed)
   }
 }
 

@@ -10,17 +10,16 @@ struct ExplainCommand: ParsableCommand {
     abstract: "Show training steps number by number.",
     discussion: """
       Runs the training steps of a step file and shows how each number is computed: z, a and δ of each layer, the gradients \
-      and the updates, each with its formula and its numbers. --format json prints outputs, gradients, losses, \
+      and the updates, each with its formula and its numbers. --json prints outputs, gradients, losses, \
       parametersAfter and the trace of every batch with all digits.
       """)
 
-  enum Format: String, ExpressibleByArgument, CaseIterable { case text, json }
-
-  @Argument(help: "A step file (JSON), or - for standard input.", completion: .file(extensions: ["json"]))
+  @Argument(
+    help: ArgumentHelp("A step file (JSON), or - for standard input.", valueName: "step-file"),
+    completion: .file(extensions: ["json"]))
   var file: String
 
-  @Option(help: "The form of the output.")
-  var format = Format.text
+  @OptionGroup var form: JSONArguments
 
   @Option(help: "Significant digits in the text, 1 to 17.")
   var digits = 6
@@ -32,17 +31,15 @@ struct ExplainCommand: ParsableCommand {
   var example: String?
 
   func validate() throws {
-    guard (1...17).contains(digits) else { throw ValidationError("--digits is \(digits); expected 1 to 17") }
+    try require("--digits", digits, "1 to 17") { 1...17 ~= $0 }
   }
 
   func run() throws {
     do {
       var explanation = try Explanation(stepFile())
       explanation.name = explanation.name?.escaped(for: .terminal)
-      switch format {
-      case .text: try Output.write(TextRendering(digits: digits, showsAll: all)(explanation))
-      case .json: try Output.write(json(explanation))
-      }
+      try Output.write(
+        form.json ? json(explanation) : TextRendering(digits: digits, showsAll: all)(explanation))
     } catch let error as StepFileError {
       throw Failure(message: "\(source): \(error)", exitCode: .badData)
     } catch ChainruleError.notFinite(_, _, _, let message) {

@@ -11,9 +11,9 @@ struct ExportCommand: ParsableCommand {
     discussion: """
       C: one file in C99, also valid as C++17, without dependencies. It has the weights and one function, which predicts a row \
       with the same bits as the model and allocates no memory. If CHAINRULE_SELF_TEST is defined, the file also has a main \
-      function that compares its predictions with the model's. --header writes the declaration of the function.
+      function that compares its predictions with the model's. --header-file writes the declaration of the function.
 
-        chainrule export iris.safetensors --to c --name classify_iris --output iris.c --header iris.h
+        chainrule export iris.safetensors --to c --name classify_iris --output iris.c --header-file iris.h
         cc -O2 -DCHAINRULE_SELF_TEST iris.c -lm -o iris && ./iris
 
       ONNX: most runtimes read it. The graph computes predictions, so it has no dropout; it has the names of features, \
@@ -22,17 +22,12 @@ struct ExportCommand: ParsableCommand {
         chainrule export iris.safetensors --to onnx --output iris.onnx
       """)
 
-  @Argument(help: "A model file, as \"chainrule train --save\" writes it.")
-  var model: String
+  @OptionGroup var modelFile: ModelArguments
 
   @Option(name: .customLong("to"), help: "The format to write.")
   var format: ExportFormat
 
-  @Option(
-    help: ArgumentHelp(
-      "Write to this file instead of standard output. An existing file is replaced only when the output is complete.",
-      valueName: "file"))
-  var output: String?
+  @OptionGroup var destination: OutputFileArguments
 
   @Option(help: ArgumentHelp("C: the name of the function. Default: predict.", valueName: "identifier"))
   var name: String?
@@ -41,13 +36,17 @@ struct ExportCommand: ParsableCommand {
     help: ArgumentHelp(
       "C: also write a header for C and C++ with the declaration of the function to this file.",
       valueName: "file"))
-  var header: String?
+  var headerFile: String?
+
+  private var model: String { modelFile.model }
+  private var output: String? { destination.output }
 
   func run() throws {
-    for (option, value) in [("--name", name), ("--header", header)] where format != .c && value != nil {
+    for (option, value) in [("--name", name), ("--header-file", headerFile)]
+    where format != .c && value != nil {
       throw ValidationError("\(option) needs --to c")
     }
-    try checkFiles(reading: ["<model>": model], writing: ["--output": output, "--header": header])
+    try checkFiles(reading: ["<model>": model], writing: ["--output": output, "--header-file": headerFile])
     let model = try savedModel(at: model)
     switch format {
     case .c: try export(c: model)
@@ -78,8 +77,10 @@ struct ExportCommand: ParsableCommand {
 
   private func export<Scalar>(c model: Model<Scalar>) throws(ChainruleError) {
     let name = name ?? "predict"
-    if let output { return try model.exportC(named: name, to: output, header: header) }
-    if let header { try replaceFile(at: header, with: Data(try model.exportCHeader(named: name).utf8)) }
+    if let output { return try model.exportC(named: name, to: output, header: headerFile) }
+    if let headerFile {
+      try replaceFile(at: headerFile, with: Data(try model.exportCHeader(named: name).utf8))
+    }
     try model.exportC(named: name) { piece throws(ChainruleError) in try Output.write(Data(piece)) }
   }
 }

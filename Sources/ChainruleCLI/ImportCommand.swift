@@ -30,7 +30,7 @@ struct ImportCommand: ParsableCommand {
   @Argument(help: "The file to read.")
   var file: String
 
-  @Option(help: ArgumentHelp("Save the model to this file.", valueName: "file"))
+  @Option(help: .save)
   var save: String
 
   @Option(

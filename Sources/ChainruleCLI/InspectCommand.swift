@@ -8,17 +8,17 @@ struct InspectCommand: ParsableCommand {
     usage: "chainrule inspect <model> [options]",
     discussion: """
       Prints the layers with the shapes of their weights, the number of parameters, the scalar type, and the names \
-      of features, targets and classes.
+      of features, targets and classes. --json prints one object: scalar, inputs, outputs, parameters, layers, features, \
+      targets, classes.
 
         chainrule inspect digits.safetensors
       """)
 
-  @Argument(help: "A model file, as \"chainrule train --save\" writes it.")
-  var model: String
+  @OptionGroup var modelFile: ModelArguments
 
-  @Flag(
-    help: "Print one JSON object: scalar, inputs, outputs, parameters, layers, features, targets, classes.")
-  var json = false
+  @OptionGroup var form: JSONArguments
+
+  private var model: String { modelFile.model }
 
   func run() throws {
     switch try savedModel(at: model) {
@@ -28,7 +28,7 @@ struct InspectCommand: ParsableCommand {
   }
 
   private func show<Scalar>(_ model: Model<Scalar>) throws {
-    try Output.write(json ? "\(model.json())\n" : model.table())
+    try Output.write(form.json ? "\(model.json())\n" : model.table())
   }
 }
 

@@ -9,7 +9,8 @@ struct PredictCommand: ParsableCommand {
     usage: "chainrule predict <model> <data> [options]",
     discussion: """
       Prints CSV with a header. Each line has the number of the row, from 1, and for a model with classes the most probable \
-      class and the probability of each class; for other models the outputs.
+      class and the probability of each class; for other models the outputs. --json prints one object for each row: row, \
+      label and probabilities for a model with classes, otherwise row and outputs.
 
       CSV with a header: the features are found by name, in any order and among other columns. CSV without a header, or a \
       model without names: the columns must be the features in their order. Categories, missing cells and number formats \
@@ -20,16 +21,11 @@ struct PredictCommand: ParsableCommand {
         chainrule predict wine.safetensors - --json < new.csv
       """)
 
-  @Argument(help: "A model file, as \"chainrule train --save\" writes it.")
-  var model: String
+  @OptionGroup var modelFile: ModelArguments
 
   @OptionGroup var data: DataArguments
 
-  @Option(
-    help: ArgumentHelp(
-      "CSV: a column that identifies the rows. Its cells replace the row's number in the output.",
-      valueName: "column"))
-  var id: String?
+  @OptionGroup var identification: IDArguments
 
   @Flag(
     help: """
@@ -38,17 +34,13 @@ struct PredictCommand: ParsableCommand {
       """)
   var guardFormulas = false
 
-  @Option(
-    help: ArgumentHelp(
-      "Write to this file instead of standard output. An existing file is replaced only when the output is complete.",
-      valueName: "file"))
-  var output: String?
+  @OptionGroup var destination: OutputFileArguments
 
-  @Flag(
-    help: """
-      Print one JSON object for each row: row, label and probabilities for a model with classes, otherwise row and outputs.
-      """)
-  var json = false
+  @OptionGroup var form: JSONArguments
+
+  private var model: String { modelFile.model }
+  private var id: String? { identification.id }
+  private var output: String? { destination.output }
 
   func run() throws {
     try checkFiles(reading: ["<model>": model, "<data>": data.data], writing: ["--output": output])
@@ -61,7 +53,7 @@ struct PredictCommand: ParsableCommand {
   private func run<Scalar: NetworkScalar>(_ model: Model<Scalar>) throws {
     let source = try data.source()
     let encoding = try model.encoding(savedAt: self.model)
-    var predictions = Predictions(model: model, idName: id, asJSON: json, guardsFormulas: guardFormulas)
+    var predictions = Predictions(model: model, idName: id, asJSON: form.json, guardsFormulas: guardFormulas)
     var report = EncodingReport()
     let destination = try Destination(output)
     try source.forEachFeatures(

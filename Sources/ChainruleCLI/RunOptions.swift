@@ -14,12 +14,12 @@ extension TrainCommand {
     ] {
       run[option] = list(columns.flatMap(\.self))
     }
-    run["--weights"] = columns.weights
+    run["--weights"] = columns.rows.weights
     run["--missing"] = columns.missing.map { "\($0)" }
     run["--unknown"] = columns.unknown?.rawValue
     run["--decimal"] = columns.decimal.map(String.init)
     run["--thousands"] = columns.thousands.map(String.init)
-    run["--skip-bad-rows"] = columns.skipBadRows ? "given" : nil
+    run["--skip-bad-rows"] = columns.rows.skipBadRows ? "given" : nil
     run["--validation"] = partition.validation.map { "\($0)" }
     // Classes are stratified by default, and only they can be.
     run["--stratified"] = partition.stratified == false ? "false" : nil

@@ -22,7 +22,10 @@ struct TrainCommand: AsyncParsableCommand {
       the best parameters. --validation-data names a file of validation rows instead. With --folds, one network is trained \
       for each fold, and the output is the mean ± standard deviation (divisor folds - 1) of their results.
 
-      --preset plain turns all of this off. The same data, options and seed give the same model, bit for bit.
+      --preset plain turns all of this off. The same data, options and seed give the same model, bit for bit. --seed seeds \
+      the validation split, the initial weights, the shuffling and dropout.
+
+      --json prints the result as one object.
 
       Interruption: Ctrl-C, SIGTERM and SIGHUP end training after the current batch and save the model: with patience the \
       best one, otherwise the current one; before the end of the first epoch none. A second signal ends the process at \
@@ -140,7 +143,7 @@ struct TrainCommand: AsyncParsableCommand {
     let saved = result.completed > 0 ? save : nil
     let lines = saved.map { [(name: "model", value: "saved in \($0)")] } ?? []
     if result.isInterrupted || result.failure != nil {
-      try? Output.write(output.json ? "\(plan.json(result, nil, savedAs: saved))\n" : listing(lines))
+      try? Output.write(output.form.json ? "\(plan.json(result, nil, savedAs: saved))\n" : listing(lines))
     }
     if let signal, result.isInterrupted {
       throw Failure(
@@ -149,7 +152,7 @@ struct TrainCommand: AsyncParsableCommand {
     }
     if let failure = result.failure { throw failure }
     let evaluation = try plan.evaluate(result.model)
-    if output.json { return try Output.write("\(plan.json(result, evaluation, savedAs: saved))\n") }
+    if output.form.json { return try Output.write("\(plan.json(result, evaluation, savedAs: saved))\n") }
     let summary = (
       name: plan.heldOut == nil ? "trained on" : "held out", value: evaluation.summary(loss: plan.loss)
     )
@@ -229,8 +232,8 @@ struct TrainCommand: AsyncParsableCommand {
     try network.adoptNames(of: data.rows)
     let source = try DataSource(path)
     var report = EncodingReport()
-    var options = self.data.applied(to: CSVOptions(target: target.targets, weights: columns.weights))
-    options.skipsBadRows = columns.skipBadRows
+    var options = self.data.applied(to: CSVOptions(target: target.targets, weights: columns.rows.weights))
+    options.skipsBadRows = columns.rows.skipBadRows
     let (validation, skipped) = try source.dataset(
       for: Model(network), encoding: data.encoding, options: options,
       choices: DataChoices(labels: partition.validationLabels, features: self.data.features), report: &report)
@@ -245,8 +248,8 @@ struct TrainCommand: AsyncParsableCommand {
   ) throws -> TrainingData<Scalar> {
     let encoding = try network.initialWeights.flatMap { try model.encoding(savedAt: $0) }
     var report = EncodingReport()
-    var options = self.data.applied(to: CSVOptions(target: target.targets, weights: columns.weights))
-    options.skipsBadRows = columns.skipBadRows
+    var options = self.data.applied(to: CSVOptions(target: target.targets, weights: columns.rows.weights))
+    options.skipsBadRows = columns.rows.skipBadRows
     let (rows, skipped) = try source.dataset(
       for: model, encoding: encoding, options: options,
       choices: DataChoices(labels: target.labels, features: self.data.features), report: &report)
@@ -299,7 +302,7 @@ struct TrainCommand: AsyncParsableCommand {
     }
     let setting = first.summary(heldOut: "\(folds.count) folds held out in turns")
     try Output.write(
-      output.json ? "\(first.json(validation))\n" : listing(setting + validation.summary))
+      output.form.json ? "\(first.json(validation))\n" : listing(setting + validation.summary))
     if let interrupted {
       throw Failure(
         message: "interrupted in fold \(interrupted) of \(folds.count)",
@@ -317,15 +320,14 @@ extension DataSource {
 
 /// The files that training writes, and what it prints.
 struct OutputArguments: ParsableArguments {
-  @Option(help: ArgumentHelp("Save the trained model to this file.", valueName: "file"))
+  @Option(help: .save)
   var save: String?
 
   @Option(
     help: ArgumentHelp("Write a line for each epoch to this file, as a JSON object.", valueName: "file"))
   var log: String?
 
-  @Flag(help: "Print the result as one JSON object.")
-  var json = false
+  @OptionGroup var form: JSONArguments
 
   @Flag(help: "Do not show progress.")
   var quiet = false

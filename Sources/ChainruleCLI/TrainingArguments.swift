@@ -47,27 +47,20 @@ struct TrainingArguments: ParsableArguments {
       valueName: "epochs"))
   var patience: Int?
 
-  @Option(
-    help: ArgumentHelp(
-      "Seeds the validation split, the initial weights, the shuffling and dropout.",
-      valueName: "number"))
-  var seed: UInt64 = 0
+  @OptionGroup var seeding: SeedArguments
 
-  @Option(
-    name: .customLong("threads"),
-    help: ArgumentHelp(
-      "Threads that compute an update, 1 to 256. The model is the same for any number. Default: 1.",
-      valueName: "count"))
-  var givenThreads: Int?
+  @OptionGroup var threading: ThreadArguments
 
   var accumulate: Int { givenAccumulate ?? 1 }
-  var threads: Int { givenThreads ?? 1 }
+  var seed: UInt64 { seeding.seed }
+  var threads: Int { threading.threads }
 
   /// The options about batches and epochs, and whether each is given.
   var ofBatches: [(String, Bool)] {
     [
       ("--batch-size", givenBatchSize != nil), ("--accumulate", givenAccumulate != nil),
-      ("--epochs", givenEpochs != nil), ("--patience", patience != nil), ("--threads", givenThreads != nil),
+      ("--epochs", givenEpochs != nil), ("--patience", patience != nil),
+      ("--threads", threading.given != nil),
     ]
   }
 
@@ -77,7 +70,6 @@ struct TrainingArguments: ParsableArguments {
     try require("--epochs", givenEpochs, "at least 1") { $0 >= 1 }
     try require("--until-loss", untilLoss, "a number") { $0.isFinite }
     try require("--patience", patience, "at least 1") { $0 >= 1 }
-    try require("--threads", threads, "1 to 256") { 1...256 ~= $0 }
   }
 
   /// Replaces the settings of `recipe` that have an option here.

@@ -51,10 +51,10 @@ struct ExportTests {
 
   @Test func `wrong usage exits 64`() throws {
     #expect(
-      try refused("iris.safetensors --to onnx --header iris.h --output iris.c", 64)
-        .hasPrefix("Error: --header needs --to c"))
+      try refused("iris.safetensors --to onnx --header-file iris.h --output iris.c", 64)
+        .hasPrefix("Error: --header-file needs --to c"))
     #expect(
-      try refused("iris.safetensors --to c --header iris.c --output ./iris.c", 64)
+      try refused("iris.safetensors --to c --header-file iris.c --output ./iris.c", 64)
         .contains("are the same file; expected two files"))
     #expect(try refused("iris.safetensors --output iris.c", 64).contains("'--to <to>'"))
     #expect(try refused("iris.safetensors --to fortran --output iris.c", 64).contains("'fortran'"))

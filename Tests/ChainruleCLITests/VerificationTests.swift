@@ -21,8 +21,8 @@ import Testing
     #expect(alone.description.contains("\(worst.verificationCase)"))
   }
 
-  @Test func `draws all of the catalogue`() {
-    let cases = (0..<300).map { Verification.Case(seed: $0) }
+  @Test func `draws all of the catalogue`() throws {
+    let cases = try (0..<300).map { try Verification.Case(seed: $0) }
     func dense(_ layer: Layer) -> Dense? { if case .dense(let dense) = layer { dense } else { nil } }
     let layers = cases.flatMap(\.layers)
     #expect(Set(layers.map(\.name)) == Set(Layer.names))
@@ -57,7 +57,7 @@ import Testing
   /// A weight that is off by 1e-9 of its scale is a thousand times the limit of one step.
   @Test(arguments: 0..<10 as Range<UInt64>)
   func `notices a reference that starts from another weight`(seed: UInt64) throws {
-    let verificationCase = Verification.Case(seed: seed)
+    let verificationCase = try Verification.Case(seed: seed)
     let honest = try verificationCase.compare()
     let dense = try #require(verificationCase.parameters.firstIndex { !$0.weights.isEmpty })
     let planted = try verificationCase.compare { $0.layers[dense].weights[0][0] += 1e-9 }
@@ -71,8 +71,18 @@ import Testing
     #expect(report.description.contains("--cases 1 --seed \(seed)"))
   }
 
+  @Test(arguments: ["activation", "loss", "layer"]) func `refuses what the reference lacks`(kind: String)
+    throws
+  {
+    enum Known: String { case one }
+    #expect(try referenceValue(kind, named: "one") == Known.one)
+    let failure = #expect(throws: Failure.self) { try referenceValue(kind, named: "two") as Known }
+    let message = try #require(failure).message
+    #expect(message.hasPrefix("the reference has no \(kind) named \"two\""))
+  }
+
   @Test func `fails where a number is none`() throws {
-    let verificationCase = Verification.Case(seed: 1)
+    let verificationCase = try Verification.Case(seed: 1)
     var report = Verification.Report(cases: 2, seed: 1)
     let dense = try #require(verificationCase.parameters.firstIndex { !$0.weights.isEmpty })
     report.take(try verificationCase.compare { $0.layers[dense].weights[0][0] = .nan }, of: verificationCase)

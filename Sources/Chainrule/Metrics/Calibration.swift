@@ -3,9 +3,9 @@
 /// The confidence of a row is its largest probability, and the row is correct if the class with that probability is
 /// the actual one. The rows are grouped by confidence into ``bins`` of equal width over 0 … 1; bin m of M has the
 /// confidences in ((m - 1)/M, m/M] (Guo et al. 2017, "On Calibration of Modern Neural Networks").
-public struct Calibration: Sendable, Equatable {
+public struct Calibration: Equatable, Codable, Sendable {
   /// The rows with a confidence in one interval.
-  public struct Bin: Sendable, Equatable {
+  public struct Bin: Equatable, Codable, Sendable {
     /// The interval: lower < confidence ≤ upper.
     public let lower, upper: Double
     /// The number of rows.
@@ -45,7 +45,7 @@ public struct Calibration: Sendable, Equatable {
   /// The expected calibration error, 0 … 1: Σ over the bins of rows in the bin / all rows · |accuracy - confidence|.
   /// NaN without rows.
   public var expectedError: Double {
-    let rows = bins.reduce(0) { $0 + $1.rows }
-    return bins.reduce(0) { $0 + abs(Double($1.correct) - $1.sum) } / Double(rows)
+    let rows = bins.reduce(0) { $0 + Double($1.rows) }
+    return bins.reduce(0) { $0 + abs(Double($1.correct) - $1.sum) } / rows
   }
 }

@@ -11,7 +11,15 @@ internal import ChainrulePlatform
 /// Areas and average precision are exact for up to 2¹⁸ = 262,144 distinct scores of a class, or 2²⁰ / (classes + 1)
 /// with more than 2 classes if that is less. For more, neighbouring scores share a bin; each figure has an
 /// `uncertainty`, the largest error this can cause, which is 0 while the figure is exact.
-public struct ClassScores: Sendable {
+public struct ClassScores: Equatable, Codable, Sendable {
+  /// A threshold on a probability, and the F₁ that it gives.
+  public struct BestF1: Equatable, Codable, Sendable {
+    /// The threshold, 0 … 1.
+    @Figure public private(set) var threshold: Double
+    /// F₁ of the second class, 0 … 1.
+    @Figure public private(set) var f1: Double
+  }
+
   /// The classes, in the order of the outputs; "0" and "1" for a single output.
   public let classLabels: [String]
   /// The number of rows.
@@ -20,26 +28,26 @@ public struct ClassScores: Sendable {
   /// sigmoid output. ``logLoss``, ``brierScore``, ``bestF1`` and ``calibration`` need it.
   public let areProbabilities: Bool
   /// The largest possible difference of any area under a ROC curve here from its exact value; 0 if all are exact.
-  public let areaUnderROCUncertainty: Double
+  @Figure public private(set) var areaUnderROCUncertainty: Double
   /// The average precision of the second of two classes, 0 … 1; NaN for another number of classes, or if the second
   /// does not occur.
   ///
   /// Σ (Rᵢ - Rᵢ₋₁) Pᵢ over the distinct scores from the largest down, with the precision Pᵢ and the recall Rᵢ of
   /// predicting the class for all rows from that score up.
-  public let averagePrecision: Double
+  @Figure public private(set) var averagePrecision: Double
   /// The largest possible difference of ``averagePrecision`` from its exact value.
-  public let averagePrecisionUncertainty: Double
+  @Figure public private(set) var averagePrecisionUncertainty: Double
   /// The mean over the rows of -log p, with p the probability of the row's class; NaN without probabilities.
   ///
   /// p is limited to ε … 1 - ε, so that no row has an infinite loss; ε = 2⁻²³ for float32 outputs, 2⁻⁵² for float64.
-  public let logLoss: Double
+  @Figure public private(set) var logLoss: Double
   /// The mean over the rows of (p - y)², with p the probability of the second class and y = 1 for a row of it, else 0
   /// (Brier 1950); NaN without probabilities, or for another number of classes than two.
-  public let brierScore: Double
+  @Figure public private(set) var brierScore: Double
   /// The threshold on the probability of the second of two classes with the largest F₁ of that class, and that F₁. A
   /// row is predicted as the second class if its probability is above the threshold. Of equal F₁ it is the threshold
   /// nearest to ½. nil without probabilities, for another number of classes, or if the second class does not occur.
-  public let bestF1: (threshold: Double, f1: Double)?
+  public let bestF1: BestF1?
   /// How well the probabilities match frequencies; nil without probabilities.
   public let calibration: Calibration?
 
@@ -48,8 +56,8 @@ public struct ClassScores: Sendable {
   /// [r]: the number of rows for which r classes have larger scores than the row's own.
   private let ranks: [Int]
   /// The area of each class against the rest; empty for more classes than are ranked.
-  private let areas: [Double]
-  private let microArea: Double
+  private let areas: [Figure]
+  @Figure private var microArea: Double
 
   fileprivate init(_ sum: ClassScoreSum) {
     classLabels = sum.classLabels
@@ -61,17 +69,18 @@ public struct ClassScores: Sendable {
     var found = rankings.map(\.areaUnderROC)
     // For complementary scores the areas of both classes are the same.
     if sum.isSingle { found = [found[0], found[0]] }
-    areas = found.map(\.value)
+    areas = found.map { Figure(wrappedValue: $0.value) }
     let micro = sum.micro?.ranking().areaUnderROC ?? (value: .nan, uncertainty: 0)
     microArea = micro.value
     areaUnderROCUncertainty = (found + [micro]).map(\.uncertainty).max() ?? 0
     let precision =
       classLabels.count == 2
       ? rankings.last!.averagePrecision : (value: .nan, uncertainty: 0)
-    (averagePrecision, averagePrecisionUncertainty) = precision
+    averagePrecision = precision.value
+    averagePrecisionUncertainty = precision.uncertainty
     logLoss = areProbabilities ? sum.logLoss / Double(rows) : .nan
     brierScore = areProbabilities && classLabels.count == 2 ? sum.squares / Double(rows) : .nan
-    bestF1 = areProbabilities && classLabels.count == 2 ? rankings.last!.bestF1 : nil
+    bestF1 = areProbabilities && classLabels.count == 2 ? rankings.last!.bestF1.map(BestF1.init) : nil
     calibration = areProbabilities ? sum.calibration : nil
   }
 
@@ -83,7 +92,7 @@ public struct ClassScores: Sendable {
   /// - Throws: `ChainruleError.invalidValue` for k < 1. For k ≥ the number of classes it is 1.
   public func topAccuracy(_ k: Int) throws(ChainruleError) -> Double {
     guard k >= 1 else { throw .invalidValue(name: "k", value: "\(k)", expected: "at least 1") }
-    return Double(ranks.prefix(k).reduce(0, +)) / Double(rows)
+    return ranks.prefix(k).reduce(0) { $0 + Double($1) } / Double(rows)
   }
 
   /// The area under the receiver operating characteristic of one class against the rest, 0 … 1; NaN if all rows
@@ -95,7 +104,7 @@ public struct ClassScores: Sendable {
   /// - Throws: `ChainruleError.invalidValue` where there is no such class.
   public func areaUnderROC(of label: Int) throws(ChainruleError) -> Double {
     try checkIndex(label, within: classLabels.count, name: "the class")
-    return areas.isEmpty ? .nan : areas[label]
+    return areas.indices.contains(label) ? areas[label].wrappedValue : .nan
   }
 
   /// The area under the receiver operating characteristic of a classifier; NaN for more than 1,000 classes.
@@ -108,12 +117,12 @@ public struct ClassScores: Sendable {
   /// - `micro`: every pair of a row and a class is a decision, and all of them make one curve.
   public func areaUnderROC(_ averaging: ClassAveraging = .macro) -> Double {
     if areas.isEmpty { return .nan }
-    if areas.count == 2 { return areas[1] }
+    if areas.count == 2 { return areas[1].wrappedValue }
     switch averaging {
-    case .macro: return areas.reduce(0, +) / Double(areas.count)
+    case .macro: return areas.reduce(0) { $0 + $1.wrappedValue } / Double(areas.count)
     case .weighted:
-      return areas.indices.filter { supports[$0] > 0 }
-        .reduce(0) { $0 + Double(supports[$1]) * areas[$1] } / Double(rows)
+      return zip(areas, supports).filter { $1 > 0 }
+        .reduce(0) { $0 + Double($1.1) * $1.0.wrappedValue } / Double(rows)
     case .micro: return microArea
     }
   }

@@ -8,39 +8,39 @@
 ///
 /// Every row counts the same in all figures except the loss, which uses the sample weights. The metrics that
 /// need the scores, not only the decisions, are in an ``EvaluationReport``.
-public struct Evaluation: Sendable {
+public struct Evaluation: Equatable, Codable, Sendable {
   /// The number of rows evaluated.
   public let rows: Int
   /// L over these rows, from the loss function and the sample weights.
-  public let loss: Double
+  @Figure public private(set) var loss: Double
   /// The fraction of rows whose class is predicted correctly, 0 … 1; NaN if the targets are not classes.
   ///
   /// The predicted class is the one with the largest output, the first if several are equal. A single output a
   /// predicts class 1 if a > ½, otherwise 0. Another threshold than ½ applies to the second of two classes.
-  public let accuracy: Double
+  @Figure public private(set) var accuracy: Double
   /// The number of rows of each class predicted as each class; nil if the targets are not classes.
   public let confusionMatrix: ConfusionMatrix?
   /// The decisions for every label of a multi-label data set; nil for any other.
   public let multilabel: MultilabelConfusion?
   /// The mean of |a - y| over all rows and outputs.
-  public let meanAbsoluteError: Double
+  @Figure public private(set) var meanAbsoluteError: Double
   /// √(mean over the rows of (a - y)²) of each output, averaged over the outputs.
-  public let rootMeanSquaredError: Double
+  @Figure public private(set) var rootMeanSquaredError: Double
   /// The coefficient of determination of each output, averaged over the outputs.
   ///
   /// R² = 1 - Σ(a - y)² / Σ(y - ȳ)². An output with a constant target has R² = 1 if every row is predicted
   /// exactly, otherwise 0. NaN for a single row.
-  public let r2: Double
+  @Figure public private(set) var r2: Double
   /// The explained variance of each output, averaged over the outputs.
   ///
   /// 1 - Var(y - a) / Var(y), with the variance over the rows. Unlike R² it ignores a constant offset of the
   /// outputs. An output with a constant target has 1 if y - a is constant too, otherwise 0.
-  public let explainedVariance: Double
+  @Figure public private(set) var explainedVariance: Double
   /// The mean of |a - y| / max(|y|, 2⁻⁵²) over all rows and outputs, as a fraction; NaN if the task is not
   /// regression.
   ///
   /// A target of 0 makes it huge: use it only for targets far from 0.
-  public let meanAbsolutePercentageError: Double
+  @Figure public private(set) var meanAbsolutePercentageError: Double
 
   /// The mean recall of the classes that occur; NaN if the targets are not classes. See
   /// ``ConfusionMatrix/balancedAccuracy``.
@@ -90,64 +90,6 @@ public struct Evaluation: Sendable {
     rootMeanSquaredError = mean { ($0.residual / Double(rows)).squareRoot() }
     r2 = rows > 1 ? mean { explained($0.residual, of: $0.targets.scatter) } : .nan
     explainedVariance = mean { explained($0.errors.scatter, of: $0.targets.scatter) }
-  }
-}
-
-extension Evaluation: Equatable {
-  /// Whether all members are equal; NaN equals NaN.
-  public static func == (left: Evaluation, right: Evaluation) -> Bool {
-    func same(_ member: KeyPath<Evaluation, Double>) -> Bool {
-      let (a, b) = (left[keyPath: member], right[keyPath: member])
-      return a == b || (a.isNaN && b.isNaN)
-    }
-    return left.rows == right.rows && left.confusionMatrix == right.confusionMatrix
-      && left.multilabel == right.multilabel && same(\.loss) && same(\.accuracy)
-      && same(\.meanAbsoluteError) && same(\.rootMeanSquaredError) && same(\.r2)
-      && same(\.explainedVariance) && same(\.meanAbsolutePercentageError)
-  }
-}
-
-/// A figure that the task has not, NaN here, is left out.
-extension Evaluation: Codable {
-  private enum CodingKeys: CodingKey {
-    case rows, loss, accuracy, confusionMatrix, multilabel, meanAbsoluteError, rootMeanSquaredError, r2
-    case explainedVariance, meanAbsolutePercentageError
-  }
-
-  /// Reads what ``encode(to:)`` wrote.
-  public init(from decoder: any Decoder) throws {
-    let container = try decoder.container(keyedBy: CodingKeys.self)
-    func figure(_ key: CodingKeys) throws -> Double {
-      try container.decodeIfPresent(Double.self, forKey: key) ?? .nan
-    }
-    rows = try container.decode(Int.self, forKey: .rows)
-    loss = try figure(.loss)
-    accuracy = try figure(.accuracy)
-    confusionMatrix = try container.decodeIfPresent(ConfusionMatrix.self, forKey: .confusionMatrix)
-    multilabel = try container.decodeIfPresent(MultilabelConfusion.self, forKey: .multilabel)
-    meanAbsoluteError = try figure(.meanAbsoluteError)
-    rootMeanSquaredError = try figure(.rootMeanSquaredError)
-    r2 = try figure(.r2)
-    explainedVariance = try figure(.explainedVariance)
-    meanAbsolutePercentageError = try figure(.meanAbsolutePercentageError)
-  }
-
-  /// Writes the figures by their names.
-  public func encode(to encoder: any Encoder) throws {
-    var container = encoder.container(keyedBy: CodingKeys.self)
-    func encode(_ figure: Double, _ key: CodingKeys) throws {
-      if !figure.isNaN { try container.encode(figure, forKey: key) }
-    }
-    try container.encode(rows, forKey: .rows)
-    try encode(loss, .loss)
-    try encode(accuracy, .accuracy)
-    try container.encodeIfPresent(confusionMatrix, forKey: .confusionMatrix)
-    try container.encodeIfPresent(multilabel, forKey: .multilabel)
-    try encode(meanAbsoluteError, .meanAbsoluteError)
-    try encode(rootMeanSquaredError, .rootMeanSquaredError)
-    try encode(r2, .r2)
-    try encode(explainedVariance, .explainedVariance)
-    try encode(meanAbsolutePercentageError, .meanAbsolutePercentageError)
   }
 }
 

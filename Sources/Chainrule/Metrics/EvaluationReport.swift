@@ -5,11 +5,11 @@
 ///
 /// It takes more time than an evaluation, because it ranks the outputs. The same rows in memory and streamed in
 /// batches give the same numbers, the sums to rounding.
-public struct EvaluationReport: Sendable {
+public struct EvaluationReport: Equatable, Codable, Sendable {
   /// The loss and the metrics of the decisions.
   public let evaluation: Evaluation
   /// The probability of the second of two classes, or of each label, above which it is predicted.
-  public let threshold: Double
+  @Figure public private(set) var threshold: Double
   /// The metrics of a classifier's outputs; nil if the targets are not classes.
   public let classScores: ClassScores?
   /// The metrics of the outputs of a model of several labels a row; nil for any other.
@@ -18,9 +18,9 @@ public struct EvaluationReport: Sendable {
   /// regression, and for more than 1,000 outputs.
   ///
   /// Exact for up to 2¹⁸ distinct values of an output, or 2²⁰ / outputs if that is less.
-  public let medianAbsoluteError: Double
+  @Figure public private(set) var medianAbsoluteError: Double
   /// The largest possible difference of ``medianAbsoluteError`` from its exact value; 0 while that is exact.
-  public let medianAbsoluteErrorUncertainty: Double
+  @Figure public private(set) var medianAbsoluteErrorUncertainty: Double
 
   /// Compares `outputs`, row-major rows × outputs of `dataset`, with the targets.
   ///
@@ -58,15 +58,15 @@ public struct EvaluationReport: Sendable {
 }
 
 /// How well each output of a model of several labels a row ranks the rows.
-public struct LabelScores: Sendable {
+public struct LabelScores: Equatable, Codable, Sendable {
   /// The largest possible difference of an area here from its exact value; 0 if all are exact. They are for up to 2¹⁸
   /// distinct scores of a label, or 2²⁰ / labels if that is less.
-  public let areaUnderROCUncertainty: Double
-  private let areas: [Double]
+  @Figure public private(set) var areaUnderROCUncertainty: Double
+  private let areas: [Figure]
 
   fileprivate init(_ histograms: [ScoreHistogram]) {
     let found = histograms.map { $0.ranking().areaUnderROC }
-    areas = found.map(\.value)
+    areas = found.map { Figure(wrappedValue: $0.value) }
     areaUnderROCUncertainty = found.map(\.uncertainty).max() ?? 0
   }
 
@@ -76,11 +76,13 @@ public struct LabelScores: Sendable {
   /// - Throws: `ChainruleError.invalidValue` where there is no such label.
   public func areaUnderROC(of label: Int) throws(ChainruleError) -> Double {
     try checkIndex(label, within: areas.count, name: "the label")
-    return areas[label]
+    return areas[label].wrappedValue
   }
 
   /// The mean of the areas of all labels; NaN if one of them is.
-  public var macroAreaUnderROC: Double { areas.reduce(0, +) / Double(areas.count) }
+  public var macroAreaUnderROC: Double {
+    areas.reduce(0) { $0 + $1.wrappedValue } / Double(areas.count)
+  }
 }
 
 /// The sums over batches from which an ``EvaluationReport`` of all their rows is made.

@@ -15,7 +15,7 @@ public struct FeatureGroup: Sendable, Equatable, Codable {
 }
 
 /// The score whose drop measures the importance of a feature; larger is better.
-public enum ImportanceMetric: String, Sendable, CaseIterable {
+public enum ImportanceMetric: String, Codable, Sendable, CaseIterable {
   /// The mean of log p over the rows, with p the probability of the row's class, limited as in ``ClassScores/logLoss``.
   /// For several labels a row, the mean over all rows and labels, with p the probability of what is true.
   case logLoss
@@ -28,27 +28,35 @@ public enum ImportanceMetric: String, Sendable, CaseIterable {
 /// How much a model's score drops if one group of features is permuted over the rows, so that it no longer has to do with
 /// the targets (Breiman 2001; Fisher, Rudin and Dominici 2019). ``Model/permutationImportance(on:groups:metric:repeats:seed:)``
 /// computes it.
-public struct PermutationImportance: Sendable, Equatable {
+public struct PermutationImportance: Equatable, Codable, Sendable {
   /// The importance of one group.
-  public struct Group: Sendable, Equatable {
+  public struct Group: Equatable, Codable, Sendable {
     /// The group's name.
     public let name: String
     /// The features of the group, counted from 0.
     public let features: [Int]
     /// The drop of the score in each repeat.
-    public let drops: [Double]
+    public var drops: [Double] { dropFigures.map(\.wrappedValue) }
+    private let dropFigures: [Figure]
     /// The mean drop. About 0 or below: the model does not need the group on these rows.
-    public let mean: Double
-    /// The ends of the 95 % confidence interval of the mean over all permutations: mean ± t · s / √repeats.
+    @Figure public private(set) var mean: Double
+    /// The lower end of the 95 % confidence interval of the mean over all permutations: mean ± t · s / √repeats.
     ///
     /// s² = Σ (drop - mean)² / (repeats - 1), and t is the 97.5 % quantile of Student's t distribution with
     /// repeats - 1 degrees of freedom. It covers the choice of the permutations, not that of the rows.
-    public let lower, upper: Double
+    @Figure public private(set) var lower: Double
+    /// The upper end.
+    @Figure public private(set) var upper: Double
+
+    private enum CodingKeys: String, CodingKey {
+      case name, features, mean, lower, upper
+      case dropFigures = "drops"
+    }
 
     init(name: String, features: [Int], drops: [Double]) {
       self.name = name
       self.features = features
-      self.drops = drops
+      dropFigures = drops.map { Figure(wrappedValue: $0) }
       let repeats = Double(drops.count)
       let mean = drops.reduce(0, +) / repeats
       let squares = drops.reduce(0) { $0 + ($1 - mean) * ($1 - mean) }
@@ -56,14 +64,15 @@ public struct PermutationImportance: Sendable, Equatable {
         studentQuantile95(degreesOfFreedom: drops.count - 1)
         * (squares / (repeats - 1) / repeats).squareRoot()
       self.mean = mean
-      (lower, upper) = (mean - half, mean + half)
+      lower = mean - half
+      upper = mean + half
     }
   }
 
   /// The score that drops.
   public let metric: ImportanceMetric
   /// The score of the rows as they are. For ``ImportanceMetric/logLoss`` it is the negative log loss.
-  public let score: Double
+  @Figure public private(set) var score: Double
   /// The groups, in the order given.
   public let groups: [Group]
 }

@@ -1,5 +1,5 @@
 /// Rows of a CSV text that were left out, since they are bad; see ``CSVOptions/skipsBadRows``.
-public struct SkippedRows: Sendable, Equatable {
+public struct SkippedRows: Equatable, Codable, Sendable {
   /// How many there are.
   public private(set) var count = 0
   /// What is wrong with the first, with its line and, where it is a cell, its column; nil where there is none.

@@ -371,9 +371,9 @@ extension FeatureEncoding.Layout {
 }
 
 /// What was met, and passed over, while a table became features and targets.
-public struct EncodingReport: Sendable, Equatable {
+public struct EncodingReport: Equatable, Codable, Sendable {
   /// The categories of one column that an encoding does not know.
-  public struct Unknown: Sendable, Equatable {
+  public struct Unknown: Equatable, Codable, Sendable {
     /// The column's name, or its number counted from 1.
     public let column: String
     /// How many cells name one.

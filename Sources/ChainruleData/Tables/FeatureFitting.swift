@@ -1,5 +1,5 @@
 /// What was decided about a table without being asked for.
-public struct TableNote: Sendable, Equatable {
+public struct TableNote: Equatable, Codable, Sendable {
   /// Whether it may be a mistake in the data.
   public let isWarning: Bool
   /// A sentence without a full stop.
