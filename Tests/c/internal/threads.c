@@ -160,12 +160,47 @@ static bool wide_sums(const char *set, size_t threads)
   return !status && others == 0;
 }
 
+/* Data that several threads scan: a NaN is found in the part of any thread, and named. */
+static bool finds_nan(size_t threads)
+{
+  enum { ROWS = 300001, BATCH = 5000 }; /* larger than an L2 cache; a batch of all rows would need 1 GB of scratch */
+  static float x[ROWS], y[ROWS];
+  chainrule_error error = {0};
+  chainrule_network *network = NULL;
+  chainrule_trainer *trainer = NULL;
+  const chainrule_layer layer = {.units = 1};
+  const chainrule_trainer_options training = {CHAINRULE_TRAINER_OPTIONS_SIZES, .loss = CHAINRULE_LOSS_MEAN_SQUARED_ERROR,
+                                       .optimizer = chainrule_optimizer_default(CHAINRULE_OPTIMIZER_SGD),
+                                       .batch_size = BATCH,
+                                       .threads = threads};
+  chainrule_status status =
+      chainrule_network_create(&(chainrule_network_description){CHAINRULE_NETWORK_DESCRIPTION_SIZES, CHAINRULE_FLOAT32, 1, 1, &layer, NULL}, &network, &error);
+  if (!status) status = chainrule_trainer_create(network, &training, &trainer, &error);
+  if (!status) status = chainrule_trainer_epoch_f32(trainer, x, y, NULL, ROWS, NULL, &error);
+  bool good = !status;
+  static const size_t places[] = {0, ROWS / 3 - 1, ROWS / 3, ROWS / 2, ROWS - 2, ROWS - 1};
+  for (size_t i = 0; good && i < 2 * CR_COUNT(places); i++) {
+    float *values = i % 2 ? y : x, *place = &values[places[i / 2]];
+    char expected[80];
+    snprintf(expected, sizeof expected, "%s, row %zu, column 1: NaN", i % 2 ? "targets" : "inputs", places[i / 2] + 1);
+    *place = NAN;
+    status = chainrule_trainer_epoch_f32(trainer, x, y, NULL, ROWS, NULL, &error);
+    *place = 0;
+    good = status == CHAINRULE_NOT_FINITE && !strcmp(error.message, expected);
+    if (!good) printf("%zu threads: expected \"%s\", got \"%s\"\n", threads, expected, status ? error.message : "");
+  }
+  chainrule_trainer_free(trainer);
+  chainrule_network_free(network);
+  return good;
+}
+
 int main(void)
 {
   size_t compared = 0, failed = 0;
   for (size_t set = 0; chainrule_kernel_set_name(set); set++)
     for (size_t threads = 1; threads <= 3 && strcmp(chainrule_kernel_set_name(set), "gsl") != 0; threads += 2, compared++)
       failed += !wide_sums(chainrule_kernel_set_name(set), threads);
+  for (size_t i = 0; i < CR_COUNT(thread_counts); i++, compared++) failed += !finds_nan(thread_counts[i]);
   for (int number = 0; number < NETWORKS; number++) {
     const problem p = make(number);
     const chainrule_scalar scalar = number % 3 ? CHAINRULE_FLOAT32 : CHAINRULE_FLOAT64;
