@@ -376,7 +376,7 @@ extension FeatureEncoding.Layout {
   }
 }
 
-/// What the encoding of a table skipped or did not know.
+/// The rows that were skipped, and the unknown categories, when a table was encoded.
 public struct EncodingReport: Sendable, Equatable {
   /// The unknown categories of one column.
   public struct Unknown: Sendable, Equatable {
