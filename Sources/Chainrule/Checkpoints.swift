@@ -6,7 +6,9 @@ import Synchronization
 ///
 ///     let checkpoints = Checkpoints(in: "run", every: .epochs(5))
 ///     let newest = try checkpoints.newest()
-///     for try await epoch in trainer.epochs(100, on: train, checkpoints: checkpoints, resuming: newest) { print(epoch) }
+///     for try await epoch in trainer.epochs(100, on: train, checkpoints: checkpoints, resuming: newest) {
+///       print(epoch)
+///     }
 ///
 /// A run that is interrupted at any point and resumed from its newest checkpoint gives the same bits as one
 /// that was never interrupted. Each checkpoint stores a description of its run, and a run resumes only from a

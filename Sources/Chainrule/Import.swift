@@ -10,7 +10,8 @@ extension SavedModel {
   /// F64 creates a float64 model; F32, F16 and BF16 create a float32 model, without rounding.
   ///
   ///     let model = try SavedModel(
-  ///       safetensors: "net.safetensors", layers: ["fc1", "bn1", "head"], activations: [.identity, .relu, .softmax])
+  ///       safetensors: "net.safetensors", layers: ["fc1", "bn1", "head"],
+  ///       activations: [.identity, .relu, .softmax])
   ///
   /// - Parameters:
   ///   - path: The safetensors file.

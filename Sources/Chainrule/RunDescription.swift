@@ -7,7 +7,7 @@ internal import ChainrulePlatform
 /// such as how the data were split.
 ///
 ///     let run: RunDescription = ["validation fraction": "0.2", "stratified": "true"]
-///     for try await epoch in trainer.epochs(100, on: train, checkpoints: checkpoints, resuming: newest, run: run) { … }
+///     let epochs = trainer.epochs(100, on: train, checkpoints: checkpoints, resuming: newest, run: run)
 public struct RunDescription: Hashable, Sendable, ExpressibleByDictionaryLiteral {
   /// A name and its value.
   public struct Entry: Hashable, Sendable, Codable {

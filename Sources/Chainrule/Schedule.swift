@@ -4,7 +4,8 @@ internal import CChainrule
 ///
 ///     let schedule = Schedule(.cosine(length: 45), warmUp: 5)
 ///     let trainer = try Trainer(
-///       network, loss: .crossEntropy, optimizer: .sgd(learningRate: 0.1), options: TrainerOptions(schedule: schedule))
+///       network, loss: .crossEntropy, optimizer: .sgd(learningRate: 0.1),
+///       options: TrainerOptions(schedule: schedule))
 ///
 /// The rate is a function of the schedule, the optimizer's learning rate η, and t, the number of completed
 /// epochs or steps. A ``Trainer`` refuses numbers that are out of their range.

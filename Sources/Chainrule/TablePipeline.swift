@@ -5,7 +5,8 @@ internal import ChainrulePlatform
 ///     let table = try CSVTable(file: "houses.csv", options: .anyTable(target: ["price"]))
 ///     let houses = try await TablePipeline<Float>.fitting(table)
 ///     try houses.save(to: "houses.safetensors")
-///     let prices = try TablePipeline<Float>(contentsOf: "houses.safetensors").predict(CSVTable(file: "new.csv"))
+///     let saved = try TablePipeline<Float>(contentsOf: "houses.safetensors")
+///     let prices = try saved.predict(CSVTable(file: "new.csv"))
 ///
 /// `chainrule train` does the same, with options for each decision.
 public struct TablePipeline<Scalar: NetworkScalar>: Sendable {

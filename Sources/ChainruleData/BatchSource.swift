@@ -1,6 +1,7 @@
 /// Rows for training and evaluation that need not fit in memory: batches on demand, in a fixed order.
 ///
-///     let flights = try CSVSource<Float>(file: "flights.csv", options: CSVOptions(target: ["delay"], task: .regression))
+///     let options = CSVOptions(target: ["delay"], task: .regression)
+///     let flights = try CSVSource<Float>(file: "flights.csv", options: options)
 ///     for try await epoch in trainer.epochs(3, on: flights, batchSize: 256) { print(epoch) }
 ///
 /// ``CSVSource``, ``IDXSource`` and ``NumPySource`` read files; ``shuffled(buffer:seed:)`` changes the order.

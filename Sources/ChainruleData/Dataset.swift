@@ -3,7 +3,8 @@
 /// Both matrices are dense and row-major, and every number in them is finite. There is at least one
 /// row, one input and one output.
 ///
-///     let data = try Dataset<Float>(features: [[0, 0], [0, 1], [1, 0], [1, 1]], targets: [[0], [1], [1], [0]])
+///     let data = try Dataset<Float>(
+///       features: [[0, 0], [0, 1], [1, 0], [1, 1]], targets: [[0], [1], [1], [0]])
 ///     let (train, test) = try Dataset<Float>.digits.split(holdingOut: 0.2, seed: 1)
 public struct Dataset<Scalar: NetworkScalar>: Sendable, Equatable {
   /// x, row-major: rows × inputs.

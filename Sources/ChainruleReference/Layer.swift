@@ -29,7 +29,7 @@ public struct Layer<Scalar: Real> {
   public let kind: Kind
   /// W of a dense layer, [out][in]; empty for other kinds
   public var weights: [[Scalar]] = []
-  /// b of a dense layer, [out]; nil without a bias
+  /// b of a dense layer, [out]; `nil` without a bias
   public var bias: [Scalar]?
   /// γ of a normalisation, [features]; the arrays below have the same shape
   public var gamma: [Scalar]?
@@ -117,7 +117,7 @@ public struct Layer<Scalar: Real> {
 
   var isScaling: Bool { if case .scaling = kind { true } else { false } }
 
-  /// The sizes of the layer's input and output; nil if the layer works with any size.
+  /// The sizes of the layer's input and output; `nil` if the layer works with any size.
   var shape: (inputs: Int, outputs: Int)? {
     if !weights.isEmpty { return (weights[0].count, weights.count) }
     return (gamma ?? mean).map { ($0.count, $0.count) }

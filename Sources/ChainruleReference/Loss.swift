@@ -25,7 +25,7 @@ public enum Loss: String, CaseIterable, Sendable {
 }
 
 extension Loss {
-  /// The output activation that this loss requires, or nil for any.
+  /// The output activation that this loss requires, or `nil` for any.
   ///
   /// Both cross-entropies are computed from z, because log a is not finite if a rounds to 0 or 1.
   public var requiredOutput: Activation? {

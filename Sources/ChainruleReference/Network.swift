@@ -21,7 +21,7 @@ public struct Trace<Scalar: Real> {
   func input(_ l: Int) -> [[Scalar]] { l == 0 ? x : a[l - 1] }
 }
 
-/// The gradient of one layer; parameters that its kind does not have are empty or nil.
+/// The gradient of one layer; parameters that its kind does not have are empty or `nil`.
 public struct Gradient<Scalar: Real> {
   /// ∂L/∂W, [out][in]
   public var weights: [[Scalar]] = []
@@ -177,7 +177,7 @@ public struct Trainer<Scalar: Real> {
   public let labelSmoothing: Scalar
   /// The limits of the gradients, applied in order.
   public let clipping: [Clipping<Scalar>]
-  /// The maximum norm of a neuron's weights after an update; nil for none.
+  /// The maximum norm of a neuron's weights after an update; `nil` for none.
   public let maxNorm: Scalar?
   /// Factors of the learning rate, by layer; layers that are not named have 1. A layer with 0 is frozen.
   public let layerRates: [Int: Scalar]
@@ -218,7 +218,7 @@ public struct Trainer<Scalar: Real> {
   /// - Parameters:
   ///   - x: The inputs, [rows][inputs].
   ///   - y: The targets, [rows][outputs].
-  ///   - sampleWeights: w of each row; nil: 1.
+  ///   - sampleWeights: w of each row; `nil`: 1.
   ///   - kept: Whether each dropout keeps each value, [rows][features], by its layer.
   ///   - noise: The noise added to x, [rows][inputs], in the units after the scalings at the beginning of the
   ///     network.

@@ -178,11 +178,11 @@ public struct OptimizerState<Scalar: Real> {
   public struct Layer {
     /// [out][in]
     public var weights: [[Memory<Scalar>]]
-    /// [out], or nil for a layer without bias
+    /// [out], or `nil` for a layer without bias
     public var bias: [Memory<Scalar>]?
-    /// [features], or nil for a layer without γ
+    /// [features], or `nil` for a layer without γ
     public var gamma: [Memory<Scalar>]?
-    /// [features], or nil for a layer without β
+    /// [features], or `nil` for a layer without β
     public var beta: [Memory<Scalar>]?
   }
 

@@ -1,6 +1,7 @@
 /// A table as training rows, and the encoding of its columns.
 ///
-///     let table = try EncodedTable<Float>(fitting: CSVTable(file: "houses.csv", options: .anyTable(target: ["price"])))
+///     let houses = try CSVTable(file: "houses.csv", options: .anyTable(target: ["price"]))
+///     let table = try EncodedTable<Float>(fitting: houses)
 ///     let train = try table.rows.splitRows(holdingOut: 0.2, seed: 1).train
 ///     let fitted = try table.refitted(to: train)
 public struct EncodedTable<Scalar: NetworkScalar>: Sendable {

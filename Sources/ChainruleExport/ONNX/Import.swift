@@ -4,11 +4,11 @@ internal import SwiftProtobuf
 
 // A file becomes a model in four passes, each a function on the graph:
 //
-//     read        Graph.swift      what the file holds, checked: of tensors where their values are (Outline.swift)
-//     fold        Folding.swift    nodes whose inputs are known become constants
-//     normalise   Idioms.swift     nodes become steps, each idiom by one rule, from the output back to the input
-//     match       Chain.swift      steps become layers, from the input on, and sizes are compared; the network takes the
-//                                  weights out of the file, one layer after the other
+//     read        Graph.swift      reads and checks the file; for tensors, finds their values (Outline.swift)
+//     fold        Folding.swift    converts nodes with known inputs to constants
+//     normalise   Idioms.swift     converts nodes to steps, one rule per idiom, from the output to the input
+//     match       Chain.swift      converts steps to layers, from the input on, and checks the sizes; the
+//                                  network reads the weights from the file, layer by layer
 //
 // TableRows.swift reads the nodes before the first layer in a pipeline of scikit-learn: columns, categories,
 // missing values.
