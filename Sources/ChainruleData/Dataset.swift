@@ -202,7 +202,7 @@ extension Dataset {
     guard classes > 100 * inputs, rows > (1 << 30) / row else { return }
     throw bad(
       "\(rows) rows of \(classes) classes make targets of \(rows * row) bytes; expected at most \(1 << 30), or 100 times "
-        + "those of the features; are the targets quantities?")
+        + "those of the features; is this a regression?")
   }
 
   private static func flatten(

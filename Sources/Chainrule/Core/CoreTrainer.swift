@@ -116,8 +116,8 @@ final class CoreTrainer<Scalar: NetworkScalar>: @unchecked Sendable {
       guard rows == done else {
         throw .invalidArgument(
           message:
-            "epoch \(epochs + 1) was stopped after \(done) rows, where no batch of the source ends; it goes on "
-            + "with the source and the batches that it began with, and abandonEpoch() gives it up")
+            "epoch \(epochs + 1) was stopped after \(done) rows, where no batch of the source ends; resume it "
+            + "with the same source and batches, or call abandonEpoch()")
       }
       while let batch = try batches.next() {
         if isStopped.exchange(false, ordering: .relaxed) { throw .cancelled }

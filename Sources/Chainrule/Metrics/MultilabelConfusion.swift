@@ -143,7 +143,7 @@ extension MultilabelConfusion: Codable {
       guard counts.count == labels.count, counts.allSatisfy((0...1 << 53).contains) else {
         throw DecodingError.dataCorruptedError(
           forKey: key, in: container,
-          debugDescription: "\(counts.count) counts; expected \(labels.count), one a label, none below 0")
+          debugDescription: "\(counts.count) counts; expected \(labels.count), one per label, none below 0")
       }
       return counts
     }

@@ -13,7 +13,8 @@ extension URL {
   /// - Throws: `ChainruleError.file` for a URL that is not a file's.
   package func filePath() throws(ChainruleError) -> String {
     guard isFileURL else {
-      throw .file(path: absoluteString, reason: "this is no file's URL; expected one made by URL(filePath:)")
+      throw .file(
+        path: absoluteString, reason: "this is not the URL of a file; expected one made by URL(filePath:)")
     }
     return path
   }

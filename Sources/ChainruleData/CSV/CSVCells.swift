@@ -117,7 +117,7 @@ extension CSVTable {
     if let days = ISODate.days(in: cell) { return Scalar(days) }
     if let missing, missing.contain(cell) { return .nan }
     throw scanner.bad(
-      "\(name(of: column)) is \(quoted(cell)); expected a date as ISO 8601 writes it, such as 2024-03-01",
+      "\(name(of: column)) is \(quoted(cell)); expected a date in ISO 8601 format, such as 2024-03-01",
       at: field,
       column: column + 1)
   }
@@ -293,9 +293,9 @@ extension CSVTable {
       {
         "expected a number; for a decimal comma: --decimal ,"
       } else if isTarget {
-        "expected a number; where the target names classes: --task classification"
+        "expected a number; if the targets are classes: --task classification"
       } else {
-        "expected a number; where the column names categories: --categorical \(argument(naming: column))"
+        "expected a number; if the column is categorical: --categorical \(argument(naming: column))"
       }
     return scanner.bad("\(name(of: column)) is \(value); \(expectation)", at: field, column: column + 1)
   }

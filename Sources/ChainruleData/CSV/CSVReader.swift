@@ -167,7 +167,7 @@ public struct CSVReader {
       guard expected.columns == part.columns, isSame else {
         throw .badData(
           file: name, line: nil, column: nil,
-          reason: "the columns are others than when the file was read first")
+          reason: "the columns differ from those of the first time the file was read")
       }
     }
     var head = CSVTable(part, rows: 0..<0)

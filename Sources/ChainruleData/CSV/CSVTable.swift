@@ -220,7 +220,7 @@ extension CSVTable {
       let count = "\(columns) column\(columns == 1 ? "" : "s")"
       throw bad(
         "\(count), delimited by \(scanner.dialect.delimiterName), leave none for features; "
-          + "is the delimiter another?")
+          + "is the delimiter correct?")
     }
     return inputs
   }

@@ -32,7 +32,7 @@ struct CSVDialect: Sendable, Equatable {
     guard let byte = character.asciiValue, !"\"\r\n+-.0123456789eE".utf8.contains(byte), byte != 0 else {
       throw .invalidValue(
         name: "the delimiter", value: "\"\(character)\"",
-        expected: "one ASCII character that is no part of a number, such as , or ;")
+        expected: "one ASCII character that is not part of a number, such as , or ;")
     }
     hasRuns = byte == UInt8(ascii: " ")
     delimiter = hasRuns ? UInt8(ascii: "\t") : byte

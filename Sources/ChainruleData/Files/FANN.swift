@@ -186,7 +186,7 @@ public struct FANNFile: Sendable {
       reason: "\(place) is \"\(Self.text(bytes[bad]))\"; expected a finite number"
         + (isNumber ? " of \(Scalar.scalarType.rawValue)" : "")
         + (bytes[bad].contains(UInt8(ascii: ","))
-          ? ". A comma cannot stand in FANN's data: write 0.5 for 0,5" : ""))
+          ? ". FANN's data cannot contain commas: write 0.5 for 0,5" : ""))
   }
 
   /// Returns the number of a word; `nil` if it is not a number, also for "inf" and "nan".

@@ -74,7 +74,8 @@ extension ArrayHeader {
       0x08: .uint8, 0x09: .int8, 0x0B: .int16, 0x0C: .int32, 0x0D: .float32, 0x0E: .float64,
     ]
     guard head.count >= 4, head[0] == 0, head[1] == 0 else {
-      throw bad("this is no IDX file: one begins with two zero bytes, a type and a number of dimensions")
+      throw bad(
+        "this is not an IDX file, which begins with two zero bytes, a type and a number of dimensions")
     }
     guard let kind = kinds[head[2]] else {
       throw bad("the IDX element type is 0x\(String(head[2], radix: 16)); expected 0x8, 0x9 or 0xb to 0xe")

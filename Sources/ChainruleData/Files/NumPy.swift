@@ -300,7 +300,7 @@ private struct NumPyHeader {
     guard take("{") else { throw bad("expected a dictionary, which begins with {") }
     while !take("}") {
       guard let key = try string() else { throw bad("expected a key in quotes, or }, at byte \(index + 1)") }
-      guard take(":") else { throw bad("expected : behind '\(key)'") }
+      guard take(":") else { throw bad("expected : after '\(key)'") }
       let isTwice: Bool
       switch key {
       case "descr":
@@ -314,13 +314,13 @@ private struct NumPyHeader {
         dimensions = try shape()
       default: throw bad("the key '\(key)' is unknown; expected 'descr', 'fortran_order' and 'shape'")
       }
-      if isTwice { throw bad("the key '\(key)' stands twice") }
+      if isTwice { throw bad("the key '\(key)' is repeated") }
       if take(",") { continue }
-      guard take("}") else { throw bad("expected , or } behind the value of '\(key)'") }
+      guard take("}") else { throw bad("expected , or } after the value of '\(key)'") }
       break
     }
     skipSpaces()
-    guard index == bytes.count else { throw bad("there is text behind the dictionary") }
+    guard index == bytes.count else { throw bad("there is text after the dictionary") }
 
     guard let element else { throw bad("the key 'descr' is missing") }
     guard let isFortran else { throw bad("the key 'fortran_order' is missing") }
@@ -433,18 +433,18 @@ private struct NumPyHeader {
 
   /// Reads a tuple of integers: (), (3,) or (3, 4).
   private mutating func shape() throws(ChainruleError) -> [Int] {
-    guard take("(") else { throw bad("'shape' is no tuple, which begins with (") }
+    guard take("(") else { throw bad("'shape' is not a tuple, which begins with (") }
     var dimensions: [Int] = []
     while !take(")") {
       let start = index
       while index < bytes.count, UInt8(ascii: "0")...UInt8(ascii: "9") ~= bytes[index] { index += 1 }
-      guard index > start else { throw bad("'shape' has something that is no integer of at least 0") }
+      guard index > start else { throw bad("'shape' has a value that is not an integer of at least 0") }
       guard let dimension = Int(String(decoding: bytes[start..<index], as: UTF8.self)) else {
         throw bad("a dimension of 'shape' is too large")
       }
       dimensions.append(dimension)
       if take(",") { continue }
-      guard take(")") else { throw bad("expected , or ) behind a dimension of 'shape'") }
+      guard take(")") else { throw bad("expected , or ) after a dimension of 'shape'") }
       guard dimensions.count > 1 else {
         throw bad("'shape' is a number in parentheses; a tuple of one is (3,)")
       }

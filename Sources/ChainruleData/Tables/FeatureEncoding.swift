@@ -222,7 +222,7 @@ public struct FeatureEncoding: Sendable, Equatable {
       guard inputs.count == columns.count else {
         throw table.bad(
           "besides the target there \(inputs.count == 1 ? "is 1 column" : "are \(inputs.count) columns"); the features "
-            + "are made of \(columns.count)")
+            + "need \(columns.count)")
       }
       return inputs
     }

@@ -381,12 +381,12 @@ extension CSVTable {
     let others = "or that they are categories: \(option)"
     if let remedy = profile.remedyForCommas {
       throw bad(
-        "the column \"\(title(of: column))\" holds numbers with a comma; say what the comma is: \(remedy); \(others)"
+        "the column \"\(title(of: column))\" holds numbers with a comma; state what the comma means: \(remedy); \(others)"
       )
     }
     if let date = profile.foreignDate {
       throw bad(
-        "the column \"\(title(of: column))\" holds dates such as \"\(date)\"; write them as ISO 8601 does, "
+        "the column \"\(title(of: column))\" holds dates such as \"\(date)\"; write them in ISO 8601 format, "
           + "2024-03-01, or leave them out: --ignore \(argument(naming: column)); \(others)")
     }
   }

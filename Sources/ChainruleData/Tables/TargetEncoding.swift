@@ -56,7 +56,7 @@ public struct TargetEncoding: Sendable, Equatable, Codable {
     guard (kind == .classes) == (classes != nil) else {
       throw ChainruleError.invalidValue(
         name: "classes", value: classes == nil ? "none" : "\(classes!.count)",
-        expected: "some where the targets are classes, and otherwise none")
+        expected: "one or more for classes, and none for other targets")
     }
     try checkDistinct(columnNames ?? [], "the names of the targets")
   }
@@ -164,7 +164,7 @@ public struct TargetEncoding: Sendable, Equatable, Codable {
       let values: [Scalar] = try table.numbers(inColumns: indices)
       if kind == .labels, let index = values.firstIndex(where: { $0 != 0 && $0 != 1 }) {
         let (row, place) = index.quotientAndRemainder(dividingBy: indices.count)
-        throw table.bad("\(values[index]) is no label; expected 0 or 1", row: row, column: indices[place])
+        throw table.bad("\(values[index]) is not a label; expected 0 or 1", row: row, column: indices[place])
       }
       return values
     }
@@ -176,7 +176,7 @@ public struct TargetEncoding: Sendable, Equatable, Codable {
     for (row, text) in try table.strings(inColumn: indices[0]).enumerated() {
       guard let place = places[text] else {
         throw table.bad(
-          "\"\(text)\" is none of the classes \(enumeration(classes))", row: row, column: indices[0])
+          "\"\(text)\" is not one of the classes \(enumeration(classes))", row: row, column: indices[0])
       }
       rows.append(place)
     }

@@ -225,7 +225,7 @@ struct CExport<Scalar: NetworkScalar> {
     throw .notFinite(
       quantity: what, layer: layer, step: nil,
       message:
-        "\(what): value \(index + 1) is \(value(index).isNaN ? "NaN" : "infinite"), which C has no number for"
+        "\(what): value \(index + 1) is \(value(index).isNaN ? "NaN" : "infinite"), for which C has no literal"
     )
   }
 

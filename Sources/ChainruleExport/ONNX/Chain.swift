@@ -47,7 +47,7 @@ struct Chain {
     } else if dims.count == 1, let width = path.steps.lazy.flatMap(\.actions).compactMap(\.width).first {
       self.dims = [width]
     } else {
-      throw Unreadable("input \(quoted(path.input)): how many features it has is not stated")
+      throw Unreadable("input \(quoted(path.input)): its number of features is not stated")
     }
     inputs = try Self.product(self.dims, path.input)
     skips = Set(
@@ -187,7 +187,7 @@ struct Chain {
       try append(.layerNorm(norm), node, values)
     case .residual(let skip):
       guard let place = places[skip], place.dims == dims else {
-        throw Unreadable(node, "neither of the two it adds is the input of layers that end in the other")
+        throw Unreadable(node, "neither of its two inputs is the input of layers that end in the other")
       }
       if place.layers == layers.count { try append(.activation(.identity), node) }  // x + x
       try append(.residual(span: layers.count - place.layers), node)
@@ -220,7 +220,7 @@ struct Chain {
     part: Part = .whole
   ) throws {
     guard layers.last?.activation != .softmax else {
-      throw Unreadable(node, "it follows a softmax; expected none to")
+      throw Unreadable(node, "it follows a softmax; expected the softmax to be last")
     }
     layers.append(layer)
     var standard = LayerParameters<Double>(inputs: outputs, units: outputs)

@@ -78,20 +78,20 @@ struct Attributes {
         throw Unreadable(node, "the attribute \(quoted(attribute.name)) is not supported")
       }
       guard values.updateValue(attribute, forKey: attribute.name) == nil else {
-        throw Unreadable(node, "the attribute \(quoted(attribute.name)) is there twice")
+        throw Unreadable(node, "the attribute \(quoted(attribute.name)) occurs twice")
       }
     }
   }
 
   func float(_ name: String) throws(Unreadable) -> Float? {
     guard let value = values[name] else { return nil }
-    guard value.hasF, value.f.isFinite else { throw Unreadable(node, "\(name) is no finite number") }
+    guard value.hasF, value.f.isFinite else { throw Unreadable(node, "\(name) is not a finite number") }
     return value.f
   }
 
   func integer(_ name: String) throws(Unreadable) -> Int64? {
     guard let value = values[name] else { return nil }
-    guard value.hasI else { throw Unreadable(node, "\(name) is no integer") }
+    guard value.hasI else { throw Unreadable(node, "\(name) is not an integer") }
     return value.i
   }
 
@@ -171,7 +171,7 @@ struct Graph {
     for tensor in graph.initializer {
       let constant = try Constant(tensor.name, tensor, bytes)
       guard constants.updateValue(constant, forKey: tensor.name) == nil else {
-        throw Unreadable("tensor \(quoted(tensor.name)) is there twice")
+        throw Unreadable("tensor \(quoted(tensor.name)) occurs twice")
       }
     }
     // Before version 4 of the format, initializers are also inputs.
@@ -206,12 +206,12 @@ struct Graph {
       let node = Node(proto: proto, index: index, opset: opset)
       for name in proto.input where !name.isEmpty {
         guard inputNames.contains(name) || constants[name] != nil || producers[name] != nil else {
-          throw Unreadable(node, "\(quoted(name)) is not there before it is used")
+          throw Unreadable(node, "\(quoted(name)) does not exist before it is used")
         }
       }
       for name in proto.output where !name.isEmpty {
         guard !inputNames.contains(name), constants[name] == nil, producers[name] == nil else {
-          throw Unreadable(node, "\(quoted(name)) is made twice")
+          throw Unreadable(node, "\(quoted(name)) is computed twice")
         }
       }
       if node.type == "Constant" {

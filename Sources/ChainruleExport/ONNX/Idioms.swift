@@ -191,7 +191,7 @@ extension Graph {
       if left != right, input(named: left) != nil, input(named: right) != nil {
         throw Unreadable(node, "it takes input \(quoted(left)) and input \(quoted(right)); expected one")
       }
-      throw Unreadable(node, "of two computed tensors; this is no activation of Chainrule's")
+      throw Unreadable(node, "it combines two computed tensors; this is not an activation of Chainrule")
     case (_?, nil, _): throw Unreadable(node, "its first input is constant; expected the second to be")
     default: throw Unreadable(node, "its inputs are constant; expected the rows")
     }
@@ -217,7 +217,8 @@ extension Graph {
       let constant = try constant(node, 1)
       guard constant.count == 1 || constant.trimmedDims.count == 1 else {
         throw Unreadable(
-          node, "the slopes \(quoted(constant.name)) have the shape \(constant.dims); expected one a feature")
+          node,
+          "the slopes \(quoted(constant.name)) have the shape \(constant.dims); expected one per feature")
       }
       slopes = try constant.numbers().map { decimal(Float($0)) }
     }
@@ -260,7 +261,9 @@ extension Graph {
     let inputs = node.proto.input
     guard inputs.count == 2, let place = inputs.firstIndex(where: { constants[$0] == nil }),
       let limit = number(inputs[1 - place]) ?? equalNumbers(inputs[1 - place])
-    else { throw Unreadable(node, "expected the rows and one number; this is no activation of Chainrule's") }
+    else {
+      throw Unreadable(node, "expected the rows and one number; this is not an activation of Chainrule")
+    }
     let isLow = node.type == "Max"
     return try step(node, Self.limited(isLow ? limit : nil, isLow ? nil : limit, node), of: inputs[place])
   }
@@ -524,7 +527,7 @@ extension Graph {
       }
     }
     guard !node.isClassifier || units == classes else {
-      throw Unreadable(node, "it has \(units) scores for \(classes ?? 0) classes; expected one a class")
+      throw Unreadable(node, "it has \(units) scores for \(classes ?? 0) classes; expected one per class")
     }
     let name = node.description
     return try step(

@@ -130,7 +130,7 @@ extension Graph {
       guard let node = producers[tensor] else {
         let isThere = constants[tensor] != nil
         throw Unreadable(
-          "output \(quoted(output)): \(quoted(tensor)) is \(isThere ? "constant" : "not there")")
+          "output \(quoted(output)): \(quoted(tensor)) is \(isThere ? "constant" : "missing")")
       }
       guard tensor == node.result else {
         let culprit = firstCulprit(before: node)

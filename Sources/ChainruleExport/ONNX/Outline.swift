@@ -53,7 +53,7 @@ struct Outline {
     try write(.model, 0..<file.count)
   }
 
-  static var noModel: Unreadable { Unreadable("this is no ONNX model, or not all of one") }
+  static var noModel: Unreadable { Unreadable("this is not an ONNX model, or it is truncated") }
 
   /// Writes the fields of a message (https://protobuf.dev/programming-guides/encoding): a tag, which is the
   /// field's number · 8 + the wire type of its value; for bytes, texts and messages the number of their

@@ -70,7 +70,7 @@ struct TableRows {
   private func rows(of tensor: String, depth: Int = 0) throws -> [Feature] {
     if let input = graph.input(named: tensor) { return try columns(of: input) }
     guard let node = graph.producers[tensor], depth < 64 else {
-      throw Unreadable("\(quoted(tensor)) is no column of an input")
+      throw Unreadable("\(quoted(tensor)) is not a column of an input")
     }
     func given(_ position: Int = 0) throws -> [Feature] {
       try rows(of: graph.computed(node, position), depth: depth + 1)
@@ -144,7 +144,7 @@ struct TableRows {
       )
     }
     guard let dims = input.dims, dims.count == 1, let count = dims[0], count <= Int(Int16.max) else {
-      throw Unreadable("input \(quoted(input.name)): how many columns it has is not stated")
+      throw Unreadable("input \(quoted(input.name)): its number of columns is not stated")
     }
     return (0..<count).map {
       Feature(
@@ -160,18 +160,18 @@ struct TableRows {
     if values.isEmpty { values = (attributes.integers("imputed_value_int64s") ?? []).map { Double($0) } }
     guard values.count == features.count || values.count == 1 else {
       throw Unreadable(
-        node, "it has \(values.count) values for \(features.count) columns; expected one a column")
+        node, "it has \(values.count) values for \(features.count) columns; expected one per column")
     }
     let replaced = node.proto.attribute.first { $0.name == "replaced_value_float" }?.f
     guard replaced?.isNaN == true else {
       throw Unreadable(
         node,
-        "it replaces \(replaced.map { "\($0)" } ?? "an integer"), which is no missing cell; expected it to replace NaN"
+        "it replaces \(replaced.map { "\($0)" } ?? "an integer"), which does not mean a missing cell; expected it to replace NaN"
       )
     }
     return try features.enumerated().map { index, feature in
       guard case .number(nil, mean: 0, factor: 1) = feature.kind else {
-        throw Unreadable(node, "expected it to come first of what is done to a column")
+        throw Unreadable(node, "expected it to be the first operation on a column")
       }
       let value = values[values.count == 1 ? 0 : index]
       guard value.isFinite else {
@@ -211,7 +211,7 @@ struct TableRows {
     let categories = strings.isEmpty ? (attributes.integers("cats_int64s") ?? []).map { "\($0)" } : strings
     let zeros = (try attributes.integer("zeros") ?? 1) != 0
     guard features.count == 1, case .number(nil, mean: 0, factor: 1) = features[0].kind else {
-      throw Unreadable(node, "expected it to take one column of categories as it stands")
+      throw Unreadable(node, "expected it to take one unchanged column of categories")
     }
     guard Set(categories.map { Data($0.utf8) }).count == categories.count, !categories.isEmpty,
       categories.count <= 4096
@@ -255,7 +255,7 @@ struct TableRows {
         }
         if zeros != (unknown == .zeros) {
           throw Unreadable(
-            node, "zeros is \(zeros ? 1 : 0), and of another OneHotEncoder it is not; expected one for all")
+            node, "zeros is \(zeros ? 1 : 0), but differs in another OneHotEncoder; expected the same in all")
         }
       }
     }

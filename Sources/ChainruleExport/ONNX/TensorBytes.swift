@@ -40,7 +40,7 @@ final class TensorBytes {
     func refused(_ reason: String) -> Unreadable { Unreadable("tensor \(quoted(name)): \(reason)") }
     var entries: [String: String] = [:]
     for entry in proto.externalData where entries.updateValue(entry.value, forKey: entry.key) != nil {
-      throw refused("\(quoted(entry.key)) of its external data is there twice")
+      throw refused("\(quoted(entry.key)) of its external data occurs twice")
     }
     guard let location = entries["location"] else {
       throw refused("its values are in another file, which it does not name; export the model again")
