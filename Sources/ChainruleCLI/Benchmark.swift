@@ -81,15 +81,16 @@ extension Workload {
 // MARK: - Checking
 
 extension Workload {
-  /// The largest accepted error, relative to the losses and outputs and to the change of the parameters. The first updates
-  /// of Adam are η g / |g|: a g that is only rounding error, one in many thousands, can have the other sign.
+  /// The largest accepted error, relative to the losses and outputs and to the change of the parameters. The
+  /// first updates of Adam are η g / |g|: a g that is only rounding error, one in many thousands, can have
+  /// the other sign.
   private static let limits: [ScalarType: Double] = [.float32: 1e-3, .float64: 1e-10]
 
   /// Larger networks would take the reference longer than the workload itself.
   private static let mostParametersOfTheReference = 1_000_000
 
-  /// Trains on a few rows, or predicts them, and compares the results with the reference in float64; for the largest
-  /// networks with the kernel set of GSL's BLAS.
+  /// Trains on a few rows, or predicts them, and compares the results with the reference in float64; for the
+  /// largest networks with the kernel set of GSL's BLAS.
   ///
   /// - Parameter prepare: Changes the reference before it starts; a test plants an error with it.
   /// - Throws: `Failure` if the results differ by more than the limit.

@@ -4,10 +4,11 @@ import ChainruleReference
 
 /// Compares the C core with the pure-Swift reference on random networks in float64.
 ///
-/// Both start from the same parameters and train on the same batches. The error of a number is relative to the largest
-/// magnitude in its array (``Agreement``). The arrays are the losses of the steps so far, the outputs and gradients of the
-/// last step, the weights, bias, γ, β and running statistics of each layer, and the predictions. All gradients form one
-/// array, because some are only rounding error, such as those of a bias before a batchNorm.
+/// Both start from the same parameters and train on the same batches. The error of a number is relative to
+/// the largest magnitude in its array (``Agreement``). The arrays are the losses of the steps so far, the
+/// outputs and gradients of the last step, the weights, bias, γ, β and running statistics of each layer, and
+/// the predictions. All gradients form one array, because some are only rounding error, such as those of a
+/// bias before a batchNorm.
 struct Verification {
   /// The largest accepted error after one step and after ten steps, in which rounding errors grow.
   static let limits = [(steps: 1, error: 1e-12), (steps: 10, error: 1e-9)]
@@ -31,11 +32,12 @@ struct Verification {
 extension Verification {
   /// A random network, loss, optimizer, regularization, rates of layers, and ten batches.
   ///
-  /// The numbers are continuous: z is within rounding error of the kink of relu, or a of that of a loss, in one case of many
-  /// millions. There the core and the reference may differ. Learning rates and ε are moderate, so that ten steps do not
-  /// magnify rounding a million times: a rule that divides g by its magnitude makes a full step from a g that is only rounding
-  /// error, unless ε is larger. rprop and lion use the sign of g and have no ε. They are not combined with losses whose δ can
-  /// cancel over the rows, nor with batchNorm, before which the g of a bias is only rounding error.
+  /// The numbers are continuous: z is within rounding error of the kink of relu, or a of that of a loss, in
+  /// one case of many millions. There the core and the reference may differ. Learning rates and ε are
+  /// moderate, so that ten steps do not magnify rounding a million times: a rule that divides g by its
+  /// magnitude makes a full step from a g that is only rounding error, unless ε is larger. rprop and lion use
+  /// the sign of g and have no ε. They are not combined with losses whose δ can cancel over the rows, nor
+  /// with batchNorm, before which the g of a bias is only rounding error.
   struct Case {
     let seed: UInt64
     let inputs: Int
@@ -118,8 +120,8 @@ extension SplitMix64 {
     (0..<rows).map { _ in row(columns, in: range) }
   }
 
-  /// One to four dense layers and, in most networks, other layers between and after them. The last activation is one that the
-  /// loss allows.
+  /// One to four dense layers and, in most networks, other layers between and after them. The last activation
+  /// is one that the loss allows.
   fileprivate mutating func layers(for loss: Chainrule.Loss, inputs: Int) -> [Chainrule.Layer] {
     let outputs: [Chainrule.Activation] =
       switch loss {
@@ -382,7 +384,8 @@ extension Verification.Case {
     return network
   }
 
-  /// The input noise of each batch: the output of an identity network for inputs of 0, after the same number of steps.
+  /// The input noise of each batch: the output of an identity network for inputs of 0, after the same number
+  /// of steps.
   private func noise() throws -> [[[Double]]] {
     let mirror = try Chainrule.Network<Double>(inputs: inputs, layers: [.activation(.identity)])
     let trainer = try Chainrule.Trainer(
@@ -398,8 +401,8 @@ extension Verification.Case {
     }
   }
 
-  /// The values that each dropout kept, by its layer: all that are not 0. A value that was 0 before, such as after a relu,
-  /// has gradient 0 in either case.
+  /// The values that each dropout kept, by its layer: all that are not 0. A value that was 0 before, such as
+  /// after a relu, has gradient 0 in either case.
   private func kept(in trace: [LayerTrace<Double>]) -> [Int: [[Bool]]] {
     var kept: [Int: [[Bool]]] = [:]
     for (index, layer) in trace.enumerated() {
