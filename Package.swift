@@ -12,7 +12,8 @@ let package = Package(
     .library(name: "ChainruleExport", targets: ["ChainruleExport"]),
     .executable(name: "chainrule", targets: ["ChainruleCLI"]),
   ],
-  // A package that needs the product Chainrule alone says `traits: []`, and resolves none of the dependencies.
+  // A package that needs the product Chainrule alone says `traits: []`, and resolves none of the
+  // dependencies.
   traits: [
     .trait(name: "Export", description: "The product ChainruleExport; depends on swift-protobuf."),
     .trait(name: "Reference", description: "The product ChainruleReference; depends on swift-numerics."),

@@ -39,7 +39,7 @@ def iris():
 write(
     "DigitsData.swift",
     [
-        "A line an image: its 8 × 8 grey levels 0 … 16, row-major, as 0 … 9 and a … g; a space; its label.",
+        "One line per image: its 8 × 8 grey levels 0 … 16, row-major, as 0 … 9 and a … g; a space; its label.",
         "",
         "The test set of E. Alpaydin and C. Kaynak, \"Optical Recognition of Handwritten Digits\", UCI Machine",
         "Learning Repository, 1998, doi:10.24432/C50P49. Licensed under CC BY 4.0,",
@@ -54,7 +54,7 @@ write(
         "CSV with a header; lengths and widths in cm.",
         "",
         "R. A. Fisher, \"The use of multiple measurements in taxonomic problems\", Annals of Eugenics 7, 1936;",
-        "in the public domain. The values are those of the paper, as scikit-learn has them.",
+        "in the public domain. The values are those of the paper, as in scikit-learn.",
     ],
     "irisText",
     iris(),

@@ -1,8 +1,8 @@
 internal import CChainrule
 
-/// f, the activation function of a layer: a = f(z), elementwise but for softmax.
+/// f, the activation function of a layer: a = f(z), elementwise except for softmax.
 ///
-/// `rawValue` is the name that files and the command line use; ``formula`` is f in ASCII.
+/// `rawValue` is the name in files and on the command line; ``formula`` is f in ASCII.
 public enum Activation: String, CaseIterable, Codable, Sendable {
   /// f(z) = z
   case identity
@@ -18,7 +18,7 @@ public enum Activation: String, CaseIterable, Codable, Sendable {
   case elu
   /// f(z) = λ z for z > 0, else λ α (eᶻ − 1), λ = 1.0507, α = 1.67326 (Klambauer et al. 2017)
   case selu
-  /// f(z) = z Φ(z), Φ the normal distribution's function (Hendrycks & Gimpel 2016)
+  /// f(z) = z Φ(z), where Φ is the standard normal distribution function (Hendrycks & Gimpel 2016)
   case gelu
   /// f(z) = ½ z (1 + tanh(√(2/π) (z + 0.044715 z³))), the approximation of gelu in the same paper
   case geluTanh
@@ -37,7 +37,7 @@ public enum Activation: String, CaseIterable, Codable, Sendable {
   /// f(z)ⱼ = e^zⱼ / Σₖ e^zₖ over the layer; only the last layer may be softmax
   case softmax
 
-  /// f in ASCII, as a terminal shows it.
+  /// f in ASCII, for a terminal.
   public var formula: String { String(cString: chainrule_activation_formula(core)) }
 
   /// The C core's value of the same name.

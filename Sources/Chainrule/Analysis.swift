@@ -1,16 +1,16 @@
 internal import CChainrule
 
-/// Where backpropagation and central differences are furthest apart, over all parameters of a network.
+/// The largest difference between backpropagation and central differences, over all parameters of a network.
 public struct GradientCheck: Equatable, Codable, Sendable {
   /// L of the data.
   @Figure public private(set) var loss: Double
   /// |gradient − slope| / max(|gradient|, |slope|, s / 1000), where s = max(|L|, the largest |gradient|).
   @Figure public private(set) var largestError: Double
-  /// The layer of that parameter, counted from 0.
+  /// The layer of the parameter, counted from 0.
   public let layer: Int
   /// "weights", "bias", "gamma" or "beta".
   public let parameter: String
-  /// Which of its values, as ``Network/parameters(ofLayer:)`` has them.
+  /// The index of the value within the arrays of ``Network/parameters(ofLayer:)``.
   public let index: Int
   /// ∂L/∂p by backpropagation.
   @Figure public private(set) var gradient: Double
@@ -19,69 +19,74 @@ public struct GradientCheck: Equatable, Codable, Sendable {
 }
 
 extension GradientCheck: CustomStringConvertible {
-  /// One line: the error, and where it is.
+  /// One line: the error and its place.
   public var description: String {
     "largest error \(significant(largestError)) at layer \(layer + 1), \(parameter)[\(index)]: "
       + "gradient \(gradient), slope \(slope)"
   }
 }
 
-// All of it is of prediction: a `BatchNorm` takes its running statistics, a `Dropout` does nothing.
+// All of these compute in prediction mode: a `BatchNorm` uses its running statistics, and a `Dropout` has no
+// effect.
 extension Network {
-  /// All parameters as one vector: layer by layer, W row by row, then b, or γ, then β. Statistics are none.
+  /// Returns all parameters as one vector: layer by layer, W row by row, then b, or γ, then β. It does not
+  /// include statistics.
   ///
   /// - Throws: `ChainruleError.busy` during training.
   public func parameterVector() throws(ChainruleError) -> [Scalar] {
     try exclusivity { () throws(ChainruleError) in try core.parameterVector() }
   }
 
-  /// Replaces all parameters by a vector as ``parameterVector()`` gives it.
+  /// Replaces all parameters by a vector in the order of ``parameterVector()``.
   ///
-  /// - Throws: `ChainruleError.shapeMismatch` for another number than ``parameterCount``, `.notFinite` for NaN or infinity,
-  ///   `.busy`. The network is then as it was.
+  /// - Throws: `ChainruleError.shapeMismatch` for another number than ``parameterCount``, `.notFinite` for
+  ///   NaN or infinity, `.busy`. The network does not change then.
   public func setParameterVector(_ values: [Scalar]) throws(ChainruleError) {
     try exclusivity { () throws(ChainruleError) in try core.setParameterVector(values) }
   }
 
-  /// ∂a/∂x of every row, row-major rows × ``outputs`` × ``inputs``, as prediction computes a.
+  /// Returns ∂a/∂x of every row, row-major rows × ``outputs`` × ``inputs``, where prediction computes a.
   ///
-  /// - Throws: as `predict(_:)`; `.outOfMemory`.
+  /// - Throws: The errors of `predict(_:)`; `.outOfMemory`.
   public func inputJacobian(_ features: [Scalar]) throws(ChainruleError) -> [Scalar] {
     try exclusivity { () throws(ChainruleError) in try core.inputJacobian(features) }
   }
 
-  /// ∂a/∂p of every row, row-major rows × ``outputs`` × ``parameterCount``, p in the order of ``parameterVector()``.
+  /// Returns ∂a/∂p of every row, row-major rows × ``outputs`` × ``parameterCount``, p in the order of
+  /// ``parameterVector()``.
   ///
-  /// - Throws: as `predict(_:)`; `.outOfMemory`.
+  /// - Throws: The errors of `predict(_:)`; `.outOfMemory`.
   public func parameterJacobian(_ features: [Scalar]) throws(ChainruleError) -> [Scalar] {
     try exclusivity { () throws(ChainruleError) in try core.parameterJacobian(features) }
   }
 
-  /// ∂lᵣ/∂p of every row r's own loss, row-major rows × ``parameterCount``, p in the order of ``parameterVector()``. The
-  /// gradient of a batch is their mean, weighted where its rows have weights: Σ wᵣ ∂lᵣ/∂p / Σ wᵣ.
+  /// Returns ∂lᵣ/∂p of every row r's own loss, row-major rows × ``parameterCount``, p in the order of
+  /// ``parameterVector()``. The gradient of a batch is their mean, weighted if the rows have weights: Σ wᵣ
+  /// ∂lᵣ/∂p / Σ wᵣ.
   ///
   /// - Parameters:
-  ///   - data: The rows, of any number.
-  ///   - loss: nil for the loss usual with the output layer, ``Loss/default(for:)``.
-  /// - Throws: `ChainruleError.shapeMismatch` where the data do not fit, `.invalidNetwork` for a loss that does not fit the
-  ///   output layer, `.invalidArgument` for targets that it cannot have, `.outOfMemory`, `.busy`.
+  ///   - data: Any number of rows.
+  ///   - loss: The loss; `nil` for that of the output layer, ``Loss/default(for:)``.
+  /// - Throws: `ChainruleError.shapeMismatch` if the data do not fit, `.invalidNetwork` for a loss that does
+  ///   not fit the output layer, `.invalidArgument` for targets that it cannot have, `.outOfMemory`, `.busy`.
   public func sampleGradients(
     on data: Dataset<Scalar>, loss: Loss? = nil
   ) throws(ChainruleError) -> [Scalar] {
     try exclusivity { () throws(ChainruleError) in try core.sampleGradients(on: data, loss: loss) }
   }
 
-  /// Compares backpropagation with central differences for every parameter, all in `Double`, in prediction mode.
+  /// Compares backpropagation with central differences for every parameter, in `Double` and in prediction
+  /// mode.
   ///
-  /// It takes two losses of all rows for each parameter: meant for a small network or few rows. Where all is well, the
-  /// largest error is some 1e-7 or less; a kink, as relu's, within the step of a difference looks like a mistake
-  /// and is none.
+  /// It computes two losses of all rows for each parameter, and is meant for a small network or few rows. If
+  /// backpropagation is correct, the largest error is about 1e-7 or less. A kink, such as that of relu,
+  /// within the step of a difference looks like an error but is not.
   ///
   /// - Parameters:
-  ///   - data: The rows, of any number.
-  ///   - loss: nil for the loss usual with the output layer, ``Loss/default(for:)``.
-  /// - Throws: as ``sampleGradients(on:loss:)``; `.notFinite` where the loss is not finite, `.invalidArgument` for a network
-  ///   without parameters.
+  ///   - data: Any number of rows.
+  ///   - loss: The loss; `nil` for that of the output layer, ``Loss/default(for:)``.
+  /// - Throws: The errors of ``sampleGradients(on:loss:)``; `.notFinite` if the loss is not finite,
+  ///   `.invalidArgument` for a network without parameters.
   public func gradientCheck(
     on data: Dataset<Scalar>, loss: Loss? = nil
   ) throws(ChainruleError) -> GradientCheck {
@@ -90,20 +95,20 @@ extension Network {
 }
 
 extension Model {
-  /// All parameters as one vector; see ``Network/parameterVector()``.
+  /// Returns all parameters as one vector; see ``Network/parameterVector()``.
   public func parameterVector() throws(ChainruleError) -> [Scalar] { try core.parameterVector() }
 
-  /// ∂a/∂x of every row; see ``Network/inputJacobian(_:)``.
+  /// Returns ∂a/∂x of every row; see ``Network/inputJacobian(_:)``.
   public func inputJacobian(_ features: [Scalar]) throws(ChainruleError) -> [Scalar] {
     try core.inputJacobian(features)
   }
 
-  /// ∂a/∂p of every row; see ``Network/parameterJacobian(_:)``.
+  /// Returns ∂a/∂p of every row; see ``Network/parameterJacobian(_:)``.
   public func parameterJacobian(_ features: [Scalar]) throws(ChainruleError) -> [Scalar] {
     try core.parameterJacobian(features)
   }
 
-  /// ∂lᵣ/∂p of every row's own loss; see ``Network/sampleGradients(on:loss:)``.
+  /// Returns ∂lᵣ/∂p of every row's own loss; see ``Network/sampleGradients(on:loss:)``.
   public func sampleGradients(
     on data: Dataset<Scalar>, loss: Loss? = nil
   ) throws(ChainruleError) -> [Scalar] {
@@ -170,7 +175,7 @@ extension CoreNetwork {
       index: found.index, gradient: found.gradient, slope: found.slope)
   }
 
-  /// rows × outputs × width, where an array can be as long.
+  /// Returns rows × outputs × width; throws if an array cannot be that long.
   private func size(_ rows: Int, _ outputs: Int, _ width: Int) throws(ChainruleError) -> Int {
     let (each, isHuge) = outputs.multipliedReportingOverflow(by: width)
     let (all, isLarger) = rows.multipliedReportingOverflow(by: each)
@@ -180,7 +185,7 @@ extension CoreNetwork {
     return all
   }
 
-  /// The `count` values that a call of the core writes.
+  /// Returns the `count` values that a call of the core writes.
   private func values(
     _ count: Int,
     _ call: (UnsafeMutablePointer<Scalar>?, Int, inout chainrule_error) -> chainrule_status

@@ -2,22 +2,24 @@ internal import CChainrule
 internal import ChainrulePlatform
 import Synchronization
 
-/// Where a training run saves checkpoints. The newest ones are kept.
+/// The folder in which a training run saves checkpoints, and when. It keeps the newest ones.
 ///
 ///     let checkpoints = Checkpoints(in: "run", every: .epochs(5))
 ///     let newest = try checkpoints.newest()
-///     for try await epoch in trainer.epochs(100, on: train, checkpoints: checkpoints, resuming: newest) { print(epoch) }
+///     for try await epoch in trainer.epochs(100, on: train, checkpoints: checkpoints, resuming: newest) {
+///       print(epoch)
+///     }
 ///
-/// A run that is interrupted at any point and resumed from its newest checkpoint gives the same bits as one that was never
-/// interrupted. Each checkpoint stores what its run was made from, and a run resumes only from a checkpoint of the same
-/// description: see ``RunDescription``.
+/// A run that is interrupted at any point and resumed from its newest checkpoint gives the same bits as one
+/// that was never interrupted. Each checkpoint stores a description of its run, and a run resumes only from a
+/// checkpoint with the same description: see ``RunDescription``.
 ///
-/// A folder belongs to one run. A run that does not resume from the folder's checkpoints is refused while there are any,
-/// and so is a run in a folder in which another process trains; both throw `ChainruleError.file` before anything is
-/// written.
+/// A folder belongs to one run. A run that does not resume from the folder's checkpoints is refused as long
+/// as there are any, and so is a run in a folder that another process is using. Both throw
+/// `ChainruleError.file` before anything is written.
 ///
-/// The files are named by the number of updates: `checkpoint-000000001200.safetensors`. Each is also a model file. After a
-/// crash every file of that name is complete.
+/// The files are named by the number of updates: `checkpoint-000000001200.safetensors`. Each is also a model
+/// file. After a crash every file with such a name is complete.
 public struct Checkpoints: Hashable, Sendable {
   /// When a checkpoint is due.
   public enum Interval: Hashable, Sendable {
@@ -29,14 +31,16 @@ public struct Checkpoints: Hashable, Sendable {
 
   /// The folder. It is created if it does not exist.
   public var folder: String
-  /// When a checkpoint is due. There is another one at the end of the run, also when the task is cancelled.
+  /// When a checkpoint is due. Another one is saved at the end of the run, also when the task is cancelled.
   public var interval: Interval
   /// The number of newest checkpoints to keep.
   public var kept: Int
-  /// Whether training continues when a checkpoint cannot be written; the epoch then reports it. Otherwise the error
-  /// ends training.
+  /// Whether training continues when a checkpoint cannot be written; the epoch then reports it. Otherwise the
+  /// error ends training.
   public var continuesOnFailure: Bool
 
+  /// Creates a description of the checkpoints to save.
+  ///
   /// - Parameters:
   ///   - folder: The path of the folder, which is created if it does not exist.
   ///   - interval: When a checkpoint is due.
@@ -52,14 +56,15 @@ public struct Checkpoints: Hashable, Sendable {
     self.continuesOnFailure = continuesOnFailure
   }
 
-  /// The path of the newest complete checkpoint in the folder; nil where there is no checkpoint, or no folder.
+  /// Returns the path of the newest complete checkpoint in the folder; `nil` if there is no checkpoint, or no
+  /// folder.
   ///
-  /// Checkpoints are read and their checksums compared, from the newest on, until one is complete.
+  /// It reads checkpoints and compares their checksums, from the newest on, until one is complete.
   ///
-  /// - Parameter report: Called with the error of each damaged checkpoint that is passed over: `.invalidModel`, with its
-  ///   path and what is wrong.
-  /// - Throws: `ChainruleError.file` for a folder or a file that cannot be read; the error of the newest checkpoint where
-  ///   all are damaged.
+  /// - Parameter report: Called with the error of each damaged checkpoint that is skipped: `.invalidModel`,
+  ///   with its path and what is wrong.
+  /// - Throws: `ChainruleError.file` for a folder or a file that cannot be read; the error of the newest
+  ///   checkpoint if all are damaged.
   public func newest(
     onDamaged report: (ChainruleError) -> Void = { _ in }
   ) throws(ChainruleError) -> String? {
@@ -94,7 +99,7 @@ public struct Checkpoints: Hashable, Sendable {
     }
   }
 
-  /// Why the system refused a call of FileManager, in the words of strerror.
+  /// Returns the reason for which the system refused a call of FileManager, in the words of strerror.
   private static func reason(of error: any Error) -> String {
     let code = ((error as? CocoaError)?.underlying as? POSIXError)?.code.rawValue
     return code.map { String(cString: strerror($0)) } ?? "\(error)"
@@ -105,7 +110,7 @@ public struct Checkpoints: Hashable, Sendable {
     return stat(path(name), &status) == 0 && status.st_mode & S_IFMT == S_IFREG
   }
 
-  /// The number of updates in the name of a checkpoint; nil for other names.
+  /// Returns the number of updates in the name of a checkpoint; `nil` for other names.
   private static func steps(_ name: String) -> Int? {
     guard name.hasPrefix(prefix), name.hasSuffix(suffix) else { return nil }
     let digits = name.utf8.dropFirst(prefix.utf8.count).dropLast(suffix.utf8.count)
@@ -127,9 +132,11 @@ public struct Checkpoints: Hashable, Sendable {
     }
   }
 
-  /// Creates and locks the folder, and removes the temporary files of processes that were killed while they wrote.
+  /// Creates and locks the folder, and removes the temporary files of processes that were killed while they
+  /// wrote.
   ///
-  /// - Throws: `ChainruleError.file` for a folder in use, and for checkpoints there of which `resumed` is none.
+  /// - Throws: `ChainruleError.file` for a folder in use, and for a folder with checkpoints that do not
+  ///   include `resumed`.
   func prepare(resuming resumed: String?) throws(ChainruleError) -> FolderLock {
     try checkPath(folder)
     do {
@@ -149,14 +156,14 @@ public struct Checkpoints: Hashable, Sendable {
     return lock
   }
 
-  /// Whether a file is in the folder, links followed.
+  /// Returns whether a file is in the folder, after following links.
   private func contains(_ path: String) -> Bool {
     func real(_ path: String) -> String { URL(fileURLWithPath: path).resolvingSymlinksInPath().path }
     return URL(fileURLWithPath: real(path)).deletingLastPathComponent().path == real(folder)
   }
 
-  /// Writes a checkpoint of the trainer, and removes older ones than those to keep. Newer ones, of a run that was
-  /// resumed from an earlier checkpoint, stay.
+  /// Writes a checkpoint of the trainer, and removes the oldest ones beyond the number to keep. Newer ones,
+  /// of a run that was resumed from an earlier checkpoint, stay.
   func write<Scalar>(_ state: RunState<Scalar>, of core: CoreTrainer<Scalar>) throws(ChainruleError) {
     let steps = core.steps
     let digits = String(steps)
@@ -168,7 +175,7 @@ public struct Checkpoints: Hashable, Sendable {
   }
 }
 
-/// The note of a checkpoint, whose whole file is checked; nil where it has none.
+/// Returns the note of a checkpoint after checking the whole file; `nil` if it has none.
 private func checkpointNote(_ path: String) throws(ChainruleError) -> String? {
   var note: UnsafeMutablePointer<CChar>?
   try check(path: path) { cr_checkpoint_note(path, &note, &$0) }
@@ -176,15 +183,15 @@ private func checkpointNote(_ path: String) throws(ChainruleError) -> String? {
   return note.map { String(cString: $0) }
 }
 
-/// What a run of epochs knows in addition to its trainer.
+/// The state of a run of epochs, in addition to its trainer's.
 struct RunState<Scalar: NetworkScalar>: Sendable {
-  /// Epochs of the run.
+  /// The number of epochs of the run.
   var done = 0
-  /// The training loss of the last of them.
+  /// The training loss of the last epoch.
   var lastLoss: Double?
   let best: BestOfRun<Scalar>
   var epochsSinceBest = 0
-  /// What the run is made from; empty where it neither saves checkpoints nor resumes from one.
+  /// The description of the run; empty if it neither saves checkpoints nor resumes from one.
   var description: RunDescription = [:]
 
   init(best: BestOfRun<Scalar>) { self.best = best }
@@ -196,21 +203,21 @@ struct RunState<Scalar: NetworkScalar>: Sendable {
     var run: [RunDescription.Entry]?
   }
 
-  /// As JSON, without the network.
+  /// The state as JSON, without the network.
   fileprivate var note: String {
     let note = Note(
       done: done, lastLoss: lastLoss, bestLoss: best.value?.loss, epochsSinceBest: epochsSinceBest,
       run: description.entries)
     let encoder = JSONEncoder()
     encoder.outputFormatting = .sortedKeys
-    // Numbers that are not finite end training before they come here.
+    // Numbers that are not finite end training before this point.
     return (try? encoder.encode(note)).map { String(decoding: $0, as: UTF8.self) } ?? "{}"
   }
 
-  /// Restores the trainer from the checkpoint at `path`, and gives what its run knew; of `begun` what it is where the
-  /// checkpoint is not one of a run.
+  /// Restores the trainer from the checkpoint at `path`, and the state of its run. If the checkpoint is not
+  /// one of a run, the state is that of `begun`.
   ///
-  /// - Throws: `ChainruleError.differentRun` where the checkpoint's run is not the one that `begun` describes.
+  /// - Throws: `ChainruleError.differentRun` if the checkpoint's run is not the one that `begun` describes.
   init(
     restoring core: CoreTrainer<Scalar>, from path: String, as begun: RunState
   ) throws(ChainruleError) {
@@ -234,8 +241,8 @@ struct RunState<Scalar: NetworkScalar>: Sendable {
   }
 }
 
-/// Writes the checkpoints that are due in the middle of an epoch, on the queue that trains, and keeps the error of one that
-/// could not be written.
+/// Writes the checkpoints that are due in the middle of an epoch, on the queue that trains, and stores the
+/// error of one that could not be written.
 final class CheckpointWriter<Scalar: NetworkScalar>: Sendable {
   private let checkpoints: Checkpoints
   private let core: CoreTrainer<Scalar>
@@ -249,11 +256,11 @@ final class CheckpointWriter<Scalar: NetworkScalar>: Sendable {
 
   var failure: ChainruleError? { result.withLock(\.failure) }
 
-  /// After a batch; whether training goes on.
+  /// Called after a batch. Returns whether training continues.
   func batchEnded(steps: Int) -> Bool {
     guard case .steps(let interval) = checkpoints.interval, steps % interval == 0 else { return true }
     return result.withLock { result in
-      guard steps > result.steps else { return true }  // more batches of one update
+      guard steps > result.steps else { return true }  // more batches of the same update
       result.steps = steps
       do throws(ChainruleError) {
         try checkpoints.write(state, of: core)

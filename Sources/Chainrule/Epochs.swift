@@ -16,7 +16,7 @@ public enum TrainingDecision: Hashable, Sendable {
 
 /// The report of one batch.
 public struct TrainingStep: Hashable, Codable, Sendable {
-  /// The number of updates done since the trainer was made.
+  /// The number of updates since the trainer was created.
   public let number: Int
   /// The number of rows of the batch.
   public let rows: Int
@@ -28,17 +28,17 @@ public struct TrainingStep: Hashable, Codable, Sendable {
 
 /// The report of one epoch.
 public struct Epoch: Equatable, Codable, Sendable {
-  /// The number of the epoch, counted from 1 since the trainer was made.
+  /// The number of the epoch since the trainer was created, counted from 1.
   public let number: Int
   /// The mean of the batches' losses, each before its update.
   @Figure public private(set) var loss: Double
-  /// The evaluation of the validation set after the epoch; nil where there is none.
+  /// The evaluation of the validation set after the epoch; `nil` without a validation set.
   public let validation: Evaluation?
   /// The learning rate of the last update of the epoch.
   @Figure public private(set) var learningRate: Double
   /// Wall-clock time of the epoch, its validation and its checkpoint, in seconds.
   @Figure public private(set) var seconds: Double
-  /// Why a checkpoint of this epoch could not be written; nil where none failed.
+  /// The error if a checkpoint of this epoch could not be written; otherwise `nil`.
   public let checkpointFailure: ChainruleError?
 }
 
@@ -50,11 +50,11 @@ extension Epoch: CustomStringConvertible {
   }
 }
 
-/// The epochs of a training run, which `epochs(…)` of a ``Trainer`` begins.
+/// The epochs of a training run, created by `epochs(…)` of a ``Trainer``.
 public struct Epochs<Scalar: NetworkScalar>: AsyncSequence {
   /// The report of an epoch.
   public typealias Element = Epoch
-  /// What ends training early.
+  /// The error that ends training early.
   public typealias Failure = ChainruleError
 
   let trainer: Trainer<Scalar>
@@ -70,17 +70,17 @@ public struct Epochs<Scalar: NetworkScalar>: AsyncSequence {
   let onStep: (@Sendable (TrainingStep) throws -> TrainingDecision)?
   fileprivate let found = BestOfRun<Scalar>()
 
-  /// The network as it was after the epoch of the lowest loss so far, by which the
-  /// patience of the run judges; nil before the first
-  /// epoch, and without patience. It can be had at any time: within the loop, and after it, however it ends.
+  /// The network after the epoch with the lowest loss so far, by which the run's patience judges. `nil`
+  /// before the first epoch, and without patience. It is available at any time: within the loop, and after
+  /// it, however it ends.
   public var best: Model<Scalar>? {
     patience == nil ? nil : found.value.map { Model(core: $0.network) }
   }
 
-  /// Starts the run; several iterators train one after the other, the same network.
+  /// Starts the run. Several iterators train the same network one after the other.
   public func makeAsyncIterator() -> Iterator { Iterator(run: self) }
 
-  /// Trains an epoch each time it is asked for the next.
+  /// Trains one epoch for each call of `next`.
   public struct Iterator: AsyncIteratorProtocol {
     private let run: Epochs
     private var state: RunState<Scalar>
@@ -95,10 +95,11 @@ public struct Epochs<Scalar: NetworkScalar>: AsyncSequence {
       restoration = Restoration(of: run.trainer.core)
     }
 
-    /// Trains the next epoch; nil after the last.
+    /// Trains the next epoch; returns `nil` after the last.
     ///
-    /// - Throws: what ``Trainer/step(_:)`` throws, `ChainruleError.cancelled` when the task is cancelled, and `.file` where
-    ///   a checkpoint cannot be written. With patience, the network has the best parameters then, too.
+    /// - Throws: The errors of ``Trainer/step(_:)``, `ChainruleError.cancelled` when the task is cancelled,
+    ///   and `.file` if a checkpoint cannot be written. With patience, the best parameters are also restored
+    ///   then.
     public mutating func next(
       isolation actor: isolated (any Actor)? = #isolation
     ) async throws(ChainruleError) -> Epoch? {
@@ -127,7 +128,7 @@ public struct Epochs<Scalar: NetworkScalar>: AsyncSequence {
       restoration.best = nil
     }
 
-    /// Trains an epoch; nil where `onStep` stopped it before its end.
+    /// Trains an epoch; returns `nil` if `onStep` stopped it before its end.
     private mutating func trainNext(
       isolation actor: isolated (any Actor)?
     ) async throws(ChainruleError) -> Epoch? {
@@ -151,7 +152,7 @@ public struct Epochs<Scalar: NetworkScalar>: AsyncSequence {
         learningRate: learningRate, seconds: (clock.now - start) / .seconds(1), checkpointFailure: failure)
     }
 
-    /// Checks the arguments, and resumes from a checkpoint where there is one.
+    /// Checks the arguments, and resumes from a checkpoint if there is one.
     private mutating func begin(isolation: isolated (any Actor)?) async throws(ChainruleError) {
       try checkCount("the number of epochs", run.count, atLeast: 0)
       try checkCount("batchSize", run.batchSize, atLeast: 1)
@@ -177,7 +178,7 @@ public struct Epochs<Scalar: NetworkScalar>: AsyncSequence {
       hasBegun = true
     }
 
-    /// The trainer, the data, and what the caller says of the run.
+    /// Describes the trainer, the data, and the caller's entries.
     private func describe() throws(ChainruleError) -> RunDescription {
       var description = run.trainer.settings
       try description.add(
@@ -186,13 +187,14 @@ public struct Epochs<Scalar: NetworkScalar>: AsyncSequence {
       return description
     }
 
-    /// Whether the last epoch met the condition, or was one too many without a lower loss.
+    /// Whether the last epoch met the condition or used up the patience.
     private var isAtEnd: Bool {
       if case .loss(let bound) = run.condition, let loss = state.lastLoss, loss < bound { return true }
       return run.patience.map { state.epochsSinceBest >= $0 } ?? false
     }
 
-    /// A checkpoint between two epochs; nil where it could be written or none is due.
+    /// Saves a checkpoint between two epochs if one is due. Returns the error if it failed and training
+    /// continues.
     private func saveIfDue(isolation: isolated (any Actor)?) async throws(ChainruleError) -> ChainruleError? {
       guard let checkpoints = run.checkpoints else { return nil }
       let isDue =
@@ -204,7 +206,7 @@ public struct Epochs<Scalar: NetworkScalar>: AsyncSequence {
       return try await save(checkpoints, isolation: isolation)
     }
 
-    /// What went wrong with a checkpoint, where training goes on nevertheless.
+    /// Saves a checkpoint. Returns the error if it failed and training continues.
     private func save(
       _ checkpoints: Checkpoints, isolation: isolated (any Actor)?
     ) async throws(ChainruleError) -> ChainruleError? {
@@ -219,7 +221,7 @@ public struct Epochs<Scalar: NetworkScalar>: AsyncSequence {
       }
     }
 
-    /// The loss of the next epoch; nil where `onStep` stopped it before its end.
+    /// Trains the next epoch and returns its loss; `nil` if `onStep` stopped it before its end.
     private mutating func trainEpoch(
       _ writer: CheckpointWriter<Scalar>?, isolation: isolated (any Actor)?
     ) async throws(ChainruleError) -> Double? {
@@ -257,7 +259,7 @@ public struct Epochs<Scalar: NetworkScalar>: AsyncSequence {
           }
           if let failure = observer?.failure { throw failure }
           if observer?.hasStopped == true { return nil }
-          // The stop was meant for an earlier task; this epoch goes on where it was stopped.
+          // The stop was meant for an earlier task; this epoch resumes where it stopped.
         }
       }
     }
@@ -278,7 +280,7 @@ public struct Epochs<Scalar: NetworkScalar>: AsyncSequence {
       }
     }
 
-    /// Tells a plateau how the epoch went.
+    /// Reports the loss of the epoch to a plateau schedule.
     private func observe(_ loss: Double, isolation: isolated (any Actor)?) async throws(ChainruleError) {
       guard case .plateau = run.trainer.options.schedule.rule else { return }
       try await run.trainer.onQueue(isolation: isolation) { core throws(ChainruleError) in
@@ -286,7 +288,7 @@ public struct Epochs<Scalar: NetworkScalar>: AsyncSequence {
       }
     }
 
-    /// Remembers the best parameters and counts the epochs since.
+    /// Stores the best parameters and counts the epochs since.
     private mutating func judge(
       _ loss: Double, isolation: isolated (any Actor)?
     ) async throws(ChainruleError) {
@@ -304,8 +306,8 @@ public struct Epochs<Scalar: NetworkScalar>: AsyncSequence {
   }
 }
 
-/// The lowest loss of a run, where there is patience, and the network that had it: what checkpoints save, what the caller may ask
-/// for while the run trains, and what it goes back to at its end. It is in one place for all of them.
+/// The lowest loss of a run with patience, and its network. Checkpoints, the caller during training, and the
+/// restoration at the end of the run all use this one copy.
 final class BestOfRun<Scalar: NetworkScalar>: Sendable {
   private let held = Mutex<(loss: Double, network: CoreNetwork<Scalar>)?>(nil)
 
@@ -315,18 +317,18 @@ final class BestOfRun<Scalar: NetworkScalar>: Sendable {
   }
 }
 
-/// Restores the best parameters when the iterator of a run with patience is released before its end, as by a loop that is left
-/// with `break`.
+/// Restores the best parameters when the iterator of a run with patience is released early, for example by a
+/// loop that `break` leaves.
 private final class Restoration<Scalar: NetworkScalar> {
   private let trainer: CoreTrainer<Scalar>
-  /// nil where there is no patience, and once they are restored.
+  /// `nil` without patience, and after they have been restored.
   var best: BestOfRun<Scalar>?
 
   init(of trainer: CoreTrainer<Scalar>) { self.trainer = trainer }
 
   deinit {
     guard let network = best?.value?.network else { return }
-    // A network that another call trains at this moment belongs to that call.
+    // A network that another call is training at this moment belongs to that call.
     try? trainer.exclusivity { () throws(ChainruleError) in try trainer.network.setParameters(of: network) }
   }
 }

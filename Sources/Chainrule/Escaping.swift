@@ -1,13 +1,13 @@
-// Text of files, such as the names of columns and the labels of classes, is written by anybody. Here it becomes harmless
-// for the place where it goes. All goes by Unicode scalars: among Characters, "*/" and a quote hide behind a scalar that
-// joins them.
+// Text from files, such as the names of columns and the labels of classes, can contain anything. This file
+// escapes it for the place where it is written. It works on Unicode scalars, because a Character can contain
+// "*/" or a quote together with a joining scalar and would hide them.
 
-/// Where text goes that a file has.
+/// The destination of text from a file.
 package enum TextDestination: Sendable {
   /// A comment of C, on one line.
   case cComment
-  /// A cell of CSV, RFC 4180: in quotes where it must be. `guardingFormulas`: with an apostrophe before what a spreadsheet
-  /// would take for a formula.
+  /// A cell of CSV, RFC 4180, in quotes if necessary. With `guardingFormulas`, an apostrophe precedes text
+  /// that a spreadsheet would read as a formula.
   case csv(guardingFormulas: Bool)
   /// Between two quotes of JSON, RFC 8259.
   case json
@@ -18,7 +18,7 @@ package enum TextDestination: Sendable {
 }
 
 extension String {
-  /// The text as `destination` takes it.
+  /// Returns the text escaped for `destination`.
   package func escaped(for destination: TextDestination) -> String {
     switch destination {
     case .cComment: replacingScalars(inComment)
@@ -29,7 +29,8 @@ extension String {
     }
   }
 
-  /// `replacement` gives what takes a scalar's place, by the one before it in the result; nil: it stays.
+  /// Replaces scalars. `replacement` receives the previous scalar of the result and the current scalar, and
+  /// returns the replacement, or `nil` to keep the scalar.
   private func replacingScalars(_ replacement: (UnicodeScalar?, UnicodeScalar) -> String?) -> String {
     var result = String.UnicodeScalarView()
     for scalar in unicodeScalars {
@@ -55,8 +56,8 @@ extension String {
 }
 
 extension UnicodeScalar {
-  /// Whether it may move a cursor, change colours, end a line or reverse the order in which text is read. The joiners
-  /// U+200C and U+200D, which scripts and emoji need, are not.
+  /// Whether the scalar could move a cursor, change colours, end a line or reverse the reading direction.
+  /// This excludes the joiners U+200C and U+200D, which scripts and emoji need.
   fileprivate var isControl: Bool {
     switch properties.generalCategory {
     case .control, .lineSeparator, .paragraphSeparator: true
@@ -66,7 +67,7 @@ extension UnicodeScalar {
   }
 }
 
-/// Nothing that ends a comment, begins one, or is a trigraph or the end of a line.
+/// Replaces whatever ends or begins a comment, forms a trigraph or ends a line.
 private func inComment(_ last: UnicodeScalar?, _ scalar: UnicodeScalar) -> String? {
   switch scalar {
   case "/" where last == "*", "*" where last == "/": return "|"

@@ -1,3 +1,3 @@
-// Data sets, their readers and preprocessing, and what every module needs, such as ``ChainruleError``: a program that
-// imports Chainrule has them, too.
+// A program that imports Chainrule also gets data sets, their readers and preprocessing, and the types that
+// every module uses, such as ``ChainruleError``.
 @_exported import ChainruleData

@@ -1,8 +1,9 @@
 internal import CChainrule
 package import ChainrulePlatform
 
-/// A file that is being written to take the place of another: a crash leaves the old file or the new one.
-/// `Sources/CChainrule/replace.h` says which files can be replaced. Unless ``commit()`` is called, the old file stays.
+/// A new file that will replace another: after a crash there is either the old file or the new one. Without a
+/// call of ``commit()`` the old file stays. `Sources/CChainrule/files/replace.h` says which files can be
+/// replaced.
 package final class FileReplacement {
   private var pointer: OpaquePointer?
   private let path: String
@@ -17,7 +18,7 @@ package final class FileReplacement {
 
   deinit { cr_replacement_abandon(pointer) }
 
-  /// Whether the target is a device or a pipe, which each write reaches at once.
+  /// Whether the target is a device or a pipe, which each write reaches immediately.
   package var isWrittenThrough: Bool { pointer.map { cr_replacement_is_through($0) != 0 } ?? false }
 
   package func write(_ bytes: some ContiguousBytes) throws(ChainruleError) {
@@ -27,26 +28,26 @@ package final class FileReplacement {
     }
   }
 
-  /// Puts the new file in the place of the old one.
+  /// Replaces the old file by the new one.
   package func commit() throws(ChainruleError) {
     guard let pointer else { return }
     self.pointer = nil
     try Chainrule.check(path: path) { cr_replacement_commit(pointer, &$0) }
   }
 
-  /// Refuses a path that cannot be replaced, as far as can be told without writing.
+  /// Throws for a path that cannot be replaced, as far as this is known without writing.
   package static func check(_ path: String) throws(ChainruleError) {
     try Chainrule.check(path: path) { cr_replacement_check(path, &$0) }
   }
 
-  /// Removes the temporary files of all replacements under way, in a process that is about to end.
+  /// Removes the temporary files of all unfinished replacements, in a process that is about to end.
   package static func abandonAll() { cr_replacement_abandon_all() }
 
   /// Removes the temporary files in `folder` whose process has died.
   package static func clean(_ folder: String) { cr_replacement_clean(folder) }
 }
 
-/// Replaces the file at `path`, once all of `contents` is written.
+/// Replaces the file at `path` once all of `contents` has been written.
 package func replaceFile(at path: String, with contents: some ContiguousBytes) throws(ChainruleError) {
   let file = try FileReplacement(at: path)
   try file.write(contents)

@@ -1,12 +1,12 @@
 internal import ChainrulePlatform
 
-/// Keeps a second run out of a folder of checkpoints: a lock (flock) on the file `.lock` in it, which the system releases
-/// when the process ends, however it ends. File systems without locks are not guarded.
+/// Keeps a second run out of a folder of checkpoints: a lock (flock) on the file `.lock` in the folder. The
+/// system releases it when the process ends, however it ends. File systems without locks are not protected.
 final class FolderLock: Sendable {
   private let path: String
   private let descriptor: Int32
 
-  /// - Throws: `ChainruleError.file`, which names the other process where it can be known.
+  /// - Throws: `ChainruleError.file`, which names the other process if it is known.
   init(_ folder: String) throws(ChainruleError) {
     let path = folder + "/.lock"
     while true {
@@ -21,7 +21,7 @@ final class FolderLock: Sendable {
             "another run is writing its checkpoints here\(owner.map { " (\($0))" } ?? ""); wait until it has "
             + "ended, or choose another folder")
       }
-      // The run before may have removed the file after it was opened here.
+      // The previous run may have removed the file after it was opened here.
       var (held, named) = (stat(), stat())
       if fstat(file, &held) == 0, stat(path, &named) == 0, held.st_ino == named.st_ino,
         held.st_dev == named.st_dev
@@ -47,7 +47,7 @@ final class FolderLock: Sendable {
     close(descriptor)
   }
 
-  /// What the run that holds the lock wrote: printable ASCII, or nothing.
+  /// The text that the lock's holder wrote: printable ASCII; `nil` if there is none.
   private static func owner(_ file: Int32) -> String? {
     var bytes = [UInt8](repeating: 0, count: 200)
     let count = pread(file, &bytes, bytes.count, 0)

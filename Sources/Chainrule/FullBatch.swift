@@ -1,31 +1,33 @@
 internal import CChainrule
 import Dispatch
 
-/// A way to train on all rows at once, which knows more of the loss than one gradient.
+/// A method that trains on all rows at once and uses more information about the loss than one gradient.
 public enum FullBatchMethod: Hashable, Sendable, CaseIterable {
-  /// Levenberg-Marquardt (Levenberg 1944, Marquardt 1963, Moré 1978; with geodesic acceleration, Transtrum & Sethna 2012).
+  /// Levenberg-Marquardt (Levenberg 1944, Marquardt 1963, Moré 1978; with geodesic acceleration, Transtrum &
+  /// Sethna 2012).
   ///
-  /// For losses that are sums of squares, `halfSquaredError` and `meanSquaredError`: the best there is for small
-  /// regressions. `memory` is how many bytes it may take, which are some 16 for each pair of parameters; where that is too
-  /// little, it throws `ChainruleError.outOfMemory`.
+  /// For losses that are sums of squares, `halfSquaredError` and `meanSquaredError`; the best method for
+  /// small regressions. `memory` is the maximum number of bytes it may use. It needs about 16 for each pair
+  /// of parameters, and throws `ChainruleError.outOfMemory` if `memory` is less.
   case levenbergMarquardt(memory: Int = 1 << 30)
-  /// Conjugate gradients (Fletcher & Reeves 1964), restarted where gradients are not at right angles (Powell 1977).
+  /// Conjugate gradients (Fletcher & Reeves 1964), restarted if successive gradients are not orthogonal
+  /// (Powell 1977).
   case fletcherReeves
-  /// Conjugate gradients (Polak & Ribière 1969), restarted where their β is below 0.
+  /// Conjugate gradients (Polak & Ribière 1969), restarted if their β is negative.
   case polakRibiere
-  /// BFGS of as many steps as there are parameters, or as 1 GiB holds.
+  /// BFGS with a history of as many steps as there are parameters, or as fit into 1 GiB.
   case bfgs
-  /// BFGS of the last `history` steps, with the strong Wolfe conditions (Nocedal & Wright 2006).
+  /// L-BFGS with a history of `history` steps and the strong Wolfe conditions (Nocedal & Wright 2006).
   case lbfgs(history: Int = 10)
 
-  /// All methods, with their default numbers.
+  /// All methods, with their default arguments.
   public static let allCases: [FullBatchMethod] = [
     .levenbergMarquardt(), .fletcherReeves, .polakRibiere, .bfgs, .lbfgs(),
   ]
 
-  /// The method's name in the core, "levenbergMarquardt" for one.
+  /// The name of the method, such as "levenbergMarquardt".
   public var name: String { String(cString: chainrule_method_name(core)) }
-  /// What it does, in ASCII.
+  /// The formula of the method, in ASCII.
   public var formula: String { String(cString: chainrule_method_formula(core)) }
 
   var core: chainrule_method {
@@ -39,18 +41,19 @@ public enum FullBatchMethod: Hashable, Sendable, CaseIterable {
   }
 }
 
-/// When a full-batch run has come close enough; each is 0 or more, and without a unit: the scale of the loss does not matter.
+/// The tolerances at which a full-batch run ends, each 0 or more. They are relative, so the scale of the loss
+/// does not matter.
 public struct Tolerances: Hashable, Sendable {
-  /// Levenberg-Marquardt ends where the cosine of the residuals and each column of their Jacobian is at most that; the other
-  /// methods where max |∂L/∂p| / √L is at most that times its value at the start.
+  /// Levenberg-Marquardt ends if the cosine between the residuals and every column of their Jacobian is at
+  /// most this; the other methods end if max |∂L/∂p| / √L is at most this times its value at the start.
   public var gradient: Double
-  /// Levenberg-Marquardt ends where ‖D Δp‖ ≤ step × ‖D p‖, D being the scale of each parameter; the other methods where
-  /// |Δp| ≤ step × |p| for every p.
+  /// Levenberg-Marquardt ends if ‖D Δp‖ ≤ step × ‖D p‖, where D has the scale of each parameter; the other
+  /// methods end if |Δp| ≤ step × |p| for every p.
   public var step: Double
-  /// Ends where a step lowered L by no more than loss × L.
+  /// A run ends if a step lowered L by no more than loss × L.
   public var loss: Double
 
-  /// Tolerances that are small enough for a minimum to be one in `Float`.
+  /// Creates tolerances. The defaults are small enough that the minimum is also one in `Float`.
   public init(gradient: Double = 1e-10, step: Double = 1e-10, loss: Double = 1e-12) {
     self.gradient = gradient
     self.step = step
@@ -58,11 +61,11 @@ public struct Tolerances: Hashable, Sendable {
   }
 }
 
-/// The best point that a full-batch run has met.
+/// The best point that a full-batch run found.
 public struct Minimum: Hashable, Codable, Sendable {
-  /// What ended the run.
+  /// The reason that a run ended.
   public enum Ending: String, Hashable, Codable, Sendable {
-    /// There were as many iterations as allowed.
+    /// The maximum number of iterations was reached.
     case iterations
     /// The gradient is within its tolerance.
     case gradient
@@ -70,21 +73,21 @@ public struct Minimum: Hashable, Codable, Sendable {
     case step
     /// The loss fell by no more than its tolerance.
     case loss
-    /// No step that the method tried made the loss smaller.
+    /// No step that the method tried reduced the loss.
     case noProgress
-    /// What is called after each iteration said so.
+    /// The callback returned `.stop`.
     case stopped
   }
 
-  /// L there.
+  /// L at that point.
   @Figure public private(set) var loss: Double
   /// The largest |∂L/∂p| after the last iteration.
   @Figure public private(set) var gradient: Double
   /// The number of iterations.
   public let iterations: Int
-  /// How often L was computed, over all rows, with or without its derivatives.
+  /// The number of evaluations of L over all rows, with or without derivatives.
   public let evaluations: Int
-  /// What ended the run.
+  /// The reason that the run ended.
   public let ending: Ending
 
   init(_ found: chainrule_minimizer_result) {
@@ -112,25 +115,26 @@ extension Minimum: CustomStringConvertible {
 }
 
 extension Network {
-  /// Trains on all rows at once, from the parameters as they are, until a tolerance is met.
+  /// Trains on all rows at once, from the current parameters, until a tolerance is met.
   ///
   ///     let minimum = try await network.minimize(data, loss: .meanSquaredError, method: .levenbergMarquardt())
   ///
-  /// It computes in `Double`, whatever `Scalar`, and in prediction mode: a `BatchNorm` takes its running statistics and does
-  /// not change them, a `Dropout` does nothing. It runs on a queue of its own. The network is left with the
-  /// parameters of the smallest loss that was met, also where the task is cancelled.
+  /// It computes in `Double` for any `Scalar`, and in prediction mode: a `BatchNorm` uses its running
+  /// statistics without changing them, and a `Dropout` has no effect. It runs on its own queue. The network
+  /// ends with the parameters of the lowest loss that was found, even if the task is cancelled.
   ///
   /// - Parameters:
-  ///   - data: The rows to train on.
-  ///   - loss: nil for the loss usual with the output layer, ``Loss/default(for:)``.
+  ///   - data: The training rows.
+  ///   - loss: The loss; `nil` for that of the output layer, ``Loss/default(for:)``.
   ///   - method: The rule by which an iteration finds the next parameters.
-  ///   - iterations: The most there may be.
-  ///   - tolerances: What is met where the run ends before that.
-  ///   - isolation: The actor that calls, which the function goes on with afterwards.
-  ///   - onIteration: Called after each iteration, on that queue, with its number and the smallest loss so far; ends the
-  ///     run by `.stop`.
-  /// - Throws: `ChainruleError.invalidArgument` for a number out of its range, a loss that the method cannot have, or targets
-  ///   that the loss cannot; `.shapeMismatch`, `.invalidNetwork`, `.notFinite`, `.outOfMemory`, `.busy`, `.cancelled`.
+  ///   - iterations: The maximum number of iterations.
+  ///   - tolerances: The tolerances that end the run earlier.
+  ///   - isolation: The calling actor, on which the function continues afterwards.
+  ///   - onIteration: Called after each iteration, on the run's queue, with the iteration's number and the
+  ///     lowest loss so far; the run ends if it returns `.stop`.
+  /// - Throws: `ChainruleError.invalidArgument` for a number out of its range, a loss that the method does
+  ///   not support, or targets that the loss cannot have; `.shapeMismatch`, `.invalidNetwork`, `.notFinite`,
+  ///   `.outOfMemory`, `.busy`, `.cancelled`.
   @discardableResult
   public func minimize(
     _ data: Dataset<Scalar>, loss: Loss? = nil, method: FullBatchMethod, iterations: Int = 1000,
@@ -159,12 +163,12 @@ extension Network {
   }
 }
 
-/// What a C function calls after an iteration; used on the queue of the run alone.
+/// The context of the C callback after an iteration; used only on the queue of the run.
 private final class Observer: @unchecked Sendable {
   let decide: @Sendable (Int, Double) throws -> TrainingDecision
   var minimizer: OpaquePointer?
   var hasStopped = false
-  /// What the caller's function threw, which stops the run as `.stop` does.
+  /// The error that the caller's function threw, which stops the run as `.stop` does.
   var failure: ChainruleError?
 
   init(_ decide: @escaping @Sendable (Int, Double) throws -> TrainingDecision) { self.decide = decide }
@@ -183,7 +187,7 @@ private final class Observer: @unchecked Sendable {
   }
 }
 
-/// Owns a minimizer of the core; `stop` may come from any thread.
+/// Owns a minimizer of the core; any thread may call `stop`.
 private final class CoreMinimizer<Scalar: NetworkScalar>: @unchecked Sendable {
   private let network: CoreNetwork<Scalar>
   private let pointer: OpaquePointer

@@ -1,18 +1,19 @@
 /// The epochs of a training run, as `Trainer.fit` returns them.
 public struct History: Equatable, Codable, Sendable {
-  /// The reports of the epochs, in order. An epoch that `onStep` stopped before its end is not among them.
+  /// The reports of the epochs, in order, without an epoch that `onStep` stopped before its end.
   public let epochs: [Epoch]
 
-  /// The report of the last epoch; nil where there was none.
+  /// The report of the last epoch; `nil` if there was none.
   public var last: Epoch? { epochs.last }
 
-  /// The report of the epoch of the lowest validation loss, or training loss where there is no validation: the first of
-  /// several. nil where there was no epoch.
+  /// The report of the epoch with the lowest validation loss, or training loss if there is no validation; the
+  /// first of several. `nil` if there was no epoch.
   public var best: Epoch? { epochs.min { $0.judgedLoss < $1.judgedLoss } }
 }
 
 extension Epoch {
-  /// The loss by which patience and a history judge: that of the validation, or of the training where there is none.
+  /// The loss by which patience and a history judge: the validation loss, or the training loss if there is no
+  /// validation.
   var judgedLoss: Double { validation?.loss ?? loss }
 }
 
@@ -22,10 +23,11 @@ extension Trainer {
   ///     let history = try await trainer.fit(train, epochs: 100, validating: test, patience: 10)
   ///     print(history.best?.validation?.accuracy ?? .nan)
   ///
-  /// The parameters are those of `epochs`, which reports each epoch as it ends. With `patience` the network is left with the parameters of the lowest loss.
+  /// The parameters are those of `epochs`, which reports each epoch as it ends. With `patience` the network
+  /// ends with the parameters of the lowest loss.
   ///
-  /// - Throws: What ``step(_:)`` throws, `ChainruleError.cancelled` when the task is cancelled, and `.file` where a
-  ///   checkpoint cannot be written.
+  /// - Throws: The errors of ``step(_:)``, `ChainruleError.cancelled` when the task is cancelled, and `.file`
+  ///   if a checkpoint cannot be written.
   @discardableResult
   public func fit(
     _ data: Dataset<Scalar>, epochs count: Int, batchSize: Int = 32,
@@ -41,7 +43,8 @@ extension Trainer {
     ).history(isolation: isolation)
   }
 
-  /// Trains for up to `count` epochs over the batches of a source, in its order, and returns the report of each.
+  /// Trains for up to `count` epochs over the batches of a source, in its order, and returns the report of
+  /// each.
   @discardableResult
   public func fit(
     _ source: some BatchSource<Scalar>, epochs count: Int, batchSize: Int = 32,

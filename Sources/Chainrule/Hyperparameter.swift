@@ -1,10 +1,10 @@
 internal import CChainrule
 
 extension Optimizer {
-  /// A number, or a switch, of an optimizer's rule.
+  /// A hyper-parameter of an optimizer: a number or a switch.
   ///
-  /// `rawValue` is its name in Swift and in files; the command line's option is the same with hyphens. One row of the
-  /// table in `row` holds everything else that is known of it.
+  /// `rawValue` is its name in Swift and in files; the command line's option is the same with hyphens. One
+  /// row of the table in `row` holds all its other properties.
   public enum Hyperparameter: String, CaseIterable, Codable, Sendable {
     /// η, the factor of a step.
     case learningRate
@@ -18,19 +18,19 @@ extension Optimizer {
     case beta2
     /// ε, which keeps a divisor from being 0.
     case epsilon
-    /// μ, how much of the last step the next one keeps.
+    /// μ, the fraction of the last step that the next one keeps.
     case momentum
-    /// Whether momentum looks ahead, as Nesterov's does.
+    /// Whether to use Nesterov's momentum.
     case nesterov
-    /// Whether RMSprop takes the variance instead of the mean of squares.
+    /// Whether RMSprop divides by the variance instead of the mean of squares.
     case centered
     /// Whether Adam divides by the largest mean of squares so far.
     case amsgrad
     /// ψ, the decay of NAdam's momentum schedule.
     case momentumDecay
-    /// η⁻, Rprop's factor of a step where the gradient changes its sign.
+    /// η⁻, Rprop's factor of a step after the gradient changes its sign.
     case etaMinus
-    /// η⁺, Rprop's factor of a step where the gradient keeps its sign.
+    /// η⁺, Rprop's factor of a step while the gradient keeps its sign.
     case etaPlus
     /// The smallest step of Rprop.
     case stepMin
@@ -44,7 +44,7 @@ extension Optimizer {
 }
 
 extension Optimizer.Hyperparameter {
-  /// Finite numbers from a lower bound on, or above it, and below an upper bound if there is one.
+  /// A range of finite numbers: from a lower bound, or above it, and below an upper bound if there is one.
   public struct Range: Hashable, Sendable, CustomStringConvertible {
     private let low: Double
     private let includesLow: Bool
@@ -58,7 +58,7 @@ extension Optimizer.Hyperparameter {
       (self.low, includesLow, self.high) = (low, false, high)
     }
 
-    /// Whether a number lies in the range.
+    /// Returns whether a number is in the range.
     public func contains(_ number: Double) -> Bool {
       (includesLow ? number >= low : number > low) && number < high
     }
@@ -71,15 +71,15 @@ extension Optimizer.Hyperparameter {
     }
   }
 
-  /// What is known of a hyper-parameter besides its name.
+  /// The properties of a hyper-parameter except its name.
   private struct Row {
-    /// As formulas write it; nil for a switch.
+    /// The symbol in formulas; `nil` for a switch.
     var symbol: String?
-    /// What it is, as the beginning of a sentence.
+    /// The meaning, as the beginning of a sentence.
     var meaning: String
-    /// Where the core has it.
+    /// The field of the core's struct.
     var field: Field
-    /// nil for a switch.
+    /// The allowed numbers; `nil` for a switch.
     var range: Range?
   }
 
@@ -125,25 +125,25 @@ extension Optimizer.Hyperparameter {
     }
   }
 
-  /// The symbol in formulas, such as "β₁"; nil for a switch.
+  /// The symbol in formulas, such as "β₁"; `nil` for a switch.
   public var symbol: String? { row.symbol }
 
-  /// What it is, such as "Decay of the first moment".
+  /// The meaning, such as "Decay of the first moment".
   public var meaning: String { row.meaning }
 
-  /// The numbers it may have, as the core refuses others; nil for a switch.
+  /// The allowed numbers, which the core also enforces; `nil` for a switch.
   public var range: Range? { row.range }
 
-  /// Whether it is on or off, 1 or 0.
+  /// Whether it is a switch, with the values 1 and 0.
   public var isSwitch: Bool { row.range == nil }
 
-  /// The rules that have it, in the catalogue's order.
+  /// The rules with this hyper-parameter, in the catalogue's order.
   public var kinds: [Optimizer.Kind] { Optimizer.Kind.allCases.filter { $0.default[self] != nil } }
 
-  /// The command line's option, such as "--momentum-decay".
+  /// The option on the command line, such as "--momentum-decay".
   package var option: String { "--" + words.joined(separator: "-") }
 
-  /// As the core's errors name it, such as "momentum decay".
+  /// The name in the core's errors, such as "momentum decay".
   var spelledOut: String { words.joined(separator: " ") }
 
   /// The words of the name: "momentum" and "decay".
@@ -154,7 +154,8 @@ extension Optimizer.Hyperparameter {
     }
   }
 
-  /// "beta1 is not a hyper-parameter of sgd; adam and lion have it", of a name in a file or an option
+  /// The error for a name in a file or an option: "beta1 is not a hyper-parameter of sgd; adam and lion have
+  /// it".
   package func isNot(of kind: Optimizer.Kind, named name: String) -> String {
     "\(name) is not a hyper-parameter of \(kind.rawValue); \(list(kinds.map(\.rawValue))) "
       + (kinds.count == 1 ? "has it" : "have it")
@@ -183,7 +184,7 @@ extension Optimizer.Hyperparameter {
   /// The keys of an optimizer's JSON.
   package static var keys: [String] { ["type"] + allCases.map(\.rawValue) }
 
-  /// The name of the rule and the numbers that are given. Other keys are ignored.
+  /// Reads the name of the rule and the given values. Other keys are ignored.
   package static func decode(
     from decoder: any Decoder, requiring required: Self? = nil
   ) throws -> (type: String, numbers: [Self: Double]) {

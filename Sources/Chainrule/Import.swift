@@ -2,23 +2,26 @@ internal import CChainrule
 internal import ChainrulePlatform
 
 extension SavedModel {
-  /// Makes a model of the tensors of a multilayer perceptron, as PyTorch names them in a safetensors file:
-  /// `0.weight` [units, inputs] and `0.bias` [units] of a dense layer, `1.weight` [units] and `1.bias` of a
-  /// `layerNorm`, these with `1.running_mean` and `1.running_var` of a `batchNorm`. Unless `layers` lists them, the
-  /// prefixes, such as `net.0`, differ in their numbers alone, which give the order.
+  /// Creates a model from the tensors of a multilayer perceptron, as PyTorch names them in a safetensors
+  /// file: `0.weight` [units, inputs] and `0.bias` [units] of a dense layer, `1.weight` [units] and `1.bias`
+  /// of a `layerNorm`, these with `1.running_mean` and `1.running_var` of a `batchNorm`. Unless `layers`
+  /// lists them, the prefixes, such as `net.0`, may differ only in their numbers, which give the order.
   ///
-  /// F64 makes a float64 model; F32, F16 and BF16 make a float32 one, without rounding.
+  /// F64 creates a float64 model; F32, F16 and BF16 create a float32 model, without rounding.
   ///
   ///     let model = try SavedModel(
-  ///       safetensors: "net.safetensors", layers: ["fc1", "bn1", "head"], activations: [.identity, .relu, .softmax])
+  ///       safetensors: "net.safetensors", layers: ["fc1", "bn1", "head"],
+  ///       activations: [.identity, .relu, .softmax])
   ///
   /// - Parameters:
   ///   - path: The safetensors file.
-  ///   - layers: The prefixes of the layers' tensors, first to last; nil: by their numbers.
-  ///   - activations: What follows each layer that has tensors, which such a file does not say.
-  /// - Throws: `ChainruleError.file` where the system refuses, `.invalidModel` for a file that is damaged or holds other
-  ///   tensors, `.invalidArgument` for another number of activations than of layers and for a list that does not name each
-  ///   layer of the file once, `.invalidNetwork` for a softmax before the last.
+  ///   - layers: The prefixes of the layers' tensors, from first to last; `nil` to order them by their
+  ///     numbers.
+  ///   - activations: The activation after each layer with tensors, which the file does not contain.
+  /// - Throws: `ChainruleError.file` if the system refuses, `.invalidModel` for a file that is damaged or has
+  ///   other tensors, `.invalidArgument` if the number of activations differs from that of layers, or if
+  ///   `layers` does not name each layer of the file once, `.invalidNetwork` for a softmax before the last
+  ///   layer.
   public init(
     safetensors path: String, layers: [String]? = nil, activations: [Activation]
   ) throws(ChainruleError) {
@@ -43,7 +46,7 @@ extension SavedModel {
   }
 }
 
-/// The strings as C strings; nil: NULL.
+/// Calls `body` with the strings as C strings; NULL for `nil`.
 private func withCStrings<Result>(
   _ strings: [String]?, _ body: (UnsafePointer<UnsafePointer<CChar>?>?) -> Result
 ) -> Result {

@@ -1,9 +1,9 @@
 internal import CChainrule
 
-/// L, what training makes small: a value per sample, then the mean over the batch, weighted where samples
-/// have weights. n is the number of outputs, a the outputs, y the targets, d = a − y.
+/// L, the function that training minimises: the mean over the batch of a value per sample, weighted if
+/// samples have weights. n is the number of outputs, a the outputs, y the targets, d = a − y.
 ///
-/// `rawValue` is the name that files and the command line use; ``formula`` is the value per sample in ASCII.
+/// `rawValue` is the name in files and on the command line; ``formula`` is the value per sample in ASCII.
 public enum Loss: String, CaseIterable, Codable, Sendable {
   /// ½ Σ d², the convention of most tutorials
   case halfSquaredError
@@ -21,15 +21,15 @@ public enum Loss: String, CaseIterable, Codable, Sendable {
   case crossEntropy
   /// 1/n Σ a − y log a; needs outputs above 0 (softplus, sigmoid, softmax) and y ≥ 0
   case poisson
-  /// 1/n Σ max(0, 1 − y a), where y = 0 counts as −1; needs y = −1, 0 or 1. A row with a 1 for its class and 0 elsewhere is
-  /// thus one class against the rest
+  /// 1/n Σ max(0, 1 − y a), where y = 0 counts as −1; needs y = −1, 0 or 1. A row of class indicators (1 for
+  /// its class, 0 elsewhere) thus trains each class against the rest.
   case hinge
 
-  /// The value per sample in ASCII, as a terminal shows it.
+  /// The value per sample in ASCII, for a terminal.
   public var formula: String { String(cString: chainrule_loss_formula(core)) }
 
-  /// The loss that is usual with an output layer: cross-entropy with softmax, binary cross-entropy with
-  /// sigmoid, the mean squared error with any other.
+  /// Returns the usual loss of an output layer: cross-entropy for softmax, binary cross-entropy for sigmoid,
+  /// the mean squared error for any other activation.
   public static func `default`(for output: Activation) -> Loss {
     switch output {
     case .softmax: .crossEntropy

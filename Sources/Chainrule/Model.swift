@@ -1,7 +1,7 @@
 internal import CChainrule
 public import ChainrulePlatform
 
-/// A trained network that never changes: it predicts, in any number of tasks at once, and is what a file holds.
+/// A trained network that never changes. Any number of tasks can predict with it at once, and files store it.
 ///
 ///     let model = try Model(network)
 ///     try model.save(to: "digits.safetensors")
@@ -11,61 +11,61 @@ public struct Model<Scalar: NetworkScalar>: Sendable {
 
   init(core: CoreNetwork<Scalar>) { self.core = core }
 
-  /// A copy of `network` as it is now.
+  /// Copies `network` as it is now.
   ///
   /// - Throws: `ChainruleError.busy` during training, `.outOfMemory`.
   public init(_ network: Network<Scalar>) throws(ChainruleError) {
     core = try network.exclusivity { () throws(ChainruleError) in try network.core.copy() }
   }
 
-  /// Takes over a network that nothing else will change, without the copy of ``Model/init(_:)-(Network<Scalar>)``.
+  /// Uses a network that nothing else will change, without the copy of ``Model/init(_:)-(Network<Scalar>)``.
   package init(takingOver network: consuming Network<Scalar>) { core = network.core }
 
   /// The number of features of a row.
   public var inputs: Int { core.inputs }
   /// The number of values of a prediction.
   public var outputs: Int { core.outputs }
-  /// The layers, first to last.
+  /// The layers, from first to last.
   public var layers: [Layer] { core.layers }
-  /// The activation of the output layer, which is the last layer or, with a target scaling, the one before it; identity
-  /// where that layer has none.
+  /// The activation of the output layer: the last layer or, with a target scaling, the one before it.
+  /// Identity if that layer has no activation.
   public var outputActivation: Activation { core.outputActivation }
-  /// μ and σ of the targets, to the rounding of `Scalar`; nil where the last layer is not a target scaling.
+  /// μ and σ of the targets, to the rounding of `Scalar`; `nil` if the last layer is not a target scaling.
   public var targetScaling: Standardization? { core.targetScaling }
-  /// The number of parameters that training learns.
+  /// The number of trainable parameters.
   public var parameterCount: Int { core.parameterCount }
-  /// The names of the columns the network was trained on, in order; nil where they had none.
+  /// The names of the feature columns, in order; `nil` if the training data had none.
   public var featureNames: [String]? { core.names(.features) }
-  /// The names of the outputs of a regression; nil where they had none.
+  /// The names of the outputs of a regression; `nil` if the training data had none.
   public var targetNames: [String]? { core.names(.targets) }
-  /// The class of each output; nil where the outputs are not classes.
+  /// The class of each output; `nil` if the outputs are not classes.
   public var classLabels: [String]? { core.names(.classes) }
 
-  /// A copy of the parameters of layer `layer`, counted from 0.
+  /// Returns a copy of the parameters of layer `layer`, counted from 0.
   public func parameters(ofLayer layer: Int) throws(ChainruleError) -> LayerParameters<Scalar> {
     try core.parameters(ofLayer: layer)
   }
 
-  /// The numbers that layer `layer`, counted from 0, takes and hands on.
+  /// The sizes of the input and the output of layer `layer`, counted from 0.
   package func shape(ofLayer layer: Int) throws(ChainruleError) -> (inputs: Int, units: Int) {
     try core.shape(ofLayer: layer)
   }
 
-  /// The outputs, row-major rows × ``outputs``, for `features`, row-major rows × ``inputs``. A row's outputs
-  /// do not depend on the rows around it.
+  /// Returns the outputs, row-major rows × ``outputs``, for `features`, row-major rows × ``inputs``. A row's
+  /// outputs do not depend on the other rows.
   ///
-  /// - Throws: `ChainruleError.shapeMismatch` where `features` are not whole rows, `.invalidValue` where there is none,
-  ///   `.notFinite` for NaN or infinity in them, and what a ``CustomActivation`` throws.
+  /// - Throws: `ChainruleError.shapeMismatch` if `features` are not whole rows, `.invalidValue` for no rows,
+  ///   `.notFinite` for NaN or infinity in them, and the error of a ``CustomActivation``.
   public func predict(_ features: [Scalar]) throws(ChainruleError) -> [Scalar] {
     try core.predict(features)
   }
 
-  /// The outputs for the features of `data`, whatever its targets; as ``predict(_:)-([Scalar])``.
+  /// Returns the outputs for the features of `data`, and ignores its targets; see ``predict(_:)-([Scalar])``.
   public func predict(_ data: Dataset<Scalar>) throws(ChainruleError) -> [Scalar] {
     try core.predict(data)
   }
 
-  /// Predicts without allocating: see ``Predictor``.
+  /// Returns a ``Predictor``, which predicts without allocating memory.
   public func predictor(rows: Int = 1) -> Predictor<Scalar> {
     Predictor(core: core, rows: rows)
   }
@@ -73,26 +73,28 @@ public struct Model<Scalar: NetworkScalar>: Sendable {
   /// Compares predictions with the targets of `data`.
   ///
   /// - Parameters:
-  ///   - data: The rows; their targets are what is to be predicted.
-  ///   - loss: nil for the loss usual with the output layer, ``Loss/default(for:)``.
+  ///   - data: The rows and their targets.
+  ///   - loss: The loss; `nil` for that of the output layer, ``Loss/default(for:)``.
   public func evaluate(_ data: Dataset<Scalar>, loss: Loss? = nil) throws(ChainruleError) -> Evaluation {
     try core.evaluate(data, loss: loss)
   }
 
-  /// The same predictions, to rounding, from fewer layers: each `batchNorm` goes into the dense layer before it, where
-  /// that has no activation, or behind it, and each `dropout` goes away. For a model that only predicts.
+  /// Returns a model with the same predictions, to rounding, and fewer layers. It has no `dropout`, and each
+  /// `batchNorm` is merged into the dense layer before it, if that has no activation, or after it. For models
+  /// that only predict.
   public func folded() throws(ChainruleError) -> Model {
     Model(core: try core.fold())
   }
 
-  /// Compares predictions with the targets of a source; as the network's `evaluate(_:loss:)` does, batch by batch.
+  /// Compares predictions with the targets of a source, batch by batch, as the network's `evaluate(_:loss:)`
+  /// does.
   public func evaluate(
     _ source: some BatchSource<Scalar>, loss: Loss? = nil
   ) throws(ChainruleError) -> Evaluation {
     try core.evaluate(source, loss: loss, function: nil)
   }
 
-  /// The same network with its parameters rounded, or widened, to `Scalar`.
+  /// Creates the same model with its parameters rounded, or widened, to `Scalar`.
   public init<Other: NetworkScalar>(_ other: Model<Other>) throws(ChainruleError) {
     core = try CoreNetwork(inputs: other.inputs, layers: other.layers)
     try core.setParameters(of: other.core)
@@ -108,8 +110,8 @@ public struct Model<Scalar: NetworkScalar>: Sendable {
 extension Model {
   /// Reads a model file.
   ///
-  /// - Throws: `ChainruleError.file` where the system refuses, `.invalidModel` for a file that is damaged, or
-  ///   that holds the other scalar type: ``SavedModel`` reads either.
+  /// - Throws: `ChainruleError.file` if the system refuses, `.invalidModel` for a damaged file or one of the
+  ///   other scalar type; ``SavedModel`` reads either type.
   public init(contentsOf path: String) throws(ChainruleError) {
     let saved = try SavedModel(contentsOf: path)
     switch saved {
@@ -124,10 +126,10 @@ extension Model {
   /// Reads a model file; see ``init(contentsOf:)-(String)``.
   public init(contentsOf url: URL) throws(ChainruleError) { try self.init(contentsOf: url.filePath()) }
 
-  /// Writes a safetensors file that holds everything the model is, in place of what `path` held; after a
-  /// crash there is the old file or the new one.
+  /// Writes the whole model to a safetensors file, which replaces any file at `path`. After a crash the file
+  /// is either the old one or the new one.
   ///
-  /// - Throws: `ChainruleError.file` where the system refuses; an earlier file is then as it was.
+  /// - Throws: `ChainruleError.file` if the system refuses; an earlier file does not change then.
   public func save(to path: String) throws(ChainruleError) {
     try core.save(to: path)
   }
@@ -136,14 +138,14 @@ extension Model {
   public func save(to url: URL) throws(ChainruleError) { try save(to: url.filePath()) }
 }
 
-/// What a model file holds, whichever its scalar type.
+/// The model of a file, of either scalar type.
 public enum SavedModel: Sendable {
   /// A model whose parameters are `Float`.
   case float32(Model<Float>)
   /// A model whose parameters are `Double`.
   case float64(Model<Double>)
 
-  /// Reads a model file; throws as ``Model/init(contentsOf:)-(String)``.
+  /// Reads a model file; throws the errors of ``Model/init(contentsOf:)-(String)``.
   public init(contentsOf path: String) throws(ChainruleError) {
     var pointer: OpaquePointer?
     try check(path: path) { chainrule_network_load(path, &pointer, &$0) }
@@ -158,7 +160,7 @@ public enum SavedModel: Sendable {
     }
   }
 
-  /// Takes over a network of the core.
+  /// Takes ownership of a network of the core.
   init(owning pointer: OpaquePointer) {
     switch chainrule_network_scalar(pointer) {
     case .float32: self = .float32(Model(core: CoreNetwork(owning: pointer)))
@@ -166,7 +168,7 @@ public enum SavedModel: Sendable {
     }
   }
 
-  /// Its scalar type.
+  /// The scalar type of the parameters.
   public var scalarType: ScalarType {
     switch self {
     case .float32: .float32
@@ -177,8 +179,8 @@ public enum SavedModel: Sendable {
 
 // MARK: - Prediction without allocation
 
-/// Predicts with memory of its own, planned once: a call allocates nothing. One task uses it at a time; make
-/// one a task.
+/// Predicts with memory that it allocates once, so that a call allocates nothing. Only one task at a time can
+/// use it; create one for each task.
 public struct Predictor<Scalar: NetworkScalar>: ~Copyable {
   private let core: CoreNetwork<Scalar>
   private let scratch: UnsafeMutableRawBufferPointer
@@ -196,9 +198,9 @@ public struct Predictor<Scalar: NetworkScalar>: ~Copyable {
   ///     var span = outputs.mutableSpan
   ///     try predictor.predict(row.span, into: &span)
   ///
-  /// - Throws: `ChainruleError.shapeMismatch` where `features` are not whole rows or `outputs` has another
-  ///   size, `.invalidValue` where there is no row, `.notFinite` for NaN or infinity in `features`, and what a
-  ///   ``CustomActivation`` throws.
+  /// - Throws: `ChainruleError.shapeMismatch` if `features` are not whole rows or `outputs` has another size,
+  ///   `.invalidValue` for no rows, `.notFinite` for NaN or infinity in `features`, and the error of a
+  ///   ``CustomActivation``.
   public mutating func predict(
     _ features: Span<Scalar>, into outputs: inout MutableSpan<Scalar>
   ) throws(ChainruleError) {
@@ -215,7 +217,7 @@ public struct Predictor<Scalar: NetworkScalar>: ~Copyable {
     if let failure { throw failure }
   }
 
-  /// As ``predict(_:into:)-(Span<Scalar>,_)``, of memory that C code holds, say.
+  /// Predicts as ``predict(_:into:)-(Span<Scalar>,_)`` does, for memory that belongs to C code, for example.
   public mutating func predict(
     _ features: UnsafeBufferPointer<Scalar>, into outputs: UnsafeMutableBufferPointer<Scalar>
   ) throws(ChainruleError) {

@@ -1,6 +1,6 @@
 internal import ChainrulePlatform
 
-/// What a model's file holds of its training, as JSON among its metadata: the loss and the table.
+/// The training information in a model file, as JSON in its metadata: the loss and the table's encoding.
 private struct ModelMetadata: Codable {
   var loss: Loss?
   var table: TableEncoding?
@@ -10,7 +10,7 @@ private struct TableMetadata: Decodable {
   let table: TableEncoding
 }
 
-/// The same metadata without the table's contents; a loss of another version is none.
+/// The same metadata without the table's contents. A loss that this version does not know is `nil`.
 private struct MetadataProbe: Decodable {
   let hasTable: Bool
   let loss: Loss?
@@ -29,13 +29,13 @@ extension CoreNetwork {
     metadata.flatMap { try? JSONDecoder().decode(MetadataProbe.self, from: Data($0.utf8)) }
   }
 
-  /// The loss of the network's training; nil where it is unknown.
+  /// The loss that the network was trained with; `nil` if unknown.
   fileprivate var trainingLoss: Loss? { probe?.loss }
 
-  /// How a table becomes the network's features; nil where nothing is known of one.
+  /// The encoding of a table as the network's features; `nil` if there is none.
   fileprivate var tableEncoding: TableEncoding? { try? decodedTableEncoding() }
 
-  /// As ``tableEncoding``. Text of another kind than ours says nothing of a table.
+  /// Decodes ``tableEncoding``. Metadata that Chainrule did not write have none.
   ///
   /// - Throws: `ChainruleError.invalidValue` for an encoding that is damaged, or of another network.
   func decodedTableEncoding() throws(ChainruleError) -> TableEncoding? {
@@ -82,29 +82,31 @@ extension CoreNetwork {
 }
 
 extension Model {
-  /// How a table becomes the model's features and targets; nil where it was trained on no table.
+  /// The encoding of a table as the model's features and targets; `nil` if the model was not trained on a
+  /// table.
   ///
   ///     let rows: [Float] = try model.tableEncoding!.features.features(of: CSVTable(file: "new.csv"))
   public var tableEncoding: TableEncoding? { core.tableEncoding }
 
-  /// The loss that training made small; nil where it is unknown. `NetworkDesign` and `TablePipeline` note it.
+  /// The loss that training minimised; `nil` if unknown. `NetworkDesign` and `TablePipeline` set it.
   public var trainingLoss: Loss? { core.trainingLoss }
 }
 
 extension Network {
-  /// How a table becomes the network's features and targets; see ``setTableEncoding(_:)``.
+  /// The encoding of a table as the network's features and targets; see ``setTableEncoding(_:)``.
   public var tableEncoding: TableEncoding? { core.tableEncoding }
 
-  /// Puts the encoding of a table with the network: models and checkpoints saved later carry it.
+  /// Attaches the encoding of a table to the network: models and checkpoints saved later include it.
   ///
-  /// - Throws: `ChainruleError.shapeMismatch` where it makes another number of features, `.busy`.
+  /// - Throws: `ChainruleError.shapeMismatch` if it produces another number of features, `.busy`.
   public func setTableEncoding(_ encoding: TableEncoding?) throws(ChainruleError) {
     try exclusivity { () throws(ChainruleError) in try core.setTableEncoding(encoding) }
   }
-  /// The loss of the training, for models saved later; see ``setTrainingLoss(_:)``.
+  /// The loss of the training for models saved later; see ``setTrainingLoss(_:)``.
   public var trainingLoss: Loss? { core.trainingLoss }
 
-  /// Notes the loss of the training: models and checkpoints saved later carry it, and `chainrule evaluate` reports it.
+  /// Sets the loss of the training: models and checkpoints saved later include it, and `chainrule evaluate`
+  /// reports it.
   ///
   /// - Throws: `ChainruleError.busy`.
   public func setTrainingLoss(_ loss: Loss?) throws(ChainruleError) {

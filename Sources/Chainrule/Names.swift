@@ -1,11 +1,11 @@
-/// "a, b and c"
+/// Joins names to a list: "a, b and c".
 package func list(_ names: [String], _ conjunction: String = "and") -> String {
   names.count < 2
     ? names.joined() : names.dropLast().joined(separator: ", ") + " \(conjunction) " + names[names.count - 1]
 }
 
-/// The name among `names` that `text` stands for: letter for letter, or but for case, hyphens and underscores, or by what
-/// other libraries call it; nil where there is none.
+/// Returns the name in `names` that `text` stands for: an exact match, a match that ignores case, hyphens and
+/// underscores, or the name for an alias of other libraries. Returns `nil` if there is none.
 package func canonicalName(_ text: String, among names: [String]) -> String? {
   if names.contains(text) { return text }
   let bare = bareName(text)
@@ -17,7 +17,8 @@ private func bareName(_ text: String) -> String {
   String(String.UnicodeScalarView(text.lowercased().unicodeScalars.filter { $0 != "-" && $0 != "_" }))
 }
 
-/// What PyTorch, Keras, scikit-learn and papers call parts of the catalogue, without case, hyphens and underscores.
+/// Aliases of names in the catalogue, from PyTorch, Keras, scikit-learn and papers; without case, hyphens and
+/// underscores.
 private let otherNames = [
   "linear": "identity", "none": "identity", "logistic": "sigmoid", "swish": "silu",
   "mse": "meanSquaredError", "mseloss": "meanSquaredError", "l2": "meanSquaredError",
@@ -32,8 +33,9 @@ private let otherNames = [
   "onecyclelr": "oneCycle",
 ]
 
-/// The name that `text` most likely means: ``canonicalName(_:among:)``, or else that with the fewest letters changed, left
-/// out, added or swapped with the next one, at most a third of them; nil where there is none. (Damerau 1964)
+/// Returns the name that `text` most likely means: ``canonicalName(_:among:)``, or else the name with the
+/// smallest edit distance: letters changed, removed, added or swapped with the next one. The distance is at
+/// most a third of the letters; otherwise returns `nil` (Damerau 1964).
 package func nearest(to text: String, among names: [String]) -> String? {
   if let name = canonicalName(text, among: names) { return name }
   let letters = Array(text.lowercased().unicodeScalars)
@@ -42,7 +44,7 @@ package func nearest(to text: String, among names: [String]) -> String? {
 }
 
 private func distance(_ a: [UnicodeScalar], _ b: [UnicodeScalar]) -> Int {
-  // rows[i][j]: between the first i letters of a and the first j of b.
+  // rows[i][j]: the edit distance between the first i letters of a and the first j of b.
   var rows = [Array(0...b.count)]
   for i in 0..<a.count {
     var row = [i + 1]

@@ -1,9 +1,10 @@
 internal import CChainrule
 
-/// A rule by which an update moves a parameter p, given its gradient g = ∂L/∂p, with its hyper-parameters.
+/// An optimizer with its hyper-parameters: the rule by which an update changes a parameter p, given its
+/// gradient g = ∂L/∂p.
 ///
-/// The function of each rule makes it: `.adam(learningRate: 0.01)`. The rules and their defaults are PyTorch's, those of
-/// `lion` its authors'. Every rule has three hyper-parameters:
+/// Each rule has a static function that creates it, such as `.adam(learningRate: 0.01)`. The rules and their
+/// defaults are PyTorch's; those of `lion` are its authors'. Every rule has three hyper-parameters:
 ///
 /// - `learningRate`, η: the size of an update.
 /// - `weightDecay`, λ: adds λ p to the gradient. `adamw` and `lion` subtract η λ p from p instead.
@@ -13,7 +14,7 @@ internal import CChainrule
 public struct Optimizer: Hashable, Sendable {
   /// The rule.
   public let kind: Kind
-  /// The number of each hyper-parameter that the rule has; a switch is 1 or 0.
+  /// The value of each hyper-parameter of the rule; a switch is 1 or 0.
   private var numbers: [Hyperparameter: Double]
 
   private init(
@@ -31,7 +32,7 @@ public struct Optimizer: Hashable, Sendable {
 // MARK: - The rules
 
 extension Optimizer {
-  /// The catalogue's rules, by the names that files and the command line use.
+  /// The rules of the catalogue, by their names in files and on the command line.
   public enum Kind: String, CaseIterable, Codable, Sendable {
     /// Stochastic gradient descent, with or without momentum.
     case sgd
@@ -45,7 +46,7 @@ extension Optimizer {
     case adamw
     /// Adadelta, by Zeiler (2012).
     case adadelta
-    /// AdaMax, Adam's variant by the largest gradient, by Kingma and Ba (2015).
+    /// AdaMax, the variant of Adam that divides by the largest gradient, by Kingma and Ba (2015).
     case adamax
     /// NAdam, Adam with Nesterov's momentum, by Dozat (2016).
     case nadam
@@ -54,9 +55,10 @@ extension Optimizer {
     /// Lion, by Chen et al. (2023).
     case lion
 
-    /// The rule with its default numbers.
+    /// The rule with its default values.
     public var `default`: Optimizer {
-      // Over the core's closed list: a new row of the catalogue does not compile without a rule here.
+      // A switch over the core's closed list: without a rule here, a new row of the catalogue does not
+      // compile.
       switch core {
       case .sgd: .sgd()
       case .adagrad: .adagrad()
@@ -87,8 +89,8 @@ extension Optimizer {
     Optimizer(.adagrad, learningRate, weightDecay, l1, [.epsilon: epsilon])
   }
 
-  /// s ← α s + (1 − α) g², p ← p − η g / (√s + ε); `centered` subtracts the square of the running mean of g from s, and
-  /// `momentum` smooths the quotient (Hinton 2012; Graves 2013)
+  /// s ← α s + (1 − α) g², p ← p − η g / (√s + ε); `centered` subtracts the square of the running mean of g
+  /// from s, and `momentum` smooths the quotient (Hinton 2012; Graves 2013)
   public static func rmsprop(
     learningRate: Double = 0.01, alpha: Double = 0.99, epsilon: Double = 1e-8, momentum: Double = 0,
     centered: Bool = false, weightDecay: Double = 0, l1: Double = 0
@@ -147,9 +149,9 @@ extension Optimizer {
       [.beta1: beta1, .beta2: beta2, .epsilon: epsilon, .momentumDecay: momentumDecay])
   }
 
-  /// p ← p − s sign g, where each parameter has its own step s, at first η. s is multiplied by `etaPlus` when g keeps its
-  /// sign and by `etaMinus` when the sign changes, and stays within `stepMin` and `stepMax`. A change of sign also sets g
-  /// to 0. For batches of all rows (Riedmiller & Braun 1993).
+  /// p ← p − s sign g, where each parameter has its own step s, at first η. s is multiplied by `etaPlus` when
+  /// g keeps its sign and by `etaMinus` when the sign changes, and stays within `stepMin` and `stepMax`. A
+  /// change of sign also sets g to 0. For batches of all rows (Riedmiller & Braun 1993).
   public static func rprop(
     learningRate: Double = 0.01, etaMinus: Double = 0.5, etaPlus: Double = 1.2, stepMin: Double = 1e-6,
     stepMax: Double = 50, weightDecay: Double = 0, l1: Double = 0
@@ -169,7 +171,7 @@ extension Optimizer {
 }
 
 extension Optimizer.Kind {
-  /// The update in ASCII, as a terminal shows it.
+  /// The update in ASCII, for a terminal.
   public var formula: String { String(cString: chainrule_optimizer_formula(core)) }
 
   /// The hyper-parameters of the rule, in the catalogue's order.
@@ -180,10 +182,10 @@ extension Optimizer.Kind {
   }
 }
 
-// MARK: - Names and numbers
+// MARK: - Names and values
 
 extension Optimizer {
-  /// The name that files and the command line use.
+  /// The name in files and on the command line.
   public var name: String { kind.rawValue }
 
   /// η
@@ -194,21 +196,21 @@ extension Optimizer {
   /// The hyper-parameters of the rule, in the catalogue's order.
   public var hyperparameters: [Hyperparameter] { Hyperparameter.allCases.filter { numbers[$0] != nil } }
 
-  /// The number of a hyper-parameter, 1 or 0 for a switch; nil where the rule does not have it.
+  /// The value of a hyper-parameter, 1 or 0 for a switch; `nil` if the rule does not have it.
   public subscript(hyperparameter: Hyperparameter) -> Double? { numbers[hyperparameter] }
 
-  /// A rule with the given numbers, and defaults for its other hyper-parameters.
+  /// Creates a rule with the given values, and defaults for its other hyper-parameters.
   ///
-  /// - Throws: `ChainruleError.invalidArgument` for a hyper-parameter that the rule does not have, unless it is a switch
-  ///   that is off.
+  /// - Throws: `ChainruleError.invalidArgument` for a hyper-parameter that the rule does not have, unless it
+  ///   is a switch that is off.
   public init(_ kind: Kind, _ given: [Hyperparameter: Double] = [:]) throws(ChainruleError) {
     self = kind.default
     try set(given)
   }
 
-  /// Sets the numbers of some hyper-parameters.
+  /// Sets the values of some hyper-parameters.
   ///
-  /// - Throws: As ``init(_:_:)``; nothing is set then.
+  /// - Throws: The errors of ``init(_:_:)``; nothing is set then.
   public mutating func set(_ given: [Hyperparameter: Double]) throws(ChainruleError) {
     let known = given.filter { numbers[$0.key] != nil }
     for hyperparameter in Hyperparameter.allCases where known[hyperparameter] == nil {
@@ -218,13 +220,13 @@ extension Optimizer {
     numbers.merge(known) { $1 }
   }
 
-  /// A rule by its name in files.
+  /// Creates a rule from its name in files.
   ///
-  /// - Throws: `ChainruleError.invalidArgument` for an unknown name, with the names of all rules; otherwise as
-  ///   ``init(_:_:)``.
+  /// - Throws: `ChainruleError.invalidArgument` for an unknown name, with the names of all rules; also the
+  ///   errors of ``init(_:_:)``.
   public init(named name: String, _ given: [Hyperparameter: Double] = [:]) throws(ChainruleError) {
     guard let kind = Kind(rawValue: name) else {
-      // The core's message, which lists the names.
+      // The core's message lists the names.
       var kind = chainrule_optimizer_kind.sgd
       try check { chainrule_optimizer_named(name, &kind, &$0) }
       preconditionFailure("\(name) is in the core's catalogue alone")
@@ -239,11 +241,12 @@ extension Optimizer {
   }
 }
 
-/// As in a step file: `{"type": "adam", "learningRate": 0.01, …}`. What is left out has its default.
+/// The form of a step file: `{"type": "adam", "learningRate": 0.01, …}`. Missing hyper-parameters have their
+/// defaults.
 extension Optimizer: Codable {
   /// Reads the form of a step file.
   ///
-  /// - Throws: As ``init(named:_:)``, and `DecodingError` for a value of another type.
+  /// - Throws: The errors of ``init(named:_:)``, and `DecodingError` for a value of another type.
   public init(from decoder: any Decoder) throws {
     let (name, numbers) = try Hyperparameter.decode(from: decoder)
     try self.init(named: name, numbers)

@@ -1,22 +1,23 @@
-/// What training does against overfitting and against gradients that are too large, beside the optimizer's weight decay
-/// and the network's ``Dropout``.
+/// Regularisation during training: measures against overfitting and large gradients, in addition to the
+/// optimizer's weight decay and the network's ``Dropout``.
 public struct Regularization: Hashable, Codable, Sendable {
-  /// s, 0 ≤ s < 1: a target y becomes (1 − s) y + s / n for `crossEntropy` with n classes, (1 − s) y + s / 2 for
-  /// `binaryCrossEntropy` (Szegedy et al. 2016). Other losses refuse it.
+  /// s, 0 ≤ s < 1: a target y becomes (1 − s) y + s / n for `crossEntropy` with n classes, (1 − s) y + s / 2
+  /// for `binaryCrossEntropy` (Szegedy et al. 2016). Other losses refuse it.
   public var labelSmoothing: Double
-  /// σ ≥ 0: every feature becomes x + σ n, n drawn anew from the standard normal distribution for every step. In a network
-  /// that begins with a ``Scaling``, x is what that hands on: σ counts in its deviations.
+  /// σ ≥ 0: every feature becomes x + σ n, where n is drawn from the standard normal distribution for every
+  /// step. In a network that begins with a ``Scaling``, x is that layer's output, so σ is in units of its
+  /// deviations.
   public var inputNoise: Double
-  /// c > 0: all gradients are multiplied by min(1, c / (‖g‖₂ + 10⁻⁶)), ‖g‖₂ that of all of them together
-  /// (Pascanu, Mikolov & Bengio 2013); nil: as they are.
+  /// c > 0: all gradients are multiplied by min(1, c / (‖g‖₂ + 10⁻⁶)), where ‖g‖₂ is the norm of all of them
+  /// together (Pascanu, Mikolov & Bengio 2013); `nil`: no clipping.
   public var gradientClipNorm: Double?
-  /// c > 0: each ∂L/∂p is brought into −c … c, after ``gradientClipNorm``; nil: as it is.
+  /// c > 0: each ∂L/∂p is limited to −c … c, after ``gradientClipNorm``; `nil`: no limit.
   public var gradientClipValue: Double?
-  /// c > 0: after an update the weights Wⱼ of a neuron with ‖Wⱼ‖₂ > c become c Wⱼ / ‖Wⱼ‖₂ (Srivastava et al. 2014); nil:
-  /// they stay.
+  /// c > 0: after an update the weights Wⱼ of a neuron with ‖Wⱼ‖₂ > c become c Wⱼ / ‖Wⱼ‖₂ (Srivastava et al.
+  /// 2014); `nil`: no limit.
   public var maxNorm: Double?
 
-  /// None of it, but for what is given.
+  /// Creates a regularisation. By default everything is off.
   public init(
     labelSmoothing: Double = 0, inputNoise: Double = 0, gradientClipNorm: Double? = nil,
     gradientClipValue: Double? = nil, maxNorm: Double? = nil
@@ -28,10 +29,10 @@ public struct Regularization: Hashable, Codable, Sendable {
     self.maxNorm = maxNorm
   }
 
-  /// None of it.
+  /// No regularisation.
   public static let none = Regularization()
 
-  /// Reads what is given; of what is left out there is none.
+  /// Reads a regularisation; whatever is missing is off.
   public init(from decoder: any Decoder) throws {
     let container = try decoder.container(keyedBy: CodingKeys.self)
     self.init(
@@ -43,7 +44,7 @@ public struct Regularization: Hashable, Codable, Sendable {
   }
 }
 
-/// A loss of your own.
+/// A custom loss.
 ///
 ///     let quantile = LossFunction<Float> { outputs, targets, columns in
 ///       let d = zip(targets, outputs).map { $0 - $1 }
@@ -51,14 +52,15 @@ public struct Regularization: Hashable, Codable, Sendable {
 ///     }
 ///     let trainer = try Trainer(network, loss: quantile)
 ///
-/// It is called once a batch, with outputs a and targets y, both row-major with `columns` columns, and returns lᵣ of each
-/// row and ∂lᵣ/∂a, as many numbers as there are outputs. Where it throws, the step changes no parameter and throws that error,
-/// as `ChainruleError.callbackFailed` if it is of another type. L is then the mean of lᵣ, weighted by the rows' weights. With a
-/// target scaling both a and y are in standardised units.
+/// Each batch calls it once, with outputs a and targets y, both row-major with `columns` columns. It returns
+/// lᵣ of each row and ∂lᵣ/∂a, as many numbers as there are outputs. L is the mean of lᵣ, weighted by the
+/// rows' weights. If it throws, the step changes no parameter and throws that error, as
+/// `ChainruleError.callbackFailed` if it is of another type. With a target scaling both a and y are in
+/// standardised units.
 public struct LossFunction<Scalar: NetworkScalar>: Sendable {
   let body: @Sendable ([Scalar], [Scalar], Int) throws -> (losses: [Double], gradient: [Scalar])
 
-  /// A loss and its gradient.
+  /// Creates a loss from a function that returns the losses and the gradient.
   public init(
     _ body:
       @escaping @Sendable (_ outputs: [Scalar], _ targets: [Scalar], _ columns: Int) throws -> (
@@ -68,9 +70,10 @@ public struct LossFunction<Scalar: NetworkScalar>: Sendable {
     self.body = body
   }
 
-  /// L of outputs against targets, both row-major, with the sample weights of `data`.
+  /// Computes L of outputs and targets, both row-major, with the sample weights of `data`.
   ///
-  /// - Throws: `ChainruleError.shapeMismatch` where the function returns another number of losses than there are rows.
+  /// - Throws: `ChainruleError.shapeMismatch` if the function returns another number of losses than there are
+  ///   rows.
   func value(
     outputs: [Scalar], targets: [Scalar], of data: Dataset<Scalar>
   ) throws(ChainruleError) -> Double {

@@ -1,34 +1,34 @@
 internal import ChainrulePlatform
 
-/// What decides the result of a training run, as names and values in order. A checkpoint stores it, and a run resumes only
-/// from a checkpoint whose description is the same.
+/// A description of everything that affects the result of a training run, as names and values in order. A
+/// checkpoint stores it, and a run resumes only from a checkpoint with the same description.
 ///
-/// `epochs` describes the trainer, the batch size and the data by itself. Add what else the run depends on: how the data
-/// were split, say.
+/// `epochs` itself describes the trainer, the batch size and the data. Add whatever else the run depends on,
+/// such as how the data were split.
 ///
 ///     let run: RunDescription = ["validation fraction": "0.2", "stratified": "true"]
-///     for try await epoch in trainer.epochs(100, on: train, checkpoints: checkpoints, resuming: newest, run: run) { … }
+///     let epochs = trainer.epochs(100, on: train, checkpoints: checkpoints, resuming: newest, run: run)
 public struct RunDescription: Hashable, Sendable, ExpressibleByDictionaryLiteral {
   /// A name and its value.
   public struct Entry: Hashable, Sendable, Codable {
-    /// Such as "seed".
+    /// The name, such as "seed".
     public var name: String
-    /// As text.
+    /// The value as text.
     public var value: String
   }
 
-  /// The entries in order; a name occurs once.
+  /// The entries in order; each name occurs once.
   public private(set) var entries: [Entry] = []
 
-  /// A description without entries.
+  /// Creates an empty description.
   public init() {}
 
-  /// The last of several values of one name counts.
+  /// Creates a description. If a name occurs several times, its last value counts.
   public init(dictionaryLiteral elements: (String, String)...) {
     for (name, value) in elements { self[name] = value }
   }
 
-  /// nil where there is no entry of that name; a nil that is set removes the entry.
+  /// The value for a name, or `nil` if there is none. Setting `nil` removes the entry.
   public subscript(name: String) -> String? {
     get { index(of: name).map { entries[$0].value } }
     set {
@@ -41,12 +41,13 @@ public struct RunDescription: Hashable, Sendable, ExpressibleByDictionaryLiteral
     }
   }
 
-  /// How this description differs from that of a checkpoint, in the order of this one; empty where they are the same.
+  /// Returns the differences from the description of a checkpoint, in the order of this one; empty if they
+  /// are the same.
   public func differences(from saved: RunDescription) -> [RunDifference] {
     let names = entries.map(\.name) + saved.entries.map(\.name).filter { index(of: $0) == nil }
     return names.compactMap { name in
       let (old, new) = (saved[name], self[name])
-      // By their scalars: é as one scalar or two would be equal as strings.
+      // Compared as UTF-8: as strings, é as one scalar and as two would be equal.
       if old.map({ Array($0.utf8) }) == new.map({ Array($0.utf8) }) { return nil }
       return RunDifference(name: name, saved: old, present: new)
     }
@@ -95,7 +96,7 @@ extension RunDescription {
     self["validation data"] = try validation?.makeFingerprint()
   }
 
-  /// Adds the fields of a value, as its JSON names them: "optimizer" and "optimizer.momentum", say.
+  /// Adds the fields of a value with the names of its JSON, such as "optimizer" and "optimizer.momentum".
   mutating func add(_ name: String, fieldsOf value: some Encodable) {
     let encoder = JSONEncoder()
     encoder.outputFormatting = .sortedKeys
@@ -109,14 +110,14 @@ extension RunDescription {
     }
   }
 
-  /// Adds a list, as JSON; nothing where there is none.
+  /// Adds a list as JSON; does nothing for `nil`.
   mutating func add(_ name: String, list: [String]?) {
     guard let list, let json = try? JSONEncoder().encode(list) else { return }
     self[name] = String(decoding: json, as: UTF8.self)
   }
 }
 
-/// A number, a truth value or a text in JSON.
+/// A number, a Boolean or a text in JSON.
 private struct JSONScalar: Decodable {
   let text: String
 

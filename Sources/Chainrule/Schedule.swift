@@ -1,15 +1,16 @@
 internal import CChainrule
 
-/// How the learning rate changes as training goes on, with PyTorch's rules and defaults.
+/// A rule for changing the learning rate during training, as in PyTorch and with its defaults.
 ///
 ///     let schedule = Schedule(.cosine(length: 45), warmUp: 5)
 ///     let trainer = try Trainer(
-///       network, loss: .crossEntropy, optimizer: .sgd(learningRate: 0.1), options: TrainerOptions(schedule: schedule))
+///       network, loss: .crossEntropy, optimizer: .sgd(learningRate: 0.1),
+///       options: TrainerOptions(schedule: schedule))
 ///
-/// A rate is a function of the schedule, the optimizer's learning rate η, and t, the epochs or steps done. Numbers out
-/// of their range are refused where a ``Trainer`` is made.
+/// The rate is a function of the schedule, the optimizer's learning rate η, and t, the number of completed
+/// epochs or steps. A ``Trainer`` refuses numbers that are out of their range.
 public struct Schedule: Hashable, Sendable {
-  /// What becomes of η after t epochs or steps.
+  /// The rate after t epochs or steps, as a function of η.
   public enum Rule: Hashable, Sendable {
     /// η
     case constant
@@ -17,31 +18,33 @@ public struct Schedule: Hashable, Sendable {
     case step(length: Int, factor: Double = 0.1)
     /// η γᵗ: γ is `factor` > 0.
     case exponential(factor: Double)
-    /// m + (η − m) (1 + cos(π t / T)) / 2: T is `length` ≥ 1, m is `minimum` ≥ 0. Behind T the rate goes up again, as
-    /// PyTorch's does (Loshchilov & Hutter 2017).
+    /// m + (η − m) (1 + cos(π t / T)) / 2: T is `length` ≥ 1, m is `minimum` ≥ 0. After T the rate rises
+    /// again, as PyTorch's does (Loshchilov & Hutter 2017).
     case cosine(length: Int, minimum: Double = 0)
-    /// As `cosine`, from η anew after T, then after `growth` T, `growth`² T, …; growth ≥ 1 (Loshchilov & Hutter 2017)
+    /// As `cosine`, restarted from η after T, then after another `growth` T, `growth`² T, …; growth ≥ 1
+    /// (Loshchilov & Hutter 2017)
     case cosineRestarts(length: Int, growth: Int = 1, minimum: Double = 0)
-    /// From η / d up to η in the part `rise` of the T = `length` ≥ 2 updates, 0 ≤ rise ≤ 1, then down to η / (d e), each
-    /// half a cosine; there the rate stays. d is `divisor` > 0, e `finalDivisor` > 0 (Smith & Topin 2018).
+    /// Rises from η / d to η during the fraction `rise` of the T = `length` ≥ 2 updates, 0 ≤ rise ≤ 1, then
+    /// falls to η / (d e), each along half a cosine; the rate stays there. d is `divisor` > 0, e is
+    /// `finalDivisor` > 0 (Smith & Topin 2018).
     case oneCycle(length: Int, rise: Double = 0.3, divisor: Double = 25, finalDivisor: Double = 1e4)
-    /// η ← max(γ η, m) after more than `patience` ≥ 0 epochs in a row whose loss was no better than the best; the
-    /// next `cooldown` ≥ 0 epochs do not count. γ is `factor`, 0 < γ < 1, m is `minimum` ≥ 0. The loss is that of the
-    /// validation, where there is one.
+    /// η ← max(γ η, m) after more than `patience` ≥ 0 epochs in a row whose loss was no better than the best;
+    /// the next `cooldown` ≥ 0 epochs do not count. γ is `factor`, 0 < γ < 1, m is `minimum` ≥ 0. The loss is
+    /// the validation loss if there is validation data.
     case plateau(
       factor: Double = 0.1, patience: Int = 10, threshold: Threshold = .relative(1e-4), cooldown: Int = 0,
       minimum: Double = 0)
   }
 
-  /// What t and every length count.
+  /// The unit of t and of every length.
   public enum Unit: String, Hashable, Sendable, CaseIterable, Codable {
-    /// Epochs: all of its steps have the same rate.
+    /// Epochs: all steps of an epoch have the same rate.
     case epoch
     /// Updates
     case step
   }
 
-  /// How far below the best loss b a loss must be to be better.
+  /// How far a loss must be below the best loss b to count as better.
   public enum Threshold: Hashable, Sendable {
     /// Below b (1 − τ), 0 ≤ τ < 1.
     case relative(Double)
@@ -49,16 +52,17 @@ public struct Schedule: Hashable, Sendable {
     case absolute(Double)
   }
 
-  /// What becomes of η behind the warm-up.
+  /// The rule after the warm-up.
   public var rule: Rule
-  /// What t and every length count.
+  /// The unit of t and of every length.
   public var unit: Unit
-  /// The epochs or steps, before the rule begins, in which the rate rises to the first of the rule, ≥ 0.
+  /// The number of epochs or steps before the rule begins, in which the rate rises to the rule's first rate,
+  /// ≥ 0.
   public var warmUp: Int
-  /// The rate at the start of the warm-up over that at its end, 0 < f ≤ 1.
+  /// The ratio of the rates at the start and at the end of the warm-up, 0 < f ≤ 1.
   public var warmUpFactor: Double
 
-  /// A rule behind a linear warm-up of so many epochs or steps.
+  /// Creates a schedule: a linear warm-up of `warmUp` epochs or steps, then the rule.
   public init(_ rule: Rule, per unit: Unit = .epoch, warmUp: Int = 0, warmUpFactor: Double = 1.0 / 3) {
     self.rule = rule
     self.unit = unit
@@ -66,13 +70,13 @@ public struct Schedule: Hashable, Sendable {
     self.warmUpFactor = warmUpFactor
   }
 
-  /// η throughout.
+  /// A constant rate η.
   public static let constant = Schedule(.constant)
 
-  /// The name that files and the command line use.
+  /// The name in files and on the command line.
   public var name: String { String(cString: chainrule_schedule_name(core.kind)) }
 
-  /// The rule in ASCII, as a terminal shows it.
+  /// The rule in ASCII, for a terminal.
   public var formula: String { String(cString: chainrule_schedule_formula(core.kind)) }
 
   /// The names of all rules.
@@ -80,10 +84,11 @@ public struct Schedule: Hashable, Sendable {
     String(cString: chainrule_schedule_name(chainrule_schedule_kind(rawValue: $0)!))
   }
 
-  /// The rule of that name with its default numbers, but for those that are given; a number that the rule does not have
-  /// is left aside, and one that has no default must be given: the length, and the factor of `exponential`.
+  /// Creates the rule of the given name from the given numbers and defaults. A number that the rule does not
+  /// have is ignored. The numbers without a default are required: the length, and the factor of
+  /// `exponential`.
   ///
-  /// - Throws: `ChainruleError.invalidArgument` with the names there are.
+  /// - Throws: `ChainruleError.invalidArgument` for an unknown name; the error lists the names.
   public init(
     named name: String, length: Int? = nil, factor: Double? = nil, patience: Int? = nil,
     minimum: Double? = nil,
@@ -101,9 +106,10 @@ public struct Schedule: Hashable, Sendable {
     self.unit = unit
   }
 
-  /// The rate after t epochs or steps, where η is the optimizer's; of a plateau, while the loss falls.
+  /// Returns the rate after t epochs or steps for the optimizer's rate η; for a plateau, the rate while the
+  /// loss still falls.
   ///
-  /// - Throws: `ChainruleError.invalidArgument` for a number of the schedule's that is out of its range,
+  /// - Throws: `ChainruleError.invalidArgument` for a number of the schedule that is out of its range,
   ///   `.invalidValue` for a t below 0.
   public func learningRate(_ η: Double, at t: Int) throws(ChainruleError) -> Double {
     guard t >= 0 else { throw .invalidValue(name: "t", value: "\(t)", expected: "0 or more") }
@@ -191,14 +197,14 @@ extension Schedule.Threshold {
   }
 }
 
-/// `{"type": "cosine", "length": 45, "warmUp": 5, …}`; what is left out has its default.
+/// The JSON form: `{"type": "cosine", "length": 45, "warmUp": 5, …}`; missing numbers have their defaults.
 extension Schedule: Codable {
   private enum CodingKeys: String, CodingKey {
     case type, unit, warmUp, warmUpFactor, length, growth, factor, minimum, rise, divisor, finalDivisor
     case patience, cooldown, threshold, absolute
   }
 
-  /// A rule that is not in the catalogue throws with the names there are.
+  /// Reads a schedule. For an unknown rule, the error lists the names.
   public init(from decoder: any Decoder) throws {
     let container = try decoder.container(keyedBy: CodingKeys.self)
     var kind = chainrule_schedule_kind.constant

@@ -1,20 +1,21 @@
 extension Network: CustomStringConvertible {
-  /// The layers, their sizes and the numbers of their parameters, a line each:
+  /// Returns a table of the layers, their sizes and the numbers of their parameters, one line each:
   ///
   ///     float32, 4 inputs, 3 outputs, 67 parameters
   ///     1  8 tanh     4 → 8  40
   ///     2  3 softmax  8 → 3  27
   public func summary() -> String { core.summary }
 
-  /// ``summary()``
+  /// The same text as ``summary()``.
   public var description: String { core.summary }
 }
 
 extension Model: CustomStringConvertible {
-  /// The layers, their sizes and the numbers of their parameters; see ``Network/summary()``.
+  /// Returns a table of the layers, their sizes and the numbers of their parameters; see
+  /// ``Network/summary()``.
   public func summary() -> String { core.summary }
 
-  /// ``summary()``
+  /// The same text as ``summary()``.
   public var description: String { core.summary }
 }
 

@@ -1,24 +1,25 @@
 internal import ChainrulePlatform
 
-/// A model of a table in one value and one file: how its columns are encoded, the network, and its names.
+/// A model of a table in one value and one file: the encoding of the columns, the network, and its names.
 ///
 ///     let table = try CSVTable(file: "houses.csv", options: .anyTable(target: ["price"]))
 ///     let houses = try await TablePipeline<Float>.fitting(table)
 ///     try houses.save(to: "houses.safetensors")
-///     let prices = try TablePipeline<Float>(contentsOf: "houses.safetensors").predict(CSVTable(file: "new.csv"))
+///     let saved = try TablePipeline<Float>(contentsOf: "houses.safetensors")
+///     let prices = try saved.predict(CSVTable(file: "new.csv"))
 ///
 /// `chainrule train` does the same, with options for each decision.
 public struct TablePipeline<Scalar: NetworkScalar>: Sendable {
-  /// The network, which takes the encoded features and predicts targets in their own unit.
+  /// The network, which takes the encoded features and predicts targets in their own units.
   public let model: Model<Scalar>
-  /// How the columns of a table become features and targets.
+  /// The encoding of a table's columns as features and targets.
   public let encoding: TableEncoding
-  /// What was decided about the table that was fitted; nothing for a pipeline from a file.
+  /// The decisions about the table that was fitted; empty for a pipeline from a file.
   public let notes: [TableNote]
-  /// The epochs of training; none for a pipeline from a file.
+  /// The epochs of training; empty for a pipeline from a file.
   public let epochs: [Epoch]
 
-  /// A model that was trained on a table.
+  /// Creates a pipeline from a model that was trained on a table.
   ///
   /// - Throws: `ChainruleError.invalidValue` for a model without an encoding.
   public init(_ model: Model<Scalar>) throws(ChainruleError) {
@@ -37,20 +38,23 @@ public struct TablePipeline<Scalar: NetworkScalar>: Sendable {
     self.epochs = epochs
   }
 
-  /// Trains on a table, by the options it was read with; `CSVOptions.anyTable(target:task:)` takes any.
+  /// Trains on a table with its reading options; `CSVOptions.anyTable(target:task:)` accepts any table.
   ///
-  /// Rows without a target are left out. Some rows are held out to validate on, of each class its share; the values for
-  /// missing cells and the categories are those of the others. The same table, recipe and seed give the same bits.
+  /// Rows without a target are skipped. Some rows, the same fraction of each class, are held out for
+  /// validation. The replacements of missing cells and the categories are fitted on the other rows. The same
+  /// table, recipe and seed give the same bits.
   ///
   /// - Parameters:
-  ///   - table: The rows, targets included.
-  ///   - recipe: The network and its training; nil: ``TrainingRecipe/recommended(forRows:)``.
+  ///   - table: The rows, including the targets.
+  ///   - recipe: The network and its training; `nil` for ``TrainingRecipe/recommended(forRows:)``.
   ///   - seed: Seeds the choice of the validation rows, the initial weights and the order of the rows.
-  ///   - threads: How many threads share the work of an update, 1 … 256; any number trains the same model.
-  ///   - isolation: The actor that calls, which the function goes on with afterwards.
-  ///   - onStep: Called after each batch, on the trainer's queue; by `.stop` training ends after this batch.
-  /// - Throws: `ChainruleError.badData` for cells that do not fit, `.notFinite` where training diverges, and as
-  ///   `TableEncoding.fitting(_:)` and ``Trainer``.
+  ///   - threads: The number of threads that share the work of an update, 1 … 256; any number trains the same
+  ///     model.
+  ///   - isolation: The calling actor, on which the function continues afterwards.
+  ///   - onStep: Called after each batch, on the trainer's queue; training ends after this batch if it
+  ///     returns `.stop`.
+  /// - Throws: `ChainruleError.badData` for cells that do not fit, `.notFinite` if training diverges, and the
+  ///   errors of `TableEncoding.fitting(_:)` and ``Trainer``.
   public static func fitting(
     _ table: CSVTable, recipe: TrainingRecipe? = nil, seed: UInt64 = 0, threads: Int = 1,
     isolation: isolated (any Actor)? = #isolation,
@@ -82,18 +86,18 @@ public struct TablePipeline<Scalar: NetworkScalar>: Sendable {
       model: try Model(network), encoding: encoded.encoding, notes: encoded.notes, epochs: history.epochs)
   }
 
-  /// The outputs, row-major rows × ``Model/outputs``, for a table with the columns of the features, in any order and among
-  /// others. Read it by the options that `FeatureEncoding.readingOptions` of the encoding are: its numbers and missing
-  /// cells are then those of the table that was fitted.
+  /// Returns the outputs, row-major rows × ``Model/outputs``, for a table. The table must have the columns of
+  /// the features, in any order, and may have others. Read it with the encoding's
+  /// `FeatureEncoding.readingOptions`, so that numbers and missing cells have the format of the fitted table.
   ///
-  /// - Throws: As `FeatureEncoding.features(of:as:)`.
+  /// - Throws: The errors of `FeatureEncoding.features(of:as:)`.
   public func predict(_ table: CSVTable) throws(ChainruleError) -> [Scalar] {
     try model.predict(encoding.features.features(of: table))
   }
 
-  /// The most probable class of each row; nil where the model predicts no classes.
+  /// Returns the most probable class of each row; `nil` if the model does not predict classes.
   ///
-  /// - Throws: As ``predict(_:)``.
+  /// - Throws: The errors of ``predict(_:)``.
   public func labels(of table: CSVTable) throws(ChainruleError) -> [String]? {
     guard let classes = model.classLabels else { return nil }
     let outputs = try predict(table)
@@ -106,7 +110,8 @@ public struct TablePipeline<Scalar: NetworkScalar>: Sendable {
 
   /// Compares predictions with the targets of a table; see ``Network/report(on:loss:threshold:)``.
   ///
-  /// - Parameter table: With the columns of the features, and of the targets by their names, or as its options name them.
+  /// - Parameter table: A table with the columns of the features, and those of the targets by their names or
+  ///   as its options name them.
   /// - Throws: `ChainruleError.badData` for cells that do not fit.
   public func report(on table: CSVTable) throws(ChainruleError) -> EvaluationReport {
     var table = table
@@ -123,20 +128,22 @@ public struct TablePipeline<Scalar: NetworkScalar>: Sendable {
 extension TablePipeline {
   /// Reads a file that ``save(to:)`` or `chainrule train --save` wrote.
   ///
-  /// - Throws: As ``Model/init(contentsOf:)-(String)`` and ``init(_:)``.
+  /// - Throws: The errors of ``Model/init(contentsOf:)-(String)`` and ``init(_:)``.
   public init(contentsOf path: String) throws(ChainruleError) {
     try self.init(Model(contentsOf: path))
   }
 
-  /// Writes a model file that holds the encoding, too; see ``Model/save(to:)-(String)``.
+  /// Writes a model file that includes the encoding; see ``Model/save(to:)-(String)``.
   public func save(to path: String) throws(ChainruleError) { try model.save(to: path) }
 }
 
-/// As the bytes of its model file.
+/// Encoded as the bytes of its model file.
 extension TablePipeline: Codable {
   private enum CodingKeys: CodingKey { case model }
 
-  /// - Throws: A `DecodingError`, or as ``init(contentsOf:)``.
+  /// Reads the bytes of a model file.
+  ///
+  /// - Throws: A `DecodingError`, or the errors of ``init(contentsOf:)``.
   public init(from decoder: any Decoder) throws {
     let bytes = try decoder.container(keyedBy: CodingKeys.self).decode(Data.self, forKey: .model)
     self = try Self.withTemporaryFile { path in
@@ -155,7 +162,7 @@ extension TablePipeline: Codable {
     try container.encode(bytes, forKey: .model)
   }
 
-  /// The core reads and writes files alone.
+  /// Needed because the core can only read and write files.
   private static func withTemporaryFile<Result>(_ body: (String) throws -> Result) throws -> Result {
     let folder = FileManager.default.temporaryDirectory.appendingPathComponent("chainrule-\(UUID())")
     try FileManager.default.createDirectory(at: folder, withIntermediateDirectories: true)

@@ -6,31 +6,31 @@ import Dispatch
 ///     let trainer = try Trainer(network, loss: .crossEntropy, optimizer: .adam(learningRate: 0.001))
 ///     for try await epoch in trainer.epochs(20, on: train, batchSize: 32, validating: test) { print(epoch) }
 ///
-/// The optimizer's state lives as long as the trainer, so that epochs asked for later go on where earlier ones
-/// ended. Training runs on a queue of the trainer's own, never on Swift's cooperative threads. When the task
-/// is cancelled, training stops after the batch in hand.
+/// The optimizer's state lives as long as the trainer, so that later epochs continue where earlier ones
+/// ended. Training runs on the trainer's own queue, never on Swift's cooperative threads. When the task is
+/// cancelled, training stops after the current batch.
 public final class Trainer<Scalar: NetworkScalar> {
-  /// The network being trained.
+  /// The network to train.
   public let network: Network<Scalar>
-  /// What training makes small; nil where it is a function of your own.
+  /// The loss that training minimises; `nil` for a custom loss.
   public let loss: Loss?
-  /// What training makes small, where it is a function of your own.
+  /// The custom loss that training minimises; `nil` for a loss of the catalogue.
   public let lossFunction: LossFunction<Scalar>?
-  /// How gradients become updates.
+  /// The rule that turns gradients into updates.
   public let optimizer: Optimizer
-  /// What else decides how it trains.
+  /// The other options of training.
   public let options: TrainerOptions
 
   let core: CoreTrainer<Scalar>
   private let queue = DispatchQueue(label: "chainrule.trainer", qos: .userInitiated)
-  /// What the arguments say that changes the result.
+  /// The arguments that affect the result.
   let settings: RunDescription
   private var lastBatchRows = 0
 
-  /// A trainer of `network`.
+  /// Creates a trainer of `network`.
   ///
-  /// - Throws: `ChainruleError.invalidNetwork` for a loss that does not fit the output layer, `.invalidArgument` and
-  ///   `.invalidValue` for a number that is out of its range, `.outOfMemory`.
+  /// - Throws: `ChainruleError.invalidNetwork` for a loss that does not fit the output layer,
+  ///   `.invalidArgument` and `.invalidValue` for a number that is out of its range, `.outOfMemory`.
   public convenience init(
     _ network: Network<Scalar>, loss: Loss, optimizer: Optimizer = .adam(),
     options: TrainerOptions = TrainerOptions()
@@ -38,9 +38,9 @@ public final class Trainer<Scalar: NetworkScalar> {
     try self.init(network, either: loss, or: nil, optimizer: optimizer, options: options)
   }
 
-  /// A trainer of `network` with a loss of your own.
+  /// Creates a trainer of `network` with a custom loss.
   ///
-  /// - Throws: As ``init(_:loss:optimizer:options:)-(_,Loss,_,_)``.
+  /// - Throws: The errors of ``init(_:loss:optimizer:options:)-(_,Loss,_,_)``.
   public convenience init(
     _ network: Network<Scalar>, loss: LossFunction<Scalar>, optimizer: Optimizer = .adam(),
     options: TrainerOptions = TrainerOptions()
@@ -67,48 +67,51 @@ public final class Trainer<Scalar: NetworkScalar> {
     try checkMemoryForThreads()
   }
 
-  /// The number of updates done.
+  /// The number of completed updates.
   public var steps: Int { core.steps }
-  /// The number of whole epochs done.
+  /// The number of completed epochs.
   public var completedEpochs: Int { core.epochs }
 
-  /// The rate of the last update; before the first, and after ``setLearningRate(_:)``, that of the next.
+  /// The learning rate of the last update. Before the first update, and after ``setLearningRate(_:)``, that
+  /// of the next.
   public var learningRate: Double { core.learningRate }
 
-  /// Puts another η in the place of the optimizer's, for the updates to come. The schedule goes by it; with the
-  /// constant one, any schedule of your own can be followed.
+  /// Sets the base learning rate η for later updates. The schedule scales it; with a constant schedule, this
+  /// method can implement any custom schedule.
   ///
-  /// - Throws: `ChainruleError.invalidArgument` for what is not a finite number of at least 0, `.busy`.
+  /// - Throws: `ChainruleError.invalidArgument` for a number that is negative or not finite, `.busy`.
   public func setLearningRate(_ learningRate: Double) throws(ChainruleError) {
     try core.exclusivity { () throws(ChainruleError) in try core.setLearningRate(learningRate) }
   }
 
-  /// Tells the schedule `plateau` the loss of the epoch that has ended; to others it is nothing. `epochs(…)` and
-  /// `fit(…)` tell it themselves.
+  /// Reports the loss of the epoch that has ended to a `plateau` schedule; other schedules ignore it.
+  /// `epochs(…)` and `fit(…)` report it themselves.
   ///
   /// - Throws: `ChainruleError.notFinite`, `.busy`.
   public func observe(_ loss: Double) throws(ChainruleError) {
     try core.exclusivity { () throws(ChainruleError) in try core.observe(loss) }
   }
 
-  /// One update on `batch`, all of its rows at once. Returns L, the loss before the update.
+  /// Performs one update on all rows of `batch` at once. Returns L, the loss before the update.
   ///
-  /// - Throws: `ChainruleError.shapeMismatch` where the batch does not fit the network, `.invalidArgument` for
-  ///   targets that the loss cannot have, `.notFinite` when a number overflowed, `.busy`.
+  /// - Throws: `ChainruleError.shapeMismatch` if the batch does not fit the network, `.invalidArgument` for
+  ///   targets that the loss cannot have, `.notFinite` if a number overflowed, `.busy`.
   @discardableResult
   public func step(_ batch: Dataset<Scalar>) throws(ChainruleError) -> Double {
     try train(.step, on: batch)
   }
 
-  /// L of `batch` and its gradients; no parameter changes.
+  /// Computes L of `batch` and its gradients; no parameter changes.
   ///
   ///     let trainer = try Trainer(network, loss: .crossEntropy, options: TrainerOptions(recordsTrace: true))
   ///     let (loss, layers) = try trainer.gradients(batch)
   ///
-  /// `layers` has ∂L/∂W, ∂L/∂b, ∂L/∂γ and ∂L/∂β of each layer where ``Network/parameters(ofLayer:)`` has W, b, γ and β. A
-  /// target scaling at the end has none, and is not among them. ``trace()`` has z, a and δ, too.
+  /// `layers` has ∂L/∂W, ∂L/∂b, ∂L/∂γ and ∂L/∂β of each layer in place of the W, b, γ and β in
+  /// ``Network/parameters(ofLayer:)``. A target scaling at the end has no gradients, and is not included.
+  /// ``trace()`` also has z, a and δ.
   ///
-  /// - Throws: As ``step(_:)``; `ChainruleError.invalidArgument` for a trainer without ``TrainerOptions/recordsTrace``.
+  /// - Throws: The errors of ``step(_:)``; `ChainruleError.invalidArgument` for a trainer without
+  ///   ``TrainerOptions/recordsTrace``.
   @discardableResult
   public func gradients(
     _ batch: Dataset<Scalar>
@@ -137,11 +140,11 @@ public final class Trainer<Scalar: NetworkScalar> {
     }
   }
 
-  /// The next rows of data that come in parts: updates on batches of `batchSize` rows in the order they stand. Parts of
-  /// whole batches come to the same bits as their rows in one. Returns the mean of the batches' losses, each before its
-  /// update.
+  /// Trains on the next part of data that arrives in parts: updates on batches of `batchSize` rows, in the
+  /// order of the rows. Parts of whole batches give the same bits as all their rows in one call. Returns the
+  /// mean of the batches' losses, each before its update.
   ///
-  /// - Throws: as ``step(_:)``.
+  /// - Throws: The errors of ``step(_:)``.
   @discardableResult
   public func partialFit(_ data: Dataset<Scalar>, batchSize: Int = 32) throws(ChainruleError) -> Double {
     try checkCount("batchSize", batchSize, atLeast: 1)
@@ -158,22 +161,23 @@ public final class Trainer<Scalar: NetworkScalar> {
     }
   }
 
-  /// The update that is still due where gradients are accumulated and the last ones were of fewer batches than an update
-  /// takes. An epoch ends with it.
+  /// Performs the pending update of accumulated gradients, which come from fewer batches than
+  /// ``TrainerOptions/accumulationSteps``. An epoch ends with this call.
   public func flush() throws(ChainruleError) {
     try core.exclusivity { () throws(ChainruleError) in try core.flush() }
   }
 
-  /// Gives up the epoch that was stopped, or whose task was cancelled, before its end: it does not count, its updates stay,
-  /// and one that is still due is done. Without it the next epoch goes on behind the last batch, over the same rows in
-  /// batches of the same size. Where no epoch is under way, it is ``flush()``.
+  /// Abandons an epoch that was stopped or cancelled before its end: it does not count, but its updates stay,
+  /// and a pending update is performed. Without this call the next epoch resumes after the last batch, over
+  /// the same rows in batches of the same size. If no epoch is in progress, this is ``flush()``.
   ///
   /// - Throws: `ChainruleError.notFinite`, `.busy`.
   public func abandonEpoch() throws(ChainruleError) {
     try core.exclusivity { () throws(ChainruleError) in try core.abandonEpoch() }
   }
 
-  /// One epoch, in the calling thread. Returns the mean of the batches' losses, each before its update.
+  /// Trains for one epoch in the calling thread. Returns the mean of the batches' losses, each before its
+  /// update.
   @discardableResult
   public func epoch(on data: Dataset<Scalar>, batchSize: Int = 32) throws(ChainruleError) -> Double {
     try core.exclusivity { () throws(ChainruleError) in
@@ -183,21 +187,21 @@ public final class Trainer<Scalar: NetworkScalar> {
         do throws(ChainruleError) {
           return try core(.epoch, on: data)
         } catch .cancelled {
-          // A stop that came too late for the cancelled task it was meant for.
+          // A late stop, meant for a cancelled task.
         }
       }
     }
   }
 
-  /// One epoch over the batches of a source, in its order and in the calling thread. Returns the mean of the batches'
-  /// losses, each before its update.
+  /// Trains for one epoch over the batches of a source, in its order and in the calling thread. Returns the
+  /// mean of the batches' losses, each before its update.
   ///
-  /// It counts as any epoch, for the schedule too. Over the same rows in the same order it comes to the bits of an epoch
-  /// in memory; ``TrainerOptions/shuffle`` has no say. An epoch that ends with an error of the source does not count, and its updates
-  /// stay.
+  /// The epoch counts as any other, also for the schedule. It gives the same bits as an epoch over the same
+  /// rows in memory in the same order; ``TrainerOptions/shuffle`` has no effect. An epoch that ends with an
+  /// error of the source does not count, and its updates stay.
   ///
-  /// - Throws: As ``step(_:)``, and what the source throws. On `.notFinite` the network has its parameters of the
-  ///   beginning of the epoch again, and the optimizer begins anew.
+  /// - Throws: The errors of ``step(_:)``, and those of the source. On `.notFinite` the network's parameters
+  ///   are restored to those at the beginning of the epoch, and the optimizer's state is reset.
   @discardableResult
   public func epoch(
     on source: some BatchSource<Scalar>, batchSize: Int = 32
@@ -208,37 +212,42 @@ public final class Trainer<Scalar: NetworkScalar> {
         do throws(ChainruleError) {
           return try core.epoch(from: source, batchSize: batchSize) { lastBatchRows = $0 }
         } catch .cancelled {
-          // A stop that came too late for the cancelled task it was meant for; it is found before the first batch.
+          // A late stop, meant for a cancelled task; it shows before the first batch.
         }
       }
     }
   }
 
-  /// Up to `count` epochs, each done when it is asked for, and reported as it ends.
+  /// Trains for up to `count` epochs, one each time the loop requests the next, and reports each as it ends.
   ///
-  /// The network takes over the names of the columns and classes that it has none of; a model saved later carries them.
+  /// The network adopts the names of the columns and classes if it has none; a model saved later includes
+  /// them.
   ///
   /// - Parameters:
-  ///   - count: At least 0.
-  ///   - data: The rows to train on.
-  ///   - batchSize: The rows of an update; the last of an epoch may have fewer.
-  ///   - validation: Evaluated after every epoch.
+  ///   - count: The maximum number of epochs, at least 0.
+  ///   - data: The training rows.
+  ///   - batchSize: The number of rows of an update; the last update of an epoch may have fewer.
+  ///   - validation: The validation rows, evaluated after every epoch.
   ///   - condition: Ends training after the epoch that meets it.
-  ///   - patience: Ends training after so many epochs without a lower validation loss than the lowest (the
-  ///     training loss where there is no validation), and restores the parameters of the lowest. They are restored
-  ///     however the run ends: after the last epoch, by `onStep`, by an error or a cancellation, and when the loop is
-  ///     left with `break` (or, without a loop, when the iterator is released; not while the network is in use).
-  ///   - checkpoints: Where the run saves checkpoints. Its folder belongs to one run: see ``Checkpoints``.
-  ///   - checkpoint: The path of the checkpoint to resume from, as if training had never been interrupted: `count` and
-  ///     `patience` count from the start of that run. The trainer and its network lose their present state.
-  ///   - run: What else decides the result, such as how the data were split. Checkpoints store it with a description of
-  ///     the trainer, the batch size and the data. A run that differs from that of `checkpoint` ends with
-  ///     `ChainruleError.differentRun`, which lists the differences; the trainer is then unchanged. `count`, `condition`,
-  ///     `patience`, `checkpoints` and the number of threads may differ.
-  ///   - onStep: Called after each batch, on the trainer's queue, which waits for it; it may not use the trainer or its
-  ///     network. An error that it throws ends the run, as `ChainruleError.callbackFailed` if it is of another type.
-  ///     By `.stop` training ends after this batch, and an epoch asked for later goes on behind it, or begins anew after
-  ///     ``abandonEpoch()``.
+  ///   - patience: Ends training after this many epochs in a row whose validation loss (training loss without
+  ///     a validation set) is not below the lowest so far, and restores the parameters of the lowest. They
+  ///     are restored however the run ends: after the last epoch, by `onStep`, by an error or a cancellation,
+  ///     and when `break` leaves the loop (or, without a loop, when the iterator is released; not while the
+  ///     network is in use).
+  ///   - checkpoints: The folder and interval of the run's checkpoints. The folder belongs to one run: see
+  ///     ``Checkpoints``.
+  ///   - checkpoint: The path of the checkpoint to resume from, as if training had never been interrupted:
+  ///     `count` and `patience` count from the start of that run. The checkpoint replaces the present state
+  ///     of the trainer and its network.
+  ///   - run: Other decisions that affect the result, such as how the data were split. Checkpoints store it
+  ///     with a description of the trainer, the batch size and the data. A run that differs from that of
+  ///     `checkpoint` ends with `ChainruleError.differentRun`, which lists the differences; the trainer is
+  ///     then unchanged. `count`, `condition`, `patience`, `checkpoints` and the number of threads may
+  ///     differ.
+  ///   - onStep: Called after each batch on the trainer's queue, which waits for it; it may not use the
+  ///     trainer or its network. An error that it throws ends the run, as `ChainruleError.callbackFailed` if
+  ///     it is of another type. If it returns `.stop`, training ends after this batch; a later epoch resumes
+  ///     after the batch, or starts from the beginning after ``abandonEpoch()``.
   public func epochs(
     _ count: Int, on data: Dataset<Scalar>, batchSize: Int = 32,
     validating validation: Dataset<Scalar>? = nil,
@@ -252,11 +261,11 @@ public final class Trainer<Scalar: NetworkScalar> {
       description: run, onStep: onStep)
   }
 
-  /// Up to `count` epochs over the batches of a source, in its order; with the parameters of
+  /// Trains for up to `count` epochs over the batches of a source, in its order; with the parameters of
   /// `epochs(…)` over a `Dataset`.
   ///
-  /// When the task is cancelled, or `onStep` stops training, an epoch asked for later goes on behind the last batch, over
-  /// the same source; ``abandonEpoch()`` gives it up.
+  /// When the task is cancelled, or `onStep` stops training, a later epoch resumes after the last batch, over
+  /// the same source; ``abandonEpoch()`` prevents this.
   public func epochs(
     _ count: Int, on source: some BatchSource<Scalar>, batchSize: Int = 32,
     validating validation: (any BatchSource<Scalar>)? = nil,
@@ -270,8 +279,8 @@ public final class Trainer<Scalar: NetworkScalar> {
       description: run, onStep: onStep)
   }
 
-  /// What the last ``step(_:)`` or ``gradients(_:)`` computed, layer by layer. A target scaling takes no part in a step, so
-  /// that the trace ends with the layer before it.
+  /// Returns the intermediate values of the last ``step(_:)`` or ``gradients(_:)``, layer by layer. A target
+  /// scaling takes no part in a step, so the trace ends with the layer before it.
   ///
   /// - Throws: `ChainruleError.invalidArgument` before the first step, or for a trainer without
   ///   ``TrainerOptions/recordsTrace``.
@@ -302,27 +311,29 @@ public final class Trainer<Scalar: NetworkScalar> {
     }
   }
 
-  /// Writes all that training needs to go on in the same bits: the network with its statistics, the optimizer's state,
-  /// what has been accumulated, the schedule, and where in which epoch training is. The file is a model, too; it takes
-  /// the place of what `path` held, and after a crash there is the old one or the new one.
+  /// Writes everything that training needs to resume with the same bits: the network with its statistics, the
+  /// optimizer's state, accumulated gradients, the schedule, and the position in the epoch. The file is also
+  /// a model file. It replaces any file at `path`; after a crash that file is either the old one or the new
+  /// one.
   ///
-  /// - Throws: `ChainruleError.file` where the system refuses; an earlier file is then as it was. `.invalidNetwork` for
-  ///   a network with a layer of your own, `.notFinite`, `.busy`.
+  /// - Throws: `ChainruleError.file` if the system refuses; an earlier file does not change then.
+  ///   `.invalidNetwork` for a network with a ``CustomActivation``, `.notFinite`, `.busy`.
   public func saveCheckpoint(to path: String) throws(ChainruleError) {
     try core.exclusivity { () throws(ChainruleError) in try core.save(best: nil, note: nil, to: path) }
   }
 
-  /// Takes the trainer and its network to where ``saveCheckpoint(to:)``, or a run of epochs, wrote a checkpoint. The data,
-  /// the batches and the trainer's settings are to be those of then; the learning rate is the saved one.
+  /// Restores the trainer and its network from a checkpoint of ``saveCheckpoint(to:)`` or of a run of epochs.
+  /// The data, the batches and the trainer's settings must be those of the checkpoint's run; the learning
+  /// rate is the saved one.
   ///
-  /// - Throws: `ChainruleError.invalidArgument` for a checkpoint of another network or optimizer, or of an epoch in another
-  ///   order, `.invalidModel` for a file that is damaged or no checkpoint, `.file`, `.busy`. The trainer is then as it
-  ///   was.
+  /// - Throws: `ChainruleError.invalidArgument` for a checkpoint of another network or optimizer, or of an
+  ///   epoch in another order, `.invalidModel` for a file that is damaged or not a checkpoint, `.file`,
+  ///   `.busy`. The trainer does not change then.
   public func restoreCheckpoint(from path: String) throws(ChainruleError) {
     _ = try core.exclusivity { () throws(ChainruleError) in try core.restore(from: path) }
   }
 
-  /// Runs `body` on the trainer's queue, while the network is taken; a cancelled task stops it.
+  /// Runs `body` on the trainer's queue with exclusive access to the network; cancelling the task stops it.
   func onQueue<Result: Sendable>(
     isolation: isolated (any Actor)?,
     _ body: @escaping @Sendable (CoreTrainer<Scalar>) throws(ChainruleError) -> Result
@@ -344,26 +355,26 @@ public final class Trainer<Scalar: NetworkScalar> {
   }
 }
 
-/// What one layer computed in a step, on a batch of `rows` rows.
+/// The intermediate values of one layer in a step, on a batch of `rows` rows.
 public struct LayerTrace<Scalar: NetworkScalar>: Equatable, Sendable {
   /// The number of rows of the batch.
   public let rows: Int
-  /// The number of inputs of the layer.
+  /// The size of the layer's input.
   public let inputs: Int
-  /// The number of values the layer hands on; of a dense layer, of its neurons.
+  /// The size of the layer's output: the number of neurons of a dense layer.
   public let units: Int
-  /// z = W a + b, rows × units; of a normalisation (x - μ) / √(σ² + ε), else a
+  /// z = W a + b, rows × units; for a normalisation (x - μ) / √(σ² + ε), for other kinds a
   public let z: [Scalar]
   /// a = f(z), rows × units
   public let a: [Scalar]
-  /// δ = ∂L/∂z of a layer with an activation, else ∂L/∂a; rows × units
+  /// δ = ∂L/∂z for a layer with an activation, else ∂L/∂a; rows × units
   public let delta: [Scalar]
-  /// ∂L/∂W, units × inputs; empty where there is no W
+  /// ∂L/∂W, units × inputs; empty for a layer without W
   public let weightsGradient: [Scalar]
-  /// ∂L/∂b, one value a unit; nil where there is no b
+  /// ∂L/∂b, one value per unit; `nil` for a layer without b
   public let biasGradient: [Scalar]?
-  /// ∂L/∂γ, one value a unit; nil where there is no γ
+  /// ∂L/∂γ, one value per unit; `nil` for a layer without γ
   public let gammaGradient: [Scalar]?
-  /// ∂L/∂β, one value a unit; nil where there is no β
+  /// ∂L/∂β, one value per unit; `nil` for a layer without β
   public let betaGradient: [Scalar]?
 }

@@ -1,34 +1,34 @@
 internal import CChainrule
 
-/// How a ``Trainer`` trains, beside its loss and its optimizer.
+/// The options of a ``Trainer``, in addition to its loss and its optimizer.
 ///
 ///     let options = TrainerOptions(schedule: Schedule(.cosine()), seed: 1, threads: 4)
 ///     let trainer = try Trainer(network, loss: .crossEntropy, options: options)
 public struct TrainerOptions: Hashable, Sendable {
-  /// How the optimizer's learning rate changes as training goes on.
+  /// The schedule of the learning rate.
   public var schedule: Schedule
-  /// What is done against overfitting and gradients that are too large.
+  /// Measures against overfitting and large gradients.
   public var regularization: Regularization
-  /// The number of batches of an update, at least 1: their gradients are those of one batch of all their rows, to
-  /// rounding. The last update of an epoch may be of fewer.
+  /// The number of batches per update, at least 1. The accumulated gradients are those of one batch of all
+  /// their rows, to rounding. The last update of an epoch may have fewer batches.
   public var accumulationSteps: Int
-  /// Factors of the learning rate, by layer, counted from 0; 1 for a layer that is not named. A layer with 0 is frozen:
-  /// neither its parameters nor its statistics change.
+  /// Factors of the learning rate by layer, counted from 0; layers that are not named have 1. A layer with 0
+  /// is frozen: neither its parameters nor its statistics change.
   public var layerRates: [Int: Double]
   /// Seeds the order in which epochs visit the rows. The same seed, data and network give the same bits.
   public var seed: UInt64
-  /// Whether epochs visit the rows in random order, a new one each, or as they stand.
+  /// Whether each epoch visits the rows in a new random order, or in the order of the data.
   public var shuffle: Bool
-  /// How many threads share the work of a step, the calling one among them, 1 … 256. Any number gives the same bits; a step
-  /// too small to gain by more than one is done by one.
+  /// The number of threads that share the work of a step, 1 … 256, including the calling thread. Any number
+  /// gives the same bits; a step that is too small for several threads runs on one.
   public var threads: Int
-  /// What becomes of numbers so small that they slow a step down.
+  /// The treatment of denormal numbers, which slow a step down.
   public var denormals: Denormals
-  /// Whether z, a, δ and the gradients of every layer are kept, for ``Trainer/trace()`` and ``Trainer/gradients(_:)``. It
-  /// costs memory, and changes no bit of the result.
+  /// Whether to keep z, a, δ and the gradients of every layer for ``Trainer/trace()`` and
+  /// ``Trainer/gradients(_:)``. This needs more memory, and changes no bit of the result.
   public var recordsTrace: Bool
 
-  /// The defaults, but for what is given.
+  /// Creates options with defaults.
   public init(
     schedule: Schedule = .constant, regularization: Regularization = .none, accumulationSteps: Int = 1,
     layerRates: [Int: Double] = [:], seed: UInt64 = 0, shuffle: Bool = true, threads: Int = 1,
@@ -46,24 +46,25 @@ public struct TrainerOptions: Hashable, Sendable {
   }
 }
 
-/// What becomes of denormal numbers in training: of magnitudes below 2⁻¹²⁶ in float32, 2⁻¹⁰²² in float64, which
-/// have fewer digits than others, and with which most CPUs take many times as long to compute.
+/// The treatment of denormal numbers in training: magnitudes below 2⁻¹²⁶ in float32, 2⁻¹⁰²² in float64. They
+/// have fewer digits than other numbers, and most CPUs take many times as long to compute with them.
 ///
-/// They come about where values decay step by step and nothing renews them: in the moments that `adam` keeps for
-/// a neuron whose gradient has become 0, in the gradients behind a saturated sigmoid, in weights under a strong
-/// decay. Where steps get slower as training goes on, they are the likely reason.
+/// They arise from values that decay step by step without being renewed: in the moments of `adam` for a
+/// neuron whose gradient has become 0, in gradients that pass through a saturated sigmoid, in weights with
+/// strong weight decay. If steps get slower during training, denormals are the likely reason.
 public enum Denormals: Hashable, Sendable {
-  /// They are computed with as IEEE 754 says.
+  /// Compute with them as IEEE 754 specifies.
   case keep
-  /// They count as 0 wherever a step reads or would write them, so that no step is slow. The parameters come to
-  /// other bits than with ``keep``, seldom to other predictions; since bits change, it is to be asked for.
+  /// Treat them as 0 wherever a step reads or would write them, so that no step is slow. The bits of the
+  /// parameters differ from those of ``keep``, predictions seldom do. Because bits change, this is not the
+  /// default.
   case flush
 }
 
 // MARK: - For the core
 
 extension TrainerOptions {
-  /// Throws for a number out of its range that the core does not check, or has no sign for.
+  /// Throws for a number that is out of its range and that the core does not check or cannot represent.
   func check(layers: Int) throws(ChainruleError) {
     try checkCount("accumulationSteps", accumulationSteps, atLeast: 1)
     guard 1...256 ~= threads else {
@@ -74,12 +75,12 @@ extension TrainerOptions {
     }
   }
 
-  /// The factor of each layer; nil where all are 1.
+  /// The factor of each layer; `nil` if all are 1.
   func rates(layers: Int) -> [Double]? {
     layerRates.isEmpty ? nil : (0..<layers).map { layerRates[$0] ?? 1 }
   }
 
-  /// All but the loss, the optimizer and the rates.
+  /// The core's options without the loss, the optimizer and the rates.
   func core() throws(ChainruleError) -> chainrule_trainer_options {
     var training = chainrule_trainer_options_default()
     training.schedule = schedule.core
@@ -98,7 +99,7 @@ extension TrainerOptions {
     return training
   }
 
-  /// nil is the core's 0.
+  /// Returns the core's 0 for `nil`.
   private func bound(_ bound: Double?, _ name: String) throws(ChainruleError) -> Double {
     guard let bound else { return 0 }
     guard bound > 0, bound.isFinite else {

@@ -1,68 +1,70 @@
-/// A network and how it is trained, for data whose size and targets are known: what a table gets where nothing is asked
-/// for. docs/contributing/recommended-defaults.md gives the reasons of its numbers.
+/// A network and its training, chosen for the size and the targets of the data: the defaults for a table.
+/// docs/contributing/recommended-defaults.md gives the reasons for the numbers.
 ///
 ///     let recipe = TrainingRecipe.recommended(forRows: 1000)
 public struct TrainingRecipe: Sendable, Equatable {
-  /// How features are scaled by the first layers, which training leaves as they are and which become part of the model:
-  /// it takes the features as they stand in the data.
+  /// The scaling of features by the first layers. Training does not change these layers. They are part of the
+  /// model, which therefore takes the features as they are in the data.
   public enum FeatureScaling: String, Sendable, CaseIterable {
-    /// Not at all.
+    /// No scaling.
     case none
     /// (x - μ) / σ, every feature
     case standardize
-    /// Each number as z = (x - μ) / σ, cut off at ±2, and piece by piece: min(max((z - l) / (h - l), 0), 1) - ½ for the
-    /// pieces l … h between 17 quantiles of the training rows (Gorishniy, Rubachev & Babenko 2022). Features of 0 and 1
-    /// stay as they are. Where that takes more than 2²⁰ weights, as ``standardize``.
+    /// Each number as z = (x - μ) / σ, limited to ±2, and piece by piece: min(max((z - l) / (h - l), 0), 1) -
+    /// ½ for the pieces l … h between 17 quantiles of the training rows (Gorishniy, Rubachev & Babenko 2022).
+    /// Features with only 0 and 1 do not change. Same as ``standardize`` if the pieces need more than 2²⁰
+    /// weights.
     case pieces
   }
 
-  /// What is normalised before the activation of each hidden layer.
+  /// The normalisation before the activation of each hidden layer.
   public enum Normalization: String, Sendable, CaseIterable {
-    /// Each neuron's sums over the rows of a batch.
+    /// Normalise each neuron's sums over the rows of a batch.
     case batch
-    /// Each row's sums over the layer.
+    /// Normalise each row's sums over the layer.
     case layer
   }
 
-  /// The widths of the hidden layers, first to last.
+  /// The widths of the hidden layers, from first to last.
   public var hidden: [Int]
   /// The activation of the hidden layers.
   public var activation: Activation
-  /// How the weights of every dense layer get their first values.
+  /// The initial values of the weights of every dense layer.
   public var weightsInitializer: Initializer
-  /// Whether the dense layers have a b.
+  /// Whether the dense layers have a bias b.
   public var hasBias: Bool
-  /// What is normalised before the activation of each hidden layer; nil: nothing.
+  /// The normalisation before the activation of each hidden layer; `nil` for none.
   public var normalization: Normalization?
-  /// The probability with which a hidden layer's output is dropped in training.
+  /// The dropout rate after each hidden layer.
   public var dropout: Double
-  /// Whether its input is added to the output of each hidden layer that is as wide as the one before.
+  /// Whether to add the input of a hidden layer to its output, for each that is as wide as the one before.
   public var isResidual: Bool
-  /// How features are scaled.
+  /// The scaling of the features.
   public var featureScaling: FeatureScaling
-  /// Whether the targets of a regression are standardised for training; the model predicts them as they are.
+  /// Whether to standardise the targets of a regression for training. The model's predictions are in the
+  /// units of the targets.
   public var scalesTargets: Bool
-  /// How gradients become updates.
+  /// The rule that turns gradients into updates.
   public var optimizer: Optimizer
-  /// The rows of an update.
+  /// The number of rows of an update.
   public var batchSize: Int
-  /// The most epochs.
+  /// The maximum number of epochs.
   public var epochs: Int
-  /// Training ends after so many epochs without a lower validation loss, and takes the parameters of the lowest back;
-  /// nil: it goes on to the last epoch.
+  /// Training ends after this many epochs without a lower validation loss, and restores the parameters of the
+  /// lowest; `nil`: it continues to the last epoch.
   public var patience: Int?
-  /// The fraction of the rows that is held out to validate on.
+  /// The fraction of the rows for validation.
   public var validation: Double
 
-  /// One hidden layer of 64 relu units on the features as they are, by Adam in batches of 32 for 50 epochs.
+  /// One hidden layer of 64 relu units, features as they are, trained by Adam in batches of 32 for 50 epochs.
   public static let plain = TrainingRecipe(
     hidden: [64], activation: .relu, weightsInitializer: .automatic, hasBias: true, normalization: nil,
     dropout: 0, isResidual: false, featureScaling: .none, scalesTargets: false, optimizer: .adam(),
     batchSize: 32,
     epochs: 50, patience: nil, validation: 0.2)
 
-  /// For ``Network/minimize(_:loss:method:iterations:tolerances:isolation:onIteration:)``: few smooth units, without what goes on
-  /// between batches.
+  /// For ``Network/minimize(_:loss:method:iterations:tolerances:isolation:onIteration:)``: few smooth units,
+  /// and nothing that depends on batches.
   public static let fullBatch: TrainingRecipe = {
     var recipe = plain
     (recipe.hidden, recipe.activation) = ([16], .tanh)
@@ -70,7 +72,8 @@ public struct TrainingRecipe: Sendable, Equatable {
     return recipe
   }()
 
-  /// What was best on the validation rows of ten real tables, and on seven small sets, by the number of rows there are.
+  /// Returns the recipe that performed best, for this number of rows, on the validation rows of ten real
+  /// tables and on seven small sets.
   public static func recommended(forRows rows: Int) -> TrainingRecipe {
     let (isTiny, isSmall) = (rows < 500, rows <= 8000)
     let batchSize = isTiny ? 32 : 128
@@ -84,16 +87,16 @@ public struct TrainingRecipe: Sendable, Equatable {
       validation: rows < 50 ? 0 : 0.2)
   }
 
-  /// The network for some rows to train on.
+  /// Designs the network for the given training rows.
   ///
   /// - Parameters:
-  ///   - rows: The rows to train on.
+  ///   - rows: The training rows.
   ///   - output: The activation of the output layer.
-  ///   - loss: What is to be made small; nil: the loss usual with `output`.
-  ///   - areNumbers: Whether each feature may be any number, rather than 0 or 1 alone; nil: it may where its training
-  ///     rows have another one.
-  ///   - areClasses: Whether the targets are classes, one-hot.
-  /// - Throws: As `Standardization(fitting:)`.
+  ///   - loss: The loss to minimise; `nil` for the usual loss of `output`.
+  ///   - areNumbers: Whether each feature may be any number, not only 0 or 1; `nil`: decided by its values in
+  ///     the training rows.
+  ///   - areClasses: Whether the targets are one-hot classes.
+  /// - Throws: The errors of `Standardization(fitting:)`.
   public func design<Scalar: NetworkScalar>(
     for rows: some BatchSource<Scalar>, output: Activation, loss: Loss? = nil, areNumbers: [Bool]? = nil,
     areClasses: Bool = false
@@ -106,7 +109,7 @@ public struct TrainingRecipe: Sendable, Equatable {
       targetScaling: scales ? try Standardization(fittingTargetsOf: rows) : nil, loss: loss)
   }
 
-  /// The layers in front of the hidden ones, which are not to be trained.
+  /// The untrained layers before the hidden ones.
   private func scalingLayers<Scalar: NetworkScalar>(
     fitting rows: some BatchSource<Scalar>, areNumbers: [Bool]? = nil
   ) throws(ChainruleError) -> [FixedLayer] {
@@ -132,7 +135,7 @@ public struct TrainingRecipe: Sendable, Equatable {
     var unit = inputs
     for (feature, pieces) in pieces.enumerated() {
       for piece in pieces {
-        // hardTanh of this is -1 up to the piece, and 1 from its end on.
+        // hardTanh of this is -1 below the piece, and 1 above it.
         weights[unit * inputs + feature] = 2 / (piece.upperBound - piece.lowerBound)
         bias[unit] = -2 * piece.lowerBound / (piece.upperBound - piece.lowerBound) - 1
         deviation[unit] = 2
@@ -149,8 +152,8 @@ public struct TrainingRecipe: Sendable, Equatable {
     ]
   }
 
-  /// The hidden layers: each a dense one, normalised before its activation (Ioffe & Szegedy 2015), with dropout after it.
-  /// β of batch normalisation makes b superfluous.
+  /// The hidden layers: each a dense layer, normalised before its activation (Ioffe & Szegedy 2015), then
+  /// dropout. β of batch normalisation makes b superfluous.
   private var hiddenLayers: [Layer] {
     hidden.indices.flatMap { index -> [Layer] in
       let width = hidden[index]
@@ -183,16 +186,17 @@ public struct TrainingRecipe: Sendable, Equatable {
   }
 }
 
-/// The layers of a recipe's network, made for the rows it is to be trained on, and their first parameters where these are
-/// not random.
+/// The layers of a recipe's network, designed for its training rows, with the initial parameters that are not
+/// random.
 public struct NetworkDesign: Sendable, Equatable {
-  /// The layers in front, which training leaves as they are.
+  /// The first layers, which training does not change.
   public let fixed: [FixedLayer]
-  /// The layers behind those, which are trained.
+  /// The trained layers after those.
   public let layers: [Layer]
-  /// What the network's outputs are scaled back by, so that it predicts targets in their own unit; nil: nothing.
+  /// μ and σ that scale the network's outputs back, so that it predicts targets in their own units; `nil` for
+  /// none.
   public let targetScaling: Standardization?
-  /// What training makes small.
+  /// The loss to minimise.
   public let loss: Loss
 
   init(fixed: [FixedLayer], layers: [Layer], targetScaling: Standardization?, loss: Loss) {
@@ -202,12 +206,12 @@ public struct NetworkDesign: Sendable, Equatable {
     self.loss = loss
   }
 
-  /// The design of a network that there is: training leaves the scaling layers in front as they are, and the dense layer
-  /// of pieces between two of them, as ``TrainingRecipe/FeatureScaling/pieces`` has it.
+  /// The design of an existing network: training does not change the scaling layers at its beginning, nor a
+  /// dense layer of pieces between two of them; see ``TrainingRecipe/FeatureScaling/pieces``.
   ///
   /// - Parameters:
-  ///   - model: A model that this library has trained.
-  ///   - loss: nil: the loss usual with the output activation.
+  ///   - model: A model trained by this library.
+  ///   - loss: The loss; `nil` for the usual loss of the output activation.
   public init<Scalar: NetworkScalar>(of model: Model<Scalar>, loss: Loss? = nil) throws(ChainruleError) {
     targetScaling = model.targetScaling
     self.loss = loss ?? Loss.default(for: model.outputActivation)
@@ -230,20 +234,20 @@ public struct NetworkDesign: Sendable, Equatable {
     layers = Array(rest)
   }
 
-  /// Whether targets may be scaled: numbers that the output may reach wherever they lie, by a loss that asks for nothing
-  /// else.
+  /// Returns whether targets may be scaled: whether the output can reach any number, and the loss has no
+  /// requirement on them.
   public static func mayScaleTargets(_ output: Activation, _ loss: Loss, areClasses: Bool) -> Bool {
     output == .identity && !areClasses && loss != .hinge && loss != .poisson
   }
 
-  /// The factors of the trainer's learning rate that keep the first layers as they are.
+  /// The factors of the learning rate that freeze the first layers.
   public var layerRates: [Int: Double] {
     Dictionary(uniqueKeysWithValues: fixed.indices.map { ($0, 0) })
   }
 
-  /// The network, with the names of `data`.
+  /// Creates the network, with the names of `data`.
   ///
-  /// - Throws: As ``Network/init(inputs:layers:targetScaling:seed:kernelSet:)``.
+  /// - Throws: The errors of ``Network/init(inputs:layers:targetScaling:seed:kernelSet:)``.
   public func network<Scalar: NetworkScalar>(
     like data: Dataset<Scalar>, seed: UInt64 = 0
   ) throws(ChainruleError) -> Network<Scalar> {
@@ -261,7 +265,7 @@ public struct NetworkDesign: Sendable, Equatable {
   }
 }
 
-/// A layer that training leaves as it is, with the parameters it has.
+/// A layer that training does not change, with its parameters.
 public struct FixedLayer: Sendable, Equatable {
   /// The layer.
   public let layer: Layer
@@ -277,7 +281,7 @@ public struct FixedLayer: Sendable, Equatable {
   }
 }
 
-/// The values of each feature in some rows, up to 2²⁴ in all, every k-th where there are more.
+/// The values of each feature in some rows: up to 2²⁴ in all, every k-th if there are more.
 private struct FeatureSample<Scalar: NetworkScalar> {
   private var columns: [[Scalar]]
 
@@ -299,8 +303,8 @@ private struct FeatureSample<Scalar: NetworkScalar> {
 
   var areNumbers: [Bool] { columns.map { $0.contains { $0 != 0 && $0 != 1 } } }
 
-  /// The pieces between the different standardised values of a feature where there are at most 17, or between 17 of their
-  /// quantiles.
+  /// Returns the pieces between the distinct standardised values of a feature, or between 17 of their
+  /// quantiles if there are more than 17 values.
   func pieces(of column: Int, _ scaling: Standardization) -> [Range<Double>] {
     let values = columns[column].sorted()
     var edges: [Scalar] = []
@@ -321,7 +325,7 @@ private struct FeatureSample<Scalar: NetworkScalar> {
 }
 
 extension TargetEncoding {
-  /// The output layer's activation that is usual with such targets: softmax for classes, sigmoid for labels, identity for
+  /// The usual output activation for such targets: softmax for classes, sigmoid for labels, identity for
   /// numbers.
   public var outputActivation: Activation {
     switch kind {

@@ -1,8 +1,8 @@
 import ArgumentParser
 import Chainrule
 
-// The names of the catalogue as values of options, in any case, and as other libraries spell them. An unknown name is wrong
-// usage; the error lists the known ones.
+// The names of the catalogue as values of options, in any case, and as other libraries spell them. An unknown
+// name is wrong usage; the error lists the known ones.
 
 /// A value with a name of the catalogue.
 protocol NamedArgument: ExpressibleByArgument, CaseIterable, RawRepresentable<String> {}

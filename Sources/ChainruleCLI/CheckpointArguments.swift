@@ -68,8 +68,8 @@ struct CheckpointArguments: ParsableArguments {
     }
   }
 
-  /// The checkpoint to resume from; nil: training starts from the beginning. Says on standard error which damaged
-  /// checkpoints are passed over.
+  /// The checkpoint to resume from; nil: training starts from the beginning. Says on standard error which
+  /// damaged checkpoints are passed over.
   ///
   /// - Throws: `Failure` for a new run in a folder that has checkpoints.
   func resumed() throws -> String? {

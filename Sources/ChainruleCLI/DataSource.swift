@@ -134,8 +134,8 @@ struct TrainingData<Scalar: NetworkScalar> {
 }
 
 extension DataSource {
-  /// All rows of a table with a target; nil for other formats than CSV. What was guessed and left out is said, unless
-  /// `isQuiet`.
+  /// All rows of a table with a target; nil for other formats than CSV. What was guessed and left out is
+  /// said, unless `isQuiet`.
   func table<Scalar: NetworkScalar>(options: CSVOptions, isQuiet: Bool) throws -> EncodedTable<Scalar>? {
     guard let file = try file(), file.format == .csv else { return nil }
     let table = try CSVTable(file.contents, options: options)
@@ -208,8 +208,8 @@ extension DataSource {
 // MARK: - For a model
 
 extension DataSource {
-  /// All rows with the features and the targets that `model` has, in its order, and the bad rows left out. `encoding` is
-  /// how columns of CSV become them; nil: the features are the columns as they stand.
+  /// All rows with the features and the targets that `model` has, in its order, and the bad rows left out.
+  /// `encoding` is how columns of CSV become them; nil: the features are the columns as they stand.
   func dataset<Scalar: NetworkScalar>(
     for model: Model<Scalar>, encoding: TableEncoding?, options: CSVOptions, choices: DataChoices,
     report: inout EncodingReport
@@ -234,8 +234,8 @@ extension DataSource {
     return (try checked(data, for: model), table.skippedRows)
   }
 
-  /// As ``dataset(for:encoding:options:choices:report:)``, read batch by batch; nil if the data are not a CSV file that can be
-  /// read again.
+  /// As ``dataset(for:encoding:options:choices:report:)``, read batch by batch; nil if the data are not a CSV
+  /// file that can be read again.
   func source<Scalar: NetworkScalar>(
     for model: Model<Scalar>, encoding: TableEncoding?, options: CSVOptions
   ) throws -> CSVSource<Scalar>? {
@@ -256,8 +256,8 @@ extension DataSource {
     return source
   }
 
-  /// How a table becomes the features and targets of a model. Without an encoding, the features are columns as they stand,
-  /// and nil.
+  /// How a table becomes the features and targets of a model. Without an encoding, the features are columns
+  /// as they stand, and nil.
   private func encodings<Scalar>(
     of model: Model<Scalar>, _ encoding: TableEncoding?
   ) throws(ChainruleError) -> (features: FeatureEncoding?, targets: TargetEncoding) {
@@ -329,8 +329,9 @@ extension DataSource {
 // MARK: - To predict
 
 extension DataSource {
-  /// Gives `body` the features that `model` takes, row-major rows × inputs, of some rows at a time, and the texts of the
-  /// column `id` of the same rows. `encoding` is how columns of CSV become the features; nil: as they stand.
+  /// Gives `body` the features that `model` takes, row-major rows × inputs, of some rows at a time, and the
+  /// texts of the column `id` of the same rows. `encoding` is how columns of CSV become the features; nil: as
+  /// they stand.
   func forEachFeatures<Scalar: NetworkScalar>(
     for model: Model<Scalar>, encoding: FeatureEncoding?, options: CSVOptions, id: String?,
     choices: DataChoices,
@@ -409,7 +410,8 @@ extension DataSource {
 }
 
 extension CSVOptions {
-  /// These options for a table of a model: its numbers and missing cells are those that the model was trained on.
+  /// These options for a table of a model: its numbers and missing cells are those that the model was trained
+  /// on.
   fileprivate func reading<Scalar>(_ encoding: FeatureEncoding?, _ model: Model<Scalar>) -> CSVOptions {
     var options = encoding?.readingOptions ?? CSVOptions(named: model.featureNames)
     options.header = header

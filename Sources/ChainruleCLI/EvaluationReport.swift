@@ -30,7 +30,8 @@ extension Evaluation {
     ]
   }
 
-  /// One line: "accuracy 97.5 % (351 of 360 rows), balanced accuracy 97.4 %, macro F1 0.9745, crossEntropy 0.0812".
+  /// One line: "accuracy 97.5 % (351 of 360 rows), balanced accuracy 97.4 %, macro F1 0.9745, crossEntropy
+  /// 0.0812".
   func summary(loss name: Loss) -> String {
     let lossText = "\(name.rawValue) \(short(loss))"
     if let confusionMatrix {
@@ -50,8 +51,8 @@ extension Evaluation {
       + "explained variance \(short(explainedVariance)), \(lossText) (\(counted(rows, "row")))"
   }
 
-  /// The confusion matrix after a blank line, of more than 20 classes the most confused pairs; nothing for a model
-  /// without classes.
+  /// The confusion matrix after a blank line, of more than 20 classes the most confused pairs; nothing for a
+  /// model without classes.
   func details() throws(ChainruleError) -> String {
     guard let confusionMatrix else { return "" }
     let isSmall = confusionMatrix.classLabels.count <= mostLines
@@ -59,8 +60,8 @@ extension Evaluation {
   }
 }
 
-/// The matrix as a table in 80 columns where the counts let it: with long names abbreviated, or with the classes
-/// numbered.
+/// The matrix as a table in 80 columns where the counts let it: with long names abbreviated, or with the
+/// classes numbered.
 private func matrix(_ matrix: ConfusionMatrix) throws(ChainruleError) -> String {
   let recalls = try matrix.classLabels.indices.map { label throws(ChainruleError) in
     try matrix.recall(of: label)
@@ -256,7 +257,8 @@ extension EvaluationReport {
   }
 }
 
-/// The counts as rows of the actual classes. Text at once: millions of JSON values would take much more memory.
+/// The counts as rows of the actual classes. Text at once: millions of JSON values would take much more
+/// memory.
 private func whole(_ matrix: ConfusionMatrix) -> JSON {
   let classes = matrix.classLabels.count
   var rows: [String] = []
@@ -338,8 +340,8 @@ private func percentOrDash(_ fraction: Double) -> String { fraction.isNaN ? "–
 /// A number to four significant digits; "–" for NaN.
 private func figure(_ value: Double) -> String { value.isNaN ? "–" : short(value) }
 
-/// Rows as lines, `gap` spaces between the columns: the first `leading` columns are aligned to the left, the rest to the
-/// right. A Unicode scalar counts as one column.
+/// Rows as lines, `gap` spaces between the columns: the first `leading` columns are aligned to the left, the
+/// rest to the right. A Unicode scalar counts as one column.
 private func aligned(_ rows: [[String]], leading: Int = 1, gap: Int = 2) -> [String] {
   let widths = rows[0].indices.map { column in rows.map { $0[column].unicodeScalars.count }.max() ?? 0 }
   return rows.map { row in

@@ -13,8 +13,8 @@ struct Failure: Error {
 }
 
 extension Failure {
-  /// The exit status of an error of the library. Errors in options are `ValidationError`s; the others are errors in the data
-  /// or failures.
+  /// The exit status of an error of the library. Errors in options are `ValidationError`s; the others are
+  /// errors in the data or failures.
   init(_ error: ChainruleError) {
     message = "\(error)"
     exitCode =

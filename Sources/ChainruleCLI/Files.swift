@@ -9,15 +9,15 @@ func fileKind(_ path: String) -> mode_t? {
   return stat(path, &status) == 0 ? status.st_mode & S_IFMT : nil
 }
 
-/// Refuses outputs that cannot be written, that would overwrite an input of the same command, or that are the same file.
-/// Each command calls it before it reads or writes anything.
+/// Refuses outputs that cannot be written, that would overwrite an input of the same command, or that are the
+/// same file. Each command calls it before it reads or writes anything.
 ///
 /// - Parameters:
 ///   - inputs: The files that the command reads, by the argument that names each; "-" is standard input.
 ///   - outputs: The files that the command replaces, by option.
 ///   - folders: The folders that the command writes into, by option.
-/// - Throws: `ValidationError` for files that are the same, by device and inode, so that links and other spellings of a
-///   path are seen; `ChainruleError.file` for a file that cannot be replaced.
+/// - Throws: `ValidationError` for files that are the same, by device and inode, so that links and other
+///   spellings of a path are seen; `ChainruleError.file` for a file that cannot be replaced.
 func checkFiles(
   reading inputs: KeyValuePairs<String, String?>, writing outputs: KeyValuePairs<String, String?>,
   folders: KeyValuePairs<String, String?> = [:]
@@ -46,7 +46,8 @@ private enum FileIdentity: Equatable {
   /// A file that does not exist yet, by its folder and its name there.
   case new(device: UInt64, inode: UInt64, name: String)
 
-  /// nil for a terminal, a pipe or a device, which can be written many times, and for a path without a folder.
+  /// nil for a terminal, a pipe or a device, which can be written many times, and for a path without a
+  /// folder.
   init?(_ path: String) {
     var path = path
     for _ in 0..<40 {

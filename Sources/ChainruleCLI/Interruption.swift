@@ -7,12 +7,12 @@ import Synchronization
 /// The signals that end a command early, in an orderly way: Ctrl-C, kill(1) and a closed terminal.
 private let endingSignals = [SIGINT, SIGTERM, SIGHUP]
 
-/// Runs `body` in a task that the first SIGINT, SIGTERM or SIGHUP cancels. A later signal removes the temporary files
-/// and ends the process at once. A SIGHUP that the process ignores (nohup) stays ignored.
+/// Runs `body` in a task that the first SIGINT, SIGTERM or SIGHUP cancels. A later signal removes the
+/// temporary files and ends the process at once. A SIGHUP that the process ignores (nohup) stays ignored.
 ///
-/// The task starts once signals are observed, so that none of them ends the process before `body` can save its work.
-/// Wrappers such as timeout(1) deliver one signal twice, and a terminal that closes may send two kinds: signals within a
-/// quarter second of the first count as the first.
+/// The task starts once signals are observed, so that none of them ends the process before `body` can save
+/// its work. Wrappers such as timeout(1) deliver one signal twice, and a terminal that closes may send two
+/// kinds: signals within a quarter second of the first count as the first.
 ///
 /// - Returns: The result of `body`, and the signal that cancelled it; nil if none did.
 /// - Throws: The errors of `body`; `ChainruleError.outOfMemory` if there is no memory for threads.
@@ -64,6 +64,7 @@ private func isIgnored(_ number: Int32) -> Bool {
 }
 
 extension ExitCode {
-  /// The status of a command that a signal ended, as shells report it: 130 for SIGINT, 143 for SIGTERM, 129 for SIGHUP.
+  /// The status of a command that a signal ended, as shells report it: 130 for SIGINT, 143 for SIGTERM, 129
+  /// for SIGHUP.
   static func ended(by signal: Int32) -> ExitCode { ExitCode(128 + signal) }
 }

@@ -62,8 +62,8 @@ struct ChainruleCommand: AsyncParsableCommand {
     }
   }
 
-  /// The arguments with "--option -1" as "--option=-1": the parser takes what begins with a dash for another option, and
-  /// no option of ours is a number.
+  /// The arguments with "--option -1" as "--option=-1": the parser takes what begins with a dash for another
+  /// option, and no option of ours is a number.
   private static func joiningNegativeNumbers(in arguments: ArraySlice<String>) -> [String] {
     var joined: [String] = []
     for argument in arguments {

@@ -13,7 +13,8 @@ enum Output {
     try write(Array(bytes), to: STDOUT_FILENO, named: "standard output")
   }
 
-  /// Writes progress and errors to standard error. A failure to write is ignored: there is nowhere to report it.
+  /// Writes progress and errors to standard error. A failure to write is ignored: there is nowhere to report
+  /// it.
   static func note(_ text: String) {
     try? write(Array(text.utf8), to: STDERR_FILENO, named: "standard error")
   }

@@ -1,7 +1,8 @@
 import Chainrule
 import Foundation
 
-/// Tells on standard error how training goes: one live line on a terminal, otherwise a line an epoch or iteration.
+/// Tells on standard error how training goes: one live line on a terminal, otherwise a line an epoch or
+/// iteration.
 struct Progress {
   private enum Style { case quiet, plain, live }
 

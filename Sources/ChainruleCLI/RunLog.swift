@@ -1,10 +1,11 @@
 import Chainrule
 import Foundation
 
-/// The log of a training run: a file with one JSON object on each line, written at the end of its epoch or iteration.
+/// The log of a training run: a file with one JSON object on each line, written at the end of its epoch or
+/// iteration.
 ///
-/// The file is replaced when the first line is written, so that a run that ends before leaves an older log as it was. A
-/// run that resumes keeps the lines of the epochs before its checkpoint, each once.
+/// The file is replaced when the first line is written, so that a run that ends before leaves an older log as
+/// it was. A run that resumes keeps the lines of the epochs before its checkpoint, each once.
 struct RunLog {
   private let path: String
   private let fold: Int?
@@ -14,7 +15,8 @@ struct RunLog {
   private var file: LogFile?
 
   /// - Parameters:
-  ///   - fold: The fold of a cross-validation, counted from 1: the first begins the log, the others append to it.
+  ///   - fold: The fold of a cross-validation, counted from 1: the first begins the log, the others append to
+  ///     it.
   ///   - resumes: Whether the run resumes from a checkpoint.
   /// - Throws: `ChainruleError.badData` where a run resumes and the file is not a log.
   init(path: String, fold: Int? = nil, resumes: Bool = false) throws(ChainruleError) {

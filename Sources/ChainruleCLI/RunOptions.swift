@@ -1,8 +1,8 @@
 import Chainrule
 
 extension TrainCommand {
-  /// The options about rows and columns that change the result of a run, for its checkpoints. The library adds the network,
-  /// the training options, the names and the hash of the data.
+  /// The options about rows and columns that change the result of a run, for its checkpoints. The library
+  /// adds the network, the training options, the names and the hash of the data.
   var runDescription: RunDescription {
     var run = RunDescription()
     run["--target"] = list(target.targets)

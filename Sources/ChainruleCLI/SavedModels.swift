@@ -3,7 +3,8 @@ import Foundation
 
 /// Reads the model that an argument names. `data` is the next argument, for the hint in an error.
 ///
-/// - Throws: The errors of ``SavedModel/init(contentsOf:)``, and a ``Failure`` with a hint for a file that is not a model.
+/// - Throws: The errors of ``SavedModel/init(contentsOf:)``, and a ``Failure`` with a hint for a file that is
+///   not a model.
 func savedModel(at path: String, for data: String? = nil) throws -> SavedModel {
   do {
     return try SavedModel(contentsOf: path)
@@ -25,8 +26,8 @@ private func mayBeModel(_ path: String) -> Bool {
   return bytes.count == 9 && bytes[7] == 0 && bytes[8] == UInt8(ascii: "{")
 }
 
-/// Removes the encoding that a version before 0.3 left next to a model of this name, lest it be taken for that of the new
-/// model. A file that holds no encoding stays.
+/// Removes the encoding that a version before 0.3 left next to a model of this name, lest it be taken for
+/// that of the new model. A file that holds no encoding stays.
 ///
 /// - Throws: `ChainruleError.file` where it cannot be removed.
 func removeOldEncoding(ofModelAt path: String) throws(ChainruleError) {
@@ -44,7 +45,8 @@ func removeOldEncoding(ofModelAt path: String) throws(ChainruleError) {
 extension Model {
   /// The encoding of the table for the model read from `path`; nil if its columns are the features.
   ///
-  /// Before version 0.3 the encoding of the features was in a second file, which is read if the model has no encoding.
+  /// Before version 0.3 the encoding of the features was in a second file, which is read if the model has no
+  /// encoding.
   ///
   /// - Throws: `ChainruleError.badData` for such a file that holds no encoding, or one of another model.
   func encoding(savedAt path: String) throws(ChainruleError) -> TableEncoding? {

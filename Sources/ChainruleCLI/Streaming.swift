@@ -45,8 +45,9 @@ struct StreamArguments: ParsableArguments {
 }
 
 extension DataSource {
-  /// The rows of a file, batch by batch. `options` apply to CSV, and `classes` are those of the targets where they are
-  /// known; `labels` apply to IDX, and to NumPy, whose targets they are. `encoding` is that of other rows; nil: it is fitted.
+  /// The rows of a file, batch by batch. `options` apply to CSV, and `classes` are those of the targets where
+  /// they are known; `labels` apply to IDX, and to NumPy, whose targets they are. `encoding` is that of other
+  /// rows; nil: it is fitted.
   func batches<Scalar: NetworkScalar>(
     options: CSVOptions, labels: String?, encoding: TableEncoding? = nil, classes: [String]? = nil
   ) throws -> any BatchSource<Scalar> {

@@ -4,8 +4,8 @@ import Foundation
 
 /// The seconds that `body` takes.
 ///
-/// Where one thread does the work, and more than 0.1 s of it, they are those that the CPU gave it, so that other
-/// work on the machine counts less.
+/// Where one thread does the work, and more than 0.1 s of it, they are those that the CPU gave it, so that
+/// other work on the machine counts less.
 func seconds(threads: Int, _ body: () throws -> Void) rethrows -> Double {
   let (cpu, wall) = (nanoseconds(CLOCK_PROCESS_CPUTIME_ID), nanoseconds(CLOCK_MONOTONIC))
   try body()
@@ -21,11 +21,11 @@ private func nanoseconds(_ clock: clockid_t) -> Int {
   return Int(time.tv_sec) * 1_000_000_000 + Int(time.tv_nsec)
 }
 
-/// The seconds of calls of `body`, ascending: after one to warm up, as many as fit into `budget` seconds, but at
-/// least three.
+/// The seconds of calls of `body`, ascending: after one to warm up, as many as fit into `budget` seconds, but
+/// at least three.
 ///
-/// Calls of less than 20 µs are timed several together, and each counts as their mean: reading the clocks takes
-/// a part of a microsecond.
+/// Calls of less than 20 µs are timed several together, and each counts as their mean: reading the clocks
+/// takes a part of a microsecond.
 func times(threads: Int, budget: Double, _ body: () throws -> Void) rethrows -> [Double] {
   try body()
   var times: [Double] = []
@@ -40,8 +40,8 @@ func times(threads: Int, budget: Double, _ body: () throws -> Void) rethrows -> 
 }
 
 extension NetworkScalar {
-  /// The floating-point operations a second of which `threads` threads of this machine are capable together: the
-  /// best of three runs, each of some 0.1 s.
+  /// The floating-point operations a second of which `threads` threads of this machine are capable together:
+  /// the best of three runs, each of some 0.1 s.
   static func peak(threads: Int) -> Double {
     var count = 1024
     while seconds(threads: 1, { multiplyAdd(rounds: count) }) < 0.01 { count *= 2 }

@@ -168,7 +168,8 @@ struct TrainCommand: AsyncParsableCommand {
     return try plan(like: data, trained: trained, heldOut: heldOut, buffer: nil, start: start)
   }
 
-  /// `buffer` is the rows held in memory of those that are streamed; nil: all are in memory, and `data` has all.
+  /// `buffer` is the rows held in memory of those that are streamed; nil: all are in memory, and `data` has
+  /// all.
   private func plan<Scalar>(
     like data: TrainingData<Scalar>, trained: any BatchSource<Scalar>, heldOut: (any BatchSource<Scalar>)?,
     buffer: Int?, start: Model<Scalar>? = nil

@@ -115,8 +115,8 @@ struct TrainingPlan<Scalar: NetworkScalar>: Sendable {
     return Progress(unit, of: total, isQuiet: isQuiet, prefix: prefix)
   }
 
-  /// Trains until the plan, or a cancellation of the task, ends it. `fold` is that of a cross-validation, counted
-  /// from 1, for the log.
+  /// Trains until the plan, or a cancellation of the task, ends it. `fold` is that of a cross-validation,
+  /// counted from 1, for the log.
   ///
   /// - Throws: `ValidationError`, before anything is trained or written, where the options make no network.
   func run(showing progress: Progress, logTo path: String?, fold: Int? = nil) async throws
@@ -272,7 +272,8 @@ struct TrainingPlan<Scalar: NetworkScalar>: Sendable {
   }
 }
 
-/// Writes to the log; where that fails, training continues without it, and the command fails once the model is saved.
+/// Writes to the log; where that fails, training continues without it, and the command fails once the model
+/// is saved.
 private func loggingFailure(_ write: () throws(ChainruleError) -> Void) -> Failure? {
   do throws(ChainruleError) {
     try write()
@@ -338,8 +339,8 @@ struct TrainingResult<Scalar: NetworkScalar>: Sendable {
 }
 
 extension TrainingData {
-  /// Softmax for classes; identity for numbers; sigmoid for labels, and for a single target of 0 and 1 where these are all
-  /// rows and nobody says that they are numbers.
+  /// Softmax for classes; identity for numbers; sigmoid for labels, and for a single target of 0 and 1 where
+  /// these are all rows and nobody says that they are numbers.
   fileprivate func usualOutput(isAll: Bool) -> Activation {
     if let encoding { return encoding.targets.outputActivation }
     if rows.classLabels != nil { return .softmax }

@@ -1,7 +1,8 @@
 import ArgumentParser
 import Chainrule
 
-/// Adds to the argument parser's messages: the name that a wrong word most likely means, and the form of a value.
+/// Adds to the argument parser's messages: the name that a wrong word most likely means, and the form of a
+/// value.
 enum Usage {
   /// The error for a first word that is not a command; nil for a command.
   static func unknownCommand(in arguments: ArraySlice<String>, commands: [String]) -> ValidationError? {

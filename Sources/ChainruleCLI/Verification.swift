@@ -3,10 +3,11 @@ import ChainruleExplain
 
 /// Compares the C core with the pure-Swift reference on random networks in float64.
 ///
-/// Both start from the same parameters and train on the same batches. The error of a number is relative to the largest
-/// magnitude in its array (``Agreement``). The arrays are the losses of the steps so far, the outputs and gradients of the
-/// last step, the weights, bias, γ, β and running statistics of each layer, and the predictions. All gradients form one
-/// array, because some are only rounding error, such as those of a bias before a batchNorm.
+/// Both start from the same parameters and train on the same batches. The error of a number is relative to
+/// the largest magnitude in its array (``Agreement``). The arrays are the losses of the steps so far, the
+/// outputs and gradients of the last step, the weights, bias, γ, β and running statistics of each layer, and
+/// the predictions. All gradients form one array, because some are only rounding error, such as those of a
+/// bias before a batchNorm.
 struct Verification {
   /// The largest accepted error after one step and after ten steps, in which rounding errors grow.
   static let limits = [(steps: 1, error: 1e-12), (steps: 10, error: 1e-9)]

@@ -1,8 +1,8 @@
 import Chainrule
 import Foundation
 
-/// A network to time in training (W) or prediction (I). Shapes and data are fixed, so that speeds of machines, versions and
-/// libraries can be compared.
+/// A network to time in training (W) or prediction (I). Shapes and data are fixed, so that speeds of
+/// machines, versions and libraries can be compared.
 struct Workload: Sendable {
   let name: String
   /// The number of inputs, then the units of each layer.
@@ -65,8 +65,8 @@ struct Workload: Sendable {
     return (1...last).map { .dense(Dense(widths[$0], activation: $0 == last ? output : hidden)) }
   }
 
-  /// The floating-point operations that the products of a row need, two a multiply-add: in · out of them for z,
-  /// and in training as many for ∂L/∂W and, but in the first layer, for δ.
+  /// The floating-point operations that the products of a row need, two a multiply-add: in · out of them for
+  /// z, and in training as many for ∂L/∂W and, but in the first layer, for δ.
   var operationsPerRow: Double {
     zip(widths, widths.dropFirst()).enumerated().reduce(0) { sum, layer in
       let (index, (inputs, outputs)) = layer

@@ -1,31 +1,34 @@
-/// Rows to train on and to evaluate on that need not fit in memory: batches of them, on demand and in a fixed order.
+/// Rows for training and evaluation that need not fit in memory: batches on demand, in a fixed order.
 ///
-///     let flights = try CSVSource<Float>(file: "flights.csv", options: CSVOptions(target: ["delay"], task: .regression))
+///     let options = CSVOptions(target: ["delay"], task: .regression)
+///     let flights = try CSVSource<Float>(file: "flights.csv", options: options)
 ///     for try await epoch in trainer.epochs(3, on: flights, batchSize: 256) { print(epoch) }
 ///
-/// ``CSVSource``, ``IDXSource`` and ``NumPySource`` read files; ``shuffled(buffer:seed:)`` gives another order. A
-/// ``Dataset`` is a source as well. A type of your own, which reads a database, say, has the sizes and makes an iterator.
+/// ``CSVSource``, ``IDXSource`` and ``NumPySource`` read files; ``shuffled(buffer:seed:)`` changes the order.
+/// A ``Dataset`` is also a source. A custom type, for example one that reads a database, provides the sizes
+/// and an iterator.
 public protocol BatchSource<Scalar>: Sendable {
   /// The element type of the batches.
   associatedtype Scalar: NetworkScalar
-  /// What reads the rows once.
+  /// The iterator, which reads the rows once.
   associatedtype Batches: BatchIterator<Scalar>
 
   /// The number of features of a row.
   var inputs: Int { get }
-  /// The number of targets of a row; for classes, the number of classes.
+  /// The number of targets of a row; the number of classes for a classification.
   var outputs: Int { get }
-  /// The number of rows; nil where it is known only once they have been read.
+  /// The number of rows; `nil` if it is known only after reading them.
   var rowCount: Int? { get }
 
-  /// The rows from the first on, `size` in each batch but the last, which has what is left.
+  /// Returns the rows from the first one, in batches of `size`; the last batch has the remaining rows.
   ///
   /// - Parameters:
-  ///   - size: At least 1.
-  ///   - epoch: The number of the epoch, counted from 0, for a source whose order differs from epoch to epoch.
+  ///   - size: The number of rows of a batch, at least 1.
+  ///   - epoch: The number of the epoch, counted from 0, for a source whose order differs between epochs.
   func makeBatches(of size: Int, epoch: Int) throws(ChainruleError) -> Batches
 
-  /// A text that differs where the rows differ, such as a hash, by which a resumed run knows its data; nil: unknown.
+  /// Returns a text that identifies the rows, such as a hash, so that a resumed run can compare its data;
+  /// `nil` if unknown.
   func makeFingerprint() throws(ChainruleError) -> String?
 }
 
@@ -33,26 +36,27 @@ public protocol BatchSource<Scalar>: Sendable {
 public protocol BatchIterator<Scalar> {
   /// The element type of the batches.
   associatedtype Scalar: NetworkScalar
-  /// The next batch; nil behind the last.
+  /// Returns the next batch; `nil` after the last.
   mutating func next() throws(ChainruleError) -> Dataset<Scalar>?
 }
 
 extension BatchSource {
-  /// The rows in the order of the first epoch; see ``makeBatches(of:epoch:)``.
+  /// Returns the rows in the order of the first epoch; see ``makeBatches(of:epoch:)``.
   public func makeBatches(of size: Int) throws(ChainruleError) -> Batches {
     try makeBatches(of: size, epoch: 0)
   }
 }
 
 extension BatchSource {
-  /// ``makeBatches(of:epoch:)``, each of as many features and targets as the source says.
+  /// Returns ``makeBatches(of:epoch:)``, and checks that each batch has the source's numbers of features and
+  /// targets.
   package func checkedBatches(of size: Int, epoch: Int = 0) throws(ChainruleError) -> CheckedBatches<Batches>
   {
     CheckedBatches(base: try makeBatches(of: size, epoch: epoch), inputs: inputs, outputs: outputs)
   }
 }
 
-/// The batches of a source, whose sizes are checked.
+/// The batches of a source, with checked sizes.
 package struct CheckedBatches<Base: BatchIterator>: BatchIterator {
   fileprivate var base: Base
   fileprivate let inputs, outputs: Int
@@ -72,19 +76,20 @@ package struct CheckedBatches<Base: BatchIterator>: BatchIterator {
 // MARK: - Data in memory
 
 extension Dataset: BatchSource {
-  /// ``rows``.
+  /// The same as ``rows``.
   public var rowCount: Int? { rows }
 
-  /// The rows as they stand.
+  /// Returns the rows in their order, in every epoch.
   public func makeBatches(of size: Int, epoch: Int) throws(ChainruleError) -> DatasetBatches<Scalar> {
     try checkCount("batchSize", size, atLeast: 1)
     return DatasetBatches(data: self, size: size)
   }
 
-  /// All rows of a source, which must fit in memory.
+  /// Reads all rows of a source, which must fit in memory.
   ///
-  /// - Throws: What its iterator throws, `ChainruleError.invalidValue` for a source without rows, and `.badData` for targets
-  ///   of classes that are too large, as ``init(features:labels:featureNames:sampleWeights:)``.
+  /// - Throws: The errors of its iterator, `ChainruleError.invalidValue` for a source without rows, and
+  ///   `.badData` for targets of classes that are too large, as
+  ///   ``init(features:labels:featureNames:sampleWeights:)`` does.
   public init(_ source: some BatchSource<Scalar>) throws(ChainruleError) {
     var batches = try source.checkedBatches(of: 1024)
     var (features, targets, weights): ([Scalar], [Scalar], [Scalar]) = ([], [], [])
@@ -120,7 +125,7 @@ public struct DatasetBatches<Scalar: NetworkScalar>: BatchIterator {
     self.size = size
   }
 
-  /// A copy of the next rows.
+  /// Returns a copy of the next rows.
   public mutating func next() throws(ChainruleError) -> Dataset<Scalar>? {
     guard start < data.rows else { return nil }
     let end = start + min(size, data.rows - start)
@@ -129,15 +134,16 @@ public struct DatasetBatches<Scalar: NetworkScalar>: BatchIterator {
   }
 }
 
-// MARK: - Another order
+// MARK: - Random order
 
 extension BatchSource {
-  /// The same rows in a random order, another one in each epoch, with `rows` of them held in memory.
+  /// Returns the same rows in a random order, which differs between epochs, using a buffer of `rows` rows in
+  /// memory.
   ///
-  /// The buffer is filled with the first rows. Then a row of it, each equally likely, is the next, and the next row of
-  /// the source takes its place. A row comes at most `rows` - 1 places earlier than it stands; a buffer of all rows
-  /// gives every order equally likely. The seed and the number of the epoch give the same order on every platform,
-  /// whatever the size of the batches.
+  /// The buffer starts with the first rows. Each next row is drawn from it with equal probability, and the
+  /// next row of the source replaces it. A row moves at most `rows` - 1 places forward; a buffer of all rows
+  /// makes all orders equally likely. The seed and the number of the epoch give the same order on every
+  /// platform and for every batch size.
   ///
   /// - Throws: `ChainruleError.invalidValue` for a buffer of less than 1 row.
   public func shuffled(buffer rows: Int, seed: UInt64) throws(ChainruleError) -> ShuffledSource<Self> {
@@ -152,14 +158,14 @@ public struct ShuffledSource<Base: BatchSource>: BatchSource {
   let buffer: Int
   let seed: UInt64
 
-  /// Of the source that is shuffled, as are all sizes.
+  /// See ``BatchSource/inputs``.
   public var inputs: Int { base.inputs }
   /// See ``BatchSource/outputs``.
   public var outputs: Int { base.outputs }
   /// See ``BatchSource/rowCount``.
   public var rowCount: Int? { base.rowCount }
 
-  /// The rows in the order of an epoch.
+  /// Returns the rows in the order of an epoch.
   public func makeBatches(of size: Int, epoch: Int) throws(ChainruleError) -> Batches {
     try checkCount("batchSize", size, atLeast: 1)
     return Batches(self, size: size, epoch: epoch)
@@ -172,7 +178,7 @@ public struct ShuffledSource<Base: BatchSource>: BatchSource {
     private let epoch: Int
     private var random: SplitMix64
     private var rows: CheckedBatches<Base.Batches>?
-    /// Rows of the source, of which those from `place` on are not in the buffer yet.
+    /// The rows of the source's current batch. Those from `place` on are not in the buffer yet.
     private var incoming: Dataset<Base.Scalar>?
     private var place = 0
     private var isExhausted = false
@@ -183,13 +189,13 @@ public struct ShuffledSource<Base: BatchSource>: BatchSource {
       self.source = source
       self.size = size
       self.epoch = epoch
-      // Two seeds, or epochs, that are next to one another begin far apart.
+      // Mixing separates the generators of neighbouring seeds and epochs.
       var seeds = SplitMix64(seed: source.seed)
       var epochs = SplitMix64(seed: seeds.next() &+ UInt64(bitPattern: Int64(epoch)))
       random = SplitMix64(seed: epochs.next())
     }
 
-    /// The next rows of the epoch.
+    /// Returns the next rows of the epoch.
     public mutating func next() throws(ChainruleError) -> Dataset<Base.Scalar>? {
       while buffer.rows < source.buffer, let some = try left() {
         let rows = place..<place + min(source.buffer - buffer.rows, some.rows - place)
@@ -217,7 +223,7 @@ public struct ShuffledSource<Base: BatchSource>: BatchSource {
         classLabels: names.classLabels, sampleWeights: isWeighted ? drawn.weights : nil)
     }
 
-    /// `incoming`, with a row at `place`; nil where the source has no more.
+    /// Returns `incoming` with a row at `place`; `nil` if the source has no more.
     private mutating func left() throws(ChainruleError) -> Dataset<Base.Scalar>? {
       if isExhausted { return nil }
       if let incoming, place < incoming.rows { return incoming }
@@ -233,7 +239,7 @@ public struct ShuffledSource<Base: BatchSource>: BatchSource {
   }
 }
 
-/// Rows held in memory: their features and targets, row-major, and their weights.
+/// A buffer of rows: their features and targets, row-major, and their weights.
 private struct RowBuffer<Scalar: NetworkScalar> {
   private(set) var (features, targets, weights): ([Scalar], [Scalar], [Scalar]) = ([], [], [])
 
@@ -257,8 +263,8 @@ private struct RowBuffer<Scalar: NetworkScalar> {
     }
   }
 
-  /// Moves `count` rows, each drawn at random of those that are held then, to the end of `drawn`. The rows of `incoming`
-  /// from `place` on take their places, or, where it is nil, the last row held does.
+  /// Moves `count` rows, drawn at random one after the other, to the end of `drawn`. The rows of `incoming`
+  /// from `place` on replace them; if it is `nil`, the last row of the buffer does.
   @_specialize(where Scalar == Float)
   @_specialize(where Scalar == Double)
   mutating func draw(
@@ -277,8 +283,8 @@ private struct RowBuffer<Scalar: NetworkScalar> {
   }
 }
 
-/// Moves a row of the matrix `held` to the end of `drawn`; the row `next` of `incoming` takes its place, or, where that
-/// is nil, the last row held.
+/// Moves a row of the matrix `held` to the end of `drawn`. The row `next` of `incoming` replaces it, or, if
+/// that is `nil`, the last row of the buffer.
 @inline(__always)
 private func moveRow<Scalar>(
   _ row: Int, of held: inout [Scalar], columns: Int, to drawn: inout [Scalar], for next: Int,

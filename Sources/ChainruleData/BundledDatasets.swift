@@ -1,4 +1,4 @@
-/// The data sets that come with Chainrule.
+/// The data sets included in Chainrule.
 public enum BundledDataset: String, Sendable, CaseIterable {
   /// ``Dataset/digits``
   case digits
@@ -11,7 +11,7 @@ public enum BundledDataset: String, Sendable, CaseIterable {
 }
 
 extension Dataset {
-  /// One of the data sets that come with Chainrule.
+  /// Returns one of the data sets included in Chainrule.
   public static func bundled(_ set: BundledDataset) throws(ChainruleError) -> Dataset {
     switch set {
     case .digits: try digits
@@ -21,9 +21,9 @@ extension Dataset {
     }
   }
 
-  /// The data set that comes with Chainrule under this name.
+  /// Returns the included data set with this name.
   ///
-  /// - Throws: `ChainruleError.invalidValue`, with the names there are, for any other name.
+  /// - Throws: `ChainruleError.invalidValue` for any other name; the error lists the names.
   public static func bundled(named name: String) throws(ChainruleError) -> Dataset {
     guard let set = BundledDataset(rawValue: name) else {
       throw .invalidValue(
@@ -45,7 +45,7 @@ extension Dataset {
       features.reserveCapacity(1797 * 64)
       labels.reserveCapacity(1797)
       for line in digitsText.utf8.split(separator: UInt8(ascii: "\n")) {
-        // A level is a digit of base 17: 0 … 9, a … g.
+        // Grey levels are written as digits: 0 … 9, then a … g for 10 … 16.
         for character in line.prefix(64) {
           let level = character < UInt8(ascii: "a") ? character - UInt8(ascii: "0") : character - 87
           features.append(Scalar(level) / 16)

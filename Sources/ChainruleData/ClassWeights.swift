@@ -1,9 +1,9 @@
 extension Dataset {
-  /// Weights by which all classes that occur weigh the same together: rows / (classes × rows of the class).
+  /// Returns weights that give the same total weight to every class that occurs: rows / (classes × rows of
+  /// the class).
   ///
-  /// They are those of scikit-learn's `class_weight="balanced"` (King and Zeng 2001), and average 1 over the rows.
-  /// A class that does not occur has none. Existing sample weights have no say.
-  ///
+  /// They are those of scikit-learn's `class_weight="balanced"` (King and Zeng 2001), and their mean over the
+  /// rows is 1. A class that does not occur has no weight. Existing sample weights have no effect.
   /// - Throws: `ChainruleError.invalidValue` for a regression.
   public func balancedClassWeights() throws(ChainruleError) -> [String: Double] {
     let (names, labels) = try classes(for: "class weights")
@@ -16,12 +16,13 @@ extension Dataset {
       })
   }
 
-  /// The same rows, each with its weight in the loss times that of its class; a class without a weight has 1.
+  /// Returns the same rows with their weights in the loss multiplied by those of their classes; a class
+  /// without a weight has 1.
   ///
   ///     let balanced = try train.weighted(byClass: train.balancedClassWeights())
   ///
-  /// - Throws: `ChainruleError.invalidValue` for a regression, for a name that is not among the classes, for a
-  ///   weight that is negative or not finite, or where all rows would weigh 0.
+  /// - Throws: `ChainruleError.invalidValue` for a regression, for the name of an unknown class, for a weight
+  ///   that is negative or not finite, or if all rows would have the weight 0.
   public func weighted(byClass weights: [String: Double]) throws(ChainruleError) -> Dataset {
     let (names, labels) = try classes(for: "class weights")
     for (name, weight) in weights.sorted(by: { $0.key < $1.key }) {

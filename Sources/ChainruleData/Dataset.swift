@@ -1,34 +1,36 @@
-/// Examples to learn from: one row an example, its features x and its targets y.
+/// Examples for training: each row is an example with its features x and its targets y.
 ///
 /// Both matrices are dense and row-major, and every number in them is finite. There is at least one
 /// row, one input and one output.
 ///
-///     let data = try Dataset<Float>(features: [[0, 0], [0, 1], [1, 0], [1, 1]], targets: [[0], [1], [1], [0]])
+///     let data = try Dataset<Float>(
+///       features: [[0, 0], [0, 1], [1, 0], [1, 1]], targets: [[0], [1], [1], [0]])
 ///     let (train, test) = try Dataset<Float>.digits.split(holdingOut: 0.2, seed: 1)
 public struct Dataset<Scalar: NetworkScalar>: Sendable, Equatable {
   /// x, row-major: rows × inputs.
   public let features: [Scalar]
-  /// y, row-major: rows × outputs. For classes, one column a class: 1 in the row's own, 0 elsewhere.
+  /// y, row-major: rows × outputs. Classes have one column each: 1 in the column of the row's class, 0
+  /// elsewhere.
   public let targets: [Scalar]
   /// The number of examples.
   public let rows: Int
   /// The number of features of an example.
   public let inputs: Int
-  /// The number of targets of an example; for classes, the number of classes.
+  /// The number of targets of an example; the number of classes for a classification.
   public let outputs: Int
-  /// The names of the features, in column order, where known.
+  /// The names of the features, in column order, if known.
   public let featureNames: [String]?
-  /// The names of the targets of a regression, in column order, where known.
+  /// The names of the targets of a regression, in column order, if known.
   public let targetNames: [String]?
-  /// The classes, in the order of the target columns; nil where the targets are not classes.
+  /// The classes, in the order of the target columns; `nil` if the targets are not classes.
   public let classLabels: [String]?
-  /// The weight of each row in the loss, ≥ 0; nil where every row weighs 1.
+  /// The weight of each row in the loss, ≥ 0; `nil` if every row has the weight 1.
   public let sampleWeights: [Scalar]?
 
-  /// The most classes a data set may have.
+  /// The maximum number of classes of a data set.
   static var maximumClasses: Int { 65_536 }
 
-  /// The members as they are; the caller vouches for what the checked initialisers check.
+  /// Stores the members without checks; the caller guarantees what the other initialisers check.
   init(
     vouchedFeatures features: [Scalar], targets: [Scalar], rows: Int, inputs: Int, outputs: Int,
     featureNames: [String]?, targetNames: [String]?, classLabels: [String]?, sampleWeights: [Scalar]?
@@ -45,16 +47,16 @@ public struct Dataset<Scalar: NetworkScalar>: Sendable, Equatable {
   }
 }
 
-// MARK: - Making one
+// MARK: - Initialisers
 
 extension Dataset {
-  /// A data set from flat row-major arrays: `features` of rows × inputs, `targets` of rows × outputs.
+  /// Creates a data set from flat row-major arrays: `features` of rows × inputs, `targets` of rows × outputs.
   ///
   /// With `classLabels`, each row of `targets` must be one-hot: a single 1, the rest 0.
   ///
-  /// - Throws: `ChainruleError.invalidValue` for a size below 1, a name that stands twice or a weight below 0, `.shapeMismatch`
-  ///   where two sizes disagree, `.badData` for a number that is not finite (with its row and column, counted
-  ///   from 1) or a row that is not one-hot.
+  /// - Throws: `ChainruleError.invalidValue` for a size below 1, a repeated name or a weight below 0,
+  ///   `.shapeMismatch` if two sizes disagree, `.badData` for a number that is not finite (with its row and
+  ///   column, counted from 1) or a row that is not one-hot.
   public init(
     features: [Scalar], targets: [Scalar], rows: Int, inputs: Int, outputs: Int,
     featureNames: [String]? = nil, targetNames: [String]? = nil, classLabels: [String]? = nil,
@@ -85,10 +87,11 @@ extension Dataset {
       sampleWeights: sampleWeights)
   }
 
-  /// A data set from one array a row.
+  /// Creates a data set from one array per row.
   ///
-  /// - Throws: as ``init(features:targets:rows:inputs:outputs:featureNames:targetNames:classLabels:sampleWeights:)``,
-  ///   and `ChainruleError.shapeMismatch` for a row whose length is not that of the first.
+  /// - Throws: The errors of
+  ///   ``init(features:targets:rows:inputs:outputs:featureNames:targetNames:classLabels:sampleWeights:)``,
+  ///   and `ChainruleError.shapeMismatch` for a row whose length differs from the first.
   public init(
     features: [[Scalar]], targets: [[Scalar]],
     featureNames: [String]? = nil, targetNames: [String]? = nil, sampleWeights: [Scalar]? = nil
@@ -101,13 +104,14 @@ extension Dataset {
       featureNames: featureNames, targetNames: targetNames, sampleWeights: sampleWeights)
   }
 
-  /// A data set of classes from one array and one label a row.
+  /// Creates a data set of classes from one array and one label per row.
   ///
-  /// The targets are one-hot, one column a class. The classes are the labels that occur, in ascending
-  /// order: numerically where all are numbers ("2" before "10"), otherwise as text.
+  /// The targets are one-hot, with one column per class. The classes are the labels that occur, in ascending
+  /// order: numerically if all are numbers ("2" before "10"), otherwise as text.
   ///
-  /// - Throws: as ``init(features:targets:featureNames:targetNames:sampleWeights:)``, and `ChainruleError.badData` for so
-  ///   many classes that the targets are larger than 1 GiB and than 100 times the features.
+  /// - Throws: The errors of ``init(features:targets:featureNames:targetNames:sampleWeights:)``, and
+  ///   `ChainruleError.badData` if there are so many classes that the targets are larger than 1 GiB and than
+  ///   100 times the features.
   public init(
     features: [[Scalar]], labels: [some LosslessStringConvertible],
     featureNames: [String]? = nil, sampleWeights: [Scalar]? = nil
@@ -118,8 +122,8 @@ extension Dataset {
       featureNames: featureNames, sampleWeights: sampleWeights)
   }
 
-  /// A data set of classes from flat features, rows × inputs, and a label a row. `classes` gives the
-  /// order of the columns; nil: the labels that occur, ascending. `bad` makes errors.
+  /// Creates a data set of classes from flat features, rows × inputs, and one label per row. `classes` gives
+  /// the order of the columns; `nil`: the labels that occur, ascending. `bad` creates errors.
   init(
     features: [Scalar], inputs: Int, labels: [String], classes: [String]? = nil,
     featureNames: [String]? = nil, sampleWeights: [Scalar]? = nil,
@@ -177,7 +181,7 @@ extension Dataset {
     }
   }
 
-  /// Throws for too many classes, or one that stands twice.
+  /// Throws for too many classes or a repeated one.
   static func checkClasses(_ classes: [String]) throws(ChainruleError) {
     guard classes.count <= maximumClasses else {
       throw .invalidValue(
@@ -188,8 +192,9 @@ extension Dataset {
     }
   }
 
-  /// Throws for one-hot targets, rows × classes, that are larger than 1 GiB and than 100 times the features: a small file
-  /// of labels that are all different, or one large class number, would otherwise ask for any memory.
+  /// Throws for one-hot targets, rows × classes, that are larger than 1 GiB and than 100 times the features.
+  /// Otherwise a small file of distinct labels, or one large class number, could require any amount of
+  /// memory.
   static func checkOneHot(
     rows: Int, classes: Int, inputs: Int, bad: (String) -> ChainruleError = Self.bad
   ) throws(ChainruleError) {
@@ -197,7 +202,7 @@ extension Dataset {
     guard classes > 100 * inputs, rows > (1 << 30) / row else { return }
     throw bad(
       "\(rows) rows of \(classes) classes make targets of \(rows * row) bytes; expected at most \(1 << 30), or 100 times "
-        + "those of the features; are the targets quantities?")
+        + "those of the features; is this a regression?")
   }
 
   private static func flatten(
@@ -214,10 +219,10 @@ extension Dataset {
   }
 }
 
-// MARK: - Parts and views
+// MARK: - Rows and parts
 
 extension Dataset {
-  /// The features and targets of one row, counted from 0. Traps where there is no such row.
+  /// The features and targets of one row, counted from 0. Traps if there is no such row.
   public subscript(row index: Int) -> (features: ArraySlice<Scalar>, targets: ArraySlice<Scalar>) {
     precondition(index >= 0 && index < rows, "row \(index) of \(rows)")
     return (
@@ -225,21 +230,21 @@ extension Dataset {
     )
   }
 
-  /// The class of each row, an index into ``classLabels``; nil where the targets are not classes.
+  /// The class of each row, an index into ``classLabels``; `nil` if the targets are not classes.
   public var labels: [Int]? {
     classLabels == nil ? nil : hotColumns(targets, columns: outputs)
   }
 
-  /// The names of the classes and the class of each row, an index into them; nil for a regression.
+  /// The names of the classes, and the class of each row as an index into them; `nil` for a regression.
   ///
-  /// A single target column of nothing but 0 and 1, as for a sigmoid output, is of the classes "0" and "1".
+  /// A single target column with only 0 and 1, as for a sigmoid output, has the classes "0" and "1".
   package var classes: (names: [String], ofRows: [Int])? {
     if let classLabels { return (classLabels, hotColumns(targets, columns: outputs)) }
     guard outputs == 1, let rows = zerosAndOnes(targets) else { return nil }
     return (["0", "1"], rows)
   }
 
-  /// ``classes``, which `purpose`, such as "class weights", asks for.
+  /// Returns ``classes``, or throws an error that names the `purpose`, such as "class weights".
   package func classes(for purpose: String) throws(ChainruleError) -> (names: [String], ofRows: [Int]) {
     guard let classes else {
       throw .invalidValue(
@@ -248,8 +253,8 @@ extension Dataset {
     return classes
   }
 
-  /// A copy of the rows in `range`, counted from 0, with the same classes. Traps where the range is
-  /// empty or reaches beyond the rows.
+  /// Returns a copy of the rows in `range`, counted from 0, with the same classes. Traps if the range is
+  /// empty or extends beyond the rows.
   public subscript(rows range: Range<Int>) -> Dataset {
     precondition(
       !range.isEmpty && range.lowerBound >= 0 && range.upperBound <= rows, "rows \(range) of \(rows)")
@@ -261,20 +266,21 @@ extension Dataset {
       sampleWeights: sampleWeights.map { Array($0[range]) })
   }
 
-  /// Splits the rows at random into a part to train on and a part held out.
+  /// Splits the rows at random into a training part and a held-out part.
   ///
-  /// The held-out part has round(rows × fraction) rows. The order is a Fisher–Yates shuffle driven by
-  /// SplitMix64, so a seed gives the same split on every platform; the first rows of that order are
-  /// held out, and both parts keep it.
+  /// The held-out part has round(rows × fraction) rows. The order is a Fisher–Yates shuffle with SplitMix64,
+  /// so a seed gives the same split on every platform. The first rows of that order are held out, and both
+  /// parts keep the order.
   ///
   /// - Parameters:
-  ///   - fraction: The share of the rows that is held out, between 0 and 1.
-  ///   - seed: Decides the order.
-  ///   - stratified: Whether each class keeps its share in both parts: its held-out rows are its rows × fraction,
-  ///     rounded down or up, and of two rows or more at least one lies in either part. A class of one row is trained
-  ///     on. Classes of few rows may make the held-out part larger or smaller than above.
-  /// - Throws: `ChainruleError.invalidValue` where either part would be empty, and for a regression that is to be
-  ///   stratified.
+  ///   - fraction: The fraction of the rows to hold out, between 0 and 1.
+  ///   - seed: The seed of the order.
+  ///   - stratified: Whether both parts have the same fraction of each class. The held-out rows of a class
+  ///     are its rows × fraction, rounded down or up; if a class has two rows or more, each part has at least
+  ///     one. A class with one row is in the training part. Classes with few rows may make the held-out part
+  ///     larger or smaller than above.
+  /// - Throws: `ChainruleError.invalidValue` if either part would be empty, and for a stratified split of a
+  ///   regression.
   public func split(
     holdingOut fraction: Double, seed: UInt64, stratified: Bool = false
   ) throws(ChainruleError) -> (train: Dataset, test: Dataset) {
@@ -285,9 +291,10 @@ extension Dataset {
     return (train: selecting(rows.train[...]), test: selecting(rows.test[...]))
   }
 
-  /// The rows, counted from 0 and in their order there, of the parts that ``split(holdingOut:seed:stratified:)`` makes.
+  /// Returns the rows, counted from 0, of the parts of ``split(holdingOut:seed:stratified:)``, in the parts'
+  /// order.
   ///
-  /// - Throws: As that.
+  /// - Throws: The errors of that method.
   public func splitRows(
     holdingOut fraction: Double, seed: UInt64, stratified: Bool = false
   ) throws(ChainruleError) -> (train: [Int], test: [Int]) {
@@ -318,11 +325,11 @@ extension Dataset {
     return (train: order.filter { !isHeldOut[$0] }, test: order.filter { isHeldOut[$0] })
   }
 
-  /// The same rows with the target columns of `classes`, in that order, which may name classes that
-  /// this data set lacks: what a model trained on `classes` is evaluated on.
+  /// Returns the same rows with the target columns of `classes`, in that order; they may include classes that
+  /// this data set does not have. A model trained on `classes` can be evaluated on the result.
   ///
-  /// - Throws: `ChainruleError.invalidValue` where the targets are not classes, `.badData` for a row whose
-  ///   class is not among `classes`.
+  /// - Throws: `ChainruleError.invalidValue` if the targets are not classes, `.badData` for a row whose class
+  ///   is not in `classes`.
   public func withClasses(_ classes: [String]) throws(ChainruleError) -> Dataset {
     guard let classLabels, let labels else {
       throw .invalidValue(name: "the data set", value: "a regression", expected: "classes")
@@ -333,10 +340,10 @@ extension Dataset {
       featureNames: featureNames, sampleWeights: sampleWeights)
   }
 
-  /// The same rows, each with a weight ≥ 0 in the loss.
+  /// Returns the same rows, each with a weight ≥ 0 in the loss.
   ///
-  /// - Throws: `ChainruleError.shapeMismatch` where there is not one weight a row, `.invalidValue` for a
-  ///   weight that is negative or not finite, or where all are 0.
+  /// - Throws: `ChainruleError.shapeMismatch` if the number of weights is not that of the rows,
+  ///   `.invalidValue` for a weight that is negative or not finite, or if all are 0.
   public func withSampleWeights(_ weights: [Scalar]) throws(ChainruleError) -> Dataset {
     try Dataset(
       features: features, targets: targets, rows: rows, inputs: inputs, outputs: outputs,
@@ -344,7 +351,7 @@ extension Dataset {
       sampleWeights: weights)
   }
 
-  /// The same rows with as many other features, which the caller vouches for.
+  /// Returns the same rows with other features, of the same number, which the caller has checked.
   func withVouchedFeatures(_ features: [Scalar]) -> Dataset {
     Dataset(
       vouchedFeatures: features, targets: targets, rows: rows, inputs: inputs, outputs: outputs,
@@ -352,7 +359,7 @@ extension Dataset {
       sampleWeights: sampleWeights)
   }
 
-  /// A copy of the rows at `indices`, in that order.
+  /// Returns a copy of the rows at `indices`, in that order.
   func selecting(_ indices: ArraySlice<Int>) -> Dataset {
     Dataset(
       vouchedFeatures: gather(indices, from: features, columns: inputs),
@@ -372,17 +379,17 @@ extension Dataset: CustomStringConvertible {
 
 // MARK: - Loops over every element
 //
-// Free functions, specialised for both scalars: a generic function called from another module would
-// otherwise run through witness tables, some twenty times slower.
+// Free functions, specialised for both scalars: a generic function called from another module would otherwise
+// use witness tables, which is about twenty times slower.
 
-/// The index of the first element that is NaN or infinite.
+/// Returns the index of the first element that is NaN or infinite.
 @_specialize(where Scalar == Float)
 @_specialize(where Scalar == Double)
 func firstNotFinite<Scalar: NetworkScalar>(_ values: [Scalar]) -> Int? {
   values.firstIndex { !$0.isFinite }
 }
 
-/// The first row of a row-major matrix that is not a single 1 and zeros.
+/// Returns the first row of a row-major matrix that is not one-hot.
 @_specialize(where Scalar == Float)
 @_specialize(where Scalar == Double)
 private func firstRowNotOneHot<Scalar: NetworkScalar>(_ values: [Scalar], columns: Int) -> Int? {
@@ -396,7 +403,7 @@ private func firstRowNotOneHot<Scalar: NetworkScalar>(_ values: [Scalar], column
   return nil
 }
 
-/// A row-major matrix with a 1 in column indices[row] of each row and zeros elsewhere.
+/// Returns a row-major matrix with a 1 in column indices[row] of each row and zeros elsewhere.
 @_specialize(where Scalar == Float)
 @_specialize(where Scalar == Double)
 func oneHot<Scalar: NetworkScalar>(_ indices: [Int], classes: Int) -> [Scalar] {
@@ -407,7 +414,7 @@ func oneHot<Scalar: NetworkScalar>(_ indices: [Int], classes: Int) -> [Scalar] {
   return matrix
 }
 
-/// The column of the 1 in each row of a one-hot matrix.
+/// Returns the column of the 1 in each row of a one-hot matrix.
 @_specialize(where Scalar == Float)
 @_specialize(where Scalar == Double)
 private func hotColumns<Scalar: NetworkScalar>(_ matrix: [Scalar], columns: Int) -> [Int] {
@@ -419,7 +426,7 @@ private func hotColumns<Scalar: NetworkScalar>(_ matrix: [Scalar], columns: Int)
   return hot
 }
 
-/// The elements as integers, where each is 0 or 1.
+/// Returns the elements as integers if each is 0 or 1, otherwise `nil`.
 @_specialize(where Scalar == Float)
 @_specialize(where Scalar == Double)
 private func zerosAndOnes<Scalar: NetworkScalar>(_ values: [Scalar]) -> [Int]? {
@@ -427,7 +434,7 @@ private func zerosAndOnes<Scalar: NetworkScalar>(_ values: [Scalar]) -> [Int]? {
   return values.map { $0 == 1 ? 1 : 0 }
 }
 
-/// The rows at `indices` of a row-major matrix.
+/// Returns the rows at `indices` of a row-major matrix.
 @_specialize(where Scalar == Float)
 @_specialize(where Scalar == Double)
 private func gather<Scalar: NetworkScalar>(
@@ -443,7 +450,7 @@ private func gather<Scalar: NetworkScalar>(
 
 // MARK: - Text
 
-/// The first twenty of `names`, and how many there are where that is not all.
+/// Returns the first twenty of `names`; if there are more, also their number.
 func enumeration(_ names: [String]) -> String {
   let shown = names.prefix(20).joined(separator: ", ")
   return names.count > 20 ? "\(shown), … (\(names.count) in all)" : shown

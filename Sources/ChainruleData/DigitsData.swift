@@ -1,6 +1,6 @@
 // Written by scripts/make-datasets.py.
 
-/// A line an image: its 8 × 8 grey levels 0 … 16, row-major, as 0 … 9 and a … g; a space; its label.
+/// One line per image: its 8 × 8 grey levels 0 … 16, row-major, as 0 … 9 and a … g; a space; its label.
 ///
 /// The test set of E. Alpaydin and C. Kaynak, "Optical Recognition of Handwritten Digits", UCI Machine
 /// Learning Repository, 1998, doi:10.24432/C50P49. Licensed under CC BY 4.0,

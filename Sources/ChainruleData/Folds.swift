@@ -1,15 +1,15 @@
-/// The parts of a data set for k-fold cross-validation: each fold holds out one of k parts to validate on, and
-/// trains on the other k - 1.
+/// The parts of a data set for k-fold cross-validation: each fold holds out one of k parts for validation,
+/// and trains on the other k - 1.
 ///
 ///     for (train, validation) in try Dataset<Float>.iris.folds(5, seed: 1, stratified: true) { … }
 ///
-/// A fold is copied together when it is asked for, so that one at a time is in memory.
+/// The rows of a fold are copied when it is accessed, so that only one is in memory at a time.
 public struct Folds<Scalar: NetworkScalar>: RandomAccessCollection, Sendable {
   /// One fold.
   public typealias Element = (train: Dataset<Scalar>, validation: Dataset<Scalar>)
 
   private let dataset: Dataset<Scalar>
-  /// A random order of the rows, which every part keeps.
+  /// A random order of the rows, which all parts keep.
   private let order: [Int]
   /// The fold that validates on each row.
   private let foldOfRow: [Int]
@@ -19,7 +19,7 @@ public struct Folds<Scalar: NetworkScalar>: RandomAccessCollection, Sendable {
   /// The number of folds.
   public let endIndex: Int
 
-  /// The rows to train on and those to validate on. Traps where there is no such fold.
+  /// The training rows and the validation rows of a fold. Traps if there is no such fold.
   public subscript(fold: Int) -> Element {
     precondition(indices.contains(fold), "fold \(fold) of \(count)")
     return (
@@ -28,22 +28,22 @@ public struct Folds<Scalar: NetworkScalar>: RandomAccessCollection, Sendable {
     )
   }
 
-  /// The rows of the data set, counted from 0, that a fold validates on, in their order there.
+  /// Returns the validation rows of a fold: indices into the data set, in the fold's order.
   ///
-  /// - Throws: `ChainruleError.invalidValue` where there is no such fold.
+  /// - Throws: `ChainruleError.invalidValue` if there is no such fold.
   public func validationRows(ofFold fold: Int) throws(ChainruleError) -> [Int] {
     try checkIndex(fold, within: count, name: "the fold")
     return order.filter { foldOfRow[$0] == fold }
   }
 
-  /// The rows that a fold trains on, as ``validationRows(ofFold:)``.
+  /// Returns the training rows of a fold; see ``validationRows(ofFold:)``.
   public func trainingRows(ofFold fold: Int) throws(ChainruleError) -> [Int] {
     try checkIndex(fold, within: count, name: "the fold")
     return order.filter { foldOfRow[$0] != fold }
   }
 
-  /// The rows in random order, those of `strata` one stratum after the other, are dealt out to the folds in
-  /// turns: a stratum's rows, and all rows, come to numbers a fold that differ by at most 1.
+  /// Assigns the rows in random order, stratum after stratum, to the folds in turn. The numbers of a
+  /// stratum's rows in each fold, and of all rows, then differ by at most 1.
   fileprivate init(_ dataset: Dataset<Scalar>, count: Int, seed: UInt64, strata: [Int]?) {
     var generator = SplitMix64(seed: seed)
     let order = generator.permutation(of: dataset.rows)
@@ -58,19 +58,19 @@ public struct Folds<Scalar: NetworkScalar>: RandomAccessCollection, Sendable {
 }
 
 extension Dataset {
-  /// Folds for k-fold cross-validation, k = `count`.
+  /// Returns the folds for k-fold cross-validation, k = `count`.
   ///
-  /// Each row is validated on in exactly one fold; the sizes of the folds differ by at most 1. The rows are dealt
-  /// out in the order of a Fisher–Yates shuffle driven by SplitMix64, so a seed gives the same folds on every
-  /// platform.
+  /// Each row is a validation row of exactly one fold; the sizes of the folds differ by at most 1. The rows
+  /// are assigned in the order of a Fisher–Yates shuffle with SplitMix64, so a seed gives the same folds on
+  /// every platform.
   ///
   /// - Parameters:
   ///   - count: The number of folds, at least 2 and at most the number of rows.
-  ///   - seed: Decides which rows each fold gets.
-  ///   - stratified: Whether the rows of each class, too, come to numbers a fold that differ by at most 1. A class of
-  ///     fewer rows than there are folds is missing from some.
-  /// - Throws: `ChainruleError.invalidValue` for fewer than 2 folds or more than there are rows, and for a
-  ///   regression that is to be stratified.
+  ///   - seed: The seed of the assignment.
+  ///   - stratified: Whether the numbers of rows of each class, too, differ by at most 1 between folds. A
+  ///     class with fewer rows than there are folds is missing from some.
+  /// - Throws: `ChainruleError.invalidValue` for fewer than 2 folds or more than there are rows, and for
+  ///   stratified folds of a regression.
   public func folds(
     _ count: Int, seed: UInt64, stratified: Bool = false
   ) throws(ChainruleError) -> Folds<Scalar> {
@@ -88,18 +88,18 @@ extension Dataset {
   }
 }
 
-/// The rows of each stratum, in the order given.
+/// Returns the rows of each stratum, in the given order.
 func rowsByStratum(_ order: [Int], _ strata: [Int]) -> [[Int]] {
   var rows = [[Int]](repeating: [], count: (strata.max() ?? -1) + 1)
   for row in order { rows[strata[row]].append(row) }
   return rows
 }
 
-/// How many rows of each stratum are held out, of strata with `counts` rows.
+/// Returns the number of rows to hold out of each stratum; `counts` has the numbers of their rows.
 ///
-/// A stratum's share is count × fraction, rounded down or up so that all of them make up the rounded share of all
-/// rows: up where most is cut off, the first of several. Of 2 rows or more at least one lies on either side,
-/// whatever the sum then is; a single row is not held out.
+/// A stratum's number is count × fraction, rounded down or up so that the sum is the rounded number for all
+/// rows. Those with the largest fractional part are rounded up, the first ones if they are equal. A stratum
+/// of 2 rows or more has at least one on either side, whatever the sum; a single row is not held out.
 func heldOutCounts(_ counts: [Int], fraction: Double) -> [Int] {
   let shares = counts.map { Double($0) * fraction }
   let bounds = counts.map { $0 > 1 ? 1...$0 - 1 : 0...0 }

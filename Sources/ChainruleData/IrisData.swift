@@ -3,7 +3,7 @@
 /// CSV with a header; lengths and widths in cm.
 ///
 /// R. A. Fisher, "The use of multiple measurements in taxonomic problems", Annals of Eugenics 7, 1936;
-/// in the public domain. The values are those of the paper, as scikit-learn has them.
+/// in the public domain. The values are those of the paper, as in scikit-learn.
 let irisText = """
   sepal_length,sepal_width,petal_length,petal_width,species
   5.1,3.5,1.4,0.2,setosa

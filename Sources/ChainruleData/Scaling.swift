@@ -1,33 +1,33 @@
-/// Features with mean 0 and standard deviation 1: x ↦ (x - μ) / σ, column by column.
+/// Scales features to mean 0 and standard deviation 1: x ↦ (x - μ) / σ, column by column.
 ///
-/// μ and σ are fitted on one data set, the one trained on, and then applied to every other:
+/// μ and σ are fitted on one data set, the training data, and then applied to all others:
 ///
 ///     let scaling = try Standardization(fitting: train)
 ///     let (scaledTrain, scaledTest) = try (scaling.transform(train), scaling.transform(test))
 ///
-/// The numbers are computed in double precision and rounded once. The rows count equally, whatever their weights.
+/// The calculation is in double precision, and each result is rounded once. The rows count equally, whatever
+/// their weights.
 public struct Standardization: ColumnScaling, Equatable {
   /// μ, the mean of each feature.
   public let mean: [Double]
-  /// σ of each feature, what it is divided by: √(Σ(x - μ)² / rows), and 1 for a constant feature.
+  /// σ, the divisor of each feature: √(Σ(x - μ)² / rows), and 1 for a constant feature.
   ///
-  /// A feature is constant where its variance cannot be told from the rounding of a computation in two passes,
-  /// σ² ≤ n ε σ² + (n μ ε)², n the rows and ε = 2⁻⁵² (Chan, Golub and LeVeque 1983), as in scikit-learn's
-  /// `StandardScaler`.
+  /// A feature counts as constant if its variance is within the rounding error of a two-pass computation: σ²
+  /// ≤ n ε σ² + (n μ ε)², where n is the number of rows and ε = 2⁻⁵² (Chan, Golub and LeVeque 1983), as in
+  /// scikit-learn's `StandardScaler`.
   public let standardDeviation: [Double]
 
   /// Fits the features of `dataset`.
   ///
-  /// - Throws: `ChainruleError.notFinite` where a mean or a standard deviation overflows.
+  /// - Throws: `ChainruleError.notFinite` if a mean or a standard deviation overflows.
   public init<Scalar: NetworkScalar>(fitting dataset: Dataset<Scalar>) throws(ChainruleError) {
     try self.init(fitting: dataset.features, columns: dataset.inputs)
   }
 
   /// Fits a row-major matrix of rows × `columns`, such as the targets of a regression.
   ///
-  /// - Throws: `ChainruleError.shapeMismatch` where `values` are not whole rows, `.invalidValue` where there
-  ///   is none, `.badData` for NaN or infinity in them, `.notFinite` where a mean or a standard deviation
-  ///   overflows.
+  /// - Throws: `ChainruleError.shapeMismatch` if `values` are not whole rows, `.invalidValue` for no rows,
+  ///   `.badData` for NaN or infinity in them, `.notFinite` if a mean or a standard deviation overflows.
   public init<Scalar: NetworkScalar>(
     fitting values: [Scalar], columns: Int
   ) throws(ChainruleError) {
@@ -40,17 +40,18 @@ public struct Standardization: ColumnScaling, Equatable {
     try self.init(moments.meanAndVariance, rows: rows)
   }
 
-  /// Fits the features of a source, which is read twice: to the numbers of the same rows in one data set.
+  /// Fits the features of a source by reading it twice. The result is that of the same rows in one data set.
   ///
-  /// - Throws: What its iterator throws, `ChainruleError.invalidValue` for a source without rows, `.notFinite` where a
-  ///   mean or a standard deviation overflows.
+  /// - Throws: The errors of its iterator, `ChainruleError.invalidValue` for a source without rows,
+  ///   `.notFinite` if a mean or a standard deviation overflows.
   public init<Scalar: NetworkScalar>(fitting source: some BatchSource<Scalar>) throws(ChainruleError) {
     try self.init(source, columns: source.inputs) { $0.features }
   }
 
-  /// Fits the targets of a source, such as those of a regression; as ``init(fitting:)-(BatchSource)`` its features.
+  /// Fits the targets of a source, such as those of a regression, as ``init(fitting:)-(BatchSource)`` fits
+  /// its features.
   ///
-  /// - Throws: As that.
+  /// - Throws: The errors of that initializer.
   public init<Scalar: NetworkScalar>(fittingTargetsOf source: some BatchSource<Scalar>) throws(ChainruleError)
   {
     try self.init(source, columns: source.outputs) { $0.targets }
@@ -84,10 +85,11 @@ public struct Standardization: ColumnScaling, Equatable {
     }
   }
 
-  /// A standardization by known numbers, one a feature.
+  /// Creates a standardisation from known numbers, one of each per feature.
   ///
-  /// - Throws: `ChainruleError.shapeMismatch` where there are not as many of both, `.invalidValue` where there
-  ///   is none, for a mean that is not finite, or for a standard deviation that is not finite and above 0.
+  /// - Throws: `ChainruleError.shapeMismatch` if the numbers of means and deviations differ, `.invalidValue`
+  ///   if there are none, for a mean that is not finite, or for a standard deviation that is not finite and
+  ///   above 0.
   public init(mean: [Double], standardDeviation: [Double]) throws(ChainruleError) {
     guard standardDeviation.count == mean.count else {
       throw .shapeMismatch(
@@ -110,7 +112,9 @@ public struct Standardization: ColumnScaling, Equatable {
 extension Standardization: Codable {
   private enum CodingKeys: CodingKey { case mean, standardDeviation }
 
-  /// - Throws: A `DecodingError`, or as ``init(mean:standardDeviation:)``.
+  /// Reads the numbers.
+  ///
+  /// - Throws: A `DecodingError`, or the errors of ``init(mean:standardDeviation:)``.
   public init(from decoder: any Decoder) throws {
     let container = try decoder.container(keyedBy: CodingKeys.self)
     try self.init(
@@ -119,16 +123,17 @@ extension Standardization: Codable {
   }
 }
 
-/// Features in a range, column by column: x ↦ a + (b - a) (x - min) / (max - min).
+/// Scales features to a range, column by column: x ↦ a + (b - a) (x - min) / (max - min).
 ///
-/// The minimum and maximum are fitted on one data set, the one trained on, whose features then span a … b; those
-/// of other data may lie outside. The numbers are computed in double precision and rounded once.
+/// The minimum and maximum are fitted on one data set, the training data, whose features then span a … b;
+/// those of other data may lie outside. The calculation is in double precision, and each result is rounded
+/// once.
 public struct MinMaxScaling: ColumnScaling, Equatable {
-  /// The least value of each feature.
+  /// The smallest value of each feature.
   public let minimum: [Double]
   /// The largest value of each feature.
   public let maximum: [Double]
-  /// a … b
+  /// The range a … b.
   public let range: ClosedRange<Double>
 
   /// Fits the features of `dataset`. A constant feature, max = min, becomes a + (b - a) (x - min).
@@ -142,8 +147,8 @@ public struct MinMaxScaling: ColumnScaling, Equatable {
 
   /// Fits a row-major matrix of rows × `columns`, such as the targets of a regression.
   ///
-  /// - Throws: `ChainruleError.shapeMismatch` where `values` are not whole rows, `.invalidValue` where there
-  ///   is none, or for a range that is empty or not finite, `.badData` for NaN or infinity in them.
+  /// - Throws: `ChainruleError.shapeMismatch` if `values` are not whole rows, `.invalidValue` for no rows, or
+  ///   for a range that is empty or not finite, `.badData` for NaN or infinity in them.
   public init<Scalar: NetworkScalar>(
     fitting values: [Scalar], columns: Int, to range: ClosedRange<Double> = 0...1
   ) throws(ChainruleError) {
@@ -153,11 +158,11 @@ public struct MinMaxScaling: ColumnScaling, Equatable {
     try self.init(minimum: minimum, maximum: maximum, to: range)
   }
 
-  /// A scaling by known numbers, one a feature.
+  /// Creates a scaling from known numbers, one of each per feature.
   ///
-  /// - Throws: `ChainruleError.shapeMismatch` where there are not as many of both, `.invalidValue` where there
-  ///   is none, for numbers that are not finite or a maximum below its minimum, or for a range that is empty
-  ///   or not finite.
+  /// - Throws: `ChainruleError.shapeMismatch` if the numbers of minima and maxima differ, `.invalidValue` if
+  ///   there are none, for numbers that are not finite or a maximum below its minimum, or for a range that is
+  ///   empty or not finite.
   public init(
     minimum: [Double], maximum: [Double], to range: ClosedRange<Double> = 0...1
   ) throws(ChainruleError) {
@@ -190,9 +195,9 @@ public struct MinMaxScaling: ColumnScaling, Equatable {
 extension MinMaxScaling: Codable {
   private enum CodingKeys: CodingKey { case minimum, maximum, range }
 
-  /// The range is 0 … 1 where it is left out.
+  /// Reads the numbers. A missing range is 0 … 1.
   ///
-  /// - Throws: A `DecodingError`, or as ``init(minimum:maximum:to:)``.
+  /// - Throws: A `DecodingError`, or the errors of ``init(minimum:maximum:to:)``.
   public init(from decoder: any Decoder) throws {
     let container = try decoder.container(keyedBy: CodingKeys.self)
     try self.init(
@@ -204,43 +209,44 @@ extension MinMaxScaling: Codable {
 
 // MARK: - Affine maps of columns
 
-/// A scaling of the columns of a matrix that was fitted on some rows: ``Standardization`` or ``MinMaxScaling``.
+/// A scaling of the columns of a matrix that was fitted on some rows: ``Standardization`` or
+/// ``MinMaxScaling``.
 public protocol ColumnScaling: Sendable {
-  /// What happens to each column.
+  /// The affine map of each column.
   var map: ColumnMap { get }
 }
 
 extension ColumnScaling {
-  /// The same rows with their features scaled.
+  /// Returns the same rows with scaled features.
   ///
-  /// - Throws: `ChainruleError.shapeMismatch` for another number of features, `.notFinite` where a number
-  ///   becomes too large.
+  /// - Throws: `ChainruleError.shapeMismatch` for another number of features, `.notFinite` if a number
+  ///   overflows.
   public func transform<Scalar: NetworkScalar>(
     _ dataset: Dataset<Scalar>
   ) throws(ChainruleError) -> Dataset<Scalar> {
     try map.apply(to: dataset)
   }
 
-  /// Scales features, row-major rows × columns, such as those to predict from.
+  /// Returns scaled features, row-major rows × columns, for predictions for example.
   ///
-  /// - Throws: `ChainruleError.shapeMismatch` where they are not whole rows, `.badData` for NaN or infinity in
-  ///   them, `.notFinite` where a number becomes too large.
+  /// - Throws: `ChainruleError.shapeMismatch` if they are not whole rows, `.badData` for NaN or infinity in
+  ///   them, `.notFinite` if a number overflows.
   public func transform<Scalar: NetworkScalar>(_ features: [Scalar]) throws(ChainruleError) -> [Scalar] {
     try map.apply(to: features)
   }
 
-  /// The same rows with their features as they were before ``transform(_:)-(Dataset<Scalar>)``.
+  /// Returns the same rows with their features before ``transform(_:)-(Dataset<Scalar>)``.
   ///
-  /// - Throws: As ``transform(_:)-(Dataset<Scalar>)``.
+  /// - Throws: The errors of ``transform(_:)-(Dataset<Scalar>)``.
   public func inverseTransform<Scalar: NetworkScalar>(
     _ dataset: Dataset<Scalar>
   ) throws(ChainruleError) -> Dataset<Scalar> {
     try map.inverse.apply(to: dataset)
   }
 
-  /// Values, row-major rows × columns, as they were before ``transform(_:)-([Scalar])``.
+  /// Returns values, row-major rows × columns, as before ``transform(_:)-([Scalar])``.
   ///
-  /// - Throws: As ``transform(_:)-([Scalar])``.
+  /// - Throws: The errors of ``transform(_:)-([Scalar])``.
   public func inverseTransform<Scalar: NetworkScalar>(
     _ features: [Scalar]
   ) throws(ChainruleError) -> [Scalar] {
@@ -248,7 +254,8 @@ extension ColumnScaling {
   }
 }
 
-/// x ↦ (x + shift) / divisor · factor + offset, a shift and a divisor a column; or, inverted, the way back.
+/// x ↦ (x + shift) / divisor · factor + offset, with a shift and a divisor per column; or the inverse of
+/// this.
 public struct ColumnMap: Sendable {
   var shift: [Double]
   var divisor: [Double]
@@ -311,8 +318,8 @@ private func affine<Scalar: NetworkScalar>(
 
 /// μ and σ² of each column of a row-major matrix, part by part.
 ///
-/// A first pass gives a mean that rounding may have moved. With d = x - mean from the second, μ = mean + d̄ and
-/// σ² = Σd² / n - d̄².
+/// The first pass gives a mean with a rounding error. With d = x - mean from the second pass, μ = mean + d̄
+/// and σ² = Σd² / n - d̄².
 private struct ColumnMoments {
   private(set) var rows = 0
   /// Σx, then Σx / n
@@ -361,7 +368,7 @@ private struct ColumnMoments {
   }
 }
 
-/// The least and the largest number of each column of a row-major matrix.
+/// Returns the smallest and the largest number of each column of a row-major matrix.
 @_specialize(where Scalar == Float)
 @_specialize(where Scalar == Double)
 private func extremes<Scalar: NetworkScalar>(
@@ -381,7 +388,7 @@ private func extremes<Scalar: NetworkScalar>(
 
 // MARK: - Checks
 
-/// The number of rows of a row-major matrix, at least 1.
+/// Returns the number of rows of a row-major matrix, at least 1.
 package func checkedRows<Scalar>(_ values: [Scalar], columns: Int) throws(ChainruleError) -> Int {
   guard columns > 0 else {
     throw .invalidValue(name: "columns", value: "\(columns)", expected: "at least 1")
@@ -403,7 +410,7 @@ package func checkFinite<Scalar: NetworkScalar>(_ values: [Scalar], columns: Int
   }
 }
 
-/// Throws for no number at all, or for the first that is not valid.
+/// Throws if there are no numbers, or for the first invalid one.
 package func checkNumbers(
   _ name: String, _ numbers: [Double], expected: String, isValid: (Double) -> Bool
 ) throws(ChainruleError) {

@@ -1,5 +1,5 @@
-// The system's C library and the essential part of Foundation, whatever they are called on this platform. A file that needs
-// either says `internal import ChainrulePlatform`.
+// The system's C library and the essential part of Foundation, under one name on every platform. A file that
+// needs either has `internal import ChainrulePlatform`.
 
 #if canImport(Darwin)
   @_exported import Darwin
@@ -9,7 +9,7 @@
   @_exported import Musl
 #endif
 
-// Linked statically, all of Foundation is 49 MB more than its essential part.
+// Statically linked, all of Foundation is 49 MB larger than its essential part.
 #if canImport(FoundationEssentials)
   @_exported import FoundationEssentials
 #else

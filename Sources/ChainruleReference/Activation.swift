@@ -2,8 +2,8 @@ import RealModule
 
 /// Activation functions: a = f(z), and the derivative f′(z).
 ///
-/// Every f and every f′ is computed from z alone, by a formula that stays finite where eᶻ overflows.
-/// All but softmax act on one number at a time.
+/// Every f and f′ is computed from z alone, by a formula that stays finite if eᶻ overflows. All but softmax
+/// apply to one number at a time.
 public enum Activation: String, CaseIterable, Sendable {
   /// z
   case identity
@@ -40,12 +40,12 @@ public enum Activation: String, CaseIterable, Sendable {
 }
 
 extension Activation {
-  /// a = f(z) of one row, z and a [units].
+  /// Returns a = f(z) of one row; z and a are [units].
   public func values<Scalar: Real>(_ z: [Scalar]) -> [Scalar] {
     self == .softmax ? softmaxValues(z) : z.map(value)
   }
 
-  /// ∂L/∂z of one row from ∂L/∂a: Jᵀ · ∂L/∂a, where J[k][j] = ∂aₖ/∂zⱼ.
+  /// Returns ∂L/∂z of one row from ∂L/∂a: Jᵀ · ∂L/∂a, where J[k][j] = ∂aₖ/∂zⱼ.
   ///
   /// J is diagonal, f′(zⱼ), except for softmax.  z, ∂L/∂a and the result are [units].
   public func backward<Scalar: Real>(_ dLda: [Scalar], z: [Scalar]) -> [Scalar] {
@@ -54,7 +54,7 @@ extension Activation {
     return z.indices.map { j in sum(z.indices.map { k in dLda[k] * J[k][j] }) }
   }
 
-  /// f(z) of one number.  The softmax of a single number is 1.
+  /// Returns f(z) of one number.  The softmax of a single number is 1.
   public func value<Scalar: Real>(_ z: Scalar) -> Scalar {
     switch self {
     case .identity: z
@@ -76,7 +76,7 @@ extension Activation {
     }
   }
 
-  /// f′(z) of one number.  The softmax of a single number is constant.
+  /// Returns f′(z) of one number.  The softmax of a single number is constant.
   public func derivative<Scalar: Real>(_ z: Scalar) -> Scalar {
     switch self {
     case .identity: 1
@@ -99,16 +99,16 @@ extension Activation {
   }
 }
 
-// MARK: - The functions they are made of
+// MARK: - Elementary functions
 
 extension Real {
-  /// σ(z) = 1 / (1 + e⁻ᶻ); where e⁻ᶻ overflows, σ is 0.
+  /// σ(z) = 1 / (1 + e⁻ᶻ); if e⁻ᶻ overflows, σ is 0.
   static func σ(_ z: Self) -> Self { 1 / (1 + .exp(-z)) }
 
   /// log(1 + eᶻ) = max(z, 0) + log(1 + e^−|z|), which cannot overflow.
   static func softplus(_ z: Self) -> Self { max(z, 0) + .log(onePlus: .exp(-abs(z))) }
 
-  /// sech² z = 1 / cosh² z = 1 − tanh² z; where cosh overflows, it is 0.
+  /// sech² z = 1 / cosh² z = 1 − tanh² z; if cosh overflows, it is 0.
   static func sech²(_ z: Self) -> Self { 1 / (.cosh(z) * .cosh(z)) }
 
   /// Φ(z) = ½ (1 + erf(z/√2)) = ½ erfc(−z/√2), without cancellation in the left tail.
@@ -123,14 +123,14 @@ extension Real {
   /// u′(z) = √(2/π) (1 + 3 · 0.044715 z²)
   static func uʹ(_ z: Self) -> Self { .sqrt(2 / .pi) * (1 + 3 * 44715 / 1_000_000 * z * z) }
 
-  /// λ of selu; with α it keeps the mean 0 and the variance 1 of what flows through a layer.
+  /// λ of selu; λ and α keep the mean 0 and the variance 1 of the values in a layer.
   static var seluλ: Self { 1_050_700_987_355_480_493 / 1_000_000_000_000_000_000 }
 
   /// α of selu
   static var seluα: Self { 1_673_263_242_354_377_284 / 1_000_000_000_000_000_000 }
 }
 
-/// aⱼ = e^(zⱼ − m) / Σₖ e^(zₖ − m) with m = max z: the same for any m, and finite for this one.
+/// aⱼ = e^(zⱼ − m) / Σₖ e^(zₖ − m) with m = max z: independent of m, and finite for this m.
 func softmaxValues<Scalar: Real>(_ z: [Scalar]) -> [Scalar] {
   let m = z.max()!
   let e = z.map { Scalar.exp($0 - m) }

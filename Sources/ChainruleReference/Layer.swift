@@ -1,20 +1,21 @@
 import RealModule
 
-/// A layer of a network: what it makes of x, the a of the layer before, with its parameters.
+/// A layer of a network: a function of x, the a of the previous layer, with parameters.
 ///
-/// Training learns W, b, γ and β.  The mean, the variance and the deviation are statistics, which it does not learn:
-/// those of a `scaling` are given, those of a `batchNorm` follow the batches.
+/// Training learns W, b, γ and β.  The mean, the variance and the deviation are statistics, which it does not
+/// learn: those of a `scaling` are given, those of a `batchNorm` are updated by the batches.
 public struct Layer<Scalar: Real> {
-  /// What the layer computes.
+  /// The function of the layer.
   public enum Kind {
     /// z = W x + b, a = f(z)
     case dense(Activation)
     /// a = f(x)
     case activation(Activation)
-    /// a = x / (1 − p) where x is kept, else 0; in prediction a = x (Srivastava et al. 2014)
+    /// a = x / (1 − p) if x is kept, else 0; in predictions a = x (Srivastava et al. 2014)
     case dropout(rate: Scalar)
-    /// z = (x − μ) / √(σ² + ε), a = γ z + β, with μ and σ² of a feature, over the rows of the batch; in prediction they
-    /// are the running ones, of which every batch replaces the share `momentum` (Ioffe, Szegedy 2015)
+    /// z = (x − μ) / √(σ² + ε), a = γ z + β, with μ and σ² of a feature over the rows of the batch. In
+    /// predictions these are the running statistics; every batch replaces the fraction `momentum` of them
+    /// (Ioffe, Szegedy 2015)
     case batchNorm(momentum: Scalar, epsilon: Scalar)
     /// The same with μ and σ² of a row, over its features (Ba, Kiros, Hinton 2016)
     case layerNorm(epsilon: Scalar)
@@ -24,29 +25,30 @@ public struct Layer<Scalar: Real> {
     case residual(span: Int)
   }
 
-  /// What the layer computes.
+  /// The function of the layer.
   public let kind: Kind
-  /// W of a dense layer, [out][in]; empty elsewhere
+  /// W of a dense layer, [out][in]; empty for other kinds
   public var weights: [[Scalar]] = []
-  /// b of a dense layer, [out]; nil without
+  /// b of a dense layer, [out]; `nil` without a bias
   public var bias: [Scalar]?
-  /// γ of a normalisation, [features], as are all that follow
+  /// γ of a normalisation, [features]; the arrays below have the same shape
   public var gamma: [Scalar]?
   /// β of a normalisation
   public var beta: [Scalar]?
-  /// The running mean of a batchNorm; what a scaling takes away
+  /// The running mean of a batchNorm; the subtracted mean of a scaling
   public var mean: [Scalar]?
   /// The running variance of a batchNorm
   public var variance: [Scalar]?
-  /// What a scaling divides by
+  /// The divisor of a scaling
   public var deviation: [Scalar]?
 
-  /// Whether nothing changes it: then a batchNorm takes its running statistics in training too.
+  /// Whether training does not change the layer; a batchNorm then uses its running statistics in training
+  /// too.
   public var isFrozen = false
 
   private init(_ kind: Kind) { self.kind = kind }
 
-  /// A dense layer of `weights.count` neurons.
+  /// Creates a dense layer of `weights.count` neurons.
   public init(weights: [[Scalar]], bias: [Scalar]?, activation: Activation) {
     precondition(weights.allSatisfy { $0.count == weights[0].count }, "every row of W has the same length")
     precondition(bias == nil || bias!.count == weights.count, "b has one number for each row of W")
@@ -55,16 +57,17 @@ public struct Layer<Scalar: Real> {
     self.bias = bias
   }
 
-  /// An activation on its own.
+  /// Returns an activation as a layer of its own.
   public static func activation(_ f: Activation) -> Layer { Layer(.activation(f)) }
 
-  /// A layer that drops with probability `rate`; which it drops is told to ``Network/forward(_:kept:)``.
+  /// Returns a layer that drops values with probability `rate`; ``Network/forward(_:kept:)`` receives the
+  /// choice.
   public static func dropout(rate: Scalar) -> Layer {
     precondition(rate >= 0 && rate < 1, "0 ≤ rate < 1")
     return Layer(.dropout(rate: rate))
   }
 
-  /// A batchNorm of `gamma.count` features, whose running statistics begin with 0 and 1 where none are given.
+  /// Returns a batchNorm of `gamma.count` features. The running statistics default to 0 and 1.
   public static func batchNorm(
     gamma: [Scalar], beta: [Scalar], momentum: Scalar, epsilon: Scalar, mean: [Scalar]? = nil,
     variance: [Scalar]? = nil
@@ -80,7 +83,7 @@ public struct Layer<Scalar: Real> {
     return layer
   }
 
-  /// A layerNorm of `gamma.count` features.
+  /// Returns a layerNorm of `gamma.count` features.
   public static func layerNorm(gamma: [Scalar], beta: [Scalar], epsilon: Scalar) -> Layer {
     precondition(gamma.count == beta.count, "a number for each feature")
     var layer = Layer(.layerNorm(epsilon: epsilon))
@@ -89,7 +92,7 @@ public struct Layer<Scalar: Real> {
     return layer
   }
 
-  /// A scaling of `mean.count` features.
+  /// Returns a scaling of `mean.count` features.
   public static func scaling(mean: [Scalar], deviation: [Scalar]) -> Layer {
     precondition(mean.count == deviation.count, "a number for each feature")
     var layer = Layer(.scaling)
@@ -98,13 +101,13 @@ public struct Layer<Scalar: Real> {
     return layer
   }
 
-  /// The sum behind a block of `span` layers.
+  /// Returns the sum after a block of `span` layers.
   public static func residual(span: Int) -> Layer {
     precondition(span >= 1, "a block has a layer")
     return Layer(.residual(span: span))
   }
 
-  /// f; identity where there is none
+  /// f; identity if the layer has none
   public var activation: Activation {
     switch kind {
     case .dense(let f), .activation(let f): f
@@ -114,7 +117,7 @@ public struct Layer<Scalar: Real> {
 
   var isScaling: Bool { if case .scaling = kind { true } else { false } }
 
-  /// How many values the layer takes and hands on; nil where they are as many as come.
+  /// The sizes of the layer's input and output; `nil` if the layer works with any size.
   var shape: (inputs: Int, outputs: Int)? {
     if !weights.isEmpty { return (weights[0].count, weights.count) }
     return (gamma ?? mean).map { ($0.count, $0.count) }
@@ -124,18 +127,18 @@ public struct Layer<Scalar: Real> {
 // MARK: - Forward
 
 extension Layer {
-  /// z = W x + b of one row; x is [in], z [out].
+  /// Returns z = W x + b of one row; x is [in], z [out].
   public func z(_ x: [Scalar]) -> [Scalar] {
     weights.indices.map { j in dot(weights[j], x) + (bias?[j] ?? 0) }
   }
 
-  /// z and a of a batch in training; x, z and a are [rows][features].
+  /// Returns z and a of a batch in training; x, z and a are [rows][features].
   ///
-  /// Where a layer has neither f nor a normalisation, z is a.
+  /// For a layer with neither f nor a normalisation, z is a.
   ///
   /// - Parameters:
   ///   - start: The x of the first layer of a residual's block.
-  ///   - kept: Of a dropout, which values are kept, [rows][features].
+  ///   - kept: For a dropout, whether each value is kept, [rows][features].
   func forward(_ x: [[Scalar]], from start: [[Scalar]], kept: [[Bool]]?) -> (z: [[Scalar]], a: [[Scalar]]) {
     switch kind {
     case .dense(let f):
@@ -163,7 +166,7 @@ extension Layer {
     }
   }
 
-  /// a of one batch in prediction: nothing is dropped, and a batchNorm uses its running statistics.
+  /// Returns a of one batch in prediction: nothing is dropped, and a batchNorm uses its running statistics.
   func predict(_ x: [[Scalar]], from start: [[Scalar]]) -> [[Scalar]] {
     switch kind {
     case .dropout:
@@ -175,21 +178,22 @@ extension Layer {
     }
   }
 
-  /// z of one row by the running statistics.
+  /// Returns z of one row, normalised by the running statistics.
   private func normalizedByStatistics(_ x: [Scalar], _ ε: Scalar) -> [Scalar] {
     x.indices.map { j in (x[j] - mean![j]) / .sqrt(variance![j] + ε) }
   }
 
-  /// γ ⊙ z + β of one row.
+  /// Returns γ ⊙ z + β of one row.
   private func scaledAndShifted(_ z: [Scalar]) -> [Scalar] {
     z.indices.map { j in gamma![j] * z[j] + beta![j] }
   }
 
-  /// The running statistics after a batch x, [rows][features], of which they take the share m:
+  /// Updates the running statistics with a batch x, [rows][features], of weight m:
   ///
   ///     mean ← (1 − m) mean + m μ        variance ← (1 − m) variance + m σ² n / (n − 1)
   ///
-  /// With n / (n − 1), n the rows, the estimate of the variance is without bias; one row has none, and changes nothing.
+  /// With n / (n − 1), where n is the number of rows, the estimate of the variance is unbiased. A single row
+  /// has no such estimate, and changes nothing.
   mutating func follow(_ x: [[Scalar]]) {
     guard case .batchNorm(let m, _) = kind, x.count > 1, !isFrozen else { return }
     let n = Scalar(x.count)
@@ -201,10 +205,10 @@ extension Layer {
   }
 }
 
-// MARK: - A bound for the weights
+// MARK: - Max-norm
 
 extension Layer {
-  /// Wⱼ ← c Wⱼ / ‖Wⱼ‖ of each neuron j with ‖Wⱼ‖ = √(Σ Wⱼᵢ²) > c (Srivastava et al. 2014)
+  /// Wⱼ ← c Wⱼ / ‖Wⱼ‖ for each neuron j with ‖Wⱼ‖ = √(Σ Wⱼᵢ²) > c (Srivastava et al. 2014)
   mutating func limit(_ c: Scalar) {
     for j in weights.indices {
       let norm = Scalar.sqrt(dot(weights[j], weights[j]))
@@ -216,7 +220,8 @@ extension Layer {
 // MARK: - Backward
 
 extension Layer {
-  /// δ of a batch from ∂L/∂a: ∂L/∂z of a layer with an f, ∂L/∂a of the others; all are [rows][features].
+  /// Returns δ of a batch from ∂L/∂a: ∂L/∂z for a layer with an f, ∂L/∂a for the others; all are
+  /// [rows][features].
   func delta(_ dLda: [[Scalar]], z: [[Scalar]]) -> [[Scalar]] {
     switch kind {
     case .dense(let f), .activation(let f): zip(dLda, z).map { f.backward($0, z: $1) }
@@ -224,9 +229,9 @@ extension Layer {
     }
   }
 
-  /// ∂L/∂x of a batch, [rows][inputs], from δ, [rows][outputs].
+  /// Returns ∂L/∂x of a batch, [rows][inputs], from δ, [rows][outputs].
   ///
-  /// What a residual passes on to the block's x is δ as well; that is for the network to add.
+  /// A residual also passes δ to the input of its block; the network adds it there.
   func backward(_ δ: [[Scalar]], x: [[Scalar]], kept: [[Bool]]?) -> [[Scalar]] {
     switch kind {
     case .dense:
@@ -248,7 +253,8 @@ extension Layer {
     }
   }
 
-  /// The gradient of the layer's parameters from δ, [rows][outputs]; x is [rows][inputs], z [rows][outputs].
+  /// Returns the gradient of the layer's parameters from δ, [rows][outputs]; x is [rows][inputs], z
+  /// [rows][outputs].
   ///
   ///     ∂L/∂W = Σ δ xᵀ    ∂L/∂b = Σ δ    ∂L/∂γ = Σ δ ⊙ z    ∂L/∂β = Σ δ    sums over the rows
   func gradient(_ δ: [[Scalar]], x: [[Scalar]], z: [[Scalar]]) -> Gradient<Scalar> {
@@ -266,7 +272,7 @@ extension Layer {
   }
 }
 
-// MARK: - What the layers are made of
+// MARK: - Functions of the layers
 
 /// μ = Σ x / n and σ² = Σ (x − μ)² / n of n numbers
 func moments<Scalar: Real>(_ x: [Scalar]) -> (μ: Scalar, σ²: Scalar) {
@@ -275,16 +281,16 @@ func moments<Scalar: Real>(_ x: [Scalar]) -> (μ: Scalar, σ²: Scalar) {
   return (μ, sum(x.map { ($0 - μ) * ($0 - μ) }) / n)
 }
 
-/// z = (x − μ) / √(σ² + ε) of n numbers; a single one is 0.
+/// z = (x − μ) / √(σ² + ε) of n numbers; 0 for a single number.
 func normalized<Scalar: Real>(_ x: [Scalar], _ ε: Scalar) -> [Scalar] {
   let (μ, σ²) = moments(x)
   return x.map { ($0 - μ) / .sqrt(σ² + ε) }
 }
 
-/// ∂L/∂x of n numbers from g = ∂L/∂z, with s = √(σ² + ε).
+/// Returns ∂L/∂x of n numbers from g = ∂L/∂z, with s = √(σ² + ε).
 ///
-/// From ∂μ/∂xᵢ = 1/n and ∂σ²/∂xᵢ = 2 (xᵢ − μ)/n follows ∂zⱼ/∂xᵢ = (1[i = j] − 1/n − zᵢ zⱼ/n) / s, and so
-/// ∂L/∂xᵢ = Σⱼ gⱼ ∂zⱼ/∂xᵢ = (gᵢ − Σ g / n − zᵢ Σ g z / n) / s.
+/// From ∂μ/∂xᵢ = 1/n and ∂σ²/∂xᵢ = 2 (xᵢ − μ)/n follows ∂zⱼ/∂xᵢ = (1[i = j] − 1/n − zᵢ zⱼ/n) / s, and
+/// therefore ∂L/∂xᵢ = Σⱼ gⱼ ∂zⱼ/∂xᵢ = (gᵢ − Σ g / n − zᵢ Σ g z / n) / s.
 func normalizedBackward<Scalar: Real>(_ g: [Scalar], x: [Scalar], _ ε: Scalar) -> [Scalar] {
   let n = Scalar(x.count)
   let z = normalized(x, ε)
@@ -293,7 +299,7 @@ func normalizedBackward<Scalar: Real>(_ g: [Scalar], x: [Scalar], _ ε: Scalar) 
   return zip(g, z).map { gᵢ, zᵢ in (gᵢ - Σg / n - zᵢ * Σgz / n) / s }
 }
 
-/// x / (1 − p) where it is kept, else 0; so that the mean over all masks is x.
+/// x / (1 − p) if it is kept, else 0, so that the mean over all masks is x.
 private func dropped<Scalar: Real>(_ x: [[Scalar]], _ kept: [[Bool]]?, _ p: Scalar) -> [[Scalar]] {
   guard let kept else { preconditionFailure("a dropout is told which values it keeps") }
   precondition(kept.map(\.count) == x.map(\.count), "a mask of the shape of x")

@@ -2,7 +2,7 @@ import RealModule
 
 /// Losses: L is the mean over a batch of l(a, y), the loss of one sample.
 ///
-/// n is the number of outputs, d = a − y.  Where l has a kink its slope there is 0.
+/// n is the number of outputs, d = a − y.  At a kink of l the slope is 0.
 public enum Loss: String, CaseIterable, Sendable {
   /// ½ Σ d²
   case halfSquaredError
@@ -18,16 +18,16 @@ public enum Loss: String, CaseIterable, Sendable {
   case binaryCrossEntropy
   /// −Σ y log a, with a = softmax(z)
   case crossEntropy
-  /// (1/n) Σ a − y log a, where y = 0 leaves a; a > 0
+  /// (1/n) Σ a − y log a, which is a for y = 0; a > 0
   case poisson
-  /// (1/n) Σ max(0, 1 − y a), with y = ±1, or with class labels 0 and 1, of which 0 stands for −1
+  /// (1/n) Σ max(0, 1 − y a), with y = ±1, or with class labels 0 and 1, where 0 means −1
   case hinge
 }
 
 extension Loss {
-  /// The output activation this loss is defined with, or nil where any will do.
+  /// The output activation that this loss requires, or `nil` for any.
   ///
-  /// Both cross-entropies are computed from z, since log a is not finite where a rounds to 0 or 1.
+  /// Both cross-entropies are computed from z, because log a is not finite if a rounds to 0 or 1.
   public var requiredOutput: Activation? {
     switch self {
     case .binaryCrossEntropy: .sigmoid
@@ -36,8 +36,8 @@ extension Loss {
     }
   }
 
-  /// The targets y of one sample, [n], with a share s of doubt (Szegedy et al. 2016): of classes y ← (1 − s) y + s/n,
-  /// of yes and no y ← (1 − s) y + s/2.
+  /// Returns the smoothed targets y of one sample, [n], with smoothing s (Szegedy et al. 2016): for classes y
+  /// ← (1 − s) y + s/n, for labels y ← (1 − s) y + s/2.
   public func smoothed<Scalar: Real>(_ y: [Scalar], by s: Scalar) -> [Scalar] {
     switch self {
     case .crossEntropy: y.map { (1 - s) * $0 + s / Scalar(y.count) }
@@ -46,7 +46,7 @@ extension Loss {
     }
   }
 
-  /// l of one sample; z, a and y are [n].
+  /// Returns l of one sample; z, a and y are [n].
   public func value<Scalar: Real>(z: [Scalar], a: [Scalar], y: [Scalar]) -> Scalar {
     let n = Scalar(y.count)
     let d = zip(a, y).map { $0 - $1 }
@@ -67,7 +67,7 @@ extension Loss {
     }
   }
 
-  /// δ = ∂l/∂z of one sample, whose outputs are a = output(z); all are [n].
+  /// Returns δ = ∂l/∂z of one sample with outputs a = output(z); all are [n].
   public func delta<Scalar: Real>(
     z: [Scalar], a: [Scalar], y: [Scalar], output: Activation
   ) -> [Scalar] {
@@ -81,7 +81,7 @@ extension Loss {
     }
   }
 
-  /// ∂l/∂a of one sample, [n].
+  /// Returns ∂l/∂a of one sample, [n].
   private func gradient<Scalar: Real>(a: [Scalar], y: [Scalar]) -> [Scalar] {
     let n = Scalar(y.count)
     return zip(a, y).map { a, y in
@@ -100,7 +100,7 @@ extension Loss {
   }
 }
 
-/// The side of the margin on which a target of `hinge` lies, ±1.
+/// The side of the margin for a target of `hinge`, ±1.
 private func side<Scalar: Real>(_ y: Scalar) -> Scalar { y == 0 ? -1 : y }
 
 extension Real {

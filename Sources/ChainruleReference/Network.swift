@@ -3,25 +3,25 @@ import RealModule
 // One notation throughout: x inputs, z = W a + b, a = f(z), y target, L loss, δ = ∂L/∂z.
 // W is [out][in]: a row of weights is a neuron of the next layer.
 
-/// What a forward pass computes, kept for the backward pass.
+/// The values of a forward pass, kept for the backward pass.
 public struct Trace<Scalar: Real> {
   /// The inputs, [rows][inputs].
   public var x: [[Scalar]]
-  /// Which values each dropout kept, [rows][features], by its layer.
+  /// Whether each dropout kept each value, [rows][features], by its layer.
   public var kept: [Int: [[Bool]]] = [:]
-  /// z of each layer, [layer][rows][units]; a where it has neither f nor a normalisation.
+  /// z of each layer, [layer][rows][units]; a for a layer with neither f nor a normalisation.
   public var z: [[[Scalar]]] = []
-  /// a of each layer, [layer][rows][units]; the last are the outputs.
+  /// a of each layer, [layer][rows][units]; the last is the outputs.
   public var a: [[[Scalar]]] = []
 
   /// The activations of the last layer, [rows][outputs].
   public var outputs: [[Scalar]] { a.last! }
 
-  /// What layer l takes, [rows][inputs of the layer].
+  /// Returns the input of layer l, [rows][inputs of the layer].
   func input(_ l: Int) -> [[Scalar]] { l == 0 ? x : a[l - 1] }
 }
 
-/// The gradient of one layer; what its kind does not have is empty or nil.
+/// The gradient of one layer; parameters that its kind does not have are empty or `nil`.
 public struct Gradient<Scalar: Real> {
   /// ∂L/∂W, [out][in]
   public var weights: [[Scalar]] = []
@@ -33,12 +33,12 @@ public struct Gradient<Scalar: Real> {
   public var beta: [Scalar]?
 }
 
-/// Layers, one after the other.
+/// A sequence of layers.
 public struct Network<Scalar: Real> {
-  /// From the first hidden layer to the output layer.
+  /// The layers, from the first hidden layer to the output layer.
   public var layers: [Layer<Scalar>]
 
-  /// A network in which each layer takes as many values as the one before it hands on.
+  /// Creates a network. Each layer's input must have the size of the previous layer's output.
   public init(layers: [Layer<Scalar>]) {
     var width: Int?
     for (l, layer) in layers.enumerated() {
@@ -50,12 +50,13 @@ public struct Network<Scalar: Real> {
     self.layers = layers
   }
 
-  /// Where the block begins whose sum layer l is; the layer itself where it is none.
+  /// Returns the first layer of the block that layer l ends; l itself if it is not a residual.
   private func start(ofBlock l: Int) -> Int {
     if case .residual(let span) = layers[l].kind { l - span } else { l }
   }
 
-  /// A scaling at the end of other layers: it gives predictions the unit of the targets and takes no part in training.
+  /// A scaling after other layers: it converts predictions to the units of the targets and takes no part in
+  /// training.
   private var targetScaling: Layer<Scalar>? {
     layers.count > 1 && layers.last!.isScaling ? layers.last! : nil
   }
@@ -63,7 +64,7 @@ public struct Network<Scalar: Real> {
   /// The layer whose a the loss compares with the targets.
   private var outputLayer: Int { layers.count - (targetScaling == nil ? 1 : 2) }
 
-  /// y, [rows][outputs], in the unit of the output layer: where predictions are σ x + μ, (y − μ) / σ.
+  /// Returns y, [rows][outputs], in the units of the output layer: if predictions are σ x + μ, (y − μ) / σ.
   private func standardized(_ y: [[Scalar]]) -> [[Scalar]] {
     guard let scaling = targetScaling else { return y }
     // (x − mean) / deviation = σ x + μ
@@ -72,11 +73,11 @@ public struct Network<Scalar: Real> {
     return y.map { row in row.indices.map { j in (row[j] - μ[j]) / σ[j] } }
   }
 
-  /// z and a of every layer for the rows of x, [rows][inputs], in training.
+  /// Returns z and a of every layer for the rows of x, [rows][inputs], in training.
   ///
   /// - Parameters:
   ///   - x: The inputs, [rows][inputs].
-  ///   - kept: Which values each dropout keeps, [rows][features], by its layer.
+  ///   - kept: Whether each dropout keeps each value, [rows][features], by its layer.
   @_specialize(where Scalar == Double)
   public func forward(_ x: [[Scalar]], kept: [Int: [[Bool]]] = [:]) -> Trace<Scalar> {
     var trace = Trace(x: x, kept: kept)
@@ -89,7 +90,7 @@ public struct Network<Scalar: Real> {
     return trace
   }
 
-  /// The outputs for the rows of x, [rows][inputs], with nothing dropped and the running statistics.
+  /// Returns the outputs for the rows of x, [rows][inputs], without dropout and with the running statistics.
   @_specialize(where Scalar == Double)
   public func predict(_ x: [[Scalar]]) -> [[Scalar]] {
     var inputs = [x]
@@ -99,9 +100,9 @@ public struct Network<Scalar: Real> {
     return inputs.last!
   }
 
-  /// L = Σᵣ sᵣ l(aᵣ, yᵣ): the mean over the batch, sᵣ = 1/rows, or with sample weights sᵣ = wᵣ / Σ w.
+  /// Returns L = Σᵣ sᵣ l(aᵣ, yᵣ): the mean over the batch, sᵣ = 1/rows, or with sample weights sᵣ = wᵣ / Σ w.
   ///
-  /// y is [rows][outputs], the sample weights [rows]. Behind a scaling of the targets, a and y are those before it.
+  /// y is [rows][outputs], the sample weights [rows]. With a target scaling, a and y are those before it.
   public func loss(
     _ loss: Loss, _ trace: Trace<Scalar>, y: [[Scalar]], sampleWeights: [Scalar]? = nil
   ) -> Scalar {
@@ -110,18 +111,19 @@ public struct Network<Scalar: Real> {
     return sum(y.indices.map { r in s[r] * loss.value(z: trace.z[l][r], a: trace.a[l][r], y: y[r]) })
   }
 
-  /// δ of every layer, [layer][rows][units], and from it the gradient of every layer.
+  /// Returns δ of every layer, [layer][rows][units], and the gradient of every layer computed from it.
   ///
-  /// δ is ∂L/∂z of a layer with an f, ∂L/∂a of the others.  Backpropagation (Rumelhart, Hinton, Williams 1986), here
-  /// of dense layers; what the others put in place of W and f′ stands beside their forward pass:
+  /// δ is ∂L/∂z for a layer with an f, ∂L/∂a for the others.  This is backpropagation (Rumelhart, Hinton,
+  /// Williams 1986), here for dense layers; the other kinds' replacements of W and f′ are next to their
+  /// forward pass:
   ///
   ///     δ[last] = s · ∂l/∂z             from the loss, row by row
   ///     δ[l] = (W[l+1]ᵀ δ[l+1]) ⊙ f′(z[l])
   ///     ∂L/∂W[l] = Σ over the rows of δ[l] a[l−1]ᵀ,  where a[−1] = x
   ///     ∂L/∂b[l] = Σ over the rows of δ[l]
   ///
-  /// An a that two layers take, the next one and the sum behind a block, has the ∂L/∂a of both, added. A scaling of the
-  /// targets has no δ.
+  /// If two layers use the same a, the next one and the sum after a block, their ∂L/∂a are added. A target
+  /// scaling has no δ.
   public func backward(
     _ loss: Loss, _ trace: Trace<Scalar>, y: [[Scalar]], sampleWeights: [Scalar]? = nil
   ) -> (delta: [[[Scalar]]], gradients: [Gradient<Scalar>]) {
@@ -149,7 +151,7 @@ public struct Network<Scalar: Real> {
   }
 }
 
-/// What one training step computed, before it moved the parameters.
+/// The values of one training step, before the update of the parameters.
 public struct StepTrace<Scalar: Real> {
   /// L of the batch.
   public var loss: Scalar
@@ -163,30 +165,30 @@ public struct StepTrace<Scalar: Real> {
   public var gradients: [Gradient<Scalar>]
 }
 
-/// A network in training.
+/// A network with its loss, its optimizer and the optimizer's state.
 public struct Trainer<Scalar: Real> {
-  /// The network, whose parameters `step` moves.
+  /// The network, whose parameters `step` updates.
   public var network: Network<Scalar>
   /// L
   public let loss: Loss
-  /// The rule that moves a parameter.
+  /// The rule that updates a parameter.
   public let optimizer: Optimizer<Scalar>
-  /// The doubt in the targets, 0 for none; see ``Loss/smoothed(_:by:)``.
+  /// The smoothing of the targets, 0 for none; see ``Loss/smoothed(_:by:)``.
   public let labelSmoothing: Scalar
-  /// What bounds the gradients, one after the other.
+  /// The limits of the gradients, applied in order.
   public let clipping: [Clipping<Scalar>]
-  /// What bounds the norm of a neuron's weights after an update.
+  /// The maximum norm of a neuron's weights after an update; `nil` for none.
   public let maxNorm: Scalar?
-  /// Factors of the learning rate, by layer; 1 for one that is not named. A layer with 0 is frozen.
+  /// Factors of the learning rate, by layer; layers that are not named have 1. A layer with 0 is frozen.
   public let layerRates: [Int: Scalar]
-  /// The batches of an update.
+  /// The number of batches of an update.
   public let accumulating: Int
-  /// What that rule remembers.
+  /// The state of the optimizer.
   public var state: OptimizerState<Scalar>
   /// Σ w ∂L/∂p over the batches since the last update, and Σ w; w is the sum of a batch's sample weights.
   private var pending: (sums: [Gradient<Scalar>], weight: Scalar, batches: Int)?
 
-  /// Training that begins with the network's parameters as they are.
+  /// Creates a trainer that starts with the network's current parameters.
   @_specialize(where Scalar == Double)
   public init(
     network: Network<Scalar>, loss: Loss, optimizer: Optimizer<Scalar>, labelSmoothing: Scalar = 0,
@@ -206,18 +208,20 @@ public struct Trainer<Scalar: Real> {
     for l in network.layers.indices { self.network.layers[l].isFrozen = layerRates[l] == 0 }
   }
 
-  /// Forward, backward, update: one step on a batch of x [rows][inputs] and y [rows][outputs].
+  /// Performs one step on a batch of x [rows][inputs] and y [rows][outputs]: forward, backward, update.
   ///
-  /// With k = `accumulating` > 1 there is an update for every k batches, by the gradient of all their rows:
+  /// With k = `accumulating` > 1 there is one update for every k batches, with the gradient of all their
+  /// rows:
   ///
   ///     ∂L/∂p = Σ w ∂L/∂p of a batch / Σ w
   ///
   /// - Parameters:
   ///   - x: The inputs, [rows][inputs].
   ///   - y: The targets, [rows][outputs].
-  ///   - sampleWeights: w of each row; nil: 1.
-  ///   - kept: Which values each dropout keeps, [rows][features], by its layer.
-  ///   - noise: What is added to x, [rows][inputs], as it is behind the scalings that the network begins with.
+  ///   - sampleWeights: w of each row; `nil`: 1.
+  ///   - kept: Whether each dropout keeps each value, [rows][features], by its layer.
+  ///   - noise: The noise added to x, [rows][inputs], in the units after the scalings at the beginning of the
+  ///     network.
   @_specialize(where Scalar == Double)
   public mutating func step(
     x: [[Scalar]], y: [[Scalar]], sampleWeights: [Scalar]? = nil, kept: [Int: [[Bool]]] = [:],
@@ -233,14 +237,14 @@ public struct Trainer<Scalar: Real> {
     return StepTrace(loss: L, z: trace.z, a: trace.a, delta: delta, gradients: gradients)
   }
 
-  /// What becomes `noise` behind the scalings that the network begins with.
+  /// Returns the input noise that becomes `noise` after the scalings at the beginning of the network.
   private func unscaled(_ noise: [[Scalar]]) -> [[Scalar]] {
     network.layers.prefix { $0.isScaling }.reduce(noise) { noise, scaling in
       noise.map { zip($0, scaling.deviation!).map { $0 * $1 } }
     }
   }
 
-  /// Adds a batch's gradients to those that wait, and updates once they are of enough batches.
+  /// Adds a batch's gradients to the accumulated ones, and updates once they come from enough batches.
   private mutating func collect(_ gradients: [Gradient<Scalar>], weight: Scalar) {
     var (sums, weights, batches) = pending ?? (gradients.map { $0.map { _ in 0 } }, 0, 0)
     sums = zip(sums, gradients).map { $0.adding($1, times: weight) }
@@ -249,12 +253,12 @@ public struct Trainer<Scalar: Real> {
     if batches == accumulating { flush() }
   }
 
-  /// The update by the gradients that wait, be they of fewer batches than an update has.
+  /// Performs the update with the accumulated gradients, even if they come from fewer batches than usual.
   public mutating func flush() {
     guard let (sums, weight, _) = pending else { return }
     pending = nil
     var gradients = sums.map { $0.map { $0 / weight } }
-    // What does not learn has no part in a norm.
+    // Frozen layers do not count in a norm.
     for l in network.layers.indices where network.layers[l].isFrozen {
       gradients[l] = gradients[l].map { _ in 0 }
     }
@@ -263,7 +267,7 @@ public struct Trainer<Scalar: Real> {
     for l in network.layers.indices where !network.layers[l].isFrozen { network.layers[l].limit(maxNorm) }
   }
 
-  /// Moves every parameter of the layers that learn by its gradient.
+  /// Updates every parameter of the layers that are not frozen by its gradient.
   private mutating func update(_ gradients: [Gradient<Scalar>]) {
     state.t += 1
     let t = state.t
@@ -291,7 +295,7 @@ public struct Trainer<Scalar: Real> {
 }
 
 extension Optimizer {
-  /// Moves the parameters p by their gradients, each with its own memory; all are of one length.
+  /// Updates the parameters p by their gradients, each with its own memory; all arrays have the same length.
   fileprivate func update(
     _ p: inout [Scalar], gradient: [Scalar], memory: inout [Memory<Scalar>], t: Int, rate: Scalar
   ) {
@@ -299,15 +303,15 @@ extension Optimizer {
   }
 }
 
-/// Gradient clipping: a bound for the length of a step.
+/// Gradient clipping: a limit for the size of an update.
 public enum Clipping<Scalar: Real> {
-  /// g ← g min(1, c / (‖g‖ + 10⁻⁶)), ‖g‖ = √(Σ g²) over all parameters together (Pascanu, Mikolov, Bengio 2013; the
-  /// 10⁻⁶ is PyTorch's)
+  /// g ← g min(1, c / (‖g‖ + 10⁻⁶)), ‖g‖ = √(Σ g²) over all parameters together (Pascanu, Mikolov, Bengio
+  /// 2013; the 10⁻⁶ is PyTorch's)
   case norm(Scalar)
-  /// g clamped to −c…c, each by itself
+  /// g limited to −c…c, each number by itself
   case value(Scalar)
 
-  /// The clipped gradients.
+  /// Returns the clipped gradients.
   public func callAsFunction(_ gradients: [Gradient<Scalar>]) -> [Gradient<Scalar>] {
     switch self {
     case .norm(let c):
@@ -324,7 +328,7 @@ extension Gradient {
   /// ∂L/∂b, then ∂L/∂W row by row, then ∂L/∂γ and ∂L/∂β
   public var numbers: [Scalar] { (bias ?? []) + weights.flatMap { $0 } + (gamma ?? []) + (beta ?? []) }
 
-  /// g + s h of each number g and its h in `other`.
+  /// Returns g + s h for each number g and the corresponding h in `other`.
   func adding(_ other: Gradient, times s: Scalar) -> Gradient {
     func sums(_ g: [Scalar], _ h: [Scalar]) -> [Scalar] { zip(g, h).map { $0 + s * $1 } }
     return Gradient(
@@ -332,7 +336,7 @@ extension Gradient {
       gamma: gamma.map { sums($0, other.gamma!) }, beta: beta.map { sums($0, other.beta!) })
   }
 
-  /// The transform of each number.
+  /// Returns the gradient with each number transformed.
   func map(_ transform: (Scalar) -> Scalar) -> Gradient {
     Gradient(
       weights: weights.map { $0.map(transform) }, bias: bias?.map(transform), gamma: gamma?.map(transform),
@@ -349,7 +353,7 @@ extension StepTrace: Sendable where Scalar: Sendable {}
 extension Trainer: Sendable where Scalar: Sendable {}
 extension Clipping: Sendable where Scalar: Sendable {}
 
-// MARK: - A little linear algebra
+// MARK: - Linear algebra
 
 /// Σᵢ xᵢ yᵢ
 func dot<Scalar: Real>(_ x: [Scalar], _ y: [Scalar]) -> Scalar {
@@ -357,12 +361,12 @@ func dot<Scalar: Real>(_ x: [Scalar], _ y: [Scalar]) -> Scalar {
   return sum(zip(x, y).map { $0 * $1 })
 }
 
-/// Rows become columns; M has at least one row.
+/// Returns the transpose of M, which has at least one row.
 func transposed<Scalar>(_ M: [[Scalar]]) -> [[Scalar]] {
   M[0].indices.map { j in M.map { $0[j] } }
 }
 
-/// The share of each row in the batch's loss: 1/rows, or w / Σ w.
+/// Returns the weight of each row in the batch's loss: 1/rows, or w / Σ w.
 func shares<Scalar: Real>(rows: Int, _ sampleWeights: [Scalar]?) -> [Scalar] {
   let w = sampleWeights ?? Array(repeating: 1, count: rows)
   precondition(w.count == rows, "\(w.count) sample weights for \(rows) rows")

@@ -1,11 +1,11 @@
 import RealModule
 
-/// Optimizers: how a parameter p moves, given the gradient g = ∂L/∂p.
+/// Optimizers: the update of a parameter p, given the gradient g = ∂L/∂p.
 ///
-/// The rules and their defaults are PyTorch's, those of `lion` its authors'.  In the formulas η is the
-/// learning rate, λ the weight decay, ε the small number that keeps a quotient finite, and t counts the
-/// updates from 1.  Weight decay is L2 regularisation, g ← g + λ p, except in `adamw` and `lion`; `l1` is
-/// L1 regularisation, g ← g + λ₁ sign p, in all, where sign 0 = 0.
+/// The rules and their defaults are PyTorch's; those of `lion` are its authors'.  In the formulas η is the
+/// learning rate, λ the weight decay, ε the small number that keeps a quotient finite, and t the number of
+/// the update, counted from 1.  Weight decay is L2 regularisation, g ← g + λ p, except in `adamw` and `lion`;
+/// `l1` is L1 regularisation, g ← g + λ₁ sign p, in all rules, where sign 0 = 0.
 public enum Optimizer<Scalar: Real> {
   /// u ← μ u + g;  p ← p − η u (Polyak 1964);  nesterov: p ← p − η (g + μ u) (Nesterov 1983)
   case sgd(
@@ -19,7 +19,7 @@ public enum Optimizer<Scalar: Real> {
 
   /// v ← α v + (1 − α) g²;  u ← μ u + g / (√v + ε);  p ← p − η u (Tieleman, Hinton 2012)
   ///
-  /// Centered: m ← α m + (1 − α) g, and v − m² takes the place of v under the root (Graves 2013).
+  /// With `centered`: m ← α m + (1 − α) g, and v − m² replaces v under the root (Graves 2013).
   case rmsprop(
     learningRate: Scalar, alpha: Scalar = 99 / 100, epsilon: Scalar = 1 / 100_000_000,
     momentum: Scalar = 0, centered: Bool = false, weightDecay: Scalar = 0, l1: Scalar = 0)
@@ -27,7 +27,7 @@ public enum Optimizer<Scalar: Real> {
   /// m ← β₁ m + (1 − β₁) g;  v ← β₂ v + (1 − β₂) g²;  m̂ = m / (1 − β₁ᵗ);  v̂ = v / (1 − β₂ᵗ);
   /// p ← p − η m̂ / (√v̂ + ε) (Kingma, Ba 2015)
   ///
-  /// With amsgrad the largest v so far takes the place of v in v̂ (Reddi, Kale, Kumar 2018).
+  /// With `amsgrad`, the largest v so far replaces v in v̂ (Reddi, Kale, Kumar 2018).
   case adam(
     learningRate: Scalar, beta1: Scalar = 9 / 10, beta2: Scalar = 999 / 1000,
     epsilon: Scalar = 1 / 100_000_000, amsgrad: Bool = false, weightDecay: Scalar = 0, l1: Scalar = 0)
@@ -55,8 +55,8 @@ public enum Optimizer<Scalar: Real> {
     epsilon: Scalar = 1 / 100_000_000, momentumDecay: Scalar = 4 / 1000, weightDecay: Scalar = 0,
     l1: Scalar = 0)
 
-  /// u, at first η, is multiplied by η⁺ where g has the sign it had, by η⁻ where it has the other, and kept
-  /// from stepMin to stepMax; where it has the other, g ← 0;  p ← p − u sign g (Riedmiller, Braun 1993)
+  /// u, initially η, is multiplied by η⁺ if g has its previous sign, by η⁻ if it has the other, and limited
+  /// to stepMin…stepMax; if g has the other sign, g ← 0;  p ← p − u sign g (Riedmiller, Braun 1993)
   case rprop(
     learningRate: Scalar, etaMinus: Scalar = 1 / 2, etaPlus: Scalar = 12 / 10,
     stepMin: Scalar = 1 / 1_000_000, stepMax: Scalar = 50, weightDecay: Scalar = 0, l1: Scalar = 0)
@@ -70,14 +70,14 @@ public enum Optimizer<Scalar: Real> {
 extension Optimizer: Sendable where Scalar: Sendable {}
 extension Optimizer: Equatable {}
 
-/// What an optimizer remembers of one parameter; every rule uses the part it needs.
+/// The state of an optimizer for one parameter; every rule uses the fields it needs.
 public struct Memory<Scalar: Real> {
-  /// The running sum of past steps, where there is momentum; with amsgrad the largest v, for adadelta the
-  /// running mean of d², for nadam the product of μ, for rprop the step.
+  /// The running sum of past steps with momentum; with amsgrad the largest v, for adadelta the running mean
+  /// of d², for nadam the product of μ, for rprop the step.
   public var u: Scalar = 0
-  /// The running mean of g, for rprop g itself.
+  /// The running mean of g; for rprop g itself.
   public var m: Scalar = 0
-  /// The running mean of g², for adagrad its sum, for adamax the fading maximum of |g|.
+  /// The running mean of g²; for adagrad its sum, for adamax the decaying maximum of |g|.
   public var v: Scalar = 0
 }
 
@@ -85,7 +85,8 @@ extension Memory: Sendable where Scalar: Sendable {}
 extension Memory: Equatable {}
 
 extension Optimizer {
-  /// Moves the parameter p by its gradient g; `memory` is that parameter's, t the number of this update, r a factor of η.
+  /// Updates the parameter p by its gradient g; `memory` is the parameter's state, t the number of the
+  /// update, r a factor of η.
   public func update(
     _ p: inout Scalar, gradient: Scalar, memory: inout Memory<Scalar>, t: Int, rate r: Scalar = 1
   ) {
@@ -171,26 +172,26 @@ extension Optimizer {
   }
 }
 
-/// What an optimizer remembers of a whole network: an array of `Memory` beside each array of parameters.
+/// The state of an optimizer for a whole network: an array of `Memory` for each array of parameters.
 public struct OptimizerState<Scalar: Real> {
-  /// The memory beside one layer's parameters.
+  /// The state for one layer's parameters.
   public struct Layer {
     /// [out][in]
     public var weights: [[Memory<Scalar>]]
-    /// [out], or nil in a layer without bias
+    /// [out], or `nil` for a layer without bias
     public var bias: [Memory<Scalar>]?
-    /// [features], or nil in a layer without γ
+    /// [features], or `nil` for a layer without γ
     public var gamma: [Memory<Scalar>]?
-    /// [features], or nil in a layer without β
+    /// [features], or `nil` for a layer without β
     public var beta: [Memory<Scalar>]?
   }
 
-  /// The number of updates done.
+  /// The number of completed updates.
   public var t = 0
-  /// One for each layer of the network.
+  /// The state for each layer of the network.
   public var layers: [Layer]
 
-  /// Nothing remembered yet of the network's parameters.
+  /// Creates the initial state for the network's parameters.
   public init(_ network: Network<Scalar>) {
     layers = network.layers.map { layer in
       Layer(

@@ -1,6 +1,6 @@
 import RealModule
 
-/// Learning-rate schedules: what becomes of η after t epochs, or steps.
+/// Learning-rate schedules: the rate after t epochs or steps as a function of η.
 ///
 /// The rules and their defaults are those of PyTorch's `lr_scheduler`.
 public indirect enum Schedule<Scalar: Real> {
@@ -16,13 +16,15 @@ public indirect enum Schedule<Scalar: Real> {
   /// η_min + (η − η_min) (1 + cos(π t / T)) / 2 (Loshchilov, Hutter 2017)
   case cosine(length: Int, minimum: Scalar = 0)
 
-  /// Cosines of T, T g, T g², …, each from η anew (Loshchilov, Hutter 2017)
+  /// Cosines of lengths T, T g, T g², …, each starting at η (Loshchilov, Hutter 2017)
   case cosineRestarts(length: Int, growth: Int = 1, minimum: Scalar = 0)
 
-  /// From η / d up to η at t = p T − 1, then down to η / (d e) at t = T − 1, each half a cosine (Smith, Topin 2018)
+  /// Rises from η / d to η at t = p T − 1, then falls to η / (d e) at t = T − 1, each along half a cosine
+  /// (Smith, Topin 2018)
   case oneCycle(length: Int, rise: Scalar = 3 / 10, divisor: Scalar = 25, finalDivisor: Scalar = 10_000)
 
-  /// In equal steps from f times the first rate of `schedule` to all of it at t = N, where that schedule begins.
+  /// Rises in equal steps from f times the first rate of `schedule` to that rate at t = N, where that
+  /// schedule begins.
   case warmUp(length: Int, factor: Scalar = 1 / 3, schedule: Schedule)
 }
 
@@ -30,7 +32,7 @@ extension Schedule: Sendable where Scalar: Sendable {}
 extension Schedule: Equatable {}
 
 extension Schedule {
-  /// The rate after t epochs or steps, where η is the optimizer's.
+  /// Returns the rate after t epochs or steps, where η is the optimizer's.
   public func learningRate(_ η: Scalar, at t: Int) -> Scalar {
     switch self {
     case .constant: return η
@@ -63,11 +65,12 @@ extension Schedule {
   }
 }
 
-/// The schedule that goes by the loss: η ← max(γ η, η_min) once it has not fallen for more than `patience` epochs.
+/// A schedule that depends on the loss: η ← max(γ η, η_min) after more than `patience` epochs in a row
+/// without improvement.
 public struct Plateau<Scalar: Real> {
-  /// By how much a loss must be below the best to be better.
+  /// How far a loss must be below the best one to count as better.
   public enum Threshold {
-    /// Below b (1 − τ), where b is the best.
+    /// Below b (1 − τ), where b is the best loss.
     case relative(Scalar)
     /// Below b − τ.
     case absolute(Scalar)
@@ -75,22 +78,22 @@ public struct Plateau<Scalar: Real> {
 
   /// γ
   public let factor: Scalar
-  /// As many losses in a row may be no better than the best.
+  /// The number of losses in a row that may be no better than the best.
   public let patience: Int
-  /// What is better.
+  /// The threshold for a better loss.
   public let threshold: Threshold
-  /// So many losses are not counted after a reduction.
+  /// The number of losses that are not counted after a reduction.
   public let cooldown: Int
   /// η_min
   public let minimum: Scalar
 
-  /// η, for the next epoch.
+  /// η for the next epoch.
   public private(set) var learningRate: Scalar
   private var best: Scalar?
   private var stale = 0
   private var cooling = 0
 
-  /// Nothing observed yet.
+  /// Creates a schedule without observed losses.
   public init(
     learningRate: Scalar, factor: Scalar = 1 / 10, patience: Int = 10,
     threshold: Threshold = .relative(1 / 10_000), cooldown: Int = 0, minimum: Scalar = 0
@@ -103,7 +106,7 @@ public struct Plateau<Scalar: Real> {
     self.minimum = minimum
   }
 
-  /// Takes note of the loss of an epoch.
+  /// Observes the loss of an epoch.
   public mutating func observe(_ loss: Scalar) {
     if isBetter(loss) {
       best = loss

@@ -2,8 +2,8 @@ import Chainrule
 import TestSupport
 import Testing
 
-/// The Jacobians of every kind of layer and every activation are held against central differences in Tests/c/analysis.c;
-/// here, what Swift hands on.
+/// The Jacobians of every kind of layer and every activation are held against central differences in
+/// Tests/c/analysis.c; here, what Swift hands on.
 @Suite struct `A derivative` {
   let network: Network<Double>
   let data: Dataset<Double>

@@ -2,7 +2,8 @@ import Chainrule
 import TestSupport
 import Testing
 
-/// One weight w, with ∂L/∂w = −1 as long as w is small: after an update by sgd it is larger by the learning rate.
+/// One weight w, with ∂L/∂w = −1 as long as w is small: after an update by sgd it is larger by the learning
+/// rate.
 private func ramp(
   _ schedule: Schedule, learningRate: Double = 0.5, kernelSet: String? = nil
 ) throws -> (trainer: Trainer<Double>, row: Dataset<Double>) {

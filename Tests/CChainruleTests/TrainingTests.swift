@@ -135,8 +135,8 @@ import Testing
       try trained(Double.self, inputs: 512, more: 0) == trained(Double.self, inputs: 512, more: 1))
   }
 
-  /// A random network of one to three hidden layers, with every activation among its layers and a loss that fits,
-  /// after 40 steps.
+  /// A random network of one to three hidden layers, with every activation among its layers and a loss that
+  /// fits, after 40 steps.
   func randomlyTrained<Scalar: NetworkScalar>(
     _: Scalar.Type, case index: Int, kernelSet: String
   ) throws -> [Scalar] {

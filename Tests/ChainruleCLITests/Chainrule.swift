@@ -53,7 +53,8 @@ final class Workplace {
     try start(arguments, bytes: bytes).wait()
   }
 
-  /// Starts the program. `pipe`, `output` and `errors` replace the files that are standard input, output and error.
+  /// Starts the program. `pipe`, `output` and `errors` replace the files that are standard input, output and
+  /// error.
   func start(
     _ arguments: [String], input: String = "", bytes: [UInt8]? = nil, pipe: Pipe? = nil,
     output: FileHandle? = nil, errors: FileHandle? = nil

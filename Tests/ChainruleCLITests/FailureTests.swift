@@ -291,7 +291,7 @@ struct FailureTests {
     Refusal("train folder", 65, "folder: this is a directory; expected a file of data"),
     Refusal("train folder --format npy", 65, "folder: this is a directory"),
     Refusal("train good.csv --format npy", 65, "good.csv: this is not a .npy file"),
-    Refusal("train xor.fann --format idx --labels good.csv", 65, "xor.fann: this is no IDX file"),
+    Refusal("train xor.fann --format idx --labels good.csv", 65, "xor.fann: this is not an IDX file"),
     Refusal("train cut.fann", 65, "cut.fann, line 7: the file ends before output 1 of row 2"),
   ])
   func `bad data exit 65 and name the place`(refusal: Refusal) throws { try check(refusal) }

@@ -111,7 +111,7 @@ struct FormatTests {
     #expect(
       run.errors
         == "chainrule: 3 bad rows left out, the first: d.csv, line 21, column 1: a is \"x\"; expected a number; "
-        + "where the column names categories: --categorical a\n"
+        + "if the column is categorical: --categorical a\n"
     )
     let evaluated = try place.chainrule("evaluate", "m", "d.csv", "--skip-bad-rows", "--json")
     #expect(try evaluated.objects.first?["skippedRows"] as? Int == 3)

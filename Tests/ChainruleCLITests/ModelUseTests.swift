@@ -175,7 +175,7 @@ struct ModelUseTests {
     #expect(unknown.status == 65)
     #expect(
       unknown.errors
-        == "chainrule: standard input, line 3, column 2: kind: \"q\" is none of the classes u, v, w\n")
+        == "chainrule: standard input, line 3, column 2: kind: \"q\" is not one of the classes u, v, w\n")
   }
 
   // MARK: inspect

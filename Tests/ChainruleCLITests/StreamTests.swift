@@ -166,7 +166,7 @@ struct StreamTests {
     #expect(broken.status == 65)
     #expect(
       broken.errors == "chainrule: broken.csv, line 3, column 2: b is \"x\"; expected a number; "
-        + "where the column names categories: --categorical b\n",
+        + "if the column is categorical: --categorical b\n",
       "\(broken.errors)")
   }
 

@@ -53,7 +53,8 @@ import Testing
     #expect(source.rowCount == nil)
     let other = try CSVSource<Float>(file: file.path, targets: TargetEncoding(classes: ["x", "z"]), chunk: 8)
     #expect(
-      complaint { try Dataset(other) }.hasSuffix("line 3, column 2: kind: \"y\" is none of the classes x, z"))
+      complaint { try Dataset(other) }.hasSuffix(
+        "line 3, column 2: kind: \"y\" is not one of the classes x, z"))
     let numbers = try TemporaryFile("1,1.0\n2,2\n")
     #expect(
       try Dataset(CSVSource<Float>(file: numbers.path, targets: TargetEncoding(classes: ["2", "1"]))).labels
@@ -118,7 +119,8 @@ import Testing
     let source = try CSVSource<Float>(file: file.path)
     try Data("1,2.5\n3,4\n".utf8).write(to: URL(filePath: file.path))
     #expect(
-      complaint { try Dataset(source) }.hasSuffix("the columns are others than when the file was read first"))
+      complaint { try Dataset(source) }.hasSuffix(
+        "the columns differ from those of the first time the file was read"))
   }
 
   @Test func `notices that the file has other rows than it had`() throws {
@@ -214,11 +216,11 @@ import Testing
       ([0x93] + Array("NUMPY".utf8) + [1, 0, 100, 0, 0x7B], "the file ends in its header: 11 bytes of 110"),
       (Array(npy(good).dropLast()) + [32, 0, 0, 0, 0], "does not end with a line feed"),
       (npy("[]"), "expected a dictionary"), (npy("{1: 2}"), "expected a key in quotes, or }, at byte 2"),
-      (npy("{'descr"), "a quote does not close"), (npy("{'descr' '<f4'}"), "expected : behind 'descr'"),
+      (npy("{'descr"), "a quote does not close"), (npy("{'descr' '<f4'}"), "expected : after 'descr'"),
       (npy("{'kind': '<f4'}"), "the key 'kind' is unknown"),
-      (npy("{'descr': '<f4', 'descr': '<f4'}"), "the key 'descr' stands twice"),
-      (npy("{'descr': '<f4' 'shape': (1,)}"), "expected , or } behind the value of 'descr'"),
-      (npy(good + "x"), "there is text behind the dictionary"), (npy("{}"), "the key 'descr' is missing"),
+      (npy("{'descr': '<f4', 'descr': '<f4'}"), "the key 'descr' is repeated"),
+      (npy("{'descr': '<f4' 'shape': (1,)}"), "expected , or } after the value of 'descr'"),
+      (npy(good + "x"), "there is text after the dictionary"), (npy("{}"), "the key 'descr' is missing"),
       (npy("{'descr': '<f4', 'shape': (1,)}"), "the key 'fortran_order' is missing"),
       (npy("{'descr': '<f4', 'fortran_order': False}"), "the key 'shape' is missing"),
       (npy("{'descr': 4}"), "'descr' is not a text in quotes"),
@@ -228,8 +230,9 @@ import Testing
       (npy("{'descr': '=f4'}"), "the byte order of '=f4' is unknown; expected < or >"),
       (npy("{'descr': '|f4'}"), "the byte order of '|f4' is unknown; expected < or >"),
       (npy("{'fortran_order': 0}"), "'fortran_order' is neither True nor False"),
-      (npy("{'shape': 3}"), "'shape' is no tuple"), (npy("{'shape': (3)}"), "a tuple of one is (3,)"),
-      (npy("{'shape': (-3,)}"), "no integer of at least 0"), (npy("{'shape': (3 4)}"), "behind a dimension"),
+      (npy("{'shape': 3}"), "'shape' is not a tuple"), (npy("{'shape': (3)}"), "a tuple of one is (3,)"),
+      (npy("{'shape': (-3,)}"), "not an integer of at least 0"),
+      (npy("{'shape': (3 4)}"), "after a dimension"),
       (npy("{'shape': (99999999999999999999,)}"), "a dimension of 'shape' is too large"),
       (
         npy("{'descr': '<f8', 'fortran_order': False, 'shape': (4611686018427387904, 4)}"), "are too large"

@@ -41,7 +41,7 @@ struct CSVTests {
     #expect(try read("1,2\n3,4\n", CSVOptions(header: .yes)).featureNames == ["1"])
     #expect(
       complaint("a,b\n3,4\n", CSVOptions(header: .no))
-        == "line 1, column 1: the cell is \"a\"; expected a number; where the column names categories: --categorical 1"
+        == "line 1, column 1: the cell is \"a\"; expected a number; if the column is categorical: --categorical 1"
     )
   }
 
@@ -72,7 +72,7 @@ struct CSVTests {
     #expect(complaint("a,b\n1,2\n", CSVOptions(target: ["a", "1"])) == "the column \"a\" is a target twice")
     #expect(
       complaint("a,y\n1,2\n", CSVOptions(features: ["y"])) == "\"y\" is both a feature and the target")
-    #expect(complaint("a:y\n1:2\n").contains("is the delimiter another?"))
+    #expect(complaint("a:y\n1:2\n").contains("is the delimiter correct?"))
   }
 
   @Test func `a model finds its features by name whatever else the table holds`() throws {
@@ -119,7 +119,7 @@ struct CSVTests {
   @Test func `one slip in a column of numbers does not make it classes`() {
     #expect(
       complaint("x,y\n1,1.5\n2,2.5\n3,2..5\n")
-        == "line 4, column 2: y is \"2..5\"; expected a number; where the target names classes: --task classification"
+        == "line 4, column 2: y is \"2..5\"; expected a number; if the targets are classes: --task classification"
     )
   }
 
@@ -134,7 +134,8 @@ struct CSVTests {
 
   @Test(arguments: 0..<4)
   func `a quoted cell is found wherever it stands`(quoted: Int) throws {
-    // Lines are looked at eight bytes at a time: the width of the first cell moves the quote through all of them.
+    // Lines are looked at eight bytes at a time: the width of the first cell moves the quote through all of
+    // them.
     for width in 1...16 {
       let first = String(repeating: "7", count: width)
       let plain = (0..<9).map { _ in [first, "2", "3.5", "kind"] }
@@ -171,7 +172,7 @@ struct CSVTests {
 
   // MARK: Complaints
 
-  private static let categorical = "expected a number; where the column names categories: --categorical b"
+  private static let categorical = "expected a number; if the column is categorical: --categorical b"
 
   @Test func `a ragged row is refused with its line`() {
     #expect(complaint("a,b,y\n1,2,3\n4,5\n") == "line 3: there are 2 cells; expected 3, as in the first row")

@@ -117,7 +117,7 @@ private func table(_ names: String, rows: Int = 30, _ cells: (Int) -> String) ->
       bytes: Array("d\n2024-02-30\n".utf8), options: reading.encoding.features.readingOptions)
     #expect(
       complaint { try reading.encoding.features.features(of: new) as [Float] }.hasSuffix(
-        "line 2, column 1: d is \"2024-02-30\"; expected a date as ISO 8601 writes it, such as 2024-03-01"))
+        "line 2, column 1: d is \"2024-02-30\"; expected a date in ISO 8601 format, such as 2024-03-01"))
   }
 
   @Test func `keep the differences of large numbers`() throws {
@@ -163,9 +163,9 @@ private func table(_ names: String, rows: Int = 30, _ cells: (Int) -> String) ->
 
   @Test func `have one wrong cell among many refused, whatever they hold`() throws {
     let slips: [(column: (Int) -> String, slip: String, message: String)] = [
-      ({ "2024-01-\(10 + $0 % 20)" }, "2024-02-30", "expected a date as ISO 8601 writes it"),
-      ({ "2024-01-\(10 + $0 % 20)" }, "7", "expected a date as ISO 8601 writes it"),
-      ({ "\($0 * $0).5" }, "x", "expected a number; where the column names categories"),
+      ({ "2024-01-\(10 + $0 % 20)" }, "2024-02-30", "expected a date in ISO 8601 format"),
+      ({ "2024-01-\(10 + $0 % 20)" }, "7", "expected a date in ISO 8601 format"),
+      ({ "\($0 * $0).5" }, "x", "expected a number; if the column is categorical"),
       ({ "\($0 * $0).5" }, "inf", "expected a finite number"),
       ({ "\($0 % 3)" }, "-Inf", "expected a finite number"),
     ]

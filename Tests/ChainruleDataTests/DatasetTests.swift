@@ -45,7 +45,7 @@ struct DatasetTests {
     #expect(check(1 << 14, 1 << 14, 1, Float.self).hasPrefix("no error"))
     #expect(check(1 << 13, 1 << 14, 1, Double.self).hasPrefix("no error"))
     let message =
-      "; expected at most 1073741824, or 100 times those of the features; are the targets quantities?"
+      "; expected at most 1073741824, or 100 times those of the features; is this a regression?"
     #expect(
       check(16385, 1 << 14, 1, Float.self) == "16385 rows of 16384 classes make targets of 1073807360 bytes"
         + message)

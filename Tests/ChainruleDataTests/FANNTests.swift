@@ -94,7 +94,7 @@ struct FANNTests {
     ("1 2 1\n1 2 # a\n3\n", "line 2, column 3: output 1 of row 1 is \"#\""),
     (
       "1 2 1\n1 1,5\n2\n",
-      "input 2 of row 1 is \"1,5\"; expected a finite number. A comma cannot stand in FANN's data"
+      "input 2 of row 1 is \"1,5\"; expected a finite number. FANN's data cannot contain commas"
     ),
     (
       "1 2 1\n1 2\n1e999\n",

@@ -78,7 +78,7 @@ struct IDXTests {
   }
 
   @Test func `a header that is none is refused`() {
-    #expect(complaint(Array("label,pixel\n".utf8)).hasPrefix("this is no IDX file"))
+    #expect(complaint(Array("label,pixel\n".utf8)).hasPrefix("this is not an IDX file"))
     #expect(complaint(idx(7, [1], [0])).hasPrefix("the IDX element type is 0x7"))
     #expect(complaint([0, 0, 8, 0]) == "the IDX header gives no dimensions")
     #expect(complaint(idx(8, [0, 28], [])) == "the IDX dimensions are 0 × 28; expected at least 1 each")

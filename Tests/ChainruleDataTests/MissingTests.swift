@@ -60,7 +60,7 @@ import Testing
     let numbers = (0..<30).map { "\($0 * 7).5,1.5\n" }.joined()
     #expect(
       complaint { try read("a,y\noops,1.5\n" + numbers) }.hasSuffix(
-        "line 2, column 1: a is \"oops\"; expected a number; where the column names categories: --categorical a"
+        "line 2, column 1: a is \"oops\"; expected a number; if the column is categorical: --categorical a"
       ))
     // Numbers among texts are categories.
     let reading = try read("a,y\n1,1.5\n2,2.5\n3+,3.5\n1,1.25\n")
@@ -104,6 +104,6 @@ import Testing
         .hasSuffix("line 3, column 2: w is \"NA\"; expected the weight of the row, a number of at least 0"))
     #expect(
       complaint { try Dataset<Float>(csv: "a,y\n1,2.5\n1,x\n", options: CSVOptions(task: .regression)) }
-        .hasSuffix("y is \"x\"; expected a number; where the target names classes: --task classification"))
+        .hasSuffix("y is \"x\"; expected a number; if the targets are classes: --task classification"))
   }
 }

@@ -126,11 +126,12 @@ struct NumPyTests {
       let found = complaint { try NumPyArray(bytes: npy(shape)) }
       #expect(found.contains("too large") || found.contains("got 0"), "\(found)")
     }
-    #expect(complaint { try NumPyArray(bytes: npy("(-1, 4)")) }.contains("no integer of at least 0"))
+    #expect(complaint { try NumPyArray(bytes: npy("(-1, 4)")) }.contains("not an integer of at least 0"))
   }
 
   @Test func `labels are the text that NumPy has, and whole numbers exactly`() throws {
-    /// Equal only where every scalar is, unlike strings, which are equal where they are canonically equivalent.
+    /// Equal only where every scalar is, unlike strings, which are equal where they are canonically
+    /// equivalent.
     func scalars(_ texts: [String]) -> [[UInt32]] { texts.map { $0.unicodeScalars.map(\.value) } }
     let files = try NumPyFiles.read().labels
     #expect(files.count == 10)
@@ -373,8 +374,8 @@ extension [UInt8] {
   }
 }
 
-/// A zip archive of these members, stored. Without `contents` each is an .npy array of bytes, of as many rows as its place,
-/// from 1.
+/// A zip archive of these members, stored. Without `contents` each is an .npy array of bytes, of as many rows
+/// as its place, from 1.
 private func zip(_ names: [String], contents: [UInt8]? = nil) -> [UInt8] {
   func little(_ value: Int, _ count: Int) -> [UInt8] { (0..<count).map { UInt8(value >> (8 * $0) & 255) } }
   var (bytes, directory): ([UInt8], [UInt8]) = ([], [])

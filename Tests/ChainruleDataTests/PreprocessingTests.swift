@@ -5,8 +5,8 @@ import Testing
 
 @testable import ChainruleData
 
-/// What scikit-learn makes of features: Tests/Fixtures/preprocessing/preprocessing.json, written by generate.py
-/// beside it. nil stands for NaN.
+/// What scikit-learn makes of features: Tests/Fixtures/preprocessing/preprocessing.json, written by
+/// generate.py beside it. nil stands for NaN.
 struct PreprocessingFixture: Decodable {
   struct Scaling: Decodable {
     struct Range: Decodable {
@@ -466,7 +466,7 @@ struct FeatureEncodingTests {
       try Dataset<Double>(csv: table("a,y\n-999.0,1.5\nNone,2.5\n3,3.5\n", options)).features == [3, 3, 3])
     #expect(
       complaint { try Dataset<Double>(csv: table("a,y\n1,1.5\n,2.5\n", options)) }
-        == "line 3, column 1: a is empty; expected a number; where the column names categories: --categorical a"
+        == "line 3, column 1: a is empty; expected a number; if the column is categorical: --categorical a"
     )
     let floats = CSVOptions(missing: .constant(0), missingTexts: ["-99.9"])
     #expect(try Dataset<Float>(csv: table("a,y\n-99.90,1.5\n2,2.5\n", floats)).features == [0, 2])
@@ -478,14 +478,14 @@ struct FeatureEncodingTests {
         .hasPrefix("line 3, column 1: size is empty; expected a number"))
     #expect(
       complaint { try Dataset<Double>(csv: table(text)) }
-        == "line 2, column 2: colour is \"red\"; expected a number; where the column names categories: "
+        == "line 2, column 2: colour is \"red\"; expected a number; if the column is categorical: "
         + "--categorical colour")
     #expect(
       complaint { try Dataset<Double>(csv: table("a,y\n1,2.5\ninf,3.5\n", options(.mean))) }
         == "line 3, column 1: a is \"inf\"; expected a finite number")
     #expect(
       complaint { try Dataset<Double>(csv: table("a,y\n1,2.5\nx,3.5\n", options(.mean))) }
-        == "line 3, column 1: a is \"x\"; expected a number; where the column names categories: --categorical a"
+        == "line 3, column 1: a is \"x\"; expected a number; if the column is categorical: --categorical a"
     )
     #expect(
       complaint { try Dataset<Double>(csv: table("a,b,y\n1,,2.5\n2,?,3.5\n", options(.mean))) }

@@ -3,8 +3,8 @@ import Testing
 
 @testable import ChainruleData
 
-/// The scalars of texts. Strings are equal where they are canonically equivalent, such as é in both of its forms; these
-/// are equal only where they are the same.
+/// The scalars of texts. Strings are equal where they are canonically equivalent, such as é in both of its
+/// forms; these are equal only where they are the same.
 func scalars(_ texts: [String]?) -> [[UInt32]]? { texts?.map { $0.unicodeScalars.map(\.value) } }
 
 /// What a table became, in memory.
@@ -23,8 +23,8 @@ struct Reading {
   func says(_ text: String) -> Bool { notes.contains { $0.text.contains(text) } }
 }
 
-/// Reads a table in memory, and expects the same data set from the file part by part, and from a table with the columns in
-/// reverse whose cells the same encoding reads.
+/// Reads a table in memory, and expects the same data set from the file part by part, and from a table with
+/// the columns in reverse whose cells the same encoding reads.
 func read(
   _ bytes: [UInt8], _ options: CSVOptions, chunks: [Int] = [16, 23, 64, 1 << 20],
   at place: SourceLocation = #_sourceLocation

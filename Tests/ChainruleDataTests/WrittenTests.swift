@@ -18,7 +18,8 @@ private struct WrittenTable: Decodable {
       [WrittenTable].self, from: Data(contentsOf: fixtures.appending(path: "csv/csv.json")))
   }
 
-  /// The number of columns: an empty last one, unquoted in every row, only says that each row ends with a delimiter.
+  /// The number of columns: an empty last one, unquoted in every row, only says that each row ends with a
+  /// delimiter.
   var columns: Int {
     let count = cells[0].count
     let isEmpty = mode == "minimal" && count > 1 && cells.allSatisfy { $0[count - 1].isEmpty }

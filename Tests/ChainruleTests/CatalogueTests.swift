@@ -182,8 +182,8 @@ import Testing
     #expect("\(core)" == "\(chainrule_optimizer_default(core.kind))")
   }
 
-  /// Every hyper-parameter of every rule, with a number of each kind: the core accepts those in `range`, and names the one
-  /// that is not.
+  /// Every hyper-parameter of every rule, with a number of each kind: the core accepts those in `range`, and
+  /// names the one that is not.
   @Test(arguments: Optimizer.Kind.allCases)
   func `has each hyper-parameter where the core has it, in the core's range`(kind: Optimizer.Kind) throws {
     let network = try Network<Float>(inputs: 1) { Dense(1) }

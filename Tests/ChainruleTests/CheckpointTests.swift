@@ -45,7 +45,8 @@ struct CheckpointTests {
   ) async throws -> [Double] {
     var losses: [Double] = []
     let counted = Batches(until: batches)
-    // Of the other sign: the better the fit, the higher this loss, and patience goes back to a network of before.
+    // Of the other sign: the better the fit, the higher this loss, and patience goes back to a network of
+    // before.
     let held = try rows(20, from: 50)
     let validation = try Dataset(
       features: held.features, targets: held.targets.map { -$0 }, rows: 20, inputs: 2, outputs: 1)

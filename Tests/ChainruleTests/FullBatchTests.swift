@@ -5,7 +5,8 @@ import Testing
 
 @testable import Chainrule
 
-/// Where SciPy comes from the same starts: Tests/Fixtures/full-batch/problems.json, written by generate.py beside it.
+/// Where SciPy comes from the same starts: Tests/Fixtures/full-batch/problems.json, written by generate.py
+/// beside it.
 private struct Problem: Decodable {
   let units: [Int]
   let activations: [Activation]
@@ -46,8 +47,8 @@ private func median(_ values: [Double]) -> Double {
 }
 
 @Suite struct `Training on all rows at once` {
-  /// The method, SciPy's name of its own, and the bound on the medians of our loss and of our evaluations over SciPy's. Valleys
-  /// are long and minima many, so that single runs part.
+  /// The method, SciPy's name of its own, and the bound on the medians of our loss and of our evaluations
+  /// over SciPy's. Valleys are long and minima many, so that single runs part.
   static let methods: [(FullBatchMethod, String, Double)] = [
     (.levenbergMarquardt(), "levenbergMarquardt", 1.01), (.fletcherReeves, "CG", 1.05),
     (.polakRibiere, "CG", 1.05), (.bfgs, "BFGS", 1.1), (.lbfgs(), "L-BFGS-B", 1.05),

@@ -38,8 +38,8 @@ import Testing
     let model = try Model(Network<Float>(inputs: 1, layers: [.dense(Dense(1))]))
     for text in ["https://example.org/model.safetensors", "data:,x", "ftp://a/b"] {
       let url = try #require(URL(string: text))
-      #expect(complaint { try model.save(to: url) }.contains("this is no file's URL"))
-      #expect(complaint { try Model<Float>(contentsOf: url) }.contains("this is no file's URL"))
+      #expect(complaint { try model.save(to: url) }.contains("this is not the URL of a file"))
+      #expect(complaint { try Model<Float>(contentsOf: url) }.contains("this is not the URL of a file"))
     }
   }
 }

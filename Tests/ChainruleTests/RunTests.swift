@@ -263,7 +263,8 @@ struct RunTests {
 
 @Suite("The best parameters")
 struct BestParameterTests {
-  /// A validation set of the other sign: the better the fit, the higher its loss, so that an early epoch is the best.
+  /// A validation set of the other sign: the better the fit, the higher its loss, so that an early epoch is
+  /// the best.
   private func opposite() throws -> Dataset<Float> {
     let held = try rows(20, from: 50)
     return try Dataset(

@@ -291,7 +291,8 @@ private func reports<Scalar>(of epochs: Epochs<Scalar>) async throws -> [Epoch] 
 }
 
 @Suite struct `Training in threads` {
-  /// The parameters after epochs and a step, of a network that has work for several threads and of a tiny one.
+  /// The parameters after epochs and a step, of a network that has work for several threads and of a tiny
+  /// one.
   private func bits<Scalar: NetworkScalar>(_: Scalar.Type, units: Int, threads: Int) throws -> [Scalar] {
     var random = Random(state: 29)
     let (x, y) = (random.matrix(150, 24, scale: 1), random.matrix(150, 10, scale: 1))

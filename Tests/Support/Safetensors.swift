@@ -1,4 +1,5 @@
-/// The bytes of a safetensors file of these tensors of Float or Double, one behind the other, and nothing else.
+/// The bytes of a safetensors file of these tensors of Float or Double, one behind the other, and nothing
+/// else.
 package func safetensors<Scalar: BinaryFloatingPoint>(
   of _: Scalar.Type, _ tensors: KeyValuePairs<String, (shape: [Int], values: [Scalar])>
 ) -> [UInt8] {

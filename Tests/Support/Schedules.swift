@@ -1,6 +1,7 @@
 internal import Foundation
 
-/// What PyTorch's lr_scheduler says: Tests/Fixtures/schedules/schedules.json, written by generate.py beside it.
+/// What PyTorch's lr_scheduler says: Tests/Fixtures/schedules/schedules.json, written by generate.py beside
+/// it.
 package struct ScheduleCase: Decodable, Sendable, CustomStringConvertible {
   /// A schedule as JSON has it; what is left out has its default.
   package struct Schedule: Codable, Sendable {

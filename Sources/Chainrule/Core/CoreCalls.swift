@@ -1,14 +1,14 @@
-// Calling the C core: statuses become typed errors, names become values.
+// Calls of the C core: statuses become typed errors, names become values.
 
 internal import CChainrule
 internal import ChainrulePlatform
 import Synchronization
 
-/// Runs a call of the core; throws what its status says. CHAINRULE_STOPPED throws `cancelled`, and a callback that failed
-/// the error that it kept.
+/// Runs a call of the core; throws the error of its status. CHAINRULE_STOPPED throws `cancelled`, and a
+/// failed callback throws the error that it kept.
 ///
-/// `path` is the file's, for a call that reads or writes one; `training` says that it was at a step when a
-/// number became NaN or infinite.
+/// `path` is the path of the file that the call reads or writes. `training` means that a number that is NaN
+/// or infinite arose in a step.
 func check(
   path: String = "", training: Bool = false, _ call: (inout chainrule_error) -> chainrule_status
 ) throws(ChainruleError) {
@@ -18,12 +18,13 @@ func check(
   if status != .ok { throw ChainruleError(status, error, path: path, training: training) }
 }
 
-/// The error of a callback, kept until the call of the core that made it returns. The core calls back in the thread that called
-/// it, so that each thread has its own: others may use the same network, and the same functions, at the same time.
+/// The error of a callback, kept until the core's call returns. The core calls back in the thread that called
+/// it. Each thread keeps its own error, because others may use the same network and the same functions at the
+/// same time.
 enum CallbackFailure {
   private static let kept = Mutex<[UInt: ChainruleError]>([:])
 
-  /// This thread; the system has a number for it, or a pointer.
+  /// The current thread; depending on the system, a number or a pointer.
   private static var thread: UInt {
     #if canImport(Glibc)
       pthread_self()
@@ -32,7 +33,7 @@ enum CallbackFailure {
     #endif
   }
 
-  /// `body` as the core's callbacks end: 0, or 1 where it threw.
+  /// Runs `body` with the result of a callback of the core: 0, or 1 if it threw.
   static func keeping(_ body: () throws(ChainruleError) -> Void) -> Int32 {
     do throws(ChainruleError) {
       try body()
@@ -43,7 +44,7 @@ enum CallbackFailure {
     }
   }
 
-  /// The error that a callback in this thread kept.
+  /// Removes and returns the error that a callback in this thread kept.
   fileprivate static func take() -> ChainruleError? { kept.withLock { $0.removeValue(forKey: thread) } }
 }
 
@@ -56,7 +57,7 @@ extension ChainruleError {
     switch status {
     case .invalidNetwork: self = .invalidNetwork(layer: layer, reason: message)
     case .notFinite:
-      // "layer 2, weights: NaN after step 137" is of the weights.
+      // "layer 2, weights: NaN after step 137" is about the weights.
       let place = message.prefix { $0 != ":" }
       let quantity = layer.map { place.trimmingPrefix("layer \($0), ") } ?? place
       self = .notFinite(
@@ -71,8 +72,8 @@ extension ChainruleError {
   }
 }
 
-/// The core's value of a Swift case. The names on both sides come from one catalogue, so that a miss is a
-/// mistake in this package.
+/// Returns the core's value for a Swift case. The names on both sides come from one catalogue, so a missing
+/// name is an error in this package.
 func coreValue<Value>(
   named name: String, _ initial: Value,
   _ find: (UnsafePointer<CChar>?, UnsafeMutablePointer<Value>?, UnsafeMutablePointer<chainrule_error>?) ->

@@ -1,6 +1,6 @@
 internal import CChainrule
 
-/// The functions of the core through which scalars pass, for one scalar type.
+/// The core's functions that take or return scalars, for one scalar type.
 struct CoreFunctions<Scalar>: Sendable {
   typealias Network = OpaquePointer
   typealias Trainer = OpaquePointer
@@ -72,7 +72,7 @@ extension CoreFunctions where Scalar == Double {
 }
 
 extension NetworkScalar {
-  /// The core's functions for this type. A dynamic cast: look it up once, not once a call.
+  /// The core's functions for this type. This is a dynamic cast: look it up once, not in every call.
   static var coreFunctions: CoreFunctions<Self> {
     switch scalarType {
     case .float32: CoreFunctions.float32 as! CoreFunctions<Self>

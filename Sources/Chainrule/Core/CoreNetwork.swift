@@ -1,14 +1,15 @@
 internal import CChainrule
 
-/// Owns a network of the core. It is Sendable because whoever holds it reads it only: a ``Model`` never
-/// changes it, and a ``Network``, which does, guards its own with ``Exclusivity`` and is not Sendable.
+/// Owns a network of the core. It is Sendable because its owners only read it: a ``Model`` never changes it,
+/// and a ``Network``, which does, guards its own with ``Exclusivity`` and is not Sendable.
 final class CoreNetwork<Scalar: NetworkScalar>: @unchecked Sendable {
   let pointer: OpaquePointer
   let functions: CoreFunctions<Scalar>
-  /// What the contexts of custom layers point to.
+  /// The objects that the contexts of custom layers point to.
   private let activations: [CustomActivation]
 
-  /// Takes over `pointer`, whose scalar type must be `Scalar`, and keeps the activations of its custom layers.
+  /// Takes ownership of `pointer`, whose scalar type must be `Scalar`, and keeps the activations of its
+  /// custom layers.
   init(owning pointer: OpaquePointer, activations: [CustomActivation] = []) {
     self.pointer = pointer
     self.activations = activations
@@ -72,11 +73,12 @@ final class CoreNetwork<Scalar: NetworkScalar>: @unchecked Sendable {
     try check { chainrule_network_initialize(pointer, seed, &$0) }
   }
 
-  /// Refuses parameters that their initializer made infinite: its numbers are in double precision.
+  /// Throws for parameters that are infinite because their initializer's numbers, in double precision,
+  /// overflow `Scalar`.
   func checkInitialValues(of layers: [Layer]) throws(ChainruleError) {
     for case (let index, .dense(let dense)) in layers.enumerated() {
       let values = [dense.weightsInitializer, dense.biasInitializer].map { abs($0.core.value) }
-      // Smaller ones draw numbers that any scalar type has.
+      // Smaller values draw numbers that are finite in any scalar type.
       guard values.contains(where: { $0 > 1e30 }) else { continue }
       let parameters = try parameters(ofLayer: index)
       for (name, values) in [("weights", parameters.weights), ("bias", parameters.bias ?? [])] {
@@ -107,17 +109,17 @@ final class CoreNetwork<Scalar: NetworkScalar>: @unchecked Sendable {
     }
   }
 
-  /// Whether the last layer is a target scaling, which a loss leaves out.
+  /// Whether the last layer is a target scaling, which losses leave out.
   private var scalesTargets: Bool {
     let count = chainrule_network_layer_count(pointer)
     return count > 1 && description(ofLayer: count - 1).kind == .scaling
   }
 
-  /// The layers that a training step runs through: all but a target scaling.
+  /// The number of layers in a training step: all but a target scaling.
   var trainedLayerCount: Int { chainrule_network_layer_count(pointer) - (scalesTargets ? 1 : 0) }
 
   var outputActivation: Activation {
-    // Dropout does nothing in prediction.
+    // Dropout has no effect in predictions.
     let last = (0..<trainedLayerCount).last { description(ofLayer: $0).kind != .dropout }
     return last.map { Activation(description(ofLayer: $0).activation) } ?? .identity
   }
@@ -142,7 +144,7 @@ final class CoreNetwork<Scalar: NetworkScalar>: @unchecked Sendable {
 // MARK: - Files
 
 extension CoreNetwork {
-  /// Writes a model file in place of what `path` held.
+  /// Writes a model file, which replaces any file at `path`.
   func save(to path: String) throws(ChainruleError) {
     try check(path: path) { chainrule_network_save(pointer, path, &$0) }
   }
@@ -151,13 +153,13 @@ extension CoreNetwork {
 // MARK: - Parameters
 
 extension CoreNetwork {
-  /// The number of parameters of a layer that training learns.
+  /// Returns the number of trainable parameters of a layer.
   func parameterCount(ofLayer layer: Int) -> Int {
     [chainrule_parameter.weights, .bias, .gamma, .beta]
       .reduce(0) { $0 + chainrule_network_parameter_size(pointer, layer, $1) }
   }
 
-  /// The size of the layer's inputs and outputs. `layer` counts from 0.
+  /// Returns the sizes of the layer's input and output. `layer` counts from 0.
   func shape(ofLayer layer: Int) throws(ChainruleError) -> (inputs: Int, units: Int) {
     let count = chainrule_network_layer_count(pointer)
     guard (0..<count).contains(layer) else {
@@ -178,7 +180,7 @@ extension CoreNetwork {
     return parameters
   }
 
-  /// Takes over all parameters and statistics of a network with the same layers, rounded, or widened, to `Scalar`.
+  /// Copies all parameters and statistics of a network with the same layers, rounded or widened to `Scalar`.
   func setParameters<Other>(of other: CoreNetwork<Other>) throws(ChainruleError) {
     for layer in layers.indices {
       try setParameters(other.parameters(ofLayer: layer).converted(to: Scalar.self), ofLayer: layer)
@@ -201,7 +203,7 @@ extension CoreNetwork {
         message: "layer \(layer + 1) has \(isThere ? "a" : "no") \(parameter.name); "
           + "the parameters given have \(isThere ? "none" : "one")")
     }
-    // What fails changes nothing, so that the last needs no copy to go back to: the weights, which are many.
+    // A failed call changes nothing, so the last array needs no backup: the weights, the largest one.
     var before: [(chainrule_parameter, [Scalar])] = []
     do throws(ChainruleError) {
       for parameter in chainrule_parameter.all.reversed() {
@@ -263,11 +265,11 @@ extension CoreNetwork {
 }
 
 extension CoreNetwork {
-  /// Takes over those names of a data set's columns and classes that the network has none of.
+  /// Copies those names of a data set's columns and classes that the network does not have yet.
   func adoptMissingNames(of data: Dataset<Scalar>) throws(ChainruleError) {
     guard data.inputs == inputs, data.outputs == outputs else { return }
     if names(.features) == nil { try setNames(.features, to: data.featureNames) }
-    // Outputs are targets or classes.
+    // Outputs have either target names or class labels.
     guard names(.targets) == nil, names(.classes) == nil else { return }
     try setNames(.targets, to: data.targetNames)
     try setNames(.classes, to: data.classLabels)
@@ -277,10 +279,10 @@ extension CoreNetwork {
 // MARK: - Metadata
 
 extension CoreNetwork {
-  /// The text that travels with the network into copies, model files and checkpoints; nil where there is none.
+  /// The text that copies, model files and checkpoints of the network include; `nil` if there is none.
   var metadata: String? { chainrule_network_metadata(pointer).map { String(cString: $0) } }
 
-  /// Replaces ``metadata``; nil, or an empty text, removes it.
+  /// Replaces ``metadata``; `nil` or an empty text removes it.
   ///
   /// - Throws: `ChainruleError.invalidArgument` for a null character, and for more than 100,000,000 bytes.
   func setMetadata(_ text: String?) throws(ChainruleError) {
@@ -301,7 +303,7 @@ private func withOptionalCString<Result>(
   if let string { string.withCString(body) } else { body(nil) }
 }
 
-/// The strings as C strings, side by side in one buffer.
+/// Calls `body` with the strings as C strings, consecutive in one buffer.
 private func withArrayOfCStrings<Result>(
   _ strings: [String], _ body: (UnsafePointer<UnsafePointer<CChar>?>?) -> Result
 ) -> Result {
@@ -319,18 +321,18 @@ private func withArrayOfCStrings<Result>(
 
 // MARK: - Prediction
 
-/// The most rows that a prediction takes at once: enough to reuse the weights in cache, few enough to keep
-/// the activations there.
+/// The maximum number of rows that a prediction processes at once: large enough to reuse the weights in the
+/// cache, small enough to keep the activations there.
 private let stripRows = 256
 
 extension CoreNetwork {
-  /// Where there is nothing to predict.
+  /// The error for an empty prediction.
   var noRow: ChainruleError {
     .invalidValue(
       name: "the number of rows to predict", value: "0", expected: "at least 1, of \(inputs) values each")
   }
 
-  /// The bytes of scratch for predicting `rows` rows.
+  /// Returns the number of bytes of scratch memory for predicting `rows` rows.
   func scratchSize(rows: Int) -> Int {
     chainrule_network_scratch_size(pointer, min(max(rows, 1), stripRows))
   }
@@ -345,7 +347,7 @@ extension CoreNetwork {
     }
   }
 
-  /// The number of rows of x, rows × inputs.
+  /// Returns the number of rows of x, rows × inputs.
   func rows(of x: [Scalar]) throws(ChainruleError) -> Int {
     let inputs = inputs
     guard !x.isEmpty else { throw noRow }
@@ -357,7 +359,7 @@ extension CoreNetwork {
     return x.count / inputs
   }
 
-  /// Outputs, rows × outputs, of the features of `data`.
+  /// Returns the outputs, rows × outputs, for the features of `data`.
   func predict(_ data: Dataset<Scalar>) throws(ChainruleError) -> [Scalar] {
     guard data.inputs == inputs else {
       throw .shapeMismatch(what: "the data's features", expected: inputs, actual: data.inputs)
@@ -365,7 +367,7 @@ extension CoreNetwork {
     return try predict(data.features)
   }
 
-  /// Outputs, rows × outputs, of x, rows × inputs.
+  /// Returns the outputs, rows × outputs, for x, rows × inputs.
   func predict(_ x: [Scalar]) throws(ChainruleError) -> [Scalar] {
     let rows = try rows(of: x)
     var outputs = try [Scalar](
@@ -393,7 +395,7 @@ extension CoreNetwork {
     return value
   }
 
-  /// Runs a call of the core with scratch for `rows` rows, on the stack where it is small.
+  /// Runs a call of the core with scratch memory for `rows` rows, on the stack if it is small.
   private func withScratch(
     rows: Int, _ call: (UnsafeMutableRawBufferPointer, inout chainrule_error) -> chainrule_status
   ) throws(ChainruleError) {
@@ -412,7 +414,7 @@ extension CoreNetwork {
       loss: value, outputs: try predict(data.features), dataset: data, activation: outputActivation)
   }
 
-  /// An evaluation batch by batch; `function` replaces `loss` if there is one.
+  /// Evaluates batch by batch; `function` replaces `loss` if there is one.
   func evaluate(
     _ source: some BatchSource<Scalar>, loss: Loss?, function: LossFunction<Scalar>?
   ) throws(ChainruleError) -> Evaluation {
@@ -433,7 +435,7 @@ extension CoreNetwork {
     return try sum.evaluation()
   }
 
-  /// L by a function of the caller's, of predictions and the targets of `data`; with a target scaling, of both in
+  /// Computes L with a custom loss from predictions and the targets of `data`; with a target scaling, both in
   /// standardised units.
   func value(
     of function: LossFunction<Scalar>, outputs: [Scalar], data: Dataset<Scalar>
@@ -456,7 +458,8 @@ extension CoreNetwork {
 }
 
 extension Dataset {
-  /// The features, the targets and, where there are any, the sample weights, as the core takes them.
+  /// Calls `body` with the features, the targets and, if there are any, the sample weights, in the core's
+  /// layout.
   func withUnsafePointers<Result>(
     _ body: (UnsafePointer<Scalar>?, UnsafePointer<Scalar>?, UnsafePointer<Scalar>?) -> Result
   ) -> Result {

@@ -2,8 +2,8 @@ internal import CChainrule
 internal import ChainrulePlatform
 import Synchronization
 
-/// Owns a trainer of the core and the network it trains. Sendable, so that it can be handed to the queue that
-/// trains; ``Exclusivity`` sees to it that one call at a time is under way. `stop` may come from any thread.
+/// Owns a trainer of the core and the network it trains. It is Sendable so that it can be passed to the queue
+/// that trains; ``Exclusivity`` permits one call at a time. Any thread may call `stop`.
 final class CoreTrainer<Scalar: NetworkScalar>: @unchecked Sendable {
   let network: CoreNetwork<Scalar>
   let exclusivity: Exclusivity
@@ -11,10 +11,10 @@ final class CoreTrainer<Scalar: NetworkScalar>: @unchecked Sendable {
   private let functions: CoreFunctions<Scalar>
 
   private let box: LossFunctionBox<Scalar>?
-  /// Set by `stop`, for an epoch in parts; the core has its own for others.
+  /// Set by `stop`, for a streamed epoch; for others the core has its own flag.
   private let isStopped = Atomic(false)
 
-  /// `rates` are of all layers.
+  /// `rates` has one factor for every layer.
   init(
     _ network: Network<Scalar>, training: chainrule_trainer_options, lossFunction: LossFunction<Scalar>?,
     rates: [Double]?
@@ -50,7 +50,7 @@ final class CoreTrainer<Scalar: NetworkScalar>: @unchecked Sendable {
     try check { chainrule_trainer_set_learning_rate(pointer, learningRate, &$0) }
   }
 
-  /// Tells a plateau the loss of an epoch.
+  /// Reports the loss of an epoch to a plateau schedule.
   func observe(_ loss: Double) throws(ChainruleError) {
     try check(training: true) { chainrule_trainer_observe(pointer, loss, &$0) }
   }
@@ -75,7 +75,7 @@ final class CoreTrainer<Scalar: NetworkScalar>: @unchecked Sendable {
     try check(training: true) { chainrule_trainer_abandon_epoch(pointer, &$0) }
   }
 
-  /// L, before the update for a step, averaged over the batches for an epoch; of some rows, or all.
+  /// Returns L of all rows or some: of a step, L before the update; of an epoch, the mean over the batches.
   func callAsFunction(
     _ call: Call, on data: Dataset<Scalar>, rows: Range<Int>? = nil
   ) throws(ChainruleError) -> Double {
@@ -89,7 +89,7 @@ final class CoreTrainer<Scalar: NetworkScalar>: @unchecked Sendable {
     var loss = 0.0
     try check(training: true) { error in
       data.withUnsafePointers { x, y, weights in
-        // An epoch of a small network would feel the closures below.
+        // The closures below would slow down an epoch of a small network.
         guard let rows else { return function(pointer, x, y, weights, data.rows, &loss, &error) }
         return function(
           pointer, x.map { $0 + rows.lowerBound * data.inputs },
@@ -100,8 +100,8 @@ final class CoreTrainer<Scalar: NetworkScalar>: @unchecked Sendable {
     return loss
   }
 
-  /// An epoch over the batches of a source. One that was stopped goes on behind its last batch. Where the source fails,
-  /// the epoch does not count; its updates stay, and the one that is still due is done.
+  /// Trains for one epoch over the batches of a source. An epoch that was stopped resumes after its last
+  /// batch. If the source fails, the epoch does not count; its updates stay, and a pending one is performed.
   func epoch(
     from source: some BatchSource<Scalar>, batchSize: Int, afterBatch: (Int) -> Void
   ) throws(ChainruleError) -> Double {
@@ -116,8 +116,8 @@ final class CoreTrainer<Scalar: NetworkScalar>: @unchecked Sendable {
       guard rows == done else {
         throw .invalidArgument(
           message:
-            "epoch \(epochs + 1) was stopped after \(done) rows, where no batch of the source ends; it goes on "
-            + "with the source and the batches that it began with, and abandonEpoch() gives it up")
+            "epoch \(epochs + 1) was stopped after \(done) rows, where no batch of the source ends; resume it "
+            + "with the same source and batches, or call abandonEpoch()")
       }
       while let batch = try batches.next() {
         if isStopped.exchange(false, ordering: .relaxed) { throw .cancelled }
@@ -135,12 +135,12 @@ final class CoreTrainer<Scalar: NetworkScalar>: @unchecked Sendable {
     return loss
   }
 
-  /// Writes a checkpoint, with what a run of epochs knows.
+  /// Writes a checkpoint, with the state of a run of epochs.
   func save(best: CoreNetwork<Scalar>?, note: String?, to path: String) throws(ChainruleError) {
     try check(path: path) { chainrule_trainer_save(pointer, best?.pointer, note, path, &$0) }
   }
 
-  /// Takes all that is in a checkpoint; a stop that was asked for before is forgotten.
+  /// Restores everything from a checkpoint; an earlier stop request is discarded.
   func restore(from path: String) throws(ChainruleError) -> (best: CoreNetwork<Scalar>?, note: String?) {
     var best: OpaquePointer?
     var note: UnsafeMutablePointer<CChar>?
@@ -149,7 +149,7 @@ final class CoreTrainer<Scalar: NetworkScalar>: @unchecked Sendable {
     return (best.map { CoreNetwork(owning: $0) }, note.map { String(cString: $0) })
   }
 
-  /// `body`, in which `observer` is told of each batch of an epoch.
+  /// Runs `body`; `observer` receives each batch of an epoch.
   func telling<Result>(
     _ observer: StepObserver?, _ body: () throws(ChainruleError) -> Result
   ) throws(ChainruleError) -> Result {
@@ -184,13 +184,13 @@ final class CoreTrainer<Scalar: NetworkScalar>: @unchecked Sendable {
   }
 }
 
-/// What is told of each batch of an epoch, and whether it stopped training; used on the queue that trains, and when that
-/// is done.
+/// Receives a report of each batch of an epoch, and records whether it stopped training. Used on the queue
+/// that trains, and after training has finished.
 final class StepObserver: @unchecked Sendable {
   private let decide: @Sendable (TrainingStep) throws -> TrainingDecision
   fileprivate var stop: () -> Void = {}
   private(set) var hasStopped = false
-  /// What the caller's function threw, which stops training as `.stop` does.
+  /// The error that the caller's function threw, which stops training as `.stop` does.
   private(set) var failure: ChainruleError?
 
   init(_ decide: @escaping @Sendable (TrainingStep) throws -> TrainingDecision) { self.decide = decide }
@@ -209,13 +209,13 @@ final class StepObserver: @unchecked Sendable {
   }
 }
 
-/// A loss function where the core's callback finds it.
+/// A loss function as the context of the core's callback.
 final class LossFunctionBox<Scalar: NetworkScalar>: Sendable {
   private let function: LossFunction<Scalar>
 
   init(_ function: LossFunction<Scalar>) { self.function = function }
 
-  /// Fills the losses and the gradient.
+  /// Computes the losses and the gradient.
   func call(
     rows: Int, columns: Int, outputs: UnsafeRawPointer, targets: UnsafeRawPointer,
     losses: UnsafeMutablePointer<Double>, gradient: UnsafeMutableRawPointer

@@ -1,7 +1,7 @@
 import Synchronization
 
-/// Lets one call at a time use what it guards; a second one is refused rather than made to wait, because it
-/// can only come from an actor's other work while training is awaited.
+/// Permits one call at a time on the object it guards. A second call throws instead of waiting, because it
+/// can only come from other work of an actor that awaits training.
 final class Exclusivity: Sendable {
   private let taken = Atomic(false)
 

@@ -1,5 +1,5 @@
-// The formulas of the catalogue's activations and losses, as a textbook writes them. A new one does not compile before it has
-// its formula here, and the tests hold each against the value that the core computes.
+// The formulas of the catalogue's activations and losses in textbook form. A new one does not compile without
+// its formula here, and tests compare each with the value that the core computes.
 
 private let z: Formula = "z"
 private let a: Formula = "a"
@@ -7,7 +7,7 @@ private let y: Formula = "y"
 private let n: Formula = "n"
 
 extension Activation {
-  /// a = f(z); for softmax nil, since it takes a whole row.
+  /// a = f(z); `nil` for softmax, which depends on a whole row.
   package var function: Formula? {
     switch self {
     case .identity: z
@@ -29,7 +29,7 @@ extension Activation {
     }
   }
 
-  /// f′(z), from a where that is enough; for softmax nil, since its derivative is a matrix.
+  /// f′(z), expressed by a if possible; `nil` for softmax, whose derivative is a matrix.
   package var derivative: Formula? {
     switch self {
     case .identity: 1
@@ -62,7 +62,7 @@ private let seluλ: Formula = 1.050_700_987_355_480_493_4
 private let seluα: Formula = 1.673_263_242_354_377_284_8
 
 extension Loss {
-  /// l of one sample, from the sum over its outputs of `term`.
+  /// l of one sample, where `sum` is the sum of `term` over its outputs.
   package func formula(sum: Formula) -> Formula {
     switch self {
     case .halfSquaredError: .half * sum
@@ -72,7 +72,7 @@ extension Loss {
     }
   }
 
-  /// What one output adds to the sum.
+  /// The summand of one output.
   package var term: Formula {
     let d = a - y
     return switch self {
@@ -87,7 +87,7 @@ extension Loss {
     }
   }
 
-  /// ∂l/∂aⱼ; where the loss is fused with the output layer, ∂l/∂zⱼ.
+  /// ∂l/∂aⱼ; if the loss is fused with the output layer, ∂l/∂zⱼ.
   package var gradient: Formula {
     let d = a - y
     return switch self {
@@ -103,10 +103,10 @@ extension Loss {
     }
   }
 
-  /// `gradient` where the targets of a row sum to 1, as those of classes do.
+  /// `gradient` for targets that sum to 1 in each row, as those of classes do.
   package var gradientOfDistribution: Formula { self == .crossEntropy ? a - y : gradient }
 
-  /// Whether f′(z) is already in `gradient`.
+  /// Whether `gradient` already includes f′(z).
   package var isFused: Bool {
     switch self {
     case .binaryCrossEntropy, .crossEntropy: true

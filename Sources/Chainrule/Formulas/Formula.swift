@@ -8,15 +8,15 @@
 
 prefix operator √
 
-/// A formula: symbols, numbers, and what is done with them.
+/// A formula: an expression of symbols, numbers and operations.
 ///
-/// The catalogue writes each formula once. `chainrule explain` renders it, with numbers in place of its symbols, and computes
-/// its `value`; ChainruleExport writes nodes from it and finds it among nodes.
+/// The catalogue defines each formula once. `chainrule explain` renders it, with numbers in place of its
+/// symbols, and computes its `value`; ChainruleExport converts it to nodes and recognises it among nodes.
 package indirect enum Formula: Hashable, Sendable {
   case number(Double)
-  /// A number with a name: ½, π, e
+  /// A named number: ½, π, e
   case constant(String, Double)
-  /// A quantity that numbers can be put in for.
+  /// A quantity that numbers can replace.
   case symbol(String)
   case sum([Formula])
   case difference(Formula, Formula)
@@ -25,7 +25,7 @@ package indirect enum Formula: Hashable, Sendable {
   case negative(Formula)
   case power(Formula, Formula)
   case function(Function, [Formula])
-  /// The first where left > right, else the second.
+  /// The first formula if left > right, else the second.
   case cases(Condition, Formula, else: Formula)
 
   /// left > right
@@ -34,7 +34,7 @@ package indirect enum Formula: Hashable, Sendable {
     package var right: Formula
   }
 
-  /// The functions of a formula, by their names in it.
+  /// The functions of a formula, by the names they have in it.
   package enum Function: String, Sendable {
     case tanh, cosh, log, erf, sign, max, min
     case squareRoot = "√"
@@ -46,7 +46,7 @@ package indirect enum Formula: Hashable, Sendable {
   }
 }
 
-// MARK: - Writing
+// MARK: - Literals and operators
 
 extension Formula: ExpressibleByFloatLiteral, ExpressibleByIntegerLiteral, ExpressibleByStringLiteral {
   package init(floatLiteral value: Double) { self = .number(value) }
@@ -83,7 +83,7 @@ extension Formula: ExpressibleByFloatLiteral, ExpressibleByIntegerLiteral, Expre
   package static func max(_ x: Formula, _ y: Formula) -> Formula { .function(.max, [x, y]) }
   package static func min(_ x: Formula, _ y: Formula) -> Formula { .function(.min, [x, y]) }
 
-  /// The sum of the terms; of one, that term.
+  /// Returns the sum of the terms; a single term is returned as it is.
   package static func sum(of terms: [Formula]) -> Formula { terms.count == 1 ? terms[0] : .sum(terms) }
   package static func total(_ x: Formula) -> Formula { .function(.total, [x]) }
   package static func mean(_ x: Formula) -> Formula { .function(.mean, [x]) }
@@ -91,16 +91,16 @@ extension Formula: ExpressibleByFloatLiteral, ExpressibleByIntegerLiteral, Expre
   package var squared: Formula { .power(self, 2) }
 }
 
-// MARK: - Putting numbers in
+// MARK: - Substitution
 
 extension Formula {
-  /// The formula with numbers in place of symbols. Of cases, the one that applies is left.
+  /// Returns the formula with numbers in place of symbols. Cases are reduced to the one that applies.
   package func with(_ numbers: [String: Double]) -> Formula {
     map { symbol in numbers[symbol].map { .number($0) } }
   }
 
-  /// The formula with other formulas in place of symbols. Of cases whose condition is all numbers, the one
-  /// that applies is left; a division by 1 is left out, and −(−1) is 1.
+  /// Returns the formula with other formulas in place of symbols. Cases with a numerical condition are
+  /// reduced to the one that applies; a division by 1 is removed, and −(−1) becomes 1.
   package func map(_ replacement: (String) -> Formula?) -> Formula {
     func map(_ formula: Formula) -> Formula { formula.map(replacement) }
     switch self {
@@ -126,7 +126,8 @@ extension Formula {
     }
   }
 
-  /// Of cases the one that applies, its symbols left; any other formula as it is.
+  /// Reduces cases to the one that applies, without replacing its symbols; returns any other formula
+  /// unchanged.
   package func branch(_ numbers: [String: Double]) -> Formula {
     guard case .cases(let condition, let first, let second) = self,
       let left = condition.left.with(numbers).value, let right = condition.right.with(numbers).value
@@ -134,7 +135,7 @@ extension Formula {
     return left > right ? first : second
   }
 
-  /// What the formula comes to; nil where a symbol has no number.
+  /// The value of the formula; `nil` if a symbol has no number.
   package var value: Double? {
     func all(_ formulas: [Formula]) -> [Double]? {
       let values = formulas.compactMap(\.value)
@@ -156,7 +157,7 @@ extension Formula {
     }
   }
 
-  /// Whether the symbol occurs.
+  /// Returns whether the symbol occurs.
   package func contains(_ symbol: String) -> Bool {
     var found = false
     _ = map {
@@ -167,7 +168,7 @@ extension Formula {
   }
 }
 
-// The C library's functions, which cases of the same names hide below.
+// The C library's functions, hidden below by cases of the same names.
 private func mathTanh(_ x: Double) -> Double { tanh(x) }
 private func mathCosh(_ x: Double) -> Double { cosh(x) }
 private func mathLog(_ x: Double) -> Double { log(x) }

@@ -1,23 +1,23 @@
 internal import CChainrule
 
-/// Gives every feature mean 0 and variance 1 over the rows of a batch, then its own scale γ and shift β:
-/// a = γ z + β, z = (x - μ) / √(σ² + ε) (Ioffe & Szegedy 2015).
+/// Normalises every feature to mean 0 and variance 1 over the rows of a batch, then applies the feature's own
+/// scale γ and shift β: a = γ z + β, z = (x - μ) / √(σ² + ε) (Ioffe & Szegedy 2015).
 ///
-/// In prediction μ and σ² are running statistics, of which each step replaces the share `momentum`. A batch of one row
-/// has no variance: its z are 0, and the running statistics stay.
+/// For predictions, μ and σ² are running statistics: each step replaces the fraction `momentum` of them. A
+/// batch of one row has no variance: its z are 0, and the running statistics do not change.
 public struct BatchNorm: Hashable, Codable, Sendable {
-  /// The share of a batch in the running statistics, 0 < momentum ≤ 1.
+  /// The weight of a batch in the running statistics, 0 < momentum ≤ 1.
   public var momentum: Double
   /// ε > 0
   public var epsilon: Double
 
-  /// PyTorch's numbers where none are given.
+  /// Creates a layer. The defaults are PyTorch's.
   public init(momentum: Double = 0.1, epsilon: Double = 1e-5) {
     self.momentum = momentum
     self.epsilon = epsilon
   }
 
-  /// Reads a layer; what is left out has its default.
+  /// Reads a layer; missing numbers have their defaults.
   public init(from decoder: any Decoder) throws {
     let container = try decoder.container(keyedBy: CodingKeys.self)
     self.init(

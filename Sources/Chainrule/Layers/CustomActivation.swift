@@ -1,6 +1,6 @@
 internal import CChainrule
 
-/// An activation of your own: a = f(x), element by element.
+/// A custom activation: a = f(x), element by element.
 ///
 ///     let square = CustomActivation(
 ///       "square", function: { $0.map { $0 * $0 } }, derivative: { $0.map { 2 * $0 } })
@@ -10,21 +10,22 @@ internal import CChainrule
 ///       Dense(1)
 ///     }
 ///
-/// A step calls each function once, for the whole batch; a prediction once for every few dozen rows, from whatever task
-/// predicts. They get zeros of padding among the others, and must return as many numbers as they get. A network with such a
-/// layer cannot be saved.
+/// A step calls each function once, for the whole batch; a prediction calls it once for every few dozen rows,
+/// in the task that predicts. The values include zeros of padding, and the functions must return as many
+/// values as they receive. A network with such a layer cannot be saved.
 ///
-/// Either may throw. What computes the network then throws, be it a step, an epoch, a prediction, an evaluation, a Jacobian or
-/// a fit: the error itself if it is a `ChainruleError`, else `ChainruleError.callbackFailed` with its description; and
-/// `.shapeMismatch` for another number of values. Nothing changes by the step that fails, the network goes on as before, and
-/// ``Network/minimize(_:loss:method:iterations:tolerances:isolation:onIteration:)`` leaves it as it was. What a ``Predictor`` was
-/// to fill then has some rows of its outputs.
+/// Either function may throw. The call that computes the network (a step, an epoch, a prediction, an
+/// evaluation, a Jacobian or a fit) then throws the error itself if it is a `ChainruleError`, else
+/// `ChainruleError.callbackFailed` with its description. If a function returns another number of values, the
+/// call throws `.shapeMismatch`. A failed step changes nothing, the network remains usable, and
+/// ``Network/minimize(_:loss:method:iterations:tolerances:isolation:onIteration:)`` leaves it unchanged. A
+/// ``Predictor`` may have written some rows of its outputs.
 public final class CustomActivation: Hashable, Sendable {
-  /// What it is called.
+  /// The name, for messages.
   public let name: String
   let function, derivative: @Sendable ([Double]) throws -> [Double]
 
-  /// f and f′.
+  /// Creates an activation from f and f′.
   public init(
     _ name: String, function: @escaping @Sendable ([Double]) throws -> [Double],
     derivative: @escaping @Sendable ([Double]) throws -> [Double]
@@ -34,17 +35,17 @@ public final class CustomActivation: Hashable, Sendable {
     self.derivative = derivative
   }
 
-  /// One function is equal to itself only.
+  /// Compares identities: an activation is equal only to itself.
   public static func == (left: CustomActivation, right: CustomActivation) -> Bool { left === right }
 
-  /// The identity of the object.
+  /// Hashes the identity of the object.
   public func hash(into hasher: inout Hasher) { hasher.combine(ObjectIdentifier(self)) }
 }
 
 extension CustomActivation: LayerKind {
   static let kind = chainrule_layer_kind.custom
 
-  /// The core hands back the context that `describe` gave it.
+  /// The core returns the context that `describe` set.
   static func layer(_ core: chainrule_layer, scaling: () -> Scaling) -> Layer {
     .custom(Unmanaged<CustomActivation>.fromOpaque(core.context).takeUnretainedValue())
   }
@@ -59,13 +60,13 @@ extension CustomActivation: LayerKind {
   private static let notCodable = ChainruleError.invalidArgument(
     message: "custom: an activation that is a Swift function cannot be written to a file or read from one")
 
-  /// Without the functions, which depend on the scalar type.
+  /// Sets only the context: the core's functions depend on the scalar type.
   func describe(_ core: inout chainrule_layer) { core.context = Unmanaged.passUnretained(self).toOpaque() }
 }
 
 // MARK: - The core's callbacks
 
-/// As the core calls f and f′: the context, the number of values, the values, the results.
+/// The signature of f and f′ in the core: the context, the number of values, the values, the results.
 typealias ElementwiseFunction =
   @convention(c) (
     UnsafeMutableRawPointer?, Int, UnsafeRawPointer?, UnsafeMutableRawPointer?

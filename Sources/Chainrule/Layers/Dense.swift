@@ -1,19 +1,19 @@
 internal import CChainrule
 
-/// A fully connected layer: z = W a + b, a = f(z), with W of [units][units of the layer before].
+/// A fully connected layer: z = W a + b, a = f(z), where W has the shape [units][units of the layer before].
 public struct Dense: Hashable, Codable, Sendable {
   /// The number of neurons, at least 1.
   public var units: Int
   /// f
   public var activation: Activation
-  /// Whether there is a b.
+  /// Whether the layer has a bias b.
   public var bias: Bool
-  /// How W gets its first values.
+  /// The initial values of W.
   public var weightsInitializer: Initializer
-  /// How b gets its first values.
+  /// The initial values of b.
   public var biasInitializer: Initializer
 
-  /// A layer of `units` neurons. Whether a network can have it is checked when the network is made.
+  /// Creates a layer of `units` neurons. A network checks the numbers when it is created.
   public init(
     _ units: Int, activation: Activation = .identity, bias: Bool = true,
     weightsInitializer: Initializer = .automatic, biasInitializer: Initializer = .automatic
@@ -25,7 +25,7 @@ public struct Dense: Hashable, Codable, Sendable {
     self.biasInitializer = biasInitializer
   }
 
-  /// Reads a layer; what is left out, but for the units, has its default.
+  /// Reads a layer; everything but the units is optional and has a default.
   public init(from decoder: any Decoder) throws {
     let container = try decoder.container(keyedBy: CodingKeys.self)
     self.init(

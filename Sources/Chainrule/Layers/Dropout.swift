@@ -1,14 +1,14 @@
 internal import CChainrule
 
-/// Sets each of its inputs to 0 with probability `rate` and multiplies the others by 1 / (1 - rate), so that sums keep
-/// their mean; in prediction it hands its inputs on as they are (Srivastava et al. 2014).
+/// Sets each of its inputs to 0 with probability `rate` and multiplies the others by 1 / (1 - rate), so that
+/// sums keep their mean. In predictions it returns its inputs unchanged (Srivastava et al. 2014).
 ///
-/// Which are dropped depends on the trainer's seed, the step, the layer, the row and the column alone.
+/// The dropped inputs depend only on the trainer's seed, the step, the layer, the row and the column.
 public struct Dropout: Hashable, Codable, Sendable {
   /// The probability, 0 ≤ rate < 1.
   public var rate: Double
 
-  /// A layer that drops at `rate`; whether that is in its range is checked when the network is made.
+  /// Creates a layer. A network checks the rate when it is created.
   public init(_ rate: Double) { self.rate = rate }
 }
 

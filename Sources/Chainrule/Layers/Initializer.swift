@@ -1,6 +1,7 @@
 internal import CChainrule
 
-/// How a layer's parameters get their first values. m is the layer's inputs, n its units.
+/// The distribution of a layer's initial parameters. m is the number of the layer's inputs, n the number of
+/// its units.
 public enum Initializer: Hashable, Sendable {
   /// Weights: by the activation (He normal for the relu family, LeCun normal for selu, Glorot uniform for
   /// the rest). Bias: zeros.
@@ -17,7 +18,7 @@ public enum Initializer: Hashable, Sendable {
   case lecunNormal
   /// Uniform in ±`scale`
   case uniform(scale: Double)
-  /// Normal with that standard deviation
+  /// Normal with mean 0 and the given standard deviation
   case normal(standardDeviation: Double)
   /// 0
   case zeros
@@ -56,12 +57,13 @@ public enum Initializer: Hashable, Sendable {
 }
 
 extension Initializer {
-  /// The names of all initialisers, as files and the command line use them. Those of ``takesValue`` have a number, too.
+  /// The names of all initialisers in files and on the command line. Those with ``takesValue`` also need a
+  /// number.
   public static let names = (0..<UInt32(CHAINRULE_INITIALIZER_COUNT)).map {
     String(cString: chainrule_initializer_name(chainrule_initializer_kind(rawValue: $0)!))
   }
 
-  /// The name that files and the command line use.
+  /// The name in files and on the command line.
   public var name: String { String(cString: chainrule_initializer_name(core.kind)) }
 
   /// Whether the initialiser has a number: a scale, a standard deviation or a value.
@@ -72,9 +74,9 @@ extension Initializer {
     }
   }
 
-  /// The initialiser of that name, with its number where it takes one.
+  /// Creates the initialiser of the given name, with `value` if it takes one.
   ///
-  /// - Throws: `ChainruleError.invalidArgument` with the names there are.
+  /// - Throws: `ChainruleError.invalidArgument` for an unknown name; the error lists the names.
   public init(named name: String, value: Double = 0) throws(ChainruleError) {
     var kind = chainrule_initializer_kind.default
     try check { chainrule_initializer_named(name, &kind, &$0) }
@@ -82,11 +84,11 @@ extension Initializer {
   }
 }
 
-/// As in a model file: `{"kind": "uniform", "value": 0.1}`; the value is 0 where there is none.
+/// The form of a model file: `{"kind": "uniform", "value": 0.1}`; a missing value is 0.
 extension Initializer: Codable {
   private enum CodingKeys: String, CodingKey { case kind, value }
 
-  /// Reads a kind of the catalogue; any other throws with the names there are.
+  /// Reads an initialiser. For an unknown kind, the error lists the names.
   public init(from decoder: any Decoder) throws {
     let container = try decoder.container(keyedBy: CodingKeys.self)
     try self.init(

@@ -4,9 +4,9 @@ internal import CChainrule
 public enum Layer: Hashable, Sendable {
   /// A fully connected layer.
   case dense(Dense)
-  /// An activation on its own: a = f(x); softmax as the last layer only.
+  /// An activation as a layer of its own: a = f(x). Softmax must be the last layer.
   case activation(Activation)
-  /// Dropout in training.
+  /// Dropout during training.
   case dropout(Dropout)
   /// Normalisation over the batch.
   case batchNorm(BatchNorm)
@@ -14,17 +14,17 @@ public enum Layer: Hashable, Sendable {
   case layerNorm(LayerNorm)
   /// Scaling by given numbers.
   case scaling(Scaling)
-  /// a = x + the input of the block of the last `span` layers; ``Residual`` writes it.
+  /// a = x + the input of the block of the last `span` layers; ``Residual`` creates it.
   case residual(span: Int)
-  /// An activation of your own.
+  /// A custom activation.
   case custom(CustomActivation)
 
-  /// The number of values a dense layer hands on; nil for the others, which hand on as many as they are given.
+  /// The number of neurons of a dense layer; `nil` for other kinds, whose output has the size of their input.
   public var units: Int? {
     if case .dense(let dense) = self { dense.units } else { nil }
   }
 
-  /// The layer's activation, identity where it has none.
+  /// The layer's activation; identity if it has none.
   public var activation: Activation {
     switch self {
     case .dense(let dense): dense.activation
@@ -33,38 +33,38 @@ public enum Layer: Hashable, Sendable {
     }
   }
 
-  /// The kind's name, as files spell it.
+  /// The name of the kind in files.
   public var name: String { String(cString: chainrule_layer_name(coreKind)) }
 
-  /// What the layer computes, in ASCII.
+  /// The formula of the layer, in ASCII.
   public var formula: String { String(cString: chainrule_layer_formula(coreKind)) }
 
-  /// The names of all kinds that can be written down: all but ``custom(_:)``.
+  /// The names of all kinds that a file can contain: all but ``custom(_:)``.
   public static let names = (0..<UInt32(CHAINRULE_LAYER_COUNT)).map { chainrule_layer_kind(rawValue: $0)! }
     .filter { $0 != .custom }.map { String(cString: chainrule_layer_name($0)) }
 }
 
-// MARK: - Its kind
+// MARK: - Kinds of layers
 
-/// What a kind of layer is to Chainrule. Each is a type in a file of its own; beside it, ``Layer`` has a case for it, and
-/// ``LayerBuilder`` a line.
+/// The requirements of a kind of layer. Each kind is a type in a file of its own. In addition, ``Layer`` has
+/// a case for it, and ``LayerBuilder`` a line.
 protocol LayerKind: Sendable {
-  /// Its row in the core's catalogue.
+  /// The kind's row in the core's catalogue.
   static var kind: chainrule_layer_kind { get }
-  /// The layer of which the core has this description, which does not hold the numbers of a scaling layer.
+  /// Returns the layer for a description of the core, which does not include the numbers of a scaling layer.
   static func layer(_ core: chainrule_layer, scaling: () -> Scaling) -> Layer
   /// The layer that a file describes.
   static func layer(from decoder: any Decoder) throws -> Layer
 
   var layer: Layer { get }
-  /// A few words.
+  /// A short description, such as "64 relu".
   var words: String { get }
-  /// Why a network cannot have it behind `index` others, where the core would read the number as another, such as 0 as
-  /// the default; nil: it can, or the core says why not.
+  /// Returns why a network cannot have the layer after `index` others, for numbers that the core would
+  /// misread, such as 0 as the default. Returns `nil` if the layer is valid or if the core reports the error.
   func objection(at index: Int) -> String?
-  /// Fills in what the core's description has of it. `objection` has been heard before.
+  /// Fills in the kind's fields of the core's description. Called after `objection`.
   func describe(_ core: inout chainrule_layer)
-  /// Writes it as in a model file, but for the type.
+  /// Writes the layer as in a model file, without the type.
   func encode(to encoder: any Encoder) throws
 }
 
@@ -72,7 +72,7 @@ extension LayerKind {
   var words: String { layer.name }
   func objection(at index: Int) -> String? { nil }
 
-  /// What the core says of a number that is out of its range, here 0.
+  /// The core's message for a number that is out of its range, here 0.
   func zero(_ name: String, at index: Int, expected: String) -> String {
     "layer \(index + 1), \(layer.name): \(name) must be \(expected); got 0"
   }
@@ -119,13 +119,14 @@ extension Layer {
     return core
   }
 
-  /// The layer of this description; `scaling` gives the numbers of a scaling layer, which it does not hold.
+  /// Creates the layer of a description of the core. `scaling` returns the numbers of a scaling layer, which
+  /// the description does not include.
   init(_ core: chainrule_layer, scaling: () -> Scaling) {
     self = Self.type(of: core.kind).layer(core, scaling: scaling)
   }
 }
 
-/// An activation on its own.
+/// An activation as a layer of its own.
 private struct LoneActivation: LayerKind, Codable {
   static let kind = chainrule_layer_kind.activation
 
@@ -142,15 +143,15 @@ private struct LoneActivation: LayerKind, Codable {
 }
 
 extension Layer: CustomStringConvertible {
-  /// A few words: "64 relu", "dropout 0.5", "batchNorm".
+  /// A short description: "64 relu", "dropout 0.5", "batchNorm".
   public var description: String { kind.words }
 }
 
-/// As in a model file: `{"type": "dense", "units": 128, "activation": "relu", …}`.
+/// The form of a model file: `{"type": "dense", "units": 128, "activation": "relu", …}`.
 extension Layer: Codable {
   private enum CodingKeys: String, CodingKey { case type }
 
-  /// Reads a layer whose type is known; any other throws with the names there are.
+  /// Reads a layer. For an unknown type, the error lists the names.
   public init(from decoder: any Decoder) throws {
     let name = try decoder.container(keyedBy: CodingKeys.self).decode(String.self, forKey: .type)
     var kind = chainrule_layer_kind.dense
@@ -158,7 +159,7 @@ extension Layer: Codable {
     self = try Self.type(of: kind).layer(from: decoder)
   }
 
-  /// Writes the type beside the layer's own fields.
+  /// Writes the type and the layer's own fields.
   public func encode(to encoder: any Encoder) throws {
     var container = encoder.container(keyedBy: CodingKeys.self)
     try container.encode(name, forKey: .type)
@@ -166,14 +167,15 @@ extension Layer: Codable {
   }
 }
 
-// MARK: - Layers in braces
+// MARK: - Result builder
 
-/// Collects the layers in the braces of ``Network/init(inputs:targetScaling:seed:layers:)`` and of a ``Residual``.
+/// Collects the layers in the braces of ``Network/init(inputs:targetScaling:seed:layers:)`` and of a
+/// ``Residual``.
 @resultBuilder
 public enum LayerBuilder {
   /// One layer.
   public static func buildExpression(_ dense: Dense) -> [Layer] { [.dense(dense)] }
-  /// An activation on its own.
+  /// An activation as a layer of its own.
   public static func buildExpression(_ activation: Activation) -> [Layer] { [.activation(activation)] }
   /// One layer.
   public static func buildExpression(_ dropout: Dropout) -> [Layer] { [.dropout(dropout)] }
@@ -185,13 +187,13 @@ public enum LayerBuilder {
   public static func buildExpression(_ scaling: Scaling) -> [Layer] { [.scaling(scaling)] }
   /// One layer.
   public static func buildExpression(_ custom: CustomActivation) -> [Layer] { [.custom(custom)] }
-  /// The layers of a block and the sum behind them.
+  /// The layers of a block and the sum after them.
   public static func buildExpression(_ residual: Residual) -> [Layer] { residual.layers }
   /// One layer.
   public static func buildExpression(_ layer: Layer) -> [Layer] { [layer] }
-  /// Layers that stand in an array.
+  /// The layers of an array.
   public static func buildExpression(_ layers: [Layer]) -> [Layer] { layers }
-  /// One part after the other.
+  /// The parts in order.
   public static func buildBlock(_ parts: [Layer]...) -> [Layer] { parts.flatMap(\.self) }
   /// The layers of an `if` without `else`.
   public static func buildOptional(_ part: [Layer]?) -> [Layer] { part ?? [] }

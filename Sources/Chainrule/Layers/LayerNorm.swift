@@ -1,15 +1,15 @@
 internal import CChainrule
 
-/// Gives every row mean 0 and variance 1 over its features, then each feature its own scale γ and shift β:
-/// a = γ z + β, z = (x - μ) / √(σ² + ε) (Ba, Kiros & Hinton 2016).
+/// Normalises every row to mean 0 and variance 1 over its features, then applies each feature's own scale γ
+/// and shift β: a = γ z + β, z = (x - μ) / √(σ² + ε) (Ba, Kiros & Hinton 2016).
 public struct LayerNorm: Hashable, Codable, Sendable {
   /// ε > 0
   public var epsilon: Double
 
-  /// PyTorch's ε where none is given.
+  /// Creates a layer. The default ε is PyTorch's.
   public init(epsilon: Double = 1e-5) { self.epsilon = epsilon }
 
-  /// Reads a layer; what is left out has its default.
+  /// Reads a layer; missing numbers have their defaults.
   public init(from decoder: any Decoder) throws {
     let container = try decoder.container(keyedBy: CodingKeys.self)
     self.init(epsilon: try container.decodeIfPresent(Double.self, forKey: .epsilon) ?? 1e-5)

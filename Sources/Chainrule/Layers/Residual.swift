@@ -1,6 +1,6 @@
 internal import CChainrule
 
-/// Layers, and their input added to what comes out of them: a = x + block(x), as wide as x.
+/// A block of layers whose input is added to its output: a = x + block(x), of the same size as x.
 ///
 ///     Residual {
 ///       BatchNorm()
@@ -10,10 +10,10 @@ internal import CChainrule
 ///
 /// With the activation before the dense layer, as here, it is the pre-activation block of He et al. 2016.
 public struct Residual: Sendable {
-  /// The layers inside, and behind them the sum.
+  /// The layers of the block, then the sum.
   public let layers: [Layer]
 
-  /// A block of the layers in braces, whose last is as wide as what the first is given.
+  /// Creates a block. The output of its last layer must have the size of the input of its first.
   public init(@LayerBuilder layers: () -> [Layer]) {
     let layers = layers()
     self.layers = layers + [.residual(span: layers.count)]

@@ -2,28 +2,28 @@ internal import CChainrule
 
 /// Scales each feature by numbers that training does not change: a = (x - mean) / deviation.
 ///
-/// As the first layer it lets a network, and the model that is saved, take raw features. As the last layer it is a target
-/// scaling, which ``Network/init(inputs:layers:targetScaling:seed:kernelSet:)`` describes.
+/// As the first layer, it lets the network and its saved model take raw features. As the last layer, it is a
+/// target scaling; see ``Network/init(inputs:layers:targetScaling:seed:kernelSet:)``.
 public struct Scaling: Hashable, Codable, Sendable {
-  /// What is taken from each feature.
+  /// The value subtracted from each feature.
   public var mean: [Double]
-  /// What each is then divided by, above 0.
+  /// The divisor of each feature, above 0.
   public var deviation: [Double]
 
-  /// A layer of `mean.count` features.
+  /// Creates a layer for `mean.count` features.
   public init(mean: [Double], deviation: [Double]) {
     self.mean = mean
     self.deviation = deviation
   }
 
-  /// The last layer of a network whose targets are standardised: a = σ x + μ, so that the deviation is 1 / σ and the mean
-  /// -μ / σ.
+  /// Creates the last layer of a network that trains on standardised targets: a = σ x + μ, so that the
+  /// deviation is 1 / σ and the mean -μ / σ.
   public init(targets standardization: Standardization) {
     let (mean, deviation) = (standardization.mean, standardization.standardDeviation)
     self.init(mean: zip(mean, deviation).map { 0 - $0 / $1 }, deviation: deviation.map { 1 / $0 })
   }
 
-  /// The numbers of a `Standardization` fitted to the features of `data`.
+  /// Fits a `Standardization` to the features of `data` and uses its numbers.
   ///
   /// - Throws: As `Standardization(fitting:)`.
   public init<Scalar: NetworkScalar>(of data: Dataset<Scalar>) throws(ChainruleError) {
@@ -31,7 +31,7 @@ public struct Scaling: Hashable, Codable, Sendable {
     self.init(mean: fitted.mean, deviation: fitted.standardDeviation)
   }
 
-  /// Reads a layer; where one of the two is left out, the means are 0, or the deviations 1.
+  /// Reads a layer. Missing means are 0; missing deviations are 1.
   public init(from decoder: any Decoder) throws {
     let container = try decoder.container(keyedBy: CodingKeys.self)
     let mean = try container.decodeIfPresent([Double].self, forKey: .mean)

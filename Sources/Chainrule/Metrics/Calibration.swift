@@ -1,8 +1,9 @@
 /// How well predicted probabilities match observed frequencies.
 ///
-/// The confidence of a row is its largest probability, and the row is correct if the class with that probability is
-/// the actual one. The rows are grouped by confidence into ``bins`` of equal width over 0 … 1; bin m of M has the
-/// confidences in ((m - 1)/M, m/M] (Guo et al. 2017, "On Calibration of Modern Neural Networks").
+/// The confidence of a row is its largest probability, and the row is correct if the class with that
+/// probability is the actual one. The rows are grouped by confidence into ``bins`` of equal width over 0 … 1;
+/// bin m of M has the confidences in ((m - 1)/M, m/M] (Guo et al. 2017, "On Calibration of Modern Neural
+/// Networks").
 public struct Calibration: Equatable, Codable, Sendable {
   /// The rows with a confidence in one interval.
   public struct Bin: Equatable, Codable, Sendable {
@@ -30,7 +31,7 @@ public struct Calibration: Equatable, Codable, Sendable {
 
   init() {}
 
-  /// Adds a row; a confidence that rounding put outside 0 … 1 counts as 0 or 1.
+  /// Adds a row; a confidence that is outside 0 … 1 by rounding counts as 0 or 1.
   mutating func add(confidence: Double, isCorrect: Bool) {
     let confidence = min(max(confidence, 0), 1)
     // The product can round across a border; the borders themselves decide.
@@ -42,8 +43,8 @@ public struct Calibration: Equatable, Codable, Sendable {
     if isCorrect { bins[index].correct += 1 }
   }
 
-  /// The expected calibration error, 0 … 1: Σ over the bins of rows in the bin / all rows · |accuracy - confidence|.
-  /// NaN without rows.
+  /// The expected calibration error, 0 … 1: Σ over the bins of rows in the bin / all rows · |accuracy -
+  /// confidence|. NaN without rows.
   public var expectedError: Double {
     let rows = bins.reduce(0) { $0 + Double($1.rows) }
     return bins.reduce(0) { $0 + abs(Double($1.correct) - $1.sum) } / rows

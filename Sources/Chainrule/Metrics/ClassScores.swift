@@ -5,12 +5,12 @@ internal import ChainrulePlatform
 ///     let scores = try network.report(on: test).classScores!
 ///     print(scores.areaUnderROC(.macro), try scores.topAccuracy(3), scores.logLoss)
 ///
-/// The score of a row for a class is its output for it. A single output a is the score of class "1", and 1 - a that of
-/// class "0". Every row counts the same, whatever its sample weight.
+/// The score of a row for a class is its output for it. A single output a is the score of class "1", and 1 -
+/// a that of class "0". Every row counts the same, whatever its sample weight.
 ///
-/// Areas and average precision are exact for up to 2¹⁸ = 262,144 distinct scores of a class, or 2²⁰ / (classes + 1)
-/// with more than 2 classes if that is less. For more, neighbouring scores share a bin; each figure has an
-/// `uncertainty`, the largest error this can cause, which is 0 while the figure is exact.
+/// Areas and average precision are exact for up to 2¹⁸ = 262,144 distinct scores of a class, or 2²⁰ /
+/// (classes + 1) with more than 2 classes if that is less. For more, neighbouring scores share a bin; each
+/// figure has an `uncertainty`, the largest error this can cause, which is 0 while the figure is exact.
 public struct ClassScores: Equatable, Codable, Sendable {
   /// A threshold on a probability, and the F₁ that it gives.
   public struct BestF1: Equatable, Codable, Sendable {
@@ -24,38 +24,41 @@ public struct ClassScores: Equatable, Codable, Sendable {
   public let classLabels: [String]
   /// The number of rows.
   public let rows: Int
-  /// Whether the outputs of a row are the probabilities of the classes: they come from softmax, or from a single
-  /// sigmoid output. ``logLoss``, ``brierScore``, ``bestF1`` and ``calibration`` need it.
+  /// Whether the outputs of a row are the probabilities of the classes: they come from softmax, or from a
+  /// single sigmoid output. ``logLoss``, ``brierScore``, ``bestF1`` and ``calibration`` need it.
   public let areProbabilities: Bool
-  /// The largest possible difference of any area under a ROC curve here from its exact value; 0 if all are exact.
+  /// The largest possible difference of any area under a ROC curve here from its exact value; 0 if all are
+  /// exact.
   @Figure public private(set) var areaUnderROCUncertainty: Double
-  /// The average precision of the second of two classes, 0 … 1; NaN for another number of classes, or if the second
-  /// does not occur.
+  /// The average precision of the second of two classes, 0 … 1; NaN for another number of classes, or if the
+  /// second does not occur.
   ///
-  /// Σ (Rᵢ - Rᵢ₋₁) Pᵢ over the distinct scores from the largest down, with the precision Pᵢ and the recall Rᵢ of
-  /// predicting the class for all rows from that score up.
+  /// Σ (Rᵢ - Rᵢ₋₁) Pᵢ over the distinct scores from the largest down, with the precision Pᵢ and the recall Rᵢ
+  /// of predicting the class for all rows from that score up.
   @Figure public private(set) var averagePrecision: Double
   /// The largest possible difference of ``averagePrecision`` from its exact value.
   @Figure public private(set) var averagePrecisionUncertainty: Double
   /// The mean over the rows of -log p, with p the probability of the row's class; NaN without probabilities.
   ///
-  /// p is limited to ε … 1 - ε, so that no row has an infinite loss; ε = 2⁻²³ for float32 outputs, 2⁻⁵² for float64.
+  /// p is limited to ε … 1 - ε, so that no row has an infinite loss; ε = 2⁻²³ for float32 outputs, 2⁻⁵² for
+  /// float64.
   @Figure public private(set) var logLoss: Double
-  /// The mean over the rows of (p - y)², with p the probability of the second class and y = 1 for a row of it, else 0
-  /// (Brier 1950); NaN without probabilities, or for another number of classes than two.
+  /// The mean over the rows of (p - y)², with p the probability of the second class and y = 1 for a row of
+  /// it, else 0 (Brier 1950); NaN without probabilities, or for another number of classes than two.
   @Figure public private(set) var brierScore: Double
-  /// The threshold on the probability of the second of two classes with the largest F₁ of that class, and that F₁. A
-  /// row is predicted as the second class if its probability is above the threshold. Of equal F₁ it is the threshold
-  /// nearest to ½. nil without probabilities, for another number of classes, or if the second class does not occur.
+  /// The threshold on the probability of the second of two classes with the largest F₁ of that class, and
+  /// that F₁. A row is predicted as the second class if its probability is above the threshold. Among
+  /// thresholds with equal F₁ it is the one nearest to ½. `nil` without probabilities, for another number of
+  /// classes, or if the second class does not occur.
   public let bestF1: BestF1?
-  /// How well the probabilities match frequencies; nil without probabilities.
+  /// The agreement of the probabilities with observed frequencies; `nil` without probabilities.
   public let calibration: Calibration?
 
   /// The number of rows of each class.
   private let supports: [Int]
   /// [r]: the number of rows for which r classes have larger scores than the row's own.
   private let ranks: [Int]
-  /// The area of each class against the rest; empty for more classes than are ranked.
+  /// The area of each class against the rest; empty if there are too many classes to rank.
   private let areas: [Figure]
   @Figure private var microArea: Double
 
@@ -84,10 +87,10 @@ public struct ClassScores: Equatable, Codable, Sendable {
     calibration = areProbabilities ? sum.calibration : nil
   }
 
-  /// The fraction of rows whose class is among the `k` with the largest scores, 0 … 1.
+  /// Returns the fraction of rows whose class is among the `k` with the largest scores, 0 … 1.
   ///
-  /// Of equal scores the later class's counts as the larger, as in scikit-learn's `top_k_accuracy_score`; in
-  /// ``Evaluation/accuracy`` it is the first's. A single output of ½ is class "0" in both.
+  /// If scores are equal, the later class counts as the larger, as in scikit-learn's `top_k_accuracy_score`;
+  /// in ``Evaluation/accuracy`` the first one does. A single output of ½ is class "0" in both.
   ///
   /// - Throws: `ChainruleError.invalidValue` for k < 1. For k ≥ the number of classes it is 1.
   public func topAccuracy(_ k: Int) throws(ChainruleError) -> Double {
@@ -95,25 +98,26 @@ public struct ClassScores: Equatable, Codable, Sendable {
     return ranks.prefix(k).reduce(0) { $0 + Double($1) } / Double(rows)
   }
 
-  /// The area under the receiver operating characteristic of one class against the rest, 0 … 1; NaN if all rows
-  /// belong to that class or none does, and for more than 1,000 classes.
+  /// Returns the area under the receiver operating characteristic of one class against the rest, 0 … 1; NaN
+  /// if all rows or no rows belong to that class, and for more than 1,000 classes.
   ///
-  /// The probability that a row of the class has a larger score for it than a row of another class, where equal
-  /// scores count one half: U of Mann and Whitney divided by its largest value. ½ is chance.
+  /// This is the probability that a row of the class has a larger score for it than a row of another class,
+  /// where equal scores count one half: U of Mann and Whitney divided by its largest value. ½ is chance.
   ///
-  /// - Throws: `ChainruleError.invalidValue` where there is no such class.
+  /// - Throws: `ChainruleError.invalidValue` if there is no such class.
   public func areaUnderROC(of label: Int) throws(ChainruleError) -> Double {
     try checkIndex(label, within: classLabels.count, name: "the class")
     return areas.indices.contains(label) ? areas[label].wrappedValue : .nan
   }
 
-  /// The area under the receiver operating characteristic of a classifier; NaN for more than 1,000 classes.
+  /// Returns the area under the receiver operating characteristic of a classifier; NaN for more than 1,000
+  /// classes.
   ///
   /// For two classes it is that of the second, ``areaUnderROC(of:)``, whatever the averaging. For more,
   /// each class is compared with the rest:
   /// - `macro`: their mean, NaN if a class does not occur;
-  /// - `weighted`: their mean weighted by the rows of each class, without those that do not occur; NaN if only one
-  ///   occurs;
+  /// - `weighted`: their mean weighted by the rows of each class, without those that do not occur; NaN if
+  ///   only one occurs;
   /// - `micro`: every pair of a row and a class is a decision, and all of them make one curve.
   public func areaUnderROC(_ averaging: ClassAveraging = .macro) -> Double {
     if areas.isEmpty { return .nan }
@@ -128,12 +132,13 @@ public struct ClassScores: Equatable, Codable, Sendable {
   }
 }
 
-/// The sums and histograms from which ``ClassScores`` are made.
+/// The sums and histograms that ``ClassScores`` are computed from.
 struct ClassScoreSum {
   let classLabels: [String]
-  /// Whether one output stands for two classes.
+  /// Whether one output represents two classes.
   let isSingle: Bool
-  /// Whether every output so far can be a probability by its activation, or by its value where that is unknown.
+  /// Whether every output so far can be a probability, according to its activation, or to its value if that
+  /// is unknown.
   private(set) var areProbabilities: Bool
   private let isActivationKnown: Bool
   private let columns: Int
@@ -141,12 +146,12 @@ struct ClassScoreSum {
   private(set) var supports, ranks: [Int]
   /// One for each output.
   private(set) var histograms: [ScoreHistogram]
-  /// Of all pairs of a row and a class, for more than two classes.
+  /// The histogram of all pairs of a row and a class, for more than two classes.
   private(set) var micro: ScoreHistogram?
   private(set) var (logLoss, squares) = (0.0, 0.0)
   private(set) var calibration = Calibration()
 
-  /// Sums for batches like `batch`; `activation` made the outputs, nil: unknown.
+  /// Creates empty sums for batches like `batch`. `activation` is that of the outputs; `nil` if unknown.
   init<Scalar: NetworkScalar>(like batch: Dataset<Scalar>, activation: Activation?) {
     let isSingle = batch.classLabels == nil
     self.isSingle = isSingle

@@ -1,22 +1,22 @@
-/// How many rows of each class were predicted as each class.
+/// The number of rows of each class that were predicted as each class.
 public struct ConfusionMatrix: Sendable, Equatable {
   /// The classes, in the order of rows and columns.
   public let classLabels: [String]
-  /// The counts above 0 by actual · classes + predicted. At most one a row of data, so that thousands of classes
-  /// need no classes² counts.
+  /// The counts above 0, with the key actual · classes + predicted. There is at most one for each row of
+  /// data, so thousands of classes do not need classes² counts.
   private var cells: [Int: Int] = [:]
   /// The sum of each row, of each column, and the diagonal.
   private var supports, predicted, hits: [Int]
 
-  /// A matrix of zeros.
+  /// Creates a matrix of zeros.
   init(classLabels: [String]) {
     self.classLabels = classLabels
     let zeros = [Int](repeating: 0, count: classLabels.count)
     (supports, predicted, hits) = (zeros, zeros, zeros)
   }
 
-  /// Counts the rows of `batch`. `threshold`: of the second of two classes, or of a single output; nil: the class
-  /// with the largest output is predicted.
+  /// Counts the rows of `batch`. `threshold` is that of the second of two classes, or of a single output;
+  /// `nil`: the class with the largest output is predicted.
   @_specialize(where Scalar == Float)
   @_specialize(where Scalar == Double)
   mutating func add<Scalar: NetworkScalar>(
@@ -47,7 +47,8 @@ public struct ConfusionMatrix: Sendable, Equatable {
     if actual == predicted { hits[actual] += rows }
   }
 
-  /// The counts, row-major: classes × classes, a row for the actual class, a column for the predicted one.
+  /// The counts, row-major: classes × classes, with a row for each actual class and a column for each
+  /// predicted one.
   public var counts: [Int] {
     var counts = [Int](repeating: 0, count: classLabels.count * classLabels.count)
     for (cell, count) in cells { counts[cell] = count }
@@ -69,36 +70,38 @@ public struct ConfusionMatrix: Sendable, Equatable {
   /// The number of rows predicted correctly: the sum of the diagonal.
   public var correct: Int { hits.reduce(0, +) }
 
-  /// The number of rows of a class, an index into ``classLabels``: the sum of its row.
+  /// Returns the number of rows of a class, an index into ``classLabels``: the sum of its row.
   ///
-  /// - Throws: `ChainruleError.invalidValue` where there is no such class, as all that ask for one do.
+  /// - Throws: `ChainruleError.invalidValue` if there is no such class.
   public func support(of label: Int) throws(ChainruleError) -> Int { supports[try checked(label)] }
 
-  /// The number of rows predicted as a class: the sum of its column.
+  /// Returns the number of rows predicted as a class: the sum of its column.
   ///
-  /// - Throws: As ``support(of:)``.
+  /// - Throws: The error of ``support(of:)``.
   public func predictions(of label: Int) throws(ChainruleError) -> Int { predicted[try checked(label)] }
 
-  /// The fraction of the rows of a class that were predicted as it, 0 … 1; NaN if it has no row.
+  /// Returns the fraction of a class's rows that were predicted correctly, 0 … 1; NaN if the class has no
+  /// rows.
   ///
-  /// - Throws: As ``support(of:)``.
+  /// - Throws: The error of ``support(of:)``.
   public func recall(of label: Int) throws(ChainruleError) -> Double {
     Double(hits[try checked(label)]) / Double(supports[label])
   }
 
-  /// The fraction of the rows predicted as a class that belong to it, 0 … 1; NaN if there is none.
+  /// Returns the fraction of the rows predicted as a class that belong to it, 0 … 1; NaN if the class is
+  /// never predicted.
   ///
-  /// - Throws: As ``support(of:)``.
+  /// - Throws: The error of ``support(of:)``.
   public func precision(of label: Int) throws(ChainruleError) -> Double {
     Double(hits[try checked(label)]) / Double(predicted[label])
   }
 
-  /// The harmonic mean of a class's precision and recall, 0 … 1; NaN if the class neither occurs nor is
-  /// predicted.
+  /// Returns the harmonic mean of a class's precision and recall, 0 … 1; NaN if the class neither occurs nor
+  /// is predicted.
   ///
   /// F₁ = 2 TP / (2 TP + FP + FN), which is 0 if only one of the two is undefined.
   ///
-  /// - Throws: As ``support(of:)``.
+  /// - Throws: The error of ``support(of:)``.
   public func f1(of label: Int) throws(ChainruleError) -> Double {
     Double(2 * hits[try checked(label)]) / Double(supports[label] + predicted[label])
   }
@@ -114,41 +117,42 @@ public struct ConfusionMatrix: Sendable, Equatable {
     classLabels.indices.map { Double(2 * hits[$0]) / Double(supports[$0] + predicted[$0]) }
   }
 
-  /// The mean recall of the classes that occur: what ``Evaluation/accuracy`` would be if all of them had the same
+  /// The mean recall of the classes that occur: the ``Evaluation/accuracy`` if all of them had the same
   /// number of rows.
   public var balancedAccuracy: Double {
     let defined = recalls.filter { !$0.isNaN }
     return defined.reduce(0, +) / Double(defined.count)
   }
 
-  /// ``precision(of:)`` averaged over the classes, 0 for a class never predicted.
+  /// Returns ``precision(of:)`` averaged over the classes; a class that is never predicted has 0.
   public func precision(_ averaging: ClassAveraging) -> Double { average(averaging, precisions) }
 
-  /// ``recall(of:)`` averaged over the classes, 0 for a class that does not occur but is predicted.
+  /// Returns ``recall(of:)`` averaged over the classes; a class that is predicted but does not occur has 0.
   public func recall(_ averaging: ClassAveraging) -> Double { average(averaging, recalls) }
 
-  /// ``f1(of:)`` averaged over the classes.
+  /// Returns ``f1(of:)`` averaged over the classes.
   public func f1(_ averaging: ClassAveraging) -> Double { average(averaging, f1s) }
 
   private func average(_ averaging: ClassAveraging, _ metric: [Double]) -> Double {
     let classes = classLabels.indices.filter { supports[$0] + predicted[$0] > 0 }
     func defined(_ label: Int) -> Double { metric[label].isNaN ? 0 : metric[label] }
     return switch averaging {
-    // With one class a row, every false positive is another class's false negative: all three are the accuracy.
+    // With one class per row, every false positive is a false negative of another class: all three are the
+    // accuracy.
     case .micro: Double(correct) / Double(rows)
     case .macro: classes.reduce(0) { $0 + defined($1) } / Double(classes.count)
     case .weighted: classes.reduce(0) { $0 + Double(supports[$1]) * defined($1) } / Double(rows)
     }
   }
 
-  /// Every count above 0, in the order of the rows and columns. There are at most as many as rows of data.
+  /// The counts above 0, in the order of the rows and columns. There are at most as many as rows of data.
   public var nonzeroCounts: [(actual: Int, predicted: Int, count: Int)] {
     let classes = classLabels.count
     return cells.sorted { $0.key < $1.key }.map { ($0.key / classes, $0.key % classes, $0.value) }
   }
 
-  /// The pairs of different classes with the largest counts, largest first; equal counts in the order of the
-  /// classes. Pairs that do not occur are left out.
+  /// Returns the pairs of different classes with the largest counts, largest first; equal counts in the order
+  /// of the classes. Pairs that do not occur are not included.
   ///
   /// - Parameter limit: The largest number of pairs returned, at least 0.
   public func mostConfused(_ limit: Int) -> [(actual: Int, predicted: Int, count: Int)] {
@@ -159,7 +163,7 @@ public struct ConfusionMatrix: Sendable, Equatable {
   }
 }
 
-/// How a metric of each class becomes one number. A class that neither occurs nor is predicted is left out.
+/// The way of averaging a metric of each class. A class that neither occurs nor is predicted is left out.
 public enum ClassAveraging: String, Sendable, CaseIterable {
   /// Every class counts the same.
   case macro
@@ -170,8 +174,8 @@ public enum ClassAveraging: String, Sendable, CaseIterable {
 }
 
 extension ConfusionMatrix: CustomStringConvertible {
-  /// For up to 20 classes a table: a row for each actual class, a column for each predicted one, and the recall of
-  /// each class. For more, one line: "3000 classes, 1843 of 2000 rows predicted correctly".
+  /// A table for up to 20 classes: a row for each actual class, a column for each predicted one, and the
+  /// recall of each class. For more, one line: "3000 classes, 1843 of 2000 rows predicted correctly".
   public var description: String {
     let classes = classLabels.indices
     guard classes.count <= 20 else {
@@ -196,13 +200,13 @@ extension ConfusionMatrix: CustomStringConvertible {
 
 // MARK: - Files
 
-/// As the classes and, for each pair of them that occurs, `[actual, predicted, rows]`.
+/// Encoded as the classes and, for each pair of them that occurs, `[actual, predicted, rows]`.
 extension ConfusionMatrix: Codable {
   private enum CodingKeys: CodingKey { case classLabels, cells }
 
-  /// Reads what ``encode(to:)`` wrote.
+  /// Reads a matrix written by ``encode(to:)``.
   ///
-  /// - Throws: A `DecodingError`, also for a pair that is not of two of the classes or stands twice.
+  /// - Throws: A `DecodingError`, also for a pair with an unknown class and for a repeated pair.
   public init(from decoder: any Decoder) throws {
     let container = try decoder.container(keyedBy: CodingKeys.self)
     self.init(classLabels: try container.decode([String].self, forKey: .classLabels))

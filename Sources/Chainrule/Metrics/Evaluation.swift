@@ -1,12 +1,13 @@
-/// How well a network's outputs match the targets of a data set.
+/// The agreement of a network's outputs with the targets of a data set.
 ///
-/// The task decides which figures there are:
-/// - *Classes*: the data set has class labels, or a single target column of 0 and 1 for a sigmoid output. Then
-///   there is a ``confusionMatrix``.
-/// - *Several labels a row*: several sigmoid outputs, and every target is 0 or 1. Then there is ``multilabel``.
+/// The available metrics depend on the task:
+/// - *Classes*: the data set has class labels, or a single target column of 0 and 1 for a sigmoid output. The
+///   evaluation has a ``confusionMatrix``.
+/// - *Several labels per row*: several sigmoid outputs, and every target is 0 or 1. The evaluation has
+///   ``multilabel``.
 /// - *Regression*: any other data set.
 ///
-/// Every row counts the same in all figures except the loss, which uses the sample weights. The metrics that
+/// Every row counts the same in all metrics except the loss, which uses the sample weights. The metrics that
 /// need the scores, not only the decisions, are in an ``EvaluationReport``.
 public struct Evaluation: Equatable, Codable, Sendable {
   /// The number of rows evaluated.
@@ -15,12 +16,12 @@ public struct Evaluation: Equatable, Codable, Sendable {
   @Figure public private(set) var loss: Double
   /// The fraction of rows whose class is predicted correctly, 0 … 1; NaN if the targets are not classes.
   ///
-  /// The predicted class is the one with the largest output, the first if several are equal. A single output a
-  /// predicts class 1 if a > ½, otherwise 0. Another threshold than ½ applies to the second of two classes.
+  /// The predicted class is the one with the largest output, the first if several are equal. A single output
+  /// a predicts class 1 if a > ½, otherwise 0. Another threshold than ½ applies to the second of two classes.
   @Figure public private(set) var accuracy: Double
-  /// The number of rows of each class predicted as each class; nil if the targets are not classes.
+  /// The number of rows of each class predicted as each class; `nil` if the targets are not classes.
   public let confusionMatrix: ConfusionMatrix?
-  /// The decisions for every label of a multi-label data set; nil for any other.
+  /// The decisions for every label of a multi-label data set; `nil` for any other.
   public let multilabel: MultilabelConfusion?
   /// The mean of |a - y| over all rows and outputs.
   @Figure public private(set) var meanAbsoluteError: Double
@@ -50,15 +51,15 @@ public struct Evaluation: Equatable, Codable, Sendable {
   ///
   /// - Parameters:
   ///   - loss: The value that ``loss`` will have.
-  ///   - outputs: What the network makes of the rows, row-major rows × outputs.
+  ///   - outputs: The network's outputs for the rows, row-major rows × outputs.
   ///   - dataset: The rows, with their targets and weights.
-  ///   - activation: The activation that made the outputs, which decides between the tasks. nil: a single target
-  ///     column of 0 and 1 is two classes, and several columns without class labels are a regression.
-  ///   - threshold: The probability of the second of two classes, or of each label, above which it is predicted,
-  ///     0 … 1.
+  ///   - activation: The activation of the outputs, which determines the task. `nil`: a single target column
+  ///     of 0 and 1 is two classes, and several columns without class labels are a regression.
+  ///   - threshold: The probability of the second of two classes, or of each label, above which it is
+  ///     predicted, 0 … 1.
   /// - Throws: `ChainruleError.shapeMismatch` for another number of outputs, `.notFinite` for an output that
-  ///   is NaN or infinite, `.invalidValue` for a threshold outside 0 … 1, or one other than ½ where no
-  ///   probability is compared with it.
+  ///   is NaN or infinite, `.invalidValue` for a threshold outside 0 … 1, or for one other than ½ if the task
+  ///   does not use it.
   public init<Scalar: NetworkScalar>(
     loss: Double, outputs: [Scalar], dataset: Dataset<Scalar>, activation: Activation? = nil,
     threshold: Double = 0.5
@@ -68,7 +69,7 @@ public struct Evaluation: Equatable, Codable, Sendable {
     self = try sum.evaluation(exactLoss: loss)
   }
 
-  /// The figures from the sums over all rows.
+  /// Computes the metrics from the sums over all rows.
   init(
     rows: Int, loss: Double, confusionMatrix: ConfusionMatrix?, multilabel: MultilabelConfusion?,
     absolute: Double, relative: Double, columns: [EvaluationSum.Column]
@@ -108,7 +109,7 @@ extension Evaluation: CustomStringConvertible {
   }
 }
 
-/// Throws where `outputs` are not finite, or not rows × outputs of `dataset`.
+/// Throws if `outputs` are not finite, or not rows × outputs of `dataset`.
 @_specialize(where Scalar == Float)
 @_specialize(where Scalar == Double)
 func checkOutputs<Scalar: NetworkScalar>(

@@ -1,18 +1,19 @@
-/// An ``Evaluation`` and the metrics that need the outputs themselves, in bounded memory on any number of rows.
+/// An ``Evaluation`` and the metrics that need the outputs themselves, in bounded memory on any number of
+/// rows.
 ///
 ///     let report = try network.report(on: test)
 ///     print(report.evaluation, report.classScores?.areaUnderROC() ?? .nan)
 ///
-/// It takes more time than an evaluation, because it ranks the outputs. The same rows in memory and streamed in
-/// batches give the same numbers, the sums to rounding.
+/// It takes more time than an evaluation, because it ranks the outputs. The same rows in memory and streamed
+/// in batches give the same numbers, the sums to rounding.
 public struct EvaluationReport: Equatable, Codable, Sendable {
   /// The loss and the metrics of the decisions.
   public let evaluation: Evaluation
   /// The probability of the second of two classes, or of each label, above which it is predicted.
   @Figure public private(set) var threshold: Double
-  /// The metrics of a classifier's outputs; nil if the targets are not classes.
+  /// The metrics of a classifier's outputs; `nil` if the targets are not classes.
   public let classScores: ClassScores?
-  /// The metrics of the outputs of a model of several labels a row; nil for any other.
+  /// The metrics of the outputs of a multi-label model; `nil` for any other.
   public let labelScores: LabelScores?
   /// The median over the rows of |a - y| of each output, averaged over the outputs; NaN if the task is not
   /// regression, and for more than 1,000 outputs.
@@ -25,14 +26,15 @@ public struct EvaluationReport: Equatable, Codable, Sendable {
   /// Compares `outputs`, row-major rows × outputs of `dataset`, with the targets.
   ///
   /// - Parameters:
-  ///   - loss: The loss of these rows, which ``Evaluation/loss`` will be.
-  ///   - outputs: What the network makes of the rows, row-major rows × outputs.
+  ///   - loss: The loss of these rows, which becomes ``Evaluation/loss``.
+  ///   - outputs: The network's outputs for the rows, row-major rows × outputs.
   ///   - dataset: The rows, with their targets and weights.
-  ///   - activation: The activation that made the outputs; see ``Evaluation/init(loss:outputs:dataset:activation:threshold:)``.
-  ///     nil: the outputs of classes count as probabilities if all are in 0 … 1.
-  ///   - threshold: The probability of the second of two classes, or of each label, above which it is predicted,
-  ///     0 … 1.
-  /// - Throws: as ``Evaluation/init(loss:outputs:dataset:activation:threshold:)``.
+  ///   - activation: The activation of the outputs; see
+  ///     ``Evaluation/init(loss:outputs:dataset:activation:threshold:)``. `nil`: the outputs of classes count
+  ///     as probabilities if all are in 0 … 1.
+  ///   - threshold: The probability of the second of two classes, or of each label, above which it is
+  ///     predicted, 0 … 1.
+  /// - Throws: The errors of ``Evaluation/init(loss:outputs:dataset:activation:threshold:)``.
   public init<Scalar: NetworkScalar>(
     loss: Double, outputs: [Scalar], dataset: Dataset<Scalar>, activation: Activation? = nil,
     threshold: Double = 0.5
@@ -57,10 +59,10 @@ public struct EvaluationReport: Equatable, Codable, Sendable {
   }
 }
 
-/// How well each output of a model of several labels a row ranks the rows.
+/// The quality of the ranking of rows by each output of a multi-label model.
 public struct LabelScores: Equatable, Codable, Sendable {
-  /// The largest possible difference of an area here from its exact value; 0 if all are exact. They are for up to 2¹⁸
-  /// distinct scores of a label, or 2²⁰ / labels if that is less.
+  /// The largest possible difference of an area here from its exact value; 0 if all are exact. They are exact
+  /// for up to 2¹⁸ distinct scores of a label, or 2²⁰ / labels if that is less.
   @Figure public private(set) var areaUnderROCUncertainty: Double
   private let areas: [Figure]
 
@@ -70,29 +72,29 @@ public struct LabelScores: Equatable, Codable, Sendable {
     areaUnderROCUncertainty = found.map(\.uncertainty).max() ?? 0
   }
 
-  /// The area under the ROC curve of a label, counted from 0, as ``ClassScores/areaUnderROC(of:)``; NaN if all rows
-  /// have the label or none has it.
+  /// Returns the area under the ROC curve of a label, counted from 0, as ``ClassScores/areaUnderROC(of:)``
+  /// does; NaN if all rows or no rows have the label.
   ///
-  /// - Throws: `ChainruleError.invalidValue` where there is no such label.
+  /// - Throws: `ChainruleError.invalidValue` if there is no such label.
   public func areaUnderROC(of label: Int) throws(ChainruleError) -> Double {
     try checkIndex(label, within: areas.count, name: "the label")
     return areas[label].wrappedValue
   }
 
-  /// The mean of the areas of all labels; NaN if one of them is.
+  /// The mean of the areas of all labels; NaN if one of them is NaN.
   public var macroAreaUnderROC: Double {
     areas.reduce(0) { $0 + $1.wrappedValue } / Double(areas.count)
   }
 }
 
-/// The sums over batches from which an ``EvaluationReport`` of all their rows is made.
+/// The sums over batches that an ``EvaluationReport`` of all their rows is computed from.
 struct EvaluationReportSum {
   fileprivate private(set) var evaluation: EvaluationSum
   fileprivate let threshold: Double
   fileprivate private(set) var classes: ClassScoreSum?
   /// The scores of each label.
   fileprivate private(set) var labels: [ScoreHistogram] = []
-  /// |a - y| of each output, all as positives, where the task may be a regression in the end.
+  /// |a - y| of each output, all as positives, if the task may be a regression.
   fileprivate private(set) var errors: [ScoreHistogram] = []
   private let activation: Activation?
 
@@ -102,7 +104,7 @@ struct EvaluationReportSum {
     self.threshold = threshold
   }
 
-  /// Adds a batch; `loss` is L of it.
+  /// Adds a batch, whose L is `loss`.
   mutating func add<Scalar: NetworkScalar>(
     loss: Double, outputs: [Scalar], of batch: Dataset<Scalar>
   ) throws(ChainruleError) {
@@ -143,26 +145,28 @@ struct EvaluationReportSum {
     }
   }
 
+  /// Returns the report of all rows.
+  ///
   /// - Throws: `ChainruleError.invalidValue` if there was no row.
   func report(exactLoss: Double? = nil) throws(ChainruleError) -> EvaluationReport {
     try EvaluationReport(self, exactLoss: exactLoss)
   }
 }
 
-// MARK: - Of a network
+// MARK: - Reports of networks and models
 
 extension Network {
   /// Compares predictions with the targets of a data set or a source, with all metrics: those of
-  /// `evaluate(_:loss:)` and those that rank or weigh the outputs. The memory for the metrics is
-  /// bounded.
+  /// `evaluate(_:loss:)` and those that rank or weigh the outputs. The metrics need bounded memory.
   ///
   /// - Parameters:
   ///   - data: A `Dataset` or any other source, which is read once.
-  ///   - loss: nil for the loss usual with the output layer, ``Loss/default(for:)``.
-  ///   - threshold: The probability of the second of two classes, or of each label of a model of several labels a row,
+  ///   - loss: The loss; `nil` for that of the output layer, ``Loss/default(for:)``.
+  ///   - threshold: The probability of the second of two classes, or of each label of a multi-label model,
   ///     above which it is predicted, 0 … 1.
-  /// - Throws: `ChainruleError.shapeMismatch` for data that do not fit, `.invalidValue` for a threshold outside 0 … 1, or
-  ///   one other than ½ where no probability is compared with it; `.busy` during training, and what the source throws.
+  /// - Throws: `ChainruleError.shapeMismatch` for data that do not fit, `.invalidValue` for a threshold
+  ///   outside 0 … 1, or for one other than ½ if the task does not use it; `.busy` during training, and the
+  ///   errors of the source.
   public func report(
     on data: some BatchSource<Scalar>, loss: Loss? = nil, threshold: Double = 0.5
   ) throws(ChainruleError) -> EvaluationReport {
@@ -188,7 +192,7 @@ extension CoreNetwork {
   ) throws(ChainruleError) -> EvaluationReport {
     let loss = loss ?? Loss.default(for: layers.last!.activation)
     var sum = try EvaluationReportSum(activation: outputActivation, threshold: threshold)
-    // A data set is one batch, so that an error gives the place of a row in it.
+    // A data set is one batch, so that an error names the row by its place in the data set.
     if let data = source as? Dataset<Scalar> {
       try checkFits(data)
       let value = try self.loss(loss, on: data)

@@ -1,12 +1,12 @@
-/// The task that an evaluation's figures are for.
+/// The task of an evaluation, which determines its metrics.
 enum PredictionTask: Equatable {
-  /// One class a row. `single`: one output for two classes.
+  /// One class per row. `single`: one output for two classes.
   case classes(single: Bool)
-  /// Several labels a row, an output each.
+  /// Several labels per row, with one output each.
   case labels
   case regression
 
-  /// The task of the rows of `batch`, with outputs made by `activation` (nil: unknown).
+  /// Determines the task of the rows of `batch` with outputs of `activation` (`nil`: unknown).
   init<Scalar: NetworkScalar>(of batch: Dataset<Scalar>, activation: Activation?) {
     if batch.classLabels != nil {
       self = .classes(single: false)
@@ -21,12 +21,12 @@ enum PredictionTask: Equatable {
 }
 
 extension Activation {
-  /// Whether each output on its own is the probability of something: f(z) is in 0 … 1, and the outputs of a row
-  /// do not depend on each other.
+  /// Whether each output is a probability by itself: f(z) is in 0 … 1, and the outputs of a row do not depend
+  /// on each other.
   var isProbability: Bool { self == .sigmoid || self == .hardSigmoid }
 }
 
-/// The sums over batches from which an ``Evaluation`` of all their rows is made.
+/// The sums over batches that an ``Evaluation`` of all their rows is computed from.
 struct EvaluationSum {
   /// The number, the mean and Σ(v - v̄)² of some values.
   struct Moments {
@@ -34,10 +34,10 @@ struct EvaluationSum {
     private var mean = 0.0
     private(set) var scatter = 0.0
 
-    /// Adds values. With δ the difference of the two means, Σ(v - v̄)² of all is the sum of both and
-    /// δ² n m / (n + m) (Chan, Golub and LeVeque 1979).
+    /// Adds values. With δ the difference of the two means, the new Σ(v - v̄)² is the sum of both and δ² n m
+    /// / (n + m) (Chan, Golub and LeVeque 1979).
     mutating func add(_ values: [Double]) {
-      // The mean from the distances to the first value: exact where all are equal.
+      // The mean from the distances to the first value: exact if all are equal.
       let other = values[0] + values.reduce(0) { $0 + ($1 - values[0]) } / Double(values.count)
       let more = Double(values.count)
       let distance = other - mean
@@ -51,9 +51,9 @@ struct EvaluationSum {
 
   /// The sums of one output.
   struct Column {
-    /// Of y.
+    /// Moments of y.
     var targets = Moments()
-    /// Of a - y.
+    /// Moments of a - y.
     var errors = Moments()
     /// Σ(a - y)²
     var residual = 0.0
@@ -62,7 +62,7 @@ struct EvaluationSum {
   private let activation: Activation?
   private let threshold: Double
   private(set) var rows = 0
-  /// The task of all rows so far; nil before the first.
+  /// The task of all rows so far; `nil` before the first.
   private(set) var task: PredictionTask?
   private var (loss, weight) = (0.0, 0.0)
   private var (absolute, relative) = (0.0, 0.0)
@@ -70,7 +70,7 @@ struct EvaluationSum {
   private var confusion: ConfusionMatrix?
   private var multilabel: MultilabelConfusion?
 
-  /// Sums for outputs made by `activation` (nil: unknown), of which `threshold` makes decisions.
+  /// Creates sums for outputs of `activation` (`nil`: unknown); `threshold` turns outputs into decisions.
   ///
   /// - Throws: `ChainruleError.invalidValue` for a threshold outside 0 … 1.
   init(activation: Activation?, threshold: Double = 0.5) throws(ChainruleError) {
@@ -81,7 +81,7 @@ struct EvaluationSum {
     self.threshold = threshold
   }
 
-  /// Adds a batch; `loss` is L of it.
+  /// Adds a batch, whose L is `loss`.
   @_specialize(where Scalar == Float)
   @_specialize(where Scalar == Double)
   mutating func add<Scalar: NetworkScalar>(
@@ -111,7 +111,7 @@ struct EvaluationSum {
     switch task! {
     case .classes(let single):
       var matrix = confusion ?? ConfusionMatrix(classLabels: batch.classLabels ?? ["0", "1"])
-      confusion = nil  // One owner, so that the counts are changed in place.
+      confusion = nil  // One owner, so that the counts change in place.
       matrix.add(outputs: outputs, of: batch, threshold: single || threshold != 0.5 ? threshold : nil)
       confusion = matrix
     case .labels:
@@ -124,7 +124,7 @@ struct EvaluationSum {
     }
   }
 
-  /// Throws for a threshold that nothing is compared with.
+  /// Throws for a threshold that the task does not use.
   private func checkThreshold<Scalar>(of batch: Dataset<Scalar>) throws(ChainruleError) {
     guard threshold != 0.5 else { return }
     let found: String
@@ -142,7 +142,7 @@ struct EvaluationSum {
         "0.5, which changes nothing; a threshold applies to the probabilities of two classes or of labels")
   }
 
-  /// The figures of all rows. `exactLoss`: L of all rows, if they came in one batch.
+  /// Returns the metrics of all rows. `exactLoss`: L of all rows, if they came in one batch.
   ///
   /// - Throws: `ChainruleError.invalidValue` if there was no row.
   func evaluation(exactLoss: Double? = nil) throws(ChainruleError) -> Evaluation {

@@ -1,9 +1,11 @@
-/// The decisions of a model that gives a row any number of labels: how many were right, for each label.
+/// The number of correct decisions for each label, for a model that predicts any number of labels per row.
 ///
-/// TP are the rows that have a label and were given it, FP those given it wrongly, FN those that lack it wrongly,
-/// TN the rest. Every metric is scikit-learn's of the same name, with `zero_division=0` where it is averaged.
+/// TP are the rows that have a label and for which it is predicted, FP those for which it is predicted
+/// wrongly, FN those for which it is missing wrongly, TN the rest. Every metric is scikit-learn's of the same
+/// name, with `zero_division=0` in averages.
 public struct MultilabelConfusion: Sendable, Equatable {
-  /// The names of the labels in the order of the outputs; "output 1", "output 2", … if the targets have no names.
+  /// The names of the labels in the order of the outputs; "output 1", "output 2", … if the targets have no
+  /// names.
   public let labels: [String]
   /// The number of rows.
   public private(set) var rows = 0
@@ -48,7 +50,7 @@ public struct MultilabelConfusion: Sendable, Equatable {
     }
   }
 
-  /// The fraction of rows whose labels are all right, 0 … 1.
+  /// The fraction of rows whose labels are all correct, 0 … 1.
   public var subsetAccuracy: Double { Double(exactRows) / Double(rows) }
 
   /// The fraction of the rows × labels decisions that are wrong, 0 … 1.
@@ -57,33 +59,33 @@ public struct MultilabelConfusion: Sendable, Equatable {
     return Double(wrong) / (Double(rows) * Double(labels.count))
   }
 
-  /// The number of rows that have a label, an index into ``labels``.
+  /// Returns the number of rows that have a label, an index into ``labels``.
   ///
-  /// - Throws: `ChainruleError.invalidValue` where there is no such label, as all that ask for one do.
+  /// - Throws: `ChainruleError.invalidValue` if there is no such label.
   public func support(of label: Int) throws(ChainruleError) -> Int { supports[try checked(label)] }
 
-  /// The number of rows that were given a label.
+  /// Returns the number of rows for which a label is predicted.
   ///
-  /// - Throws: As ``support(of:)``.
+  /// - Throws: The error of ``support(of:)``.
   public func predictions(of label: Int) throws(ChainruleError) -> Int { predicted[try checked(label)] }
 
-  /// TP / (TP + FP), 0 … 1; NaN if the label was never given.
+  /// Returns TP / (TP + FP), 0 … 1; NaN if the label is never predicted.
   ///
-  /// - Throws: As ``support(of:)``.
+  /// - Throws: The error of ``support(of:)``.
   public func precision(of label: Int) throws(ChainruleError) -> Double {
     Double(truePositives[try checked(label)]) / Double(predicted[label])
   }
 
-  /// TP / (TP + FN), 0 … 1; NaN if no row has the label.
+  /// Returns TP / (TP + FN), 0 … 1; NaN if no row has the label.
   ///
-  /// - Throws: As ``support(of:)``.
+  /// - Throws: The error of ``support(of:)``.
   public func recall(of label: Int) throws(ChainruleError) -> Double {
     Double(truePositives[try checked(label)]) / Double(supports[label])
   }
 
-  /// 2 TP / (2 TP + FP + FN), 0 … 1; NaN if no row has the label or was given it.
+  /// Returns 2 TP / (2 TP + FP + FN), 0 … 1; NaN if no row has the label and it is never predicted.
   ///
-  /// - Throws: As ``support(of:)``.
+  /// - Throws: The error of ``support(of:)``.
   public func f1(of label: Int) throws(ChainruleError) -> Double {
     Double(2 * truePositives[try checked(label)]) / Double(supports[label] + predicted[label])
   }
@@ -93,12 +95,12 @@ public struct MultilabelConfusion: Sendable, Equatable {
     return label
   }
 
-  /// F₁ over all labels, with 0 where there is nothing to divide by.
+  /// Returns F₁ over all labels, with 0 for a divisor of 0.
   ///
   /// - `micro`: of all decisions together;
   /// - `macro`: the mean over the labels;
-  /// - `samples`: the mean over the rows of the F₁ of a row's labels. A row without labels that was given none
-  ///   counts 0.
+  /// - `samples`: the mean over the rows of the F₁ of a row's labels. A row without labels and without
+  ///   predicted labels counts as 0.
   public func f1(_ averaging: MultilabelAveraging) -> Double {
     switch averaging {
     case .micro:
@@ -112,7 +114,7 @@ public struct MultilabelConfusion: Sendable, Equatable {
   }
 }
 
-/// What a multi-label F₁ is averaged over.
+/// The way of averaging a multi-label F₁.
 public enum MultilabelAveraging: String, Sendable, CaseIterable {
   /// All decisions count the same.
   case micro
@@ -124,15 +126,15 @@ public enum MultilabelAveraging: String, Sendable, CaseIterable {
 
 // MARK: - Files
 
-/// As its counts.
+/// Encoded as its counts.
 extension MultilabelConfusion: Codable {
   private enum CodingKeys: CodingKey {
     case labels, rows, truePositives, supports, predicted, exactRows, rowF1
   }
 
-  /// Reads what `encode(to:)` wrote.
+  /// Reads counts written by `encode(to:)`.
   ///
-  /// - Throws: A `DecodingError`, also for counts that are not one a label.
+  /// - Throws: A `DecodingError`, also if the number of counts differs from the number of labels.
   public init(from decoder: any Decoder) throws {
     let container = try decoder.container(keyedBy: CodingKeys.self)
     let labels = try container.decode([String].self, forKey: .labels)
@@ -141,7 +143,7 @@ extension MultilabelConfusion: Codable {
       guard counts.count == labels.count, counts.allSatisfy((0...1 << 53).contains) else {
         throw DecodingError.dataCorruptedError(
           forKey: key, in: container,
-          debugDescription: "\(counts.count) counts; expected \(labels.count), one a label, none below 0")
+          debugDescription: "\(counts.count) counts; expected \(labels.count), one per label, none below 0")
       }
       return counts
     }

@@ -7,7 +7,7 @@ public struct FeatureGroup: Sendable, Equatable, Codable {
   /// The features, counted from 0.
   public var features: [Int]
 
-  /// A group; the model it is used with checks that it has the features.
+  /// Creates a group. The model that uses it checks that it has the features.
   public init(name: String, features: [Int]) {
     self.name = name
     self.features = features
@@ -16,18 +16,20 @@ public struct FeatureGroup: Sendable, Equatable, Codable {
 
 /// The score whose drop measures the importance of a feature; larger is better.
 public enum ImportanceMetric: String, Codable, Sendable, CaseIterable {
-  /// The mean of log p over the rows, with p the probability of the row's class, limited as in ``ClassScores/logLoss``.
-  /// For several labels a row, the mean over all rows and labels, with p the probability of what is true.
+  /// The mean of log p over the rows, with p the probability of the row's class, limited as in
+  /// ``ClassScores/logLoss``. For a multi-label model, the mean over all rows and labels, with p the
+  /// probability of the target.
   case logLoss
-  /// The fraction of rows predicted correctly; for several labels a row, all of them.
+  /// The fraction of rows predicted correctly; for a multi-label model, the fraction of rows whose labels are
+  /// all correct.
   case accuracy
-  /// ``Evaluation/r2``, the drop of which is the rise of the mean squared error divided by Var(y).
+  /// ``Evaluation/r2``; its drop is the increase of the mean squared error divided by Var(y).
   case r2
 }
 
-/// How much a model's score drops if one group of features is permuted over the rows, so that it no longer has to do with
-/// the targets (Breiman 2001; Fisher, Rudin and Dominici 2019). ``Model/permutationImportance(on:groups:metric:repeats:seed:)``
-/// computes it.
+/// The drop of a model's score if one group of features is permuted over the rows, so that it is no longer
+/// related to the targets (Breiman 2001; Fisher, Rudin and Dominici 2019).
+/// ``Model/permutationImportance(on:groups:metric:repeats:seed:)`` computes it.
 public struct PermutationImportance: Equatable, Codable, Sendable {
   /// The importance of one group.
   public struct Group: Equatable, Codable, Sendable {
@@ -38,9 +40,9 @@ public struct PermutationImportance: Equatable, Codable, Sendable {
     /// The drop of the score in each repeat.
     public var drops: [Double] { dropFigures.map(\.wrappedValue) }
     private let dropFigures: [Figure]
-    /// The mean drop. About 0 or below: the model does not need the group on these rows.
+    /// The mean drop. If it is about 0 or below, the model does not need the group on these rows.
     @Figure public private(set) var mean: Double
-    /// The lower end of the 95 % confidence interval of the mean over all permutations: mean ± t · s / √repeats.
+    /// The ends of the 95 % confidence interval of the mean over all permutations: mean ± t · s / √repeats.
     ///
     /// s² = Σ (drop - mean)² / (repeats - 1), and t is the 97.5 % quantile of Student's t distribution with
     /// repeats - 1 degrees of freedom. It covers the choice of the permutations, not that of the rows.
@@ -69,31 +71,33 @@ public struct PermutationImportance: Equatable, Codable, Sendable {
     }
   }
 
-  /// The score that drops.
+  /// The score.
   public let metric: ImportanceMetric
-  /// The score of the rows as they are. For ``ImportanceMetric/logLoss`` it is the negative log loss.
+  /// The score of the original rows. For ``ImportanceMetric/logLoss`` it is the negative log loss.
   @Figure public private(set) var score: Double
   /// The groups, in the order given.
   public let groups: [Group]
 }
 
 extension Model {
-  /// Permutes one group of features after the other over the rows of `data`, and measures how much the score drops.
+  /// Permutes one group of features after the other over the rows of `data`, and measures how much the score
+  /// drops.
   ///
-  /// Each repeat uses one random order of the rows for all groups, so that a group's result does not depend on the
-  /// other groups. Every row counts the same, whatever its sample weight. It takes groups × repeats predictions of all
-  /// rows, and memory for one copy of the features.
+  /// Each repeat uses one random order of the rows for all groups, so that a group's result does not depend
+  /// on the other groups. Every row counts the same, whatever its sample weight. It takes groups × repeats
+  /// predictions of all rows, and memory for one copy of the features.
   ///
   /// - Parameters:
   ///   - data: The rows, at least 2: ideally rows that the model was not trained on.
-  ///   - groups: The groups, in the order of the result; nil: every feature alone.
-  ///   - metric: nil: ``ImportanceMetric/logLoss`` for a model with probabilities of classes or labels,
-  ///     ``ImportanceMetric/accuracy`` for classes without, ``ImportanceMetric/r2`` for a regression.
+  ///   - groups: The groups, in the order of the result; `nil` for each feature by itself.
+  ///   - metric: The score; `nil` for ``ImportanceMetric/logLoss`` for a model with probabilities of classes
+  ///     or labels, ``ImportanceMetric/accuracy`` for classes without, ``ImportanceMetric/r2`` for a
+  ///     regression.
   ///   - repeats: The number of permutations of each group, at least 2.
   ///   - seed: Seeds the permutations. The same seed gives the same result.
-  /// - Throws: `ChainruleError.shapeMismatch` for data that do not fit the model, `.invalidValue` for a group without
-  ///   features, with a feature that does not exist or is named twice, for fewer than 2 rows or repeats, and for a
-  ///   metric that the task does not have; `.notFinite` for outputs that are not finite.
+  /// - Throws: `ChainruleError.shapeMismatch` for data that do not fit the model, `.invalidValue` for a group
+  ///   without features, with a feature that does not exist or is named twice, for fewer than 2 rows or
+  ///   repeats, and for a metric that the task does not have; `.notFinite` for outputs that are not finite.
   public func permutationImportance(
     on data: Dataset<Scalar>, groups: [FeatureGroup]? = nil, metric: ImportanceMetric? = nil,
     repeats: Int = 10, seed: UInt64 = 0
@@ -183,8 +187,8 @@ private struct ImportanceScorer<Scalar: NetworkScalar> {
   }
 }
 
-/// The mean of -log p, p limited to ε … 1 - ε. `ofEachOutput`: p is an output's probability of its target, 0 or 1;
-/// otherwise the output of the row's class.
+/// The mean of -log p, p limited to ε … 1 - ε. With `ofEachOutput`, p is an output's probability of its
+/// target, 0 or 1; otherwise the output of the row's class.
 @_specialize(where Scalar == Float)
 @_specialize(where Scalar == Double)
 private func meanLogLoss<Scalar: NetworkScalar>(
@@ -201,8 +205,8 @@ private func meanLogLoss<Scalar: NetworkScalar>(
   return sum / Double(count)
 }
 
-/// Copies `columns` of the row-major matrix `source`, `width` wide, to `target`: row order[i] to row i, or each row to
-/// itself.
+/// Copies `columns` of the row-major matrix `source`, of width `width`, to `target`: row order[i] to row i,
+/// or each row to itself.
 @_specialize(where Scalar == Float)
 @_specialize(where Scalar == Double)
 private func copyRows<Scalar: NetworkScalar>(
@@ -216,8 +220,8 @@ private func copyRows<Scalar: NetworkScalar>(
 
 /// The 97.5 % quantile t of Student's t distribution: P(-t < T < t) = 0.95.
 ///
-/// P is a finite sum for whole degrees of freedom ν (Abramowitz and Stegun 1964, 26.7.3 and 26.7.4); bisection finds t.
-/// Above ν = 10,000 it uses ν = 10,000, which is within 0.0003 of every larger ν.
+/// P is a finite sum for whole degrees of freedom ν (Abramowitz and Stegun 1964, 26.7.3 and 26.7.4);
+/// bisection finds t. Above ν = 10,000 it uses ν = 10,000, which is within 0.0003 of every larger ν.
 func studentQuantile95(degreesOfFreedom: Int) -> Double {
   let nu = Double(min(degreesOfFreedom, 10_000))
   func probability(_ t: Double) -> Double {

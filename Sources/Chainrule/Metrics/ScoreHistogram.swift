@@ -1,10 +1,11 @@
 /// The number of positive and of negative decisions at each score, in bounded memory.
 ///
-/// Up to ``limit`` distinct scores, every score has a bin of its own, and all that is computed from the bins is exact.
-/// Beyond it, neighbouring bins are merged while they hold at most 4 · rows / limit decisions together, which leaves at
-/// most ⅝ of the limit. Merged bins never overlap, so the counts at their borders stay exact. A later score inside a merged
-/// bin counts as equal to the others there. With rows in random order a bin stays near 4 · rows / limit; scores that crowd
-/// together late can make it larger. The members named "uncertainty" bound the error for the bins there are.
+/// Up to ``limit`` distinct scores, every score has its own bin, and everything computed from the bins is
+/// exact. With more, neighbouring bins are merged while they have at most 4 · rows / limit decisions
+/// together, which leaves at most ⅝ of the limit. Merged bins never overlap, so the counts at their borders
+/// stay exact. A later score inside a merged bin counts as equal to the others there. With rows in random
+/// order the counts of a bin stay near 4 · rows / limit; many close scores that arrive late can make it
+/// larger. The members named "uncertainty" bound the error of the current bins.
 struct ScoreHistogram {
   struct Bin: Equatable {
     /// The smallest and the largest score in the bin.
@@ -25,13 +26,13 @@ struct ScoreHistogram {
 
   /// The number of bins of one histogram, at 32 bytes each, and of all histograms of an evaluation together.
   static let (largestLimit, sharedLimit) = (1 << 18, 1 << 20)
-  /// The most histograms of one evaluation.
+  /// The maximum number of histograms of one evaluation.
   static let largestNumber = 1_000
 
-  /// The limit of each of `number` histograms that share the memory.
+  /// Returns the limit of each of `number` histograms that share the memory.
   static func limit(of number: Int) -> Int { min(largestLimit, sharedLimit / max(number, 1)) }
 
-  /// The most bins.
+  /// The maximum number of bins.
   let limit: Int
   /// Ascending and disjoint.
   private var bins: [Bin] = []
@@ -50,7 +51,7 @@ struct ScoreHistogram {
     if buffer.count >= bufferSize { flush() }
   }
 
-  /// Sorts the buffer into the bins.
+  /// Sorts the buffered decisions into the bins.
   private mutating func flush() {
     guard !buffer.isEmpty else { return }
     count += buffer.count
@@ -76,7 +77,7 @@ struct ScoreHistogram {
     bins = merged.count > limit ? Self.merging(merged, upTo: 4 * count / limit) : merged
   }
 
-  /// Neighbouring bins as one where both together have at most `most` decisions.
+  /// Merges neighbouring bins that have at most `most` decisions together.
   private static func merging(_ bins: [Bin], upTo most: Int) -> [Bin] {
     var merged: [Bin] = []
     for bin in bins {
@@ -91,7 +92,7 @@ struct ScoreHistogram {
     return merged
   }
 
-  /// The ranking of all decisions added.
+  /// Returns the ranking of all decisions added.
   func ranking() -> ScoreRanking {
     var copy = self
     copy.flush()
@@ -99,7 +100,7 @@ struct ScoreHistogram {
   }
 }
 
-/// What the order of the scores says: curves over all thresholds.
+/// The curves over all thresholds, which depend only on the order of the scores.
 struct ScoreRanking {
   /// Ascending and disjoint.
   let bins: [ScoreHistogram.Bin]
@@ -112,9 +113,9 @@ struct ScoreRanking {
     negatives = Double(bins.reduce(0) { $0 + $1.negatives })
   }
 
-  /// The area under the ROC curve: U / (positives · negatives), U of Mann and Whitney, ties counting one half; NaN
-  /// without positives or without negatives. `uncertainty` bounds the error: in a merged bin every order of the
-  /// positives and negatives is possible, and one half of its pairs is counted.
+  /// The area under the ROC curve: U / (positives · negatives), U of Mann and Whitney, where ties count one
+  /// half; NaN without positives or without negatives. `uncertainty` bounds the error: in a merged bin every
+  /// order of the positives and negatives is possible, and half of its pairs are counted.
   var areaUnderROC: (value: Double, uncertainty: Double) {
     var (twiceU, below, unordered) = (0.0, 0.0, 0.0)
     for bin in bins {
@@ -127,11 +128,11 @@ struct ScoreRanking {
     return (twiceU / pairs, pairs > 0 ? unordered / pairs : 0)
   }
 
-  /// Average precision: Σ (Rᵢ - Rᵢ₋₁) Pᵢ over the distinct scores from the largest down, with the precision Pᵢ and the
-  /// recall Rᵢ of predicting all rows from that score up; NaN without positives.
+  /// Average precision: Σ (Rᵢ - Rᵢ₋₁) Pᵢ over the distinct scores from the largest down, with the precision
+  /// Pᵢ and the recall Rᵢ of predicting all rows from that score up; NaN without positives.
   ///
-  /// `uncertainty`: the precision at each positive of a merged bin lies between that of one positive after all
-  /// negatives of the bin and that of all positives before them.
+  /// `uncertainty`: the precision at each positive of a merged bin lies between that of one positive after
+  /// all negatives of the bin and that of all positives before them.
   var averagePrecision: (value: Double, uncertainty: Double) {
     var (value, uncertainty, truePositives, predicted) = (0.0, 0.0, 0.0, 0.0)
     for bin in bins.reversed() where bin.count > 0 {
@@ -147,8 +148,8 @@ struct ScoreRanking {
     return (value / positives, positives > 0 ? uncertainty / positives : 0)
   }
 
-  /// The threshold t with the largest F₁ of predicting the positives by score > t; of equal F₁ the one nearest to ½.
-  /// The scores are probabilities. nil without positives, or if no t ≥ 0 predicts any row.
+  /// The threshold t with the largest F₁ of predicting the positives by score > t; for equal F₁ the one
+  /// nearest to ½. The scores are probabilities. `nil` without positives, or if no t ≥ 0 predicts any row.
   ///
   /// t is a short decimal number between the two scores that it separates.
   var bestF1: (threshold: Double, f1: Double)? {
@@ -169,8 +170,8 @@ struct ScoreRanking {
     return best
   }
 
-  /// The median of the scores, the mean of the middle two for an even number; NaN without any. `uncertainty`: half
-  /// the widths of the bins that hold them.
+  /// The median of the scores, the mean of the middle two for an even number; NaN without scores.
+  /// `uncertainty`: half the widths of the bins that contain them.
   var median: (value: Double, uncertainty: Double) {
     let count = bins.reduce(0) { $0 + $1.count }
     guard count > 0 else { return (.nan, 0) }
@@ -189,8 +190,8 @@ struct ScoreRanking {
   }
 }
 
-/// ½ if it is in `low` ..< `high`, otherwise the number with the fewest decimals there that is nearest to the middle;
-/// 0 ≤ low < high ≤ 1.
+/// ½ if it is in `low` ..< `high`, otherwise the number with the fewest decimals there that is nearest to the
+/// middle; 0 ≤ low < high ≤ 1.
 private func shortDecimal(from low: Double, below high: Double) -> Double {
   if low <= 0.5, 0.5 < high { return 0.5 }
   let middle = low + (high - low) / 2

@@ -1,18 +1,18 @@
 internal import ChainrulePlatform
 
-// Swift's arrays end the process where `malloc` fails. Every array whose size is in proportion to a file is therefore
-// made through these functions, which ask `malloc` first. Another thread can take the memory between the question and
-// the allocation; nothing in Swift prevents that.
+// Swift's arrays end the process when `malloc` fails. Every array whose size is proportional to a file is
+// therefore allocated by these functions, which try `malloc` first. Another thread can take the memory
+// between the check and the allocation; Swift has no means against that.
 
 /// Throws unless the process can allocate `count` elements now. Allocates nothing.
 ///
-/// - Parameter purpose: What needs the memory, as the subject of a sentence: "the contents of big.csv".
+/// - Parameter purpose: The purpose of the memory, as the subject of a sentence: "the contents of big.csv".
 /// - Throws: `ChainruleError.outOfMemory` with the number of bytes.
 package func checkMemory<Element>(
   _ count: Int, of element: Element.Type, for purpose: @autoclosure () -> String
 ) throws(ChainruleError) {
   let (bytes, isTooLarge) = count.multipliedReportingOverflow(by: MemoryLayout<Element>.stride)
-  // Small allocations are not in proportion to the input.
+  // Small allocations are not proportional to the input.
   guard isTooLarge || bytes > 1 << 16 && !isAvailable(bytes) else { return }
   throw .outOfMemory(
     message:
@@ -22,8 +22,8 @@ package func checkMemory<Element>(
 
 private let remedy = "Free memory, raise the process's limit (ulimit -v), or use fewer rows at a time"
 
-/// Throws unless there is memory for the threads that tasks and queues need. To be called before the first of them is
-/// waited for: where Dispatch finds no memory for a thread's stack, it waits for some without end.
+/// Throws unless there is memory for the threads of tasks and queues. Call this before waiting for the first
+/// of them: if Dispatch finds no memory for a thread's stack, it waits without end.
 ///
 /// - Throws: `ChainruleError.outOfMemory`.
 package func checkMemoryForThreads() throws(ChainruleError) {
@@ -32,17 +32,19 @@ package func checkMemoryForThreads() throws(ChainruleError) {
     message: "starting threads: there is no memory for \(spare) bytes of stacks. \(remedy)")
 }
 
-/// What an array leaves of the memory: room for small allocations, and for the stacks of the threads that Dispatch
-/// starts for tasks and queues, of 8 MiB each with Linux's usual settings. It is asked for and given back, never touched.
+/// The memory that an array must leave free: for small allocations, and for the stacks of the threads that
+/// Dispatch starts for tasks and queues, 8 MiB each with Linux's default settings. It is mapped and unmapped,
+/// never touched.
 private let spare = 64 << 20
 
-/// Whether `malloc` has `bytes` bytes, and the system ``spare`` beside them.
+/// Whether `malloc` can allocate `bytes` bytes while the system keeps ``spare`` bytes free.
 private func isAvailable(_ bytes: Int) -> Bool {
-  // A compiler may drop a pair of `malloc` and `free` and take the allocation for granted; it may not drop this one.
+  // A compiler may remove a pair of `malloc` and `free` and assume that the allocation succeeds; it may not
+  // remove this call.
   var block: UnsafeMutableRawPointer?
   guard posix_memalign(&block, 64, bytes) == 0 else { return false }
   defer { free(block) }
-  // Stacks come from the system, which has not got what `malloc` keeps for itself.
+  // Stacks come from the system, without the memory that `malloc` retains.
   let stacks = mmap(nil, spare, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0)
   guard stacks != UnsafeMutableRawPointer(bitPattern: -1) else { return false }  // MAP_FAILED
   munmap(stacks, spare)
@@ -50,18 +52,18 @@ private func isAvailable(_ bytes: Int) -> Bool {
 }
 
 extension Array {
-  /// An empty array with room for `count` elements.
+  /// Creates an empty array with room for `count` elements.
   ///
-  /// - Throws: `ChainruleError.outOfMemory`, as ``checkMemory(_:of:for:)``.
+  /// - Throws: `ChainruleError.outOfMemory`; see ``checkMemory(_:of:for:)``.
   package init(roomFor count: Int, for purpose: @autoclosure () -> String) throws(ChainruleError) {
     try checkMemory(count, of: Element.self, for: purpose())
     self = []
     reserveCapacity(count)
   }
 
-  /// `count` times the same element.
+  /// Creates an array with `count` copies of an element.
   ///
-  /// - Throws: `ChainruleError.outOfMemory`, as ``checkMemory(_:of:for:)``.
+  /// - Throws: `ChainruleError.outOfMemory`; see ``checkMemory(_:of:for:)``.
   package init(
     repeating element: Element, count: Int, for purpose: @autoclosure () -> String
   ) throws(ChainruleError) {
@@ -69,10 +71,10 @@ extension Array {
     self.init(repeating: element, count: count)
   }
 
-  /// Makes room for `count` more elements: for twice as many as there are where memory allows, so that appending takes
-  /// linear time, otherwise for exactly these. `limit` is the most elements that the array will ever have.
+  /// Reserves room for `count` more elements. If memory allows, the capacity doubles, so that appending takes
+  /// linear time; otherwise the room is exact. `limit` is the maximum number of elements of the array.
   ///
-  /// - Throws: `ChainruleError.outOfMemory`, as ``checkMemory(_:of:for:)``.
+  /// - Throws: `ChainruleError.outOfMemory`; see ``checkMemory(_:of:for:)``.
   package mutating func makeRoom(
     for count: Int, limit: Int = .max, for purpose: @autoclosure () -> String
   ) throws(ChainruleError) {

@@ -1,52 +1,54 @@
 public import ChainrulePlatform
 
-/// Everything that can go wrong in Chainrule.
+/// An error of Chainrule.
 ///
-/// Each case carries the values that were wrong and what was expected of them; `description` says it
+/// Each case has the values that were wrong and what was expected; `description` states them in one sentence.
 /// in one sentence.
 public enum ChainruleError: Error, Equatable, Codable, Sendable {
-  /// An argument is out of its range: its name, the value given, and what is accepted.
+  /// An argument is out of its range: its name, the given value, and the accepted values.
   case invalidValue(name: String, value: String, expected: String)
-  /// An argument that the core refuses, in its own words.
+  /// An argument that the core refuses, with the core's message.
   case invalidArgument(message: String)
-  /// A network cannot be built as described: the layer (counted from 1), or nil where the whole is meant.
+  /// A network cannot be built as described: the layer (counted from 1; `nil` for the whole network) and the
+  /// reason.
   case invalidNetwork(layer: Int?, reason: String)
-  /// Two sizes that must agree do not.
+  /// Two sizes that must be equal differ.
   case shapeMismatch(what: String, expected: Int, actual: Int)
-  /// A number became, or was, NaN or infinite. `layer` counts from 1; `step` is the number of updates done.
+  /// A number is NaN or infinite. `layer` counts from 1; `step` is the number of completed updates.
   case notFinite(quantity: String, layer: Int?, step: Int?, message: String)
-  /// Data that cannot be read: the file (nil for memory), the line and column counted from 1 where known.
+  /// Data that cannot be read: the file (`nil` for memory), and the line and column, counted from 1, if
+  /// known.
   case badData(file: String?, line: Int?, column: Int?, reason: String)
   /// The operating system refused to read or write a file.
   case file(path: String, reason: String)
-  /// A model file that is damaged or not Chainrule's.
+  /// A model file that is damaged or was not written by Chainrule.
   case invalidModel(path: String, reason: String)
-  /// A checkpoint of another run than the one that should resume from it, and what differs.
+  /// A checkpoint of another run than the one that should resume from it, and the differences.
   case differentRun(checkpoint: String, differences: [RunDifference])
-  /// Memory for a plan could not be had.
+  /// Memory could not be allocated.
   case outOfMemory(message: String)
-  /// A function of the caller's, such as a loss, an activation or what is called after each batch, threw an error; `reason`
-  /// is its description.
+  /// A custom function, such as a loss, an activation or a callback after each batch, threw an error;
+  /// `reason` is its description.
   case callbackFailed(function: String, reason: String)
-  /// The network is being trained by another call at this moment.
+  /// Another call is training the network.
   case busy
-  /// The task was cancelled; the parameters are those after the last whole batch.
+  /// The task was cancelled; the parameters are those after the last complete batch.
   case cancelled
 }
 
 extension ChainruleError: LocalizedError {
-  /// ``description``
+  /// The same as ``description``.
   public var errorDescription: String? { description }
 }
 
 extension ChainruleError: CustomStringConvertible {
-  /// What is wrong, and what was expected, in one sentence.
+  /// What is wrong and what was expected, in one sentence.
   public var description: String {
     switch self {
     case .invalidValue(let name, let value, let expected):
       return "\(name) is \(value); expected \(expected)"
     case .invalidNetwork(_, let reason):
-      return reason  // It names the layer.
+      return reason  // The reason names the layer.
     case .shapeMismatch(let what, let expected, let actual):
       return "\(what): expected \(expected), got \(actual)"
     case .notFinite(_, _, _, let message), .outOfMemory(let message), .invalidArgument(let message):
@@ -79,14 +81,15 @@ package func checkIndex(_ index: Int, within count: Int, name: String) throws(Ch
   }
 }
 
-/// Throws for a number below `least`, before it reaches the core, whose sizes have no sign.
+/// Throws for a number below `least`, before it reaches the core, whose sizes are unsigned.
 package func checkCount(_ name: String, _ value: Int, atLeast least: Int) throws(ChainruleError) {
   guard value >= least else {
     throw .invalidValue(name: name, value: "\(value)", expected: "at least \(least)")
   }
 }
 
-/// What a function of the caller's returns; an error of another type becomes a `callbackFailed` that quotes it.
+/// Calls a custom function and returns its result; an error of another type becomes a `callbackFailed` that
+/// quotes it.
 package func calling<Result>(_ function: String, _ body: () throws -> Result) throws(ChainruleError) -> Result
 {
   do {

@@ -1,7 +1,7 @@
 internal import ChainrulePlatform
 
-/// XXH64 (Y. Collet, https://github.com/Cyan4973/xxHash, doc/xxhash_spec.md) with seed 0, over bytes that come in parts:
-/// a fast hash that finds accidental differences, not a signature.
+/// XXH64 (Y. Collet, https://github.com/Cyan4973/xxHash, doc/xxhash_spec.md) with seed 0, over bytes that
+/// arrive in parts: a fast hash for accidental differences, not a signature.
 struct XXH64 {
   private static let primes: (UInt64, UInt64, UInt64, UInt64, UInt64) = (
     0x9E37_79B1_85EB_CA87, 0xC2B2_AE3D_27D4_EB4F, 0x1656_67B1_9E37_79F9, 0x85EB_CA77_C2B2_AE63,
@@ -10,7 +10,7 @@ struct XXH64 {
   private var lanes = SIMD4<UInt64>(
     Self.primes.0 &+ Self.primes.1, Self.primes.1, 0, 0 &- Self.primes.0)
   private var count: UInt64 = 0
-  /// Fewer than 32 bytes that wait for the rest of their block.
+  /// Fewer than 32 bytes, kept until the rest of their block arrives.
   private var rest: [UInt8] = []
 
   mutating func update(_ bytes: UnsafeRawBufferPointer) {
@@ -88,11 +88,12 @@ struct XXH64 {
 private func rotated(_ value: UInt64, _ bits: UInt64) -> UInt64 { value << bits | value >> (64 - bits) }
 
 extension Dataset {
-  /// A hash of the numbers, such as "xxh64:44bc2cf5ad770999": XXH64 of the number of rows, inputs and outputs, the features,
-  /// the targets and the sample weights, in order and in the machine's byte order. Names are not part of it.
+  /// A hash of the data, such as "xxh64:44bc2cf5ad770999": XXH64 of the number of rows, inputs and outputs,
+  /// the features, the targets and the sample weights, in order and in the machine's byte order. It does not
+  /// include names.
   ///
-  /// Equal data have equal fingerprints. Different data have different ones but for 1 pair in 2⁶⁴, unless somebody makes
-  /// them collide.
+  /// Equal data have equal fingerprints. Different data have the same fingerprint with a probability of 2⁻⁶⁴,
+  /// unless somebody constructs a collision.
   public var fingerprint: String {
     var hash = XXH64()
     for size in [rows, inputs, outputs, sampleWeights == nil ? 0 : 1] { hash.update(size) }
@@ -100,17 +101,17 @@ extension Dataset {
     return "xxh64:\(hash.digits)"
   }
 
-  /// ``fingerprint``.
+  /// Returns ``fingerprint``.
   public func makeFingerprint() throws(ChainruleError) -> String? { fingerprint }
 }
 
 extension BatchSource {
-  /// nil: the source does not say what its rows are, and a resumed run does not compare them.
+  /// Returns `nil`: the source does not identify its rows, and a resumed run does not compare them.
   public func makeFingerprint() throws(ChainruleError) -> String? { nil }
 }
 
 extension ShuffledSource {
-  /// The fingerprint of the source that is shuffled, with the buffer and the seed.
+  /// Returns the fingerprint of the shuffled source, with the buffer and the seed.
   public func makeFingerprint() throws(ChainruleError) -> String? {
     try base.makeFingerprint().map { "\($0), buffer \(buffer), seed \(seed)" }
   }
@@ -122,7 +123,8 @@ extension ArrayPair {
   }
 }
 
-/// The hash of the files' bytes, one after the other, read in full: reading costs far less than an epoch over the file.
+/// Returns the hash of the files' bytes, one file after the other. It reads them completely, which takes far
+/// less time than an epoch over them.
 func fingerprint(ofFiles paths: [String]) throws(ChainruleError) -> String {
   var hash = XXH64()
   for path in paths {

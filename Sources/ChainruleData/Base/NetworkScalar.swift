@@ -1,20 +1,20 @@
 /// The element type of a network: `Float` (float32) or `Double` (float64).
 ///
-/// Parameters, activations and gradients are held and computed in this type; a loss is always summed
-/// in `Double`. No other type can be one: the core has kernels for these two.
+/// Parameters, activations and gradients are stored and computed in this type; losses are always summed in
+/// `Double`. No other type can conform, because the core only has kernels for these two.
 public protocol NetworkScalar: BinaryFloatingPoint, LosslessStringConvertible, Codable, Sendable {
-  /// Which of the two this type is.
+  /// The scalar type.
   static var scalarType: ScalarType { get }
-  /// What only this module can make.
+  /// A requirement that only this module can fulfil.
   static var kernels: ScalarKernels { get }
 }
 
-/// What makes a type a ``NetworkScalar``: kernels of the core, which `Float` and `Double` have.
+/// Restricts conformance to ``NetworkScalar`` to the types with kernels in the core, `Float` and `Double`.
 public struct ScalarKernels: Sendable {
   init() {}
 }
 
-/// The names of the element types, as files and the command line spell them.
+/// The names of the element types in files and on the command line.
 public enum ScalarType: String, Codable, Sendable, CaseIterable {
   /// IEEE 754 binary32, Swift's `Float`.
   case float32
@@ -25,13 +25,13 @@ public enum ScalarType: String, Codable, Sendable, CaseIterable {
 extension Float: NetworkScalar {
   /// float32
   public static var scalarType: ScalarType { .float32 }
-  /// Those of the core.
+  /// The core's kernels for `Float`.
   public static var kernels: ScalarKernels { ScalarKernels() }
 }
 
 extension Double: NetworkScalar {
   /// float64
   public static var scalarType: ScalarType { .float64 }
-  /// Those of the core.
+  /// The core's kernels for `Double`.
   public static var kernels: ScalarKernels { ScalarKernels() }
 }

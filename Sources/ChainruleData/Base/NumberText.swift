@@ -1,11 +1,11 @@
 internal import ChainrulePlatform
 
-/// A fraction in percent with one decimal, such as "97.5 %"; "–" for NaN.
+/// Returns a fraction in percent with one decimal, such as "97.5 %"; "–" for NaN.
 package func percent(_ fraction: Double) -> String {
   fraction.isNaN ? "–" : "\((fraction * 1000).rounded() / 10) %"
 }
 
-/// A number to four significant digits, without zeros at the end.
+/// Returns a number to four significant digits, without zeros at the end.
 package func significant(_ value: Double) -> String {
   guard value.isFinite, value != 0 else { return value == 0 ? "0" : "\(value)" }
   let places = 3 - log10(abs(value)).rounded(.down)

@@ -1,6 +1,6 @@
 package import ChainrulePlatform
 
-/// Throws for a path that C would cut short.
+/// Throws for a path with a null character, at which C would end it.
 package func checkPath(_ path: String) throws(ChainruleError) {
   guard !path.utf8.contains(0) else {
     throw .file(path: path, reason: "the name has a null character; expected one of a file")
@@ -10,10 +10,11 @@ package func checkPath(_ path: String) throws(ChainruleError) {
 extension URL {
   /// The path of a file.
   ///
-  /// - Throws: `ChainruleError.file` for the address of anything else.
+  /// - Throws: `ChainruleError.file` for a URL that is not a file's.
   package func filePath() throws(ChainruleError) -> String {
     guard isFileURL else {
-      throw .file(path: absoluteString, reason: "this is no file's URL; expected one made by URL(filePath:)")
+      throw .file(
+        path: absoluteString, reason: "this is not the URL of a file; expected one made by URL(filePath:)")
     }
     return path
   }

@@ -1,12 +1,12 @@
 internal import ChainrulePlatform
 
-/// One way in which a run differs from the run of a checkpoint.
+/// A difference between a run and the run of a checkpoint.
 public struct RunDifference: Hashable, Codable, Sendable, CustomStringConvertible {
-  /// What differs, such as "seed".
+  /// The name of the entry, such as "seed".
   public let name: String
-  /// The value of the checkpoint's run; nil where it has none.
+  /// The value of the checkpoint's run; `nil` if it has none.
   public let saved: String?
-  /// The value of this run; nil where it has none.
+  /// The value of this run; `nil` if it has none.
   public let present: String?
 
   package init(name: String, saved: String?, present: String?) {
@@ -15,7 +15,8 @@ public struct RunDifference: Hashable, Codable, Sendable, CustomStringConvertibl
     self.present = present
   }
 
-  /// Such as "seed: 3 in the checkpoint, 4 now". Of long lists, the first element that differs.
+  /// The difference, such as "seed: 3 in the checkpoint, 4 now". For long lists, the first element that
+  /// differs.
   public var description: String {
     if let saved = saved.flatMap(Self.list), let present = present.flatMap(Self.list) {
       guard saved.count == present.count else {

@@ -1,5 +1,5 @@
-/// SplitMix64 (Steele, Lea and Flood 2014): a 64-bit counter in steps of the golden ratio, each value
-/// mixed. The stream and everything drawn from it here are the same on every platform.
+/// SplitMix64 (Steele, Lea and Flood 2014): a 64-bit counter that advances by the golden ratio; each value is
+/// mixed. The sequence and everything drawn from it here are the same on every platform.
 package struct SplitMix64: RandomNumberGenerator {
   private var state: UInt64
 
@@ -15,9 +15,9 @@ package struct SplitMix64: RandomNumberGenerator {
     return z ^ (z >> 31)
   }
 
-  /// An integer in 0 ..< `bound`, each equally likely (Lemire 2019).
+  /// Returns an integer in 0 ..< `bound`, each with equal probability (Lemire 2019).
   ///
-  /// The high word of next() × bound is uniform once the 2⁶⁴ mod bound lowest low words are refused.
+  /// The high word of next() × bound is uniform once the 2⁶⁴ mod bound lowest low words are rejected.
   package mutating func next(below bound: UInt64) -> UInt64 {
     precondition(bound > 0)
     let refused = (0 &- bound) % bound
@@ -27,7 +27,7 @@ package struct SplitMix64: RandomNumberGenerator {
     }
   }
 
-  /// A random order of 0 ..< `count`: Fisher–Yates from the last place down.
+  /// Returns a random order of 0 ..< `count` (Fisher–Yates, from the last place down).
   package mutating func permutation(of count: Int) -> [Int] {
     var order = Array(0..<count)
     for last in stride(from: count - 1, to: 0, by: -1) {

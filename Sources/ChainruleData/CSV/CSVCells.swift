@@ -1,34 +1,35 @@
-// The cells of a table: their numbers, texts, categories and dates, and what is wrong with one.
+// The cells of a table: their numbers, texts, categories and dates, and errors about them.
 
 extension CSVTable {
-  /// The numbers in some columns (indices counted from 0), row-major: rows × indices, correctly rounded.
+  /// Returns the numbers in some columns (indices counted from 0), row-major: rows × indices, correctly
+  /// rounded.
   ///
   /// - Throws: `ChainruleError.badData` for a cell that is not a finite number, `.invalidValue` for an index
-  ///   that is not a column or stands twice.
+  ///   that does not exist or is repeated.
   public func numbers<Scalar: NetworkScalar>(
     inColumns indices: [Int], as type: Scalar.Type = Scalar.self
   ) throws(ChainruleError) -> [Scalar] {
     try numbers(inColumns: indices, missing: nil)
   }
 
-  /// The numbers in some columns, as ``numbers(inColumns:as:)``, with NaN for a cell that is missing by
-  /// ``CSVOptions/missingTexts``: what ``Imputation`` takes.
+  /// Returns the numbers in some columns as ``numbers(inColumns:as:)`` does, with NaN for cells that are
+  /// missing according to ``CSVOptions/missingTexts``. ``Imputation`` takes this form.
   ///
-  /// - Throws: As ``numbers(inColumns:as:)``.
+  /// - Throws: The errors of ``numbers(inColumns:as:)``.
   public func numbersOrMissing<Scalar: NetworkScalar>(
     inColumns indices: [Int], as type: Scalar.Type = Scalar.self
   ) throws(ChainruleError) -> [Scalar] {
     try numbers(inColumns: indices, missing: missingCells)
   }
 
-  /// The numbers in some columns, NaN for a cell that is missing. In the columns `dates`, some of those, a date is the
-  /// number of its days since 1970.
+  /// Returns the numbers in some columns, with NaN for missing cells. In the columns `dates`, which are some
+  /// of these, a date becomes the number of days since 1970.
   @_specialize(where Scalar == Float)
   @_specialize(where Scalar == Double)
   func numbers<Scalar: NetworkScalar>(
     inColumns indices: [Int], missing: MissingCells?, dates: Set<Int> = []
   ) throws(ChainruleError) -> [Scalar] {
-    // The place of each column in a row of the result, -1 for the others.
+    // The place of each column in a row of the result; -1 for the others.
     var places = [Int](repeating: -1, count: columns)
     for (place, index) in indices.enumerated() {
       guard places.indices.contains(index), places[index] < 0 else {
@@ -62,14 +63,15 @@ extension CSVTable {
     return numbers
   }
 
-  /// Reads rows from `row` on that are finite numbers in their columns, ascending, with nothing around them. `places` are
-  /// where those stand in a row of `numbers`. Returns the first row that is not so; and, `refusingCodes`, the first with a
-  /// number that is perhaps a label, since it begins with a needless zero.
+  /// Reads rows from `row` on as long as the cells of `columns` (ascending) are finite numbers and nothing
+  /// else. `places` are the positions of the columns in a row of `numbers`. Returns the first row that does
+  /// not fit. With `refusingCodes`, it also returns the first row with a number that may be a label because
+  /// it has a leading zero.
   @inline(__always)
   func readPlainRows<Scalar: NetworkScalar>(
     from row: Int, columns: [Int], to places: [Int], into numbers: inout [Scalar], refusingCodes: Bool
   ) -> Int {
-    // How many cells are between a column and the one before.
+    // The number of cells between a column and the previous one.
     let gaps = zip(columns, [-1] + columns).map { $0 - $1 - 1 }
     return numbers.withUnsafeMutableBufferPointer { numbers in
       scanner.bytes.withUnsafeBytes { text in
@@ -95,7 +97,7 @@ extension CSVTable {
     }
   }
 
-  /// The number in a cell, NaN where it is missing.
+  /// Returns the number in a cell; NaN if it is missing.
   private func number<Scalar: NetworkScalar>(
     _ field: CSVScanner.Field, _ column: Int, missing: MissingCells?
   ) throws(ChainruleError) -> Scalar {
@@ -107,7 +109,7 @@ extension CSVTable {
     return number
   }
 
-  /// The days of the date in a cell, NaN where it is missing.
+  /// Returns the date in a cell as days since 1970; NaN if it is missing.
   private func date<Scalar: NetworkScalar>(
     _ field: CSVScanner.Field, _ column: Int, missing: MissingCells?
   ) throws(ChainruleError) -> Scalar {
@@ -115,12 +117,12 @@ extension CSVTable {
     if let days = ISODate.days(in: cell) { return Scalar(days) }
     if let missing, missing.contain(cell) { return .nan }
     throw scanner.bad(
-      "\(name(of: column)) is \(quoted(cell)); expected a date as ISO 8601 writes it, such as 2024-03-01",
+      "\(name(of: column)) is \(quoted(cell)); expected a date in ISO 8601 format, such as 2024-03-01",
       at: field,
       column: column + 1)
   }
 
-  /// The text of every cell in a column (an index counted from 0).
+  /// Returns the text of every cell in a column (an index counted from 0).
   ///
   /// - Throws: `ChainruleError.badData` for a cell that is missing or not UTF-8.
   func strings(inColumn index: Int) throws(ChainruleError) -> [String] {
@@ -137,14 +139,14 @@ extension CSVTable {
     return strings
   }
 
-  /// The text of every cell in the column of this name, or else of this number counted from 1.
+  /// Returns the text of every cell in the column with this name, or else with this number counted from 1.
   ///
-  /// - Throws: `ChainruleError.badData` for a column that is not there, or a cell that is not UTF-8.
+  /// - Throws: `ChainruleError.badData` for a column that does not exist, or a cell that is not UTF-8.
   public func texts(inColumn name: String) throws(ChainruleError) -> [String] {
     try texts(inColumn: column(name))
   }
 
-  /// The text of every cell in a column, whatever it says.
+  /// Returns the text of every cell in a column, whatever its content.
   func texts(inColumn index: Int) throws(ChainruleError) -> [String] {
     var texts = try [String](roomFor: rows, for: "the texts of \(rows) rows")
     for start in rowStarts {
@@ -153,7 +155,7 @@ extension CSVTable {
     return texts
   }
 
-  /// The category in every cell of a column (an index counted from 0), nil where it is missing.
+  /// Returns the category in every cell of a column (an index counted from 0); `nil` if it is missing.
   ///
   /// - Throws: `ChainruleError.badData` for a cell that is empty, but not missing, or not UTF-8.
   func categories(inColumn index: Int, missing: MissingCells?) throws(ChainruleError) -> [String?] {
@@ -171,15 +173,15 @@ extension CSVTable {
     return categories
   }
 
-  /// The table without the rows of which a target is missing.
+  /// Returns the table without the rows with a missing target.
   ///
-  /// - Throws: `ChainruleError.badData` for a target column that is not there.
+  /// - Throws: `ChainruleError.badData` for a target column that does not exist.
   public func withoutMissingTargets() throws(ChainruleError) -> CSVTable {
     var report = EncodingReport()
     return try withoutMissingTargets(report: &report)
   }
 
-  /// The table without the rows of which a target is missing; `report` counts them.
+  /// Returns the table without the rows with a missing target, and counts them in `report`.
   func withoutMissingTargets(
     report: inout EncodingReport
   ) throws(ChainruleError) -> CSVTable {
@@ -199,7 +201,7 @@ extension CSVTable {
     return count == 0 ? self : CSVTable(self, startingAt: starts, skipped: skippedRows)
   }
 
-  /// As ``withoutMissingTargets()``, where a row is left.
+  /// Returns ``withoutMissingTargets()``; throws if no row is left.
   func withTargets() throws(ChainruleError) -> CSVTable {
     var report = EncodingReport()
     return try withTargets(report: &report)
@@ -211,7 +213,7 @@ extension CSVTable {
     return complete
   }
 
-  /// An error for a table of which every row lacks a target.
+  /// The error for a table in which every row has a missing target.
   var noTarget: ChainruleError {
     let targets = ((try? targetColumns()) ?? []).map(title)
     return bad(
@@ -220,10 +222,10 @@ extension CSVTable {
         : "every row lacks one of the targets \(enumeration(targets))")
   }
 
-  /// The cells that ``CSVOptions/missingTexts`` say are missing.
+  /// The cells that are missing according to ``CSVOptions/missingTexts``.
   var missingCells: MissingCells { MissingCells(options.missingTexts) }
 
-  /// An error about the cell of a row and a column, both counted from 0.
+  /// Returns an error about the cell at a row and a column, both counted from 0.
   func bad(_ reason: String, row: Int, column: Int) -> ChainruleError {
     guard let field = try? scanner.field(row: rowStarts[row], column: column) else { return bad(reason) }
     return scanner.bad("\(name(of: column)): \(reason)", at: field, column: column + 1)
@@ -237,13 +239,13 @@ extension CSVTable {
       column: column + 1)
   }
 
-  /// The features of a model with `count` inputs, row-major: rows × count.
+  /// Returns the features of a model with `count` inputs, row-major: rows × count.
   ///
-  /// They are the columns `names` where both the model and the table have names, in the model's order and
-  /// whatever else the table holds; otherwise all columns, which must be `count`.
+  /// If both the model and the table have names, these are the columns `names`, in the model's order; other
+  /// columns are ignored. Otherwise these are all columns, and their number must be `count`.
   ///
-  /// - Throws: `ChainruleError.badData` for a name that the table lacks or a cell that is not a number,
-  ///   `.shapeMismatch` for another number of columns.
+  /// - Throws: `ChainruleError.badData` for a name that the table does not have or a cell that is not a
+  ///   number, `.shapeMismatch` for another number of columns.
   public func features<Scalar: NetworkScalar>(
     named names: [String]?, count: Int, as type: Scalar.Type = Scalar.self
   ) throws(ChainruleError) -> [Scalar] {
@@ -259,7 +261,7 @@ extension CSVTable {
     scanner.bad(reason)
   }
 
-  /// The number of the line at which a row, counted from 0, begins.
+  /// Returns the number of the line at which a row, counted from 0, begins.
   func line(ofRow row: Int) -> Int { scanner.line(at: rowStarts[row]) }
 
   private func quoted(_ cell: ArraySlice<UInt8>) -> String {
@@ -291,9 +293,9 @@ extension CSVTable {
       {
         "expected a number; for a decimal comma: --decimal ,"
       } else if isTarget {
-        "expected a number; where the target names classes: --task classification"
+        "expected a number; if the targets are classes: --task classification"
       } else {
-        "expected a number; where the column names categories: --categorical \(argument(naming: column))"
+        "expected a number; if the column is categorical: --categorical \(argument(naming: column))"
       }
     return scanner.bad("\(name(of: column)) is \(value); \(expectation)", at: field, column: column + 1)
   }

@@ -1,39 +1,40 @@
-// Data sets made of a table.
+// Data sets from tables.
 
 extension Dataset {
-  /// A data set from the CSV file at `path`; ``CSVOptions`` says which columns are what.
+  /// Creates a data set from the CSV file at `path`; ``CSVOptions`` defines the roles of the columns.
   ///
   ///     let iris = try Dataset<Float>(csvFile: "iris.csv", options: CSVOptions(target: ["species"]))
   ///
   /// - Throws: `ChainruleError.file` for a file that cannot be read, `.badData` with file, line and column
-  ///   for contents that do not fit.
+  ///   for invalid contents.
   public init(csvFile path: String, options: CSVOptions = CSVOptions()) throws(ChainruleError) {
     try self.init(csv: CSVTable(file: path, options: options))
   }
 
-  /// A data set from CSV text.
+  /// Creates a data set from CSV text.
   ///
-  /// - Throws: `ChainruleError.badData` with line and column for a text that does not fit.
+  /// - Throws: `ChainruleError.badData` with line and column for invalid contents.
   public init(csv text: String, options: CSVOptions = CSVOptions()) throws(ChainruleError) {
     try self.init(csv: CSVTable(bytes: Array(text.utf8), options: options))
   }
 
-  /// A data set from a table, by the options the table was read with, without the rows of which a target is missing;
-  /// where they ask for it, ``CSVTable/withoutBadRows(for:encoding:)``.
+  /// Creates a data set from a table, with the options the table was read with. It skips rows with a missing
+  /// target and, if ``CSVOptions/skipsBadRows`` is set, bad rows: see
+  /// ``CSVTable/withoutBadRows(for:encoding:)``.
   ///
-  /// - Throws: `ChainruleError.badData` with file, line and column for contents that do not fit, and as
+  /// - Throws: `ChainruleError.badData` with file, line and column for invalid contents, and the errors of
   ///   ``FeatureEncoding/init(fitting:valuesOf:)``.
   public init(csv table: CSVTable) throws(ChainruleError) {
     self = try EncodedTable(fitting: table).rows
   }
 
-  /// A data set from a table, whose features are encoded as those of another: `encoding` was fitted on that.
+  /// Creates a data set from a table, with an encoding of features that was fitted on another table.
   ///
   ///     let encoding = try FeatureEncoding(fitting: known)
   ///     let train = try Dataset<Float>(csv: known, encoding: encoding)
   ///     let test = try Dataset<Float>(csv: new, encoding: encoding)
   ///
-  /// - Throws: `ChainruleError.badData` with file, line and column for contents that do not fit, and as
+  /// - Throws: `ChainruleError.badData` with file, line and column for invalid contents, and the errors of
   ///   ``FeatureEncoding/features(of:as:)``.
   public init(csv table: CSVTable, encoding: FeatureEncoding) throws(ChainruleError) {
     let table =
@@ -41,9 +42,10 @@ extension Dataset {
     try self.init(csv: table, encoding: encoding, targets: TargetEncoding(fitting: table))
   }
 
-  /// A data set from a table whose features and targets are encoded as those of another.
+  /// Creates a data set from a table, with encodings of features and targets that were fitted on another
+  /// table.
   ///
-  /// - Throws: As ``init(csv:encoding:)``.
+  /// - Throws: The errors of ``init(csv:encoding:)``.
   public init(
     csv table: CSVTable, encoding: FeatureEncoding, targets: TargetEncoding
   ) throws(ChainruleError) {
@@ -51,7 +53,8 @@ extension Dataset {
     try self.init(csv: table, encoding: encoding, targets: targets, report: &report)
   }
 
-  /// As ``init(csv:encoding:targets:)``; `report` counts what was passed over, too.
+  /// Creates a data set as ``init(csv:encoding:targets:)`` does, and counts skipped rows and unknown
+  /// categories in `report`.
   public init(
     csv table: CSVTable, encoding: FeatureEncoding, targets: TargetEncoding, report: inout EncodingReport
   ) throws(ChainruleError) {
@@ -79,7 +82,7 @@ extension Dataset {
 }
 
 extension CSVTable {
-  /// The weight of each row, where ``CSVOptions/weights`` names a column of them.
+  /// Returns the weight of each row, if ``CSVOptions/weights`` names a column of weights.
   func sampleWeights<Scalar: NetworkScalar>() throws(ChainruleError) -> [Scalar]? {
     guard let name = options.weights else { return nil }
     let column = try column(name)

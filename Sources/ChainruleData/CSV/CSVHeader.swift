@@ -1,23 +1,26 @@
-/// Whether the first row of a table names its columns: each of its cells is compared with the other cells of its column.
+/// Decides whether the first row of a table has the names of its columns, by comparing each of its cells with
+/// the other cells of the column.
 struct CSVHeader {
   let isHeader: Bool
-  /// What to say of it where it may be wrong; nil where it is certain.
+  /// A note if the decision may be wrong; `nil` if it is certain.
   let note: String?
 
-  /// What is seen in a column, in favour of a header or against it.
+  /// Evidence in a column, for a header or against it.
   private enum Sign {
     /// A text above numbers or dates, or a name that the options give.
     case name
-    /// What names more often than values are: a whole number above fractions, a quoted cell above others.
+    /// Evidence that is more common for names than for values: a whole number above fractions, a quoted cell
+    /// above others.
     case likelyName
-    /// A value that occurs again below, or a number with a fraction above numbers.
+    /// A value that is repeated below, or a number with a fraction above numbers.
     case value
   }
 
-  /// How many rows are looked at, of those that end within so many bytes: as many as where the file is read part by part.
+  /// The maximum number of rows to inspect, and of their bytes. The limits are the same as for a file that is
+  /// read part by part.
   private static let (sampleSize, sampleBytes) = (1000, CSVReader.lookAhead)
 
-  /// Looks at the rows that begin at `starts`, the first of which may be the header.
+  /// Inspects the rows that begin at `starts`. The first of them may be the header.
   init(
     rowsAt starts: [Int], columns: Int, scanner: CSVScanner, options: CSVOptions
   ) throws(ChainruleError) {
@@ -41,7 +44,7 @@ struct CSVHeader {
         sample.isEmpty ? !options.expectsNoNames && cells.contains(where: \.isText) : names + likely > values
       let shown = first.prefix(6).map { String(decoding: scanner.bytes[$0.content], as: UTF8.self) }
       let row = enumeration(shown) + (first.count > 6 ? ", …" : "")
-      // Certain: names alone, or nothing that looks like a name.
+      // Certain if there are only names, or nothing that looks like a name.
       if names > 0 && values == 0 && cells.allSatisfy({ $0.isText || $0.isEmpty }) || names + likely == 0 {
         note = nil
       } else {
@@ -53,7 +56,7 @@ struct CSVHeader {
     }
   }
 
-  /// Whether the names that a row gives the columns have all of some names among them.
+  /// Whether the names that a row would give the columns include all of `names`.
   private static func hasAll(_ names: [String], _ row: ArraySlice<CSVScanner.Field>, _ scanner: CSVScanner)
     -> Bool
   {
@@ -62,9 +65,9 @@ struct CSVHeader {
     return names.allSatisfy { cells.contains(ExactText($0)) }
   }
 
-  /// What one column shows.
+  /// The evidence in one column.
   private struct Column {
-    /// Of the first row.
+    /// In the first row.
     var number: Double?
     var isText = false
     var isEmpty = false
@@ -72,7 +75,7 @@ struct CSVHeader {
     var isNamed = false
     var isQuoted = false
     var content: ArraySlice<UInt8> = []
-    /// Of the rows below.
+    /// In the rows below.
     var numbers = 0
     var fractions = 0
     var texts = 0
@@ -144,8 +147,8 @@ struct CSVHeader {
     return columns
   }
 
-  /// Whether the first row counts 0, 1, 2 …, as pandas names the columns of an array, perhaps after an empty cell, or is
-  /// consecutive years; and the last row does not count on likewise.
+  /// Whether the first row counts 0, 1, 2 …, as pandas names the columns of an array, possibly after an empty
+  /// cell, or has consecutive years; and the last row does not count in the same way.
   private static func areNumbered(_ columns: [Column]) -> Bool {
     let named = columns.first?.isEmpty == true ? columns.dropFirst() : columns[...]
     let numbers = named.compactMap(\.number)
@@ -164,8 +167,8 @@ struct CSVHeader {
   }
 }
 
-/// Names for the columns of a header: a column without one is named by its number, and one whose name stands before gets
-/// ".1", ".2" … after it, as in pandas.
+/// Returns the names of the columns of a header: a column without a name gets its number, and a repeated name
+/// gets the suffix ".1", ".2" …, as in pandas.
 func uniqueNames(_ header: [String]) -> (names: [String], repeated: [String]) {
   var (names, repeated): ([String], [String]) = ([], [])
   var taken = Set(header.map(ExactText.init))

@@ -1,52 +1,54 @@
 internal import ChainrulePlatform
 
-/// Reads a CSV file or pipe once, as tables of its parts, each with at least one row: memory depends on the length of the
-/// lines, not on their number.
+/// Reads a CSV file or pipe once, as tables of its parts, each with at least one row. Memory depends on the
+/// length of the lines, not on their number.
 ///
 ///     var reader = try CSVReader("flights.csv")
 ///     while let part = try reader.next() { print(try encoding.features(of: part) as [Float]) }
 public struct CSVReader {
   private let path: String
   private var options: CSVOptions
-  /// The bytes of a part, but for a longer row.
+  /// The number of bytes of a part, unless a row is longer.
   private let chunk: Int
   private let bytes: ByteReader
   private var dialect: CSVDialect?
   private var decoder: UTF16Decoder?
-  /// The number of the first line that is not in a table yet.
+  /// The number of the first line after the tables so far.
   private var line = 1
-  /// The beginning of a row that has not ended yet.
+  /// The beginning of an incomplete row.
   private var rest: [UInt8] = []
   private var hasBegun = false
   private var hasEnded = false
-  /// The first part's columns and options, without rows.
+  /// The columns and options of the first part, without rows.
   private(set) var head: CSVTable?
-  /// Rows of other lengths and the like that have been left out.
+  /// The rows that were skipped because of their number of cells or their quotes.
   public private(set) var skippedRows = SkippedRows()
-  /// The most bytes of text held so far, besides the beginning that shows how the file is to be read.
+  /// The largest number of bytes of text in memory so far, without the beginning that is used to detect the
+  /// format.
   private(set) var peakBytes = 0
 
-  /// The bytes by which the delimiter and the header are known, whatever the size of a part: those of the default one.
+  /// The number of bytes used to detect the delimiter and the header, independent of the size of a part: the
+  /// default size.
   static let lookAhead = 1 << 20
-  /// What has been read of the file and is in no part yet.
+  /// Bytes that were read from the file and are not in a part yet.
   private var ahead: ArraySlice<UInt8> = []
-  /// Whether the file has no more bytes than those.
+  /// Whether the end of the file has been read.
   private var isRead = false
   /// Whether the next row is the header.
   private var isAtHeader = false
-  /// Those of the table, until a part has them.
+  /// The notes of the table, until the first part includes them.
   private var notes: [String] = []
 
-  /// Opens a file or a pipe, gzip-compressed or not; "-" is standard input. A part has up to `chunk` bytes, and a row
-  /// may have 16 times as many.
+  /// Opens a file or a pipe, gzip-compressed or not; "-" is standard input. A part has up to `chunk` bytes; a
+  /// row may have up to 16 times as many.
   ///
-  /// - Throws: `ChainruleError.file` where the system refuses; `.badData` for a directory.
+  /// - Throws: `ChainruleError.file` if the system refuses; `.badData` for a directory.
   public init(_ path: String, options: CSVOptions = CSVOptions(), chunk: Int = 1 << 20) throws(ChainruleError)
   {
     try self.init(path, options: options, chunk: max(chunk, 1), like: nil)
   }
 
-  /// `head` is what an earlier reader of the file has found in it; nil: it is found out.
+  /// Creates a reader. `head` is what an earlier reader of the file detected; `nil` to detect it.
   init(
     _ path: String, options: CSVOptions, chunk: Int = 1 << 20, like head: CSVTable?
   ) throws(ChainruleError) {
@@ -64,15 +66,16 @@ public struct CSVReader {
 
   private let expected: CSVTable?
 
-  /// The next part; nil after the last.
+  /// Returns the next part; `nil` after the last.
   ///
-  /// - Throws: `ChainruleError.badData` for rows of different lengths and the like, unless they are to be left out.
+  /// - Throws: `ChainruleError.badData` for bad rows, such as those of different lengths, unless they are
+  ///   skipped.
   public mutating func next() throws(ChainruleError) -> CSVTable? {
     if head == nil { try begin() }
     while !hasEnded {
       var text = rest
       rest = []
-      // As much again as there is of a row, so that the time for a long one is linear in its length.
+      // Doubles the bytes of an incomplete row, so that the time for a long row is linear in its length.
       let wanted = text.count > 16 * chunk ? 0 : max(chunk, text.count)
       try append(wanted, to: &text)
       peakBytes = max(peakBytes, text.count)
@@ -94,7 +97,7 @@ public struct CSVReader {
     return nil
   }
 
-  /// Appends so many bytes of the text, in UTF-8.
+  /// Appends `wanted` bytes of the text, in UTF-8.
   private mutating func append(_ wanted: Int, to text: inout [UInt8]) throws(ChainruleError) {
     let taken = min(wanted, ahead.count)
     text += ahead.prefix(taken)
@@ -103,7 +106,7 @@ public struct CSVReader {
     hasEnded = isRead && ahead.isEmpty
   }
 
-  /// Appends bytes of the file, in UTF-8, so many before they are decoded.
+  /// Appends bytes of the file, in UTF-8; `wanted` is their number before decoding.
   private mutating func read(_ wanted: Int, to text: inout [UInt8]) throws(ChainruleError) {
     var piece: [UInt8] = []
     isRead = try bytes.append(wanted, to: &piece) < wanted
@@ -115,7 +118,7 @@ public struct CSVReader {
     if text.isEmpty { text = piece } else { text += piece }
   }
 
-  /// Leaves out the first line of a row that is too long, or throws where bad rows are errors.
+  /// Skips the first line of a row that is too long, or throws if bad rows are errors.
   private mutating func skipLine(of text: inout [UInt8], longerThan limit: Int) throws(ChainruleError) {
     let reason = ChainruleError.badData(
       file: name, line: line, column: nil,
@@ -128,7 +131,7 @@ public struct CSVReader {
 
   private var name: String { path == "-" ? "standard input" : path }
 
-  /// Finds out by the beginning of the file how it is to be read: its delimiter, its columns and their names.
+  /// Detects the format from the beginning of the file: the delimiter, the columns and their names.
   private mutating func begin() throws(ChainruleError) {
     let size = max(chunk, Self.lookAhead)
     var text: [UInt8] = []
@@ -136,7 +139,7 @@ public struct CSVReader {
       try read(max(size, text.count), to: &text)
       let known: CSVDialect
       if let dialect { known = dialect } else { known = try CSVDialect(options, of: text.prefix(1 << 16)) }
-      // Bad rows are errors where they are met.
+      // Bad rows are reported when they are reached.
       var lenient = options
       lenient.skipsBadRows = true
       let part = try CSVTable(
@@ -152,7 +155,7 @@ public struct CSVReader {
     (isAtHeader, notes) = (head!.columnNames != nil, head!.notes)
   }
 
-  /// Takes over the columns and their names.
+  /// Stores the columns and their names, and checks that they are the expected ones.
   private mutating func take(_ part: CSVTable) throws(ChainruleError) {
     if let expected {
       let isSame: Bool =
@@ -164,7 +167,7 @@ public struct CSVReader {
       guard expected.columns == part.columns, isSame else {
         throw .badData(
           file: name, line: nil, column: nil,
-          reason: "the columns are others than when the file was read first")
+          reason: "the columns differ from those of the first time the file was read")
       }
     }
     var head = CSVTable(part, rows: 0..<0)
@@ -173,12 +176,12 @@ public struct CSVReader {
   }
 }
 
-/// The bytes of a file or a pipe, one after the other, unpacked where they are gzip-compressed.
+/// The bytes of a file or a pipe in order, decompressed if they are gzip-compressed.
 private final class ByteReader {
   private let path: String
   private let descriptor: Int32
   private var inflater: Inflater?
-  /// The first bytes, by which a compressed file is known.
+  /// The first bytes, which identify a compressed file.
   private var mark: [UInt8] = []
 
   init(_ path: String) throws(ChainruleError) {
@@ -206,7 +209,7 @@ private final class ByteReader {
 
   deinit { if descriptor >= 0 { close(descriptor) } }
 
-  /// Appends the next `count` bytes, or as many as there are; returns their number.
+  /// Appends the next `count` bytes, or as many as are left; returns their number.
   func append(_ count: Int, to bytes: inout [UInt8]) throws(ChainruleError) -> Int {
     if let inflater { return try inflater.append(count, to: &bytes) }
     let start = bytes.count
@@ -221,7 +224,7 @@ private final class ByteReader {
     return bytes.count - start
   }
 
-  /// Up to `count` bytes, and up to 16 MiB; none at the end.
+  /// Returns up to `count` bytes, and up to 16 MiB; an empty array at the end.
   private static func piece(_ count: Int, from descriptor: Int32, _ path: String) throws(ChainruleError)
     -> [UInt8]
   {

@@ -1,11 +1,12 @@
-/// Rows of a CSV text that were left out, since they are bad; see ``CSVOptions/skipsBadRows``.
+/// The bad rows of a CSV text that were skipped; see ``CSVOptions/skipsBadRows``.
 public struct SkippedRows: Equatable, Codable, Sendable {
-  /// How many there are.
+  /// The number of skipped rows.
   public private(set) var count = 0
-  /// What is wrong with the first, with its line and, where it is a cell, its column; nil where there is none.
+  /// The error of the first skipped row, with its line and, for a cell, its column; `nil` if no row was
+  /// skipped.
   public private(set) var first: ChainruleError?
 
-  /// None.
+  /// Creates a count of 0.
   public init() {}
 
   mutating func add(_ reason: ChainruleError) {
@@ -18,7 +19,7 @@ public struct SkippedRows: Equatable, Codable, Sendable {
     if let reason = others.first { take(reason) }
   }
 
-  /// Without those that were counted before.
+  /// Returns the rows that were not counted in `before`.
   func less(_ before: SkippedRows) -> SkippedRows {
     var rest = self
     rest.count -= before.count
@@ -34,8 +35,8 @@ public struct SkippedRows: Equatable, Codable, Sendable {
 }
 
 extension CSVTable {
-  /// What `read` makes of the table; where it throws for a cell, the error is that of the first bad row, however `read`
-  /// goes through the columns. That row is found by halving.
+  /// Returns the result of `read` for the table. If it throws for a cell, the error is that of the first bad
+  /// row, in whatever order `read` processes the columns. Bisection finds that row.
   func refusingFirstBadRow<Result>(
     _ read: (CSVTable) throws(ChainruleError) -> Result
   ) throws(ChainruleError) -> Result {
@@ -44,7 +45,7 @@ extension CSVTable {
     } catch {
       guard case .badData(_, .some, _, _) = error, rows > 1 else { throw error }
       var (good, bad, reason) = (0, rows, error)
-      // The rows before `good` are good, and one before `bad` is not.
+      // The rows before `good` are good, and at least one before `bad` is bad.
       while bad - good > 1 {
         let middle = good + (bad - good) / 2
         do {
@@ -59,11 +60,13 @@ extension CSVTable {
     }
   }
 
-  /// The table without the rows that a data set of `Scalar` cannot have: of a feature, target or weight that is a number, a cell
-  /// that is none, and of one that names a category or class, a cell that is not UTF-8; and with an `encoding`,
-  /// categories that it refuses. They are counted in ``skippedRows``. What the columns are is decided by all rows.
+  /// Returns the table without the rows that a data set of `Scalar` cannot have: rows in which a cell of a
+  /// number column (feature, target or weight) is not a number, or a cell of a category or class column is
+  /// not UTF-8; and, with an `encoding`, rows with categories that it refuses. ``skippedRows`` counts them.
+  /// The kinds of the columns are decided by all rows.
   ///
-  /// - Throws: `ChainruleError.badData` for columns that are not there, and where no row is left: why the first is bad.
+  /// - Throws: `ChainruleError.badData` for columns that do not exist; if no row is left, the error of the
+  ///   first bad row.
   public func withoutBadRows<Scalar: NetworkScalar>(
     for type: Scalar.Type, encoding: FeatureEncoding? = nil
   ) throws(ChainruleError) -> CSVTable {
@@ -76,10 +79,10 @@ extension CSVTable {
     return table
   }
 
-  /// The table, of which perhaps no row is left, without the rows that the encodings refuse. Rows of which a target is
-  /// missing stay.
+  /// Returns the table, possibly without any rows, without those that the encodings refuse. Rows with a
+  /// missing target stay.
   ///
-  /// - Throws: `ChainruleError.badData` for columns that are not there.
+  /// - Throws: `ChainruleError.badData` for columns that do not exist.
   public func withoutBadRows<Scalar: NetworkScalar>(
     for type: Scalar.Type, features: FeatureEncoding, targets: TargetEncoding
   ) throws(ChainruleError) -> CSVTable {
@@ -92,7 +95,7 @@ extension CSVTable {
     }
   }
 
-  /// The table without the rows at whose lines `read` throws. They are found by halving, so that the good ones cost
+  /// Returns the table without the rows for which `read` throws. Bisection finds them, so that good rows cost
   /// little more than reading them.
   private func filtered(
     _ read: (CSVTable) throws(ChainruleError) -> Void

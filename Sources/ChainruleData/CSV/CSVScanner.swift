@@ -4,32 +4,32 @@ struct CSVScanner: Sendable {
   let file: String?
   let dialect: CSVDialect
   private var delimiter: UInt8 { dialect.delimiter }
-  /// Where the text begins, past a byte order mark.
+  /// The beginning of the text, after a byte order mark.
   private let start: Int
-  /// Whether the text ends where the bytes do.
+  /// Whether the text ends at the end of the bytes.
   private let isLast: Bool
-  /// Places at which a row begins, ascending and some 1 KiB apart, with the numbers of their lines.
+  /// Offsets at which rows begin, ascending and about 1 KiB apart, with the numbers of their lines.
   private var lines: [(offset: Int, line: Int)]
 
   /// One cell.
   struct Field {
-    /// The bytes between the quotes, or without the spaces around.
+    /// The bytes between the quotes, or without the surrounding spaces.
     var content: Range<Int>
     var isQuoted = false
-    /// Where the next cell, or row, begins.
+    /// The offset of the next cell or row.
     var next: Int
     var endsRow: Bool
   }
 
   /// The rows of a text.
   struct Rows {
-    /// Where each begins, the header included.
+    /// The offset of each row, including the header.
     var starts: [Int] = []
-    /// How many cells each has.
+    /// The number of cells of each row.
     var columns: Int
-    /// Where the last one ends.
+    /// The offset after the last row.
     var end: Int
-    /// Those left out.
+    /// The rows that were skipped.
     var skipped = SkippedRows()
   }
 
@@ -37,8 +37,8 @@ struct CSVScanner: Sendable {
   private static let carriageReturn = UInt8(ascii: "\r")
   private static let lineFeed = UInt8(ascii: "\n")
 
-  /// `line` is the number of the line that the bytes begin with; `isFirst` and `isLast` say whether the text begins and
-  /// ends with these bytes.
+  /// `line` is the number of the first line in the bytes; `isFirst` and `isLast` mean that the text begins
+  /// and ends with these bytes.
   init(
     bytes: [UInt8], file: String?, dialect: CSVDialect, firstLine line: Int, isFirst: Bool, isLast: Bool
   ) {
@@ -50,12 +50,12 @@ struct CSVScanner: Sendable {
     lines = [(start, line)]
   }
 
-  /// An error about the text as a whole or, with a field, about that cell.
+  /// Returns an error about the whole text or, with a field, about that cell.
   func bad(_ reason: String, at field: Field? = nil, column: Int? = nil) -> ChainruleError {
     .badData(file: file, line: field.map { line(at: $0.content.lowerBound) }, column: column, reason: reason)
   }
 
-  /// The line that holds an offset, counted from 1.
+  /// Returns the line of an offset, counted from 1.
   func line(at offset: Int) -> Int {
     var (low, high) = (0, lines.count)
     while high - low > 1 {
@@ -75,14 +75,15 @@ struct CSVScanner: Sendable {
 
   // MARK: Rows
 
-  /// The rows, each with as many cells as `expected`, or else as the first. Where it is so asked, bad ones are left out.
+  /// Returns the rows, each with `expected` cells, or else as many as the first. With `skippingBad`, bad rows
+  /// are skipped.
   ///
-  /// A row that reaches the end of the bytes, where the text goes on, may go on too: it is left out.
+  /// A row at the end of the bytes may be incomplete if the text continues; it is not included.
   mutating func rows(of expected: Int?, skippingBad skipsBad: Bool) throws(ChainruleError) -> Rows {
     var rows = Rows(columns: expected ?? 0, end: start)
     var line = lines[0].line
     while rows.end < bytes.count {
-      // 1 KiB has no more rows.
+      // 1 KiB cannot contain more rows.
       let count = rows.starts.count
       try rows.starts.makeRoom(for: 1 << 10, for: "the places of more than \(count) rows")
       let plain = plainRows(after: rows.end, columns: rows.columns, into: &rows.starts)
@@ -107,16 +108,16 @@ struct CSVScanner: Sendable {
     return rows
   }
 
-  /// Why a row is bad, and where the next one begins.
+  /// The error of a bad row, and the offset of the next row.
   private struct BadRow: Error {
     let reason: ChainruleError
     let next: Int
   }
 
-  /// Reads the row at `start`, adds it to `rows` unless it is a blank line, and returns where the next one begins; nil
-  /// where the row may go on after the bytes.
+  /// Reads the row at `start`, adds it to `rows` unless it is a blank line, and returns the offset of the
+  /// next row; `nil` if the row may continue after the bytes.
   ///
-  /// Behind a quote that does not close, or closes too early, the next row begins with the next line.
+  /// After a quote that does not close, or closes too early, the next row begins with the next line.
   private func row(at start: Int, of expected: Int?, in rows: inout Rows) throws(BadRow) -> Int? {
     var offset = start
     var count = 0
@@ -133,7 +134,8 @@ struct CSVScanner: Sendable {
       if count == 1, field.endsRow, field.content.isEmpty, !field.isQuoted { return offset }  // A blank line.
     } while !field.endsRow
     if rows.starts.isEmpty, expected == nil { rows.columns = count }
-    // A delimiter after the last cell is none between cells, in this row or, as the second one shows, in the first.
+    // A delimiter after the last cell does not begin another cell, in this row or, as the second row shows,
+    // in the first.
     let endsEmpty = field.content.isEmpty && !field.isQuoted
     if rows.starts.count == 1, expected == nil, count == rows.columns - 1, count > 0,
       try endsEmptily(rows.starts[0], cells: rows.columns)
@@ -152,13 +154,13 @@ struct CSVScanner: Sendable {
     return offset
   }
 
-  /// Whether the last cell of a row, which has been read before, is empty and not quoted.
+  /// Whether the last cell of a row, which was read before, is empty and not quoted.
   private func endsEmptily(_ start: Int, cells: Int) throws(BadRow) -> Bool {
     guard let field = try? field(row: start, column: cells - 1) else { return false }
     return field.content.isEmpty && !field.isQuoted
   }
 
-  /// Where the line after the one at `offset` begins.
+  /// Returns the offset of the line after the one at `offset`.
   func nextLine(after offset: Int) -> Int {
     var index = offset
     while index < bytes.count, bytes[index] != Self.lineFeed, bytes[index] != Self.carriageReturn {
@@ -177,7 +179,7 @@ struct CSVScanner: Sendable {
 
   // MARK: Cells
 
-  /// The cell that begins at `offset`; `column` is for errors.
+  /// Reads the cell at `offset`; `column` is for errors.
   func field(at offset: Int, column: Int) throws(ChainruleError) -> Field {
     var first = offset
     while first < bytes.count, isSpace(bytes[first]) { first += 1 }
@@ -191,7 +193,7 @@ struct CSVScanner: Sendable {
     return self.field(first..<end, boundary: boundary)
   }
 
-  /// The cell of a column, counted from 0, in the row that begins at `start`.
+  /// Reads the cell of a column, counted from 0, in the row at `start`.
   func field(row start: Int, column: Int) throws(ChainruleError) -> Field {
     if let offset = bytes.withUnsafeBytes({ plainCell(column, behind: start, in: $0) }) {
       return try field(at: offset, column: column + 1)
@@ -201,7 +203,7 @@ struct CSVScanner: Sendable {
     return field
   }
 
-  /// The cell whose opening quote is at `opening`.
+  /// Reads the cell whose opening quote is at `opening`.
   private func quotedField(at opening: Int, column: Int) throws(ChainruleError) -> Field {
     var closing = opening + 1
     while closing < bytes.count {
@@ -224,7 +226,7 @@ struct CSVScanner: Sendable {
     return field
   }
 
-  /// A cell of this content that ends at a delimiter, a line end or the end of the text.
+  /// Returns a cell with this content that ends at a delimiter, a line end or the end of the text.
   private func field(_ content: Range<Int>, boundary: Int) -> Field {
     guard boundary < bytes.count else { return Field(content: content, next: boundary, endsRow: true) }
     var next = boundary + 1
@@ -240,7 +242,7 @@ struct CSVScanner: Sendable {
     (byte == UInt8(ascii: " ") || byte == UInt8(ascii: "\t")) && byte != delimiter
   }
 
-  /// The bytes of a quoted cell, its doubled quotes made single.
+  /// Returns the bytes of a quoted cell, with single instead of doubled quotes.
   func unquoted(_ field: Field) -> [UInt8] {
     var content = Array(bytes[field.content])
     var isFirst = false
@@ -251,7 +253,7 @@ struct CSVScanner: Sendable {
     return content
   }
 
-  /// The text of a cell, its doubled quotes made single.
+  /// Returns the text of a cell, with single instead of doubled quotes.
   func text(_ field: Field, column: Int) throws(ChainruleError) -> String {
     let content = field.isQuoted ? unquoted(field) : Array(bytes[field.content])
     guard let text = String(validating: content, as: UTF8.self) else {
@@ -265,20 +267,20 @@ struct CSVScanner: Sendable {
     return text
   }
 
-  /// The number that a cell spells, infinite where it is too large; nil where it spells none.
+  /// Returns the number in a cell, infinite if it overflows; `nil` if it is not a number.
   func number<Scalar: NetworkScalar>(_ field: Field) -> Scalar? {
     dialect.numbers.number(in: bytes, field.content)
   }
 
-  /// Whether a cell says NaN or infinity, in any case.
+  /// Whether a cell is NaN or infinity, in upper or lower case.
   func isNotFinite(_ field: Field) -> Bool {
     guard field.content.count <= 10 else { return false }
     let text = String(decoding: bytes[field.content], as: UTF8.self).lowercased()
     return ["nan", "inf", "infinity"].contains(text.drop { $0 == "-" || $0 == "+" })
   }
 
-  /// Gives `body` the cells of some columns, ascending and counted from 0, of the row that begins at `start`, with the
-  /// place of the column among them.
+  /// Calls `body` with the cells of some columns, ascending and counted from 0, of the row at `start`, and
+  /// with the position of each column among them.
   @inline(__always)
   func forEachField(
     row start: Int, columns: [Int], _ body: (Int, Field) throws(ChainruleError) -> Void
@@ -299,9 +301,9 @@ struct CSVScanner: Sendable {
 // MARK: - Eight bytes at a time
 
 extension CSVScanner {
-  /// Appends the beginnings of the rows from `start` on that are lines without a quote, of `columns` cells, at least two.
-  /// It ends before the first row that is not so, and before the last line of the bytes, and then `isOver`; or after some
-  /// 1 KiB.
+  /// Appends the offsets of rows after `start` as long as they are lines without quotes and with `columns`
+  /// cells, at least two. It stops before the first other row; before the last line of the bytes, where it
+  /// sets `isOver`; or after about 1 KiB.
   private func plainRows(
     after start: Int, columns: Int, into starts: inout [Int]
   ) -> (count: Int, end: Int, isOver: Bool) {
@@ -320,8 +322,8 @@ extension CSVScanner {
     }
   }
 
-  /// How many delimiters are in the line at `start`, and where the next one begins; nil where a quote is among the first
-  /// bytes, or the line reaches the last eight bytes of the text.
+  /// Counts the delimiters in the line at `start` and returns the offset of the next line; `nil` if the line
+  /// has a quote or reaches the last eight bytes of the text.
   @inline(__always)
   private func plainLine(
     at start: Int, in text: UnsafeRawBufferPointer
@@ -330,7 +332,7 @@ extension CSVScanner {
     while index + 16 <= text.count {
       let word = word(at: index, in: text)
       let ends = places(of: Self.lineFeed, in: word) | places(of: Self.carriageReturn, in: word)
-      // All bits below the first end.
+      // All bits below the first line end.
       let line = (ends &- 1) & ~ends
       if places(of: Self.quote, in: word) & line != 0 { return nil }
       delimiters += marks(in: places(of: delimiter, in: word) & line)
@@ -344,8 +346,8 @@ extension CSVScanner {
     return nil
   }
 
-  /// Where the cell begins that is `count` delimiters behind `start`; nil where a quote lies between, or the last eight
-  /// bytes are reached.
+  /// Returns the offset of the cell that is `count` delimiters after `start`; `nil` if there is a quote
+  /// before it, or in the last eight bytes.
   @inline(__always)
   func plainCell(_ count: Int, behind start: Int, in text: UnsafeRawBufferPointer) -> Int? {
     if count == 0 { return start }
@@ -365,8 +367,8 @@ extension CSVScanner {
     return nil
   }
 
-  /// The number in the cell at `start`, and where the next cell begins; nil where the cell is something else besides, such
-  /// as quoted.
+  /// Returns the number in the cell at `start` and the offset of the next cell; `nil` if the cell has
+  /// anything else, such as quotes.
   @inline(__always)
   func plainNumber<Scalar: NetworkScalar>(
     at start: Int, in text: UnsafeRawBufferPointer
@@ -378,15 +380,15 @@ extension CSVScanner {
   }
 }
 
-/// The highest bit of each byte of `word` that is `byte`.
+/// Sets the highest bit of each byte of `word` that equals `byte`, and clears all other bits.
 @inline(__always)
 private func places(of byte: UInt8, in word: UInt64) -> UInt64 {
-  // A byte is 0 where neither it nor, below its highest bit, 127 more has that bit.
+  // A byte is 0 if its highest bit is clear, and also after adding 127 to its lower bits.
   let others = word ^ (0x0101_0101_0101_0101 &* UInt64(byte))
   return ~((others & 0x7F7F_7F7F_7F7F_7F7F) + 0x7F7F_7F7F_7F7F_7F7F | others) & 0x8080_8080_8080_8080
 }
 
-/// The number of bytes of which the highest bit, the only one, is set.
+/// Returns the number of bytes whose highest bit is set; all other bits are 0.
 @inline(__always)
 private func marks(in places: UInt64) -> Int {
   Int((places >> 7 &* 0x0101_0101_0101_0101) >> 56)

@@ -1,53 +1,57 @@
-/// The rows of a CSV file, read part by part: memory depends on the length of the lines, not on their number.
+/// The rows of a CSV file, read part by part. Memory depends on the length of the lines, not on their number.
 ///
-/// A file is read as ``Dataset/init(csvFile:options:)`` reads it, to the same numbers and the same classes; errors name
-/// the same line and column. A first pass over the file finds what the columns hold, the categories, the values for
-/// missing cells and the classes, unless the encodings are given. Each epoch reads the file again, and so it must stay as
-/// it is. Medians and most frequent values are exact for 65,536 rows, and those of a random sample of as many for more.
+/// It gives the same numbers and classes as ``Dataset/init(csvFile:options:)``, and errors name the same line
+/// and column. A first pass over the file finds the kinds of the columns, the categories, the replacements of
+/// missing cells and the classes, unless the encodings are given. Each epoch reads the file again, so it must
+/// not change. Medians and most frequent values are exact for up to 65,536 rows; for more, they are those of
+/// a random sample of that size.
 ///
-/// Where ``CSVOptions/skipsBadRows`` asks for it, bad rows are left out; a first pass counts them.
+/// If ``CSVOptions/skipsBadRows`` is set, bad rows are skipped; a first pass counts them.
 public struct CSVSource<Scalar: NetworkScalar>: BatchSource {
   /// The number of features of a row.
   public let inputs: Int
-  /// The number of targets of a row; for classes, the number of classes.
+  /// The number of targets of a row; the number of classes for a classification.
   public let outputs: Int
-  /// The number of rows, where a first pass has counted them.
+  /// The number of rows, if a first pass has counted them.
   public let rowCount: Int?
-  /// The bad rows that are left out.
+  /// The bad rows that are skipped.
   public let skippedRows: SkippedRows
-  /// What the first pass has met and passed over.
+  /// The rows that the first pass skipped, and the categories it did not know.
   public let report: EncodingReport
-  /// What was guessed or decided about the table.
+  /// Notes about guesses and decisions.
   public let notes: [TableNote]
-  /// How the columns become features.
+  /// The encoding of the columns as features.
   public let encoding: FeatureEncoding
-  /// How the target columns become targets.
+  /// The encoding of the target columns.
   public let targets: TargetEncoding
 
-  /// The classes, in the order of the target columns; nil for a regression.
+  /// The classes, in the order of the target columns; `nil` for a regression.
   public var classLabels: [String]? { targets.classes }
-  /// The names of the features, in order; nil where the file has no header.
+  /// The names of the features, in order; `nil` if the file has no header.
   public var featureNames: [String]? { encoding.featureNames }
-  /// The names of the targets of a regression; nil for classes, and where the file has no header.
+  /// The names of the targets of a regression; `nil` for classes, and if the file has no header.
   public var targetNames: [String]? { classLabels == nil ? targetColumnNames : nil }
-  /// The names of the columns that say the targets or the class; nil where the file has no header.
+  /// The names of the target columns; `nil` if the file has no header.
   public let targetColumnNames: [String]?
 
   private let file: CSVFile
   private let head: CSVTable
-  /// By which bad rows are known, where they are to be left out.
+  /// The encodings that decide which rows are bad, if bad rows are skipped.
   private let judges: TableEncoding?
   private let featureColumns: [Int]
   private let targetColumns: [Int]
 
+  /// Creates a source, with a first pass over the file if necessary.
+  ///
   /// - Parameters:
-  ///   - path: Of a regular file.
-  ///   - options: Which columns are what, as for a data set.
-  ///   - encoding: Makes features of cells; nil: a pass over the file fits one.
-  ///   - targets: Makes targets of cells, such as the classes of a model; nil: a pass over the file fits one.
-  ///   - chunk: The bytes of a part, at least 1. A row may have 16 times as many.
-  /// - Throws: `ChainruleError.file` for a file that cannot be read, or is not regular, `.badData` with line and column for
-  ///   contents that do not fit, `.invalidValue` for a chunk below 1.
+  ///   - path: The path of a regular file.
+  ///   - options: The format and the roles of the columns, as for a data set.
+  ///   - encoding: The encoding of features; `nil` to fit one with a pass over the file.
+  ///   - targets: The encoding of targets, such as the classes of a model; `nil` to fit one with a pass over
+  ///     the file.
+  ///   - chunk: The number of bytes of a part, at least 1. A row may have 16 times as many.
+  /// - Throws: `ChainruleError.file` for a file that cannot be read or is not regular, `.badData` with line
+  ///   and column for invalid contents, `.invalidValue` for a chunk below 1.
   public init(
     file path: String, options: CSVOptions = CSVOptions(), encoding: FeatureEncoding? = nil,
     targets: TargetEncoding? = nil, chunk: Int = 1 << 20
@@ -55,7 +59,7 @@ public struct CSVSource<Scalar: NetworkScalar>: BatchSource {
     guard chunk >= 1, chunk <= 1 << 40 else {
       throw .invalidValue(name: "chunk", value: "\(chunk)", expected: "1 to \(1 << 40) bytes")
     }
-    _ = try FileReader(path)  // Regular, since it is read again.
+    _ = try FileReader(path)  // Must be regular, since it is read again.
     let file = CSVFile(path: path, chunk: chunk)
     self.file = file
     var reader = try CSVReader(path, options: options, chunk: chunk, like: nil)
@@ -67,7 +71,7 @@ public struct CSVSource<Scalar: NetworkScalar>: BatchSource {
     targetColumns = try head.targetColumns()
     let all = try SourceFitting(head, encoding: encoding, targets: targets)
     var fitted = try all.fitted(to: file, judges: nil, for: Scalar.self)
-    // Which rows are bad is decided by all of them; what the columns of the others hold, by those alone.
+    // All rows decide which rows are bad; only the good ones decide the kinds of the columns.
     judges = options.skipsBadRows ? fitted.encodings : nil
     if judges != nil { fitted = try all.fitted(to: file, judges: judges, for: Scalar.self) }
     self.encoding = fitted.encodings.features
@@ -83,16 +87,16 @@ public struct CSVSource<Scalar: NetworkScalar>: BatchSource {
     if rowCount == 0 { throw skippedRows.first ?? head.noTarget }
   }
 
-  /// The rows in the order of the file.
+  /// Returns the rows in the order of the file.
   ///
-  /// - Throws: As the initialiser; and the iterator too, for a cell that it comes to.
+  /// - Throws: The errors of the initialiser; the iterator also throws for a bad cell when it reaches it.
   public func makeBatches(of size: Int, epoch: Int) throws(ChainruleError) -> Batches {
     try checkCount("batchSize", size, atLeast: 1)
     return Batches(
       source: self, size: size, rows: try file.rows(like: head, judges: judges, for: Scalar.self))
   }
 
-  /// The hash of the file's bytes. What the options make of them is not part of it.
+  /// Returns the hash of the file's bytes. It does not depend on the options.
   public func makeFingerprint() throws(ChainruleError) -> String? { try fingerprint(ofFiles: [file.path]) }
 
   /// Reads the file once.
@@ -101,7 +105,7 @@ public struct CSVSource<Scalar: NetworkScalar>: BatchSource {
     private let size: Int
     private var rows: CSVRows<Scalar>
     private var table: CSVTable?
-    /// The rows of the current part that have been read.
+    /// The number of rows of the current part that have been read.
     private var row = 0
 
     fileprivate init(source: CSVSource, size: Int, rows: CSVRows<Scalar>) {
@@ -110,12 +114,12 @@ public struct CSVSource<Scalar: NetworkScalar>: BatchSource {
       self.rows = rows
     }
 
-    /// The most bytes of text held so far.
+    /// The largest number of bytes of text in memory so far.
     var peakBytes: Int { rows.peakBytes }
-    /// What has been met and passed over so far.
+    /// The rows skipped and the unknown categories found so far.
     public var report: EncodingReport { rows.report }
 
-    /// The next rows of the file.
+    /// Returns the next rows of the file.
     public mutating func next() throws(ChainruleError) -> Dataset<Scalar>? {
       var (features, targets): ([Scalar], [Scalar]) = ([], [])
       var weights: [Scalar]? = source.head.options.weights == nil ? nil : []
@@ -152,12 +156,12 @@ public struct CSVSource<Scalar: NetworkScalar>: BatchSource {
   }
 }
 
-/// A file that is read again and again.
+/// A file that is read several times.
 private struct CSVFile: Sendable {
   let path: String
   let chunk: Int
 
-  /// The rows with a target, part by part, without those that `judges` call bad.
+  /// Returns the rows with a target, part by part, without those that `judges` refuse.
   func rows<Scalar: NetworkScalar>(
     like head: CSVTable, judges: TableEncoding?, for type: Scalar.Type
   ) throws(ChainruleError) -> CSVRows<Scalar> {
@@ -165,13 +169,13 @@ private struct CSVFile: Sendable {
   }
 }
 
-/// Reads such rows once.
+/// Reads these rows once.
 private struct CSVRows<Scalar: NetworkScalar> {
   var reader: CSVReader
   let judges: TableEncoding?
   var report = EncodingReport()
   private var bad = SkippedRows()
-  /// How many there were so far.
+  /// The number of rows so far.
   private(set) var count = 0
 
   init(reader: CSVReader, judges: TableEncoding?) {
@@ -203,7 +207,7 @@ private struct CSVRows<Scalar: NetworkScalar> {
   }
 }
 
-/// What is to be found out about a file, part by part.
+/// The encodings to fit to a file, part by part.
 private struct SourceFitting {
   private let head: CSVTable
   private var encoding: FeatureEncoding?
@@ -241,8 +245,8 @@ private struct SourceFitting {
       of: Array(wanted), collecting: collecting, target: self.encoding == nil ? columns?.target : nil)
   }
 
-  /// The encodings that fit the rows that `judges` do not call bad, and the iterator that has read them; nil where there
-  /// was nothing to find out.
+  /// Returns the encodings, fitted to the rows that `judges` do not refuse, and the iterator that has read
+  /// these rows; `nil` if there was nothing to fit.
   func fitted<Scalar: NetworkScalar>(
     to file: CSVFile, judges: TableEncoding?, for type: Scalar.Type
   ) throws(ChainruleError) -> (encodings: TableEncoding, notes: [TableNote], rows: CSVRows<Scalar>?) {
@@ -272,7 +276,7 @@ private struct SourceFitting {
     return (TableEncoding(features: encoding!, targets: targets!), notes, rows)
   }
 
-  /// The columns of which texts are wanted, and were not collected from the first on.
+  /// Returns the columns whose texts are needed and were not collected from the first row on.
   private func incomplete(_ profile: TableProfile) -> [Int] {
     let ignored = Set(targets != nil || head.options.task == .regression ? targetColumns : [])
     let features = Set(

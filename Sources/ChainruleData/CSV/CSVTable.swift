@@ -1,53 +1,53 @@
-/// A CSV text whose rows all have the same number of cells.
+/// A CSV text, parsed into rows with the same number of cells.
 ///
-/// Quoting is that of RFC 4180: a cell in double quotes may hold delimiters, line ends and, doubled,
-/// quotes. Lines end with LF, CRLF or CR, the last one perhaps with nothing. A byte order mark and blank
-/// lines are skipped, and spaces around a cell; a delimiter after the last cell of a row is none between cells. UTF-16
-/// needs its byte order mark, any other text is UTF-8.
+/// Quoting follows RFC 4180: a cell in double quotes may contain delimiters, line ends and doubled quotes.
+/// Lines end with LF, CRLF or CR, which the last line may omit. A byte order mark, blank lines and spaces
+/// around a cell are skipped; a delimiter after the last cell of a row does not begin another cell. UTF-16
+/// needs a byte order mark, any other text is UTF-8.
 ///
-/// Every error about a cell gives the line of the file and the column, both counted from 1; a column is a
-/// cell's place in its row.
+/// Every error about a cell has the line of the file and the column, both counted from 1; the column is the
+/// position of the cell in its row.
 public struct CSVTable: Sendable {
-  /// The names of the columns, each once; nil where the text has no header.
+  /// The distinct names of the columns; `nil` if the text has no header.
   public let columnNames: [String]?
   /// The number of cells in a row.
   public let columns: Int
-  /// The number of rows, the header not counted; at least 1.
+  /// The number of rows without the header; at least 1.
   public var rows: Int { rowStarts.count }
-  /// What was guessed in reading the text and may be wrong, such as that its first row is the header: a sentence each.
+  /// Guesses that may be wrong, such as that the first row is the header: one sentence each.
   public let notes: [String]
 
-  /// The options the table was read with. They may change before a data set is made of it, but for those of the text:
-  /// `header`, `delimiter`, `decimal` and `thousands` have had their effect.
+  /// The options the table was read with. They may be changed before creating a data set. Changes of
+  /// `header`, `delimiter`, `decimal` and `thousands` have no effect, because the text has been parsed.
   public var options: CSVOptions
-  /// The bad rows left out so far, where ``CSVOptions/skipsBadRows`` asks for it: those of other numbers of cells and
-  /// those with quotes that do not fit; ``withoutBadRows(for:encoding:)`` leaves out the others.
+  /// The bad rows skipped so far, if ``CSVOptions/skipsBadRows`` is set: those with another number of cells
+  /// or invalid quotes. ``withoutBadRows(for:encoding:)`` skips the others.
   public private(set) var skippedRows: SkippedRows
   let scanner: CSVScanner
-  /// Where each row begins, as an offset into the text.
+  /// The offset of each row in the text.
   private(set) var rowStarts: [Int]
-  /// Where the rows end: after it there is at most the beginning of another.
+  /// The offset after the rows: after it there is at most an incomplete row.
   let end: Int
 
   /// Reads the CSV file at `path`, gzip-compressed or not.
   ///
-  /// - Throws: As ``DataFile/init(_:format:)`` and ``init(bytes:file:options:)``.
+  /// - Throws: The errors of ``DataFile/init(_:format:)`` and ``init(bytes:file:options:)``.
   public init(file path: String, options: CSVOptions = CSVOptions()) throws(ChainruleError) {
     try self.init(DataFile(path, format: .csv), options: options)
   }
 
-  /// Takes a file that has been read.
+  /// Parses a file that has been read.
   ///
-  /// - Throws: As ``init(bytes:file:options:)``.
+  /// - Throws: The errors of ``init(bytes:file:options:)``.
   public init(_ file: DataFile, options: CSVOptions = CSVOptions()) throws(ChainruleError) {
     try self.init(bytes: file.bytes, file: file.name, options: options)
   }
 
-  /// Reads CSV from its bytes, in UTF-8, or in UTF-16 with a byte order mark. `file` is the name that errors give.
+  /// Parses CSV from its bytes, in UTF-8, or in UTF-16 with a byte order mark. `file` is the name for errors.
   ///
   /// - Throws: `ChainruleError.badData` for a text without rows, a row that is longer or shorter than the
-  ///   first, a quote that does not close, or a name that is not UTF-8; `.invalidValue` for a delimiter
-  ///   that cannot be one.
+  ///   first, a quote that does not close, or a name that is not UTF-8; `.invalidValue` for an invalid
+  ///   delimiter.
   public init(
     bytes: [UInt8], file: String? = nil, options: CSVOptions = CSVOptions()
   ) throws(ChainruleError) {
@@ -58,8 +58,9 @@ public struct CSVTable: Sendable {
     guard rows > 0 else { throw noRows }
   }
 
-  /// The first part of a text, up to its last row that is whole for sure; where it `isLast`, all of the text. It may
-  /// hold a header and no row, or not even that, and then has no columns. `line` is the first line's number.
+  /// Parses the first part of a text up to its last complete row, or all of the text if `isLast`. The part
+  /// may have a header and no rows, or neither, and then has no columns. `line` is the number of the first
+  /// line.
   init(
     part bytes: [UInt8], file: String?, options: CSVOptions, dialect: CSVDialect, beginning line: Int,
     isLast: Bool
@@ -102,7 +103,8 @@ public struct CSVTable: Sendable {
     skippedRows = rows.skipped
   }
 
-  /// A part of a text that has the columns of `first`. Where `isAtHeader`, its first row is the header and is passed over.
+  /// Parses a part of a text with the columns of `first`. If `isAtHeader`, its first row is the header and is
+  /// skipped.
   init(
     part bytes: [UInt8], like first: CSVTable, isAtHeader: inout Bool, notes: [String], beginning line: Int,
     isLast: Bool
@@ -125,14 +127,14 @@ public struct CSVTable: Sendable {
     skippedRows = rows.skipped
   }
 
-  /// Some rows of `table`.
+  /// Creates a table from some rows of `table`.
   init(_ table: CSVTable, rows: Range<Int>) {
     self.init(table, startingAt: Array(table.rowStarts[rows]), skipped: SkippedRows())
   }
 
-  /// The rows of `table` at `indices`, in that order.
+  /// Creates a table from the rows of `table` at `indices`, in that order.
   ///
-  /// - Throws: `ChainruleError.invalidValue` where there is no such row.
+  /// - Throws: `ChainruleError.invalidValue` if there is no such row.
   init(_ table: CSVTable, rowsAt indices: [Int]) throws(ChainruleError) {
     var starts = try [Int](roomFor: indices.count, for: "the places of \(indices.count) rows")
     for index in indices {
@@ -153,7 +155,7 @@ public struct CSVTable: Sendable {
     skippedRows = skipped
   }
 
-  /// Whether the last cell of every row is empty, as where each ends with a delimiter.
+  /// Whether the last cell of every row is empty, for example because each row ends with a delimiter.
   private static func allAreEmpty(
     in column: Int, _ starts: ArraySlice<Int>, _ scanner: CSVScanner
   ) throws(ChainruleError) -> Bool {
@@ -164,21 +166,21 @@ public struct CSVTable: Sendable {
     return true
   }
 
-  /// An error for a table without rows: why the first that was left out is bad, where there is one.
+  /// The error for a table without rows: that of the first skipped row if there is one.
   var noRows: ChainruleError { skippedRows.first ?? bad("there are no rows below the header") }
 
-  /// The number of the line that holds ``end``, of the whole text.
+  /// The number of the line at ``end`` in the whole text.
   var endLine: Int { scanner.line(at: end) }
   /// All bytes of the part.
   var bytes: [UInt8] { scanner.bytes }
-  /// What follows the rows.
+  /// The bytes after the rows.
   var rest: ArraySlice<UInt8> { scanner.bytes[end...] }
 }
 
 // MARK: - Columns
 
 extension CSVTable {
-  /// The indices of the target columns.
+  /// Returns the indices of the target columns.
   func targetColumns() throws(ChainruleError) -> [Int] {
     let targets = options.target.isEmpty ? [columns - 1] : try columns(named: options.target)
     var seen: Set<Int> = []
@@ -188,7 +190,7 @@ extension CSVTable {
     return targets
   }
 
-  /// The indices of the feature columns, at least one.
+  /// Returns the indices of the feature columns, at least one.
   func featureColumns() throws(ChainruleError) -> [Int] {
     var roles: [Int: String] = [:]
     for target in try targetColumns() { roles[target] = "the target" }
@@ -218,19 +220,20 @@ extension CSVTable {
       let count = "\(columns) column\(columns == 1 ? "" : "s")"
       throw bad(
         "\(count), delimited by \(scanner.dialect.delimiterName), leave none for features; "
-          + "is the delimiter another?")
+          + "is the delimiter correct?")
     }
     return inputs
   }
 
-  /// The index, counted from 0, of the column with this name, or else of this number counted from 1.
+  /// Returns the index, counted from 0, of the column with this name, or else with this number counted from
+  /// 1.
   ///
-  /// - Throws: `ChainruleError.badData` where there is no such column.
+  /// - Throws: `ChainruleError.badData` if there is no such column.
   public func column(_ name: String) throws(ChainruleError) -> Int {
     try columns(named: [name])[0]
   }
 
-  /// ``column(_:)`` of each of some names.
+  /// Returns ``column(_:)`` for each of the names.
   func columns(named names: [String]) throws(ChainruleError) -> [Int] {
     if names.isEmpty { return [] }
     let named = places(of: columnNames ?? [])
@@ -256,13 +259,13 @@ extension CSVTable {
     return indices
   }
 
-  /// The name of a column, or its number counted from 1.
+  /// Returns the name of a column, or its number counted from 1.
   func title(of column: Int) -> String {
     columnNames.map { $0[column] } ?? "\(column + 1)"
   }
 
-  /// How an option of the command line names a column: quoted where its name needs that, and by its number where the shell
-  /// would not take it.
+  /// Returns the argument that names a column on the command line: quoted if necessary, or its number if a
+  /// shell could not take the name.
   func argument(naming column: Int) -> String {
     let name = title(of: column)
     let isPlain =

@@ -1,26 +1,27 @@
-// What is done to a CSV text before its rows are looked for: another encoding, and runs of spaces between cells.
+// Processing of a CSV text before it is divided into rows: the text encoding, and runs of spaces between
+// cells.
 
-/// The characters of a table: what stands between cells, and how its numbers are written.
+/// The special characters of a table: the delimiter, and those of its numbers.
 struct CSVDialect: Sendable, Equatable {
-  /// The byte between two cells. A table between whose cells stand runs of spaces is read as one with tabs.
+  /// The byte between two cells. A table with runs of spaces between cells is converted to one with tabs.
   var delimiter: UInt8
-  /// Whether runs of spaces and tabs stand between cells.
+  /// Whether runs of spaces and tabs separate cells.
   var hasRuns: Bool
   var numbers: NumberFormat
 
-  /// The delimiter as messages name it.
+  /// The name of the delimiter in messages.
   var delimiterName: String {
     hasRuns
       ? "spaces" : delimiter == UInt8(ascii: "\t") ? "tabs" : "\"\(Character(UnicodeScalar(delimiter)))\""
   }
 
-  /// The dialect that the options ask for, and what they leave open as the beginning of the text shows it.
+  /// Creates the dialect of the options; whatever they leave open is detected from the beginning of the text.
   init(_ options: CSVOptions, of head: ArraySlice<UInt8>) throws(ChainruleError) {
     numbers = try NumberFormat(decimal: options.decimal, thousands: options.thousands)
     hasRuns = false
     guard let character = options.delimiter else {
       delimiter = UInt8(ascii: ",")
-      // The decimal comma only where nothing else delimits: in quotes it does no harm.
+      // A decimal comma is a candidate only if nothing else fits: in quotes it is harmless.
       let candidates = Self.candidates.filter { $0.byte != numbers.decimal }
       for candidate in candidates where Self.fits(candidate, head) {
         (delimiter, hasRuns) = (candidate.byte, candidate.hasRuns)
@@ -31,7 +32,7 @@ struct CSVDialect: Sendable, Equatable {
     guard let byte = character.asciiValue, !"\"\r\n+-.0123456789eE".utf8.contains(byte), byte != 0 else {
       throw .invalidValue(
         name: "the delimiter", value: "\"\(character)\"",
-        expected: "one ASCII character that is no part of a number, such as , or ;")
+        expected: "one ASCII character that is not part of a number, such as , or ;")
     }
     hasRuns = byte == UInt8(ascii: " ")
     delimiter = hasRuns ? UInt8(ascii: "\t") : byte
@@ -39,24 +40,24 @@ struct CSVDialect: Sendable, Equatable {
 
   private typealias Candidate = (byte: UInt8, hasRuns: Bool)
 
-  /// A comma comes late, since a decimal comma makes it as regular as the delimiter; spaces last, since they stand in
-  /// names and times.
+  /// The comma is late in the list, because decimal commas can be as regular as the delimiter. Spaces are
+  /// last, because names and times contain them.
   private static let candidates: [Candidate] =
     "\t;|,".utf8.map { ($0, false) } + [(UInt8(ascii: "\t"), true)]
 
-  /// Whether the first lines, up to 100, have the same number of cells by a delimiter, at least two. An empty cell at the
-  /// end of a line may be one, or come of a delimiter after the last cell.
+  /// Whether the candidate gives the first lines, up to 100, the same number of cells, at least two. An empty
+  /// cell at the end of a line may be a cell, or result from a delimiter after the last cell.
   private static func fits(_ candidate: Candidate, _ head: ArraySlice<UInt8>) -> Bool {
     let quote = UInt8(ascii: "\""), (lineFeed, carriageReturn) = (UInt8(ascii: "\n"), UInt8(ascii: "\r"))
     let text = candidate.hasRuns ? joiningRuns(in: Array(head))[...] : head
     var (lines, cells) = (0, 1)
-    // The numbers of cells that every line so far may have: two of them, one above the other, or one.
+    // The numbers of cells that fit every line so far: one number, or two consecutive ones.
     var (fewest, most) = (0, 0)
     var (isQuoted, isBlank, atStart, endsEmpty) = (false, true, true, false)
     for byte in text {
       if byte == quote, atStart || isQuoted {
         isQuoted.toggle()
-        // A second quote at once is a quote in the cell.
+        // A second quote immediately after is a quote in the cell.
         (isBlank, atStart, endsEmpty) = (false, true, false)
         continue
       }
@@ -83,8 +84,8 @@ struct CSVDialect: Sendable, Equatable {
     return (lines == 0 ? cells : most) > 1
   }
 
-  /// The text with each run of spaces and tabs between cells as one tab, and none around a line. Doing so again changes
-  /// nothing.
+  /// Replaces each run of spaces and tabs between cells by one tab, and removes those around a line.
+  /// Repeating this changes nothing.
   static func joiningRuns(in bytes: [UInt8]) -> [UInt8] {
     let (space, tab, quote) = (UInt8(ascii: " "), UInt8(ascii: "\t"), UInt8(ascii: "\""))
     let (lineFeed, carriageReturn) = (UInt8(ascii: "\n"), UInt8(ascii: "\r"))
@@ -103,7 +104,7 @@ struct CSVDialect: Sendable, Equatable {
         joined.append(byte)
         atStart = true
       } else {
-        // A second quote at once opens the cell again: a quote within it.
+        // A second quote immediately after reopens the cell: it is a quote in the cell.
         isQuoted = byte == quote && (atStart || joined.last == quote)
         joined.append(byte)
         atStart = false
@@ -113,7 +114,7 @@ struct CSVDialect: Sendable, Equatable {
   }
 }
 
-/// How a table writes its numbers.
+/// The format of the numbers in a table.
 struct NumberFormat: Sendable, Equatable {
   var decimal = UInt8(ascii: ".")
   var thousands: UInt8?
@@ -134,11 +135,11 @@ struct NumberFormat: Sendable, Equatable {
     self.thousands = byte
   }
 
-  /// Whether numbers are written as `decimalNumber` reads them.
+  /// Whether `decimalNumber` can read the numbers.
   var isPlain: Bool { decimal == UInt8(ascii: ".") && thousands == nil }
 
-  /// The number that `bytes[range]` spell; nil where they spell none. Groups behind a thousands separator have three
-  /// digits, and there is none in the fraction.
+  /// Returns the number in `bytes[range]`; `nil` if it is not a number. Groups after a thousands separator
+  /// have three digits, and the fraction has no separator.
   func number<Scalar: NetworkScalar>(in bytes: [UInt8], _ range: Range<Int>) -> Scalar? {
     if isPlain { return decimalNumber(in: bytes, range) }
     guard range.count <= 4096 else { return nil }
@@ -171,12 +172,13 @@ struct NumberFormat: Sendable, Equatable {
 
 // MARK: - UTF-16
 
-/// Turns UTF-16 with a byte order mark into UTF-8, piece by piece.
+/// Converts UTF-16 with a byte order mark to UTF-8, piece by piece.
 struct UTF16Decoder: Sendable {
   private let isBigEndian: Bool
   private var rest: [UInt8] = []
 
-  /// Nil for a text that does not begin with a byte order mark of UTF-16. The mark is left in the text.
+  /// Returns `nil` for a text that does not begin with a byte order mark of UTF-16. The mark stays in the
+  /// text.
   init?(beginning bytes: some Collection<UInt8>) {
     if bytes.starts(with: [0xFF, 0xFE]) {
       isBigEndian = false
@@ -187,8 +189,8 @@ struct UTF16Decoder: Sendable {
     }
   }
 
-  /// The next bytes in UTF-8; half a character at their end waits for the next ones, or is a replacement character
-  /// where there are none.
+  /// Returns the next bytes in UTF-8. An incomplete character at their end waits for the next bytes, or
+  /// becomes a replacement character if there are none.
   mutating func decode(_ bytes: [UInt8], isLast: Bool) -> [UInt8] {
     let all = rest + bytes
     var units: [UInt16] = []

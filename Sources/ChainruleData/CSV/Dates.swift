@@ -1,6 +1,7 @@
-/// Dates and times as ISO 8601 writes them: 2024-03-01, 2024-03-01T12:30, 2024-03-01 12:30:15.25+02:00.
+/// Dates and times in ISO 8601 format: 2024-03-01, 2024-03-01T12:30, 2024-03-01 12:30:15.25+02:00.
 enum ISODate {
-  /// Days since 1970-01-01T00:00Z; nil for any other text. Without a zone it is UTC.
+  /// Returns the number of days since 1970-01-01T00:00Z; `nil` for any other text. A time without a zone is
+  /// UTC.
   static func days(in text: some Collection<UInt8>) -> Double? {
     guard 10...35 ~= text.count else { return nil }
     var reader = Reader(rest: Array(text)[...])
@@ -64,7 +65,7 @@ enum ISODate {
     return [31, isLeap ? 29 : 28, 31, 30, 31, 30, 31, 31, 30, 31, 30, 31][month - 1]
   }
 
-  /// Of the proleptic Gregorian calendar: years begin in March, so that the leap day is the last.
+  /// Days in the proleptic Gregorian calendar: years begin in March, so that the leap day is the last.
   private static func days(year: Int, month: Int, day: Int) -> Int {
     let shifted = month <= 2 ? year - 1 : year
     let era = (shifted >= 0 ? shifted : shifted - 399) / 400
@@ -74,11 +75,11 @@ enum ISODate {
   }
 }
 
-/// Whether a text is a date in another form than that of ISO 8601: three numbers with /, . or - between them, one of
-/// which may be a year, or a month's name, such as 03/01/2024, 1.3.24 or 1-Mar-2024; a time may follow.
+/// Whether a text is a date in a format other than ISO 8601: three numbers separated by /, . or -, one of
+/// which may be a year, or the name of a month, such as 03/01/2024, 1.3.24 or 1-Mar-2024; a time may follow.
 func isForeignDate(_ text: [UInt8]) -> Bool {
   guard ISODate.days(in: text) == nil, 6...40 ~= text.count else { return false }
-  // The time begins with a space, or with a T that follows a digit: 12-OCT-2024 is all day.
+  // The time begins with a space, or with a T after a digit: 12-OCT-2024 has no time.
   let time = text.indices.first { place in
     text[place] == UInt8(ascii: " ")
       || text[place] == UInt8(ascii: "T") && place > 0 && "0123456789".utf8.contains(text[place - 1])
@@ -99,7 +100,7 @@ func isForeignDate(_ text: [UInt8]) -> Bool {
   guard separator != UInt8(ascii: ".") || parts[2].count == 4 || parts.allSatisfy({ $0.count == 2 }) else {
     return false
   }
-  // The year is the first or the last; the others are a month and a day.
+  // The year is first or last; the others are a month and a day.
   func areMonthAndDay(_ places: [Int]) -> Bool {
     let values = places.map { isMonth[$0] ? 1 : numbers[$0]! }
     return values.allSatisfy { 1...31 ~= $0 } && values.contains { $0 <= 12 }

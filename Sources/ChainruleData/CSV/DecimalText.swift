@@ -1,8 +1,8 @@
-/// The number that the bytes in `range` spell, correctly rounded; nil where they do not spell one.
+/// Returns the number in the bytes of `range`, correctly rounded; `nil` if they are not a number.
 ///
 ///     number   = [sign] (digits [. [digits]] | . digits) [(e | E) [sign] digits]
 ///
-/// The locale has no say. Too large a number gives infinity; "nan" and "inf" are not numbers here.
+/// The locale has no effect. A number that is too large gives infinity; "nan" and "inf" are not numbers here.
 func decimalNumber<Scalar: NetworkScalar>(in bytes: [UInt8], _ range: Range<Int>) -> Scalar? {
   bytes.withUnsafeBytes { bytes in
     let text = UnsafeRawBufferPointer(rebasing: bytes[..<range.upperBound])
@@ -13,21 +13,23 @@ func decimalNumber<Scalar: NetworkScalar>(in bytes: [UInt8], _ range: Range<Int>
   }
 }
 
-/// The longest number that begins at `start`, correctly rounded, and where it ends; nil where none begins there, or a
-/// digit is missing behind its "e".
+/// Reads the longest number that begins at `start`, correctly rounded, and returns the offset of its end;
+/// `nil` if there is no number, or if no digit follows its "e".
 ///
-/// Where the digits make an integer w < 10¹⁸ and the exponent is |e| ≤ 22, 10^|e| is a double.
-/// - For float64, w · 10^e or w / 10^-e is the right number where w ≤ 2⁵³, since w is then a double too (Clinger 1990).
-/// - float32 has 29 bits fewer. double(w) · double(10^e), with its up to three roundings, is less than 4 units off in its
-///   last place. Dropping 29 bits gives the right number unless the double lies within those 4 units of a tie between two
-///   floats, where they are a 1 and 28 zeros.
+/// If the digits form an integer w < 10¹⁸ and the exponent is |e| ≤ 22, 10^|e| is exactly a double.
+/// - For float64, w · 10^e or w / 10^-e is correctly rounded if w ≤ 2⁵³, because w is then exactly a double
+///   too (Clinger 1990).
+/// - float32 has 29 bits fewer. double(w) · double(10^e), with up to three roundings, has an error below 4
+///   units in its last place. Dropping 29 bits gives the correct number unless the double lies within those 4
+///   units of a tie between two floats, where the bits are a 1 and 28 zeros.
 ///
-/// Otherwise ``rounded(_:timesTenTo:)`` serves up to |e| ≤ 27, and beyond it the standard library decides from the text.
+/// Otherwise ``rounded(_:timesTenTo:)`` handles up to |e| ≤ 27; the standard library converts the text for
+/// larger exponents.
 @inline(__always)
 func decimalNumber<Scalar: NetworkScalar>(
   at start: Int, in text: UnsafeRawBufferPointer
 ) -> (value: Scalar, end: Int)? {
-  // Without a branch on the sign, which may be as good as random.
+  // Without a branch on the sign, which may be random.
   let sign = byte(at: start, in: text)
   let minus: UInt64 = sign == UInt8(ascii: "-") ? 1 : 0
   var index = start + Int(minus)
@@ -70,7 +72,8 @@ func decimalNumber<Scalar: NetworkScalar>(
   return Scalar(String(decoding: text[start..<index], as: UTF8.self)).map { ($0, index) }
 }
 
-/// The exponent that begins with the "e" at `index`, which moves behind it; nil where it has no digits.
+/// Reads the exponent that begins with the "e" at `index`, and moves the index after it; returns `nil` if it
+/// has no digits.
 private func takePower(at index: inout Int, in text: UnsafeRawBufferPointer) -> Int? {
   index += 1
   let isNegative = byte(at: index, in: text) == UInt8(ascii: "-")
@@ -85,10 +88,11 @@ private func takePower(at index: inout Int, in text: UnsafeRawBufferPointer) -> 
   return isNegative ? -power : power
 }
 
-/// integer · 10^exponent, correctly rounded, for |exponent| ≤ 27, where 5^|exponent| < 2⁶³.
+/// Returns integer · 10^exponent, correctly rounded, for |exponent| ≤ 27, where 5^|exponent| < 2⁶³.
 ///
-/// The 64 leading bits of integer · 5^exponent, or 62 of them, are exact; the last is set where bits that are not 0
-/// follow, and so rounding to 53 or 24 bits comes out as from all of them. What 2 does is exact.
+/// The 64 leading bits of integer · 5^exponent, or 62 of them, are exact. The last bit is set if any bit
+/// after it is not 0, so rounding to 53 or 24 bits gives the same as rounding all bits. Multiplication by a
+/// power of 2 is exact.
 private func rounded<Scalar: NetworkScalar>(_ integer: UInt64, timesTenTo exponent: Int) -> Scalar {
   if integer == 0 { return 0 }
   let five = powersOfFive[abs(exponent)]
@@ -102,7 +106,7 @@ private func rounded<Scalar: NetworkScalar>(_ integer: UInt64, timesTenTo expone
     isInexact = high != 0 && low << shift != 0
     if high != 0 { two += 64 - shift }
   } else {
-    // Both with their highest bit set: the quotient of 2⁶³ · dividend and divisor has 63 or 64 bits.
+    // Both have their highest bit set: the quotient of 2⁶³ · dividend and divisor has 63 or 64 bits.
     let (up, down) = (integer.leadingZeroBitCount, five.leadingZeroBitCount)
     let dividend = integer << up
     let (quotient, remainder) = (five << down).dividingFullWidth((dividend >> 1, dividend << 63))
@@ -116,13 +120,13 @@ private func rounded<Scalar: NetworkScalar>(_ integer: UInt64, timesTenTo expone
 
 // MARK: - Digits, eight at a time
 
-/// The byte at `index`; 0 behind the end.
+/// Returns the byte at `index`; 0 after the end.
 @inline(__always)
 private func byte(at index: Int, in text: UnsafeRawBufferPointer) -> UInt8 {
   index < text.count ? text[index] : 0
 }
 
-/// The bytes from `index` on, the first in the lowest place; 0 behind the end.
+/// Returns the bytes from `index` on, the first in the lowest place; 0 after the end.
 @inline(__always)
 func word(at index: Int, in text: UnsafeRawBufferPointer) -> UInt64 {
   if index + 8 <= text.count {
@@ -135,14 +139,16 @@ private func lastWord(at index: Int, in text: UnsafeRawBufferPointer) -> UInt64 
   (index..<max(index, text.count)).reversed().reduce(0) { $0 << 8 | UInt64(text[$1]) }
 }
 
-/// Appends the digits that begin at `index` to `integer`, modulo 2⁶⁴, and moves behind them; returns their number.
+/// Appends the digits at `index` to `integer`, modulo 2⁶⁴, and moves the index after them; returns their
+/// number.
 @inline(__always)
 private func takeDigits(_ integer: inout UInt64, at index: inout Int, in text: UnsafeRawBufferPointer) -> Int
 {
   let start = index
   var count: Int
   repeat {
-    // A digit becomes 0 to 9, any other byte more; 118 carries those with 10 or more into the highest bit.
+    // A digit becomes 0 to 9, any other byte more; adding 118 carries values of 10 or more into the highest
+    // bit.
     let digits = word(at: index, in: text) ^ 0x3030_3030_3030_3030
     let others = ((digits & 0x7F7F_7F7F_7F7F_7F7F) + 0x7676_7676_7676_7676 | digits) & 0x8080_8080_8080_8080
     count = others.trailingZeroBitCount / 8
@@ -152,7 +158,7 @@ private func takeDigits(_ integer: inout UInt64, at index: inout Int, in text: U
   return index - start
 }
 
-/// The number of eight digits, the first in the lowest byte: pairs of them, fours, and all.
+/// Returns the number of eight digits, the first in the lowest byte: combined to pairs, fours, and eight.
 @inline(__always)
 private func number(of digits: UInt64) -> UInt64 {
   let pairs = digits &* 10 &+ digits >> 8

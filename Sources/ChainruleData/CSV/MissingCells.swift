@@ -1,6 +1,6 @@
-/// Which cells of a table say that a value is missing.
+/// The texts and numbers that mean a missing value in a table.
 struct MissingCells: Sendable {
-  /// In lower case.
+  /// The texts in lower case.
   private let texts: [[UInt8]]
   private let longest: Int
   private let numbers: [Double]
@@ -14,10 +14,10 @@ struct MissingCells: Sendable {
     }
   }
 
-  /// Whether a number may say that a value is missing.
+  /// Whether a number may mean a missing value.
   var includeNumbers: Bool { !numbers.isEmpty }
 
-  /// Whether a cell of this content, no number, is missing.
+  /// Whether a cell with this content, not a number, is missing.
   func contain(_ cell: ArraySlice<UInt8>) -> Bool {
     cell.count <= longest && texts.contains { $0.elementsEqual(cell.lazy.map(lowercased)) }
   }
@@ -28,7 +28,7 @@ struct MissingCells: Sendable {
     !numbers.isEmpty && numbers.contains { Scalar($0) == number }
   }
 
-  /// Whether a cell is missing, by its text or its number.
+  /// Whether a cell is missing, according to its text or its number.
   func isMissing(_ field: CSVScanner.Field, in scanner: CSVScanner) -> Bool {
     if contain(scanner.bytes[field.content]) { return true }
     guard includeNumbers, let number: Double = scanner.number(field) else { return false }
@@ -36,7 +36,7 @@ struct MissingCells: Sendable {
   }
 }
 
-/// A letter of ASCII in lower case; every other byte as it is.
+/// Returns an ASCII letter in lower case, and every other byte unchanged.
 private func lowercased(_ byte: UInt8) -> UInt8 {
   UInt8(ascii: "A")...UInt8(ascii: "Z") ~= byte ? byte | 0x20 : byte
 }

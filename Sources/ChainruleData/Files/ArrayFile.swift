@@ -1,21 +1,21 @@
-/// What an element of an array is.
+/// The type of an array's elements.
 struct ArrayElement: Equatable, Sendable {
   enum Kind: String, Sendable {
     case bool, int8, int16, int32, int64, uint8, uint16, uint32, uint64, float16, float32, float64
-    /// Text of UTF-32, or of bytes, with NULs after it up to ``ArrayElement/length``.
+    /// Text in UTF-32 or in bytes, padded with NULs to ``ArrayElement/length``.
     case unicode, bytes
   }
 
   let kind: Kind
   var isBigEndian = false
-  /// Whether a byte stands for a level from 0 to 1: it is divided by 255.
+  /// Whether a byte is a level from 0 to 1, that is, divided by 255.
   var isLevel = false
-  /// The number of characters of a text, NULs included; 1 for numbers.
+  /// The number of characters of a text, including NULs; 1 for numbers.
   var length = 1
 
   var isText: Bool { kind == .unicode || kind == .bytes }
 
-  /// Bytes an element.
+  /// The number of bytes of an element.
   var size: Int {
     switch kind {
     case .bool, .int8, .uint8: 1
@@ -30,18 +30,20 @@ struct ArrayElement: Equatable, Sendable {
   var isFloatingPoint: Bool { kind == .float16 || kind == .float32 || kind == .float64 }
 }
 
-/// What the header of a file says about the array in it.
+/// The description of an array in the header of its file.
 struct ArrayHeader: Sendable {
   var element: ArrayElement
-  /// The rows first: at least one, each at least 1.
+  /// The dimensions, with the rows first: at least one dimension, each at least 1.
   let dimensions: [Int]
-  /// Whether the first index changes fastest, rather than the last.
+  /// Whether the first index changes fastest instead of the last.
   let isFortran: Bool
-  /// Where the elements begin.
+  /// The offset of the elements.
   let offset: Int
-  /// Where they end.
+  /// The offset after the elements.
   let end: Int
 
+  /// Creates a header.
+  ///
   /// - Throws: `ChainruleError.badData` for dimensions whose product is too large.
   init(
     element: ArrayElement, dimensions: [Int], isFortran: Bool, offset: Int, file: String?
@@ -68,10 +70,11 @@ struct ArrayHeader: Sendable {
   /// The number of elements of a row.
   var columns: Int { dimensions.dropFirst().reduce(1, *) }
 
-  /// "2 × 3"
+  /// Returns the dimensions as text, such as "2 × 3".
   static func text(of dimensions: [Int]) -> String { dimensions.map(String.init).joined(separator: " × ") }
 
-  /// Throws unless the file has as many bytes as the header says. `orMore` says that they may be more than `bytes`.
+  /// Throws unless the file has the size that the header implies. `orMore` means that the file may have more
+  /// than `bytes` bytes.
   func checkSize(_ bytes: Int, orMore: Bool = false, file: String?) throws(ChainruleError) {
     guard bytes == end else {
       throw .badData(
@@ -92,7 +95,8 @@ struct ArrayHeader: Sendable {
         + "other text in Python, as with arr.astype('float64')")
   }
 
-  /// In an array in Fortran order, the distance of each element of a row from the row's first, in elements.
+  /// Returns, for an array in Fortran order, the distance of each element of a row from the row's first, in
+  /// elements.
   func fortranPlaces(file: String?) throws(ChainruleError) -> [Int] {
     var (places, step) = ([0], rows)
     for dimension in dimensions.dropFirst() {
@@ -106,7 +110,7 @@ struct ArrayHeader: Sendable {
     return places
   }
 
-  /// All elements of the file `bytes`, of the size checked, row-major.
+  /// Returns all elements of the file `bytes`, row-major. The size has been checked.
   ///
   /// - Throws: `ChainruleError.badData` for a number that is NaN or infinite in `Scalar`, `.outOfMemory`.
   func values<Scalar: NetworkScalar>(in bytes: [UInt8], file: String?) throws(ChainruleError) -> [Scalar] {
@@ -127,7 +131,8 @@ struct ArrayHeader: Sendable {
   }
 }
 
-/// Throws for a number that is NaN or infinite, by its place in rows of which the first is number `firstRow`, from 0.
+/// Throws for a number that is NaN or infinite. The error names its place; `firstRow` is the number of the
+/// first row, from 0.
 private func checkFinite<Scalar: NetworkScalar>(
   _ values: [Scalar], columns: Int, firstRow: Int = 0, file: String?
 ) throws(ChainruleError) {
@@ -138,7 +143,7 @@ private func checkFinite<Scalar: NetworkScalar>(
       + "in \(Scalar.scalarType.rawValue); expected a finite number")
 }
 
-/// An array of numbers in a file, whose header has been read.
+/// A file with an array of numbers, whose header has been read.
 struct ArrayFile: Sendable {
   let path: String
   let header: ArrayHeader
@@ -170,16 +175,17 @@ struct ArrayFile: Sendable {
   }
 }
 
-/// Reads the rows of an array in a file, from the first on; it holds about 256 KiB of them, or a batch.
+/// Reads the rows of an array in a file, from the first one on, with about 256 KiB of them, or a batch, in
+/// memory.
 final class ArrayReader {
   private let file: ArrayFile
   private let reader: FileReader
   private let rowBytes: Int
-  /// The bytes of whole rows, of which `used` have been read.
+  /// The bytes of whole rows; `used` of them have been read.
   private var bytes: [UInt8] = []
   private var used = 0
   private var row = 0
-  /// The most bytes held so far.
+  /// The largest number of bytes in memory so far.
   private(set) var peakBytes = 0
 
   init(_ file: ArrayFile) throws(ChainruleError) {
@@ -188,7 +194,7 @@ final class ArrayReader {
     rowBytes = file.columns * file.element.size
   }
 
-  /// The bytes of the next `count` rows, as an offset into `bytes`.
+  /// Returns the offset in `bytes` of the next `count` rows.
   private func take(_ count: Int) throws(ChainruleError) -> Int {
     let wanted = count * rowBytes
     if bytes.count - used < wanted {
@@ -226,7 +232,7 @@ final class ArrayReader {
     }
   }
 
-  /// The next rows, row-major: count × columns.
+  /// Returns the next rows, row-major: count × columns.
   ///
   /// - Throws: `ChainruleError.badData` for a number that is NaN or infinite in `Scalar`.
   func numbers<Scalar: NetworkScalar>(rows count: Int) throws(ChainruleError) -> [Scalar] {
@@ -238,11 +244,11 @@ final class ArrayReader {
     return values
   }
 
-  /// The next rows of a column of class numbers, integers from 0 to `limit` - 1.
+  /// Returns the next rows of a column of class numbers, integers from 0 to `limit` - 1.
   func labels(rows count: Int, below limit: Int) throws(ChainruleError) -> [Int] {
     let firstRow = row
     let start = try take(count)
-    // Any integer is exact enough in float64 to tell whether it is below a limit ≤ 2¹⁶.
+    // Any integer is exact enough in float64 to compare it with a limit ≤ 2¹⁶.
     let values: [Double] = try decode(
       bytes, from: start, count: count, as: file.element, for: "a batch of \(file.path)")
     if let index = values.firstIndex(where: { !($0 >= 0 && $0 < Double(limit)) }) {
@@ -254,7 +260,7 @@ final class ArrayReader {
   }
 }
 
-/// `count` elements from the byte `start` on; unsigned bytes that are levels are divided by 255.
+/// Decodes `count` elements from the byte `start` on; unsigned bytes that are levels are divided by 255.
 @_specialize(where Scalar == Float)
 @_specialize(where Scalar == Double)
 private func decode<Scalar: NetworkScalar>(
@@ -263,7 +269,7 @@ private func decode<Scalar: NetworkScalar>(
 ) throws(ChainruleError) -> [Scalar] {
   try checkMemory(count, of: Scalar.self, for: purpose())
   return bytes.withUnsafeBytes { bytes in
-    /// The integer at an element's place.
+    /// Loads the integer of an element.
     @inline(__always)
     func load<Integer: FixedWidthInteger>(_ index: Int, as: Integer.Type) -> Integer {
       let value = bytes.loadUnaligned(
@@ -291,7 +297,8 @@ private func decode<Scalar: NetworkScalar>(
   }
 }
 
-/// The number that the bits of IEEE 754 binary16 say: 1 sign, 5 of the exponent with bias 15, 10 of the significand.
+/// Returns the number of an IEEE 754 binary16: 1 bit of sign, 5 of the exponent with bias 15, 10 of the
+/// significand.
 private func half(_ bits: UInt16) -> Float {
   let sign: Float = bits >> 15 == 0 ? 1 : -1
   let (exponent, significand) = (UInt32(bits >> 10 & 31), UInt32(bits & 1023))
@@ -304,17 +311,19 @@ private func half(_ bits: UInt16) -> Float {
 
 // MARK: - Pairs of arrays
 
-/// An array of features and one of targets, row by row.
+/// An array of features and one of targets with the same rows.
 struct ArrayPair: Sendable {
   let features: ArrayFile
   let targets: ArrayFile
-  /// Nil: the targets are numbers to predict.
+  /// The classes; `nil` if the targets are numbers to predict.
   let classLabels: [String]?
 
   var inputs: Int { features.columns }
   var outputs: Int { classLabels?.count ?? targets.columns }
 
-  /// - Throws: `ChainruleError.badData` where the two do not fit one another, or the targets are no class numbers.
+  /// Creates a pair.
+  ///
+  /// - Throws: `ChainruleError.badData` if the arrays do not match, or the targets are not class numbers.
   init(features: ArrayFile, targets: ArrayFile, classLabels: [String]?) throws(ChainruleError) {
     guard targets.rows == features.rows else {
       throw targets.bad("there are \(targets.rows) rows of targets for \(features.rows) of features")
@@ -349,10 +358,10 @@ public struct ArrayBatches<Scalar: NetworkScalar>: BatchIterator {
     targets = try ArrayReader(pair.targets)
   }
 
-  /// The most bytes of both files held so far.
+  /// The largest number of bytes of both files in memory so far.
   var peakBytes: Int { features.peakBytes + targets.peakBytes }
 
-  /// The next rows of the files.
+  /// Returns the next rows of the files.
   public mutating func next() throws(ChainruleError) -> Dataset<Scalar>? {
     let count = min(size, pair.features.rows - row)
     guard count > 0 else { return nil }
@@ -373,24 +382,28 @@ public struct ArrayBatches<Scalar: NetworkScalar>: BatchIterator {
 
 // MARK: - IDX
 
-/// The rows of two IDX files, such as MNIST's, read batch by batch: to the numbers and classes of
-/// ``Dataset/init(idxImages:labels:)``. The files must stay as they are while the source is in use.
+/// The rows of two IDX files, such as MNIST's, read batch by batch, with the numbers and classes of
+/// ``Dataset/init(idxImages:labels:)``. The files must not change while the source is in use.
 public struct IDXSource<Scalar: NetworkScalar>: BatchSource {
   private let pair: ArrayPair
 
-  /// Height × width of an image.
+  /// The number of pixels of an image, height × width.
   public var inputs: Int { pair.inputs }
   /// The number of classes.
   public var outputs: Int { pair.outputs }
   /// The number of images.
   public var rowCount: Int? { pair.features.rows }
-  /// The classes: 0 to the highest label that occurs, which a pass over the labels finds.
+  /// The classes: 0 to the highest label in the file, which a pass over the labels finds.
   public var classLabels: [String] { pair.classLabels ?? [] }
 
+  /// Opens the files.
+  ///
   /// - Parameters:
-  ///   - images: The path of an array of rows × height × width; any number of dimensions after the first make the inputs.
-  ///   - labels: That of one class number a row.
-  /// - Throws: As ``Dataset/init(idxImages:labels:)``; but for NaN and infinity, at which the iterator throws.
+  ///   - images: The path of an array of rows × height × width; the dimensions after the first, of any
+  ///     number, form the inputs.
+  ///   - labels: The path of an array with one class number per row.
+  /// - Throws: The errors of ``Dataset/init(idxImages:labels:)``, except for NaN and infinity, for which the
+  ///   iterator throws.
   public init(images: String, labels: String) throws(ChainruleError) {
     let (images, labels) = (
       try ArrayFile(idx: images, levels: true), try ArrayFile(idx: labels, levels: false)
@@ -413,17 +426,17 @@ public struct IDXSource<Scalar: NetworkScalar>: BatchSource {
     pair = try ArrayPair(features: images, targets: labels, classLabels: (0...highest).map(String.init))
   }
 
-  /// The rows in the order of the files.
+  /// Returns the rows in the order of the files.
   public func makeBatches(of size: Int, epoch: Int) throws(ChainruleError) -> ArrayBatches<Scalar> {
     try ArrayBatches(pair, size: size)
   }
 
-  /// The hash of the files' bytes.
+  /// Returns the hash of the files' bytes.
   public func makeFingerprint() throws(ChainruleError) -> String? { try pair.fingerprint() }
 }
 
 extension ArrayFile {
-  /// The IDX file at `path`; `levels` says that unsigned bytes are.
+  /// Opens the IDX file at `path`; `levels` means that unsigned bytes are levels.
   init(idx path: String, levels: Bool) throws(ChainruleError) {
     try self.init(path, headLength: ArrayHeader.maximumIDXLength) { head throws(ChainruleError) in
       var header = try ArrayHeader(idx: head, file: path)

@@ -1,6 +1,6 @@
 internal import ChainrulePlatform
 
-/// The contents of a file of data, unpacked where it is gzip-compressed, and their format.
+/// The contents of a data file, decompressed if it is gzip-compressed, and their format.
 ///
 ///     let file = try DataFile("mnist/train-images-idx3-ubyte.gz")
 ///     switch file.format {
@@ -8,44 +8,46 @@ internal import ChainrulePlatform
 ///     default: print("something else")
 ///     }
 ///
-/// At most 1 GiB is unpacked into memory, or 100 times as many bytes as the compressed file has where that is more, and of
-/// an IDX or `.npy` file no more than its header says. A file that says that it is larger is refused before it is unpacked.
+/// The limit for decompression into memory is 1 GiB, or 100 times the size of the compressed file if that is
+/// more. For an IDX or `.npy` file it is also the size that its header states. A file that states a larger
+/// size is refused before it is decompressed.
 public struct DataFile: Sendable {
-  /// The formats that data are read in.
+  /// The formats of data files.
   public enum Format: String, Sendable, CaseIterable {
     /// Comma-separated values, or with another delimiter: ``CSVTable``.
     case csv
     /// The format of MNIST: ``IDXFile``.
     case idx
-    /// An array of NumPy's: ``NumPyArray``.
+    /// An array of NumPy: ``NumPyArray``.
     case npy
-    /// A zip archive of such arrays: ``NumPyArchive``.
+    /// A zip archive of NumPy arrays: ``NumPyArchive``.
     case npz
     /// The training data of FANN: ``FANNFile``.
     case fann
   }
 
-  /// The name that errors give: the path, or "standard input"; nil for memory.
+  /// The name for errors: the path, or "standard input"; `nil` for memory.
   public let name: String?
-  /// The format that was given or, without one, that the first bytes show.
+  /// The given format, or the one detected from the first bytes.
   public let format: Format
   let bytes: [UInt8]
 
   /// Reads the file at `path`, which may be a pipe; "-" is standard input.
   ///
   /// - Parameters:
-  ///   - path: The file, or "-".
-  ///   - format: The format; nil to detect it. `.npy`, `.npz` and IDX files begin with marks of their own. A text is FANN's
-  ///     where it begins with three whole numbers that fit what follows: rows, inputs and outputs. Every other file is CSV.
-  /// - Throws: `ChainruleError.file` for a file that cannot be read, `.badData` for a directory, or compressed data that
-  ///   are damaged, cut short, or more than may be.
+  ///   - path: The path of the file, or "-".
+  ///   - format: The format; `nil` to detect it. `.npy`, `.npz` and IDX files begin with their own marks. A
+  ///     text is FANN's if it begins with three whole numbers (rows, inputs and outputs) that fit what
+  ///     follows. Every other file is CSV.
+  /// - Throws: `ChainruleError.file` for a file that cannot be read, `.badData` for a directory, or for
+  ///   compressed data that are damaged, truncated, or above the limit.
   public init(_ path: String, format: Format? = nil) throws(ChainruleError) {
     try self.init(bytes: contents(ofFile: path), name: path == "-" ? "standard input" : path, format: format)
   }
 
-  /// Takes a file's bytes from memory, compressed or not.
+  /// Uses a file's bytes in memory, compressed or not.
   ///
-  /// - Throws: As ``init(_:format:)``.
+  /// - Throws: The errors of ``init(_:format:)``.
   public init(bytes: [UInt8], name: String? = nil, format: Format? = nil) throws(ChainruleError) {
     self.name = name
     guard bytes.starts(with: gzipMark) else {
@@ -75,8 +77,8 @@ public struct DataFile: Sendable {
           reason: "unpacked, the file has more than the \(size) bytes that its header says")
       }
     } else {
-      // A gzip file ends with the size of its last member modulo 2³². Where that is beyond the bound and the file is not cut
-      // short, so is the whole; a first pass, which holds none of it, says which is so.
+      // A gzip file ends with the size of its last member modulo 2³². If that is above the limit, either the
+      // contents are too large or the file is truncated. A first pass, which stores nothing, finds out which.
       if bytes.suffix(4).reversed().reduce(0, { $0 << 8 | Int($1) }) > limit {
         let size = try Inflater(.gzip, bytes[...], file: name).skip(limit + 1)
         guard size <= limit else { throw tooLarge("\(size) or more") }
@@ -87,17 +89,19 @@ public struct DataFile: Sendable {
     self.bytes = unpacked
   }
 
-  /// The format of the file at `path`, by its first bytes, of which no more are read.
+  /// Detects the format of the file at `path` by reading only its first bytes.
   ///
-  /// - Throws: As ``init(_:format:)``, and `ChainruleError.file` for a file that is not regular, as a pipe.
+  /// - Throws: The errors of ``init(_:format:)``, and `ChainruleError.file` for a file that is not regular,
+  ///   such as a pipe.
   public static func format(ofFile path: String) throws(ChainruleError) -> Format {
     Format(of: try FileReader(path).bytes(at: 0, count: headSize + 1))
   }
 
-  /// The most bytes of a header of any format.
+  /// The maximum number of bytes of a header in any format.
   fileprivate static let headSize = ArrayHeader.maximumNumPyLength
 
-  /// The number of bytes that a file has by its header; nil for a format that does not say, 0 for a bad header.
+  /// Returns the size of a file according to its header; `nil` for a format whose header has no size, 0 for a
+  /// bad header.
   private static func sizeInHeader(_ head: [UInt8], _ format: Format) -> Int? {
     switch format {
     case .csv, .npz, .fann: nil
@@ -108,7 +112,8 @@ public struct DataFile: Sendable {
 }
 
 extension DataFile.Format {
-  /// The format of a file, by its first ``DataFile/headSize`` bytes. `head` has at least one more where the file has more.
+  /// Detects the format of a file from its first ``DataFile/headSize`` bytes. If the file is larger, `head`
+  /// has at least one more.
   fileprivate init(of head: [UInt8]) {
     if head.starts(with: ArrayHeader.numPyMark) {
       self = .npy
@@ -124,7 +129,7 @@ extension DataFile.Format {
   }
 }
 
-/// What a gzip file begins with.
+/// The first bytes of a gzip file.
 private let gzipMark: [UInt8] = [0x1F, 0x8B]
 
 private func refusal(_ path: String, _ code: Int32) -> ChainruleError {
@@ -135,7 +140,7 @@ private func refusal(_ path: String, _ code: Int32) -> ChainruleError {
   return .file(path: path, reason: String(cString: strerror(code)))
 }
 
-/// All bytes of the file at `path`, as they stand; "-" is standard input.
+/// Returns all bytes of the file at `path`, without decompression; "-" is standard input.
 package func contents(ofFile path: String) throws(ChainruleError) -> [UInt8] {
   try checkPath(path)
   let descriptor = path == "-" ? STDIN_FILENO : open(path, O_RDONLY | O_CLOEXEC)
@@ -146,7 +151,8 @@ package func contents(ofFile path: String) throws(ChainruleError) -> [UInt8] {
   guard fstat(descriptor, &status) == 0 else { throw refusal(path, errno) }
   if status.st_mode & S_IFMT == S_IFDIR { throw refusal(path, EISDIR) }
 
-  // One byte more than the size, so that a regular file ends inside the first piece. Other files come in pieces of 64 KiB.
+  // One byte more than the size, so that the first piece contains a regular file. Other files are read in
+  // pieces of 64 KiB.
   var bytes: [UInt8] = []
   var room = max(Int(status.st_size) &+ 1, 1 << 16)
   while true {
@@ -173,23 +179,25 @@ package func contents(ofFile path: String) throws(ChainruleError) -> [UInt8] {
   }
 }
 
-// MARK: - In pieces
+// MARK: - Reading in pieces
 
-/// A regular file that is read in pieces, unpacked where it is gzip-compressed.
+/// A regular file that is read in pieces, decompressed if it is gzip-compressed.
 final class FileReader {
   let path: String
-  /// In bytes, when the file was opened.
+  /// The number of bytes when the file was opened.
   private let size: Int
   private let descriptor: Int32
   let isCompressed: Bool
-  /// Of a compressed file, and what stands behind the bytes unpacked so far.
+  /// The decompressor of a compressed file, after the bytes decompressed so far.
   private var inflater: Inflater?
 
-  /// - Throws: `ChainruleError.file` where the system refuses, or `path` is not of a regular file; `.badData` for a
-  ///   directory.
+  /// Opens the file.
+  ///
+  /// - Throws: `ChainruleError.file` if the system refuses, or if `path` is not a regular file; `.badData`
+  ///   for a directory.
   init(_ path: String) throws(ChainruleError) {
     try checkPath(path)
-    // A pipe without a writer would be waited for.
+    // Without O_NONBLOCK, opening a pipe without a writer would wait.
     let descriptor = open(path, O_RDONLY | O_CLOEXEC | O_NONBLOCK)
     guard descriptor >= 0 else { throw refusal(path, errno) }
     self.path = path
@@ -210,7 +218,8 @@ final class FileReader {
 
   deinit { close(descriptor) }
 
-  /// The number of bytes where that is at most `limit`; otherwise any number above. A compressed file is unpacked for it.
+  /// Returns the number of bytes if it is at most `limit`, otherwise any larger number. This decompresses a
+  /// compressed file.
   func size(upTo limit: Int) throws(ChainruleError) -> Int {
     guard isCompressed else { return size }
     let inflater = try unpacking(from: 0)
@@ -221,14 +230,14 @@ final class FileReader {
     return inflater.count
   }
 
-  /// The bytes from `offset` on, `count` or as many as there are.
+  /// Returns `count` bytes from `offset` on, or as many as are left.
   func bytes(at offset: Int, count: Int) throws(ChainruleError) -> [UInt8] {
     var bytes: [UInt8] = []
     try append(count, at: offset, to: &bytes)
     return bytes
   }
 
-  /// Appends what ``bytes(at:count:)`` gives; returns how many bytes that were.
+  /// Appends the bytes of ``bytes(at:count:)``; returns their number.
   @discardableResult
   func append(_ count: Int, at offset: Int, to bytes: inout [UInt8]) throws(ChainruleError) -> Int {
     guard !isCompressed else { return try unpacking(from: offset).append(count, to: &bytes) }
@@ -252,7 +261,8 @@ final class FileReader {
     return filled
   }
 
-  /// The inflater with `offset` bytes behind it, or all there are; it begins again where more are.
+  /// Returns the decompressor after `offset` bytes, or at the end. It starts again if it is already past
+  /// them.
   private func unpacking(from offset: Int) throws(ChainruleError) -> Inflater {
     if let inflater, inflater.count <= offset {
       try skip(to: offset, inflater)

@@ -1,4 +1,4 @@
-/// A file of FANN's training data, as `fann_save_train` writes it and `fann_read_train_from_file` reads it.
+/// A file of training data for FANN, in the format of `fann_save_train` and `fann_read_train_from_file`.
 ///
 ///     rows inputs outputs
 ///     the inputs of the first row
@@ -6,9 +6,9 @@
 ///     the inputs of the second row
 ///     …
 ///
-/// The line breaks are a custom, not a rule: any whitespace separates two numbers, so several rows may stand on a line, or
-/// one number. A number is written in decimal or hexadecimal, with an optional sign and exponent, in the form that C's
-/// `strtod` takes in the "C" locale; the locale of the process is ignored. The format has no comments.
+/// The line breaks are optional: any whitespace separates two numbers, so a line may contain several rows or
+/// a single number. A number is decimal or hexadecimal, with an optional sign and exponent, in the format of
+/// C's `strtod` in the "C" locale; the locale of the process has no effect. The format has no comments.
 public struct FANNFile: Sendable {
   /// The number of rows, at least 1.
   public let rows: Int
@@ -18,20 +18,20 @@ public struct FANNFile: Sendable {
   public let outputs: Int
   private let bytes: [UInt8]
   private let file: String?
-  /// The place after the header.
+  /// The position after the header.
   private let start: FANNWords
 
   /// Reads the file at `path`, gzip-compressed or not.
   ///
-  /// - Throws: As ``DataFile/init(_:format:)``, and `ChainruleError.badData` for a header that is not three whole numbers of
-  ///   at least 1, or that says more numbers than the file's bytes can hold.
+  /// - Throws: The errors of ``DataFile/init(_:format:)``, and `ChainruleError.badData` for a header that is
+  ///   not three whole numbers of at least 1, or that announces more numbers than the file's bytes can hold.
   public init(file path: String) throws(ChainruleError) {
     try self.init(DataFile(path, format: .fann))
   }
 
-  /// Takes a file that has been read.
+  /// Uses a file that has been read.
   ///
-  /// - Throws: `ChainruleError.badData` as ``init(file:)``.
+  /// - Throws: `ChainruleError.badData` as ``init(file:)`` does.
   public init(_ file: DataFile) throws(ChainruleError) {
     try self.init(bytes: file.bytes, file: file.name)
   }
@@ -53,7 +53,7 @@ public struct FANNFile: Sendable {
     }
     let (columns, isTooWide) = header[1].addingReportingOverflow(header[2])
     let (numbers, isTooLarge) = columns.multipliedReportingOverflow(by: header[0])
-    // A number takes a digit and the space before it.
+    // A number needs at least one digit and the space before it.
     guard !isTooWide, !isTooLarge, numbers <= bytes.count / 2 else {
       throw .badData(
         file: file, line: words.line, column: nil,
@@ -67,16 +67,17 @@ public struct FANNFile: Sendable {
     start = words
   }
 
-  /// Whether a text is likely to be FANN's rather than CSV with spaces between the cells. `head` is its first bytes, or all
-  /// of them where `isWhole`.
+  /// Whether a text is more likely FANN's than CSV with spaces between the cells. `head` is its first bytes,
+  /// or all of them if `isWhole`.
   ///
-  /// It begins with three whole numbers r, i, o of at least 1. Then it is FANN's where
+  /// It begins with three whole numbers r, i, o of at least 1. In addition, one of these holds:
   /// - it has r (i + o) more words, and they are numbers;
-  /// - or else the header fills the first line, another line has more or fewer words than 3, and the words are numbers or
-  ///   the second line has i or i + o of them. CSV has the same number of cells in every line. Reading such a file as
-  ///   FANN's gives an error that says which number is wrong, or how many there are;
-  /// - or else only the head of the text is known, it has at most r (i + o) words, which are numbers, and its lines have
-  ///   different numbers of them, or one each, or 3 where i + o = 3 or i = o = 3.
+  /// - the header fills the first line, another line has more or fewer words than 3, and the words are
+  ///   numbers or the second line has i or i + o of them. In CSV every line has the same number of cells.
+  ///   Reading such a file as FANN's gives an error that names the wrong number, or how many numbers there
+  ///   are;
+  /// - only the head of the text is known, it has at most r (i + o) words, which are numbers, and its lines
+  ///   have different numbers of words, or one each, or 3 if i + o = 3 or i = o = 3.
   static func isLikely(_ head: [UInt8], isWhole: Bool) -> Bool {
     var words = FANNWords(head)
     var header: [Int] = []
@@ -84,7 +85,7 @@ public struct FANNFile: Sendable {
     var (count, areNumbers) = (0, true)
     var line = 0
     while let word = words.next(in: head) {
-      // The last word of a head may go on.
+      // The last word of a head may be incomplete.
       if word.upperBound == head.count, !isWhole { break }
       if header.count < 3 {
         guard let number = wholeNumber(head[word]) else { return false }
@@ -101,7 +102,7 @@ public struct FANNFile: Sendable {
     let (columns, isTooWide) = header[1].addingReportingOverflow(header[2])
     let (total, isTooLarge) = columns.multipliedReportingOverflow(by: header[0])
     if isWhole, !isTooWide, !isTooLarge, areNumbers, count == total { return true }
-    // The last line of a head may go on.
+    // The last line of a head may be incomplete.
     if !isWhole, lengths.count > 1 { lengths.removeLast() }
     let isUniform = lengths.allSatisfy { $0 == lengths[0] }
     if lengths[0] == 3, !isUniform, areNumbers || lengths[1] == header[1] || lengths[1] == columns {
@@ -112,7 +113,7 @@ public struct FANNFile: Sendable {
       || (lengths[0] == 3 && (columns == 3 || (header[1] == 3 && header[2] == 3)))
   }
 
-  /// The number from 1 that C's `%u` reads from the whole of `word`; nil where there is none.
+  /// Returns the number, at least 1, that C's `%u` reads from all of `word`; `nil` if there is none.
   private static func wholeNumber(_ word: ArraySlice<UInt8>) -> Int? {
     let digits = word.first == UInt8(ascii: "+") ? word.dropFirst() : word
     guard digits.count <= 100, digits.allSatisfy({ UInt8(ascii: "0")...UInt8(ascii: "9") ~= $0 }) else {
@@ -125,16 +126,16 @@ public struct FANNFile: Sendable {
     bytes.withUnsafeBytes { (number(word, in: $0) as Double?) != nil }
   }
 
-  /// The word for a message: at most 40 bytes of it.
+  /// Returns the word for a message, up to 40 bytes of it.
   private static func text(_ word: ArraySlice<UInt8>) -> String {
     String(decoding: word.prefix(40), as: UTF8.self) + (word.count > 40 ? "…" : "")
   }
 
-  /// The inputs, row-major rows × ``inputs``, and the outputs, rows × ``outputs``.
+  /// Returns the inputs, row-major rows × ``inputs``, and the outputs, rows × ``outputs``.
   ///
-  /// - Throws: `ChainruleError.badData` with line and column, the place of a number in its line, for a word that is not a
-  ///   number or is not finite in its type, for a file that ends too early, and for text after the last number;
-  ///   `.outOfMemory`.
+  /// - Throws: `ChainruleError.badData` with line and column (the position of the number in its line) for a
+  ///   word that is not a number or is not finite in its type, for a file that ends too early, and for text
+  ///   after the last number; `.outOfMemory`.
   public func values<Scalar: NetworkScalar>(
     as type: Scalar.Type = Scalar.self
   ) throws(ChainruleError) -> (inputs: [Scalar], outputs: [Double]) {
@@ -185,10 +186,10 @@ public struct FANNFile: Sendable {
       reason: "\(place) is \"\(Self.text(bytes[bad]))\"; expected a finite number"
         + (isNumber ? " of \(Scalar.scalarType.rawValue)" : "")
         + (bytes[bad].contains(UInt8(ascii: ","))
-          ? ". A comma cannot stand in FANN's data: write 0.5 for 0,5" : ""))
+          ? ". FANN's data cannot contain commas: write 0.5 for 0,5" : ""))
   }
 
-  /// The number that a word spells; nil where it spells none, also for "inf" and "nan".
+  /// Returns the number of a word; `nil` if it is not a number, also for "inf" and "nan".
   @inline(__always)
   private static func number<Scalar: NetworkScalar>(
     _ word: Range<Int>, in text: UnsafeRawBufferPointer
@@ -201,7 +202,7 @@ public struct FANNFile: Sendable {
     return hexadecimalNumber(word, in: text)
   }
 
-  /// The number of a word such as -0x1.8p3.
+  /// Returns the number of a word such as -0x1.8p3.
   private static func hexadecimalNumber<Scalar: NetworkScalar>(
     _ word: Range<Int>, in text: UnsafeRawBufferPointer
   ) -> Scalar? {
@@ -218,14 +219,14 @@ public struct FANNFile: Sendable {
   }
 }
 
-/// A place between the words of a text, which whitespace separates: space, tab, vertical tab, form feed, line feed, carriage
-/// return. A byte order mark before the first is skipped. Lines end with LF, CRLF or CR.
+/// A position between the words of a text. Whitespace separates them: space, tab, vertical tab, form feed,
+/// line feed, carriage return. A byte order mark before the first is skipped. Lines end with LF, CRLF or CR.
 private struct FANNWords {
   /// The byte after the last word.
   private var offset: Int
   /// The line of the last word, counted from 1.
   private(set) var line = 1
-  /// The place of the last word in its line, counted from 1.
+  /// The position of the last word in its line, counted from 1.
   private(set) var place = 0
 
   init(_ bytes: [UInt8]) { offset = bytes.starts(with: [0xEF, 0xBB, 0xBF]) ? 3 : 0 }
@@ -257,12 +258,13 @@ private struct FANNWords {
 }
 
 extension Dataset {
-  /// A data set from a file of FANN's.
+  /// Creates a data set from a FANN file.
   ///
   /// - Parameters:
   ///   - file: The file's contents.
-  ///   - task: Whether the outputs are classes, as for ``init(features:targets:task:)``.
-  /// - Throws: `ChainruleError.badData` as ``FANNFile/values(as:)``, and for outputs that `task` does not allow.
+  ///   - task: The kind of the targets, as for ``init(features:targets:task:)``.
+  /// - Throws: The errors of ``FANNFile/values(as:)``, and `ChainruleError.badData` for outputs that `task`
+  ///   does not allow.
   public init(fann file: FANNFile, task: CSVOptions.LearningTask = .automatic) throws(ChainruleError) {
     let (features, targets): ([Scalar], [Double]) = try file.values()
     try self.init(

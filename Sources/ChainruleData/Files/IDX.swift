@@ -1,7 +1,7 @@
 /// The contents of an IDX file, the format of MNIST: two zero bytes, the element type, the number of
 /// dimensions d, d sizes as big-endian 32-bit integers, then the elements, big-endian and row-major.
 public struct IDXFile: Sendable {
-  /// The sizes of the array, the rows first: at least one, each at least 1.
+  /// The dimensions of the array, with the rows first: at least one dimension, each at least 1.
   public var dimensions: [Int] { header.dimensions }
   private let header: ArrayHeader
   private let bytes: [UInt8]
@@ -9,20 +9,20 @@ public struct IDXFile: Sendable {
 
   /// Reads the IDX file at `path`, gzip-compressed or not.
   ///
-  /// - Throws: As ``DataFile/init(_:format:)``, and `ChainruleError.badData` for a file that is not IDX, or is shorter or
-  ///   longer than its header says.
+  /// - Throws: The errors of ``DataFile/init(_:format:)``, and `ChainruleError.badData` for a file that is
+  ///   not IDX, or is shorter or longer than its header states.
   public init(file path: String) throws(ChainruleError) {
     try self.init(DataFile(path, format: .idx))
   }
 
-  /// Takes a file that has been read.
+  /// Uses a file that has been read.
   ///
-  /// - Throws: `ChainruleError.badData` as ``init(file:)``.
+  /// - Throws: `ChainruleError.badData` as ``init(file:)`` does.
   public init(_ file: DataFile) throws(ChainruleError) {
     try self.init(bytes: file.bytes, file: file.name)
   }
 
-  /// Checks that the file is as long as its header says.
+  /// Checks that the file has the size that its header states.
   init(bytes: [UInt8], file: String? = nil) throws(ChainruleError) {
     header = try ArrayHeader(idx: bytes, file: file)
     try header.checkSize(bytes.count, file: file)
@@ -34,7 +34,7 @@ public struct IDXFile: Sendable {
     .badData(file: file, line: nil, column: nil, reason: reason)
   }
 
-  /// All elements, row-major: unsigned bytes divided by 255, so from 0 to 1, others as they are.
+  /// Returns all elements, row-major: unsigned bytes divided by 255, that is from 0 to 1, others unchanged.
   ///
   /// - Throws: `ChainruleError.badData` for an element that is NaN or infinite in `Scalar`.
   public func values<Scalar: NetworkScalar>(
@@ -43,7 +43,7 @@ public struct IDXFile: Sendable {
     try header.values(in: bytes, file: file)
   }
 
-  /// All elements as class numbers: integers from 0 to `limit` - 1.
+  /// Returns all elements as class numbers: integers from 0 to `limit` - 1.
   func labels(below limit: Int) throws(ChainruleError) -> [Int] {
     guard !header.element.isFloatingPoint else {
       throw bad("the labels are \(header.element.kind); expected integers")
@@ -61,10 +61,11 @@ public struct IDXFile: Sendable {
 }
 
 extension ArrayHeader {
-  /// The most bytes of the header of an IDX file.
+  /// The maximum number of bytes of the header of an IDX file.
   static let maximumIDXLength = 4 + 4 * Int(UInt8.max)
 
-  /// What an IDX file says that begins with the bytes `head`, ``maximumIDXLength`` at least where there are as many.
+  /// Reads the header of an IDX file. `head` has the file's first ``maximumIDXLength`` bytes, or all if there
+  /// are fewer.
   init(idx head: [UInt8], file: String?) throws(ChainruleError) {
     func bad(_ reason: String) -> ChainruleError {
       .badData(file: file, line: nil, column: nil, reason: reason)
@@ -73,7 +74,8 @@ extension ArrayHeader {
       0x08: .uint8, 0x09: .int8, 0x0B: .int16, 0x0C: .int32, 0x0D: .float32, 0x0E: .float64,
     ]
     guard head.count >= 4, head[0] == 0, head[1] == 0 else {
-      throw bad("this is no IDX file: one begins with two zero bytes, a type and a number of dimensions")
+      throw bad(
+        "this is not an IDX file, which begins with two zero bytes, a type and a number of dimensions")
     }
     guard let kind = kinds[head[2]] else {
       throw bad("the IDX element type is 0x\(String(head[2], radix: 16)); expected 0x8, 0x9 or 0xb to 0xe")
@@ -96,21 +98,22 @@ extension ArrayHeader {
 }
 
 extension Dataset {
-  /// A data set of classes from two IDX files, such as MNIST's: an array of images, rows × height × width
-  /// (any number of dimensions; those after the first make the inputs), and an array of labels.
+  /// Creates a data set of classes from two IDX files, such as MNIST's: an array of images, rows × height ×
+  /// width (the dimensions after the first, of any number, form the inputs), and an array of labels.
   ///
-  /// Unsigned bytes become levels from 0 to 1 (divided by 255); elements of other types stay as they are.
-  /// The classes are 0 to the highest label that occurs.
+  /// Unsigned bytes become levels from 0 to 1 (divided by 255); elements of other types do not change. The
+  /// classes are 0 to the highest label in the file.
   ///
-  /// - Throws: As ``IDXFile/init(file:)``, and `ChainruleError.badData` for NaN, infinity or a negative label, and where
-  ///   there is not one label an image.
+  /// - Throws: The errors of ``IDXFile/init(file:)``, and `ChainruleError.badData` for NaN, infinity or a
+  ///   negative label, and if the numbers of images and labels differ.
   public init(idxImages imagesPath: String, labels labelsPath: String) throws(ChainruleError) {
     try self.init(images: IDXFile(file: imagesPath), labels: IDXFile(file: labelsPath))
   }
 
-  /// A data set of classes from two IDX files that have been read, as ``init(idxImages:labels:)``.
+  /// Creates a data set of classes from two IDX files that have been read, as ``init(idxImages:labels:)``
+  /// does.
   ///
-  /// - Throws: As that.
+  /// - Throws: The errors of that initializer.
   public init(images: IDXFile, labels labelFile: IDXFile) throws(ChainruleError) {
     guard labelFile.dimensions.count == 1 else {
       throw labelFile.bad("the labels have \(labelFile.dimensions.count) dimensions; expected 1")

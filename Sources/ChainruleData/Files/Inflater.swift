@@ -1,34 +1,34 @@
 internal import CZlib
 
-/// Unpacks what deflate has packed, RFC 1951, alone or in the members of a gzip file, RFC 1952.
+/// Decompresses deflate data, RFC 1951, alone or in the members of a gzip file, RFC 1952.
 final class Inflater {
   enum Format {
     case deflate
     case gzip
 
-    /// The base-2 logarithm of the window, as zlib wants it: negative for bare deflate, 16 more for gzip.
+    /// The base-2 logarithm of the window in zlib's convention: negative for raw deflate, 16 more for gzip.
     fileprivate var windowBits: Int32 { self == .deflate ? -MAX_WBITS : MAX_WBITS + 16 }
   }
 
   private let file: String?
   private let format: Format
-  /// The packed bytes that follow; none at their end.
+  /// Returns the next compressed bytes; an empty array at their end.
   private let more: () throws(ChainruleError) -> [UInt8]
-  /// At one address all along, which zlib checks.
+  /// Allocated, because zlib checks that the address never changes.
   private let stream: UnsafeMutablePointer<z_stream>
   private var input: [UInt8] = []
   private var used = 0
   /// Whether the last member has ended.
   private var hasEnded = false
-  /// The number of bytes unpacked so far.
+  /// The number of bytes decompressed so far.
   private(set) var count = 0
 
-  /// The most bytes that are unpacked into memory from `packed` bytes: 1 GiB, or 100 times as many where that is more.
-  /// Numbers as text shrink to a tenth to a half; a small file that unpacks to more than this is probably made to exhaust
-  /// memory.
+  /// Returns the maximum number of bytes to decompress into memory from `packed` bytes: 1 GiB, or 100 times
+  /// as many if that is more. Numbers as text shrink to between a tenth and a half. A small file that
+  /// decompresses to more than the limit was probably made to exhaust memory.
   static func limit(packed: Int) -> Int { max(1 << 30, 100 * packed) }
 
-  /// `more` gives the packed bytes in pieces, each less than 4 GiB, and no byte at their end.
+  /// `more` returns the compressed bytes in pieces, each less than 4 GiB, and an empty array at their end.
   init(
     _ format: Format, file: String?, more: @escaping () throws(ChainruleError) -> [UInt8]
   ) throws(ChainruleError) {
@@ -44,7 +44,7 @@ final class Inflater {
     }
   }
 
-  /// Unpacks bytes in memory, of which it copies 256 KiB at a time.
+  /// Decompresses bytes in memory; it copies 256 KiB of them at a time.
   convenience init(_ format: Format, _ bytes: ArraySlice<UInt8>, file: String?) throws(ChainruleError) {
     var rest = bytes
     try self.init(format, file: file) { () throws(ChainruleError) in
@@ -62,10 +62,11 @@ final class Inflater {
     .badData(file: file, line: nil, column: nil, reason: "the compressed data are \(reason)")
   }
 
-  /// Appends the next `limit` unpacked bytes, or as many as there are; returns their number. Memory grows with the bytes
-  /// unpacked, not with the limit.
+  /// Appends the next `limit` decompressed bytes, or as many as are left; returns their number. Memory is
+  /// proportional to the decompressed bytes, not to the limit.
   ///
-  /// - Throws: `ChainruleError.badData` for data that are damaged or cut short, `.outOfMemory`, and what reading them does.
+  /// - Throws: `ChainruleError.badData` for data that are damaged or truncated, `.outOfMemory`, and the
+  ///   errors of reading them.
   @discardableResult
   func append(_ limit: Int, to bytes: inout [UInt8]) throws(ChainruleError) -> Int {
     let start = bytes.count
@@ -81,9 +82,10 @@ final class Inflater {
     return bytes.count - start
   }
 
-  /// Unpacks the next `limit` bytes, or as many as there are, and drops them; returns their number. It holds 64 KiB.
+  /// Decompresses the next `limit` bytes, or as many as are left, and discards them; returns their number. It
+  /// uses 64 KiB of memory.
   ///
-  /// - Throws: As ``append(_:to:)``.
+  /// - Throws: The errors of ``append(_:to:)``.
   @discardableResult
   func skip(_ limit: Int) throws(ChainruleError) -> Int {
     let buffer = UnsafeMutableBufferPointer<UInt8>.allocate(capacity: 1 << 16)
@@ -97,7 +99,7 @@ final class Inflater {
     return skipped
   }
 
-  /// Unpacks until `room` is full or the data end; returns the number of bytes.
+  /// Decompresses until `room` is full or the data end; returns the number of bytes.
   private func unpack(into room: UnsafeMutableBufferPointer<UInt8>) throws(ChainruleError) -> Int {
     stream.pointee.next_out = room.baseAddress
     stream.pointee.avail_out = UInt32(room.count)
@@ -128,7 +130,7 @@ final class Inflater {
     return room.count
   }
 
-  /// Whether another member of a gzip file follows. Zeros may fill up what follows the last.
+  /// Whether another member of a gzip file follows. Zeros may follow the last one as padding.
   private func beginsAnother() throws(ChainruleError) -> Bool {
     guard format == .gzip else { return false }
     while true {
@@ -144,7 +146,7 @@ final class Inflater {
   }
 }
 
-/// The CRC-32 of zip and gzip.
+/// Returns the CRC-32 of zip and gzip.
 func crc32(of bytes: [UInt8]) -> UInt32 {
   bytes.withUnsafeBytes { bytes in
     UInt32(truncatingIfNeeded: crc32_z(0, bytes.bindMemory(to: UInt8.self).baseAddress, bytes.count))

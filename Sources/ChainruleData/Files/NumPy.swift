@@ -1,30 +1,32 @@
-/// The rows of two `.npy` files, as `numpy.save` writes them, read batch by batch.
+/// The rows of two `.npy` files in the format of `numpy.save`, read batch by batch.
 ///
 ///     let source = try NumPySource<Float>(features: "x.npy", targets: "y.npy")
 ///
-/// The arrays are as those of ``NumPyArray``; one in Fortran order must not be compressed, and is read a column at a time.
-/// The first dimension counts the rows; those that follow, if any, make the columns. Numbers are taken as they stand,
-/// rounded to `Scalar`. The files must stay as they are while the source is in use.
+/// The arrays are those of ``NumPyArray``; an array in Fortran order must not be compressed, and is read one
+/// column at a time. The first dimension is the rows; the others, if any, form the columns. Numbers are
+/// unchanged, except for rounding to `Scalar`. The files must not change while the source is in use.
 public struct NumPySource<Scalar: NetworkScalar>: BatchSource {
   private let pair: ArrayPair
 
   /// The number of elements of a row of features.
   public var inputs: Int { pair.inputs }
-  /// The number of elements of a row of targets; for classes, the number of classes.
+  /// The number of elements of a row of targets; the number of classes for a classification.
   public var outputs: Int { pair.outputs }
   /// The number of rows.
   public var rowCount: Int? { pair.features.rows }
-  /// The classes; nil where the targets are numbers to predict.
+  /// The classes; `nil` if the targets are numbers to predict.
   public var classLabels: [String]? { pair.classLabels }
 
+  /// Opens the files.
+  ///
   /// - Parameters:
   ///   - features: The path of an array of rows × inputs.
-  ///   - targets: That of an array of rows × outputs or, with `classLabels`, of one class number a row.
-  ///   - classLabels: The names of the classes 0, 1, …; nil: the targets are numbers to predict.
-  /// - Throws: `ChainruleError.file` for a file that cannot be read; `.badData` for one that is not of the format, is
-  ///   shorter or longer than its header says, or where the two do not fit one another; `.invalidValue` for classes that
-  ///   are not at least one, each once. The iterator throws `.badData` for a number that is NaN or infinite, or a class
-  ///   number out of range.
+  ///   - targets: The path of an array of rows × outputs or, with `classLabels`, of one class number per row.
+  ///   - classLabels: The names of the classes 0, 1, …; `nil` if the targets are numbers to predict.
+  /// - Throws: `ChainruleError.file` for a file that cannot be read; `.badData` for one that is not in the
+  ///   format, or is shorter or longer than its header states, and if the two do not match; `.invalidValue`
+  ///   for an empty list of classes or a repeated class. The iterator throws `.badData` for a number that is
+  ///   NaN or infinite, or a class number out of range.
   public init(features: String, targets: String, classLabels: [String]? = nil) throws(ChainruleError) {
     if let classLabels {
       try Dataset<Scalar>.checkClasses(classLabels)
@@ -36,23 +38,24 @@ public struct NumPySource<Scalar: NetworkScalar>: BatchSource {
       features: ArrayFile(npy: features), targets: ArrayFile(npy: targets), classLabels: classLabels)
   }
 
-  /// The rows in the order of the files.
+  /// Returns the rows in the order of the files.
   public func makeBatches(of size: Int, epoch: Int) throws(ChainruleError) -> ArrayBatches<Scalar> {
     try ArrayBatches(pair, size: size)
   }
 
-  /// The hash of the files' bytes.
+  /// Returns the hash of the files' bytes.
   public func makeFingerprint() throws(ChainruleError) -> String? { try pair.fingerprint() }
 }
 
-/// An array of a `.npy` file, as `numpy.save` writes it.
+/// An array of a `.npy` file, in the format of `numpy.save`.
 ///
-/// Its format is 1.0, 2.0 or 3.0. Its elements are booleans, integers of 8 to 64 bits or floats of 16 to 64, in either byte
-/// order, in C or Fortran order. Class labels may also be text, of NumPy's types `U` (Unicode) and `S` (bytes, in UTF-8).
+/// The version is 1.0, 2.0 or 3.0. The elements are booleans, integers of 8 to 64 bits or floats of 16 to 64,
+/// in either byte order, in C or Fortran order. Class labels may also be text, of NumPy's types `U` (Unicode)
+/// and `S` (bytes, in UTF-8).
 public struct NumPyArray: Sendable {
-  /// The sizes of the array, the rows first: at least one, each at least 1.
+  /// The dimensions of the array, with the rows first: at least one dimension, each at least 1.
   public var dimensions: [Int] { header.dimensions }
-  /// The number of elements of a row: the product of the sizes but the first.
+  /// The number of elements of a row: the product of all dimensions but the first.
   public var columns: Int { header.columns }
   let header: ArrayHeader
   let bytes: [UInt8]
@@ -60,15 +63,15 @@ public struct NumPyArray: Sendable {
 
   /// Reads the `.npy` file at `path`, gzip-compressed or not.
   ///
-  /// - Throws: As ``DataFile/init(_:format:)``, and `ChainruleError.badData` for a file that is not of the format, has no
-  ///   rows of numbers, or is shorter or longer than its header says.
+  /// - Throws: The errors of ``DataFile/init(_:format:)``, and `ChainruleError.badData` for a file that is
+  ///   not in the format, has no rows of numbers, or is shorter or longer than its header states.
   public init(file path: String) throws(ChainruleError) {
     try self.init(DataFile(path, format: .npy))
   }
 
-  /// Takes a file that has been read.
+  /// Uses a file that has been read.
   ///
-  /// - Throws: `ChainruleError.badData` as ``init(file:)``.
+  /// - Throws: `ChainruleError.badData` as ``init(file:)`` does.
   public init(_ file: DataFile) throws(ChainruleError) {
     try self.init(bytes: file.bytes, file: file.name)
   }
@@ -80,9 +83,10 @@ public struct NumPyArray: Sendable {
     self.file = file
   }
 
-  /// All elements, row-major, rounded to `Scalar`.
+  /// Returns all elements, row-major, rounded to `Scalar`.
   ///
-  /// - Throws: `ChainruleError.badData` for text and for an element that is NaN or infinite in `Scalar`; `.outOfMemory`.
+  /// - Throws: `ChainruleError.badData` for text and for an element that is NaN or infinite in `Scalar`;
+  ///   `.outOfMemory`.
   public func values<Scalar: NetworkScalar>(
     as type: Scalar.Type = Scalar.self
   ) throws(ChainruleError) -> [Scalar] {
@@ -97,18 +101,19 @@ public struct NumPyArray: Sendable {
 // MARK: - Labels
 
 extension NumPyArray {
-  /// The elements of one column, counted from 0, as class labels: text without the NULs after it, as NumPy gives it;
-  /// integers exactly, in decimal; booleans as 0 and 1; other numbers in the shortest decimal form that reads back.
+  /// Returns the elements of one column, counted from 0, as class labels: text without trailing NULs, as in
+  /// NumPy; integers exactly, in decimal; booleans as 0 and 1; other numbers in the shortest decimal form
+  /// that reads back as the same number.
   ///
-  /// - Throws: `ChainruleError.badData` for text that is not Unicode, a number that is NaN or infinite, and more different
-  ///   labels than classes are allowed; `.outOfMemory`.
+  /// - Throws: `ChainruleError.badData` for text that is not Unicode, a number that is NaN or infinite, and
+  ///   more distinct labels than the maximum number of classes; `.outOfMemory`.
   func labels(inColumn column: Int = 0) throws(ChainruleError) -> [String] {
     let (element, rows) = (header.element, header.rows)
     let start =
       header.offset + (header.isFortran ? try header.fortranPlaces(file: file)[column] : column)
       * element.size
     let step = element.size * (header.isFortran ? 1 : columns)
-    /// The integer at a row's element.
+    /// Returns the integer in a row's element.
     func integer<Integer: FixedWidthInteger>(_ row: Int, _: Integer.Type) -> Integer {
       let value = bytes.withUnsafeBytes {
         $0.loadUnaligned(fromByteOffset: start + row * step, as: Integer.self)
@@ -154,7 +159,7 @@ extension NumPyArray {
     }
   }
 
-  /// The text of an element without the NULs after it; nil where it is not Unicode.
+  /// Returns the text of an element without trailing NULs; `nil` if it is not Unicode.
   private static func text(_ bytes: ArraySlice<UInt8>, _ element: ArrayElement) -> String? {
     guard element.kind == .unicode else {
       let end = bytes.lastIndex { $0 != 0 }.map { $0 + 1 } ?? bytes.startIndex
@@ -172,8 +177,8 @@ extension NumPyArray {
   }
 }
 
-/// The label of each row, by a key that is the same for the same label. Equal labels share their memory, and so that this is
-/// little, there are at most as many different ones as classes are allowed.
+/// Returns the label of each row; `key` returns equal keys for equal labels. Equal labels share their memory.
+/// To bound this memory, the number of distinct labels is limited to the maximum number of classes.
 private func classLabels<Key: Hashable>(
   rows: Int, bad: (String) -> ChainruleError, key: (Int) -> Key,
   text: (Key, Int) throws(ChainruleError) -> String
@@ -205,7 +210,7 @@ private func classLabels<Key: Hashable>(
   return labels
 }
 
-/// The label of each row from its number: a whole number without a decimal point.
+/// Returns the label of each row from its number: a whole number has no decimal point.
 private func numberLabels(
   rows: Int, bad: (String) -> ChainruleError, number: (Int) -> Double
 ) throws(ChainruleError) -> [String] {
@@ -217,7 +222,7 @@ private func numberLabels(
 // MARK: - Headers
 
 extension ArrayFile {
-  /// The `.npy` file at `path`.
+  /// Opens the `.npy` file at `path`.
   init(npy path: String) throws(ChainruleError) {
     try self.init(path, headLength: ArrayHeader.maximumNumPyLength) { head throws(ChainruleError) in
       try ArrayHeader(npy: head, file: path)
@@ -226,20 +231,21 @@ extension ArrayFile {
 }
 
 extension ArrayHeader {
-  /// What a `.npy` file begins with.
+  /// The first bytes of a `.npy` file.
   static let numPyMark: [UInt8] = [0x93] + Array("NUMPY".utf8)
-  /// The most bytes of a dictionary.
+  /// The maximum number of bytes of a dictionary.
   private static let maximumDictionary = 1 << 16
-  /// The most bytes of the header of a `.npy` file.
+  /// The maximum number of bytes of the header of a `.npy` file.
   static let maximumNumPyLength = 12 + maximumDictionary
 
-  /// What a `.npy` file says that begins with the bytes `head`, ``maximumNumPyLength`` at least where there are as many.
+  /// Reads the header of a `.npy` file. `head` has the file's first ``maximumNumPyLength`` bytes, or all if
+  /// there are fewer.
   ///
   ///     file   = 0x93 "NUMPY" major minor length header elements
   ///     length = of the header in bytes, little-endian: 2 bytes in format 1.0, 4 in 2.0 and 3.0
   ///     header = "{'descr': '<f4', 'fortran_order': False, 'shape': (3, 4), }", spaces, a line feed
   ///
-  /// As of NumPy's `numpy.lib.format`.
+  /// The format is that of NumPy's `numpy.lib.format`.
   init(npy head: [UInt8], file: String?) throws(ChainruleError) {
     func bad(_ reason: String) -> ChainruleError {
       .badData(file: file, line: nil, column: nil, reason: reason)
@@ -274,7 +280,7 @@ extension ArrayHeader {
   }
 }
 
-/// The dictionary of an `.npy` header, a literal of Python with three keys.
+/// The dictionary of an `.npy` header, a Python literal with three keys.
 private struct NumPyHeader {
   let bytes: [UInt8]
   let file: String?
@@ -294,7 +300,7 @@ private struct NumPyHeader {
     guard take("{") else { throw bad("expected a dictionary, which begins with {") }
     while !take("}") {
       guard let key = try string() else { throw bad("expected a key in quotes, or }, at byte \(index + 1)") }
-      guard take(":") else { throw bad("expected : behind '\(key)'") }
+      guard take(":") else { throw bad("expected : after '\(key)'") }
       let isTwice: Bool
       switch key {
       case "descr":
@@ -308,13 +314,13 @@ private struct NumPyHeader {
         dimensions = try shape()
       default: throw bad("the key '\(key)' is unknown; expected 'descr', 'fortran_order' and 'shape'")
       }
-      if isTwice { throw bad("the key '\(key)' stands twice") }
+      if isTwice { throw bad("the key '\(key)' is repeated") }
       if take(",") { continue }
-      guard take("}") else { throw bad("expected , or } behind the value of '\(key)'") }
+      guard take("}") else { throw bad("expected , or } after the value of '\(key)'") }
       break
     }
     skipSpaces()
-    guard index == bytes.count else { throw bad("there is text behind the dictionary") }
+    guard index == bytes.count else { throw bad("there is text after the dictionary") }
 
     guard let element else { throw bad("the key 'descr' is missing") }
     guard let isFortran else { throw bad("the key 'fortran_order' is missing") }
@@ -338,7 +344,7 @@ private struct NumPyHeader {
     }
   }
 
-  /// Whether `text` is next, behind spaces; it is then behind.
+  /// Whether `text` is next, after spaces; if it is, moves after it.
   private mutating func take(_ text: String) -> Bool {
     skipSpaces()
     guard bytes[index...].starts(with: text.utf8) else { return false }
@@ -346,7 +352,8 @@ private struct NumPyHeader {
     return true
   }
 
-  /// A text in single or double quotes; nil where none is next. No text that may stand here has a backslash.
+  /// Reads a text in single or double quotes; returns `nil` if none is next. No valid text here has a
+  /// backslash.
   private mutating func string() throws(ChainruleError) -> String? {
     guard let quote = ["'", "\""].first(where: { take($0) })?.utf8.first else { return nil }
     guard let end = bytes[index...].firstIndex(of: quote) else { throw bad("a quote does not close") }
@@ -354,7 +361,8 @@ private struct NumPyHeader {
     return String(decoding: bytes[index..<end], as: UTF8.self)
   }
 
-  /// The element type, such as '<f4': byte order, kind, bytes or, of text, characters.
+  /// Reads the element type, such as '<f4': byte order, kind, and the number of bytes or, for text, of
+  /// characters.
   private mutating func type() throws(ChainruleError) -> ArrayElement {
     guard let text = try string() else {
       guard take("[") else { throw bad("'descr' is not a text in quotes") }
@@ -380,7 +388,7 @@ private struct NumPyHeader {
     } else {
       throw bad("the element type is '\(text)'\(Self.remedy(for: type))")
     }
-    // A byte has no order; NumPy writes | then.
+    // A byte has no order; NumPy writes |.
     let isByte = element.size == 1 || element.kind == .bytes
     switch order {
     case UInt8(ascii: "<"): break
@@ -391,10 +399,10 @@ private struct NumPyHeader {
     return element
   }
 
-  /// The most characters of an element of text. Labels are much shorter.
+  /// The maximum number of characters of a text element. Labels are much shorter.
   private static let longestText = 1 << 16
 
-  /// What a type is that is refused, and how to convert it in Python.
+  /// Describes a type that is refused, and how to convert it in Python.
   private static func remedy(for type: String) -> String {
     switch type.utf8.first {
     case UInt8(ascii: "O"):
@@ -423,20 +431,20 @@ private struct NumPyHeader {
     throw bad("'fortran_order' is neither True nor False")
   }
 
-  /// A tuple of integers: (), (3,) or (3, 4).
+  /// Reads a tuple of integers: (), (3,) or (3, 4).
   private mutating func shape() throws(ChainruleError) -> [Int] {
-    guard take("(") else { throw bad("'shape' is no tuple, which begins with (") }
+    guard take("(") else { throw bad("'shape' is not a tuple, which begins with (") }
     var dimensions: [Int] = []
     while !take(")") {
       let start = index
       while index < bytes.count, UInt8(ascii: "0")...UInt8(ascii: "9") ~= bytes[index] { index += 1 }
-      guard index > start else { throw bad("'shape' has something that is no integer of at least 0") }
+      guard index > start else { throw bad("'shape' has a value that is not an integer of at least 0") }
       guard let dimension = Int(String(decoding: bytes[start..<index], as: UTF8.self)) else {
         throw bad("a dimension of 'shape' is too large")
       }
       dimensions.append(dimension)
       if take(",") { continue }
-      guard take(")") else { throw bad("expected , or ) behind a dimension of 'shape'") }
+      guard take(")") else { throw bad("expected , or ) after a dimension of 'shape'") }
       guard dimensions.count > 1 else {
         throw bad("'shape' is a number in parentheses; a tuple of one is (3,)")
       }
@@ -446,28 +454,28 @@ private struct NumPyHeader {
   }
 }
 
-// MARK: - A data set from arrays
+// MARK: - Data sets from arrays
 
 extension Dataset {
-  /// A data set from an array of features, rows × inputs, and one of the targets of the same rows. The first dimension
-  /// counts the rows; those that follow, if any, make the columns.
+  /// Creates a data set from an array of features, rows × inputs, and an array of the targets of the same
+  /// rows. The first dimension is the rows; the others, if any, form the columns.
   ///
   ///     let data = try Dataset<Float>(features: NumPyArray(file: "x.npy"), targets: NumPyArray(file: "y.npy"))
   ///
-  /// The task decides what the targets mean:
-  /// - `automatic`: One column is classes where it is text or boolean, or has 2 to 20 different numbers, all whole, that
-  ///   occur at least twice on average. Everything else is regression targets.
-  /// - `classification`: The elements of one column name the classes. Several columns must have a single 1 and zeros in
-  ///   each row, and are the classes 0, 1, ….
-  /// - `multilabel`: Every element is 0 or 1, and says whether the row has the label of its column.
-  /// - `regression`: The targets are numbers to predict, 0 and 1 too.
+  /// The task determines the meaning of the targets:
+  /// - `automatic`: A single column is classes if it is text or boolean, or has 2 to 20 distinct whole
+  ///   numbers that occur at least twice on average. Everything else is regression targets.
+  /// - `classification`: The elements of a single column are the classes. Several columns must have a single
+  ///   1 and zeros in each row, and are the classes 0, 1, ….
+  /// - `multilabel`: Every element is 0 or 1: whether the row has the label of the column.
+  /// - `regression`: The targets are numbers to predict, even if they are 0 and 1.
   ///
   /// - Parameters:
   ///   - features: x, rows × inputs.
   ///   - targets: y of the same rows.
-  ///   - task: What the targets mean.
-  /// - Throws: `ChainruleError.badData` where the arrays have different numbers of rows, for a number that is NaN or
-  ///   infinite, and for targets that `task` does not allow, with their row; `.outOfMemory`.
+  ///   - task: The kind of the targets.
+  /// - Throws: `ChainruleError.badData` if the arrays have different numbers of rows, for a number that is
+  ///   NaN or infinite, and for targets that `task` does not allow, with their row; `.outOfMemory`.
   public init(
     features: NumPyArray, targets: NumPyArray, task: CSVOptions.LearningTask = .automatic
   ) throws(ChainruleError) {
@@ -498,11 +506,11 @@ extension Dataset {
       bad: targets.bad)
   }
 
-  /// A data set from the rows of one array; `targets` are the columns to predict, counted from 1, none: the last one, and
-  /// all others are features.
+  /// Creates a data set from the rows of one array. `targets` are the columns to predict, counted from 1
+  /// (empty: the last one); all others are features.
   ///
-  /// - Throws: As ``init(features:targets:task:)``, and `ChainruleError.badData` for columns that are not there, twice, or
-  ///   leave none for features.
+  /// - Throws: The errors of ``init(features:targets:task:)``, and `ChainruleError.badData` for columns that
+  ///   do not exist or are repeated, or if no column is left for features.
   public init(
     table: NumPyArray, targets: [Int] = [], task: CSVOptions.LearningTask = .automatic
   ) throws(ChainruleError) {
@@ -520,7 +528,7 @@ extension Dataset {
       throw table.bad(
         "the targets take all of the \(columns) columns; at least one must be left for the features")
     }
-    // The rounding of the targets to `Scalar` must not make two classes one.
+    // Rounding the targets to `Scalar` must not merge two classes.
     let all: [Double] = try table.values()
     var x = try [Scalar](roomFor: all.count / columns * others.count, for: "the features")
     var y = try [Double](roomFor: all.count / columns * places.count, for: "the targets")
@@ -533,14 +541,15 @@ extension Dataset {
       labels: { () throws(ChainruleError) in try table.labels(inColumn: places[0]) }, bad: table.bad)
   }
 
-  /// A data set from targets, rows × outputs, as ``init(features:targets:task:)`` says. `labels` gives the label of each row
-  /// of one target column; nil: the number of its target. `bad` makes errors.
+  /// Creates a data set from targets, rows × outputs, as ``init(features:targets:task:)`` does. `labels`
+  /// returns the label of each row for a single target column; `nil`: the number of its target. `bad` creates
+  /// errors.
   init(
     features: [Scalar], inputs: Int, targets: [Double], outputs: Int, task: CSVOptions.LearningTask,
     labels: (() throws(ChainruleError) -> [String])? = nil, bad: (String) -> ChainruleError
   ) throws(ChainruleError) {
     let rows = targets.count / outputs
-    /// The place of the element at `index`, for errors.
+    /// Returns the place of the element at `index`, for errors.
     func place(_ index: Int) -> String {
       "row \(index / outputs + 1)" + (outputs == 1 ? "" : ", target \(index % outputs + 1)")
     }
@@ -587,7 +596,7 @@ extension Dataset {
   }
 }
 
-/// Whether all numbers are whole, and there are 2 to 20 different ones that occur at least twice on average.
+/// Whether all numbers are whole, with 2 to 20 distinct ones that occur at least twice on average.
 private func recurWhole(_ numbers: [Double]) -> Bool {
   var known: Set<Double> = []
   for number in numbers {

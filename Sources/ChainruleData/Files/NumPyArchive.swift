@@ -1,11 +1,11 @@
-/// An `.npz` file, as `numpy.savez` and `numpy.savez_compressed` write it: a zip archive of `.npy` files.
+/// An `.npz` file in the format of `numpy.savez` and `numpy.savez_compressed`: a zip archive of `.npy` files.
 ///
 ///     let archive = try NumPyArchive(file: "mnist.npz")
 ///     let train = try Dataset<Float>(
 ///       features: archive.array("x_train"), targets: archive.array("y_train"), task: .classification)
 ///
-/// Members may be stored or deflated, and as large as zip64 allows; none is unpacked before it is asked for. The checksum of
-/// one that is asked for is compared.
+/// Members may be stored or deflated, and as large as zip64 allows. A member is decompressed, and its
+/// checksum compared, only when it is accessed.
 public struct NumPyArchive: Sendable {
   /// The names of the arrays, in the order of the archive, without ".npy".
   public let names: [String]
@@ -13,28 +13,28 @@ public struct NumPyArchive: Sendable {
   private let bytes: [UInt8]
   private let file: String?
 
-  /// One member, as the central directory has it.
+  /// A member according to the central directory.
   private struct Member: Sendable {
     let method: UInt16
     let isEncrypted: Bool
     let checksum: UInt32
     let packed: Int
     let size: Int
-    /// Where its local header begins.
+    /// The offset of its local header.
     let start: Int
   }
 
   /// Reads the `.npz` file at `path`.
   ///
-  /// - Throws: As ``DataFile/init(_:format:)``, and `ChainruleError.badData` for a file that is no zip archive, or a damaged
-  ///   one.
+  /// - Throws: The errors of ``DataFile/init(_:format:)``, and `ChainruleError.badData` for a file that is
+  ///   not a zip archive, or is damaged.
   public init(file path: String) throws(ChainruleError) {
     try self.init(DataFile(path, format: .npz))
   }
 
-  /// Takes a file that has been read.
+  /// Uses a file that has been read.
   ///
-  /// - Throws: `ChainruleError.badData` as ``init(file:)``.
+  /// - Throws: `ChainruleError.badData` as ``init(file:)`` does.
   public init(_ file: DataFile) throws(ChainruleError) {
     try self.init(bytes: file.bytes, file: file.name)
   }
@@ -50,7 +50,7 @@ public struct NumPyArchive: Sendable {
     guard bytes.starts(with: Array("PK".utf8)) else {
       throw bad("this is not an .npz archive, which begins with PK")
     }
-    // The end of the directory has 22 bytes and a comment of at most 65535.
+    // The end record of the directory has 22 bytes and a comment of at most 65535.
     let ends = (max(bytes.count - 22 - 65_535, 0)..<max(bytes.count - 21, 0)).reversed()
     guard let end = ends.first(where: { text[$0, 4] == 0x0605_4B50 }) else {
       throw bad("the archive has no directory at its end; it may have been cut short")
@@ -65,7 +65,7 @@ public struct NumPyArchive: Sendable {
       else { throw damaged }
       (count, place) = (wideCount, widePlace)
     }
-    // A member takes at least 46 bytes.
+    // A member needs at least 46 bytes.
     guard count <= bytes.count / 46, place <= bytes.count else { throw damaged }
 
     var (names, members): ([String], [Member]) = ([], [])
@@ -79,7 +79,7 @@ public struct NumPyArchive: Sendable {
       let name = String(decoding: bytes[place + 46..<place + 46 + nameLength], as: UTF8.self)
       let extra = place + 46 + nameLength
       place = extra + extraLength + commentLength
-      // The extra field 1 has those of the three that are too large for 32 bits.
+      // The extra field 1 has those of the three values that need more than 32 bits.
       if var wide = text.extraField(1, in: extra..<extra + extraLength) {
         func take(_ value: inout Int) -> Bool {
           guard value == 0xFFFF_FFFF else { return true }
@@ -98,7 +98,7 @@ public struct NumPyArchive: Sendable {
           size: size, start: start))
     }
     guard !members.isEmpty else { throw bad("the archive is empty") }
-    // The arrays, and where there is none, whatever there is: it is then named in an error.
+    // The names of the arrays, or of all members if there is no array, for errors.
     let arrays = names.indices.filter { Self.isArray(names[$0]) }
     self.names =
       arrays.isEmpty ? names : arrays.map { String(decoding: names[$0].utf8.dropLast(4), as: UTF8.self) }
@@ -111,10 +111,11 @@ public struct NumPyArchive: Sendable {
     .badData(file: file, line: nil, column: nil, reason: reason)
   }
 
-  /// The array with this name.
+  /// Returns the array with this name.
   ///
-  /// - Throws: `ChainruleError.badData` for a name that is not in the archive, or twice, a member that is damaged,
-  ///   encrypted or packed by another method than deflate, and as ``NumPyArray/init(file:)``.
+  /// - Throws: `ChainruleError.badData` for a name that is not in the archive, or twice, a member that is
+  ///   damaged, encrypted or compressed by another method than deflate, and the errors of
+  ///   ``NumPyArray/init(file:)``.
   public func array(_ name: String) throws(ChainruleError) -> NumPyArray {
     let places = names.indices.filter { names[$0].utf8.elementsEqual(name.utf8) }
     guard let place = places.first else {
@@ -125,7 +126,7 @@ public struct NumPyArchive: Sendable {
     return try NumPyArray(bytes: contents(of: members[place], title), file: title)
   }
 
-  /// The bytes of a member, which errors name by `title`.
+  /// Returns the bytes of a member; errors name it by `title`.
   private func contents(of member: Member, _ title: String) throws(ChainruleError) -> [UInt8] {
     func bad(_ reason: String) -> ChainruleError {
       .badData(file: title, line: nil, column: nil, reason: reason)
@@ -156,7 +157,7 @@ public struct NumPyArchive: Sendable {
       }
       let inflater = try Inflater(.deflate, packed, file: title)
       try inflater.append(min(member.size, ArrayHeader.maximumNumPyLength), to: &contents)
-      // Not more than the array needs.
+      // At most as much as the array needs.
       let needed = (try? ArrayHeader(npy: contents, file: title))?.end ?? 0
       if needed == member.size {
         try inflater.append(needed - contents.count, to: &contents)
@@ -179,18 +180,19 @@ public struct NumPyArchive: Sendable {
   }
 }
 
-/// Unsigned integers at places of bytes.
+/// Little-endian unsigned integers at byte offsets.
 private struct LittleEndian {
   let bytes: [UInt8]
 
-  /// The integer of `count` bytes at `offset`; nil where it is not in the bytes, or is too large for `Int`.
+  /// The integer of `count` bytes at `offset`; `nil` if it is outside the bytes, or too large for `Int`.
   subscript(_ offset: Int, _ count: Int) -> Int? {
     guard offset >= 0, offset <= bytes.count - count else { return nil }
     let value = bytes[offset..<offset + count].reversed().reduce(0 as UInt64) { $0 << 8 | UInt64($1) }
     return Int(exactly: value)
   }
 
-  /// The contents of the field `identifier` among extra fields: its identifier and length, 2 bytes each, then as much.
+  /// Returns the contents of the extra field `identifier`. Each field has an identifier and a length, 2 bytes
+  /// each, then its contents.
   func extraField(_ identifier: Int, in range: Range<Int>) -> Range<Int>? {
     var place = range.lowerBound
     while place + 4 <= range.upperBound, let found = self[place, 2], let length = self[place + 2, 2] {
@@ -204,8 +206,8 @@ private struct LittleEndian {
 }
 
 extension NumPyArchive {
-  /// The usual names of the features and the targets of the same rows, in lower case; `arr_0` and `arr_1` are those of
-  /// `numpy.savez` without names.
+  /// The usual names of the features and targets of the same rows, in lower case; `numpy.savez` without names
+  /// uses `arr_0` and `arr_1`.
   private static let usualNames = [
     ("x", "y"), ("x_train", "y_train"), ("train_x", "train_y"), ("arr_0", "arr_1"),
     ("inputs", "outputs"), ("inputs", "targets"), ("input", "output"), ("input", "target"),
@@ -214,15 +216,15 @@ extension NumPyArchive {
     ("images", "labels"), ("train_images", "train_labels"), ("train_data", "train_labels"),
   ]
 
-  /// The arrays of features and of targets.
+  /// Returns the arrays of features and of targets.
   ///
-  /// A name that is given decides. Otherwise the archive must have one pair of usual names, such as x and y, x_train and
-  /// y_train, inputs and outputs, images and labels, or data and target, in capitals or not; or two arrays, one of which is
-  /// named here. The single array of an archive is a table of both, and the targets are nil; so they are where
-  /// `needsTargets` is false.
+  /// Given names take precedence. Otherwise the archive must have one pair of usual names, such as x and y,
+  /// x_train and y_train, inputs and outputs, images and labels, or data and target (case is ignored); or two
+  /// arrays, one of which is given by name. If the archive has a single array, it is a table of both, and the
+  /// targets are `nil`; they are also `nil` if `needsTargets` is false.
   ///
-  /// - Throws: `ChainruleError.badData`, with the names of the arrays, where none or several pairs are possible, and as
-  ///   ``array(_:)``.
+  /// - Throws: `ChainruleError.badData`, with the names of the arrays, if there is no possible pair or more
+  ///   than one, and the errors of ``array(_:)``.
   public func arrays(
     features: String? = nil, targets: String? = nil, needsTargets: Bool = true
   ) throws(ChainruleError) -> (features: NumPyArray, targets: NumPyArray?) {
@@ -252,7 +254,7 @@ extension NumPyArchive {
     }
     if pairs.count == 1 { return pairs[0] }
     let possible = enumeration(pairs.map { "\($0.features) and \($0.targets)" })
-    // Whichever the targets are, the features may be clear.
+    // The features may be unambiguous even if the targets are not.
     if !needsTargets {
       let single = Set(
         pairs.isEmpty ? Self.usualNames.flatMap { arrays(named: $0.0) } : pairs.map(\.features))
@@ -268,7 +270,7 @@ extension NumPyArchive {
         : "any other array may be the \(features == nil ? "features" : "targets")")
   }
 
-  /// Capital letters of ASCII made small. Other names are not usual.
+  /// Returns the name with ASCII capitals in lower case. Usual names have no other capitals.
   private static func lowercased(_ name: String) -> String {
     String(
       decoding: name.utf8.map { UInt8(ascii: "A")...UInt8(ascii: "Z") ~= $0 ? $0 | 0x20 : $0 }, as: UTF8.self)

@@ -1,24 +1,25 @@
-/// A table as rows to train on, and how its columns became these.
+/// A table as training rows, and the encoding of its columns.
 ///
-///     let table = try EncodedTable<Float>(fitting: CSVTable(file: "houses.csv", options: .anyTable(target: ["price"])))
+///     let houses = try CSVTable(file: "houses.csv", options: .anyTable(target: ["price"]))
+///     let table = try EncodedTable<Float>(fitting: houses)
 ///     let train = try table.rows.splitRows(holdingOut: 0.2, seed: 1).train
 ///     let fitted = try table.refitted(to: train)
 public struct EncodedTable<Scalar: NetworkScalar>: Sendable {
-  /// All rows that have a target.
+  /// All rows with a target.
   public let rows: Dataset<Scalar>
-  /// How the columns became features and targets.
+  /// The encoding of the columns as features and targets.
   public let encoding: TableEncoding
-  /// What was decided without being asked for.
+  /// The decisions made by default.
   public let notes: [TableNote]
-  /// How many rows had no target, among others.
+  /// The rows without a target, and unknown categories.
   public let report: EncodingReport
-  /// The bad rows that were left out, where ``CSVOptions/skipsBadRows`` asks for it.
+  /// The bad rows that were skipped, if ``CSVOptions/skipsBadRows`` is set.
   public let skippedRows: SkippedRows
   private let table: CSVTable
 
-  /// Fits a table, by the options it was read with, to all its rows that have a target.
+  /// Fits a table, with the options it was read with, to all its rows that have a target.
   ///
-  /// - Throws: `ChainruleError.badData` with file, line and column for contents that do not fit, and as
+  /// - Throws: `ChainruleError.badData` with file, line and column for invalid contents, and the errors of
   ///   ``TableEncoding/fitting(_:)``.
   public init(fitting table: CSVTable) throws(ChainruleError) {
     var table = table.options.skipsBadRows ? try table.withoutBadRows(for: Scalar.self) : table
@@ -41,10 +42,11 @@ public struct EncodedTable<Scalar: NetworkScalar>: Sendable {
     self.rows = try Dataset(csv: table, encoding: features, targets: targets)
   }
 
-  /// The same rows, with the values for missing cells and the categories of some of them, such as those trained on.
+  /// Returns the same rows, with the replacements of missing cells and the categories fitted on some of the
+  /// rows, such as the training rows.
   ///
-  /// - Parameter rows: Indices of ``rows``. Traps for a row that is not there.
-  /// - Throws: As ``init(fitting:)``.
+  /// - Parameter rows: Indices of ``rows``. Traps if there is no such row.
+  /// - Throws: The errors of ``init(fitting:)``.
   public func refitted(to rows: [Int]) throws(ChainruleError) -> EncodedTable {
     if encoding.features.isPlain { return self }
     return try EncodedTable(table, targets: encoding.targets, valuesOf: rows, report: report)

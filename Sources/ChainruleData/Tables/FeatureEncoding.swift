@@ -1,8 +1,8 @@
-/// How the columns of a table become features: numbers as they stand, with a value for the missing ones, dates as days,
-/// and categories one-hot.
+/// The encoding of a table's columns as features: numbers, with replacements for missing ones, dates as days,
+/// and categories as one-hot features.
 ///
-/// What it has to know, the values and the categories, is fitted on one table, as ``CSVOptions`` of that table say, and
-/// then applied to every other. It belongs to a model, whose inputs are what it makes:
+/// Its replacements and categories are fitted on one table, according to its ``CSVOptions``, and then applied
+/// to all others. It belongs to a model, whose inputs are these features:
 ///
 ///     let options = CSVOptions(target: ["price"], categorical: ["colour"], missing: .median)
 ///     let known = try CSVTable(file: "cars.csv", options: options)
@@ -10,22 +10,22 @@
 ///     let cars = try Dataset<Float>(csv: known, encoding: encoding)
 ///     let inputs: [Float] = try encoding.features(of: CSVTable(file: "new-cars.csv"))
 ///
-/// The features stand in the order of the columns, the categories of a column in ascending order in its place:
-/// numerically where all are numbers ("2" before "10"), otherwise as text. A feature of a category is named as
-/// "colour=red", one that indicates missing cells as "colour is missing".
+/// The features are in the order of the columns. Those of a column's categories are in ascending order:
+/// numerically if all are numbers ("2" before "10"), otherwise as text. The feature of a category has a name
+/// such as "colour=red", one that indicates missing cells a name such as "colour is missing".
 public struct FeatureEncoding: Sendable, Equatable {
-  /// A column of numbers or dates, which becomes one feature, or two.
+  /// A column of numbers or dates, which becomes one feature or two.
   public struct Number: Sendable, Equatable {
-    /// What takes the place of a missing cell, which is an error where it is nil.
+    /// The replacement of a missing cell; `nil` if a missing cell is an error.
     public var missing: Double?
-    /// Whether a second feature is 1 where the cell is missing, and otherwise 0.
+    /// Whether a second feature is 1 if the cell is missing, and otherwise 0.
     public var indicatesMissing: Bool
-    /// What is taken away from each number, in double precision.
+    /// The number subtracted from each cell, in double precision.
     public var offset: Double
-    /// Whether the cells are dates of ISO 8601; the number is that of the days since 1970-01-01T00:00Z.
+    /// Whether the cells are ISO 8601 dates; their number is the number of days since 1970-01-01T00:00Z.
     public var isDate: Bool
 
-    /// A number as it stands, unless said otherwise.
+    /// Creates a column. By default the numbers do not change.
     public init(
       missing: Double? = nil, indicatesMissing: Bool = false, offset: Double = 0, isDate: Bool = false
     ) {
@@ -36,18 +36,18 @@ public struct FeatureEncoding: Sendable, Equatable {
     }
   }
 
-  /// A column of categories, which becomes a feature a category.
+  /// A column of categories, which becomes one feature per category.
   public struct Category: Sendable, Equatable {
     /// The categories, in the order of their features.
     public var categories: [String]
-    /// The category of a missing cell; nil: it has none.
+    /// The category of a missing cell; `nil` if it has none.
     public var missing: String?
-    /// Whether one more feature is 1 where the cell is missing, and otherwise 0.
+    /// Whether one more feature is 1 if the cell is missing, and otherwise 0.
     public var indicatesMissing: Bool
     /// Whether a missing cell is an error.
     public var refusesMissing: Bool
 
-    /// Categories in the order of their features.
+    /// Creates a column from categories in the order of their features.
     public init(
       _ categories: [String], missing: String? = nil, indicatesMissing: Bool = false,
       refusesMissing: Bool = false
@@ -65,15 +65,15 @@ public struct FeatureEncoding: Sendable, Equatable {
     }
   }
 
-  /// How one column becomes features.
+  /// The encoding of one column as features.
   public enum Column: Sendable, Equatable {
-    /// As a number, one feature.
+    /// A number: one feature.
     case number(Number)
-    /// As a category, a feature for each that is known.
+    /// A category: one feature for each known category.
     case category(Category)
   }
 
-  /// Where the columns stand in the table that was fitted.
+  /// The places of the columns in the table that was fitted.
   struct Layout: Sendable, Equatable, Codable {
     /// The number of its columns.
     var width: Int
@@ -83,24 +83,24 @@ public struct FeatureEncoding: Sendable, Equatable {
     var targets: [Int]
   }
 
-  /// The names of the columns, in the order of their features; nil where the table had none.
+  /// The names of the columns, in the order of their features; `nil` if the table had none.
   public let columnNames: [String]?
-  /// How each column becomes features.
+  /// The encoding of each column.
   public let columns: [Column]
   /// The texts of a missing cell; see ``CSVOptions/missingTexts``.
   public let missingTexts: [String]
-  /// What becomes of a category that the table fitted on did not have.
+  /// The treatment of a category that is not in the fitted table.
   public let unknown: OneHotEncoding.UnknownCategory
-  /// The character before the fraction of a number in the table.
+  /// The decimal separator of numbers in the table.
   public let decimal: Character
-  /// The character between groups of three digits; nil: there is none.
+  /// The character between groups of three digits; `nil` if there is none.
   public let thousands: Character?
   let layout: Layout?
 
   /// The number of features.
   public var outputs: Int { columns.reduce(0) { $0 + $1.width } }
 
-  /// The names of the features; nil where the columns have none.
+  /// The names of the features; `nil` if the columns have no names.
   public var featureNames: [String]? {
     guard let columnNames else { return nil }
     let names = zip(columnNames, columns).flatMap { name, column in
@@ -110,11 +110,12 @@ public struct FeatureEncoding: Sendable, Equatable {
       case .category(let column): column.categories.map { "\(name)=\($0)" } + gap
       }
     }
-    // A column may be called as a feature of another one is.
+    // A column can have the name of another column's feature.
     return firstRepeated(in: names) == nil ? names : uniqueNames(names).names
   }
 
-  /// The features of each column: their range among all, in the order of the columns, which are named or numbered from 1.
+  /// The range of features of each column, in the order of the columns, with their names or their numbers
+  /// counted from 1.
   public var featuresOfColumns: [(name: String, features: Range<Int>)] {
     var start = 0
     return columns.enumerated().map { index, column in
@@ -123,7 +124,7 @@ public struct FeatureEncoding: Sendable, Equatable {
     }
   }
 
-  /// Whether each feature may be any number, rather than 0 or 1 alone.
+  /// Whether each feature may be any number, not only 0 or 1.
   public var areNumbers: [Bool] {
     columns.flatMap { column in
       let gap = column.indicatesMissing ? [false] : []
@@ -134,8 +135,8 @@ public struct FeatureEncoding: Sendable, Equatable {
     }
   }
 
-  /// Whether the features are the numbers of the columns as they stand. In a table without names they come first, and the
-  /// targets after them.
+  /// Whether the features are the unchanged numbers of the columns. In a table without names they come first,
+  /// and the targets after them.
   public var isPlain: Bool {
     columns.allSatisfy { $0 == .number(Number()) } && decimal == "." && thousands == nil
       && (layout?.hasAll ?? true)
@@ -158,41 +159,46 @@ public struct FeatureEncoding: Sendable, Equatable {
   /// Fits the feature columns of `table`.
   ///
   /// - Parameters:
-  ///   - table: The table, whose other columns are not looked at.
-  ///   - rows: The rows, counted from 0, such as those trained on, whose means, medians and most frequent values take the
-  ///     place of missing cells, and whose categories are known where an unknown one is no error; nil: all. What the
-  ///     columns hold is decided by all rows. Traps for a row that is not there.
-  /// - Throws: `ChainruleError.badData` for a column that is not there or twice, and, with file, line and column,
-  ///   for a cell that the fit has to read and cannot: numbers where ``CSVOptions/missing`` asks for their mean or
-  ///   the like, and categories. `.invalidValue` for a column of which every cell is missing, or that has more
-  ///   than 4096 categories, unless ``CSVOptions/infersColumns`` leaves it out or takes the most frequent.
+  ///   - table: The table; its other columns are ignored.
+  ///   - rows: The rows, counted from 0, such as the training rows, whose means, medians and most frequent
+  ///     values replace missing cells, and whose categories are known if an unknown one is not an error;
+  ///     `nil` for all. The kinds of the columns are always decided by all rows. Traps if there is no such
+  ///     row.
+  /// - Throws: `ChainruleError.badData` for a column that does not exist or is named twice, and, with file,
+  ///   line and column, for a cell that the fit must read and cannot: categories, and numbers if
+  ///   ``CSVOptions/missing`` requires a statistic of them. `.invalidValue` for a column without present
+  ///   cells, or with more than 4096 categories, unless ``CSVOptions/infersColumns`` skips it or uses the
+  ///   most frequent ones.
   public init(fitting table: CSVTable, valuesOf rows: [Int]? = nil) throws(ChainruleError) {
     self = try FeatureEncoding.fitting(table, valuesOf: rows).encoding
   }
 
-  /// The features, row-major rows × ``outputs``, of a table without a target, or with whatever else.
+  /// Returns the features, row-major rows × ``outputs``, of a table, with or without targets and other
+  /// columns.
   ///
-  /// Its columns are those of ``columnNames`` where both it and this encoding have names; otherwise they are found by
-  /// their places in the table fitted, with or without its targets, or are all columns, if that many.
+  /// The columns are found by ``columnNames`` if both the table and this encoding have names. Otherwise they
+  /// are found by their places in the fitted table, with or without its targets, or they are all columns if
+  /// the number matches.
   ///
-  /// - Throws: `ChainruleError.badData`, with file, line and column, for a name that the table lacks, a cell that
-  ///   is not a number or missing where that is an error, or an unknown category where that is one;
-  ///   `.shapeMismatch` for another number of columns; `.invalidValue` for a value of a missing number that is
-  ///   too large for `Scalar`.
+  /// - Throws: `ChainruleError.badData`, with file, line and column, for a name that the table does not have,
+  ///   a cell that is not a number, and a missing cell or an unknown category if that is an error;
+  ///   `.shapeMismatch` for another number of columns; `.invalidValue` for a replacement that overflows
+  ///   `Scalar`.
   public func features<Scalar: NetworkScalar>(
     of table: CSVTable, as type: Scalar.Type = Scalar.self
   ) throws(ChainruleError) -> [Scalar] {
     try features(of: table, inColumns: columns(in: table))
   }
 
-  /// As ``features(of:as:)``; `report` counts what was passed over, too.
+  /// Returns the features as ``features(of:as:)`` does, and counts unknown categories in `report`.
   public func features<Scalar: NetworkScalar>(
     of table: CSVTable, report: inout EncodingReport
   ) throws(ChainruleError) -> [Scalar] {
     try features(of: table, inColumns: columns(in: table), report: &report)
   }
 
-  /// How a table for this encoding is read: its numbers, its missing cells, and its header by the names of the columns.
+  /// The options for reading a table for this encoding: the format of its numbers, its missing cells, and a
+  /// header with the names of the columns.
   public var readingOptions: CSVOptions {
     var options = CSVOptions(decimal: decimal, thousands: thousands, missingTexts: missingTexts)
     options.expectedNames = columnNames ?? []
@@ -200,23 +206,23 @@ public struct FeatureEncoding: Sendable, Equatable {
     return options
   }
 
-  /// The numbers of the target columns, counted from 1, in a table without names that has `columns` columns; nil where the
-  /// table fitted had names or another number of columns.
+  /// Returns the numbers of the target columns, counted from 1, in a table of `columns` columns without
+  /// names; `nil` if the fitted table had names or another number of columns.
   public func targetNumbers(ofColumns columns: Int) -> [Int]? {
     layout.flatMap { $0.width == columns ? $0.targets.map { $0 + 1 } : nil }
   }
 
-  /// The indices of the columns, by their names where this encoding and the table have such.
+  /// Returns the indices of the columns, by their names if this encoding and the table have names.
   func columns(in table: CSVTable) throws(ChainruleError) -> [Int] {
     if let columnNames, table.columnNames != nil { return try table.columns(named: columnNames) }
     if let layout, table.columns == layout.width { return layout.features }
     if !table.options.target.isEmpty {
-      // A column is not both a target and a feature.
+      // A column cannot be both a target and a feature.
       let inputs = try table.featureColumns()
       guard inputs.count == columns.count else {
         throw table.bad(
           "besides the target there \(inputs.count == 1 ? "is 1 column" : "are \(inputs.count) columns"); the features "
-            + "are made of \(columns.count)")
+            + "need \(columns.count)")
       }
       return inputs
     }
@@ -229,7 +235,7 @@ public struct FeatureEncoding: Sendable, Equatable {
     return Array(0..<table.columns)
   }
 
-  /// The features, row-major rows × ``outputs``, of the columns at `indices`.
+  /// Returns the features, row-major rows × ``outputs``, of the columns at `indices`.
   func features<Scalar: NetworkScalar>(
     of table: CSVTable, inColumns indices: [Int]
   ) throws(ChainruleError) -> [Scalar] {
@@ -237,7 +243,7 @@ public struct FeatureEncoding: Sendable, Equatable {
     return try features(of: table, inColumns: indices, report: &report)
   }
 
-  /// As ``features(of:inColumns:)``; `report` counts the categories that are unknown.
+  /// Returns the features as ``features(of:inColumns:)`` does, and counts unknown categories in `report`.
   func features<Scalar: NetworkScalar>(
     of table: CSVTable, inColumns indices: [Int], report: inout EncodingReport
   ) throws(ChainruleError) -> [Scalar] {
@@ -257,7 +263,7 @@ public struct FeatureEncoding: Sendable, Equatable {
     let outputs = outputs
     var features = try [Scalar](
       repeating: 0, count: table.rows * outputs, for: "\(outputs) features of \(table.rows) rows")
-    // Some rows at a time: their numbers are held in double precision.
+    // Some rows at a time, because their numbers are stored in double precision.
     for rows in blocks(of: 4096, in: table.rows) {
       try encodeNumbers(CSVTable(table, rows: rows), indices, missing, at: rows.lowerBound, into: &features)
     }
@@ -359,39 +365,39 @@ extension FeatureEncoding.Column {
 }
 
 extension FeatureEncoding.Layout {
-  /// Whether the features are all columns but the targets, which follow them. Indices are all different.
+  /// Whether the features are the first columns and the targets the rest. Indices are distinct.
   fileprivate var hasAll: Bool {
     features.count == width - targets.count && features.enumerated().allSatisfy { $0 == $1 }
   }
 
-  /// The feature columns of a table without the targets.
+  /// The feature columns of a table without targets.
   fileprivate var featuresWithoutTargets: [Int] {
     features.map { feature in feature - targets.filter { $0 < feature }.count }
   }
 }
 
-/// What was met, and passed over, while a table became features and targets.
+/// The rows that were skipped, and the unknown categories, when a table was encoded.
 public struct EncodingReport: Equatable, Codable, Sendable {
-  /// The categories of one column that an encoding does not know.
+  /// The unknown categories of one column.
   public struct Unknown: Equatable, Codable, Sendable {
     /// The column's name, or its number counted from 1.
     public let column: String
-    /// How many cells name one.
+    /// The number of cells with an unknown category.
     public internal(set) var count: Int
-    /// What the first says, and its line.
+    /// The text of the first of them.
     public let first: String
     /// The line of that cell.
     public let line: Int
   }
 
-  /// How many rows were left out since their target is missing.
+  /// The number of rows without a target, which were skipped.
   public private(set) var missingTargets = 0
-  /// The line of the first of them.
+  /// The line of the first of these rows.
   public private(set) var firstMissingTarget: Int?
-  /// The columns with categories that are unknown, in the order in which they were met.
+  /// The columns with unknown categories, in the order in which they were found.
   public private(set) var unknown: [Unknown] = []
 
-  /// Nothing.
+  /// Creates an empty report.
   public init() {}
 
   mutating func addMissingTargets(_ count: Int, firstAt line: Int?) {
@@ -415,10 +421,10 @@ extension FeatureEncoding: Codable {
     case columnNames, columns, missingTexts, unknown, decimal, thousands, layout
   }
 
-  /// Reads an encoding; what is left out, but for the columns, has its default in ``CSVOptions``.
+  /// Reads an encoding. Everything but the columns is optional and has its default in ``CSVOptions``.
   ///
-  /// - Throws: A `DecodingError`, `ChainruleError.shapeMismatch` where names and columns are not as many, and
-  ///   `.invalidValue` for columns as ``init(fitting:valuesOf:)`` would not make them.
+  /// - Throws: A `DecodingError`, `ChainruleError.shapeMismatch` if the numbers of names and columns differ,
+  ///   and `.invalidValue` for columns that ``init(fitting:valuesOf:)`` cannot create.
   public init(from decoder: any Decoder) throws {
     let container = try decoder.container(keyedBy: CodingKeys.self)
     columnNames = try container.decodeIfPresent([String].self, forKey: .columnNames)
@@ -432,7 +438,7 @@ extension FeatureEncoding: Codable {
     try check()
   }
 
-  /// Leaves out what has its default.
+  /// Writes an encoding without values that equal their defaults.
   public func encode(to encoder: any Encoder) throws {
     var container = encoder.container(keyedBy: CodingKeys.self)
     try container.encodeIfPresent(columnNames, forKey: .columnNames)
@@ -486,7 +492,7 @@ extension FeatureEncoding.Column: Codable {
     case categories, missing, indicatesMissing, refusesMissing, offset, isDate
   }
 
-  /// A column is one of categories where it has some.
+  /// Reads a column; one with categories is a category, any other a number.
   public init(from decoder: any Decoder) throws {
     let container = try decoder.container(keyedBy: CodingKeys.self)
     let indicates = try container.decodeIfPresent(Bool.self, forKey: .indicatesMissing) ?? false
@@ -505,8 +511,8 @@ extension FeatureEncoding.Column: Codable {
     }
   }
 
-  /// `{"missing": 1.5}` for a column of numbers, `{"categories": ["a", "b"], "missing": "a"}` for one of
-  /// categories; what is not so is left out.
+  /// Writes `{"missing": 1.5}` for a column of numbers, `{"categories": ["a", "b"], "missing": "a"}` for one
+  /// of categories, without values that equal their defaults.
   public func encode(to encoder: any Encoder) throws {
     var container = encoder.container(keyedBy: CodingKeys.self)
     if indicatesMissing { try container.encode(true, forKey: .indicatesMissing) }
@@ -526,12 +532,13 @@ extension FeatureEncoding.Column: Codable {
 }
 
 extension FeatureEncoding.Category {
-  /// What holds where a file does not say it.
+  /// The default if a file does not have a value.
   fileprivate var usuallyRefusesMissing: Bool { missing == nil && !indicatesMissing }
 }
 
 extension FeatureEncoding {
-  /// The encoding of a table that another program's model takes. Columns are found by their names, or by their order.
+  /// Creates the encoding of a table for another program's model. Columns are found by their names, or by
+  /// their order.
   package init(
     importing columns: [Column], named names: [String]?, unknown: OneHotEncoding.UnknownCategory
   ) {

@@ -1,11 +1,11 @@
-/// What was decided about a table without being asked for.
+/// A decision about a table that was made by default.
 public struct TableNote: Equatable, Codable, Sendable {
-  /// Whether it may be a mistake in the data.
+  /// Whether the data may contain a mistake.
   public let isWarning: Bool
   /// A sentence without a full stop.
   public let text: String
 
-  /// A note.
+  /// Creates a note.
   public init(isWarning: Bool = false, text: String) {
     self.isWarning = isWarning
     self.text = text
@@ -13,19 +13,20 @@ public struct TableNote: Equatable, Codable, Sendable {
 }
 
 extension FeatureEncoding {
-  /// The most categories that a column gets by itself, the most frequent ones.
+  /// The maximum number of categories of an inferred column; it has the most frequent ones.
   static let mostInferredCategories = 255
-  /// Up to so many different texts, each is a category; of more, those that occur twice.
+  /// Up to this number of distinct texts, each is a category; above it, only those that occur twice.
   fileprivate static let fewCategories = 16
 
-  /// Fits the feature columns of a table, as ``init(fitting:valuesOf:)``, and says what was decided.
+  /// Fits the feature columns of a table as ``init(fitting:valuesOf:)`` does, and returns notes about the
+  /// decisions.
   public static func fitting(
     _ table: CSVTable, valuesOf rows: [Int]? = nil
   ) throws(ChainruleError) -> (encoding: FeatureEncoding, notes: [TableNote]) {
     try fitting(table, valuesOf: rows, isLenient: false)
   }
 
-  /// Fits a table that may have bad cells; the values for missing ones are only near the exact ones.
+  /// Fits a table that may have bad cells; the replacements of missing cells are approximate.
   init(fitting table: CSVTable, isLenient: Bool) throws(ChainruleError) {
     self = try FeatureEncoding.fitting(table, valuesOf: nil, isLenient: isLenient).encoding
   }
@@ -49,8 +50,8 @@ extension FeatureEncoding {
     return try fitting(table, columns, profile, some, isLenient ? nil : fitted)
   }
 
-  /// Fits by what profiles have seen: `all` of every row, `fitted` of those whose values count. `table` is of these rows;
-  /// nil: the profile's means and medians serve.
+  /// Fits to profiles: `all` of every row, and `fitted` of the rows whose values count. `table` has these
+  /// rows; `nil`: use the profile's means and medians.
   static func fitting(
     _ whole: CSVTable, _ columns: FeatureColumns, _ all: TableProfile, _ fitted: TableProfile,
     _ table: CSVTable?
@@ -69,14 +70,14 @@ extension FeatureEncoding {
   }
 }
 
-/// Which columns of a table are features, as the options say.
+/// The feature columns of a table, according to its options.
 struct FeatureColumns: Sendable {
   let inputs: [Int]
-  /// Those that the options say are of categories.
+  /// The columns that the options declare as categories.
   let categorical: Set<Int>
   let kept: Set<Int>
   let targets: [Int]
-  /// Whether each is a number as it stands.
+  /// Whether each column is an unchanged number.
   let arePlain: Bool
 
   init(of table: CSVTable) throws(ChainruleError) {
@@ -94,7 +95,7 @@ struct FeatureColumns: Sendable {
       named.isEmpty && options.missing == nil && !options.infersColumns && !options.centersLargeNumbers
   }
 
-  /// The one target, against which the features are held.
+  /// The single target, if there is one; correlations with it show features that reveal it.
   var target: Int? { targets.count == 1 ? targets[0] : nil }
 
   var profiled: [Int] { inputs + (target.map { [$0] } ?? []) }
@@ -113,7 +114,7 @@ struct FeatureColumns: Sendable {
   }
 }
 
-/// Decides column by column.
+/// Decides the encoding column by column.
 private struct Fitting {
   let whole: CSVTable
   let columns: FeatureColumns
@@ -129,7 +130,7 @@ private struct Fitting {
     (self.whole, self.columns, self.all, self.fitted) = (whole, columns, all, fitted)
   }
 
-  /// How a column becomes features; nil where it is left out.
+  /// Returns the encoding of a column; `nil` if it is skipped.
   mutating func column(_ index: Int) throws(ChainruleError) -> FeatureEncoding.Column? {
     let (profile, options, title) = (all[index], whole.options, whole.title(of: index))
     let infers = options.infersColumns
@@ -176,7 +177,7 @@ private struct Fitting {
     _ index: Int, indicates: Bool, isInferred: Bool
   ) throws(ChainruleError) -> FeatureEncoding.Column? {
     let title = whole.title(of: index)
-    // Those of all rows where an unknown one would be an error.
+    // All rows, if an unknown category would be an error.
     let known = whole.options.unknownCategory == .error ? all[index] : fitted[index]
     guard !known.hasTooManyTexts, let occurrences = known.occurrences else {
       if isInferred, !columns.kept.contains(index) {
@@ -200,7 +201,7 @@ private struct Fitting {
         unique.append(title)
         return nil
       }
-      // Where an unknown category is an error, rare ones have to be known.
+      // If an unknown category is an error, rare ones must be known.
       let mayDrop = whole.options.unknownCategory == .zeros
       if mayDrop, !frequent.isEmpty { categories = frequent }
       if mayDrop, categories.count > most {
@@ -240,7 +241,7 @@ private struct Fitting {
       ? profile.occurrences?.count == 1 && profile.hasAllTexts : profile.minimum == profile.maximum
   }
 
-  /// Whether a column numbers the rows, and has no name, or the one that pandas gives.
+  /// Whether a column numbers the rows and has no name, or the name that pandas uses.
   private func isNumbering(_ profile: ColumnProfile, _ index: Int) -> Bool {
     guard profile.isWhole, profile.missing == 0, profile.counts, profile.numbers > 2 else { return false }
     guard let name = whole.columnNames?[index] else { return false }
@@ -271,7 +272,7 @@ private struct Fitting {
     if isUnique, profile.missing == 0 { identifying.append(index) }
   }
 
-  /// Puts exact means, medians and most frequent values in the place of the profile's.
+  /// Replaces the profile's approximate means, medians and most frequent values by exact ones.
   mutating func fillExactly(
     _ list: inout [(index: Int, column: FeatureEncoding.Column)], _ table: CSVTable
   ) throws(ChainruleError) {
@@ -280,7 +281,8 @@ private struct Fitting {
     var numeric: [Int] = []
     for (place, entry) in list.enumerated() {
       guard case .number = entry.column else { continue }
-      // Where there are no gaps and nobody asked, a value near the median will do for later ones.
+      // If no cell is missing and the options do not require it, an approximate median is enough for later
+      // ones.
       if !whole.options.infersColumns || fitted[entry.index].missing > 0 { numeric.append(place) }
     }
     // At most 128 MiB of numbers at a time.
@@ -304,7 +306,7 @@ private struct Fitting {
     }
   }
 
-  /// What was decided, a sentence each.
+  /// Returns one sentence for each decision.
   func summary(_ list: [(index: Int, column: FeatureEncoding.Column)]) -> [TableNote] {
     var (texts, gaps, dates, offsets): ([String], [String], [String], [String]) = ([], [], [], [])
     var features = 0
@@ -364,27 +366,27 @@ private struct Fitting {
 }
 
 extension ExactText {
-  /// Whether a column of this name, in lower case, is likely to identify the rows.
+  /// Whether a column with this name, in lower case, probably identifies the rows.
   fileprivate var isID: Bool {
     text == "id" || text.hasSuffix("id") || text == "index" || text.hasSuffix("number")
   }
 }
 
 extension CSVTable {
-  /// Throws for a column of texts that are numbers with commas, or dates that are not those of ISO 8601: what they mean is
-  /// not guessed. `option` takes them as the texts that they are.
+  /// Throws for a column of texts that are numbers with commas, or dates in a format other than ISO 8601,
+  /// because their meaning is ambiguous. `option` treats them as categories.
   func refuseGuess(
     ofColumn column: Int, _ profile: ColumnProfile, orElse option: String
   ) throws(ChainruleError) {
     let others = "or that they are categories: \(option)"
     if let remedy = profile.remedyForCommas {
       throw bad(
-        "the column \"\(title(of: column))\" holds numbers with a comma; say what the comma is: \(remedy); \(others)"
+        "the column \"\(title(of: column))\" holds numbers with a comma; state what the comma means: \(remedy); \(others)"
       )
     }
     if let date = profile.foreignDate {
       throw bad(
-        "the column \"\(title(of: column))\" holds dates such as \"\(date)\"; write them as ISO 8601 does, "
+        "the column \"\(title(of: column))\" holds dates such as \"\(date)\"; write them in ISO 8601 format, "
           + "2024-03-01, or leave them out: --ignore \(argument(naming: column)); \(others)")
     }
   }

@@ -1,39 +1,38 @@
-/// Values in the place of missing ones, column by column. A missing value is NaN, in arrays of numbers that are to
-/// become the features of a ``Dataset``, where every number is finite.
+/// Replaces missing values, column by column. A missing value is NaN, in arrays of numbers for the features
+/// of a ``Dataset``, where every number must be finite.
 ///
-/// The values are fitted on the rows trained on, and then applied to every other:
+/// The replacements are fitted on the training rows, and then applied to all others:
 ///
 ///     let imputation = try Imputation(.median, fitting: rows, columns: 3)
 ///     let features = try imputation.transform(rows)
 ///
-/// ``CSVOptions/missing`` does so for the empty cells of a table.
+/// ``CSVOptions/missing`` does this for the empty cells of a table.
 public struct Imputation: Sendable, Equatable {
-  /// Where the value of a column comes from.
+  /// The source of a column's replacement.
   public enum Strategy: Sendable, Hashable {
-    /// The mean of the values that are there.
+    /// The mean of the values that are present.
     case mean
-    /// The middle one of the values that are there, in ascending order; of an even number, the mean of the two
-    /// middle ones.
+    /// The median of the values that are present; for an even number, the mean of the two middle ones.
     case median
-    /// The value that occurs most often, the least of several.
+    /// The value that occurs most often; the smallest if there are several.
     case mostFrequent
-    /// A number, the same for every column.
+    /// The same number for every column.
     case constant(Double)
   }
 
-  /// What takes the place of a missing value, a number a column.
+  /// The replacement of missing values in each column.
   public let values: [Double]
 
   /// Fits a row-major matrix of rows × `columns`, in which NaN is a missing value.
   ///
   /// - Parameters:
-  ///   - strategy: What takes the place of a missing value.
+  ///   - strategy: The source of the replacements.
   ///   - features: The matrix.
-  ///   - columns: How many there are.
+  ///   - columns: The number of columns.
   ///   - names: The names of the columns, for errors.
-  /// - Throws: `ChainruleError.invalidValue` for a column that has no value at all, unless the strategy is
-  ///   `constant`, or for a constant that is not finite; `.badData` for an infinite value; `.shapeMismatch` where
-  ///   there are not whole rows.
+  /// - Throws: `ChainruleError.invalidValue` for a column without any value, unless the strategy is
+  ///   `constant`, or for a constant that is not finite; `.badData` for an infinite value; `.shapeMismatch`
+  ///   if `features` are not whole rows.
   public init<Scalar: NetworkScalar>(
     _ strategy: Strategy, fitting features: [Scalar], columns: Int, names: [String]? = nil
   ) throws(ChainruleError) {
@@ -66,18 +65,18 @@ public struct Imputation: Sendable, Equatable {
     try self.init(values: values)
   }
 
-  /// An imputation by known values, one a column.
+  /// Creates an imputation from known replacements, one per column.
   ///
-  /// - Throws: `ChainruleError.invalidValue` where there is none, or for one that is not finite.
+  /// - Throws: `ChainruleError.invalidValue` if there are none, or for one that is not finite.
   public init(values: [Double]) throws(ChainruleError) {
     try checkNumbers("value", values, expected: "a finite number") { $0.isFinite }
     self.values = values
   }
 
-  /// The features, row-major rows × columns, with a value for each NaN.
+  /// Returns the features, row-major rows × columns, with a replacement for each NaN.
   ///
-  /// - Throws: `ChainruleError.shapeMismatch` where they are not whole rows, `.badData` for an infinite value,
-  ///   `.invalidValue` for a value that is too large for `Scalar`.
+  /// - Throws: `ChainruleError.shapeMismatch` if they are not whole rows, `.badData` for an infinite value,
+  ///   `.invalidValue` for a replacement that overflows `Scalar`.
   public func transform<Scalar: NetworkScalar>(_ features: [Scalar]) throws(ChainruleError) -> [Scalar] {
     let columns = values.count
     guard features.count.isMultiple(of: columns) else {
@@ -98,7 +97,9 @@ public struct Imputation: Sendable, Equatable {
 extension Imputation: Codable {
   private enum CodingKeys: CodingKey { case values }
 
-  /// - Throws: A `DecodingError`, or as ``init(values:)``.
+  /// Reads the replacements.
+  ///
+  /// - Throws: A `DecodingError`, or the errors of ``init(values:)``.
   public init(from decoder: any Decoder) throws {
     try self.init(values: decoder.container(keyedBy: CodingKeys.self).decode([Double].self, forKey: .values))
   }
@@ -106,11 +107,11 @@ extension Imputation: Codable {
 
 // MARK: - Statistics
 
-/// The mean, from the distances to the first: exact where all are equal.
+/// Returns the mean, computed from the distances to the first value: exact if all are equal.
 private func average(of values: [Double]) -> Double {
   let first = values[0]
   let mean = first + values.reduce(0) { $0 + ($1 - first) } / Double(values.count)
-  // Where a distance or the sum overflows, the sum of the parts does not.
+  // If a distance or the sum overflows, the sum of the parts does not.
   return mean.isFinite ? mean : values.reduce(0) { $0 + $1 / Double(values.count) }
 }
 
@@ -130,7 +131,7 @@ func mostFrequent(in ascending: [Double]) -> Double {
   return best
 }
 
-/// The values of a column of a row-major matrix that are not NaN.
+/// Returns the values of a column of a row-major matrix that are not NaN.
 @_specialize(where Scalar == Float)
 @_specialize(where Scalar == Double)
 private func presentValues<Scalar: NetworkScalar>(

@@ -1,36 +1,36 @@
-/// Columns of categories as numbers: for each category of a column, one feature that is 1 where a row has it,
-/// otherwise 0.
+/// Encodes columns of categories as numbers: for each category of a column, one feature that is 1 if the row
+/// has the category, otherwise 0.
 ///
-/// The categories are those of the rows fitted on, in ascending order: numerically where all of a column are
+/// The categories are those of the fitted rows, in ascending order: numerically if all of a column are
 /// numbers ("2" before "10"), otherwise as text.
 ///
 ///     let encoding = try OneHotEncoding(fitting: [["red", "S"], ["blue", "M"], ["red", "L"]])
 ///     let features: [Float] = try encoding.transform([["blue", "S"]])  // blue, red, L, M, S: [1, 0, 0, 0, 1]
 ///
-/// ``CSVOptions/categorical`` does so for the columns of a table.
+/// ``CSVOptions/categorical`` does this for the columns of a table.
 public struct OneHotEncoding: Sendable, Equatable {
-  /// What becomes of a category that was not among the rows fitted on.
+  /// The treatment of a category that is not in the fitted rows.
   public enum UnknownCategory: String, Sendable, Codable, CaseIterable {
-    /// It is an error.
+    /// Throw an error.
     case error
-    /// All features of its column are 0.
+    /// Set all features of the column to 0.
     case zeros
   }
 
   /// The categories of each column, in the order of their features.
   public let categories: [[String]]
-  /// What becomes of any other category.
+  /// The treatment of any other category.
   public let unknown: UnknownCategory
   /// The number of features: the sum of the columns' numbers of categories.
   public var outputs: Int { categories.reduce(0) { $0 + $1.count } }
 
-  /// The most categories a column may have.
+  /// The maximum number of categories of a column.
   static let maximumCategories = 4096
 
-  /// Fits rows of categories, one a column.
+  /// Fits rows of categories, one per column.
   ///
-  /// - Throws: `ChainruleError.invalidValue` where there is no row or no column, or where a column has more than
-  ///   4096 categories; `.shapeMismatch` for a row whose length is not that of the first.
+  /// - Throws: `ChainruleError.invalidValue` if there is no row or no column, or if a column has more than
+  ///   4096 categories; `.shapeMismatch` for a row whose length differs from the first.
   public init(fitting rows: [[String]], unknown: UnknownCategory = .error) throws(ChainruleError) {
     guard let first = rows.first else {
       throw .invalidValue(name: "rows", value: "0", expected: "at least 1")
@@ -41,10 +41,10 @@ public struct OneHotEncoding: Sendable, Equatable {
       unknown: unknown)
   }
 
-  /// An encoding with known categories of each column, in the order of their features.
+  /// Creates an encoding from the categories of each column, in the order of their features.
   ///
-  /// - Throws: `ChainruleError.invalidValue` where there is no column, or where a column has no category, one
-  ///   twice, or more than 4096.
+  /// - Throws: `ChainruleError.invalidValue` if there is no column, or if a column has no category, a
+  ///   repeated one, or more than 4096.
   public init(
     categories: [[String]], unknown: UnknownCategory = .error
   ) throws(ChainruleError) {
@@ -58,7 +58,7 @@ public struct OneHotEncoding: Sendable, Equatable {
     self.unknown = unknown
   }
 
-  /// Throws where the categories of one column are none, too many, or not distinct.
+  /// Throws if a column has no categories, too many, or repeated ones.
   static func check(_ categories: [String], of column: String) throws(ChainruleError) {
     guard 1...maximumCategories ~= categories.count else {
       throw .invalidValue(
@@ -77,10 +77,10 @@ public struct OneHotEncoding: Sendable, Equatable {
     }
   }
 
-  /// The features, row-major rows × ``outputs``, of rows of categories, one a column.
+  /// Returns the features, row-major rows × ``outputs``, of rows of categories, one per column.
   ///
   /// - Throws: `ChainruleError.shapeMismatch` for a row of another length, `.badData` for an unknown category
-  ///   where that is an error.
+  ///   if that is an error.
   public func transform<Scalar: NetworkScalar>(
     _ rows: [[String]], as type: Scalar.Type = Scalar.self
   ) throws(ChainruleError) -> [Scalar] {
@@ -109,9 +109,9 @@ public struct OneHotEncoding: Sendable, Equatable {
 extension OneHotEncoding: Codable {
   private enum CodingKeys: CodingKey { case categories, unknown }
 
-  /// An unknown category is an error where nothing else is said.
+  /// Reads an encoding. By default, an unknown category is an error.
   ///
-  /// - Throws: A `DecodingError`, or as ``init(categories:unknown:)``.
+  /// - Throws: A `DecodingError`, or the errors of ``init(categories:unknown:)``.
   public init(from decoder: any Decoder) throws {
     let container = try decoder.container(keyedBy: CodingKeys.self)
     try self.init(
@@ -120,7 +120,7 @@ extension OneHotEncoding: Codable {
   }
 }
 
-/// What an error says about a category that is not among those known.
+/// Returns the text of an error about an unknown category.
 func unknownCategory(_ category: String, among categories: [String]) -> String {
   "the category \"\(category)\" is unknown; the categories are \(enumeration(categories))"
 }

@@ -1,19 +1,20 @@
-/// How a table becomes what a model takes and predicts: part of the model, and saved in its file.
+/// The encoding of a table as a model's features and targets. It is part of the model, and saved in its file.
 public struct TableEncoding: Sendable, Equatable, Codable {
-  /// How the columns become features.
+  /// The encoding of the columns as features.
   public var features: FeatureEncoding
-  /// How the target columns become targets.
+  /// The encoding of the target columns.
   public var targets: TargetEncoding
 
-  /// An encoding of features and targets.
+  /// Creates an encoding of features and targets.
   public init(features: FeatureEncoding, targets: TargetEncoding) {
     self.features = features
     self.targets = targets
   }
 
-  /// Fits the rows of a table that have a target, and says what was decided.
+  /// Fits the rows of a table that have a target, and returns notes about the decisions.
   ///
-  /// - Throws: As ``FeatureEncoding/init(fitting:valuesOf:)`` and ``TargetEncoding/init(fitting:)``.
+  /// - Throws: The errors of ``FeatureEncoding/init(fitting:valuesOf:)`` and
+  ///   ``TargetEncoding/init(fitting:)``.
   public static func fitting(
     _ table: CSVTable
   ) throws(ChainruleError) -> (encoding: TableEncoding, notes: [TableNote]) {

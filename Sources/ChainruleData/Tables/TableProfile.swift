@@ -1,51 +1,52 @@
-/// What the cells of one column are, over all rows that were looked at.
+/// The contents of one column's cells, over all rows read.
 struct ColumnProfile: Sendable {
   enum Kind: Sendable { case empty, number, date, category }
 
-  // How many cells there are of each sort.
+  // The number of cells of each kind.
   private(set) var missing = 0
   private(set) var numbers = 0
-  /// Numbers that are not whole.
+  /// The number of numbers that are not whole.
   private(set) var fractions = 0
   private(set) var dates = 0
   private(set) var texts = 0
-  /// Whole numbers that a quantity is not written as: with a needless zero in front.
+  /// The number of whole numbers with leading zeros, which are more likely codes than quantities.
   private(set) var codes = 0
-  /// Of the numbers, those of 2⁵³ and above, which a double may merge.
+  /// The number of numbers of 2⁵³ and above, some of which have the same double.
   private(set) var large = 0
-  /// "inf" and numbers beyond a double.
+  /// The number of cells with "inf" or with numbers beyond the range of a double.
   private(set) var infinite = 0
 
-  // Of the numbers and the days of the dates.
+  // Over the numbers, and the days of the dates.
   private(set) var minimum = Double.infinity
   private(set) var maximum = -Double.infinity
   private(set) var mean = 0.0
   /// Σ(x - mean)² (Welford 1962)
   private var squares = 0.0
-  /// Different values, up to 21.
+  /// The distinct values, up to 21.
   private(set) var distinct: [Double] = []
   /// Whether each number is 1 more than the one before.
   private(set) var counts = true
   private var last: Double?
   private var sample: Reservoir
 
-  /// How often each text occurs, a number's text too where `hasAllTexts`; nil where nobody asks for it, or there are too
-  /// many.
+  /// The number of occurrences of each text, including those of numbers if `hasAllTexts`; `nil` if they are
+  /// not needed or too many.
   private(set) var occurrences: [ExactText: Int]?
-  /// Whether no text was met before they were counted.
+  /// Whether all texts were counted, from the first.
   private(set) var hasAllTexts: Bool
   /// Whether there are more than ``mostTexts``.
   private(set) var hasTooManyTexts = false
 
-  /// The target that goes with each value, as hashes; nil where one value goes with two, or there are many values.
+  /// The target of each value, as hashes; `nil` if a value occurs with two targets, or if there are many
+  /// values.
   private(set) var targetOfValue: [UInt64: UInt64]? = [:]
   /// Σ(x - mean)(y - mean of y)
   private var products = 0.0
 
-  /// The most different texts that are counted.
+  /// The maximum number of distinct texts to count.
   static let mostTexts = 65_537
 
-  /// `collectsTexts` where every cell's text is asked for.
+  /// `collectsTexts`: count the text of every cell.
   init(collectsTexts: Bool, sampleSize: Int) {
     hasAllTexts = collectsTexts
     occurrences = collectsTexts ? [:] : nil
@@ -54,8 +55,9 @@ struct ColumnProfile: Sendable {
 
   var present: Int { numbers + dates + texts + codes + infinite }
 
-  /// What the column is, by all its present cells. A few others among many dates, or different numbers, are slips of the
-  /// pen, which do not make it one of categories, and neither does an infinite number.
+  /// The kind of the column, according to all its present cells. A few other cells among many dates or
+  /// distinct numbers count as typing errors and do not make the column one of categories; nor does an
+  /// infinite number.
   var kind: Kind {
     if present == 0 { return .empty }
     if dates > 0 {
@@ -74,7 +76,7 @@ struct ColumnProfile: Sendable {
 
   var variance: Double { numbers + dates > 0 ? squares / Double(numbers + dates) : 0 }
 
-  /// The middle number, exact for as many as the sample holds.
+  /// The median of the numbers; exact if the sample has all of them.
   var median: Double? { sample.median }
   /// The number that occurs most often in the sample.
   var mostFrequent: Double? { sample.mostFrequent }
@@ -127,14 +129,14 @@ struct ColumnProfile: Sendable {
     hasTooManyTexts = tooMany
   }
 
-  /// The texts of another look at the same cells.
+  /// Adopts the texts of another profile of the same cells.
   mutating func takeTexts(of other: ColumnProfile) {
     occurrences = other.occurrences
     hasAllTexts = other.hasAllTexts
     hasTooManyTexts = other.hasTooManyTexts
   }
 
-  /// How to read the texts as numbers, where most of them are such with a comma; nil where they are not.
+  /// The option for reading the texts as numbers, if most of them are numbers with a comma; otherwise `nil`.
   var remedyForCommas: String? {
     guard let occurrences, texts > 0, numbers <= texts else { return nil }
     func count(_ format: NumberFormat?) -> Int {
@@ -152,7 +154,7 @@ struct ColumnProfile: Sendable {
       ? "--thousands , or --decimal ," : grouped > decimal ? "--thousands ," : "--decimal ,"
   }
 
-  /// A date that ISO 8601 does not write so, where most of the texts are such; nil where they are not.
+  /// An example of a date that is not in ISO 8601 format, if most of the texts are such; otherwise `nil`.
   var foreignDate: String? {
     guard let occurrences, texts > 0 else { return nil }
     let dates = occurrences.filter { isForeignDate(Array($0.key.text.utf8)) }
@@ -166,7 +168,7 @@ struct ColumnProfile: Sendable {
     }
   }
 
-  /// Whether a number is more likely a label than a quantity, such as 007.
+  /// Returns whether a number, such as 007, is more likely a label than a quantity.
   static func isCode(_ cell: ArraySlice<UInt8>) -> Bool {
     cell.count > 1 && cell.first == UInt8(ascii: "0")
       && cell.allSatisfy { UInt8(ascii: "0")...UInt8(ascii: "9") ~= $0 }
@@ -177,21 +179,21 @@ struct ColumnProfile: Sendable {
     text.reduce(0xcbf2_9ce4_8422_2325) { ($0 ^ UInt64($1)) &* 0x100_0000_01b3 }
   }
 
-  /// |correlation| with the target, whose moments `target` has; 0 where either is constant.
+  /// Returns |correlation| with the target, whose moments `target` has; 0 if either is constant.
   func correlation(with target: ColumnProfile) -> Double {
     let scale = (squares * target.squares).squareRoot()
     return scale > 0 && missing == 0 && present == target.present ? abs(products) / scale : 0
   }
 
-  /// What goes with a row's cells.
+  /// The target of a row.
   struct Target {
     var hash: UInt64
-    /// y less the mean of the rows up to it.
+    /// y minus the mean of the rows up to it.
     var distance: Double
   }
 }
 
-/// A random sample of numbers that come one by one (Vitter 1985, algorithm R), the same ones each time.
+/// A random sample of numbers that arrive one by one (Vitter 1985, algorithm R), the same in every run.
 private struct Reservoir: Sendable {
   private let size: Int
   private var values: [Double] = []
@@ -216,22 +218,24 @@ private struct Reservoir: Sendable {
   var mostFrequent: Double? { values.isEmpty ? nil : ChainruleData.mostFrequent(in: values.sorted()) }
 }
 
-/// What the columns of a table hold, found by looking at every cell once, part by part; and again at those columns whose
-/// texts turned out to matter late.
+/// The contents of a table's columns, from reading every cell once, part by part; columns whose texts turned
+/// out to be needed are read again.
 struct TableProfile: Sendable {
   /// The columns, counted from 0, ascending.
   let columns: [Int]
   private(set) var profiles: [ColumnProfile]
   private(set) var rows = 0
-  /// The most numbers of a column's sample, and for how many there is room.
+  /// The maximum size of a column's sample, and the size for which memory is reserved.
   private let sampleSize: Int
   private var room = 0
-  /// The place among ``columns`` of the one target, against which the others are held.
+  /// The index in ``columns`` of the single target, which the other columns are compared with.
   private let target: Int?
 
+  /// Creates an empty profile.
+  ///
   /// - Parameters:
-  ///   - collecting: Those of `columns` the texts of which are wanted, also where they are numbers.
-  ///   - target: The one target column, where there is one; it must be among `columns`.
+  ///   - collecting: Those of `columns` whose texts are needed, even if they are numbers.
+  ///   - target: The single target column, if there is one; it must be in `columns`.
   init(of columns: [Int], collecting: Set<Int>, target: Int? = nil) {
     let columns = columns.sorted()
     self.columns = columns
@@ -244,12 +248,12 @@ struct TableProfile: Sendable {
 
   subscript(column: Int) -> ColumnProfile { profiles[columns.firstIndex(of: column)!] }
 
-  /// Whether cells of a column are missing.
+  /// Returns whether cells of a column are missing.
   func lacks(_ column: Int) -> Bool {
     columns.firstIndex(of: column).map { profiles[$0].missing > 0 } ?? false
   }
 
-  /// Takes the rows of a part into account.
+  /// Adds the rows of a part.
   mutating func take(_ table: CSVTable) throws(ChainruleError) {
     for rows in blocks(of: 1024, in: table.rows) { try take(rowsOf: CSVTable(table, rows: rows)) }
   }
@@ -346,7 +350,7 @@ struct TableProfile: Sendable {
     }
   }
 
-  /// Stops collecting the texts of a target that is a number of many values, or of values that are not whole.
+  /// Discards the texts of a target that is a number with many values, or with values that are not whole.
   mutating func forgetTexts(ofNumbersIn column: Int) {
     guard let place = columns.firstIndex(of: column) else { return }
     let profile = profiles[place]
@@ -355,8 +359,8 @@ struct TableProfile: Sendable {
     }
   }
 
-  /// The columns of categories whose first texts were not collected: ``takeTexts(of:)`` of another profile, with these
-  /// `collecting`, mends that.
+  /// Returns the columns of categories whose first texts were not collected. ``takeTexts(of:)`` adopts them
+  /// from another profile with these columns as `collecting`.
   func incomplete(besides numbers: Set<Int> = []) -> [Int] {
     zip(columns, profiles).compactMap { column, profile in
       profile.kind == .category && !profile.hasAllTexts && !profile.hasTooManyTexts
@@ -371,7 +375,7 @@ struct TableProfile: Sendable {
     }
   }
 
-  /// The profile of a whole table.
+  /// Creates the profile of a whole table.
   init(
     of table: CSVTable, columns: [Int], collecting: Set<Int>, target: Int? = nil
   ) throws(ChainruleError) {

@@ -1,30 +1,31 @@
-/// How the target columns of a table become the targets of a data set: classes one-hot, numbers and labels as they stand.
+/// The encoding of a table's target columns as the targets of a data set: classes as one-hot columns, numbers
+/// and labels unchanged.
 ///
-/// It is fitted on one table and applied to every other:
+/// It is fitted on one table and applied to all others:
 ///
 ///     let targets = try TargetEncoding(fitting: known)
 ///     let test = try Dataset<Float>(csv: new, encoding: encoding, targets: targets)
 public struct TargetEncoding: Sendable, Equatable, Codable {
-  /// What the targets are.
+  /// The kind of the targets.
   public enum Kind: String, Sendable, Codable {
     /// One column that names one of ``classes``.
     case classes
     /// Numbers to predict.
     case numbers
-    /// Columns of 0 and 1, each a label that the row has or not.
+    /// Columns of 0 and 1, one per label, which say whether the row has it.
     case labels
   }
 
-  /// What the targets are.
+  /// The kind of the targets.
   public let kind: Kind
-  /// The classes, in the order of the target columns of a data set; nil for other kinds.
+  /// The classes, in the order of the target columns of a data set; `nil` for other kinds.
   public let classes: [String]?
-  /// The names of the target columns; nil where the table had none.
+  /// The names of the target columns; `nil` if the table had none.
   public let columnNames: [String]?
 
-  /// Classes by their names, or targets of another kind.
+  /// Creates an encoding of classes by their names.
   ///
-  /// - Throws: `ChainruleError.invalidValue` for no class, one that stands twice, or more than 65,536.
+  /// - Throws: `ChainruleError.invalidValue` for no class, a repeated one, or more than 65,536.
   public init(
     classes: [String], columnName: String? = nil
   ) throws(ChainruleError) {
@@ -38,13 +39,13 @@ public struct TargetEncoding: Sendable, Equatable, Codable {
   /// Numbers to predict, in the target columns that the options name.
   public static let numbers = TargetEncoding(kind: .numbers, classes: nil, columnNames: nil)
 
-  /// Columns of 0 and 1, each a label that the row has or not.
+  /// Columns of 0 and 1, one per label, which say whether the row has it.
   package static let labels = TargetEncoding(kind: .labels, classes: nil, columnNames: nil)
 
-  /// Reads an encoding; where the kind is left out, the targets are classes if there are some, and otherwise numbers.
+  /// Reads an encoding. If the kind is missing, the targets are classes if there are any, otherwise numbers.
   ///
-  /// - Throws: A `DecodingError`, and `ChainruleError.invalidValue` for classes as ``init(classes:columnName:)`` refuses
-  ///   them, or that do not go with the kind.
+  /// - Throws: A `DecodingError`, and `ChainruleError.invalidValue` for classes that
+  ///   ``init(classes:columnName:)`` refuses, or that do not match the kind.
   public init(from decoder: any Decoder) throws {
     let container = try decoder.container(keyedBy: CodingKeys.self)
     classes = try container.decodeIfPresent([String].self, forKey: .classes)
@@ -55,7 +56,7 @@ public struct TargetEncoding: Sendable, Equatable, Codable {
     guard (kind == .classes) == (classes != nil) else {
       throw ChainruleError.invalidValue(
         name: "classes", value: classes == nil ? "none" : "\(classes!.count)",
-        expected: "some where the targets are classes, and otherwise none")
+        expected: "one or more for classes, and none for other targets")
     }
     try checkDistinct(columnNames ?? [], "the names of the targets")
   }
@@ -66,10 +67,10 @@ public struct TargetEncoding: Sendable, Equatable, Codable {
     self.columnNames = columnNames
   }
 
-  /// Fits the target columns of `table`, by the options it was read with.
+  /// Fits the target columns of `table`, with the options it was read with.
   ///
-  /// - Throws: `ChainruleError.badData` for a column that is not there, a task that the cells do not allow, and a target
-  ///   that is missing in every row.
+  /// - Throws: `ChainruleError.badData` for a column that does not exist, a task that does not fit the cells,
+  ///   and a target that is missing in every row.
   public init(fitting table: CSVTable) throws(ChainruleError) {
     let columns = try table.targetColumns()
     var profile = TableProfile(of: columns, collecting: Self.collecting(columns, table.options))
@@ -86,17 +87,17 @@ public struct TargetEncoding: Sendable, Equatable, Codable {
     try self.init(fitting: profile, targets: columns, table)
   }
 
-  /// The target columns of which the texts are wanted.
+  /// Returns the target columns whose texts are needed.
   static func collecting(_ columns: [Int], _ options: CSVOptions) -> Set<Int> {
     columns.count == 1 && (options.task == .automatic || options.task == .classification) ? [columns[0]] : []
   }
 
-  /// Forgets texts that are wanted no more, since the target is a number.
+  /// Discards texts that are no longer needed, because the target is a number.
   static func forget(_ columns: [Int], _ options: CSVOptions, in profile: inout TableProfile) {
     if columns.count == 1, options.task == .automatic { profile.forgetTexts(ofNumbersIn: columns[0]) }
   }
 
-  /// Decides by what a profile has seen in the target columns.
+  /// Decides the encoding from a profile of the target columns.
   init(fitting profile: TableProfile, targets columns: [Int], _ table: CSVTable) throws(ChainruleError) {
     let task = table.options.task
     let names = table.columnNames.map { names in columns.map { names[$0] } }
@@ -133,7 +134,7 @@ public struct TargetEncoding: Sendable, Equatable, Codable {
     }
   }
 
-  /// Whether the cells of one target name classes, where the task is left open.
+  /// Returns whether the cells of one target are classes, if the task is automatic.
   private static func areClasses(_ profile: ColumnProfile, named name: String?, rows: Int) -> Bool {
     switch profile.kind {
     case .category, .date: return true
@@ -141,21 +142,21 @@ public struct TargetEncoding: Sendable, Equatable, Codable {
     case .number:
       guard profile.isWhole, let texts = profile.occurrences else { return false }
       if let name = name?.lowercased(), name == "class" || name == "label" { return true }
-      // A double may merge large numbers.
+      // Distinct large numbers can have the same double.
       let distinct = profile.large > 0 ? texts.count : profile.distinct.count
       return 2...20 ~= distinct && distinct <= rows / 2
     }
   }
 
-  /// The number of targets of a data set.
+  /// Returns the number of targets of a data set.
   func outputs(ofColumns columns: Int) -> Int { classes?.count ?? columns }
 
-  /// The targets, row-major rows × outputs, of the columns at `indices`.
+  /// Returns the targets, row-major rows × outputs, of the columns at `indices`.
   ///
-  /// A cell names the class of its text, or else the class that is the same number, where that is one.
+  /// A cell names the class with its text, or else the class with the same number if only one has it.
   ///
-  /// - Throws: `ChainruleError.badData`, with file, line and column, for a cell that names none of the classes, is not a
-  ///   number, or not 0 or 1 where it is a label.
+  /// - Throws: `ChainruleError.badData`, with file, line and column, for a cell that is not one of the
+  ///   classes, not a number, or, for a label, not 0 or 1.
   func targets<Scalar: NetworkScalar>(
     of table: CSVTable, inColumns indices: [Int]
   ) throws(ChainruleError) -> [Scalar] {
@@ -163,7 +164,7 @@ public struct TargetEncoding: Sendable, Equatable, Codable {
       let values: [Scalar] = try table.numbers(inColumns: indices)
       if kind == .labels, let index = values.firstIndex(where: { $0 != 0 && $0 != 1 }) {
         let (row, place) = index.quotientAndRemainder(dividingBy: indices.count)
-        throw table.bad("\(values[index]) is no label; expected 0 or 1", row: row, column: indices[place])
+        throw table.bad("\(values[index]) is not a label; expected 0 or 1", row: row, column: indices[place])
       }
       return values
     }
@@ -175,7 +176,7 @@ public struct TargetEncoding: Sendable, Equatable, Codable {
     for (row, text) in try table.strings(inColumn: indices[0]).enumerated() {
       guard let place = places[text] else {
         throw table.bad(
-          "\"\(text)\" is none of the classes \(enumeration(classes))", row: row, column: indices[0])
+          "\"\(text)\" is not one of the classes \(enumeration(classes))", row: row, column: indices[0])
       }
       rows.append(place)
     }
@@ -183,8 +184,9 @@ public struct TargetEncoding: Sendable, Equatable, Codable {
   }
 }
 
-/// Finds a class by its text, or else by its number where only one class has that: "1.0" is the class "1". A number that
-/// is likely a label, such as 02134, one that a double does not hold, and "inf" have their texts alone.
+/// Finds a class by its text, or else by its number if only one class has that number: "1.0" is the class
+/// "1". Numbers that are likely labels, such as 02134, numbers that a double cannot represent, and "inf"
+/// match only by their text.
 struct ClassPlaces {
   private let byText: [ExactText: Int]
   private let byNumber: [Double: Int]

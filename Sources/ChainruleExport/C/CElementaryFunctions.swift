@@ -1,11 +1,11 @@
 import Chainrule
 
-/// The C functions that an exported network is made of.
+/// The C functions of an exported network.
 ///
-/// They are the core's kernels for one number in place of a vector of them: the same operations in the same order, and so
-/// the same bits. `scripts/c-functions` translates math_tmpl.h, coefficients.c and activation_tmpl.h to
-/// CElementaryFormulas.swift. The kernels state the sources of the formulas. What works on a row follows gemm_tmpl.h,
-/// norm_tmpl.h and the softmax of activation_tmpl.h.
+/// They are the core's kernels for one number instead of a vector: the same operations in the same order, so
+/// the bits are the same. `scripts/c-functions` translates math_tmpl.h, coefficients.c and activation_tmpl.h
+/// to CElementaryFormulas.swift. The kernels name the sources of the formulas. The functions for a row follow
+/// gemm_tmpl.h, norm_tmpl.h and the softmax of activation_tmpl.h.
 struct CElementaryFunctions {
   private let definitions: [(name: Substring, text: String)]
 
@@ -13,7 +13,7 @@ struct CElementaryFunctions {
     let numbers = scalar == .float32 ? Self.float32Numbers : Self.float64Numbers
     let texts = [Self.macros, numbers, Self.helpers, Self.formulas, Self.rows]
     let others = texts.joined(separator: "\n\n").split(separator: "\n\n").flatMap { paragraph in
-      // A paragraph is one definition, but for macros, which are a line each.
+      // A paragraph is one definition, except that each line with a macro is one.
       paragraph.hasPrefix("#define") ? paragraph.split(separator: "\n") : [paragraph]
     }.map { text in
       let name = identifiers(in: text).first { $0.lowercased().hasPrefix("cr_") }
@@ -26,8 +26,8 @@ struct CElementaryFunctions {
       ] + others
   }
 
-  /// The text of the definitions that `code` needs, and of those that they need themselves; `constants` counts the
-  /// numbers in their tables.
+  /// Returns the text of the definitions that `code` needs, directly or indirectly; `constants` is the number
+  /// of constants in their tables.
   func needed(by code: String) -> (text: String, constants: Int) {
     var names: Set<Substring> = [], open = [code]
     while let code = open.popLast() {
@@ -38,7 +38,7 @@ struct CElementaryFunctions {
     }
     let needed = definitions.filter { names.contains($0.name) }
     let text = zip(needed, needed.dropFirst().map(\.text) + [""]).map { definition, next in
-      // Macros stand together.
+      // Macros are not separated by blank lines.
       let isMacro = definition.text.hasPrefix("#define") && next.hasPrefix("#define")
       return definition.text + (isMacro ? "\n" : "\n\n")
     }.joined()
@@ -46,7 +46,7 @@ struct CElementaryFunctions {
     return (text, tables.map { $0.text.ranges(of: "0x").count }.reduce(0, +))
   }
 
-  /// `code` with the names that C has for what depends on the scalar type.
+  /// Returns `code` with C's names for what depends on the scalar type.
   static func spelled(_ code: some StringProtocol, _ scalar: ScalarType) -> String {
     let (real, bits, suffix) = scalar == .float32 ? ("float", "uint32_t", "f") : ("double", "uint64_t", "")
     let (word, fraction, bias) = scalar == .float32 ? ("32", "23", "127") : ("64", "52", "1023")
@@ -67,8 +67,8 @@ struct CElementaryFunctions {
     return result + rest
   }
 
-  /// The fused multiply-add, x y + z with one rounding. WORD is the number of bits of BITS, FRACTION and BIAS are those
-  /// of the type.
+  /// The fused multiply-add, x y + z with one rounding. WORD is the number of bits of BITS; FRACTION and BIAS
+  /// are those of the type.
   private static let fusedMultiplyAdd = #"""
     /* cr_fma rounds once, as fma must.  So do an instruction of the CPU and the libraries named here; newlib rounds twice.
        CHAINRULE_OWN_FMA is 1 for the functions below, 0 for the library's, and may be set from outside. */
@@ -189,14 +189,15 @@ struct CElementaryFunctions {
     #endif
     """#
 
-  /// A number as the sum of two: high, itself rounded, and low, what rounding took from it.
+  /// A number as the sum of two: high, the rounded number, and low, the rounding error.
   private static let pair = """
     typedef struct PAIR {
       REAL high, low;
     } PAIR;
     """
 
-  /// REAL is the scalar type, BITS the unsigned integer of its size; SQRT and FABS are functions of math.h.
+  /// REAL is the scalar type, BITS the unsigned integer of the same size; SQRT and FABS are functions of
+  /// math.h.
   private static let macros = """
     #ifdef __cplusplus
     #define CR_RESTRICT __restrict
@@ -236,7 +237,7 @@ struct CElementaryFunctions {
     static REAL cr_smaller(REAL a, REAL b) { return a < b ? a : b; }
     """
 
-  /// What works on a row.
+  /// The functions for a row.
   private static let rows = """
     /* a[j] = e^(z[j] - m) / sum of e^(z[k] - m), m the largest z; a may be z */
     static void cr_softmax(size_t n, const REAL *z, REAL *a)

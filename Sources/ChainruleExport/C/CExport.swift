@@ -1,40 +1,43 @@
 import Chainrule
 
 extension Model {
-  /// The model as the text of one file of C99 or C++17, which needs only the C library: the parameters, and
+  /// Returns the model as the text of one file of C99 or C++17, which needs only the C library: the
+  /// parameters, and
   ///
   ///     void predict(const float inputs[4], float outputs[3]);
   ///
-  /// (`double` for a float64 model), which computes the outputs of a row. It allocates nothing, and any number of
-  /// threads may call it. Its outputs have the bits of ``predict(_:)``. With CHAINRULE_SELF_TEST defined, the file is a
-  /// program that compares some outputs with the model's.
+  /// (`double` for a float64 model). The function computes the outputs of a row. It allocates nothing, and
+  /// any number of threads may call it. Its outputs have the same bits as ``predict(_:)``. With
+  /// CHAINRULE_SELF_TEST defined, the file is a program that compares some outputs with the model's.
   ///
-  /// The text is 5 to 6 times the size of the parameters; ``exportC(named:to:header:)`` writes it without holding it.
+  /// The text is 5 to 6 times the size of the parameters; ``exportC(named:to:header:)`` writes it without
+  /// having all of it in memory.
   ///
-  /// - Parameter name: The name of the function. All other names are the file's own.
-  /// - Throws: `ChainruleError.invalidValue` for a name that is no identifier or has a meaning in C;
-  ///   `.invalidNetwork` for a custom layer, whose function is not C; `.notFinite` for a parameter that is NaN or
-  ///   infinite.
+  /// - Parameter name: The name of the function. All other names are internal to the file.
+  /// - Throws: `ChainruleError.invalidValue` for a name that is not a C identifier or has a meaning in C;
+  ///   `.invalidNetwork` for a custom layer, whose function cannot be exported; `.notFinite` for a parameter
+  ///   that is NaN or infinite.
   public func exportC(named name: String = "predict") throws(ChainruleError) -> String {
     var text: [UInt8] = []
     try exportC(named: name) { piece in text += piece }
     return String(decoding: text, as: UTF8.self)
   }
 
-  /// The text of a header for the file that ``exportC(named:)`` gives: the declaration of the function for C and C++,
-  /// with its documentation. It throws as that does.
+  /// Returns the text of a header for the file of ``exportC(named:)``: the declaration of the function for C
+  /// and C++, with its documentation. Throws the same errors.
   public func exportCHeader(named name: String = "predict") throws(ChainruleError) -> String {
     try CExport(model: self, name: name).header
   }
 
-  /// Writes the text of ``exportC(named:)`` in place of what `path` held, piece by piece, and the header likewise.
+  /// Writes the text of ``exportC(named:)`` piece by piece to a file, which replaces any file at `path`; the
+  /// header likewise.
   ///
   /// - Parameters:
   ///   - name: The name of the function.
-  ///   - path: The file of the source.
-  ///   - header: The file of ``exportCHeader(named:)``; nil: none.
-  /// - Throws: As ``exportC(named:)``, and `ChainruleError.file` where the system refuses; earlier files are then as
-  ///   they were.
+  ///   - path: The path of the source file.
+  ///   - header: The path of the file for ``exportCHeader(named:)``; `nil` for none.
+  /// - Throws: The errors of ``exportC(named:)``, and `ChainruleError.file` if the system refuses; earlier
+  ///   files do not change then.
   public func exportC(
     named name: String = "predict", to path: String, header: String? = nil
   ) throws(ChainruleError) {
@@ -47,7 +50,8 @@ extension Model {
     try declarations?.commit()
   }
 
-  /// Passes the text of ``exportC(named:)`` to `write`, piece by piece; an error of the model comes before the first.
+  /// Passes the text of ``exportC(named:)`` to `write`, piece by piece; an error of the model is thrown
+  /// before the first piece.
   package func exportC(
     named name: String, into write: @escaping ([UInt8]) throws(ChainruleError) -> Void
   ) throws(ChainruleError) {
@@ -55,21 +59,21 @@ extension Model {
   }
 }
 
-/// A model on its way to C: what its function does, before any text of its parameters.
+/// The plan of a model's export to C: the statements of its function, without the text of the parameters.
 ///
-/// The value v of a row is what layer v hands on, counted from 1; value 0 is the row itself. Each value has a place: the
-/// arguments of the function for the first and the last, a buffer for the others, which take turns.
+/// Value v of a row is the output of layer v, counted from 1; value 0 is the row itself. Each value has a
+/// place: the arguments of the function for the first and the last, and reused buffers for the others.
 struct CExport<Scalar: NetworkScalar> {
   let model: Model<Scalar>
   let name: String
   let layers: [Layer]
   /// The arrays of each layer.
   private(set) var arrays: [[CArray<Scalar>]] = []
-  /// Statements of the function.
+  /// The statements of the function.
   private(set) var statements = ""
   /// The size of each buffer.
   private(set) var buffers: [Int] = []
-  /// Rows of the self-test, and what the model predicts for them.
+  /// The rows of the self-test, and the model's outputs for them.
   private(set) var tested: (rows: [Scalar], outputs: [Scalar]) = ([], [])
 
   init(model: Model<Scalar>, name: String) throws(ChainruleError) {
@@ -99,7 +103,7 @@ struct CExport<Scalar: NetworkScalar> {
     }
 
     let last = source[layers.count]
-    var places = [Int?](repeating: nil, count: layers.count + 1)  // buffers; nil: the function's arguments
+    var places = [Int?](repeating: nil, count: layers.count + 1)  // buffers; nil for the function's arguments
     func place(_ value: Int) -> String {
       value == 0 ? "inputs" : value == last ? "outputs" : "a\(places[value]! + 1)"
     }
@@ -107,7 +111,7 @@ struct CExport<Scalar: NetworkScalar> {
     for (index, layer) in layers.enumerated() where source[index + 1] == index + 1 {
       let shape = try model.shape(ofLayer: index), x = source[index]
       if index + 1 != last {
-        // All but the dense layers may write where they read.
+        // All layers except the dense ones can work in place.
         let busy = Set((1..<index + 1).filter { lastUse[$0] >= index && $0 != x }.compactMap { places[$0] })
         let own = layer.units == nil && lastUse[x] == index ? places[x] : nil
         let free = buffers.indices.first { !busy.contains($0) && $0 != places[x] }
@@ -123,7 +127,7 @@ struct CExport<Scalar: NetworkScalar> {
     if last == 0 { statements += "  memcpy(outputs, inputs, \(model.outputs) * sizeof *outputs);\n" }
   }
 
-  /// The value that each value is equal to: of a layer that changes nothing, that of the one before.
+  /// Returns, for each value, the value it equals: for a layer that changes nothing, the value before it.
   private func sources() -> [Int] {
     layers.enumerated().reduce(into: [0]) { source, layer in
       switch layer.element {
@@ -138,8 +142,8 @@ struct CExport<Scalar: NetworkScalar> {
     to y: String
   ) throws(ChainruleError) {
     let n = shape.units
-    /// Defines an array of the layer, n numbers where no count is given, and returns its name; `meaning` is a comment on
-    /// what the name does not say.
+    /// Defines an array of the layer, with n numbers unless a count is given, and returns its name; `meaning`
+    /// is a comment on whatever the name does not say.
     func define(
       _ what: String, count: Int? = nil, columns: Int = 1, meaning: String? = nil,
       _ value: @escaping (LayerParameters<Scalar>, Int) -> Scalar
@@ -152,7 +156,7 @@ struct CExport<Scalar: NetworkScalar> {
     }
     switch layer {
     case .dense(let dense):
-      // Wᵀ, [inputs][units]: what a compiler computes side by side, the neurons, lies side by side.
+      // Wᵀ, [inputs][units]: the neurons, which a compiler vectorises, are contiguous.
       let weights = define(
         "weights", count: shape.inputs * n, columns: n, meaning: "W transposed, [\(shape.inputs)][\(n)]"
       ) { parameters, k in
@@ -202,7 +206,7 @@ struct CExport<Scalar: NetworkScalar> {
 
   // MARK: - Numbers
 
-  /// C has no literal for NaN and infinity.
+  /// Throws for NaN and infinity, for which C has no literals.
   private func checkParameters() throws(ChainruleError) {
     for (index, arrays) in arrays.enumerated() where !arrays.isEmpty {
       let parameters = try model.parameters(ofLayer: index)
@@ -221,11 +225,11 @@ struct CExport<Scalar: NetworkScalar> {
     throw .notFinite(
       quantity: what, layer: layer, step: nil,
       message:
-        "\(what): value \(index + 1) is \(value(index).isNaN ? "NaN" : "infinite"), which C has no number for"
+        "\(what): value \(index + 1) is \(value(index).isNaN ? "NaN" : "infinite"), for which C has no literal"
     )
   }
 
-  /// Four rows in ±2, by a first layer's own scale where there is one.
+  /// Returns four rows in ±2, scaled by the numbers of the first layer if it is a scaling.
   private func rowsOfSelfTest() throws(ChainruleError) -> (rows: [Scalar], outputs: [Scalar]) {
     var random = SplitMix64(seed: 1)
     let scaling: Scaling? = if case .scaling(let scaling) = layers[0] { scaling } else { nil }
@@ -243,17 +247,17 @@ struct CExport<Scalar: NetworkScalar> {
 /// A constant array of the source: `static const float cr_weights_1[6]`.
 struct CArray<Scalar: NetworkScalar> {
   let name: String
-  /// What the numbers are: weights, bias, ….
+  /// The kind of the numbers: weights, bias, ….
   let what: String
   let count: Int
-  /// The numbers of a line of the source; 1: as many as fit.
+  /// The number of values per line of the source; 1: as many as fit.
   let columns: Int
   let meaning: String?
-  /// The number at an index, from the layer's parameters.
+  /// Returns the number at an index from the layer's parameters.
   let value: (LayerParameters<Scalar>, Int) -> Scalar
 }
 
-/// Whether a function may have this name in C, with the headers that an exported file includes.
+/// Whether a function may have this name in C, given the headers that an exported file includes.
 private func isFreeInC(_ name: String) -> Bool {
   let isIdentifier =
     name.utf8.allSatisfy { byte in
@@ -284,7 +288,7 @@ private let taken = Set(
   vsscanf
   """.split(separator: " ").map(String.init))
 
-/// Names of math.h, but for the f and l of other types.
+/// Names of math.h, without the suffixes f and l of other types.
 private let mathematics = Set(
   """
   acos acosh asin asinh atan atan2 atanh cbrt ceil copysign cos cosh erf erfc exp exp2 expm1 fabs fdim floor fma fmax \

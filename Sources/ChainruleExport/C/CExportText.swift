@@ -8,12 +8,12 @@ extension CExport {
     "void \(name)(const \(real) inputs[\(model.inputs)], \(real) outputs[\(model.outputs)])"
   }
 
-  /// `declarations` with the linkage of C, also in C++.
+  /// Returns `declarations` with C linkage, also in C++.
   private func linkage(_ declarations: String) -> String {
     "#ifdef __cplusplus\nextern \"C\" {\n#endif\n\n\(declarations)\n#ifdef __cplusplus\n}\n#endif\n"
   }
 
-  /// Passes the source to `send`, in pieces of some 64 KiB.
+  /// Passes the source to `send`, in pieces of about 64 KiB.
   func write(to send: @escaping ([UInt8]) throws(ChainruleError) -> Void) throws(ChainruleError) {
     let functions = CElementaryFunctions(Scalar.scalarType).needed(by: statements)
     let headers = ["float", "math", "stddef", "stdint", "string"].map { "#include <\($0).h>\n" }.joined()
@@ -36,7 +36,7 @@ extension CExport {
     try out.flush()
   }
 
-  /// The header.
+  /// The text of the header.
   var header: String {
     let constants = CElementaryFunctions(Scalar.scalarType).needed(by: statements).constants
     let guardName = "CHAINRULE_\(name.uppercased())_H"
@@ -70,7 +70,8 @@ extension CExport {
       ]
     }
     let buffers = buffers.reduce(0, +) * size
-    // Frames of the deepest calls, gelu's, and the size of all functions: Tests/interop/test_c.py measures them.
+    // Stack frames of the deepest calls (gelu's) and the size of all functions, as measured by
+    // Tests/interop/test_c.py.
     let (frames, slowFrames) = Scalar.scalarType == .float32 ? (640, 896) : (768, 1408)
     lines += [
       "stack: at most \(buffers + frames) bytes with -O1, -O2, -O3 or -Os, \(buffers + slowFrames) with -O0; "
@@ -94,7 +95,7 @@ extension CExport {
     (names ?? []).enumerated().map { "  [\($0)]  \($1)" }
   }
 
-  /// "dense, W [64][4], b [64], relu"
+  /// Returns a description such as "dense, W [64][4], b [64], relu".
   func description(ofLayer index: Int) -> String {
     guard let shape = try? model.shape(ofLayer: index) else { return "" }
     return switch layers[index] {
@@ -131,7 +132,7 @@ extension CExport {
   private func writeSelfTest(to out: inout PieceWriter) throws(ChainruleError) {
     let rows = tested.rows, outputs = tested.outputs
     let bits = Scalar.scalarType == .float32 ? "uint32_t" : "uint64_t"
-    // %lx is in every printf; newlib's has no %a, and its small variant no 64-bit integers.
+    // Every printf has %lx; newlib's has no %a, and its small variant no 64-bit integers.
     let isFloat = Scalar.scalarType == .float32
     let format = isFloat ? "%08lx" : "%08lx%08lx"
     func words(_ bits: String) -> String {
@@ -192,7 +193,7 @@ extension CExport {
 
   // MARK: - Numbers
 
-  /// An array's numbers, a line for each `columns` of them or for eight.
+  /// Writes an array's numbers, one line for every `columns` of them, or every eight.
   private func write(
     _ count: Int, columns: Int, to out: inout PieceWriter, value: (Int) -> Scalar
   ) throws(ChainruleError) {
@@ -206,7 +207,8 @@ extension CExport {
   }
 }
 
-/// Collects text, and passes it on in pieces of some 64 KiB, so that a large text is never in memory as a whole.
+/// Collects text and passes it on in pieces of about 64 KiB, so that a large text is never completely in
+/// memory.
 private struct PieceWriter {
   let send: ([UInt8]) throws(ChainruleError) -> Void
   var bytes: [UInt8] = []
@@ -232,7 +234,7 @@ func cLiteral<Scalar: NetworkScalar>(_ value: Scalar) -> String {
   return String(decoding: text, as: UTF8.self)
 }
 
-/// A finite number in hexadecimal, without rounding: -0x1.8p-3f.
+/// Appends a finite number in hexadecimal, without rounding: -0x1.8p-3f.
 private func appendCLiteral<Scalar: NetworkScalar>(_ value: Scalar, to text: inout [UInt8]) {
   let value = Double(value)
   if value.sign == .minus { text.append(UInt8(ascii: "-")) }

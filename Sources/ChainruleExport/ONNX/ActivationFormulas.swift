@@ -1,6 +1,6 @@
 import Chainrule
 
-/// An operator of ONNX that is an activation by itself, with its attributes.
+/// An operator of ONNX that computes an activation, with its attributes.
 struct ActivationOperator {
   var name: String
   var attributes: [(name: String, value: Float)] = []
@@ -17,11 +17,12 @@ extension Activation {
     case formula(Formula)
   }
 
-  /// How a graph of opset 17 has this activation for numbers of `scalar`.
+  /// Returns the form of this activation in a graph of opset 17 for numbers of type `scalar`.
   ///
-  /// An operator where there is an exact one, otherwise a formula: the catalogue's, or one whose exponentials do not
-  /// overflow. In float64 there is a formula too where the operator's attribute is a float32 that rounds the constant
-  /// (leakyReLU, selu, hardSigmoid), or where runtimes have the operator for float32 alone (elu, softplus, softsign).
+  /// This is an operator if there is an exact one, otherwise a formula: the catalogue's, or one whose
+  /// exponentials do not overflow. In float64 it is also a formula if the operator's attribute is a float32
+  /// that rounds the constant (leakyReLU, selu, hardSigmoid), or if runtimes support the operator only for
+  /// float32 (elu, softplus, softsign).
   func form(for scalar: ScalarType) -> Form {
     let single = scalar == .float32
     let exponential: Formula = .exp(.min(z, 0)) - 1
@@ -49,7 +50,7 @@ extension Activation {
     }
   }
 
-  /// The formulas that are known for activations: the catalogue's, those above, and those that other exporters write.
+  /// The known formulas of activations: the catalogue's, those above, and those of other exporters.
   static let formulas: [(formula: Formula, activation: Activation)] = {
     var formulas: [(Formula, Activation)] = []
     for activation in Activation.allCases where activation != .identity {
@@ -70,15 +71,15 @@ extension Activation {
   }()
 }
 
-/// log(1 + eᶻ) = max(0, z) + log(1 + e^−|z|), of which no exponential overflows
+/// log(1 + eᶻ) = max(0, z) + log(1 + e^−|z|), in which no exponential overflows
 private let stableSoftplus: Formula = .max(0, z) + .log(1 + .exp(-(.abs(z))))
 
 extension Formula {
-  /// What formulas with parameters do; a parameter is a symbol other than z.
+  /// The meaning of formulas with parameters; a parameter is any symbol but z.
   enum Idiom {
-    /// z where it is above 0, else `slope` · z
+    /// z if z > 0, else `slope` · z
     case slope
-    /// z where it is above 0, else −`negative` · z, `negative` of one number or one a feature
+    /// z if z > 0, else −`negative` · z, where `negative` has one number, or one per feature
     case negativeSlope
     /// γ (z − μ) / √(σ² + ε) + β over the features of a row
     case layerNorm
@@ -86,7 +87,7 @@ extension Formula {
     case softplus
   }
 
-  /// The formulas with parameters that exporters write.
+  /// The formulas with parameters of other exporters.
   static let idioms: [(formula: Formula, idiom: Idiom)] = {
     let (slope, negative, factor): (Formula, Formula, Formula) = ("slope", "negative", "factor")
     let scaled = z * factor
@@ -110,11 +111,12 @@ extension Formula {
   }()
 }
 
-// MARK: - As nodes
+// MARK: - Nodes
 
 extension Formula {
-  /// The operators that compute the formula from operands, first the one that is written for numbers of `scalar`; none for
-  /// a symbol, a number or cases. A product is written from its last factor on: a (b c).
+  /// Returns the operators that compute the formula from operands, the preferred one for numbers of type
+  /// `scalar` first; none for a symbol, a number or cases. A product is grouped from its last factor: a (b
+  /// c).
   func nodes(for scalar: ScalarType) -> [(type: String, operands: [Formula])] {
     switch self {
     case .number, .constant, .symbol, .cases: return []
@@ -145,7 +147,7 @@ extension Formula {
     case .function(let function, let arguments):
       let node = (function.operator, arguments)
       if function == .log, case .power(.e, let x)? = arguments[0].onePlus {
-        // Runtimes have Softplus for float32 alone.
+        // Runtimes support Softplus only for float32.
         return scalar == .float32 ? [("Softplus", [x]), node] : [node, ("Softplus", [x])]
       }
       if function == .max, arguments[0] == 0 { return [("Relu", [arguments[1]]), node] }
@@ -156,16 +158,17 @@ extension Formula {
     }
   }
 
-  /// x of 1 + x
+  /// Returns x for 1 + x.
   private var onePlus: Formula? {
     if case .sum(let terms) = self, terms.count == 2, terms[0] == 1 { terms[1] } else { nil }
   }
 
-  /// Each way to make two of some factors, and with a number a quotient: the first is a (b c).
+  /// Returns each way to divide factors into two groups, and, with a number, also the quotient; the first is
+  /// a (b c).
   private static func products(_ factors: [Formula]) -> [(String, [Formula])] {
     func product(_ factors: [Formula]) -> Formula { factors.count == 1 ? factors[0] : .product(factors) }
     var nodes: [(String, [Formula])] = []
-    // The bits of `set` are the factors beside the first.
+    // The bits of `set` are the factors after the first.
     for set in 0..<(1 << (factors.count - 1)) - 1 {
       let isLeft = { (index: Int) in index == 0 || set >> (index - 1) & 1 == 1 }
       let left = product(factors.indices.filter(isLeft).map { factors[$0] })
@@ -178,12 +181,12 @@ extension Formula {
 }
 
 extension Formula.Function {
-  /// Runtimes have their operators for float32 alone. In float64 the export puts casts around them.
+  /// The operators that runtimes support only for float32. For float64 the export adds casts around them.
   static let operatorsOfFloat32: Set<Formula.Function> = [
     .erf
   ]
 
-  /// The operator of ONNX that computes it.
+  /// The ONNX operator of the function.
   var `operator`: String {
     switch self {
     case .tanh: "Tanh"

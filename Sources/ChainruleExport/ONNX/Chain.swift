@@ -1,42 +1,42 @@
 import Chainrule
 internal import ChainrulePlatform
 
-/// Makes layers of steps, from the input on, and compares the sizes on the way.
+/// Converts steps to layers, from the input on, and checks the sizes.
 struct Chain {
   private let inputs: Int
   private var layers: [Layer] = []
   private var parameters: [LayerParameters<Double>] = []
-  /// The weights of the layers where nothing has changed them; else they are among `parameters`.
+  /// The weights of the layers that are unchanged in the file; others are in `parameters`.
   private var stored: [StoredWeights?] = []
-  /// Whether parameters are stored in float64; nil where there are none.
+  /// Whether parameters are stored in float64; `nil` if there are none.
   private(set) var isDouble: Bool?
-  /// The sizes of a row as it is now.
+  /// The current dimensions of a row.
   private var dims: [Int]
-  /// How many layers there are before a tensor, and its row's sizes.
+  /// For each tensor, the number of layers before it and the dimensions of its row.
   private var places: [String: (layers: Int, dims: [Int])] = [:]
-  /// The tensors that residual sums add again.
+  /// The tensors that residual sums use again.
   private let skips: Set<String>
-  /// Whether one of them is what comes out of the last layer.
+  /// Whether the output of the last layer is one of these tensors.
   private var isSkipped = false
-  /// What wrote the last layer, and what may still become part of it.
+  /// The node of the last layer, and which operations can still become part of it.
   private var last: (node: Node, part: Part)?
   private var allowance: Int
-  /// The number of rows where it is stated.
+  /// The number of rows if it is stated.
   private let batch: Int?
 
-  /// The last layer by what may follow in it.
+  /// The last layer, according to what can follow in it.
   private enum Part {
-    /// x − mean, which a factor may follow
+    /// x − mean, after which a factor can follow
     case shift
-    /// x / deviation, which a shift may follow
+    /// x / deviation, after which a shift can follow
     case factor
-    /// A dense layer that has taken up factors, and so takes up a shift
+    /// A dense layer that includes factors and can include a shift
     case scaledDense
     case whole
   }
 
-  /// The chain of a path's steps. As many values as `allowance` may become parameters: a small file must not ask for much
-  /// memory by naming a tensor often.
+  /// Creates the chain of a path's steps. At most `allowance` values may become parameters, because a small
+  /// file could otherwise require a large amount of memory by using a tensor many times.
   init(_ path: Path, allowance: Int) throws {
     self.allowance = allowance
     batch = path.batch
@@ -47,7 +47,7 @@ struct Chain {
     } else if dims.count == 1, let width = path.steps.lazy.flatMap(\.actions).compactMap(\.width).first {
       self.dims = [width]
     } else {
-      throw Unreadable("input \(quoted(path.input)): how many features it has is not stated")
+      throw Unreadable("input \(quoted(path.input)): its number of features is not stated")
     }
     inputs = try Self.product(self.dims, path.input)
     skips = Set(
@@ -61,7 +61,7 @@ struct Chain {
     }
   }
 
-  /// The size of a row as it comes out.
+  /// The size of an output row.
   var outputs: Int { dims.reduce(1, *) }
 
   private static func product(_ dims: [Int], _ input: String) throws -> Int {
@@ -81,7 +81,7 @@ struct Chain {
     if skips.contains(tensor) { isSkipped = true }
   }
 
-  /// The model, with the names that there are.
+  /// Returns the model, with the names that are known.
   func model<Scalar: NetworkScalar>(
     features: [String]?, targets: [String]?, classes: [String]?, columns: TableRows?
   ) throws -> Model<Scalar> {
@@ -105,7 +105,7 @@ struct Chain {
     let network = try Network<Scalar>(inputs: inputs, layers: layers)
     for layer in layers.indices { try network.setParameters(parameters(ofLayer: layer), ofLayer: layer) }
     if features != nil || targets != nil || classes != nil {
-      // Names come by a data set; one row of it will do.
+      // Names are adopted from a data set; one row is enough.
       let target = [1] + [Scalar](repeating: 0, count: outputs - 1)
       try network.adoptNames(
         of: Dataset(
@@ -116,7 +116,8 @@ struct Chain {
     return Model(takingOver: network)
   }
 
-  /// The parameters of a layer in the model's type; refuses numbers that are finite in float64 alone.
+  /// Returns the parameters of a layer in the model's type; throws for numbers that are finite only in
+  /// float64.
   private func parameters<Scalar: NetworkScalar>(ofLayer layer: Int) throws -> LayerParameters<Scalar> {
     let exact = parameters[layer]
     var values = exact.converted(to: Scalar.self)
@@ -138,7 +139,7 @@ struct Chain {
     return values
   }
 
-  /// Takes the weights of a layer out of the file, for what changes them.
+  /// Reads the weights of a layer from the file, to change them.
   private mutating func takeWeights(ofLayer layer: Int) throws {
     guard let weights = stored[layer] else { return }
     parameters[layer].weights = try weights.values()
@@ -186,7 +187,7 @@ struct Chain {
       try append(.layerNorm(norm), node, values)
     case .residual(let skip):
       guard let place = places[skip], place.dims == dims else {
-        throw Unreadable(node, "neither of the two it adds is the input of layers that end in the other")
+        throw Unreadable(node, "neither of its two inputs is the input of layers that end in the other")
       }
       if place.layers == layers.count { try append(.activation(.identity), node) }  // x + x
       try append(.residual(span: layers.count - place.layers), node)
@@ -219,7 +220,7 @@ struct Chain {
     part: Part = .whole
   ) throws {
     guard layers.last?.activation != .softmax else {
-      throw Unreadable(node, "it follows a softmax; expected none to")
+      throw Unreadable(node, "it follows a softmax; expected the softmax to be last")
     }
     layers.append(layer)
     var standard = LayerParameters<Double>(inputs: outputs, units: outputs)
@@ -232,8 +233,8 @@ struct Chain {
     isSkipped = false
   }
 
-  /// Whether what `node` does may go into the last layer: nothing else is given that layer's output, and where both are
-  /// Chainrule's, they are of one layer.
+  /// Whether the operation of `node` can become part of the last layer: no other node uses that layer's
+  /// output, and if Chainrule wrote both nodes, they belong to the same layer.
   private func joinsLast(_ node: Node) -> Bool {
     guard let last, !isSkipped else { return false }
     return last.node.layer == nil || node.layer == nil || last.node.layer == node.layer
@@ -274,7 +275,7 @@ struct Chain {
     }
   }
 
-  /// x + values: a scaling, or part of the layer before.
+  /// Adds x + values: a scaling, or part of the previous layer.
   private mutating func addShift(_ values: [Double], _ node: Node) throws {
     if joinsLast(node), let part = last?.part {
       let index = layers.count - 1
@@ -294,8 +295,9 @@ struct Chain {
       .scaling(Scaling(mean: values.map { 0 - $0 }, deviation: values.map { _ in 1 })), node, part: .shift)
   }
 
-  /// x · factors, or x / deviation, the other of which is nil: where all are above 0 a scaling, with the shift before it one;
-  /// otherwise part of the dense layer before, or a dense layer with a diagonal.
+  /// Adds x · factors, or x / deviation; the other is `nil`. If all are above 0 this is a scaling, together
+  /// with a previous shift; otherwise it is part of the previous dense layer, or a dense layer with a
+  /// diagonal matrix.
   private mutating func addFactors(
     _ factors: [Double]?, _ deviation: [Double]?, _ name: String, _ node: Node
   ) throws {
@@ -347,7 +349,7 @@ struct Chain {
     try append(.dense(Dense(count, bias: false)), node, values, part: .scaledDense)
   }
 
-  /// Some features of each row, in this order.
+  /// Selects some features of each row, in this order.
   private mutating func select(_ axis: Int64, _ indices: [Int64], _ isScalar: Bool, _ node: Node) throws {
     let count = try features(node)
     guard axis == 1 || axis == -1 else {
@@ -374,7 +376,7 @@ struct Chain {
       var rows = places.map { Array(old.weights[$0 * old.inputs..<($0 + 1) * old.inputs]) }
       var bias = old.bias.map { bias in places.map { bias[$0] } }
       if dense.activation == .softmax {
-        // Of two, softmax(z)ₖ = σ(zₖ − zⱼ).
+        // For two outputs, softmax(z)ₖ = σ(zₖ − zⱼ).
         guard count == 2, places.count == 1 else {
           throw Unreadable(
             node, "it takes some outputs of a softmax, which no layer does; expected all of them")
@@ -419,7 +421,7 @@ struct Chain {
     parameters[layers.count - 1] = values
   }
 
-  /// A change of shape that leaves the rows as they are, or makes one dimension of several.
+  /// Changes the shape; valid if the rows do not change, or several dimensions become one.
   private mutating func reshape(_ shape: [Int64], _ node: Node) throws {
     let width = Int64(outputs)
     let isOfRows =
@@ -434,7 +436,7 @@ struct Chain {
     }
   }
 
-  /// The places, among the sizes of a row, of axes that count the rows, too.
+  /// Returns the positions, within the dimensions of a row, of axes that include the rows' axis.
   private func places(_ axes: [Int64], of rank: Int, _ node: Node) throws -> Set<Int> {
     let places = Set(axes.map { $0 < 0 ? $0 &+ Int64(rank + 1) : $0 })
     guard places.count == axes.count, places.allSatisfy({ $0 >= 1 && $0 <= rank }) else {
@@ -462,7 +464,7 @@ struct Chain {
 
   // MARK: Values
 
-  /// The number of features of a row, which must lie in one dimension.
+  /// Returns the number of features of a row, which must have one dimension.
   private func features(_ node: Node) throws -> Int {
     guard dims.count == 1 else {
       throw Unreadable(node, "its rows have the shape \(dims); expected one dimension: flatten them first")
@@ -477,7 +479,7 @@ struct Chain {
     }
   }
 
-  /// Notes that a constant becomes parameters.
+  /// Records that a constant becomes parameters.
   private mutating func use(_ constant: Constant) throws {
     try spend(constant.count)
     isDouble = isDouble == true || constant.isDouble
@@ -488,7 +490,7 @@ struct Chain {
     return try constant.numbers()
   }
 
-  /// One value a feature.
+  /// Returns one value per feature.
   private mutating func feature(_ constant: Constant, _ node: Node) throws -> [Double] {
     guard constant.dims == dims else {
       throw Unreadable(node, "\(quoted(constant.name)) has the shape \(constant.dims); expected \(dims)")
@@ -496,7 +498,7 @@ struct Chain {
     return try numbers(constant)
   }
 
-  /// One value a feature, of which one may stand for all.
+  /// Returns one value per feature; a single value is repeated for all.
   private mutating func vector(_ constant: Constant, _ node: Node) throws -> [Double] {
     guard constant.count == 1 || constant.trimmedDims == Array(dims.drop { $0 == 1 }) else {
       throw Unreadable(
@@ -505,7 +507,7 @@ struct Chain {
     return try stretched(numbers(constant), constant.name, node)
   }
 
-  /// Whether the outputs are sigmoids of their own, not one after the other's complement.
+  /// Whether the outputs are independent sigmoids, not complements of each other.
   var endsInSigmoids: Bool { outputs > 1 && layers.last?.activation == .sigmoid }
 
   private mutating func stretched(_ values: [Double], _ name: String, _ node: Node) throws -> [Double] {
@@ -518,15 +520,15 @@ struct Chain {
   }
 }
 
-/// The weights of a dense layer as the file holds them.
+/// The weights of a dense layer in the file.
 private struct StoredWeights {
   let constant: Constant
-  /// Whether the matrix is [units, inputs]; else it is [inputs, units].
+  /// Whether the matrix is [units, inputs]; otherwise it is [inputs, units].
   let isTransposed: Bool
-  /// What they are multiplied by.
+  /// The factor of the weights.
   let factor: Double
 
-  /// W, [units][inputs].
+  /// Returns W, [units][inputs].
   func values<Scalar: NetworkScalar>() throws -> [Scalar] {
     let (count, columns) = (constant.count, constant.dims[1])
     return try constant.withValues { value in
@@ -546,7 +548,7 @@ private struct StoredWeights {
 }
 
 extension Step.Action {
-  /// The size of the rows it takes, where it says it.
+  /// The size of the rows that the step accepts, if the step determines it.
   fileprivate var width: Int? {
     switch self {
     case .dense(let weights, let isTransposed, _, _, _):

@@ -2,12 +2,12 @@ import Chainrule
 public import ChainrulePlatform
 internal import SwiftProtobuf
 
-/// The version of the standard operators that an exported graph asks for: the first with LayerNormalization.
+/// The version of the standard operators in an exported graph: the first with LayerNormalization.
 let exportedOpset: Int64 = 17
-/// The version of the file format that belongs to it.
+/// The matching version of the file format.
 private let formatVersion: Int64 = 8
 
-/// Under these keys of a file's metadata the names are JSON arrays of strings.
+/// The metadata keys of the names, which are JSON arrays of strings.
 enum NamesKey {
   static let features = "chainrule.features"
   static let targets = "chainrule.targets"
@@ -15,30 +15,34 @@ enum NamesKey {
 }
 
 extension Model {
-  /// The model as an ONNX file: the network as it predicts, with the names of features, targets and classes.
+  /// Returns the model as an ONNX file: the network in prediction mode, with the names of features, targets
+  /// and classes.
   ///
-  /// The graph takes `input`, [batch, inputs], and gives `output`, [batch, outputs], both of the model's scalar type. The
-  /// same model gives the same bytes.
+  /// The graph's input is `input`, [batch, inputs], and its output is `output`, [batch, outputs], both of the
+  /// model's scalar type. The same model gives the same bytes.
   ///
-  /// - Throws: `ChainruleError.invalidNetwork` for a layer whose activation is a Swift function, `.notFinite` for a
-  ///   parameter that is NaN or infinite, `.invalidArgument` for a model above the 2 GiB of an ONNX file.
+  /// - Throws: `ChainruleError.invalidNetwork` for a layer whose activation is a Swift function, `.notFinite`
+  ///   for a parameter that is NaN or infinite, `.invalidArgument` for a model above the limit of 2 GiB for
+  ///   an ONNX file.
   public func exportONNX() throws(ChainruleError) -> Data {
     var bytes = Data()
     try exportONNX { piece in bytes += piece }
     return bytes
   }
 
-  /// Writes the bytes of ``exportONNX()`` in place of what `path` held, without holding more than a layer's parameters.
+  /// Writes the bytes of ``exportONNX()`` to a file, which replaces any file at `path`, with only one layer's
+  /// parameters in memory at a time.
   ///
-  /// - Throws: As ``exportONNX()``, and `ChainruleError.file` where the system refuses; an earlier file is then as it
-  ///   was.
+  /// - Throws: The errors of ``exportONNX()``, and `ChainruleError.file` if the system refuses; an earlier
+  ///   file does not change then.
   public func exportONNX(to path: String) throws(ChainruleError) {
     let file = try FileReplacement(at: path)
     try exportONNX { piece throws(ChainruleError) in try file.write(piece) }
     try file.commit()
   }
 
-  /// Passes the bytes of ``exportONNX()`` to `write`, piece by piece; an error of the model comes before the first.
+  /// Passes the bytes of ``exportONNX()`` to `write`, piece by piece; an error of the model is thrown before
+  /// the first piece.
   package func exportONNX(
     into write: ([UInt8]) throws(ChainruleError) -> Void
   ) throws(ChainruleError) {
@@ -73,7 +77,7 @@ extension Model {
   }
 }
 
-/// The bytes of a message that is small.
+/// Returns the bytes of a small message.
 private func encoded(_ message: some SwiftProtobuf.Message) throws(ChainruleError) -> [UInt8] {
   do {
     return try message.serializedBytes()
@@ -82,8 +86,8 @@ private func encoded(_ message: some SwiftProtobuf.Message) throws(ChainruleErro
   }
 }
 
-/// What stands before the bytes of a field in a protobuf message: its number with type 2, and the number of bytes, both in
-/// base 128 with the lowest digits first.
+/// Returns the bytes before a field in a protobuf message: its number with type 2, and the number of bytes,
+/// both in base 128 with the lowest digits first.
 private func fieldStart(_ field: Int, byteCount: Int) -> [UInt8] {
   var bytes = [UInt8(field << 3 | 2)]
   var rest = byteCount
@@ -95,24 +99,24 @@ private func fieldStart(_ field: Int, byteCount: Int) -> [UInt8] {
 }
 
 extension ScalarType {
-  /// The type as ONNX numbers it.
+  /// The number of the type in ONNX.
   fileprivate var elementType: Int32 {
     let type: Onnx_TensorProto.DataType = self == .float32 ? .float : .double
     return Int32(type.rawValue)
   }
 }
 
-/// A tensor of a graph, which gets its numbers only when it is written.
+/// A tensor of a graph. Its numbers are read only when it is written.
 private struct Tensor<Scalar: NetworkScalar> {
   let name: String
   let shape: [Int]
-  /// The layer whose parameters have the numbers.
+  /// The layer whose parameters contain the numbers.
   let layer: Int
   let values: (LayerParameters<Scalar>) -> [Scalar]
 
   private var valueBytes: Int { shape.reduce(1, *) * MemoryLayout<Scalar>.size }
 
-  /// The bytes of its `TensorProto` before the numbers, which are the last field.
+  /// Returns the bytes of its `TensorProto` before the numbers, which are the last field.
   func start() throws(ChainruleError) -> [UInt8] {
     var tensor = Onnx_TensorProto()
     tensor.name = name
@@ -131,10 +135,10 @@ private func littleEndian<Scalar: NetworkScalar>(_ values: ArraySlice<Scalar>) -
   }
 }
 
-/// A graph as protobuf has it: the nodes, the tensors, what goes in and out.
+/// An encoded graph: the nodes, the tensors, the inputs and outputs.
 private struct EncodedGraph<Scalar: NetworkScalar> {
   let start: [UInt8]
-  /// In the order of their layers.
+  /// The tensors in the order of their layers.
   let tensors: [Tensor<Scalar>]
   let end: [UInt8]
   let byteCount: Int
@@ -158,7 +162,7 @@ private struct EncodedGraph<Scalar: NetworkScalar> {
     var parameters: (layer: Int, values: LayerParameters<Scalar>)?
     for tensor in tensors {
       if parameters?.layer != tensor.layer {
-        parameters = nil  // Before the next layer's take memory.
+        parameters = nil  // Frees memory before the next layer's are read.
         parameters = (tensor.layer, try model.parameters(ofLayer: tensor.layer))
       }
       try write(fieldStart(5, byteCount: try tensor.byteCount()) + tensor.start())
@@ -169,26 +173,26 @@ private struct EncodedGraph<Scalar: NetworkScalar> {
   }
 }
 
-/// Writes a graph node by node. A node of layer l, counted from 0, is called `layers.l/Operator`, and so is its output; a
-/// parameter is called as in a model file, `layers.l.weights`.
+/// Writes a graph node by node. A node of layer l, counted from 0, and its output are named
+/// `layers.l/Operator`; a parameter has its name in a model file, `layers.l.weights`.
 private struct GraphWriter<Scalar: NetworkScalar> {
   private var graph = Onnx_GraphProto()
   private var tensors: [Tensor<Scalar>] = []
   private var layer = 0
-  /// How many nodes there are of a name.
+  /// The number of nodes with each name.
   private var nodes: [String: Int] = [:]
   private var numbers: Set<Double> = []
 
   static func graph(of model: Model<Scalar>) throws(ChainruleError) -> EncodedGraph<Scalar> {
     var writer = GraphWriter()
     writer.graph.name = "chainrule"
-    // xs[l] is what layer l is given.
+    // xs[l] is the input of layer l.
     var xs = ["input"]
     for (index, layer) in model.layers.enumerated() {
       writer.layer = index
       xs.append(try writer.write(layer, parameters: try model.parameters(ofLayer: index), xs: xs))
     }
-    if writer.graph.node.isEmpty { _ = writer.node("Identity", ["input"]) }  // Dropout alone
+    if writer.graph.node.isEmpty { _ = writer.node("Identity", ["input"]) }  // A network with only dropout
     let last = writer.graph.node.count - 1
     writer.graph.node[last].output = ["output"]
     // Fields are written by ascending number: nodes 1, name 2, tensors 5, input 11, output 12.
@@ -198,7 +202,7 @@ private struct GraphWriter<Scalar: NetworkScalar> {
     return try EncodedGraph(start: encoded(writer.graph), tensors: writer.tensors, end: encoded(end))
   }
 
-  /// Writes a layer and returns the name of its output; x is the last of `xs`.
+  /// Writes a layer and returns the name of its output; its input x is the last of `xs`.
   private mutating func write(
     _ layer: Layer, parameters: LayerParameters<Scalar>, xs: [String]
   ) throws(ChainruleError) -> String {
@@ -224,7 +228,7 @@ private struct GraphWriter<Scalar: NetworkScalar> {
           try tensor("mean", of: parameters) { $0.mean! },
           try tensor("variance", of: parameters) { $0.variance! },
         ],
-        // ONNX's momentum is the share that stays.
+        // ONNX's momentum is the fraction that is kept.
         [
           Self.float("epsilon", Float(norm.epsilon)),
           Self.float("momentum", Float(1 - norm.momentum)),
@@ -262,7 +266,7 @@ private struct GraphWriter<Scalar: NetworkScalar> {
     }
   }
 
-  /// Writes the nodes of a formula, one for those that are equal; `names` has what is there.
+  /// Writes the nodes of a formula, one for equal subformulas; `names` has those written so far.
   private mutating func write(_ formula: Formula, _ names: inout [Formula: String]) -> String {
     if let name = names[formula] { return name }
     if let value = formula.value { return number(value) }
@@ -272,7 +276,7 @@ private struct GraphWriter<Scalar: NetworkScalar> {
       let argument = node("Cast", [write(arguments[0], &names)], [Self.integer("to", 1)])
       names[formula] = node("Cast", [node(function.operator, [argument])], [Self.integer("to", 11)])
     } else {
-      // An activation's form has no cases, and no symbol but z, which is among the names.
+      // An activation's form has no cases, and its only symbol is z, which is in `names`.
       let (type, operands) = formula.nodes(for: Scalar.scalarType)[0]
       var inputs: [String] = []
       for operand in operands { inputs.append(write(operand, &names)) }
@@ -298,7 +302,7 @@ private struct GraphWriter<Scalar: NetworkScalar> {
     return node.name
   }
 
-  /// A parameter of the layer, as a vector where no shape is given; returns its name.
+  /// Adds a parameter of the layer, a vector unless a shape is given; returns its name.
   private mutating func tensor(
     _ parameter: String, of parameters: LayerParameters<Scalar>, _ shape: [Int]? = nil,
     values: @escaping (LayerParameters<Scalar>) -> [Scalar]
@@ -314,7 +318,7 @@ private struct GraphWriter<Scalar: NetworkScalar> {
     return name
   }
 
-  /// A number of a formula, written once for the whole graph; returns its name.
+  /// Adds a number of a formula, once for the whole graph; returns its name.
   private mutating func number(_ value: Double) -> String {
     let name = "number.\(value)"
     if numbers.insert(value).inserted {
@@ -339,7 +343,7 @@ private struct GraphWriter<Scalar: NetworkScalar> {
     return attribute
   }
 
-  /// The description of an input or output, [batch, columns].
+  /// Returns the description of an input or output, [batch, columns].
   private static func value(_ name: String, columns: Int) -> Onnx_ValueInfoProto {
     var batch = Onnx_TensorShapeProto.Dimension()
     batch.dimParam = "batch"

@@ -1,13 +1,14 @@
 internal import ChainrulePlatform
 internal import SwiftProtobuf
 
-// The constant folder: nodes whose inputs are all known become constants, so that the passes behind it see the weights
-// that a graph computes of others (a transposed matrix, weight normalisation), and the shape that it computes of Shape.
+// The constant folder: nodes whose inputs are all known become constants. Later passes then see the weights
+// that a graph computes from others (a transposed matrix, weight normalisation), and the shapes that it
+// computes with Shape.
 
 extension Graph {
-  /// Replaces nodes that are constant by their values. A node that the folder does not know stays.
+  /// Replaces constant nodes by their values. A node that the folder does not support stays.
   mutating func fold() throws {
-    // The sizes of the rows of computed tensors, as far as they are known.
+    // The row dimensions of computed tensors, as far as they are known.
     var dims: [String: [Int?]] = [:]
     for input in inputs { dims[input.name] = input.dims }
     var kept: [Node] = []
@@ -44,14 +45,14 @@ extension Graph {
         operands.append(nil)
         continue
       }
-      // Products of some sizes are those of all where none is 0, and so do not overflow.
+      // Without zeros, the product of some dimensions is at most that of all, and does not overflow.
       guard let constant = constants[name], constant.type.isNumber, constant.count > 0 else { return nil }
       operands.append(constant)
     }
     return try Folding(node: node, operands: operands, bytes: bytes).value(limit: allowance)
   }
 
-  /// The sizes of a Reshape of `dims` to `shape`; nil where there are none.
+  /// Returns the result of a Reshape of `dims` to `shape`; `nil` if it is invalid.
   static func resolve(_ shape: [Int64], of dims: [Int]) -> [Int]? {
     var sizes: [Int] = []
     for (axis, size) in shape.enumerated() {
@@ -75,7 +76,8 @@ extension Graph {
     return product
   }
 
-  /// The places from `start` to `end` of an axis of `count`, as Slice counts them: below 0 from the end.
+  /// Returns the indices from `start` to `end` of an axis of `count`, as in Slice: negative ones count from
+  /// the end.
   static func range(_ start: Int64, _ end: Int64, of count: Int) -> Range<Int> {
     func bounded(_ place: Int64) -> Int {
       let fromStart = place < 0 ? place.addingReportingOverflow(Int64(count)).partialValue : place
@@ -85,7 +87,7 @@ extension Graph {
     return first..<max(first, last)
   }
 
-  /// The sizes of a row behind a node of few kinds; nil where they are not known.
+  /// Returns the row dimensions after a node, for a few operators; `nil` if they are not known.
   private func rowDims(after node: Node, _ dims: [String: [Int?]]) -> [Int?]? {
     let computed = node.proto.input.first { !$0.isEmpty && constants[$0] == nil }
     guard let row = computed.flatMap({ dims[$0] }) else { return nil }
@@ -115,15 +117,16 @@ extension Graph {
 /// A node and the values of its inputs.
 private struct Folding {
   let node: Node
-  /// nil for one that is left out.
+  /// The values; `nil` for an omitted input.
   let operands: [Constant?]
   let bytes: TensorBytes
 
-  /// The value of the node's output; nil where this is no operator that is folded, or its operands do not fit.
+  /// Returns the value of the node's output; `nil` if this operator is not supported, or its operands do not
+  /// fit.
   func value(limit: Int) throws -> Constant? {
     guard let first = operands.first ?? nil else { return nil }
     let areSizes = operands.contains { $0?.areSizes == true }
-    // Where rows are counted, no arithmetic: their number is not known.
+    // No arithmetic with the number of rows, which is not known.
     let moved = try moved(first, limit)
     if let moved { return Constant(node.output, moved.type, moved.dims, moved.values, areSizes: areSizes) }
     let hasUnknown =
@@ -306,7 +309,7 @@ private struct Folding {
       )
     case "Where":
       guard operands.count == 3, let a = operands[1], let b = operands[2] else { return nil }
-      // Where c then a else b: first the shape of all three, then the choice.
+      // For Where(c, a, b): first the shape of all three, then the choice.
       guard let dims = broadcast(x.dims, a.dims).flatMap({ broadcast($0, b.dims) }),
         let count = product(dims), count <= limit
       else { return nil }
@@ -347,7 +350,7 @@ private struct Folding {
     return (a.type, dims, zip(left, right).map(function))
   }
 
-  /// Over the axes of an attribute, or of the second input.
+  /// Reduces over the axes of an attribute, or of the second input.
   private func reduced(_ x: Constant) throws -> Value? {
     let listed = try integers(1, attribute: "axes") ?? []
     if listed.isEmpty, attribute("noop_with_empty_axes", or: 0) != 0 { return nil }
@@ -356,7 +359,7 @@ private struct Folding {
     let outer = x.dims.indices.filter { !axes.contains($0) }
     let inner = x.dims.indices.filter { axes.contains($0) }
     let steps = strides(x.dims)
-    // Kept axes first, so that the values of a sum stand side by side.
+    // The kept axes come first, so that the values of a sum are contiguous.
     let values = gathered(
       x, try x.values(), (outer + inner).map { x.dims[$0] }, (outer + inner).map { steps[$0] }
     ).values
@@ -375,7 +378,7 @@ private struct Folding {
     "ReduceSumSquare": { $0.reduce(0) { $0 + $1 * $1 } },
   ]
 
-  /// α A B + β C of matrices; a vector counts as a row before, as a column behind.
+  /// α A B + β C of matrices; a vector is a row on the left and a column on the right.
   private func product(_ a: Constant, _ limit: Int) throws -> Value? {
     guard operands.count >= 2, let b = operands[1], (1...2).contains(a.dims.count),
       (1...2).contains(b.dims.count),
@@ -392,7 +395,7 @@ private struct Folding {
     let (rows, inner) = transA ? (aDims[1], aDims[0]) : (aDims[0], aDims[1])
     let (depth, columns) = transB ? (bDims[1], bDims[0]) : (bDims[0], bDims[1])
     guard inner == depth, let count = self.product([rows, columns]), count <= limit,
-      // No more work than the file has numbers, squared by what a matrix has.
+      // The work is limited to 2³² multiplications.
       let work = self.product([count, inner]), work <= 1 << 32
     else { return nil }
     let (left, right) = (try a.values(), try b.values())
@@ -414,14 +417,14 @@ private struct Folding {
 
   private func product(_ sizes: [Int]) -> Int? { Graph.product(sizes) }
 
-  /// The distance of neighbours along each axis.
+  /// Returns the distance between neighbours along each axis.
   private func strides(_ dims: [Int]) -> [Int] {
     var steps = [Int](repeating: 1, count: dims.count)
     for axis in dims.indices.dropLast().reversed() { steps[axis] = steps[axis + 1] * dims[axis + 1] }
     return steps
   }
 
-  /// The shape that both are stretched to, as NumPy does it; nil where they do not fit.
+  /// Returns the shape to which both broadcast, as in NumPy; `nil` if they do not fit.
   private func broadcast(_ a: [Int], _ b: [Int]) -> [Int]? {
     let rank = max(a.count, b.count)
     let (a, b) = (
@@ -435,7 +438,7 @@ private struct Folding {
     return dims
   }
 
-  /// The strides of a tensor of `dims` seen as one of `target`: 0 where it is stretched.
+  /// Returns the strides of a tensor of `dims` broadcast to `target`: 0 along repeated axes.
   private func stretched(_ dims: [Int], to target: [Int]) -> [Int] {
     let steps = zip(dims, strides(dims)).map { $0 == 1 ? 0 : $1 }
     return [Int](repeating: 0, count: target.count - dims.count) + steps
@@ -445,7 +448,7 @@ private struct Folding {
     (x.type, dims, spread(values, dims, steps))
   }
 
-  /// The values at these strides, in the order of a tensor of `dims`.
+  /// Returns the values at these strides, in the order of a tensor of `dims`.
   private func spread(_ values: [Double], _ dims: [Int], _ steps: [Int]) -> [Double] {
     let count = dims.reduce(1, *)
     var (result, index, place) = ([Double](), [Int](repeating: 0, count: dims.count), 0)

@@ -1,10 +1,10 @@
 import Chainrule
 internal import SwiftProtobuf
 
-// Whether a few nodes are one of the formulas of ActivationFormulas.swift.
+// Recognises groups of nodes that compute one of the formulas in ActivationFormulas.swift.
 
 extension Graph {
-  /// What nodes do that are one of the formulas that are known.
+  /// Returns the step of nodes that compute a known formula; `nil` if they do not.
   func stepOfFormula(_ node: Node) throws -> Step? {
     for (formula, activation) in Activation.formulas {
       var found = Captures()
@@ -43,13 +43,13 @@ extension Graph {
     return nil
   }
 
-  /// What the letters of a formula stand for.
+  /// The tensors and numbers that the symbols of a formula stand for.
   private struct Captures {
     var z: String?
     var parameters: [String: Constant] = [:]
   }
 
-  /// Whether `tensor` is the formula's value for some z, which it then names.
+  /// Whether `tensor` is the formula's value for some z, which `found` then names.
   private func matches(_ tensor: String, _ formula: Formula, _ found: inout Captures) -> Bool {
     if let expected = formula.value {
       guard let value = number(tensor) ?? equalNumbers(tensor) else { return false }
@@ -83,7 +83,7 @@ extension Graph {
     }
   }
 
-  /// Whether each tensor is the value of its formula; if not, `found` stays.
+  /// Whether each tensor is the value of its formula; if not, `found` does not change.
   private func match(_ tensors: [String], _ formulas: [Formula], _ found: inout Captures) -> Bool {
     let before = found
     for (tensor, formula) in zip(tensors, formulas) where !matches(tensor, formula, &found) {
@@ -93,8 +93,8 @@ extension Graph {
     return true
   }
 
-  /// Of a Where with a comparison, the greater and the less of what is compared, and what each outcome gives. Equal ones may
-  /// go either way, as the formulas that are known are continuous there.
+  /// For a Where with a comparison, returns the greater and the smaller operand, and the result for each
+  /// outcome. Equality may have either result, because the known formulas are continuous there.
   private func choice(_ tensor: String) -> (
     greater: String, less: String, whenGreater: String, whenLess: String
   )? {
@@ -113,13 +113,13 @@ extension Graph {
     }
   }
 
-  /// The inputs of a node in a formula; nil where an attribute makes it another function.
+  /// Returns the inputs of a node in a formula; `nil` if an attribute makes it another function.
   private func operands(of node: Node) -> [String]? {
     guard node.type == "ReduceMean" else {
       let isPlain = node.proto.attribute.allSatisfy { node.opset < 7 && Attributes.old.contains($0.name) }
       return isPlain ? Array(node.proto.input) : nil
     }
-    // Over the features of a row, which stay a dimension.
+    // Over the features of a row, with the dimension kept.
     guard let axes = try? integers(node, 1, "axes"), axes == [-1] || axes == [1],
       node.proto.attribute.first(where: { $0.name == "keepdims" })?.i ?? 1 == 1
     else { return nil }

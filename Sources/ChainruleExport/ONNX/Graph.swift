@@ -1,7 +1,7 @@
 internal import ChainrulePlatform
 internal import SwiftProtobuf
 
-/// Why a file cannot be read: what is wrong, where, and what was expected.
+/// The reason that a file cannot be read: what is wrong, where, and what was expected.
 ///
 /// Messages count nodes, inputs and values from 1.
 struct Unreadable: Error {
@@ -12,7 +12,7 @@ struct Unreadable: Error {
   init(_ node: Node, _ reason: String) { self.reason = "\(node): \(reason)" }
 }
 
-/// A name from a file as a message shows it: quoted, what does not print escaped, and not too long.
+/// Returns a name from a file for a message: quoted, with non-printing characters escaped, and shortened.
 func quoted(_ name: String) -> String {
   name.count <= 60 ? name.debugDescription : (name.prefix(57) + "...").debugDescription
 }
@@ -22,22 +22,22 @@ struct Node {
   let proto: Onnx_NodeProto
   /// Counted from 0.
   let index: Int
-  /// The version of ONNX's own operators.
+  /// The version of ONNX's standard operators.
   let opset: Int64
 
-  /// The operator, behind its domain where it is not ONNX's own: `Gemm`, `ai.onnx.ml.Scaler`.
+  /// The operator, prefixed with its domain if that is not ONNX's: `Gemm`, `ai.onnx.ml.Scaler`.
   var type: String {
     proto.domain.isEmpty || proto.domain == "ai.onnx" ? proto.opType : "\(proto.domain).\(proto.opType)"
   }
 
   var output: String { proto.output.first ?? "" }
 
-  /// Its input number `position`; nil where it has none.
+  /// Returns the name of input number `position`; `nil` if it has none.
   func input(_ position: Int) -> String? {
     position < proto.input.count && !proto.input[position].isEmpty ? proto.input[position] : nil
   }
 
-  /// The layer of which Chainrule wrote it, `layers.2/Relu`; nil for another's node.
+  /// The layer for which Chainrule wrote the node, as in `layers.2/Relu`; `nil` for nodes of other programs.
   var layer: Int? {
     guard proto.name.hasPrefix("layers."), let slash = proto.name.firstIndex(of: "/") else { return nil }
     return Int(proto.name[proto.name.index(proto.name.startIndex, offsetBy: 7)..<slash])
@@ -45,7 +45,7 @@ struct Node {
 }
 
 extension Node: CustomStringConvertible {
-  /// How messages call it: `node "fc1" (Gemm)`, by its number, counted from 1, where it has no name.
+  /// The name in messages: `node "fc1" (Gemm)`, or its number, counted from 1, if it has no name.
   var description: String {
     "node \(proto.name.isEmpty ? "\(index + 1)" : quoted(proto.name)) (\(quoted(type).dropFirst().dropLast()))"
   }
@@ -53,9 +53,10 @@ extension Node: CustomStringConvertible {
 
 // MARK: - Attributes
 
-/// The attributes of a node, all of them of those it may have.
+/// The attributes of a node, checked to be among the allowed ones.
 struct Attributes {
-  /// What operators had before opset 7. They said how their second input is stretched: as NumPy does it, along the last axis.
+  /// Attributes of operators before opset 7. They stated how the second input is broadcast: as in NumPy,
+  /// along the last axis.
   static let old = ["consumed_inputs", "broadcast", "axis", "is_test"]
 
   private let node: Node
@@ -77,20 +78,20 @@ struct Attributes {
         throw Unreadable(node, "the attribute \(quoted(attribute.name)) is not supported")
       }
       guard values.updateValue(attribute, forKey: attribute.name) == nil else {
-        throw Unreadable(node, "the attribute \(quoted(attribute.name)) is there twice")
+        throw Unreadable(node, "the attribute \(quoted(attribute.name)) occurs twice")
       }
     }
   }
 
   func float(_ name: String) throws(Unreadable) -> Float? {
     guard let value = values[name] else { return nil }
-    guard value.hasF, value.f.isFinite else { throw Unreadable(node, "\(name) is no finite number") }
+    guard value.hasF, value.f.isFinite else { throw Unreadable(node, "\(name) is not a finite number") }
     return value.f
   }
 
   func integer(_ name: String) throws(Unreadable) -> Int64? {
     guard let value = values[name] else { return nil }
-    guard value.hasI else { throw Unreadable(node, "\(name) is no integer") }
+    guard value.hasI else { throw Unreadable(node, "\(name) is not an integer") }
     return value.i
   }
 
@@ -103,7 +104,7 @@ struct Attributes {
     values[name]?.strings.map { String(decoding: $0, as: UTF8.self) } ?? []
   }
 
-  /// Refuses a number that is not the one that a layer of Chainrule has; as close as float32 is will do.
+  /// Throws for a number that differs from that of Chainrule's layer by more than float32 precision.
   func expect(_ name: String, _ expected: Double, default standard: Double) throws(Unreadable) {
     let value = try float(name) ?? Float(standard)
     guard isClose(Double(value), expected) else {
@@ -111,27 +112,27 @@ struct Attributes {
     }
   }
 
-  /// Refuses an integer other than `expected`.
+  /// Throws for an integer other than `expected`.
   func expectInteger(_ name: String, _ expected: Int64, default standard: Int64) throws(Unreadable) {
     let value = try integer(name) ?? standard
     guard value == expected else { throw Unreadable(node, "\(name) is \(value); expected \(expected)") }
   }
 }
 
-/// Whether two numbers agree to what float32 keeps of them.
+/// Whether two numbers agree to float32 precision.
 func isClose(_ value: Double, _ expected: Double) -> Bool { abs(value - expected) <= 1e-6 * abs(expected) }
 
 // MARK: - The graph
 
-/// What a file computes: constants, and nodes in an order in which each uses what is there.
+/// The computation in a file: constants, and nodes in an order in which each uses existing tensors.
 struct Graph {
-  /// What a file asks for.
+  /// An input of the graph.
   struct Input {
     let name: String
     let typeNumber: Int32
-    /// The number of rows, where it is stated.
+    /// The number of rows if it is stated.
     let batch: Int?
-    /// The sizes of a row, each where it is stated; nil where not even their number is.
+    /// The dimensions of a row, each if it is stated; `nil` if not even their number is.
     let dims: [Int?]?
 
     var type: ElementType { ElementType(rawValue: Int(typeNumber)) ?? .undefined }
@@ -143,18 +144,19 @@ struct Graph {
   /// The nodes that are not constant.
   var nodes: [Node] = []
   var constants: [String: Constant] = [:]
-  /// The node that makes a tensor.
+  /// The node that computes each tensor.
   var producers: [String: Node] = [:]
-  /// Tensors made of labels, not of numbers.
+  /// The tensors of labels instead of numbers.
   private(set) var labels: Set<String> = []
-  /// Where the values of tensors are.
+  /// The bytes of the tensors' values.
   let bytes: TensorBytes
-  /// How many values may be made of the file's: a small file must not ask for much memory.
+  /// The number of values that may be created from the file's: a small file must not require a large amount
+  /// of memory.
   var allowance: Int
 
-  /// Reads the parts of a file that hold a graph.
+  /// Reads the graph of a file.
   ///
-  /// - Parameter size: The bytes of the file.
+  /// - Parameter size: The number of bytes of the file.
   init(_ file: Onnx_ModelProto, _ bytes: TensorBytes, size: Int) throws {
     let graph = file.graph
     guard file.hasGraph, !graph.node.isEmpty else { throw Unreadable("there is no graph in this file") }
@@ -169,10 +171,10 @@ struct Graph {
     for tensor in graph.initializer {
       let constant = try Constant(tensor.name, tensor, bytes)
       guard constants.updateValue(constant, forKey: tensor.name) == nil else {
-        throw Unreadable("tensor \(quoted(tensor.name)) is there twice")
+        throw Unreadable("tensor \(quoted(tensor.name)) occurs twice")
       }
     }
-    // Before version 4 of the format, initializers are inputs too.
+    // Before version 4 of the format, initializers are also inputs.
     let initializers = constants
     inputs = try graph.input.filter { initializers[$0.name] == nil }.map(Self.input)
     try readNodes(graph.node, opset ?? exportedOpset)
@@ -193,7 +195,7 @@ struct Graph {
       dims: dims.map { Array($0.dropFirst()) })
   }
 
-  /// Takes the nodes, and refuses what is used before it is made.
+  /// Reads the nodes, and throws if a node uses a tensor that does not exist yet.
   private mutating func readNodes(_ protos: [Onnx_NodeProto], _ opset: Int64) throws {
     let inputNames = Set(inputs.map(\.name))
     let labelling = [
@@ -204,12 +206,12 @@ struct Graph {
       let node = Node(proto: proto, index: index, opset: opset)
       for name in proto.input where !name.isEmpty {
         guard inputNames.contains(name) || constants[name] != nil || producers[name] != nil else {
-          throw Unreadable(node, "\(quoted(name)) is not there before it is used")
+          throw Unreadable(node, "\(quoted(name)) does not exist before it is used")
         }
       }
       for name in proto.output where !name.isEmpty {
         guard !inputNames.contains(name), constants[name] == nil, producers[name] == nil else {
-          throw Unreadable(node, "\(quoted(name)) is made twice")
+          throw Unreadable(node, "\(quoted(name)) is computed twice")
         }
       }
       if node.type == "Constant" {
@@ -217,7 +219,7 @@ struct Graph {
         continue
       }
       nodes.append(node)
-      // A label is taken out of a constant; out of rows it is a feature.
+      // Extracted from a constant, it is a label; extracted from rows, it is a feature.
       let isFeature = node.type == "ai.onnx.ml.ArrayFeatureExtractor" && constants[node.input(0) ?? ""] == nil
       let makesLabels =
         labelling.contains(node.type) && !isFeature || proto.input.contains { labels.contains($0) }
@@ -252,10 +254,10 @@ struct Graph {
     return try Constant(node.output, tensor, bytes)
   }
 
-  /// The input of that name.
+  /// Returns the input with that name.
   func input(named name: String) -> Input? { inputs.first { $0.name == name } }
 
-  /// The number that a tensor is; nil where it is none.
+  /// Returns the value of a tensor with a single number; `nil` for any other.
   func number(_ name: String?) -> Double? {
     guard let constant = name.flatMap({ constants[$0] }), constant.count == 1, constant.dims.count <= 2 else {
       return nil
@@ -263,7 +265,7 @@ struct Graph {
     return try? constant.numbers()[0]
   }
 
-  /// The tensor behind nodes that hand it on as it is, and are no layers of Chainrule's.
+  /// Returns the tensor before nodes that pass it on unchanged and are not layers of Chainrule.
   func passed(_ name: String) -> String {
     var name = name
     while let node = producers[name], node.isTransparent, node.output == name, let source = node.input(0) {
@@ -277,7 +279,7 @@ extension Node {
   /// Whether its first output is labels, and its second the scores.
   var isClassifier: Bool { type == "ai.onnx.ml.LinearClassifier" }
 
-  /// Whether it hands real numbers on as they are, and is no layer of Chainrule's.
+  /// Whether it passes real numbers on unchanged, and is not a layer of Chainrule.
   var isTransparent: Bool {
     switch type {
     case "Identity": layer == nil

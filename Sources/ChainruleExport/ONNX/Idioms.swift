@@ -1,53 +1,54 @@
 import Chainrule
 internal import SwiftProtobuf
 
-// What nodes, one or a few, do to the rows they are given. Each operator, and each formula that exporters write in several,
-// has one rule; what Chainrule has no layer for becomes a few that do the same.
+// Converts nodes to steps, the operations on the rows. Each operator, and each formula that exporters write
+// with several nodes, has one rule. Operations without a layer in Chainrule become several steps with the
+// same result.
 
-/// What a node, or a few, do to the rows they are given.
+/// The operation of one or several nodes on the rows they receive.
 struct Step {
   enum Action {
-    /// z = W x + b, W as [units, inputs] where `isTransposed`, else as [inputs, units]
+    /// z = W x + b, W as [units, inputs] if `isTransposed`, else as [inputs, units]
     case dense(weights: Constant, isTransposed: Bool, bias: Constant?, alpha: Double, beta: Double)
     case activation(Activation)
     /// x + values, or x − values
     case shift(Constant, sign: Double)
     /// x · values, or x / values
     case factor(Constant, isInverse: Bool)
-    /// (x − mean) · factor, of one number or one a feature
+    /// (x − mean) · factor, with one number or one per feature
     case scaler(mean: [Double], factor: [Double])
     case batchNorm(BatchNorm, [Constant])
-    /// γ and β, each nil where there is none
+    /// γ and β, each `nil` if missing
     case layerNorm(LayerNorm, gamma: Constant?, beta: Constant?)
-    /// x + what was called `skip`
+    /// x + the tensor `skip`
     case residual(skip: String)
-    /// From σ(z), one number a row, 1 − σ(z) and σ(z): the softmax of 0 and z
+    /// From σ(z), one number per row, to 1 − σ(z) and σ(z): the softmax of 0 and z
     case complement
     /// x divided by its sum, which is 1
     case sumOfOne
-    /// One feature dimension in place of several
+    /// Merges the dimensions of a row into one
     case flatten
-    /// The shape of the rows as they are now is to be `dims`, with 0 and −1 as Reshape has them.
+    /// Changes the dimensions to `dims`, where 0 and −1 have the meaning they have in Reshape
     case reshape(dims: [Int64])
-    /// Without these dimensions of size 1; nil: without any
+    /// Removes these dimensions of size 1; `nil`: all of them
     case squeeze(axes: [Int64]?)
     case unsqueeze(axes: [Int64])
-    /// These features alone; `isScalar`: one, whose dimension goes
+    /// Selects these features; `isScalar`: a single one, whose dimension is removed
     case select(axis: Int64, indices: [Int64], isScalar: Bool)
     case slice(Slices)
   }
 
   var actions: [Action]
-  /// For messages
+  /// The node for messages
   var node: Node
-  /// What it takes and gives.
+  /// The names of the tensors before and after the step
   var input, output: String
 }
 
 extension Graph {
-  /// What the last nodes before the output of `node` do.
+  /// Returns the operation of the last nodes before the output of `node`.
   ///
-  /// - Throws: `Unreadable` by the node's name for what no layer does.
+  /// - Throws: `Unreadable` with the node's name for an operation that no layer performs.
   func step(of node: Node) throws -> Step {
     if let step = try stepOfFormula(node) { return step }
     guard let rule = Self.rules[node.type] else { throw Unreadable(node, "the operator is not supported") }
@@ -91,13 +92,13 @@ extension Graph {
     ("Mish", .mish),
   ]
 
-  // MARK: What nodes are given
+  // MARK: Inputs
 
   func step(_ node: Node, _ actions: [Step.Action], of name: String? = nil) throws -> Step {
     Step(actions: actions, node: node, input: try name ?? computed(node), output: node.result)
   }
 
-  /// The name of an input that is computed; refuses one that is constant.
+  /// Returns the name of an input that is computed; throws for a constant one.
   func computed(_ node: Node, _ position: Int = 0) throws -> String {
     guard let name = node.input(position) else {
       throw Unreadable(node, "it has no input \(position + 1)")
@@ -116,13 +117,14 @@ extension Graph {
     return constant
   }
 
-  /// The integers of an input, or of the attribute that old graphs have in its place; nil where there are none.
+  /// Returns the integers of an input, or of the attribute that old graphs have instead; `nil` if there are
+  /// none.
   func integers(_ node: Node, _ position: Int, _ attribute: String) throws -> [Int64]? {
     guard node.input(position) == nil else { return try constant(node, position).integers() }
     return node.proto.attribute.first { $0.name == attribute }?.ints
   }
 
-  /// The double that a float32 was most likely rounded from: its shortest decimal's.
+  /// Returns the double that a float32 was most likely rounded from: the value of its shortest decimal.
   func decimal(_ value: Float) -> Double { Double("\(value)") ?? Double(value) }
 
   // MARK: Products and sums
@@ -147,13 +149,13 @@ extension Graph {
     guard weights.dims.count == 1 else {
       return try step(node, [.dense(weights: weights, isTransposed: false, bias: nil, alpha: 1, beta: 0)])
     }
-    // A vector takes the last dimension away.
+    // A vector removes the last dimension.
     let row = Constant(weights.name, weights.type, [1, weights.count], try weights.values())
     let dense = Step.Action.dense(weights: row, isTransposed: true, bias: nil, alpha: 1, beta: 0)
     return try step(node, [dense, .squeeze(axes: [-1])])
   }
 
-  /// A bias behind a product, a scaling by constants, or the sum of a residual block.
+  /// A bias after a product, a scaling by constants, or the sum of a residual block.
   private func arithmetic(_ node: Node) throws -> Step {
     _ = try Attributes(of: node)
     guard let left = node.input(0), let right = node.input(1), node.proto.input.count == 2 else {
@@ -163,7 +165,7 @@ extension Graph {
     switch (constants[left], constants[right], type) {
     case (nil, let values?, "Add"), (let values?, nil, "Add"):
       let x = constants[left] == nil ? left : right
-      // A product without a bias takes it as its own.
+      // A product without a bias includes this sum as its bias.
       if let product = producers[x], ["MatMul", "Gemm"].contains(product.type), product.input(2) == nil,
         values.dims.count <= 2,
         case let before = try step(of: product), before.actions.count == 1,
@@ -181,7 +183,7 @@ extension Graph {
     case (let values?, nil, "Mul"): return try step(node, [.factor(values, isInverse: false)], of: right)
     case (nil, let values?, "Div"): return try step(node, [.factor(values, isInverse: true)], of: left)
     case (nil, nil, "Add"):
-      // Of the two, the sum's block ends in the one that is made later.
+      // The block of the sum ends in the one of the two that is computed later.
       let (a, b) = (passed(left), passed(right))
       let isLeftLater = (producers[a]?.index ?? -1) >= (producers[b]?.index ?? -1)
       return try step(node, [.residual(skip: isLeftLater ? b : a)], of: isLeftLater ? left : right)
@@ -189,7 +191,7 @@ extension Graph {
       if left != right, input(named: left) != nil, input(named: right) != nil {
         throw Unreadable(node, "it takes input \(quoted(left)) and input \(quoted(right)); expected one")
       }
-      throw Unreadable(node, "of two computed tensors; this is no activation of Chainrule's")
+      throw Unreadable(node, "it combines two computed tensors; this is not an activation of Chainrule")
     case (_?, nil, _): throw Unreadable(node, "its first input is constant; expected the second to be")
     default: throw Unreadable(node, "its inputs are constant; expected the rows")
     }
@@ -202,7 +204,7 @@ extension Graph {
     return try step(node, [.activation(activation)])
   }
 
-  /// x where it is above 0, else slope · x
+  /// x for x > 0, else slope · x
   private func sloped(_ node: Node) throws -> Step {
     let slopes: [Double]
     switch node.type {
@@ -215,7 +217,8 @@ extension Graph {
       let constant = try constant(node, 1)
       guard constant.count == 1 || constant.trimmedDims.count == 1 else {
         throw Unreadable(
-          node, "the slopes \(quoted(constant.name)) have the shape \(constant.dims); expected one a feature")
+          node,
+          "the slopes \(quoted(constant.name)) have the shape \(constant.dims); expected one per feature")
       }
       slopes = try constant.numbers().map { decimal(Float($0)) }
     }
@@ -252,18 +255,20 @@ extension Graph {
     return try step(node, Self.limited(limit("min", 1), limit("max", 2), node))
   }
 
-  /// Max or Min of the rows and one number
+  /// Max or Min of the rows and one number.
   private func limit(_ node: Node) throws -> Step {
     _ = try Attributes(of: node)
     let inputs = node.proto.input
     guard inputs.count == 2, let place = inputs.firstIndex(where: { constants[$0] == nil }),
       let limit = number(inputs[1 - place]) ?? equalNumbers(inputs[1 - place])
-    else { throw Unreadable(node, "expected the rows and one number; this is no activation of Chainrule's") }
+    else {
+      throw Unreadable(node, "expected the rows and one number; this is not an activation of Chainrule")
+    }
     let isLow = node.type == "Max"
     return try step(node, Self.limited(isLow ? limit : nil, isLow ? nil : limit, node), of: inputs[place])
   }
 
-  /// The number of which a tensor has nothing else.
+  /// Returns the number of which all values of a tensor are copies; `nil` if they differ.
   func equalNumbers(_ name: String) -> Double? {
     guard let constant = constants[name], constant.trimmedDims.count <= 1,
       let values = try? constant.numbers(),
@@ -274,7 +279,7 @@ extension Graph {
 
   /// min(max(x, low), high) as layers: hardTanh between scalings, or relu.
   private static func limited(_ low: Double?, _ high: Double?, _ node: Node) throws -> [Step.Action] {
-    // The largest float32 is no limit.
+    // The largest float32 is not a limit.
     let low = low.flatMap { $0 <= -3.4e38 ? nil : $0 }
     let high = high.flatMap { $0 >= 3.4e38 ? nil : $0 }
     if low?.isNaN == true || high?.isNaN == true {
@@ -301,7 +306,8 @@ extension Graph {
     }
   }
 
-  /// Operators with numbers of their own. Those that no activation has become scalings around one that there is.
+  /// Operators with numeric attributes. Those without a matching activation become scalings around an
+  /// existing one.
   private func parametric(_ node: Node) throws -> Step {
     func scaled(_ factor: Double, _ activation: Activation) -> [Step.Action] {
       factor == 1
@@ -321,7 +327,7 @@ extension Graph {
       return try step(node, [.activation(.elu)])
     case "Selu":
       let attributes = try Attributes(of: node, "alpha", "gamma")
-      // Those of opset 6 are rounded.
+      // The defaults of opset 6 are rounded.
       try attributes.expect("alpha", 1.6732632, default: 1.6732632)
       try attributes.expect("gamma", 1.0507010, default: 1.0507010)
       return try step(node, [.activation(.selu)])
@@ -365,8 +371,8 @@ extension Graph {
     return try step(node, [.batchNorm(norm, (1...4).map { try constant(node, $0) })])
   }
 
-  /// The share of a batch in running statistics, from ONNX's, which is that of what was there; it does nothing to a
-  /// prediction. 1 − 0.9 in float32 is 0.1 to its seven digits.
+  /// Returns the weight of a batch in running statistics from ONNX's momentum, which is the fraction that is
+  /// kept; it has no effect on predictions. 1 − 0.9 in float32 is 0.1 to its seven digits.
   private static func momentum(_ kept: Float) -> Double {
     let share = ((1 - Double(kept)) * 1e7).rounded() / 1e7
     return share > 0 && share <= 1 ? share : BatchNorm().momentum
@@ -381,7 +387,7 @@ extension Graph {
     return try step(node, [.layerNorm(norm, gamma: constant(node, 1), beta: beta)])
   }
 
-  // MARK: What changes no number
+  // MARK: Operators that change no number
 
   private func dropout(_ node: Node) throws -> Step {
     _ = try Attributes(of: node, "ratio", "seed")
@@ -397,7 +403,7 @@ extension Graph {
     let number = try Attributes(of: node, "to", "saturate", "round_mode").integer("to") ?? 0
     let type = ElementType(rawValue: Int(clamping: number))
     let x = try computed(node)
-    // Integers stay what they are in a wider type.
+    // Integers keep their values in a wider type.
     let source = input(named: passed(x))?.type
     let keepsIntegers = source?.isInteger == true && (type == .int64 || type == .int32 || type == source)
     guard type?.isReal == true || keepsIntegers else {
@@ -441,7 +447,7 @@ extension Graph {
   private func selected(_ node: Node) throws -> Step {
     switch node.type {
     case "Slice":
-      // The rows are [batch, features]; of others the sizes are compared later.
+      // The rows are [batch, features]; the dimensions of other tensors are checked later.
       _ = try Attributes(of: node, "axes", "starts", "ends")
       guard let slices = try Slices(node, 2, { try integers(node, $0, $1) }) else {
         throw Unreadable(node, "expected starts and ends of rows in one dimension, and steps above 0")
@@ -458,7 +464,7 @@ extension Graph {
     }
   }
 
-  /// [1 − p, p], as a classifier of two classes has it
+  /// [1 − p, p], as for a classifier of two classes
   private func complement(_ node: Node) throws -> Step {
     let axis = try Attributes(of: node, "axis").integer("axis") ?? 1
     let inputs = node.proto.input
@@ -511,7 +517,7 @@ extension Graph {
         node, "post_transform is \(quoted(transform)); expected NONE, LOGISTIC or SOFTMAX")
     }
     if node.isClassifier, activation == .sigmoid, classes == 2 {
-      // Of two classes [σ(−z), σ(z)] is the softmax of 0 and z.
+      // For two classes [σ(−z), σ(z)] is the softmax of 0 and z.
       let (first, last) = (weights.prefix(inputs), weights.suffix(inputs))
       let isOpposite = units == 2 && zip(first, last).allSatisfy { $0 == -$1 } && bias[0] == -bias[1]
       if units == 1 || isOpposite {
@@ -521,7 +527,7 @@ extension Graph {
       }
     }
     guard !node.isClassifier || units == classes else {
-      throw Unreadable(node, "it has \(units) scores for \(classes ?? 0) classes; expected one a class")
+      throw Unreadable(node, "it has \(units) scores for \(classes ?? 0) classes; expected one per class")
     }
     let name = node.description
     return try step(
@@ -541,7 +547,7 @@ extension Graph {
     return try step(node, [.sumOfOne])
   }
 
-  /// The names of the classes that a node of ai.onnx.ml has.
+  /// Returns the names of the classes in a node of ai.onnx.ml.
   func classLabels(of node: Node) throws -> [String]? {
     let kinds = node.isClassifier ? "classlabels_ints" : "classlabels_int64s"
     let attribute = { name in node.proto.attribute.first { $0.name == name } }
@@ -553,6 +559,6 @@ extension Graph {
 }
 
 extension Node {
-  /// The output that has the numbers.
+  /// The output with the numbers.
   var result: String { isClassifier && proto.output.count > 1 ? proto.output[1] : output }
 }

@@ -4,30 +4,32 @@ internal import SwiftProtobuf
 
 // A file becomes a model in four passes, each a function on the graph:
 //
-//     read        Graph.swift      what the file holds, checked: of tensors where their values are (Outline.swift)
-//     fold        Folding.swift    nodes whose inputs are known become constants
-//     normalise   Idioms.swift     nodes become steps, each idiom by one rule, from the output back to the input
-//     match       Chain.swift      steps become layers, from the input on, and sizes are compared; the network takes the
-//                                  weights out of the file, one layer after the other
+//     read        Graph.swift      reads and checks the file; for tensors, finds their values (Outline.swift)
+//     fold        Folding.swift    converts nodes with known inputs to constants
+//     normalise   Idioms.swift     converts nodes to steps, one rule per idiom, from the output to the input
+//     match       Chain.swift      converts steps to layers, from the input on, and checks the sizes; the
+//                                  network reads the weights from the file, layer by layer
 //
-// TableRows.swift reads what stands before the first layer in a pipeline of scikit-learn: columns, categories, gaps.
+// TableRows.swift reads the nodes before the first layer in a pipeline of scikit-learn: columns, categories,
+// missing values.
 
 extension SavedModel {
-  /// Reads a dense network from an ONNX file, which another program may have written.
+  /// Reads a dense network from an ONNX file, which may come from another program.
   ///
-  /// The model is in float64 where the file's parameters are, otherwise in float32. Of several outputs the one is taken that
-  /// is not made of labels. A network that ends in LogSoftmax ends in softmax here. Names of the classes come with it.
-  /// A model whose values are in another file is read from its path: ``init(onnx:output:)``.
+  /// The model is in float64 if the file's parameters are, otherwise in float32. If there are several
+  /// outputs, the one that is not labels is used. A final LogSoftmax becomes softmax. The model includes the
+  /// names of the classes. Use ``init(onnx:output:)`` for a model whose values are in other files.
   ///
-  /// - Parameter output: The name of the output to take; nil: the only one of numbers.
-  /// - Throws: `ChainruleError.invalidModel` for what is no dense network that Chainrule has; its reason names the node.
+  /// - Parameter output: The name of the output to use; `nil` for the only one with numbers.
+  /// - Throws: `ChainruleError.invalidModel` if the file is not a dense network that Chainrule supports; the
+  ///   reason names the node.
   public init(onnxBytes bytes: Data, output: String? = nil) throws(ChainruleError) {
     self = try Self.read(bytes, path: "ONNX", folder: nil, output)
   }
 
-  /// Reads an ONNX file, and the files of its folder that it keeps values in; see ``init(onnxBytes:output:)``.
+  /// Reads an ONNX file, and the files with its values in the same folder; see ``init(onnxBytes:output:)``.
   ///
-  /// - Throws: As ``init(onnxBytes:output:)``; `ChainruleError.file` where the system refuses.
+  /// - Throws: The errors of ``init(onnxBytes:output:)``; `ChainruleError.file` if the system refuses.
   public init(onnx path: String, output: String? = nil) throws(ChainruleError) {
     let folder = path.lastIndex(of: "/").map { String(path[..<$0]) } ?? "."
     self = try Self.read(
@@ -44,7 +46,7 @@ extension SavedModel {
     } catch ChainruleError.outOfMemory(let message) {
       throw .outOfMemory(message: message)
     } catch {
-      // What Chainrule has against the network, in its words.
+      // Chainrule's own message about the network.
       throw .invalidModel(path: path, reason: "\(error)")
     }
   }
@@ -81,19 +83,19 @@ extension SavedModel {
 
 /// The steps from a graph's rows to its output.
 struct Path {
-  /// In their order.
+  /// The steps in order.
   var steps: [Step]
-  /// What the first of them takes.
+  /// The input of the first step.
   var input: String
-  /// The rows of a graph, where it states them; nil sizes are not stated.
+  /// The dimensions of the graph's rows, if stated; sizes that are not stated are `nil`.
   var dims: [Int?]?
-  /// The number of rows where it is stated.
+  /// The number of rows if it is stated.
   var batch: Int?
   /// Whether the rows are in float64.
   var isDouble: Bool
-  /// How columns of a table become the rows; nil: the rows are the input.
+  /// The conversion of a table's columns to the rows; `nil` if the rows are the input.
   var columns: TableRows?
-  /// The output.
+  /// The name of the output.
   var output: String
 }
 
@@ -102,9 +104,9 @@ extension Graph {
     names.isEmpty ? "" : ", " + names.prefix(4).map(quoted).joined(separator: ", ")
   }
 
-  /// The steps to the output of that name, or to the only one of numbers.
+  /// Returns the steps to the output with that name, or to the only one with numbers.
   ///
-  /// - Throws: `Unreadable` by the first node on the way that no layer does.
+  /// - Throws: `Unreadable` for the first node on the path that no layer can represent.
   func path(to output: String?) throws -> Path {
     guard output == nil || producers[output!] != nil else {
       throw Unreadable(
@@ -128,7 +130,7 @@ extension Graph {
       guard let node = producers[tensor] else {
         let isThere = constants[tensor] != nil
         throw Unreadable(
-          "output \(quoted(output)): \(quoted(tensor)) is \(isThere ? "constant" : "not there")")
+          "output \(quoted(output)): \(quoted(tensor)) is \(isThere ? "constant" : "missing")")
       }
       guard tensor == node.result else {
         let culprit = firstCulprit(before: node)
@@ -161,7 +163,7 @@ extension Graph {
       isDouble: input.type == .double, output: output)
   }
 
-  /// Refuses sums with rows of another input, which come to light as residual blocks that begin nowhere.
+  /// Throws for sums with rows of another input, which look like residual blocks without a beginning.
   private func checkIsOnly(_ input: Input, _ steps: [Step], _ output: String) throws {
     for step in steps {
       for case .residual(let skip) in step.actions {
@@ -172,7 +174,7 @@ extension Graph {
     }
   }
 
-  /// Why the first node, in the file's order, that leads to `last` is no step.
+  /// Returns the error of the first node, in the file's order, that leads to `last` and is not a step.
   private func firstCulprit(before last: Node) -> Unreadable? {
     var first: (index: Int, error: Unreadable)?
     var (waiting, seen): ([Node], Set<Int>) = ([last], [])
@@ -193,7 +195,7 @@ extension Graph {
 
   // MARK: Names
 
-  /// The names of the classes or, where a row may have several, of the targets.
+  /// Returns the names of the classes or, if a row may have several, of the targets.
   func labels(of path: Path, _ chain: Chain) throws -> (targets: [String]?, classes: [String]?) {
     var (names, source): ([String]?, Node?)
     for step in path.steps where step.node.type == "ai.onnx.ml.ZipMap" || step.node.isClassifier {
@@ -202,7 +204,7 @@ extension Graph {
     }
     names = try names ?? extractedClasses(count: chain.outputs)
     guard let source, source.type == "ai.onnx.ml.ZipMap", chain.endsInSigmoids else { return (nil, names) }
-    // Each sigmoid for itself, or the largest of them: what makes the labels says it.
+    // The nodes that compute the labels show whether each sigmoid is a decision, or the largest of them.
     let makers = Set(labels.compactMap { producers[$0]?.type })
     if makers.contains("ArgMax") || makers.contains("TopK") { return (nil, names) }
     guard makers.contains("ai.onnx.ml.Binarizer") else {
@@ -214,7 +216,7 @@ extension Graph {
     return (names, nil)
   }
 
-  /// The labels from which the graph takes that of a row.
+  /// Returns the labels from which the graph selects the label of a row.
   private func extractedClasses(count: Int) throws -> [String]? {
     for node in nodes where node.type == "ai.onnx.ml.ArrayFeatureExtractor" {
       guard let name = node.input(0), let classes = constants[name], classes.count == count else { continue }

@@ -1,13 +1,15 @@
-// A model's file is nearly all numbers of tensors, and a message of swift-protobuf has a copy of them. So it is given an
-// outline of the file, in which raw_data are not the numbers but where they are; TensorBytes.swift reads them there.
+// Most of a model's file is the numbers of tensors, which a swift-protobuf message would copy. It therefore
+// parses an outline of the file, in which raw_data is not the numbers but their place in the file;
+// TensorBytes.swift reads them there.
 
-/// Where the raw_data of a tensor are in a model's file: in an outline, offset and count as 8 bytes each are its raw_data.
+/// The place of a tensor's raw_data in a model's file. In an outline, raw_data is the offset and the count, 8
+/// bytes each.
 struct RawPlace {
   let offset, count: Int
 
   init(offset: Int, count: Int) { (self.offset, self.count) = (offset, count) }
 
-  /// nil for no bytes.
+  /// Returns `nil` for no bytes.
   init?(inOutline bytes: some Sequence<UInt8>) {
     let bytes = Array(bytes)
     guard bytes.count == 16 else { return nil }
@@ -20,13 +22,13 @@ struct RawPlace {
   }
 }
 
-/// Makes the outline of a file.
+/// Creates the outline of a file.
 struct Outline {
-  /// The messages on the way to raw_data, by the fields of Generated/onnx.proto.
+  /// The messages that contain raw_data, by the fields of Generated/onnx.proto.
   private enum Message {
     case model, graph, node, attribute, tensor
 
-    /// The message of that kind in a field.
+    /// Returns the kind of the message in a field.
     func message(inField field: UInt64) -> Message? {
       switch (self, field) {
       case (.model, 7): .graph
@@ -43,16 +45,19 @@ struct Outline {
   private let file: UnsafeRawBufferPointer
   private(set) var bytes: [UInt8] = []
 
-  /// - Throws: `Unreadable` for what is no series of fields.
+  /// Creates the outline.
+  ///
+  /// - Throws: `Unreadable` for bytes that are not a sequence of fields.
   init(of file: UnsafeRawBufferPointer) throws(Unreadable) {
     self.file = file
     try write(.model, 0..<file.count)
   }
 
-  static var noModel: Unreadable { Unreadable("this is no ONNX model, or not all of one") }
+  static var noModel: Unreadable { Unreadable("this is not an ONNX model, or it is truncated") }
 
-  /// Writes the fields of a message (https://protobuf.dev/programming-guides/encoding): a tag, which is the field's number · 8
-  /// + the form of its value; for bytes, texts and messages their count; the value.
+  /// Writes the fields of a message (https://protobuf.dev/programming-guides/encoding): a tag, which is the
+  /// field's number · 8 + the wire type of its value; for bytes, texts and messages the number of their
+  /// bytes; the value.
   private mutating func write(_ message: Message, _ fields: Range<Int>) throws(Unreadable) {
     var place = fields.lowerBound
     while place < fields.upperBound {
@@ -88,7 +93,8 @@ struct Outline {
     bytes.append(contentsOf: UnsafeRawBufferPointer(rebasing: file[range]))
   }
 
-  /// Writes the number of the bytes that `body` writes, in the 5 bytes that any below 2³⁵ takes, and then these.
+  /// Writes the number of bytes that `body` writes, as 5 bytes, which are enough for any number below 2³⁵,
+  /// and then these bytes.
   private mutating func writeCounted(
     _ body: (inout Outline) throws(Unreadable) -> Void
   ) throws(Unreadable) {
@@ -96,11 +102,12 @@ struct Outline {
     bytes += [0, 0, 0, 0, 0]
     try body(&self)
     let count = bytes.count - place - 5
-    guard count < 1 << 31 else { throw Self.noModel }  // More than any message may have.
+    guard count < 1 << 31 else { throw Self.noModel }  // Above the maximum size of a message.
     for k in 0..<5 { bytes[place + k] = UInt8(count >> (7 * k) & 127) | (k < 4 ? 128 : 0) }
   }
 
-  /// An integer of 7 bits a byte, the lowest first; all bytes but the last have the highest bit.
+  /// Reads an integer with 7 bits per byte, the lowest first; all bytes but the last have the highest bit
+  /// set.
   private func number(_ place: inout Int, before end: Int) throws(Unreadable) -> UInt64 {
     var value: UInt64 = 0
     for shift in stride(from: UInt64(0), to: 70, by: 7) {

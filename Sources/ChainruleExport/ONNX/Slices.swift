@@ -1,26 +1,27 @@
-/// The axes of a Slice and what it takes of each.
+/// The axes of a Slice and their ranges.
 struct Slices {
   struct Part {
     /// Counted from 0
     let axis: Int
     let start, end, step: Int64
 
-    /// The places that it takes of an axis of `count`, counted from 0.
+    /// Returns the selected indices of an axis of `count`, counted from 0.
     func indices(of count: Int) -> [Int] {
       let range = Graph.range(start, end, of: count)
-      let step = Int(min(step, Int64(count) + 1))  // so that no place overflows
+      let step = Int(min(step, Int64(count) + 1))  // so that no index overflows
       return stride(from: range.lowerBound, to: range.upperBound, by: step).map(\.self)
     }
 
-    /// Whether it takes all of an axis of at most `count`.
+    /// Whether it selects all of an axis of at most `count`.
     func takesAll(of count: Int) -> Bool { start == 0 && step == 1 && end >= Int64(count) }
   }
 
   let parts: [Part]
 
-  /// nil where its numbers do not fit a tensor of `rank` axes, or are computed.
+  /// Returns `nil` if its numbers do not fit a tensor of `rank` axes, or are computed.
   ///
-  /// - Parameter integers: The integers of the input at a position, or of the attribute that old graphs have for it.
+  /// - Parameter integers: Returns the integers of the input at a position, or of the attribute that old
+  ///   graphs have instead.
   init?(_ node: Node, _ rank: Int, _ integers: (Int, String) throws -> [Int64]?) throws {
     guard let starts = try integers(1, "starts"), let ends = try integers(2, "ends"), starts.count <= rank
     else { return nil }

@@ -2,18 +2,18 @@ import Chainrule
 internal import ChainrulePlatform
 internal import SwiftProtobuf
 
-/// The rows that nodes make of the columns of a table, before the first layer: numbers, perhaps with a value for missing
-/// ones, and categories one-hot.
+/// The rows that nodes compute from the columns of a table, before the first layer: numbers, with optional
+/// replacements for missing ones, and one-hot categories.
 ///
-/// A pipeline of scikit-learn begins so. Its SimpleImputer and OneHotEncoder become the model's ``TableEncoding``, its
-/// scalers a layer.
+/// A pipeline of scikit-learn begins in this way. Its SimpleImputer and OneHotEncoder become the model's
+/// ``TableEncoding``, and its scalers a layer.
 struct TableRows {
   /// One feature of the rows.
   struct Feature {
     enum Kind {
-      /// (x − mean) · factor, of `missing` where x is
+      /// (x − mean) · factor; `missing` replaces a missing x
       case number(missing: Double?, mean: Double, factor: Double)
-      /// 1 where the cell is the category at `place`, otherwise 0
+      /// 1 if the cell is the category at `place`, otherwise 0
       case category(place: Int, categories: [String], zeros: Bool, node: Node)
     }
 
@@ -21,7 +21,7 @@ struct TableRows {
     var column: Column
   }
 
-  /// A column of the table: of an input that has several, one.
+  /// A column of the table: an input, or one column of an input with several.
   struct Column: Hashable {
     var input: String
     /// Counted from 0
@@ -32,14 +32,15 @@ struct TableRows {
   private let graph: Graph
   private let last: Node
 
-  /// What the nodes up to `node` make of the graph's inputs; nil where they are none of columns.
+  /// Returns the rows that the nodes up to `node` compute from the graph's inputs; `nil` if these nodes do
+  /// not encode columns.
   init?(_ graph: Graph, endingIn node: Node) throws {
     let joins = node.type == "Concat" && (try? graph.step(of: node)) == nil
     guard joins || ["ai.onnx.ml.Imputer", "ai.onnx.ml.OneHotEncoder"].contains(node.type) else { return nil }
     self.graph = graph
     last = node
     features = []
-    // Other joins, such as that of two branches of a network, are no columns.
+    // Other joins, such as that of two branches of a network, do not join columns.
     if joins, graph.inputs.count < 2, !Self.hasEncoders(before: node, graph) { return nil }
     features = try rows(of: node.output)
     try checkColumns()
@@ -62,13 +63,14 @@ struct TableRows {
     return types == [.double]
   }
 
-  // MARK: From the inputs on
+  // MARK: From the inputs to the rows
 
-  /// The features that a tensor has. A tensor is looked at as often as it is used, as deep as nodes stand before it.
+  /// Returns the features of a tensor. A tensor is visited as often as it is used; `depth` is the number of
+  /// nodes after it.
   private func rows(of tensor: String, depth: Int = 0) throws -> [Feature] {
     if let input = graph.input(named: tensor) { return try columns(of: input) }
     guard let node = graph.producers[tensor], depth < 64 else {
-      throw Unreadable("\(quoted(tensor)) is no column of an input")
+      throw Unreadable("\(quoted(tensor)) is not a column of an input")
     }
     func given(_ position: Int = 0) throws -> [Feature] {
       try rows(of: graph.computed(node, position), depth: depth + 1)
@@ -142,7 +144,7 @@ struct TableRows {
       )
     }
     guard let dims = input.dims, dims.count == 1, let count = dims[0], count <= Int(Int16.max) else {
-      throw Unreadable("input \(quoted(input.name)): how many columns it has is not stated")
+      throw Unreadable("input \(quoted(input.name)): its number of columns is not stated")
     }
     return (0..<count).map {
       Feature(
@@ -158,18 +160,18 @@ struct TableRows {
     if values.isEmpty { values = (attributes.integers("imputed_value_int64s") ?? []).map { Double($0) } }
     guard values.count == features.count || values.count == 1 else {
       throw Unreadable(
-        node, "it has \(values.count) values for \(features.count) columns; expected one a column")
+        node, "it has \(values.count) values for \(features.count) columns; expected one per column")
     }
     let replaced = node.proto.attribute.first { $0.name == "replaced_value_float" }?.f
     guard replaced?.isNaN == true else {
       throw Unreadable(
         node,
-        "it replaces \(replaced.map { "\($0)" } ?? "an integer"), which is no missing cell; expected it to replace NaN"
+        "it replaces \(replaced.map { "\($0)" } ?? "an integer"), which does not mean a missing cell; expected it to replace NaN"
       )
     }
     return try features.enumerated().map { index, feature in
       guard case .number(nil, mean: 0, factor: 1) = feature.kind else {
-        throw Unreadable(node, "expected it to come first of what is done to a column")
+        throw Unreadable(node, "expected it to be the first operation on a column")
       }
       let value = values[values.count == 1 ? 0 : index]
       guard value.isFinite else {
@@ -179,7 +181,7 @@ struct TableRows {
     }
   }
 
-  /// (x − mean) · factor, one number for all or one a feature; none: 0, or 1
+  /// (x − mean) · factor, with one number for all or one per feature; an empty array means 0, or 1
   private func scaled(
     _ features: [Feature], _ means: [Double], _ factors: [Double], _ node: Node
   ) throws -> [Feature] {
@@ -209,7 +211,7 @@ struct TableRows {
     let categories = strings.isEmpty ? (attributes.integers("cats_int64s") ?? []).map { "\($0)" } : strings
     let zeros = (try attributes.integer("zeros") ?? 1) != 0
     guard features.count == 1, case .number(nil, mean: 0, factor: 1) = features[0].kind else {
-      throw Unreadable(node, "expected it to take one column of categories as it stands")
+      throw Unreadable(node, "expected it to take one unchanged column of categories")
     }
     guard Set(categories.map { Data($0.utf8) }).count == categories.count, !categories.isEmpty,
       categories.count <= 4096
@@ -223,9 +225,9 @@ struct TableRows {
     }
   }
 
-  // MARK: As an encoding
+  // MARK: Encoding
 
-  /// Each column once, and of a column of categories all, in their order.
+  /// Throws unless each column occurs once, and a column of categories with all of them, in order.
   private func checkColumns() throws {
     var seen: Set<Column> = []
     var index = 0
@@ -253,13 +255,13 @@ struct TableRows {
         }
         if zeros != (unknown == .zeros) {
           throw Unreadable(
-            node, "zeros is \(zeros ? 1 : 0), and of another OneHotEncoder it is not; expected one for all")
+            node, "zeros is \(zeros ? 1 : 0), but differs in another OneHotEncoder; expected the same in all")
         }
       }
     }
   }
 
-  /// What becomes of unknown categories, by the first encoder.
+  /// The treatment of unknown categories, according to the first encoder.
   private var unknown: OneHotEncoding.UnknownCategory {
     for case .category(_, _, let zeros, _) in features.lazy.map(\.kind) { return zeros ? .zeros : .error }
     return .error
@@ -270,10 +272,10 @@ struct TableRows {
     return width == 1 ? column.input : "\(column.input).\(column.index + 1)"
   }
 
-  /// Whether columns have names: those of the inputs, where there are several.
+  /// Whether columns have names: those of the inputs, if there are several.
   private var hasNames: Bool { graph.inputs.count > 1 }
 
-  /// The scaling of the numbers, as a step; none where they stay as they are.
+  /// The scaling of the numbers, as a step; empty if they do not change.
   var scalings: [Step] {
     let numbers = features.map { feature in
       if case .number(_, let mean, let factor) = feature.kind { (mean, factor) } else { (0.0, 1.0) }
@@ -286,7 +288,7 @@ struct TableRows {
     ]
   }
 
-  /// The columns in the order of their features, each with how it becomes them.
+  /// The columns in the order of their features, each with its encoding.
   private var columns: [(name: String, column: FeatureEncoding.Column)] {
     features.compactMap { feature in
       switch feature.kind {
@@ -305,10 +307,10 @@ struct TableRows {
       importing: columns.map(\.column), named: hasNames ? columns.map(\.name) : nil, unknown: unknown)
   }
 
-  /// The names of the features; nil where the columns have none.
+  /// The names of the features; `nil` if the columns have no names.
   var featureNames: [String]? { encoding.featureNames }
 
-  /// Puts the encoding with the network.
+  /// Attaches the encoding to the network.
   func encode<Scalar: NetworkScalar>(_ network: Network<Scalar>, classes: [String]?, areLabels: Bool) throws {
     let targets =
       try classes.map { try TargetEncoding(classes: $0) }

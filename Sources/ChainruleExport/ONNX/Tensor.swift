@@ -4,14 +4,14 @@ internal import SwiftProtobuf
 typealias ElementType = Onnx_TensorProto.DataType
 
 extension ElementType {
-  /// Whether values are numbers, or 0 and 1.
+  /// Whether the values are numbers or Booleans (0 and 1).
   var isNumber: Bool { isReal || isInteger }
   var isReal: Bool { [.float, .double, .float16, .bfloat16].contains(self) }
   var isInteger: Bool {
     [.int8, .int16, .int32, .int64, .uint8, .uint16, .uint32, .uint64, .bool].contains(self)
   }
 
-  /// A type as ONNX calls it.
+  /// Returns the name of a type in ONNX.
   static func name(_ number: Int32) -> String {
     guard let type = ElementType(rawValue: Int(number)), type != .undefined, "\(type)" != "\(number)" else {
       return "\(number)"
@@ -20,15 +20,15 @@ extension ElementType {
   }
 }
 
-/// A tensor whose values are known: as a file holds them, or computed of such.
+/// A tensor with known values, stored in a file or computed from stored ones.
 struct Constant {
   let name: String
-  /// The number of the type, which a file may have from a later version of the format.
+  /// The number of the type, which may come from a later version of the format.
   let typeNumber: Int32
   let dims: [Int]
   /// The number of values.
   let count: Int
-  /// Whether values are sizes of rows, among them the two below.
+  /// Whether the values are dimensions of rows, including the two below.
   private(set) var areSizes = false
   private let storage: Storage
 
@@ -37,12 +37,12 @@ struct Constant {
     case computed([Double])
   }
 
-  /// Stands for the number of rows among sizes.
+  /// A dimension that is the number of rows.
   static let batchSize = -0x1p61
-  /// Stands for a size that no one has stated.
+  /// A dimension that is not stated.
   static let unknownSize = -0x1p60
 
-  /// A tensor of a file.
+  /// Creates a constant from a tensor of a file.
   init(_ name: String, _ proto: Onnx_TensorProto, _ bytes: TensorBytes) throws(Unreadable) {
     var (count, dims): (Int, [Int]) = (1, [])
     for dim in proto.dims {
@@ -60,7 +60,7 @@ struct Constant {
     storage = .stored(proto, bytes)
   }
 
-  /// Computed values, row-major.
+  /// Creates a constant from computed values, row-major.
   init(_ name: String, _ type: ElementType, _ dims: [Int], _ values: [Double], areSizes: Bool = false) {
     self.name = name
     typeNumber = Int32(type.rawValue)
@@ -73,10 +73,10 @@ struct Constant {
   var type: ElementType { ElementType(rawValue: Int(typeNumber)) ?? .undefined }
   var isDouble: Bool { type == .double }
 
-  /// The dims without the ones before them, which change nothing where a tensor is stretched to another's shape.
+  /// The dimensions without leading ones, which have no effect on broadcasting.
   var trimmedDims: [Int] { Array(dims.drop { $0 == 1 }) }
 
-  /// The same with another name.
+  /// Returns the same constant with another name.
   func named(_ name: String) -> Constant {
     guard case .computed(let values) = storage else { return self }
     return Constant(name, type, dims, values, areSizes: areSizes)
@@ -84,13 +84,13 @@ struct Constant {
 
   func unreadable(_ reason: String) -> Unreadable { Unreadable("tensor \(quoted(name)): \(reason)") }
 
-  /// The values as parameters, row-major.
+  /// Returns the values as parameters, row-major.
   func numbers() throws(Unreadable) -> [Double] {
     try checkNumbers()
     return try values()
   }
 
-  /// Refuses values that are no parameters.
+  /// Throws for values that cannot be parameters.
   func checkNumbers() throws(Unreadable) {
     guard !areSizes else { throw unreadable("it has sizes of the input; expected numbers") }
     let wrong = try withValues { value in
@@ -99,18 +99,18 @@ struct Constant {
     if let (index, value) = wrong { throw unreadable("value \(index + 1) is \(value)") }
   }
 
-  /// The values as they stand, which may be infinite and not exact for large integers.
+  /// Returns the stored values, which may be infinite, and are not exact for large integers.
   func values() throws(Unreadable) -> [Double] {
     if case .computed(let values) = storage { return values }
     return try withValues { value in (0..<count).map(value) }
   }
 
-  /// Calls `body` with what gives the value at a place, as it stands: without a copy of them all.
+  /// Calls `body` with a function that returns the stored value at an index, without a copy of all values.
   func withValues<Result>(_ body: ((Int) -> Double) -> Result) throws(Unreadable) -> Result {
     switch storage {
     case .computed(let values): return body { values[$0] }
     case .stored(let proto, let bytes):
-      // Types of less than 32 bits are listed as integers of 32.
+      // Types of less than 32 bits are stored as 32-bit integers.
       let (list, listed) = (proto.int32Data, proto.int32Data.count)
       func read<Bits: FixedWidthInteger>(
         _ count: Int, _ listed: @escaping (Int) -> Double, _ stored: @escaping (Bits) -> Double
@@ -157,13 +157,13 @@ struct Constant {
     }
   }
 
-  /// The values as integers, exactly.
+  /// Returns the values as exact integers.
   func integers() throws(Unreadable) -> [Int64] {
     guard type.isInteger else {
       throw unreadable("it is of type \(ElementType.name(typeNumber)); expected INT32 or INT64")
     }
     guard type == .int64, case .stored(let proto, let bytes) = storage else {
-      // Those above 2⁶³ are no sizes and no indices.
+      // Values of 2⁶³ and above are neither dimensions nor indices.
       return try values().map { $0 >= 0x1p63 ? .max : Int64($0) }
     }
     let list = proto.int64Data
@@ -173,7 +173,7 @@ struct Constant {
     }
   }
 
-  /// The values as names of classes: strings, or integers in decimal.
+  /// Returns the values as names of classes: strings, or integers in decimal.
   func names() throws(Unreadable) -> [String] {
     guard type == .string, case .stored(let proto, _) = storage else { return try integers().map { "\($0)" } }
     guard proto.stringData.count == count else {
@@ -182,7 +182,8 @@ struct Constant {
     return proto.stringData.map { String(decoding: $0, as: UTF8.self) }
   }
 
-  /// Calls `body` with what gives an element by its place, from the list of a proto or from bytes.
+  /// Calls `body` with a function that returns an element by its index, from the list of a proto or from
+  /// bytes.
   private func withElements<Bits: FixedWidthInteger, Value, Result>(
     of proto: Onnx_TensorProto, _ bytes: TensorBytes, listed: Int, _ element: @escaping (Int) -> Value,
     _ value: @escaping (Bits) -> Value, _ body: ((Int) -> Value) -> Result

@@ -1,24 +1,24 @@
 internal import ChainrulePlatform
 internal import SwiftProtobuf
 
-/// Reads the bytes of a model's tensors: they are in its own file, or in files next to it, as `torch.onnx.export` writes them
-/// from some size on.
+/// Reads the bytes of a model's tensors: they are in the model's file, or in files next to it, which
+/// `torch.onnx.export` writes for large models.
 ///
-/// A name comes from the model, which anybody may have written. So it is one plain file of the model's own folder: no path,
-/// no symbolic link, and no bytes beyond the file's end.
+/// The names of these files come from the model, which is not trusted. Each must be a regular file in the
+/// model's folder: not a path, not a symbolic link, and no bytes beyond the file's end.
 final class TensorBytes {
   /// The model's file.
   private let model: any ContiguousBytes
-  /// The model's folder; nil for a model from memory.
+  /// The model's folder; `nil` for a model in memory.
   private let folder: String?
-  /// The open files by their names.
+  /// The open files by name.
   private var files: [String: (descriptor: Int32, size: Int)] = [:]
 
   init(of model: any ContiguousBytes, folder: String?) { (self.model, self.folder) = (model, folder) }
 
   deinit { for file in files.values { close(file.descriptor) } }
 
-  /// Calls `body` with the bytes of a tensor's values; with none where it lists its values.
+  /// Calls `body` with the bytes of a tensor's values; with no bytes if they are stored in a list.
   ///
   /// - Throws: `Unreadable`, which names the tensor and the file.
   func withBytes<Result>(
@@ -40,7 +40,7 @@ final class TensorBytes {
     func refused(_ reason: String) -> Unreadable { Unreadable("tensor \(quoted(name)): \(reason)") }
     var entries: [String: String] = [:]
     for entry in proto.externalData where entries.updateValue(entry.value, forKey: entry.key) != nil {
-      throw refused("\(quoted(entry.key)) of its external data is there twice")
+      throw refused("\(quoted(entry.key)) of its external data occurs twice")
     }
     guard let location = entries["location"] else {
       throw refused("its values are in another file, which it does not name; export the model again")
@@ -91,7 +91,7 @@ final class TensorBytes {
     return bytes
   }
 
-  /// The sum of the sizes of the files that `tensors` name and that can be opened.
+  /// Returns the total size of the files that `tensors` name and that can be opened.
   func size(of tensors: [Onnx_TensorProto]) -> Int {
     for proto in tensors where proto.dataLocation == .external {
       let first = proto.externalData.first { $0.key == "location" }
@@ -112,7 +112,7 @@ final class TensorBytes {
           + "\(String(cString: strerror(code)))")
     }
     let path = folder + "/" + name
-    // A pipe must not block, nor a link lead out of the folder.
+    // A pipe must not block, and a link must not lead out of the folder.
     let descriptor = open(path, O_RDONLY | O_CLOEXEC | O_NOFOLLOW | O_NONBLOCK)
     guard descriptor >= 0 else {
       guard errno == ELOOP else { throw cannot(errno) }
@@ -131,6 +131,6 @@ final class TensorBytes {
 }
 
 extension Onnx_TensorProto {
-  /// Whether its values are in another file.
+  /// Whether the tensor's values are in another file.
   var isExternal: Bool { dataLocation == .external || !externalData.isEmpty }
 }

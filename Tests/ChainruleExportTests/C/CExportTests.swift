@@ -54,7 +54,8 @@ private enum Case {
     }
   }
 
-  /// The outputs of the model whose bits are not the next of `output`, NaN being like NaN; and what comes behind these.
+  /// The outputs of the model whose bits are not the next of `output`, NaN being like NaN; and what comes
+  /// behind these.
   func differences(_ output: inout Data) throws -> [String] {
     func compare<Scalar: NetworkScalar>(_ model: Model<Scalar>, _ rows: [Scalar]) throws -> [String] {
       let expected = try model.predict(rows), bytes = expected.count * MemoryLayout<Scalar>.size
@@ -128,7 +129,8 @@ private struct Compilation: CustomTestStringConvertible {
 
   var testDescription: String { ([compiler] + options).joined(separator: " ") }
 
-  /// Of those at hand. With gnu99 and the CPU's own instructions, gcc fuses products with sums unless the file forbids it.
+  /// Of those at hand. With gnu99 and the CPU's own instructions, gcc fuses products with sums unless the
+  /// file forbids it.
   static let all = ["cc", "gcc", "clang", "g++", "clang++"].compactMap { name -> (String, String)? in
     let folders = ProcessInfo.processInfo.environment["PATH"]?.split(separator: ":") ?? []
     return folders.map { "\($0)/\(name)" }.first(where: FileManager.default.isExecutableFile).map {
@@ -146,7 +148,8 @@ private struct Compilation: CustomTestStringConvertible {
   }
 }
 
-/// A program that compares cr_fma with math.h's for 4,000,000 random sums of the kinds that are hard to round.
+/// A program that compares cr_fma with math.h's for 4,000,000 random sums of the kinds that are hard to
+/// round.
 private let hardSums = """
   static uint64_t state;
 
@@ -375,8 +378,8 @@ struct CExportTests {
     #expect(try String(contentsOfFile: header, encoding: .utf8) == model.exportCHeader())
   }
 
-  /// Sums of a product and a number where rounding is hard: ties, sticky bits far down, cancellation to the last bits,
-  /// denormal numbers, overflow, zeros of both signs, infinity and NaN.
+  /// Sums of a product and a number where rounding is hard: ties, sticky bits far down, cancellation to the
+  /// last bits, denormal numbers, overflow, zeros of both signs, infinity and NaN.
   @Test(arguments: ScalarType.allCases)
   func `the file's own fma has the bits of the library's`(scalar: ScalarType) throws {
     let workshop = try Workshop()
@@ -469,7 +472,7 @@ struct CExportTests {
     #expect {
       try diverged.exportC()
     } throws: { error in
-      "\(error)" == "layer 1, weights: value 1 is infinite, which C has no number for"
+      "\(error)" == "layer 1, weights: value 1 is infinite, for which C has no literal"
     }
   }
 

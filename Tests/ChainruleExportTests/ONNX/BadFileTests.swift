@@ -124,7 +124,7 @@ private let dense = Graph([node("MatMul", ["x", "w"])], [weights])
         $0.graph.output.append(.with { $0.name = "z" })
       }, "node \"n\" (Conv): the operator is not supported"
     ),
-    (dense.with { $0.graph.output[0].name = "v" }, "output \"v\": \"v\" is not there"),
+    (dense.with { $0.graph.output[0].name = "v" }, "output \"v\": \"v\" is missing"),
     (dense.with { $0.graph.output[0].name = "w" }, "output \"w\": \"w\" is constant"),
     (dense.with { $0.graph.output[0].name = "x" }, "the graph has no layer"),
     (
@@ -141,7 +141,7 @@ private let dense = Graph([node("MatMul", ["x", "w"])], [weights])
     ),
     (
       dense.with { $0.graph.input[0].type.tensorType.shape.dim += [.init(), .init()] },
-      "input \"x\": how many features it has is not stated"
+      "input \"x\": its number of features is not stated"
     ),
     (
       dense.with {
@@ -157,16 +157,16 @@ private let dense = Graph([node("MatMul", ["x", "w"])], [weights])
     ),
     (
       Graph([node("MatMul", ["x", "w"])]),
-      "node \"n\" (MatMul): \"w\" is not there before it is used"
+      "node \"n\" (MatMul): \"w\" does not exist before it is used"
     ),
     (
       Graph([node("Add", ["x", "y"], "z"), node("Relu", ["z"])]),
-      "node \"n\" (Add): \"y\" is not there before it is used"
+      "node \"n\" (Add): \"y\" does not exist before it is used"
     ),
     (
-      Graph([node("Relu", ["x"]), node("Relu", ["x"])]), "node \"n\" (Relu): \"y\" is made twice"
+      Graph([node("Relu", ["x"]), node("Relu", ["x"])]), "node \"n\" (Relu): \"y\" is computed twice"
     ),
-    (dense.with { $0.graph.initializer.append(weights) }, "tensor \"w\" is there twice"),
+    (dense.with { $0.graph.initializer.append(weights) }, "tensor \"w\" occurs twice"),
     (Graph([node("Conv", ["x"])]), "node \"n\" (Conv): the operator is not supported"),
     (
       Graph([
@@ -185,11 +185,11 @@ private let dense = Graph([node("MatMul", ["x", "w"])], [weights])
     ),
     (
       Graph([node("Elu", ["x"], "y", [float("alpha", 1), float("alpha", 1)])]),
-      "node \"n\" (Elu): the attribute \"alpha\" is there twice"
+      "node \"n\" (Elu): the attribute \"alpha\" occurs twice"
     ),
     (
       Graph([node("Elu", ["x"], "y", [integer("alpha", 1)])]),
-      "node \"n\" (Elu): alpha is no finite number"
+      "node \"n\" (Elu): alpha is not a finite number"
     ),
     (Graph([node("Relu", [])]), "node \"n\" (Relu): it has no input 1"),
     (
@@ -310,7 +310,7 @@ private let dense = Graph([node("MatMul", ["x", "w"])], [weights])
     ),
     (
       Graph([node("Softmax", ["x"], "z"), node("Relu", ["z"])]),
-      "node \"n\" (Relu): it follows a softmax; expected none to"
+      "node \"n\" (Relu): it follows a softmax; expected the softmax to be last"
     ),
     (
       Graph([node("Cast", ["x"], "y", [integer("to", 7)])]),
@@ -318,7 +318,7 @@ private let dense = Graph([node("MatMul", ["x", "w"])], [weights])
     ),
     (
       Graph([node("Mul", ["x", "x"])]),
-      "node \"n\" (Mul): of two computed tensors; this is no activation of Chainrule's"
+      "node \"n\" (Mul): it combines two computed tensors; this is not an activation of Chainrule"
     ),
     (
       Graph([node("Div", ["w", "x"])], [weights]),
@@ -332,13 +332,13 @@ private let dense = Graph([node("MatMul", ["x", "w"])], [weights])
       Graph([
         node("Relu", ["x"], "a"), node("Tanh", ["x"], "b"), node("Add", ["a", "b"]),
       ]),
-      "node \"n\" (Add): neither of the two it adds is the input of layers that end in the other"
+      "node \"n\" (Add): neither of its two inputs is the input of layers that end in the other"
     ),
     (
       Graph([
         node("Cast", ["x"], "i", [integer("to", 7)]), node("Relu", ["x"], "r"), node("Add", ["i", "r"]),
       ]),
-      "node \"n\" (Add): neither of the two it adds is the input of layers that end in the other"
+      "node \"n\" (Add): neither of its two inputs is the input of layers that end in the other"
     ),
     (
       Graph([node("Reshape", ["x", "s"])], [shape("s", [2, 1])]),
@@ -491,7 +491,8 @@ private let dense = Graph([node("MatMul", ["x", "w"])], [weights])
       if let model = try? SavedModel(onnxBytes: other) { #expect(model.scalarType.rawValue.isEmpty == false) }
     }
     #expect(
-      throws: ChainruleError.invalidModel(path: "ONNX", reason: "this is no ONNX model, or not all of one")
+      throws: ChainruleError.invalidModel(
+        path: "ONNX", reason: "this is not an ONNX model, or it is truncated")
     ) {
       try SavedModel(onnxBytes: bytes.dropLast())
     }

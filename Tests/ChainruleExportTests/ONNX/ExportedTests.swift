@@ -40,20 +40,20 @@ private let refusals = [
   "keras-convolution": "node \"sequential_46_1/conv1d_1/convolution\" (Conv): the operator is not supported",
   "keras-dense-exponential": "node \"sequential_2_1/dense_2_1/Exp\" (Exp): the operator is not supported",
   "keras-dense-hard-silu":
-    "node \"sequential_5_1/dense_5_1/mul\" (Mul): of two computed tensors; this is no activation of Chainrule's",
+    "node \"sequential_5_1/dense_5_1/mul\" (Mul): it combines two computed tensors; this is not an activation of Chainrule",
   "keras-dense-soft-shrink": "node \"sequential_16_1/dense_16_1/Less\" (Less): the operator is not supported",
   "keras-dense-squareplus":
-    "node \"sequential_20_1/dense_20_1/Square\" (Mul): of two computed tensors; this is no activation of Chainrule's",
+    "node \"sequential_20_1/dense_20_1/Square\" (Mul): it combines two computed tensors; this is not an activation of Chainrule",
   "keras-dense-tanh-shrink":
-    "node \"sequential_22_1/dense_22_1/sub\" (Sub): of two computed tensors; this is no activation of Chainrule's",
+    "node \"sequential_22_1/dense_22_1/sub\" (Sub): it combines two computed tensors; this is not an activation of Chainrule",
   "keras-elu-layer": "node \"sequential_41_1/elu_1/Greater\" (Greater): the operator is not supported",
   // The exporter makes inputs of the layer's mean and variance, and leaves out their numbers.
   "keras-normalization":
     "node \"sequential_36_1/normalization_1/Sub\" (Sub): it takes input \"keras_tensor_101\" and input "
     + "\"sequential_36_1/normalization_1/Sub/y:0\"; expected one",
   "keras-unit-norm":
-    "node \"sequential_45_1/unit_normalization_1/Square\" (Mul): of two computed tensors; this is no activation of "
-    + "Chainrule's",
+    "node \"sequential_45_1/unit_normalization_1/Square\" (Mul): it combines two computed tensors; "
+    + "this is not an activation of Chainrule",
 ]
 
 @Suite struct `What PyTorch, scikit-learn and Keras export` {

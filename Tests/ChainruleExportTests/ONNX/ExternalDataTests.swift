@@ -150,6 +150,6 @@ private struct External: Sendable {
     defer { try? FileManager.default.removeItem(at: folder) }
     #expect(
       try refusal([("location", "w.data"), ("location", "padded")])
-        == "tensor \"w\": \"location\" of its external data is there twice")
+        == "tensor \"w\": \"location\" of its external data occurs twice")
   }
 }

@@ -9,7 +9,8 @@ import Foundation
 enum Target: String, CaseIterable {
   case model, checkpoint, safetensors, onnx, csv, idx, npy, npz, fann, gz, step
 
-  /// The target. A global, because libFuzzer calls a C function, which captures nothing. Set once, before fuzzing.
+  /// The target. A global, because libFuzzer calls a C function, which captures nothing. Set once, before
+  /// fuzzing.
   nonisolated(unsafe) static var chosen = Target.model
 
   func take(_ bytes: [UInt8]) {
