@@ -355,7 +355,8 @@ static void train_by_own_loss(const setting *s, const void *x, const void *y, ui
   const uint64_t before = mode_now();
   REFUSED(CHAINRULE_SHAPE_MISMATCH, "the batch has",
           EITHER(trainer_step, trainer, x, y, NULL, BATCH + 1, NULL, e));
-  REFUSED(CHAINRULE_INVALID_ARGUMENT, "adam: learning rate", chainrule_trainer_set_learning_rate(trainer, -1, e));
+  REFUSED(CHAINRULE_INVALID_ARGUMENT, "adam: learning rate",
+          chainrule_trainer_set_learning_rate(trainer, -1, e));
   HOLDS(mode_now() == before);
   add_parameters(hash, network);
   chainrule_trainer_free(trainer);
