@@ -161,7 +161,7 @@ private func median(_ values: [Double]) -> Double {
       }
     }
     #expect(await refused(.levenbergMarquardt(), loss: .huber).contains("sum of squares"))
-    #expect(await refused(.levenbergMarquardt(memory: 100)).contains("bound to 100"))
+    #expect(await refused(.levenbergMarquardt(memory: 100)).contains("its memory limit is 100 bytes"))
     #expect(await refused(.lbfgs(history: 0)).contains("history is 0; expected at least 1"))
     #expect(await refused(.bfgs, iterations: 0).contains("iterations is 0; expected at least 1"))
     #expect(await refused(.bfgs, loss: .crossEntropy).contains("softmax"))
