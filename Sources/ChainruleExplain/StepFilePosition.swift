@@ -8,7 +8,9 @@ extension StepFileError {
   /// The line and the column, counted from 1, of the place in the text of the file; nil for an error that has none, such
   /// as one of training, or whose place says them already.
   ///
-  /// - Parameter step: The index of the step in a file with several.
+  /// - Parameters:
+  ///   - json: The text of the file.
+  ///   - step: The index of the step in a file with several.
   public func position(in json: Data, step: Int? = nil) -> (line: Int, column: Int)? {
     let path = Self.path(of: place)
     let inStep = step.map { [.key("examples"), .index($0)] + path } ?? path

@@ -96,7 +96,7 @@ func scheduled() throws -> StepFile {
     #expect(count > 0)
   }
 
-  @Test(arguments: try steps(), [(6, false), (17, false), (6, true)])
+  @Test(arguments: try steps(), [(17, false), (6, true)])
   func `fits 80 columns`(stepFile: StepFile, form: (digits: Int, all: Bool)) throws {
     if form.all && stepFile.name == "odd-sizes" { return }  // A megabyte of it says no more.
     let text = TextRendering(digits: form.digits, showsAll: form.all)(try Explanation(stepFile))
