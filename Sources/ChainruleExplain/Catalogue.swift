@@ -30,7 +30,10 @@ extension StepFile {
         }
         switch layer.type {
         case "dense":
-          return .dense(Dense(layer.units!, activation: try activation(), bias: layer.bias != nil))
+          return .dense(
+            Dense(
+              layer.units!, activation: try activation(), bias: layer.bias != nil,
+              weightsInitializer: try initializer(layer.initializer, "layer \(number), initializer")))
         case "activation": return .activation(try activation())
         case "dropout": return .dropout(Dropout(layer.rate!))
         case "batchNorm":
@@ -83,4 +86,17 @@ private func named<Value: RawRepresentable<String> & CaseIterable>(
 private func unknown(_ name: String, among names: [String]) -> String {
   let hint = nearest(to: name, among: names).map { "did you mean \($0)?" } ?? "expected \(list(names, "or"))"
   return "unknown name \(name); \(hint)"
+}
+
+/// The initializer with a name, of those without a number of their own.
+private func initializer(_ name: String?, _ place: String) throws -> Initializer {
+  let named: [(String, Initializer)] = [
+    ("automatic", .automatic), ("glorotUniform", .glorotUniform), ("glorotNormal", .glorotNormal),
+    ("heUniform", .heUniform), ("heNormal", .heNormal), ("lecunNormal", .lecunNormal), ("zeros", .zeros),
+  ]
+  guard let name else { return .automatic }
+  guard let initializer = named.first(where: { $0.0 == name })?.1 else {
+    throw StepFileError(place: place, reason: unknown(name, among: named.map(\.0)))
+  }
+  return initializer
 }

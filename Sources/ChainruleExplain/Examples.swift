@@ -4,6 +4,16 @@
   import Foundation
 #endif
 
+/// A step file that comes with the command, to read and to start from.
+public struct StepFileExample: Sendable {
+  /// The name, such as "2-2-1".
+  public let name: String
+  /// What it shows, in one sentence.
+  public let summary: String
+  /// The step file, as JSON.
+  public let text: String
+}
+
 extension StepFile {
   /// The step files in a file: one, or those of its array `examples`.
   ///
@@ -17,7 +27,13 @@ extension StepFile {
       guard let examples = try JSONDecoder().decode(Examples.self, from: json).examples else {
         return [try StepFile(checked: json)]
       }
-      for example in examples { try example.validate() }
+      for (index, example) in examples.enumerated() {
+        do {
+          try example.validate()
+        } catch let error as StepFileError {
+          throw StepFileError(place: "examples[\(index)], \(error.place)", reason: error.reason)
+        }
+      }
       return examples
     } catch let error as DecodingError {
       throw StepFileError(error)

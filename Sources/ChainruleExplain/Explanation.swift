@@ -19,12 +19,16 @@ public struct Explanation: Sendable, Equatable {
   public let optimizer: Optimizer
   /// Label smoothing and gradient clipping.
   public let regularization: Regularization
+  /// How the learning rate changes from step to step; nil for a constant one.
+  public let schedule: Schedule?
   /// One training step each.
-  public let batches: [Batch]
+  public internal(set) var batches: [Batch]
   /// The last batch once more, after the last update.
   public let afterwards: Afterwards
   /// The agreement with the results that the step file expects, if it has any.
   public private(set) var agreement: Agreement?
+  /// The names of a layer's parameters, where the step file gives them.
+  let names: [StepFile.Names?]
 
   /// One training step.
   public struct Batch: Sendable, Equatable {
@@ -38,8 +42,10 @@ public struct Explanation: Sendable, Equatable {
     public let rowLosses: [Double]
     /// L, the mean of the row losses, before the update.
     public let loss: Double
+    /// η of the update.
+    public let learningRate: Double
     /// The trace of each layer.
-    public let layers: [Layer]
+    public internal(set) var layers: [Layer]
   }
 
   /// The trace of one layer in one step.
@@ -56,6 +62,16 @@ public struct Explanation: Sendable, Equatable {
     public let gradients: StepFile.Parameters
     /// What `before` holds, after the update.
     public let after: StepFile.Parameters
+    /// What the optimizer keeps of each parameter after the update, by its symbol in the rule.
+    public internal(set) var state: [State] = []
+  }
+
+  /// One number that an optimizer keeps of each parameter, such as the running mean m of adam.
+  public struct State: Sendable, Equatable {
+    /// The symbol in the rule, "m".
+    public let name: String
+    /// The numbers, as the parameters stand.
+    public let values: StepFile.Parameters
   }
 
   /// What the network makes of the last batch after the last update, in training still: a batchNorm takes its
@@ -95,7 +111,9 @@ extension Explanation {
     loss = try stepFile.catalogueLoss
     optimizer = try stepFile.catalogueOptimizer
     regularization = stepFile.regularization
+    schedule = stepFile.schedule
     name = stepFile.name
+    names = stepFile.layers.map { $0.names?.lowered }
     scalar = Scalar.scalarType
     inputs = stepFile.inputs
 
@@ -104,14 +122,22 @@ extension Explanation {
     let trainer = try placing("training") {
       try Trainer(
         network, loss: loss, optimizer: optimizer,
-        options: TrainerOptions(regularization: regularization, seed: stepFile.seed ?? 0, recordsTrace: true))
+        options: TrainerOptions(
+          schedule: stepFile.schedule ?? .constant, regularization: regularization, seed: stepFile.seed ?? 0,
+          recordsTrace: true))
     }
-    batches = try zip(1..., stepFile.batches).map { number, batch in
-      try placing("batch \(number)") { try Batch(batch, trainer, loss) }
+    batches = []
+    for round in 0..<stepFile.rounds {
+      for (number, batch) in zip(1..., stepFile.batches) {
+        batches.append(try placing("batch \(number)") { try Batch(batch, trainer, loss) })
+      }
+      guard let bound = stepFile.untilLoss, round + 1 < stepFile.rounds else { continue }
+      if try trainer.gradients(Dataset(stepFile.batches.last!)).loss <= bound { break }
     }
     let last = try trainer.gradients(Dataset(stepFile.batches.last!)).loss
     afterwards = Afterwards(loss: last, outputs: rows(try trainer.trace().last!.a, network.outputs))
 
+    followState()
     if let expect = stepFile.expect { agreement = try Agreement(of: results, with: expect) }
   }
 }
@@ -124,7 +150,7 @@ extension Network {
   public convenience init(_ stepFile: StepFile) throws {
     let layers = try stepFile.catalogueLayers
     do throws(ChainruleError) {
-      try self.init(inputs: stepFile.inputs, layers: layers)
+      try self.init(inputs: stepFile.inputs, layers: layers, seed: stepFile.seed ?? 0)
     } catch {
       throw StepFileError(place: "layers", reason: "\(error)")
     }
@@ -162,6 +188,7 @@ extension Explanation.Batch {
 
     let before = try network.allParameters()
     self.loss = try trainer.step(data)
+    learningRate = trainer.learningRate
     let traces = try trainer.trace()
     rowLosses = try traces.last!.losses(
       loss, behind: network.layers.last!,

@@ -1,5 +1,5 @@
 /// As `chainrule explain --format json` prints it: the keys of a golden file's `expect`, and `trace`, for each
-/// batch each layer's z, a and δ. Every number reads back as the same float64.
+/// step each layer's z, a, δ and the optimizer's state after the update. Every number reads back as the same float64.
 extension Explanation: Encodable {
   private enum CodingKeys: CodingKey {
     case name, outputs, gradients, losses, parametersAfter, trace
@@ -7,6 +7,14 @@ extension Explanation: Encodable {
 
   private struct LayerTrace: Encodable {
     var z, a, delta: [[Double]]
+    /// By the symbols of the optimizer's rule; nil where it keeps nothing of the layer.
+    var state: [String: StepFile.Parameters]?
+
+    init(_ layer: Explanation.Layer) {
+      (z, a, delta) = (layer.z, layer.a, layer.delta)
+      if layer.state.isEmpty { return }
+      state = Dictionary(uniqueKeysWithValues: layer.state.map { ($0.name, $0.values) })
+    }
   }
 
   /// Writes one object.
@@ -18,8 +26,6 @@ extension Explanation: Encodable {
     try container.encode(results.gradients, forKey: .gradients)
     try container.encode(results.losses, forKey: .losses)
     try container.encode(results.parametersAfter, forKey: .parametersAfter)
-    try container.encode(
-      batches.map { batch in batch.layers.map { LayerTrace(z: $0.z, a: $0.a, delta: $0.delta) } },
-      forKey: .trace)
+    try container.encode(batches.map { $0.layers.map(LayerTrace.init) }, forKey: .trace)
   }
 }

@@ -11,8 +11,10 @@ import Chainrule
 struct FormulaText {
   /// How many significant digits a number shows.
   var digits = 6
-  /// How many terms of a sum are shown before the rest is elided.
+  /// The longest sum, and the longest vector, that is shown whole.
   var terms = Int.max
+  /// How many terms of a longer one are shown before the rest is elided.
+  private var few: Int { min(terms - 1, 3) }
 
   func callAsFunction(_ formula: Formula) -> String { plain(formula) }
 
@@ -36,7 +38,7 @@ struct FormulaText {
   /// (2, 3), or a single number without parentheses
   func vector(_ values: [Double]) -> String {
     if values.count == 1 { return number(values[0]) }
-    let shown = values.count > terms ? values.prefix(terms - 1) : values[...]
+    let shown = values.count > terms ? values.prefix(few) : values[...]
     let rest = values.count > terms ? ", … \(values.count - shown.count) more" : ""
     return "(\(shown.map(number).joined(separator: ", "))\(rest))"
   }
@@ -82,10 +84,11 @@ struct FormulaText {
     case .power(.constant("e", _), let exponent): return exponential(exponent)
     case .power(let base, .number(2)): return "\(self.base(base))²"
     case .power(let base, .number(3)): return "\(self.base(base))³"
+    case .power(let base, "t"): return "\(self.base(base))ᵗ"
     case .power(let base, let exponent): return "\(self.base(base))^\(text(exponent, .atom))"
     case .function(let function, let arguments): return call(function, arguments)
     case .cases(let condition, let first, let second):
-      let (first, second) = (text(first, .sum, leading: true), text(second, .sum, leading: true))
+      let (first, second) = (text(first, .sum, leading: true), text(second, .cases, leading: true))
       return "\(first) if \(self.condition(condition)), else \(second)"
     }
   }
@@ -93,7 +96,7 @@ struct FormulaText {
   /// A term that begins with a minus is subtracted.
   private func sum(_ all: [Formula]) -> String {
     let elided = all.count > terms
-    let shown = elided ? all.prefix(terms - 1) + [all.last!] : all
+    let shown = elided ? all.prefix(few) + [all.last!] : all
     var line = ""
     for (index, term) in shown.enumerated() {
       let term = text(term, .product, leading: true)
@@ -101,7 +104,9 @@ struct FormulaText {
         line = term
         continue
       }
-      if elided && index == shown.count - 1 { line += " + …" }
+      if elided && index == shown.count - 1 {
+        line += " + … (\(all.count - shown.count) more)"
+      }
       line += term.hasPrefix("−") ? " − \(term.dropFirst())" : " + \(term)"
     }
     return line

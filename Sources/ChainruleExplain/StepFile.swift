@@ -28,17 +28,22 @@ public struct StepFile: Codable, Sendable, Equatable {
   public var gradientClipNorm: Double?
   /// c in g ← min(max(g, −c), c), after the clipping by norm.
   public var gradientClipValue: Double?
-  /// Seeds dropout. Default: 0.
+  /// How the learning rate changes, counted in steps.
+  public var schedule: Schedule?
+  /// Seeds the weights that are left out, and dropout. Default: 0.
   public var seed: UInt64?
+  /// How often all batches are trained on, 1 to 10 000; with `untilLoss` at most. Default: 1, with `untilLoss` 1000.
+  public var `repeat`: Int?
+  /// Repeats the batches until L of the last is no more than this.
+  public var untilLoss: Double?
   /// One training step each.
   public var batches: [Batch]
   /// The expected results, in a golden file.
   public var expect: Expect?
 
   enum CodingKeys: String, CodingKey, CaseIterable {
-    case name, scalar, inputs, layers, loss, optimizer, labelSmoothing, gradientClipNorm, gradientClipValue,
-      seed
-    case batches, expect
+    case name, scalar, inputs, layers, loss, optimizer, labelSmoothing, gradientClipNorm, gradientClipValue
+    case schedule, seed, `repeat`, untilLoss, batches, expect
   }
 
   /// A layer. Its type decides which fields it has.
@@ -50,10 +55,14 @@ public struct StepFile: Codable, Sendable, Equatable {
     public var units: Int?
     /// dense, activation: the name of the activation.
     public var activation: String?
-    /// dense: W, [out][in]
+    /// dense: W, [out][in]; drawn by `initializer` if left out.
     public var weights: [[Double]]?
     /// dense: b, [out]; null or left out in a layer without bias.
     public var bias: [Double]?
+    /// dense: the name of the distribution that weights are drawn from. Default: automatic.
+    public var initializer: String?
+    /// dense: what the text calls the weights and biases.
+    public var names: Names?
 
     /// dropout: the probability.
     public var rate: Double?
@@ -77,9 +86,20 @@ public struct StepFile: Codable, Sendable, Equatable {
     public var span: Int?
 
     enum CodingKeys: String, CodingKey, CaseIterable {
-      case type, units, activation, weights, bias, rate, epsilon, momentum, gamma, beta, mean, deviation, span
+      case type, units, activation, weights, bias, initializer, names
+      case rate, epsilon, momentum, gamma, beta, mean, deviation, span
       case variance = "var"
     }
+  }
+
+  /// What a layer's parameters are called, such as w1 … w4, as they stand in `weights` and `bias`.
+  public struct Names: Codable, Sendable, Equatable {
+    /// [out][in]
+    public var weights: [[String]]?
+    /// [out]
+    public var bias: [String]?
+
+    enum CodingKeys: String, CodingKey, CaseIterable { case weights, bias }
   }
 
   /// The name of a rule and the hyper-parameters that are given; the others have the rule's defaults.
@@ -245,108 +265,5 @@ extension StepFileError {
     case is [Any].Type: "an array"
     default: "an object"
     }
-  }
-}
-
-// MARK: - Validating
-
-extension StepFile {
-  /// Checks that the shapes agree: layers with each other, batches with the network.
-  ///
-  /// Names of activations, losses and optimizers are for whoever builds the network to check.
-  ///
-  /// - Throws: `StepFileError`, which names the layer, batch and row, counted from 1.
-  public func validate() throws {
-    if let scalar, scalar != "float64", scalar != "float32" {
-      throw StepFileError(place: "scalar", reason: "expected float64 or float32, found \(scalar)")
-    }
-    try require(inputs >= 1, "inputs", "expected at least 1, found \(inputs)")
-    try require(!layers.isEmpty, "layers", "expected at least one layer, found none")
-    try require(!batches.isEmpty, "batches", "expected at least one batch, found none")
-    try require(
-      layers.last!.type != "scaling", "layer \(layers.count), type",
-      "a scaling layer at the end scales the targets, which is not supported here; remove it and standardize y"
-    )
-
-    var width = inputs
-    for (layer, number) in zip(layers, 1...) {
-      try layer.validate("layer \(number)", width: &width)
-    }
-    for (batch, number) in zip(batches, 1...) {
-      try batch.validate("batch \(number)", inputs: inputs, outputs: width)
-    }
-  }
-}
-
-extension StepFile.Layer {
-  /// `width` is the number of inputs before, of outputs after.
-  fileprivate func validate(_ place: String, width: inout Int) throws {
-    switch type {
-    case "dense":
-      guard let units else { throw StepFileError(place: "\(place), units", reason: "missing") }
-      try require(units >= 1, "\(place), units", "expected at least 1, found \(units)")
-      try require(activation != nil, "\(place), activation", "missing")
-      guard let weights else { throw StepFileError(place: "\(place), weights", reason: "missing") }
-      try requireCount(weights, units, "row", "\(place), weights")
-      try requireRows(weights, of: width, "\(place), weights")
-      if let bias { try requireCount(bias, units, "number", "\(place), bias") }
-      width = units
-    case "activation":
-      try require(activation != nil, "\(place), activation", "missing")
-    case "dropout":
-      try require(rate != nil, "\(place), rate", "missing")
-    case "batchNorm", "layerNorm":
-      try requireCount(gamma, width, "\(place), gamma")
-      try requireCount(beta, width, "\(place), beta")
-      if mean != nil { try requireCount(mean, width, "\(place), mean") }
-      if variance != nil { try requireCount(variance, width, "\(place), var") }
-    case "scaling":
-      try requireCount(mean, width, "\(place), mean")
-      try requireCount(deviation, width, "\(place), deviation")
-    case "residual":
-      try require(span != nil, "\(place), span", "missing")
-    default:
-      throw StepFileError(
-        place: "\(place), type", reason: "expected \(list(Chainrule.Layer.names, "or")), found \(type)")
-    }
-  }
-}
-
-extension StepFile.Batch {
-  fileprivate func validate(_ place: String, inputs: Int, outputs: Int) throws {
-    try require(!x.isEmpty, "\(place), x", "expected at least one row, found none")
-    try requireCount(y, x.count, "row", "\(place), y", because: " as in x")
-    try requireRows(x, of: inputs, "\(place), x")
-    try requireRows(y, of: outputs, "\(place), y")
-    if let sampleWeights {
-      try requireCount(
-        sampleWeights, x.count, "number", "\(place), sampleWeights", because: " as x has rows")
-      let sum = sampleWeights.reduce(0, +)
-      try require(
-        sum > 0 && sampleWeights.allSatisfy { $0 >= 0 }, "\(place), sampleWeights",
-        "expected no negative number and a sum above 0")
-    }
-  }
-}
-
-private func require(_ condition: Bool, _ place: String, _ reason: String) throws {
-  guard condition else { throw StepFileError(place: place, reason: reason) }
-}
-
-private func requireCount(_ numbers: [Double]?, _ count: Int, _ place: String) throws {
-  guard let numbers else { throw StepFileError(place: place, reason: "missing") }
-  try requireCount(numbers, count, "number", place)
-}
-
-private func requireCount(
-  _ array: [some Any], _ count: Int, _ what: String, _ place: String, because reason: String = ""
-) throws {
-  let plural = count == 1 ? what : "\(what)s"
-  try require(array.count == count, place, "expected \(count) \(plural)\(reason), found \(array.count)")
-}
-
-private func requireRows(_ rows: [[Double]], of count: Int, _ place: String) throws {
-  for (row, number) in zip(rows, 1...) {
-    try requireCount(row, count, "number", "\(place), row \(number)")
   }
 }

@@ -18,6 +18,12 @@ extension StepFile {
     for (index, step) in file["examples"].elements { try checkKeys(of: step, "examples[\(index)].") }
   }
 
+  /// The keys of `Schedule`.
+  private static let scheduleKeys = [
+    "type", "unit", "warmUp", "warmUpFactor", "length", "growth", "factor", "minimum", "rise", "divisor",
+    "finalDivisor",
+  ]
+
   /// Keys of golden files that describe the page with the numbers; they are not read.
   private static let remarks = ["note", "printed", "exact", "errata"]
 
@@ -30,7 +36,10 @@ extension StepFile {
       try check(
         layer, "\(path)layers[\(index)].", keys: keys ?? Layer.CodingKeys.allCases.map(\.rawValue),
         of: keys == nil ? nil : type)
+      try check(
+        layer["names"], "\(path)layers[\(index)].names.", keys: Names.CodingKeys.allCases.map(\.rawValue))
     }
+    try check(file["schedule"], "\(path)schedule.", keys: scheduleKeys)
     try check(file["optimizer"], "\(path)optimizer.", keys: Chainrule.Optimizer.Hyperparameter.keys)
     for (index, batch) in file["batches"].elements {
       try check(batch, "\(path)batches[\(index)].", keys: Batch.CodingKeys.allCases.map(\.rawValue))
@@ -105,7 +114,8 @@ private struct JSONValue {
 extension StepFile.Layer {
   /// The keys of each type of layer.
   fileprivate static let keys: [String: [String]] = [
-    "dense": ["type", "units", "activation", "weights", "bias"], "activation": ["type", "activation"],
+    "dense": ["type", "units", "activation", "weights", "bias", "initializer", "names"],
+    "activation": ["type", "activation"],
     "dropout": ["type", "rate"],
     "batchNorm": ["type", "epsilon", "momentum", "gamma", "beta", "mean", "var"],
     "layerNorm": ["type", "epsilon", "gamma", "beta"], "scaling": ["type", "mean", "deviation"],

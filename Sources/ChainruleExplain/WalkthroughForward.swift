@@ -13,11 +13,8 @@ extension Tale {
         layer,
         ["zⱼ = Σᵢ wⱼᵢ·\(self.input(layer))" + (dense.bias ? " + bⱼ" : "")] + formulas(of: dense.activation),
         [
-          neurons(dense.units) { j in
-            var terms = zip(trace.before.weights![j], x).map { Formula.number($0) * .number($1) }
-            if let bias = trace.before.bias { terms.append(.number(bias[j])) }
-            return [.equation(name: "z\(index(j))", .equals, .sum(of: terms), value: z[j])]
-          }, activations(dense.activation, z, a),
+          neurons(dense.units) { j in [sum(layer, j, x, trace, z[j])] },
+          .matrices(product(layer, x, trace, z)), activations(dense.activation, z, a),
         ])
     case .activation(let activation):
       return section(
@@ -28,13 +25,17 @@ extension Tale {
         [
           neurons(a.count) { j in
             let m = mask(layer, j, row, of: batch)
-            return [.equation(name: "a\(index(j))", .equals, m * .number(x[j]), value: a[j])]
+            return [.equation("a\(index(j))", numbers: m * .number(x[j]), value: a[j])]
           }
         ])
     case .batchNorm:
       return section(
-        layer, ["zⱼ = (\(input) − μⱼ)/√(σ²ⱼ + ε)", "aⱼ = γⱼ·zⱼ + βⱼ"],
-        normalised(layer, row, of: batch))
+        layer,
+        [
+          "μⱼ = Σ \(input)/n", "σ²ⱼ = Σ (\(input) − μⱼ)²/n", "zⱼ = (\(input) − μⱼ)/√(σ²ⱼ + ε)",
+          "aⱼ = γⱼ·zⱼ + βⱼ", "Σ is over the n rows of the batch",
+        ],
+        [statistics(layer, of: batch)] + normalised(layer, row, of: batch))
     case .layerNorm:
       let sums = Sums(x)
       return section(
@@ -44,8 +45,8 @@ extension Tale {
           "aⱼ = γⱼ·zⱼ + βⱼ",
         ],
         [
-          .equation(name: "μ", .equals, sums.meanFormula, value: sums.mean),
-          .equation(name: "σ²", .equals, sums.varianceFormula, value: sums.variance),
+          .equation("μ", numbers: sums.meanFormula, value: sums.mean),
+          .equation("σ²", numbers: sums.varianceFormula, value: sums.variance),
         ] + normalised(layer, row, of: batch))
     case .scaling(let scaling):
       return section(
@@ -53,7 +54,7 @@ extension Tale {
         [
           neurons(a.count) { j in
             let formula = (.number(x[j]) - .number(scaling.mean[j])) / .number(scaling.deviation[j])
-            return [.equation(name: "a\(index(j))", .equals, formula, value: a[j])]
+            return [.equation("a\(index(j))", numbers: formula, value: a[j])]
           }
         ])
     case .residual(let span):
@@ -62,12 +63,37 @@ extension Tale {
         layer, ["aⱼ = \(input) + \(self.input(layer - span, "ⱼ"))"],
         [
           neurons(a.count) { j in
-            [.equation(name: "a\(index(j))", .equals, .number(x[j]) + .number(start[j]), value: a[j])]
+            [.equation("a\(index(j))", numbers: .number(x[j]) + .number(start[j]), value: a[j])]
           }
         ])
     case .custom:  // No step file has one.
       return section(layer, [], [])
     }
+  }
+
+  /// z₁ = w₁₁·x₁ + w₁₂·x₂ + b₁
+  func sum(_ layer: Int, _ j: Int, _ x: [Double], _ trace: Explanation.Layer, _ z: Double) -> Block {
+    let weights = trace.before.weights![j]
+    var symbols = x.indices.map { Formula.symbol(weight(layer, j, $0)) * .symbol(input(layer, index($0))) }
+    var numbers = zip(weights, x).map { Formula.number($0) * .number($1) }
+    if let bias = trace.before.bias {
+      symbols.append(.symbol(self.bias(layer, j)))
+      numbers.append(.number(bias[j]))
+    }
+    return .equation(
+      "z\(index(j))", .equals, .sum(of: symbols), numbers: .sum(of: numbers), value: z)
+  }
+
+  /// z = W·x + b
+  func product(_ layer: Int, _ x: [Double], _ trace: Explanation.Layer, _ z: [Double])
+    -> Walkthrough.MatrixEquation
+  {
+    let l = superscript(layer + 1)
+    let bias = trace.before.bias
+    return Walkthrough.MatrixEquation(
+      symbols: "z\(l) = W\(l)·\(input(layer, ""))" + (bias == nil ? "" : " + b\(l)"),
+      terms: [("", trace.before.weights!), ("·", x.map { [$0] })]
+        + (bias.map { [("+", $0.map { [$0] })] } ?? []) + [("=", z.map { [$0] })])
   }
 
   /// "aⱼ = f(zⱼ)", and what f is.
@@ -82,7 +108,7 @@ extension Tale {
       let formula =
         activation.function?.with(["z": z[j]])
         ?? .exp(.number(z[j])) / .sum(of: z.map { .exp(.number($0)) })
-      return [.equation(name: "a\(index(j))", .equals, formula, value: a[j])]
+      return [.equation("a\(index(j))", .equals, .symbol("f(z\(index(j)))"), numbers: formula, value: a[j])]
     }
   }
 
@@ -94,11 +120,11 @@ extension Tale {
       neurons(x.count) { j in
         let formula =
           (.number(x[j]) - .number(sums(layer, j, row, of: batch).mean)) / deviation(layer, j, row, of: batch)
-        return [.equation(name: "z\(index(j))", .equals, formula, value: trace.z[row][j])]
+        return [.equation("z\(index(j))", numbers: formula, value: trace.z[row][j])]
       },
       neurons(x.count) { j in
         let formula = .number(gamma[j]) * .number(trace.z[row][j]) + .number(beta[j])
-        return [.equation(name: "a\(index(j))", .equals, formula, value: trace.a[row][j])]
+        return [.equation("a\(index(j))", numbers: formula, value: trace.a[row][j])]
       },
     ]
   }
@@ -129,48 +155,50 @@ extension Tale {
     return isDropped ? 0 : .number(1 / (1 - dropout.rate))
   }
 
-  /// What each batchNorm takes from all rows: μ and σ² on the way forward, and two sums on the way back.
-  func statistics(of batch: Explanation.Batch) -> [Block] {
-    let norms = layers.indices.filter { if case .batchNorm = layers[$0] { true } else { false } }
-    if norms.isEmpty { return [] }
-    let blocks = norms.map { layer in
-      let (trace, input) = (batch.layers[layer], input(layer, "ⱼ"))
-      return section(
-        layer,
-        ["μⱼ = Σ \(input)/n", "σ²ⱼ = Σ (\(input) − μⱼ)²/n", "Σδⱼ and Σδzⱼ = Σ δⱼ·zⱼ for the way back"],
-        [
-          neurons(trace.before.gamma!.count) { j in
-            let sums = sums(layer, j, 0, of: batch)
-            return [
-              .equation(name: "μ\(index(j))", .equals, sums.meanFormula, value: sums.mean),
-              .equation(name: "σ²\(index(j))", .equals, sums.varianceFormula, value: sums.variance),
-              .equation(
-                name: "Σδ\(index(j))", .equals, .sum(of: trace.delta.map { .number($0[j]) }),
-                value: trace.gradients.beta![j]),
-              .equation(
-                name: "Σδz\(index(j))", .equals,
-                .sum(of: zip(trace.delta, trace.z).map { .number($0[j]) * .number($1[j]) }),
-                value: trace.gradients.gamma![j]),
-            ]
-          }
-        ])
+  /// μ and σ² of each feature over the rows.
+  func statistics(_ layer: Int, of batch: Explanation.Batch) -> Block {
+    neurons(batch.layers[layer].before.gamma!.count) { j in
+      let sums = sums(layer, j, 0, of: batch)
+      return [
+        .equation("μ\(index(j))", numbers: sums.meanFormula, value: sums.mean),
+        .equation("σ²\(index(j))", numbers: sums.varianceFormula, value: sums.variance),
+      ]
     }
-    return [.section(title: "Over the batch", formulas: ["Σ is over its n rows"], blocks: blocks)]
   }
 
-  /// l of one row, which is L where there is one row only.
-  func rowLoss(_ row: Int, of batch: Explanation.Batch) -> Block {
+  // MARK: The loss
+
+  /// y, and the y that the loss uses if it is smoothed or a class label of hinge.
+  func targets(_ row: Int, of batch: Explanation.Batch) -> [Block] {
+    let y = Block.vector(name: "y", batch.y[row])
+    if loss == .hinge && batch.y[row].contains(0) {
+      return [y, .vector(name: "y, 0 as −1", smoothed(row, of: batch))]
+    }
+    if explanation.regularization.labelSmoothing == 0 { return [y] }
+    let name = loss == .crossEntropy ? "(1 − s)·y + s/n" : "(1 − s)·y + s/2"
+    return [y, .vector(name: name, smoothed(row, of: batch))]
+  }
+
+  func smoothed(_ row: Int, of batch: Explanation.Batch) -> [Double] {
+    loss.smoothed(batch.y[row], explanation.regularization)
+  }
+
+  func lossFormula(of batch: Explanation.Batch) -> String {
+    "\(lossName(of: batch)) = \(FormulaText()(loss.formula(sum: .total(indexed(loss.term)))))"
+  }
+
+  /// The loss of a row is L where there is one row only.
+  private func lossName(of batch: Explanation.Batch) -> String { batch.x.count == 1 ? "L" : "l" }
+
+  func rowLoss(_ row: Int, of batch: Explanation.Batch) -> [Block] {
     let (a, y) = (batch.layers.last!.a[row], smoothed(row, of: batch))
     let terms = zip(a, y).map { loss.term.with(["a": $0, "y": $1]) }
     let formula = loss.formula(sum: .sum(of: terms)).with(["n": Double(a.count)])
-    let name = batch.x.count == 1 ? "L" : "l"
-    return .section(
-      title: "Loss, \(loss)",
-      formulas: ["\(name) = \(FormulaText()(loss.formula(sum: .total(indexed(loss.term)))))"],
-      blocks: [.equation(name: name, .equals, formula, value: batch.rowLosses[row])])
+    return [.equation(lossName(of: batch), numbers: formula, value: batch.rowLosses[row])]
   }
 
-  func meanLoss(of batch: Explanation.Batch) -> Block {
+  func meanLoss(of batch: Explanation.Batch) -> [Block] {
+    if batch.x.count == 1 { return [] }
     let formula: Formula
     if let weights = batch.sampleWeights {
       formula =
@@ -179,10 +207,10 @@ extension Tale {
     } else {
       formula = .sum(of: batch.rowLosses.map { .number($0) }) / .number(Double(batch.x.count))
     }
-    return .section(
-      title: "Loss of the batch",
-      formulas: [batch.sampleWeights == nil ? "L = Σ l/rows" : "L = Σ w·l/Σ w, w the weight of the row"],
-      blocks: [.equation(name: "L", .equals, formula, value: batch.loss)])
+    return [
+      .formulas([batch.sampleWeights == nil ? "L = Σ l/rows" : "L = Σ w·l/Σ w, w the weight of the row"]),
+      .equation("L", numbers: formula, value: batch.loss),
+    ]
   }
 }
 

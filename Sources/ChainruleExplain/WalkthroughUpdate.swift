@@ -1,116 +1,97 @@
 import Chainrule
 
-// The gradients of the parameters, what clips them, and the update.
+// What clips the gradients, and the update of each parameter with the optimizer's state.
 
 extension Tale {
-  func gradients(of batch: Explanation.Batch) -> Block {
-    let sum = batch.x.count == 1 ? "" : "Σ "
-    let blocks = layers.indices.compactMap { layer -> Block? in
-      let trace = batch.layers[layer]
-      let (gradients, δ) = (trace.gradients, trace.delta)
-      if let gamma = gradients.gamma, let beta = gradients.beta {
-        return section(
-          layer, ["∂L/∂γⱼ = \(sum)δⱼ·zⱼ", "∂L/∂βⱼ = \(sum)δⱼ"],
-          [
-            neurons(gamma.count) { j in
-              let products: [Formula] = zip(δ, trace.z).map { .number($0[j]) * .number($1[j]) }
-              let sum = Formula.sum(of: δ.map { .number($0[j]) })
-              return [
-                .equation(name: "∂L/∂γ\(index(j))", .equals, .sum(of: products), value: gamma[j]),
-                .equation(name: "∂L/∂β\(index(j))", .equals, sum, value: beta[j]),
-              ]
-            }
-          ])
-      }
-      guard gradients.weights != nil else { return nil }
-      let inputs = inputs(layer, of: batch)
-      return section(
-        layer,
-        ["∂L/∂wⱼᵢ = \(sum)δⱼ·\(input(layer))"]
-          + (gradients.bias != nil ? ["∂L/∂bⱼ = \(sum)δⱼ"] : []),
-        [
-          parameters(gradients) { j, i in
-            let value = i.map { gradients.weights![j][$0] } ?? gradients.bias![j]
-            let terms: [Formula] = zip(δ, inputs).map { δ, input in
-              i.map { .number(δ[j]) * .number(input[$0]) } ?? .number(δ[j])
-            }
-            return .equation(name: "∂L/∂\(parameter(j, i))", .equals, .sum(of: terms), value: value)
-          }
-        ])
-    }
-    return .section(
-      title: "Gradients", formulas: batch.x.count == 1 ? [] : ["Σ is over the rows"], blocks: blocks)
-  }
-
-  /// c/(‖g‖ + 10⁻⁶) where it is below 1, else 1; nil where gradients are not clipped by their norm.
-  func clipFactor(of batch: Explanation.Batch) -> (norm: Formula, factor: Formula)? {
-    guard let c = explanation.regularization.gradientClipNorm else { return nil }
-    let g = batch.layers.flatMap(\.gradients.all)
-    let norm = √.sum(of: g.map { Formula.number($0).squared })
-    return (norm, .min(1, .number(c) / (.number(norm.value!) + 1e-6)))
-  }
-
   func clipping(of batch: Explanation.Batch) -> [Block] {
     let value = explanation.regularization.gradientClipValue
-    let bound = value.map { [.vector(name: "then g within ±c, c", [$0])] as [Block] } ?? []
-    guard let (norm, factor) = clipFactor(of: batch) else {
+    let bound = value.map { [.vector(name: "c, for each g", [$0])] as [Block] } ?? []
+    guard let (norm, factor) = explanation.clipFactor(of: batch) else {
       return value == nil
-        ? [] : [.section(title: "Clipping", formulas: ["g ← min(max(g, −c), c)"], blocks: bound)]
+        ? [] : [.section(title: "Clipping", [.formulas(["g ← min(max(g, −c), c)"])] + bound)]
     }
     return [
       .section(
         title: "Clipping",
-        formulas: ["g ← k·g", "k = min(1, c/(‖g‖ + 1e-6))"]
-          + (value == nil ? [] : ["g ← min(max(g, −c), c)"]),
-        blocks: [
-          .equation(name: "‖g‖", .equals, norm, value: norm.value!),
-          .equation(name: "k", .equals, factor, value: factor.value!),
+        [
+          .formulas(
+            ["k = min(1, c/(‖g‖ + 1e-6))", "g ← k·g"]
+              + (value == nil ? [] : ["then g ← min(max(g, −c), c)"])),
+          .equation("‖g‖", numbers: norm), .equation("k", numbers: factor),
         ] + bound)
     ]
   }
 
-  func update(of batch: Explanation.Batch) -> Block {
-    let rule = explanation.optimizer.update
-    let factor = clipFactor(of: batch)?.factor.value ?? 1
-    let bound = explanation.regularization.gradientClipValue ?? .infinity
-    let isClipped = !clipping(of: batch).isEmpty
-
-    func change(_ name: String, _ g: Double, _ before: Double, _ after: Double) -> Block {
-      guard let rule else { return .change(name: name, from: before, to: after) }
-      let numbers = ["w": before, "g": min(max(factor * g, -bound), bound)]
-      return .equation(name: name, .becomes, rule.with(numbers), value: after)
+  func update(_ step: Int) -> Block {
+    let batch = explanation.batches[step]
+    let history = UpdateHistory(explanation.optimizer)
+    let isClipped =
+      explanation.clipFactor(of: batch) != nil
+      || explanation.regularization.gradientClipValue != nil
+    var blocks: [Block] = [.formulas(history.rule.formulas)]
+    blocks.append(.formulas([isClipped ? "g = ∂L/∂w, clipped" : "g = ∂L/∂w"]))
+    if explanation.schedule != nil {
+      blocks.append(.vector(name: "η of this step, by the schedule", [batch.learningRate]))
     }
+    if !history.rule.state.isEmpty {
+      blocks.append(.paragraph("The state begins as \(stateBefore(step)) and goes from step to step."))
+    }
+    blocks += layers.indices.compactMap { update($0, step, history) }
+    return .section(title: "Update", blocks)
+  }
 
-    let blocks = layers.indices.compactMap { layer -> Block? in
-      let (before, gradients, after) = {
-        ($0.before, $0.gradients, $0.after)
-      }(batch.layers[layer])
-      if let gamma = before.gamma, let beta = before.beta {
-        let changes = neurons(gamma.count) { j in
-          [
-            change("γ\(index(j))", gradients.gamma![j], gamma[j], after.gamma![j]),
-            change("β\(index(j))", gradients.beta![j], beta[j], after.beta![j]),
-          ]
-        }
-        let running = running(layer, of: batch)
-        return section(layer, running.formulas, [changes] + running.blocks)
+  private func stateBefore(_ step: Int) -> String {
+    let history = UpdateHistory(explanation.optimizer)
+    let start = history.start(rate: explanation.batches[0].learningRate)
+    return zip(history.rule.state, start).map { "\($0) = \(FormulaText().number($1))" }
+      .joined(separator: ", ")
+  }
+
+  private func update(_ layer: Int, _ step: Int, _ history: UpdateHistory) -> Block? {
+    let batch = explanation.batches[step]
+    let trace = batch.layers[layer]
+    let update = LayerUpdate(self, layer, step)
+    if update.names.isEmpty { return nil }
+    var blocks: [Block] = []
+    if history.rule.state.isEmpty {
+      blocks = [.list(List(kind: .parameters, count: update.names.count) { update.equations($0) })]
+    } else {
+      // One in full, all in a table.
+      blocks = [
+        .section(
+          title: update.names[0], [.vector(name: "g", [update.gradients[0]])] + update.equations(0))
+      ]
+      if update.names.count > 1 {
+        let states = trace.state.map(\.values.learned)
+        let table = Walkthrough.Table(
+          header: ["", "before", "g"] + history.rule.state + ["after"],
+          rows: List(kind: .parameters, count: update.names.count) { k in
+            let numbers = [update.before[k], update.gradients[k]] + states.map { $0[k] } + [update.after[k]]
+            return [.vector(name: update.names[k], numbers)]
+          })
+        blocks.append(.table(table))
       }
-      guard before.weights != nil else { return nil }
-      return section(
-        layer, [],
-        [
-          parameters(before) { j, i in
-            func value(_ parameters: StepFile.Parameters) -> Double {
-              i.map { parameters.weights![j][$0] } ?? parameters.bias![j]
-            }
-            return change(parameter(j, i), value(gradients), value(before), value(after))
-          }
-        ])
     }
-    return .section(
-      title: "Update",
-      formulas: explanation.optimizer.rule + [isClipped ? "g = ∂L/∂w, clipped" : "g = ∂L/∂w"],
-      blocks: blocks)
+    let running = running(layer, of: batch)
+    return section(layer, running.formulas, blocks + running.blocks)
+  }
+
+  /// The state of a layer's parameters before a step, one array for each name of the rule.
+  fileprivate func states(_ layer: Int, before step: Int) -> [[Double]] {
+    if step > 0 { return explanation.batches[step - 1].layers[layer].state.map(\.values.learned) }
+    let count = explanation.batches[0].layers[layer].before.learned.count
+    return UpdateHistory(explanation.optimizer).start(rate: explanation.batches[0].learningRate)
+      .map { Array(repeating: $0, count: count) }
+  }
+
+  /// The names of a layer's parameters, in the order of `learned`.
+  func parameterNames(_ layer: Int, _ parameters: StepFile.Parameters) -> [String] {
+    let weights = (parameters.weights ?? []).enumerated().flatMap { j, row in
+      row.indices.map { parameter(layer, j, $0) }
+    }
+    return weights + (parameters.bias ?? []).indices.map { parameter(layer, $0, nil) }
+      + (parameters.gamma ?? []).indices.map { "γ\(index($0))" }
+      + (parameters.beta ?? []).indices.map { "β\(index($0))" }
   }
 
   /// The running statistics of a batchNorm, as prediction uses them.
@@ -126,65 +107,47 @@ extension Tale {
       let unbiased = .number(sums.variance) * .number(Double(rows)) / .number(Double(rows - 1))
       return [
         .equation(
-          name: "mean\(index(j))", .becomes, blend(before.mean![j], .number(sums.mean)), value: after.mean![j]
-        ),
+          "mean\(index(j))", .becomes, numbers: blend(before.mean![j], .number(sums.mean)),
+          value: after.mean![j]),
         .equation(
-          name: "var\(index(j))", .becomes, blend(before.variance![j], unbiased), value: after.variance![j]),
+          "var\(index(j))", .becomes, numbers: blend(before.variance![j], unbiased), value: after.variance![j]
+        ),
       ]
     }
     return (
       ["meanⱼ ← (1 − m)·meanⱼ + m·μⱼ", "varⱼ ← (1 − m)·varⱼ + m·σ²ⱼ·n/(n − 1)"], [blocks]
     )
   }
-
-  /// Neuron by neuron, its weights and its bias (no i).
-  func parameters(_ parameters: StepFile.Parameters, _ block: @escaping (_ j: Int, _ i: Int?) -> Block)
-    -> Block
-  {
-    let weights = parameters.weights!
-    return neurons(weights.count) { j in
-      [.list(List(kind: .weights, count: weights[j].count) { i in [block(j, i)] })]
-        + (parameters.bias == nil ? [] : [block(j, nil)])
-    }
-  }
-
-  /// "w₁₂", or without i "b₁"
-  func parameter(_ j: Int, _ i: Int?) -> String {
-    i.map { "w\(index(j, $0))" } ?? "b\(index(j))"
-  }
-
-  /// The last batch, before its update and after.
-  var afterwards: Block {
-    let (last, after) = (explanation.batches.last!, explanation.afterwards)
-    let count = explanation.batches.count
-    let rows = last.x.count
-    let outputs = last.layers.last!.a
-    let changes = List(kind: .rows, count: rows) { row in
-      [
-        .section(
-          title: rows == 1 ? "Outputs" : "Outputs, row \(row + 1) of \(rows)", formulas: [],
-          blocks: [
-            neurons(outputs[row].count) { j in
-              [.change(name: "a\(index(j))", from: outputs[row][j], to: after.outputs[row][j])]
-            }, .vector(name: "y", last.y[row]),
-          ])
-      ]
-    }
-    let losses = Block.vector(name: "L of each batch, before its update", explanation.batches.map(\.loss))
-    let title = count == 1 ? "After the update" : "After \(count) updates, on the last batch"
-    return .section(
-      title: title,
-      formulas: layers.contains { $0.name == "dropout" }
-        ? ["with other values dropped, those of the next step"] : [],
-      blocks: (count == 1 ? [] : [losses]) + [
-        .change(name: "L", from: last.loss, to: after.loss), .list(changes),
-      ])
-  }
 }
 
-extension StepFile.Parameters {
-  /// Every number that training learns.
-  fileprivate var all: [Double] {
-    (weights ?? []).flatMap(\.self) + (bias ?? []) + (gamma ?? []) + (beta ?? [])
+/// The update of a layer's parameters in one step, in the order of `learned`.
+struct LayerUpdate {
+  let names: [String]
+  let before: [Double]
+  let after: [Double]
+  /// Clipped.
+  let gradients: [Double]
+  private let states: [[Double]]
+  private let history: UpdateHistory
+  private let step: Int
+  private let rate: Double
+
+  init(_ tale: Tale, _ layer: Int, _ step: Int) {
+    let batch = tale.explanation.batches[step]
+    let trace = batch.layers[layer]
+    names = tale.parameterNames(layer, trace.before)
+    (before, after) = (trace.before.learned, trace.after.learned)
+    gradients = tale.explanation.clipped(trace.gradients.learned, of: batch)
+    states = tale.states(layer, before: step)
+    history = UpdateHistory(tale.explanation.optimizer)
+    (self.step, rate) = (step, batch.learningRate)
+  }
+
+  /// The update of parameter k, equation by equation.
+  func equations(_ k: Int) -> [Walkthrough.Block] {
+    var state = states.map { $0[k] }
+    return history.update(
+      before[k], to: after[k], by: gradients[k], step: step + 1, rate: rate, state: &state
+    ).map { .equation($0 == "w" ? names[k] : $0, $1, numbers: $2, value: $3) }
   }
 }

@@ -36,7 +36,7 @@ struct ExportTests {
   }
 
   @Test func `a header comes with the source, or alone`() throws {
-    let arguments = ["export", "iris.safetensors", "--to", "c", "--name", "classify", "--header"]
+    let arguments = ["export", "iris.safetensors", "--to", "c", "--name", "classify", "--header-file"]
     let shown = try place.chainrule(arguments + ["shown.h"])
     #expect(shown.status == 0)
     #expect(shown.output.contains("\nvoid classify(const float inputs[4], float outputs[3])\n{\n"))

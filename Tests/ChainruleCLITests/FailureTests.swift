@@ -259,9 +259,15 @@ struct FailureTests {
     Refusal("explain good.csv", 65, "good.csv: line 1, column 1: '[' or '{' expected near 'a'"),
     Refusal("explain rate.json", 65, "rate.json: training: sgd: learning rate"),
     Refusal(
-      "explain target.json", 65, "target.json: batch 1: targets, row 1, column 1: binaryCrossEntropy needs"),
-    Refusal("explain hidden.json", 65, "hidden.json: layers: layer 1 is softmax, which only the last layer"),
-    Refusal("explain mse.json", 65, "mse.json: loss: unknown name mse; did you mean meanSquared"),
+      "explain target.json", 65, "target.json, line 5, column 14: batch 1: targets, row 1, column 1: "),
+    Refusal(
+      "explain hidden.json", 65, "hidden.json, line 1, column 15: layers: layer 1 is softmax, which only"),
+    Refusal("explain --example 2-2-3", 64, "there is no example 2-2-3; did you mean 2-2-"),
+    Refusal("explain step.json --example xor", 64, "--step NAME chooses one of several steps in a file"),
+    Refusal("explain", 64, "expected a step file, or --example NAME"),
+    Refusal("explain step.json --sample 2", 64, "--sample is 2; the largest batch has 1 row"),
+    Refusal("explain step.json --print", 64, "--print needs --example NAME"),
+    Refusal("explain mse.json", 65, "mse.json, line 4, column 2: loss: unknown name mse; did you mean mean"),
     Refusal("explain diverges.json", 1, "training diverged: the loss: infinity at step 2"),
     Refusal("train empty.csv", 65, "empty.csv: the text is empty"),
     Refusal("train nan.csv --preset plain", 65, "nan.csv, line 3, column 2: b is \"nan\""),

@@ -5,16 +5,16 @@ import Testing
 
 @testable import ChainruleExplain
 
-private func golden(_ name: String) throws -> StepFile {
+func golden(_ name: String) throws -> StepFile {
   try #require(try goldenCases().first { $0.name == name })
 }
 
-private func tutorial(_ name: String) throws -> StepFile {
+func tutorial(_ name: String) throws -> StepFile {
   try #require(try Tutorial.all().first { $0.stepFile.name == name }).stepFile
 }
 
 /// Every kind of layer, two batches, the second of one row.
-private func zoo() throws -> StepFile {
+func zoo() throws -> StepFile {
   try StepFile(
     json: Data(
       """
@@ -62,76 +62,109 @@ private func zoo() throws -> StepFile {
   }
 
   @Test(arguments: [
-    ("two-two-one-sigmoid", "z₁ = 0.2·1.1 + 0.4·2.2 = 1.1"),
-    ("two-two-one-sigmoid", "a₂ = 1/(1 + e^−1.87) = 0.866458"),
+    ("two-two-one-sigmoid", "z₁ = w₁₁·x₁ + w₁₂·x₂ = 0.2·1.1 + 0.4·2.2 = 1.1"),
+    ("two-two-one-sigmoid", "a₂ = f(z₂) = 1/(1 + e^−1.87) = 0.866458"),
     ("two-two-one-sigmoid", "L = ½·(0.58989 − 3.3)² = 3.67235"),
-    ("two-two-one-sigmoid", "δ₁ = (0.58989 − 3.3)·0.58989·(1 − 0.58989) = −0.655629"),
-    ("two-two-one-sigmoid", "δ₂ = −0.1·(−0.655629)·0.866458·(1 − 0.866458) = 0.00758618"),
-    ("two-two-one-sigmoid", "∂L/∂w₁₂ = −0.655629·0.866458 = −0.568075"),
+    (
+      "two-two-one-sigmoid",
+      "δ₁ = ∂L/∂a₁·∂a₁/∂z₁ = (0.58989 − 3.3)·0.58989·(1 − 0.58989) = −0.655629"
+    ),
+    ("two-two-one-sigmoid", "∂L/∂a₂⁽¹⁾ = w₁₂·δ₁ = −0.1·(−0.655629) = 0.0655629"),
+    (
+      "two-two-one-sigmoid", "δ₂ = ∂L/∂a₂·∂a₂/∂z₂ = 0.0655629·0.866458·(1 − 0.866458) = 0.00758618"
+    ),
+    ("two-two-one-sigmoid", "∂L/∂w₁₂ = δ₁·a₂⁽¹⁾ = −0.655629·0.866458 = −0.568075"),
     ("two-two-one-sigmoid", "w₁₂ ← −0.1 − 0.1·(−0.568075) = −0.0431925"),
-    ("two-two-two-biases", "z₁ = 0.15·0.05 + 0.2·0.1 + 0.35 = 0.3775"),
+    ("two-two-two-biases", "z₁ = w₁₁·x₁ + w₁₂·x₂ + b₁ = 0.15·0.05 + 0.2·0.1 + 0.35 = 0.3775"),
     ("two-two-two-biases", "L = ½·((0.751365 − 0.01)² + (0.772928 − 0.99)²) = 0.298371"),
-    ("two-two-two-biases", "δ₁ = (0.4·0.138499 + 0.5·(−0.0380982))·0.59327·(1 − 0.59327) = 0.00877135"),
-    ("two-two-two-biases", "∂L/∂b₁ = 0.00877135"),
+    (
+      "two-two-two-biases",
+      "∂L/∂a₁⁽¹⁾ = w₁₁·δ₁ + w₂₁·δ₂ = 0.4·0.138499 + 0.5·(−0.0380982) = 0.0363503"
+    ),
+    ("two-two-two-biases", "δ₁ = ∂L/∂a₁·∂a₁/∂z₁ = 0.0363503·0.59327·(1 − 0.59327) = 0.00877135"),
+    ("two-two-two-biases", "∂L/∂b₁ = δ₁ = 0.00877135"),
     ("two-two-two-biases", "b₁ ← 0.35 − 0.5·0.00877135 = 0.345614"),
     ("two-two-two-biases", "a₁: 0.751365 → 0.728442"),
-    ("four-two-two-one", "z₂ = 0.5·0.5 + 0.6·(−1) − 0.7·2 + 0.8·0.25 − 0.02 = −1.57"),
-    ("four-two-two-one", "a₂ = 1/(1 + e^1.57) = 0.172216"),
+    ("four-two-two-one", "+ b₂ = 0.5·0.5 + 0.6·(−1) − 0.7·2 + 0.8·0.25 − 0.02 = −1.57"),
+    ("four-two-two-one", "a₂ = f(z₂) = 1/(1 + e^1.57) = 0.172216"),
     ("four-two-two-one", "L = −(1·log 0.520144 + (1 − 1)·log(1 − 0.520144)) = 0.65365"),
-    ("four-two-two-one", "δ₁ = 0.520144 − 1 = −0.479856"),
+    ("four-two-two-one", "δ₁ = ∂L/∂z₁ = 0.520144 − 1 = −0.479856"),
   ])
   func `puts the numbers in`(name: String, line: String) throws {
-    let text = TextRendering()(try Explanation(tutorial(name)))
-    #expect(text.split(separator: "\n").contains { $0.drop { $0 == " " } == line })
+    let text = TextRendering().text(try Explanation(tutorial(name)), width: 1000)
+    #expect(text.split(separator: "\n").contains { $0.drop { $0 == " " }.hasSuffix(line) })
   }
 
   @Test(arguments: [
     ("optimizer-adam", "m ← β₁·m + (1 − β₁)·g"),
+    ("optimizer-adam", "m̂ = m/(1 − β₁ᵗ)"),
     ("optimizer-adam", "Optimizer  adam, η = 0.01, β₁ = 0.9, β₂ = 0.999, ε = 1e-8"),
-    ("optimizer-sgd-weightdecay", "Update:  w ← w − η·(g + λ·w),  g = ∂L/∂w"),
-    ("optimizer-sgd-nesterov", "Update:  v ← μ·v + g,  w ← w − η·(g + μ·v),  g = ∂L/∂w"),
-    ("optimizer-adam-amsgrad", "      v′ ← max(v′, v)\n      w ← w − η·m̂/(√v̂ + ε)\n"),
+    ("optimizer-sgd-weightdecay", "w ← w − η·(g + λ·w)"),
+    ("optimizer-sgd-nesterov", "v ← μ·v + g,  w ← w − η·(g + μ·v)"),
+    ("optimizer-adam-amsgrad", "v′ ← max(v′, v)"),
     ("optimizer-adadelta", "Optimizer  adadelta, η = 1, ρ = 0.9, ε = 1e-6\n"),
-    ("optimizer-adadelta", "d = g·√((u + ε)/(s + ε))\n      u ← ρ·u + (1 − ρ)·d²\n      w ← w − η·d\n"),
-    ("optimizer-adamax", "s ← max(β₂·s, |g| + ε)\n      w ← w − η·m̂/s\n"),
+    ("optimizer-adadelta", "d = g·√((u + ε)/(s + ε)),  u ← ρ·u + (1 − ρ)·d²,  w ← w − η·d"),
+    ("optimizer-adamax", "s ← max(β₂·s, |g| + ε)"),
     ("optimizer-nadam", "Optimizer  nadam, η = 0.01, β₁ = 0.9, β₂ = 0.999, ε = 1e-8, ψ = 0.004\n"),
+    ("optimizer-nadam", "μ = β₁·(1 − ½·0.96^(t·ψ))"),
     ("optimizer-rprop", "Optimizer  rprop, η = 0.01, η⁻ = 0.5, η⁺ = 1.2, s₋ = 1e-6, s₊ = 50\n"),
-    ("optimizer-lion", "Update:  w ← w − η·sign(c),  m ← β₂·m + (1 − β₂)·g,  with c = β₁·m + (1 − β₁)·g"),
-    ("regularised-lion", "      g ← g + λ₁·sign(w)\n      w ← w − η·(sign(c) + λ·w)\n"),
+    ("optimizer-rprop", "s ← η⁺·s if q > 0, else η⁻·s if q < 0, else s"),
+    ("optimizer-lion", "c = β₁·m + (1 − β₁)·g,  w ← w − η·sign(c),  m ← β₂·m + (1 − β₂)·g"),
+    ("regularised-lion", "g ← g + λ₁·sign(w),  c = β₁·m + (1 − β₁)·g,  w ← w − η·(sign(c) + λ·w)"),
     ("regularised-nadam", "ψ = 0.004, λ = 0.05, λ₁ = 0.02\n"),
-    ("regularised-nadam", "      g ← g + λ·w + λ₁·sign(w)\n      m ← β₁·m + (1 − β₁)·g\n"),
+    ("regularised-nadam", "g ← g + λ·w + λ₁·sign(w),  m ← β₁·m + (1 − β₁)·g"),
     ("loss-huber-weighted", "L = Σ w·l/Σ w"),
-    ("loss-crossEntropy", "δⱼ = s·(aⱼ − yⱼ),  s = 1/rows"),
-    ("softmax-through-mse", "δⱼ = aⱼ·(gⱼ − Σₖ gₖ·aₖ)"),
+    ("loss-crossEntropy", "δⱼ = ∂L/∂zⱼ = s·(aⱼ − yⱼ),  s = 1/rows"),
+    ("softmax-through-mse", "δⱼ = Σₖ gₖ·∂aₖ/∂zⱼ = aⱼ·(gⱼ − Σₖ gₖ·aₖ)"),
     ("activation-gelu", "f(z) = ½·z·(1 + erf(z/√2))"),
+    ("batch-norm", "∂L/∂γⱼ = Σδzⱼ = Σ δⱼ·zⱼ,  ∂L/∂βⱼ = Σδⱼ = Σ δⱼ,  Σ is over the rows"),
   ])
   func `states the formula`(name: String, formula: String) throws {
-    #expect(TextRendering()(try Explanation(golden(name))).contains(formula))
+    #expect(TextRendering().text(try Explanation(golden(name)), width: 1000).contains(formula))
   }
 
   @Test(arguments: [
     "inputs → scaling → 3 tanh → batchNorm → silu → dropout 0.5 → residual (2) → layerNorm → residual (5) → 2 id",
     "Gradients  clipped, ‖g‖ to 0.5, then each to ±0.1",
-    "Layer 1, scaling:  aⱼ = (xⱼ − mⱼ)/sⱼ\n        a₁ = (2 − 1)/2 = 0.5",
+    "Layer 1, scaling\n        aⱼ = (xⱼ − mⱼ)/sⱼ\n        a₁ = (2 − 1)/2 = 0.5",
     "σ²₁ = ((0.970452 − 0.140492)² + (0.336376 − 0.140492)² + (−0.885352 − 0.140492)²)/3 = 0.593186",
-    "Σδz₁ = 0.00861104·1.0776 + 0.157905·0.254331 − 0.0012664·(−1.33193) = 0.0511261",
+    "∂L/∂γ₁ = 0.00861104·1.0776 + 0.157905·0.254331 − 0.0012664·(−1.33193) = 0.0511261",
     "z₁ = (0.970452 − 0.140492)/√(0.593186 + 1e-5) = 1.0776",
-    "Layer 4, activation silu:  zⱼ = aⱼ⁽³⁾,  aⱼ = f(zⱼ),  f(z) = z/(1 + e⁻ᶻ)",
-    "Layer 5, dropout 0.5:  aⱼ = mⱼ·aⱼ⁽⁴⁾,  mⱼ = 1/(1 − 0.5), 0 where dropped\n        a₁ = 0·0.803933 = 0",
+    "Layer 4, activation silu\n        zⱼ = aⱼ⁽³⁾,  aⱼ = f(zⱼ),  f(z) = z/(1 + e⁻ᶻ)",
+    "Layer 5, dropout 0.5\n        aⱼ = mⱼ·aⱼ⁽⁴⁾,  mⱼ = 1/(1 − 0.5), 0 where dropped\n        a₁ = 0·0.803933 = 0",
     "a₃ = 2·(−0.27788) = −0.555761",
-    "Layer 6, residual (2):  aⱼ = aⱼ⁽⁵⁾ + aⱼ⁽³⁾",
-    "δ = ∂L/∂z, or ∂L/∂a where there is no f",
-    "Layer 3, batchNorm:  δⱼ = δⱼ⁽⁴⁾ + δⱼ⁽⁶⁾",
-    "Layer 6, residual (2):  δⱼ = (γⱼ⁽⁷⁾·δⱼ⁽⁷⁾ − Σγδ⁽⁷⁾/n − zⱼ⁽⁷⁾·Σγδz⁽⁷⁾/n)/√(σ²⁽⁷⁾ + ε)",
+    "Layer 6, residual (2)\n        aⱼ = aⱼ⁽⁵⁾ + aⱼ⁽³⁾",
+    "δ = ∂L/∂z of a layer with an f, else ∂L/∂a.",
+    "Layer 3, batchNorm\n      δⱼ = ∂L/∂aⱼ = δⱼ⁽⁴⁾ + δⱼ⁽⁶⁾",
+    "δⱼ = ∂L/∂aⱼ = (γⱼ⁽⁷⁾·δⱼ⁽⁷⁾ − Σγδ⁽⁷⁾/n − zⱼ⁽⁷⁾·Σγδz⁽⁷⁾/n)/√(σ²⁽⁷⁾ + ε)",
     "Σγδ = 1·(−0.466068) + 2·0.682137 = 0.898205",
     "k = min(1, 0.5/(5.33817 + 1e-6)) = 0.093665",
     "mean₁ ← (1 − 0.25)·0.5 + 0.25·0.140492 = 0.410123",
     "γ₃ ← 2 − 0.1·0.1 = 1.99",
     "mean and var stay: one row has no variance",
-    "with other values dropped, those of the next step",
+    "The dropout drops other values now, those of the next step.",
   ])
   func `tells of layers of every kind`(line: String) throws {
-    #expect(TextRendering(showsAll: true)(try Explanation(zoo())).contains(line))
+    #expect(TextRendering(showsAll: true).text(try Explanation(zoo()), width: 1000).contains(line))
+  }
+
+  @Test func `tells forward, loss, and backward from the output, each layer's gradients with its δ`() throws {
+    let text = TextRendering()(try Explanation(tutorial("two-two-one-linear")))
+    var rest = text[...]
+    for part in [
+      "The network", "Symbols", "Forward", "Layer 1", "Layer 2", "Loss", "Backward", "Layer 2", "δ₁ = ",
+      "∂L/∂w₁₁ = ", "∂L/∂W⁽²⁾ = δ⁽²⁾·a⁽¹⁾ᵀ", "Handed to layer 1", "W⁽²⁾ᵀ·δ⁽²⁾", "Layer 1", "δ₁ = ",
+      "∂L/∂W⁽¹⁾ = δ⁽¹⁾·xᵀ", "Update", "w₁₁ ← ", "After 2 updates", "L: ",
+    ] {
+      let place = try #require(rest.firstRange(of: part), "\(part)")
+      rest = rest[place.upperBound...]
+    }
+  }
+
+  @Test func `shows the row asked for`() throws {
+    let explanation = try Explanation(golden("optimizer-adam"))
+    let text = TextRendering(sample: 3)(explanation)
+    #expect(text.contains("Row 4 of 6") && !text.contains("Row 1 of 6") && text.contains("… 5 more rows"))
   }
 
   @Test func `tells of smoothed targets`() throws {
@@ -145,7 +178,7 @@ private func zoo() throws -> StepFile {
     stepFile.optimizer[.l1] = 0.25
     let text = TextRendering()(try Explanation(stepFile))
     #expect(text.contains("Optimizer  sgd, η = 0.1, λ₁ = 0.25\n"))
-    #expect(text.contains("Update:  w ← w − η·(g + λ₁·sign(w)),  g = ∂L/∂w"))
+    #expect(text.contains("    w ← w − η·(g + λ₁·sign(w))\n"))
     #expect(text.contains(" + 0.25·sign("))
   }
 
@@ -157,66 +190,34 @@ private func zoo() throws -> StepFile {
 
   @Test func `leaves out most of a large batch, and says so`() throws {
     let text = TextRendering()(try Explanation(golden("odd-sizes")))
-    for left in ["2 more batches", "17 more rows", "14 more neurons", "62 more neurons", "30 more weights"] {
+    for left in ["2 more steps", "18 more rows", "14 more neurons", "62 more neurons", "30 more weights"] {
       #expect(text.contains("… \(left)"), "\(left)")
     }
     #expect(text.contains("with --all"))
-    #expect(text.split(separator: "\n").count < 300)
+    #expect(text.split(separator: "\n").count < 500)
   }
 
   @Test func `leaves out nothing that is asked for`() throws {
-    var stepFile = try golden("loss-crossEntropy")
-    let text = TextRendering(showsAll: true)(try Explanation(stepFile))
-    #expect(!text.contains("…"))
-    for title in ["Batch 5 of 5", "Row 6 of 6", "z₇ = ", "∂L/∂w₇₄ = ", "w₃₇ ← "] {
+    let text = TextRendering(showsAll: true)(try Explanation(golden("loss-crossEntropy")))
+    #expect(!text.contains(" more"))
+    for title in ["Step 5 of 5", "Row 6 of 6", "z₇ = ", "∂L/∂w₇₄ = ", "w₃₇ ← "] {
       #expect(text.contains(title))
     }
-
-    stepFile.batches.removeLast(3)
-    stepFile.expect = nil
-    let two = TextRendering()(try Explanation(stepFile))
-    #expect(two.contains("Batch 2 of 2"), "“1 more” takes the place of the one")
   }
 
   @Test func `ends with how well it agrees with what the file expects`() throws {
     var stepFile = try golden("sigmoid-mse-batch1")
-    let lines = TextRendering()(try Explanation(stepFile)).split(separator: "\n")
-    #expect(lines.last { !$0.contains("…") }!.hasPrefix("Worst relative error to what the file expects: "))
+    #expect(
+      TextRendering()(try Explanation(stepFile)).contains("\nWorst relative error to what the file expects: ")
+    )
 
     stepFile.expect?.losses[1] *= 2
     let explanation = try Explanation(stepFile)
     let agreement = try #require(explanation.agreement)
     #expect(agreement.worstError > 0.1 && agreement.place == "losses")
-    #expect(TextRendering()(explanation).contains(", in losses"))
-  }
-}
-
-@Suite struct `Every equation shown` {
-  /// The numbers put into a formula must give the value the core computed: this holds every formula of the
-  /// catalogue against the core.
-  @Test(arguments: try goldenCases() + Tutorial.all().map(\.stepFile) + [zoo()])
-  func `is true`(stepFile: StepFile) throws {
-    let walkthrough = Walkthrough(try Explanation(stepFile))
-    let shown = allEquations(in: walkthrough.blocks)
-    #expect(shown.count > 10)
-    for (name, formula, value) in shown {
-      let derived = try #require(formula.value, "\(name) has no value: \(formula)")
-      #expect(
-        abs(derived - value) <= 1e-12 * (1 + abs(value)), "\(name) = \(FormulaText(digits: 17)(formula))")
-    }
-  }
-
-  private typealias Equation = (name: String, formula: Formula, value: Double)
-
-  private func allEquations(in blocks: [Walkthrough.Block]) -> [Equation] {
-    blocks.flatMap { block -> [Equation] in
-      switch block {
-      case .section(_, _, let blocks): allEquations(in: blocks)
-      case .equation(let name, _, let formula, let value): [(name, formula, value)]
-      case .vector, .change: []
-      case .list(let list): (0..<list.count).flatMap { allEquations(in: list.element($0)) }
-      }
-    }
+    #expect(
+      TextRendering()(explanation).contains(", in\nlosses")
+        || TextRendering()(explanation).contains(", in losses"))
   }
 }
 
@@ -254,7 +255,7 @@ private func zoo() throws -> StepFile {
 
   @Test func `leaves out the middle of a long sum`() {
     let text = FormulaText(terms: 3)
-    #expect(text(.sum([1, 2, 3, 4, -5])) == "1 + 2 + … − 5")
+    #expect(text(.sum([1, 2, 3, 4, -5])) == "1 + 2 + … (2 more) − 5")
     #expect(text(.sum([1, 2, 3])) == "1 + 2 + 3")
     #expect(text.vector([1, 2, 3, 4]) == "(1, 2, … 2 more)")
   }

@@ -49,7 +49,6 @@ import Testing
     (#""units": 3"#, #""units": 0"#, "layer 1, units: expected at least 1, found 0"),
     (#""units": 3,"#, "", "layer 1, units: missing"),
     (#""activation": "tanh","#, "", "layer 1, activation: missing"),
-    (#""weights": [[1, 2, 3]], "#, "", "layer 3, weights: missing"),
     ("[[1, 2, 3]]", "[[1, 2]]", "layer 3, weights, row 1: expected 3 numbers, found 2"),
     (#""gamma": [1, 1, 1]"#, #""gamma": [1]"#, "layer 2, gamma: expected 3 numbers, found 1"),
     (#", "beta": [0, 0, 0]"#, "", "layer 2, beta: missing"),

@@ -88,7 +88,7 @@ def networks(request, tmp_path_factory):
     for name, options in NETWORKS.items():
         data = folder / options[0] if options[0].endswith(".csv") else options[0]
         chainrule("train", data, *options[1:], "--scalar", request.param, "--epochs", 2, "--quiet", "--save", folder / "model")
-        chainrule("export", folder / "model", "--to", "c", "--name", f"net_{name}", "--output", folder / f"{name}.c", "--header",
+        chainrule("export", folder / "model", "--to", "c", "--name", f"net_{name}", "--output", folder / f"{name}.c", "--header-file",
                   folder / f"{name}.h")
     return folder
 
